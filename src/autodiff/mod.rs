@@ -1,0 +1,101 @@
+//! Exact derivatives of graphs, of any order, as graphs.
+//!
+//! There are two primitives: [`jvp`] pushes tangents forward (one rule per op), and `transpose` runs a linear program
+//! backwards (one rule per linear op). Everything else composes them: a vector-Jacobian product is the transposed jvp
+//! (Radul et al. 2023, "You Only Linearize Once"), a gradient is a vjp of a scalar, and curvature products push a
+//! tangent through a gradient (Pearlmutter 1994, "Fast Exact Multiplication by the Hessian"). No model has a
+//! hand-written backward pass. The nodes made are new ones of the same graph; equal nodes are shared, so
+//! asking for a gradient and for the Hessian product that contains it builds the gradient once.
+//!
+//! Like the methods that build graphs, all functions here panic on nodes whose types do not fit.
+
+mod jvp;
+mod transpose;
+
+pub use jvp::jvp;
+
+use crate::graph::{DType, Graph, NodeId};
+
+/// Σᵢ cotangentᵢᵀ · ∂outputᵢ/∂wrt: one node of the shape of each of `wrt`, zeros where nothing depends on it.
+///
+/// Each cotangent has the shape of its output. `wrt` may be any `F32` nodes, each named once; they are taken as
+/// independent, and what they are computed from is not looked at.
+///
+/// # Panics
+/// When the lists' lengths or the nodes' types do not fit.
+pub fn vjp(graph: &mut Graph, outputs: &[NodeId], wrt: &[NodeId], cotangents: &[NodeId]) -> Vec<NodeId> {
+    assert_eq!(outputs.len(), cotangents.len(), "vjp takes one cotangent per output");
+    // Placeholders that only the linear program reads: its transpose is free of them.
+    let placeholders: Vec<NodeId> = wrt
+        .iter()
+        .map(|&x| {
+            let shape = graph.shape(x).to_vec();
+            graph.input("tangent", &shape, DType::F32)
+        })
+        .collect();
+    let linear = jvp(graph, outputs, wrt, &placeholders);
+    let seeds: Vec<(NodeId, NodeId)> =
+        linear.iter().zip(cotangents).filter_map(|(&y, &cotangent)| y.map(|y| (y, cotangent))).collect();
+    let found = transpose::transpose(graph, &seeds, &placeholders);
+    or_zeros(graph, &found, wrt)
+}
+
+/// ∂loss/∂wrt for a rank-0 `loss`: one node of the shape of each of `wrt`.
+///
+/// # Panics
+/// When `loss` is not rank 0 or a node of `wrt` is not `F32`.
+pub fn grad(graph: &mut Graph, loss: NodeId, wrt: &[NodeId]) -> Vec<NodeId> {
+    assert!(graph.shape(loss).is_empty(), "the gradient of a value of shape {:?}; sum it first", graph.shape(loss));
+    let one = graph.constant(1.0);
+    vjp(graph, &[loss], wrt, &[one])
+}
+
+/// The Hessian-vector product H·v of a rank-0 `loss`, exact: the derivative of its gradient along `v` (forward over
+/// reverse). `v` has one node of the shape of each of `wrt`, and so has the result.
+///
+/// # Panics
+/// When `loss` is not rank 0 or `v` does not match `wrt`.
+pub fn hvp(graph: &mut Graph, loss: NodeId, wrt: &[NodeId], v: &[NodeId]) -> Vec<NodeId> {
+    let gradient = grad(graph, loss, wrt);
+    directional(graph, &gradient, wrt, v)
+}
+
+/// The generalised Gauss-Newton product Jᵀ·H_L·J·v: J is the Jacobian of `model_output` by `wrt`, and H_L the Hessian
+/// of the rank-0 `loss` by `model_output` (Schraudolph 2002). `v` and the result match `wrt`.
+///
+/// # Panics
+/// When `loss` is not rank 0 or `v` does not match `wrt`.
+pub fn ggn(graph: &mut Graph, loss: NodeId, model_output: NodeId, wrt: &[NodeId], v: &[NodeId]) -> Vec<NodeId> {
+    let pushed = directional(graph, &[model_output], wrt, v);
+    let curved = hvp(graph, loss, &[model_output], &pushed);
+    vjp(graph, &[model_output], wrt, &curved)
+}
+
+/// ∇(vᵀHv) for fixed `v`, a third-order product; for a unit eigenvector v₁ of H it is the gradient of its eigenvalue.
+///
+/// vᵀHv is the second derivative of the loss along `v`, so this is the second derivative of the gradient along `v`,
+/// and contains H·v itself. `v` and the result match `wrt`.
+///
+/// # Panics
+/// When `loss` is not rank 0 or `v` does not match `wrt`.
+pub fn curvature_grad(graph: &mut Graph, loss: NodeId, wrt: &[NodeId], v: &[NodeId]) -> Vec<NodeId> {
+    let hv = hvp(graph, loss, wrt, v);
+    directional(graph, &hv, wrt, v)
+}
+
+/// [`jvp`] with its zeros written out.
+fn directional(graph: &mut Graph, outputs: &[NodeId], wrt: &[NodeId], v: &[NodeId]) -> Vec<NodeId> {
+    let found = jvp(graph, outputs, wrt, v);
+    or_zeros(graph, &found, outputs)
+}
+
+/// Zeros of the shape of each of `like` where nothing was found.
+fn or_zeros(graph: &mut Graph, found: &[Option<NodeId>], like: &[NodeId]) -> Vec<NodeId> {
+    found.iter().zip(like).map(|(&found, &like)| found.unwrap_or_else(|| zeros_like(graph, like))).collect()
+}
+
+/// Zeros of the shape of `like`.
+fn zeros_like(graph: &mut Graph, like: NodeId) -> NodeId {
+    let shape = graph.shape(like).to_vec();
+    graph.full(0.0, &shape)
+}

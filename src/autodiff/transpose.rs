@@ -1,0 +1,157 @@
+//! Linear programs run backwards, one rule per linear op in the order of [`Op`].
+//!
+//! For y = A·t this builds Aᵀ·u, walking the nodes that depend on t from last to first and handing each node's
+//! cotangent to its operands. The programs come from `jvp`, so whatever is not linear here is a mistake there.
+
+use crate::graph::{Binary, DotDims, Graph, Node, NodeId, Op, Unary};
+
+/// Aᵀ·u for the linear map A from `variables` to the nodes in `seeds`, each of which comes with its cotangent u.
+///
+/// One result per variable, `None` where no seed depends on it.
+pub(super) fn transpose(graph: &mut Graph, seeds: &[(NodeId, NodeId)], variables: &[NodeId]) -> Vec<Option<NodeId>> {
+    let ids = graph.ids();
+    let linear = dependent(graph, variables);
+    let mut cotangent: Vec<Option<NodeId>> = vec![None; graph.nodes().len()];
+    for &(y, u) in seeds {
+        let (y_ty, u_ty) = (&graph.node(y).ty, &graph.node(u).ty);
+        assert!(y_ty == u_ty, "a cotangent is {u_ty} and its output {y_ty}; both must be F32 of one shape");
+        accumulate(graph, &mut cotangent[y.index()], u);
+    }
+    for y in ids.rev().filter(|y| linear[y.index()]) {
+        let Some(u) = cotangent[y.index()] else { continue };
+        let node = graph.node(y).clone();
+        let operands: Vec<usize> = (0..node.inputs.len()).filter(|&i| linear[node.inputs[i].index()]).collect();
+        for &i in &operands {
+            let share = rule(graph, y, &node, i, operands.len() == 1, u);
+            accumulate(graph, &mut cotangent[node.inputs[i].index()], share);
+        }
+    }
+    variables.iter().map(|x| cotangent[x.index()]).collect()
+}
+
+/// For every node, whether it depends on any of `variables`.
+fn dependent(graph: &Graph, variables: &[NodeId]) -> Vec<bool> {
+    let mut found = vec![false; graph.nodes().len()];
+    for variable in variables {
+        found[variable.index()] = true;
+    }
+    for id in graph.ids() {
+        if graph.node(id).inputs.iter().any(|x| found[x.index()]) {
+            found[id.index()] = true;
+        }
+    }
+    found
+}
+
+fn accumulate(graph: &mut Graph, total: &mut Option<NodeId>, share: NodeId) {
+    *total = Some(match *total {
+        Some(before) => graph.add(before, share),
+        None => share,
+    });
+}
+
+/// What operand `i` of `y` receives of its cotangent `u`; `alone` says that no other operand is linear.
+fn rule(graph: &mut Graph, y: NodeId, node: &Node, i: usize, alone: bool, u: NodeId) -> NodeId {
+    let x = &node.inputs;
+    let shape = graph.shape(x[i]).to_vec();
+    match &node.op {
+        Op::Unary(Unary::Neg) => graph.neg(u),
+        Op::Binary(Binary::Add) => u,
+        Op::Binary(Binary::Sub) if i == 0 => u,
+        Op::Binary(Binary::Sub) => graph.neg(u),
+        Op::Binary(Binary::Mul) if alone => graph.mul(u, x[1 - i]),
+        Op::Binary(Binary::Div) if alone && i == 0 => graph.div(u, x[1]),
+        Op::Select => {
+            let zero = graph.full(0.0, &shape);
+            let (on_true, on_false) = if i == 1 { (u, zero) } else { (zero, u) };
+            graph.select(x[0], on_true, on_false)
+        }
+        Op::BroadcastInDim { shape: to, dims } => {
+            let repeated: Vec<usize> = (0..to.len()).filter(|axis| !dims.contains(axis)).collect();
+            graph.reduce_sum(u, &repeated)
+        }
+        Op::Reshape { .. } => graph.reshape(u, &shape),
+        Op::Transpose { perm } => graph.transpose(u, &inverse(perm)),
+        Op::Slice { start, limit } => {
+            let cut: Vec<usize> = shape.iter().zip(limit).map(|(length, limit)| length - limit).collect();
+            graph.pad(u, start, &cut)
+        }
+        Op::Pad { low, .. } => {
+            let limit: Vec<usize> = shape.iter().zip(low).map(|(length, low)| low + length).collect();
+            graph.slice(u, low, &limit)
+        }
+        Op::ReduceSum { axes } => graph.broadcast_over(u, &shape, axes),
+        Op::DotGeneral(dims) if alone => dot_general(graph, dims, x, i, u),
+        Op::Input(_)
+        | Op::Constant(_)
+        | Op::Iota { .. }
+        | Op::Unary(
+            Unary::Exp
+            | Unary::Log
+            | Unary::Sqrt
+            | Unary::Rsqrt
+            | Unary::Tanh
+            | Unary::Logistic
+            | Unary::Softplus
+            | Unary::StopGradient,
+        )
+        | Op::Binary(Binary::Mul | Binary::Div | Binary::Max)
+        | Op::Compare(_)
+        | Op::ToF32
+        | Op::ReduceMax { .. }
+        | Op::DotGeneral(_) => unreachable!(
+            "%{} = {:?} is not linear in its operand {i} (%{}); the rule in autodiff::jvp that made it is wrong",
+            y.index(),
+            node.op,
+            x[i].index()
+        ),
+    }
+}
+
+fn inverse(perm: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; perm.len()];
+    for (to, &from) in perm.iter().enumerate() {
+        inverse[from] = to;
+    }
+    inverse
+}
+
+/// The cotangent of operand `i` of a contraction: `u` contracted with the other operand over that one's free axes.
+///
+/// The two may stand in either order; the one that yields the operand's own axis order needs no transposition. For
+/// C = A·B these are dA = u·Bᵀ and dB = Aᵀ·u, with the transposes expressed by the contracted axes alone.
+fn dot_general(graph: &mut Graph, dims: &DotDims, x: &[NodeId], i: usize, u: NodeId) -> NodeId {
+    let rank = |side: usize| graph.shape(x[side]).len();
+    let batch = [&dims.lhs_batch, &dims.rhs_batch];
+    let contract = [&dims.lhs_contract, &dims.rhs_contract];
+    let free = [dims.lhs_free(rank(0)), dims.rhs_free(rank(1))];
+    let other = 1 - i;
+    // Where u carries the batch axes and the other operand's free axes.
+    let u_batch: Vec<usize> = (0..batch[0].len()).collect();
+    let first = batch[0].len() + if i == 0 { free[0].len() } else { 0 };
+    let u_contract: Vec<usize> = (first..first + free[other].len()).collect();
+    // The axes of operand i that are contracted, in the order in which the other operand keeps their partners.
+    let mut pairs: Vec<(usize, usize)> = contract[other].iter().copied().zip(contract[i].iter().copied()).collect();
+    pairs.sort_unstable();
+    let partners: Vec<usize> = pairs.into_iter().map(|(_, mine)| mine).collect();
+
+    let u_last: Vec<usize> = [&batch[i][..], &partners, &free[i]].concat();
+    if u_last.is_sorted() {
+        let dims = DotDims {
+            lhs_batch: batch[other].clone(),
+            rhs_batch: u_batch,
+            lhs_contract: free[other].clone(),
+            rhs_contract: u_contract,
+        };
+        return graph.dot_general(x[other], u, dims);
+    }
+    let u_first: Vec<usize> = [&batch[i][..], &free[i], &partners].concat();
+    let dims = DotDims {
+        lhs_batch: u_batch,
+        rhs_batch: batch[other].clone(),
+        lhs_contract: u_contract,
+        rhs_contract: free[other].clone(),
+    };
+    let result = graph.dot_general(u, x[other], dims);
+    graph.transpose(result, &inverse(&u_first))
+}

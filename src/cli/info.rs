@@ -1,0 +1,23 @@
+//! `edgewalk info`: the adapters of this machine and what they offer.
+
+use crate::experiment::ExperimentError;
+use crate::gpu;
+
+/// Lists the adapters, the preferred one first.
+///
+/// # Errors
+/// [`ExperimentError::Gpu`] when there is none, with what to install.
+pub fn run() -> Result<(), ExperimentError> {
+    let adapters = gpu::adapters()?;
+    let mut text = format!("edgewalk {}\n", env!("CARGO_PKG_VERSION"));
+    for (index, adapter) in adapters.iter().enumerate() {
+        text += &format!(
+            "\n{index}: {}\n   {} through {}, driver {} {}\n   kernels: {} tier\n",
+            adapter.name, adapter.kind, adapter.backend, adapter.driver, adapter.driver_info, adapter.tier
+        );
+        for (name, value) in &adapter.limits {
+            text += &format!("   {name} = {value}\n");
+        }
+    }
+    super::print(&text)
+}

@@ -1,0 +1,123 @@
+//! The command line: arguments in, a request out. The work is in [`crate::experiment`].
+
+pub mod info;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::experiment::preset::{PRESETS, Preset};
+use crate::experiment::rundir::RunDir;
+use crate::experiment::{ExperimentError, Format, TrainRequest, config, plot, run};
+
+/// Train networks with GD and SAM on any GPU, and measure the Hessian against the edge of stability.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train, measuring the curvature on the way, and write a run folder
+    Train(TrainArgs),
+    /// Draw the pictures of finished runs into their plots folders
+    Plot(PlotArgs),
+    /// List the adapters and what they offer
+    Info,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = presets())]
+struct TrainArgs {
+    /// A preset or a TOML file [default: quickstart]; a file's missing keys keep the quickstart's values
+    #[arg(value_name = "PRESET|FILE.toml")]
+    target: Option<String>,
+    /// Change a setting, by its full name (optim.lr=0.1) or a short name that is clear (lr=0.1); may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Read the initial weights from a safetensors file instead of drawing them
+    #[arg(long, value_name = "FILE.safetensors")]
+    init: Option<PathBuf>,
+    /// The run folder, new or empty [default: the next runs/<PRESET>-<NUMBER>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+    #[arg(long, value_name = "NAME|INDEX")]
+    adapter: Option<String>,
+    /// Plan the run and say what it would do, but train nothing and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the complete configuration and stop
+    #[arg(long)]
+    print_config: bool,
+}
+
+#[derive(Debug, Args)]
+struct PlotArgs {
+    /// Run folders
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// The file format
+    #[arg(long, value_enum, default_value_t = Format::Svg)]
+    format: Format,
+}
+
+/// The list of presets at the end of `edgewalk train --help`.
+fn presets() -> String {
+    let line = |preset: &Preset| format!("\n  {:12} {}", preset.name, preset.about);
+    let lines: String = PRESETS.iter().map(line).collect();
+    format!("Presets:{lines}")
+}
+
+/// Does what the command line asks. `command_line` is recorded with a run.
+///
+/// # Errors
+/// An [`ExperimentError`], whose [`ExperimentError::exit_code`] the program ends with.
+pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentError> {
+    match cli.command {
+        Command::Train(args) => train(args, command_line),
+        Command::Plot(args) => draw(&args),
+        Command::Info => info::run(),
+    }
+}
+
+fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), ExperimentError> {
+    let resolved = config::resolve(args.target.as_deref(), &args.sets)?;
+    if args.print_config {
+        return print(&resolved.config.to_toml());
+    }
+    run::train(&TrainRequest {
+        config: resolved.config,
+        name: resolved.name,
+        command_line,
+        init: args.init,
+        out: args.out,
+        adapter: args.adapter,
+        dry_run: args.dry_run,
+    })
+}
+
+fn draw(args: &PlotArgs) -> Result<(), ExperimentError> {
+    for path in &args.runs {
+        let run = RunDir::open(path)?;
+        for picture in plot::plot_run(&run, args.format)? {
+            print(&format!("{}\n", picture.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes to standard output. A reader that has gone away wanted no more: that is success.
+///
+/// # Errors
+/// [`ExperimentError::Output`] for any other trouble, such as a full disk.
+pub fn print(text: &str) -> Result<(), ExperimentError> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(ExperimentError::Output(error)),
+        _ => Ok(()),
+    }
+}

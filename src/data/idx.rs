@@ -1,0 +1,245 @@
+//! The idx files of MNIST and Fashion-MNIST, plain or gzipped, read without trusting a byte of them.
+//!
+//! An idx file is a big-endian header (magic `0x0000_08dd` for bytes in `dd` dimensions, then each dimension as `u32`)
+//! followed by the bytes themselves; see <http://yann.lecun.com/exdb/mnist/>. Only the examples asked for are kept, but
+//! the file is always read to its end: that is where a gzip stream carries its checksum, and a damaged pixel must be an
+//! error rather than a slightly different experiment. Memory grows with the bytes that are really there, never with what
+//! a header claims.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::DataError;
+
+/// Pixels per image: 28 × 28.
+pub const IMAGE_PIXELS: usize = 28 * 28;
+/// Number of classes: labels run from 0 to 9.
+pub const CLASSES: usize = 10;
+
+/// Many times the largest set in this format; a header beyond it is damage, not data.
+const MAX_EXAMPLES: u32 = 1 << 20;
+const IMAGES_MAGIC: u32 = 0x0803;
+const LABELS_MAGIC: u32 = 0x0801;
+const FETCH_AGAIN: &str = "fetch the file again from its source";
+
+/// Raw images and their labels, in file order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// `labels.len() × IMAGE_PIXELS` grey levels, row-major.
+    pub pixels: Vec<u8>,
+    /// The class of each image, below [`CLASSES`].
+    pub labels: Vec<u8>,
+}
+
+/// The two halves of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// The training examples (files `train-…`).
+    Train,
+    /// The test examples (files `t10k-…`).
+    Test,
+}
+
+impl Split {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "t10k",
+        }
+    }
+}
+
+/// The names of the four files of a data set, without `.gz`.
+pub fn canonical_names() -> [String; 4] {
+    let [train, test] = [Split::Train, Split::Test].map(Split::prefix);
+    [
+        format!("{train}-images-idx3-ubyte"),
+        format!("{train}-labels-idx1-ubyte"),
+        format!("{test}-images-idx3-ubyte"),
+        format!("{test}-labels-idx1-ubyte"),
+    ]
+}
+
+/// The bytes of one idx file, unzipped on the way if they start with the gzip magic.
+pub struct Source<'a> {
+    name: String,
+    reader: Box<dyn Read + 'a>,
+}
+
+impl Source<'static> {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] if it cannot be opened or read.
+    pub fn file(path: &Path) -> Result<Self, DataError> {
+        let name = path.display().to_string();
+        match File::open(path) {
+            Ok(file) => Self::new(name, file),
+            Err(source) => Err(DataError::Io { file: name, source }),
+        }
+    }
+}
+
+impl<'a> Source<'a> {
+    /// Reads from memory; `name` stands for the file in error messages.
+    ///
+    /// # Errors
+    /// None in practice; the signature is that of [`Source::file`].
+    pub fn bytes(name: &str, bytes: &'a [u8]) -> Result<Self, DataError> {
+        Self::new(name.to_owned(), bytes)
+    }
+
+    fn new(name: String, raw: impl Read + 'a) -> Result<Self, DataError> {
+        let mut raw = BufReader::new(raw);
+        let gzipped = match raw.fill_buf() {
+            Ok(start) => start.starts_with(&[0x1f, 0x8b]),
+            Err(source) => return Err(DataError::Io { file: name, source }),
+        };
+        let reader: Box<dyn Read + 'a> = if gzipped { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
+        Ok(Self { name, reader })
+    }
+
+    fn malformed(&self, expected: String, found: String, advice: &'static str) -> DataError {
+        DataError::Malformed { file: self.name.clone(), expected, found, advice }
+    }
+
+    /// The decoder reports damage as an I/O error of one of three kinds; anything else is the system's.
+    fn read_failed(&self, source: io::Error) -> DataError {
+        match source.kind() {
+            ErrorKind::UnexpectedEof => {
+                self.malformed("a complete gzip stream".into(), "one that ends early".into(), FETCH_AGAIN)
+            }
+            ErrorKind::InvalidData | ErrorKind::InvalidInput => {
+                self.malformed("a valid gzip stream".into(), format!("a damaged one ({source})"), FETCH_AGAIN)
+            }
+            _ => DataError::Io { file: self.name.clone(), source },
+        }
+    }
+
+    fn read_bytes(&mut self, len: u64, what: &str) -> Result<Vec<u8>, DataError> {
+        let mut bytes = Vec::new();
+        let read = self.reader.by_ref().take(len).read_to_end(&mut bytes);
+        match read {
+            Err(source) => Err(self.read_failed(source)),
+            Ok(read) if (read as u64) < len => {
+                Err(self.malformed(format!("{len} bytes of {what}"), format!("only {read}"), FETCH_AGAIN))
+            }
+            Ok(_) => Ok(bytes),
+        }
+    }
+
+    /// Magic and dimensions. The first dimension, the number of examples, is checked here.
+    fn read_header<const DIMS: usize>(&mut self, magic: u32) -> Result<[u32; DIMS], DataError> {
+        let word = |bytes: &[u8]| bytes.iter().fold(0, |word, &byte| word << 8 | u32::from(byte));
+        let found = word(&self.read_bytes(4, "magic number")?);
+        if found != magic {
+            let advice = match found {
+                IMAGES_MAGIC => "this is an images file: check that the file names are not swapped",
+                LABELS_MAGIC => "this is a labels file: check that the file names are not swapped",
+                _ => "this is not an MNIST file: check the path",
+            };
+            return Err(self.malformed(format!("the magic number {magic:#010x}"), format!("{found:#010x}"), advice));
+        }
+        let bytes = self.read_bytes(4 * DIMS as u64, "dimensions")?;
+        let dims: [u32; DIMS] = std::array::from_fn(|i| word(&bytes[4 * i..4 * (i + 1)]));
+        if !(1..=MAX_EXAMPLES).contains(&dims[0]) {
+            return Err(self.malformed(
+                format!("1 to {MAX_EXAMPLES} examples in the header"),
+                dims[0].to_string(),
+                FETCH_AGAIN,
+            ));
+        }
+        Ok(dims)
+    }
+
+    /// Reads what follows the examples kept, so that truncation, checksum and trailing bytes are seen.
+    fn finish(mut self, rest: u64) -> Result<(), DataError> {
+        let copied = io::copy(&mut self.reader.by_ref().take(rest + 1), &mut io::sink());
+        match copied {
+            Err(source) => Err(self.read_failed(source)),
+            Ok(copied) if copied < rest => Err(self.malformed(
+                "as many examples as its header says".into(),
+                format!("a file {} bytes too short", rest - copied),
+                FETCH_AGAIN,
+            )),
+            Ok(copied) if copied > rest => Err(self.malformed(
+                "the end of the file after the last example".into(),
+                "more bytes".into(),
+                FETCH_AGAIN,
+            )),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+/// Reads the first `first_n` examples (0 = all) of one half of a data set from the folder of its files.
+///
+/// # Errors
+/// [`DataError::Missing`] if no spelling of a file is there, and those of [`read_pair`].
+pub fn read_folder(folder: &Path, split: Split, first_n: usize) -> Result<Images, DataError> {
+    let images = find(folder, split, "images", 3)?;
+    let labels = find(folder, split, "labels", 1)?;
+    read_pair(images, labels, first_n)
+}
+
+fn find(folder: &Path, split: Split, what: &str, dims: u32) -> Result<Source<'static>, DataError> {
+    let prefix = split.prefix();
+    let names = ["-", "."].map(|mark| format!("{prefix}-{what}{mark}idx{dims}-ubyte"));
+    let names = names.each_ref().map(|name| [name.clone(), format!("{name}.gz")]);
+    let names = names.as_flattened();
+    match names.iter().map(|name| folder.join(name)).find(|path| path.is_file()) {
+        Some(path) => Source::file(&path),
+        None => Err(DataError::Missing { folder: folder.into(), names: names.join(", ") }),
+    }
+}
+
+/// Reads the first `first_n` examples (0 = all) from an images file and its labels file.
+///
+/// # Errors
+/// [`DataError::Malformed`] for a wrong magic number, image size, count or label, for truncated, damaged or surplus bytes,
+/// and for counts that differ between the two files; [`DataError::TooFew`] if the files hold fewer than `first_n`.
+pub fn read_pair(mut images: Source<'_>, mut labels: Source<'_>, first_n: usize) -> Result<Images, DataError> {
+    let [count, rows, columns] = images.read_header::<3>(IMAGES_MAGIC)?;
+    if (rows, columns) != (28, 28) {
+        return Err(images.malformed(
+            "images of 28 × 28 pixels".into(),
+            format!("{rows} × {columns}"),
+            "only MNIST and Fashion-MNIST are read in this format",
+        ));
+    }
+    let [labelled] = labels.read_header::<1>(LABELS_MAGIC)?;
+    if labelled != count {
+        return Err(labels.malformed(
+            format!("{count} labels, one for each image of {}", images.name),
+            labelled.to_string(),
+            "take both files from the same source",
+        ));
+    }
+    let held = count as usize;
+    if first_n > held {
+        return Err(DataError::TooFew {
+            file: images.name,
+            held,
+            asked: first_n,
+            advice: "lower data.train (0 = all) or data.test",
+        });
+    }
+    let kept = if first_n == 0 { held } else { first_n };
+    let (kept_count, rest) = (kept as u64, (held - kept) as u64);
+
+    let values = labels.read_bytes(kept_count, "labels")?;
+    if let Some(at) = values.iter().position(|&label| usize::from(label) >= CLASSES) {
+        return Err(labels.malformed(
+            "labels from 0 to 9".into(),
+            format!("{} for example {at}", values[at]),
+            FETCH_AGAIN,
+        ));
+    }
+    labels.finish(rest)?;
+    let pixels = images.read_bytes(kept_count * IMAGE_PIXELS as u64, "images")?;
+    images.finish(rest * IMAGE_PIXELS as u64)?;
+    Ok(Images { pixels, labels: values })
+}

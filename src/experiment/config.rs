@@ -1,0 +1,295 @@
+//! The configuration of a run: what it may hold, where it comes from, and what makes it valid.
+//!
+//! One idea: a `Config` that exists is complete and valid. It is built from a preset ([`super::preset`]), a TOML
+//! file laid over the quickstart preset, and `--set key=value` changes, in that order; every key passes the table in
+//! [`super::keys`] on the way in, and the combinations that make no sense are refused here. Written back with
+//! [`Config::to_toml`] it lists every key, so `config.toml` in a run folder repeats the run.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use toml::Table;
+
+use super::{keys, preset};
+
+pub use super::choice::{LossKind, MeasureMethod, ModelKind, OptimKind};
+pub use crate::data::DataName;
+pub use crate::model::{Activation, Reduction};
+
+/// What is wrong with a configuration. Each message names the key or file and says what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The name is neither a preset nor a file.
+    #[error(
+        "there is no preset `{name}`; did you mean `{nearest}`? (known presets: {known}; the name of a file must end in .toml)"
+    )]
+    UnknownPreset {
+        /// The name as given.
+        name: String,
+        /// The most similar preset.
+        nearest: &'static str,
+        /// Every preset, comma separated.
+        known: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the config {}: {cause}; check the path", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{} is not valid TOML; correct the marked line\n{message}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The parser's message, with line and column.
+        message: String,
+    },
+    /// A key that no section has.
+    #[error("unknown key `{key}`; did you mean `{nearest}`? (`edgewalk train --print-config` lists every key)")]
+    UnknownKey {
+        /// The key as given.
+        key: String,
+        /// The most similar known key, with its section.
+        nearest: String,
+    },
+    /// A short name that several sections share.
+    #[error("the key `{key}` is ambiguous; write one of {candidates}")]
+    AmbiguousKey {
+        /// The short name as given.
+        key: String,
+        /// The full names it could stand for, comma separated.
+        candidates: String,
+    },
+    /// A `--set` argument without `=`.
+    #[error("`--set {argument}` has no value; write --set key=value, for example --set lr=0.1")]
+    NotKeyValue {
+        /// The argument as given.
+        argument: String,
+    },
+    /// A value of the wrong type or out of range.
+    #[error("`{key} = {value}` is not allowed; it must be {allowed}")]
+    BadValue {
+        /// The key, with its section.
+        key: String,
+        /// The value as TOML.
+        value: String,
+        /// What is accepted, in words.
+        allowed: String,
+    },
+    /// Two values that exclude one another.
+    #[error("{problem}; {remedy}")]
+    Conflict {
+        /// The keys and values that do not go together.
+        problem: String,
+        /// What to change.
+        remedy: &'static str,
+    },
+}
+
+/// `[data]`: the examples.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The data set.
+    pub name: DataName,
+    /// The folder that holds its files; `None` (written `""`) is the usual place.
+    #[serde(serialize_with = "path_out", deserialize_with = "path_in")]
+    pub path: Option<PathBuf>,
+    /// The first so many training examples in file order; 0 is all of them.
+    pub train: usize,
+    /// The first so many test examples in file order; 0 is none.
+    pub test: usize,
+}
+
+/// `[model]`: the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The family.
+    pub kind: ModelKind,
+    /// Dense layers, the linear output included: 4 is three hidden layers.
+    pub depth: usize,
+    /// Units in each hidden layer.
+    pub width: usize,
+    /// The function after each hidden layer.
+    pub activation: Activation,
+}
+
+/// `[loss]`: what is minimised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossConfig {
+    /// The loss function.
+    pub kind: LossKind,
+    /// How one example's loss is formed from its outputs.
+    pub reduction: Reduction,
+}
+
+/// `[optim]`: the update rule w⁺ = w − η ∇L(w + ρ g/(‖g‖ + ε)).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimConfig {
+    /// The rule.
+    pub kind: OptimKind,
+    /// The learning rate η, above 0.
+    pub lr: f64,
+    /// SAM's radius ρ; 0 is gradient descent.
+    pub rho: f64,
+    /// ε, which keeps SAM's normalised gradient finite.
+    pub epsilon: f64,
+    /// Examples per update; 0 is the full training set, the only choice so far.
+    pub batch: usize,
+}
+
+impl OptimConfig {
+    /// Whether the update looks at a second, perturbed gradient: SAM with ρ above 0.
+    pub fn perturbs(&self) -> bool {
+        self.kind == OptimKind::Sam && self.rho > 0.0
+    }
+}
+
+/// `[run]`: how long, from which random numbers, and how the work is cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Updates to make.
+    pub steps: u64,
+    /// The seed of the initial weights and of the eigensolver's start.
+    pub seed: u64,
+    /// Steps between two rows of `metrics.csv`.
+    pub log_every: u64,
+    /// Examples handled at once; 0 lets the planner choose. It never changes the result beyond rounding.
+    pub chunk: usize,
+}
+
+/// `[measure]`: the Hessian's top eigenvalues.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasureConfig {
+    /// Steps between two rows of `curvature.csv`; 0 is never.
+    pub every: u64,
+    /// Eigenvalues to find, largest in magnitude first.
+    pub top: usize,
+    /// The eigensolver.
+    pub method: MeasureMethod,
+    /// The relative residual at which an eigenpair counts as converged.
+    pub tol: f64,
+    /// The eigensolver's limit; what has not converged by then is logged with its residual.
+    pub max_iterations: usize,
+}
+
+/// Everything that decides a run, complete and valid.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The examples.
+    pub data: DataConfig,
+    /// The network.
+    pub model: ModelConfig,
+    /// What is minimised.
+    pub loss: LossConfig,
+    /// The update rule.
+    pub optim: OptimConfig,
+    /// Length, seed and chunking.
+    pub run: RunConfig,
+    /// The curvature measurements.
+    pub measure: MeasureConfig,
+}
+
+/// A configuration with the name its run folder is called after.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// The preset's name, or the file's name without `.toml`.
+    pub name: String,
+    /// The settings.
+    pub config: Config,
+}
+
+/// Builds the configuration of a run from the command line: `target` is a preset or a TOML file (none:
+/// `quickstart`), and `sets` are the `key=value` changes, applied in order.
+///
+/// A target that ends in `.toml` or exists as a file is a file; keys it leaves out keep the quickstart's values.
+///
+/// # Errors
+/// A [`ConfigError`] for an unknown preset, an unreadable file, and every unknown key or unacceptable value.
+pub fn resolve(target: Option<&str>, sets: &[String]) -> Result<Resolved, ConfigError> {
+    let target = target.unwrap_or(preset::QUICKSTART);
+    let path = Path::new(target);
+    let (name, mut table) = if target.ends_with(".toml") || path.is_file() {
+        let mut table = preset::find(preset::QUICKSTART)?.config.to_table();
+        keys::overlay(&mut table, read_table(path)?)?;
+        let stem = path.file_stem().unwrap_or(path.as_os_str());
+        (stem.to_string_lossy().into_owned(), table)
+    } else {
+        let preset = preset::find(target)?;
+        (preset.name.to_owned(), preset.config.to_table())
+    };
+    for argument in sets {
+        keys::set(&mut table, argument)?;
+    }
+    let config = Config::from_table(table)?;
+    Ok(Resolved { name, config })
+}
+
+/// Reads a TOML file, not yet looking at its keys.
+fn read_table(path: &Path) -> Result<Table, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Read { path: path.into(), cause })?;
+    text.parse().map_err(|error: toml::de::Error| ConfigError::Parse {
+        path: path.into(),
+        message: error.to_string().trim_end().into(),
+    })
+}
+
+impl Config {
+    /// The configuration as TOML, every key in a fixed order; reading it gives the identical configuration.
+    ///
+    /// # Panics
+    /// If a count built by hand exceeds TOML's largest integer, `i64::MAX`; [`resolve`] lets none through.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("the table of keys keeps every count within TOML's integers")
+    }
+
+    fn to_table(&self) -> Table {
+        Table::try_from(self).expect("the table of keys keeps every count within TOML's integers")
+    }
+
+    /// The last gate: `table` holds every key with an acceptable value; the combinations remain.
+    fn from_table(table: Table) -> Result<Self, ConfigError> {
+        let config: Self = table.try_into().expect("the table of keys accepts only what the sections can hold");
+        let conflict = |problem, remedy| Err(ConfigError::Conflict { problem, remedy });
+        if config.data.name == DataName::Embedded
+            && let Some(path) = &config.data.path
+        {
+            return conflict(
+                format!("`data.path = \"{}\"` has no use: the embedded data are inside the program", path.display()),
+                "remove data.path, or set data.name to the data set at that path",
+            );
+        }
+        if config.loss.kind == LossKind::CrossEntropy && config.loss.reduction == Reduction::HalfSum {
+            return conflict(
+                "`loss.reduction = \"half-sum\"` has no meaning for cross-entropy".into(),
+                "set loss.reduction = \"mean\", or loss.kind = \"mse\"",
+            );
+        }
+        if config.optim.kind == OptimKind::Gd && config.optim.rho > 0.0 {
+            return conflict(
+                format!("`optim.rho = {}` has no meaning for gradient descent", config.optim.rho),
+                "set optim.kind = \"sam\", or optim.rho = 0",
+            );
+        }
+        Ok(config)
+    }
+}
+
+fn path_out<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    let text = path.as_deref().map(Path::to_string_lossy);
+    serializer.serialize_str(&text.unwrap_or_default())
+}
+
+fn path_in<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.is_empty()).then(|| text.into()))
+}

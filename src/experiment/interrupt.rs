@@ -1,0 +1,25 @@
+//! Ctrl-C and SIGTERM: a run finishes its step, keeps everything and ends; a second one ends the program at once.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static REQUESTED: AtomicBool = AtomicBool::new(false);
+
+/// Starts listening. Where a host program already handles the signals, its handler stays.
+pub fn listen() {
+    static LISTENING: OnceLock<()> = OnceLock::new();
+    LISTENING.get_or_init(|| {
+        let handler = ctrlc::try_set_handler(|| {
+            if REQUESTED.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        });
+        // An error means that the host program listens itself, and then stopping is its business.
+        drop(handler);
+    });
+}
+
+/// Whether to stop.
+pub fn requested() -> bool {
+    REQUESTED.load(Ordering::Relaxed)
+}

@@ -1,0 +1,216 @@
+//! Every key of the configuration, with what it accepts.
+//!
+//! One table, read three ways: to lay a file over a preset, to apply `--set key=value` with full or short names, and
+//! to say what is wrong with a key or a value. After a value has passed, the structs of [`super::config`] can hold it.
+
+use toml::{Table, Value};
+
+use super::config::{Activation, ConfigError, DataName, LossKind, MeasureMethod, ModelKind, OptimKind, Reduction};
+
+/// What a key accepts.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// One of the given words.
+    Word(&'static [&'static str]),
+    /// Any text; empty means none.
+    Text,
+    /// A whole number in an inclusive range.
+    Count(i64, i64),
+    /// Only 0, for the given reason.
+    Zero(&'static str),
+    /// A number that is finite and above 0 in 32 bits.
+    Positive,
+    /// A number that is finite and not negative in 32 bits.
+    NonNegative,
+    /// A number above 0 and below 1.
+    Fraction,
+}
+
+/// One key of one section.
+struct Key {
+    section: &'static str,
+    name: &'static str,
+    rule: Rule,
+}
+
+const fn key(section: &'static str, name: &'static str, rule: Rule) -> Key {
+    Key { section, name, rule }
+}
+
+/// The largest count of examples: indices on the device are 32 bits wide.
+const MAX_INDEX: i64 = u32::MAX as i64;
+/// The widest layer whose width × width weights still have 32-bit indices.
+const MAX_WIDTH: i64 = u16::MAX as i64;
+
+const KEYS: &[Key] = &[
+    key("data", "name", Rule::Word(DataName::NAMES)),
+    key("data", "path", Rule::Text),
+    key("data", "train", Rule::Count(0, MAX_INDEX)),
+    key("data", "test", Rule::Count(0, MAX_INDEX)),
+    key("model", "kind", Rule::Word(ModelKind::NAMES)),
+    key("model", "depth", Rule::Count(1, 1000)),
+    key("model", "width", Rule::Count(1, MAX_WIDTH)),
+    key("model", "activation", Rule::Word(Activation::NAMES)),
+    key("loss", "kind", Rule::Word(LossKind::NAMES)),
+    key("loss", "reduction", Rule::Word(Reduction::NAMES)),
+    key("optim", "kind", Rule::Word(OptimKind::NAMES)),
+    key("optim", "lr", Rule::Positive),
+    key("optim", "rho", Rule::NonNegative),
+    key("optim", "epsilon", Rule::NonNegative),
+    key("optim", "batch", Rule::Zero("every update uses the full training set (data.train limits it)")),
+    key("run", "steps", Rule::Count(1, i64::MAX)),
+    key("run", "seed", Rule::Count(0, i64::MAX)),
+    key("run", "log_every", Rule::Count(1, i64::MAX)),
+    key("run", "chunk", Rule::Count(0, MAX_INDEX)),
+    key("measure", "every", Rule::Count(0, i64::MAX)),
+    key("measure", "top", Rule::Count(1, 100)),
+    key("measure", "method", Rule::Word(MeasureMethod::NAMES)),
+    key("measure", "tol", Rule::Fraction),
+    key("measure", "max_iterations", Rule::Count(1, MAX_INDEX)),
+];
+
+impl Key {
+    fn full_name(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+
+    /// Puts `value` into `table` if the key accepts it.
+    fn store(&self, table: &mut Table, value: Value) -> Result<(), ConfigError> {
+        if !self.rule.accepts(&value) {
+            return Err(ConfigError::BadValue {
+                key: self.full_name(),
+                value: match value {
+                    // An exponent where TOML would write hundreds of zeros.
+                    Value::Float(number) if number.is_finite() => format!("{number:?}"),
+                    value => value.to_string(),
+                },
+                allowed: self.rule.describe(),
+            });
+        }
+        if let Value::Table(section) = table.entry(self.section).or_insert_with(|| Table::new().into()) {
+            section.insert(self.name.into(), value);
+        }
+        Ok(())
+    }
+}
+
+impl Rule {
+    fn accepts(self, value: &Value) -> bool {
+        // The device computes in 32 bits: a number that is infinite or vanishes there is out of range.
+        let number = || match *value {
+            Value::Float(number) => Some(number as f32),
+            Value::Integer(number) => Some(number as f32),
+            _ => None,
+        };
+        match self {
+            Rule::Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
+            Rule::Text => value.is_str(),
+            Rule::Count(min, max) => value.as_integer().is_some_and(|n| (min..=max).contains(&n)),
+            Rule::Zero(_) => value.as_integer() == Some(0),
+            Rule::Positive => number().is_some_and(|x| x > 0.0 && x.is_finite()),
+            Rule::NonNegative => number().is_some_and(|x| x >= 0.0 && x.is_finite()),
+            Rule::Fraction => number().is_some_and(|x| x > 0.0 && x < 1.0),
+        }
+    }
+
+    fn describe(self) -> String {
+        match self {
+            Rule::Word([word]) => format!("\"{word}\""),
+            Rule::Word(words) => format!("one of \"{}\"", words.join("\", \"")),
+            Rule::Text => "text in quotes".into(),
+            Rule::Count(min, i64::MAX) => format!("a whole number, {min} or more"),
+            Rule::Count(min, max) => format!("a whole number from {min} to {max}"),
+            Rule::Zero(reason) => format!("0: {reason}"),
+            Rule::Positive => "a number above 0 that 32 bits can hold, such as 0.1 or 1e-3".into(),
+            Rule::NonNegative => "a number, 0 or above, that 32 bits can hold, such as 0.1".into(),
+            Rule::Fraction => "a number above 0 and below 1, such as 1e-3".into(),
+        }
+    }
+}
+
+/// Lays the keys of `file` over `table`, checking each.
+pub(super) fn overlay(table: &mut Table, file: Table) -> Result<(), ConfigError> {
+    for (section, content) in file {
+        let is_section = KEYS.iter().any(|key| key.section == section);
+        match content {
+            Value::Table(content) if is_section || !content.is_empty() => {
+                for (name, value) in content {
+                    find(&section, &name)?.store(table, value)?;
+                }
+            }
+            _ if !is_section => return Err(unknown(&section)),
+            value => {
+                return Err(ConfigError::BadValue {
+                    allowed: format!("a section: [{section}], with its keys below"),
+                    key: section,
+                    value: value.to_string(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Applies one `key=value` to `table`; the key may be a short name that only one section has.
+pub(super) fn set(table: &mut Table, argument: &str) -> Result<(), ConfigError> {
+    let Some((name, text)) = argument.split_once('=') else {
+        return Err(ConfigError::NotKeyValue { argument: argument.into() });
+    };
+    let (name, text) = (name.trim(), text.trim());
+    let key = match name.split_once('.') {
+        Some((section, name)) => find(section, name)?,
+        None => find_short(name)?,
+    };
+    let value = match key.rule {
+        Rule::Word(_) | Rule::Text => word(text),
+        _ => parse(text).unwrap_or_else(|| text.into()),
+    };
+    key.store(table, value)
+}
+
+/// The text as a TOML value, if it is exactly one.
+fn parse(text: &str) -> Option<Value> {
+    let mut table: Table = format!("value = {text}").parse().ok()?;
+    let value = table.remove("value")?;
+    table.is_empty().then_some(value)
+}
+
+/// The text as a TOML string, where the quotes may be left out.
+fn word(text: &str) -> Value {
+    parse(text).filter(Value::is_str).unwrap_or_else(|| text.into())
+}
+
+fn find(section: &str, name: &str) -> Result<&'static Key, ConfigError> {
+    KEYS.iter()
+        .find(|key| key.section == section && key.name == name)
+        .ok_or_else(|| unknown(&format!("{section}.{name}")))
+}
+
+fn find_short(name: &str) -> Result<&'static Key, ConfigError> {
+    let found: Vec<&Key> = KEYS.iter().filter(|key| key.name == name).collect();
+    match found[..] {
+        [key] => Ok(key),
+        [] => Err(unknown(name)),
+        _ => Err(ConfigError::AmbiguousKey {
+            key: name.into(),
+            candidates: found.iter().map(|key| key.full_name()).collect::<Vec<_>>().join(", "),
+        }),
+    }
+}
+
+/// The error for a key that does not exist, naming the most similar one that does.
+///
+/// The name counts more than the section, so that `run.lr` leads to `optim.lr` and `optimizer.lr` too.
+fn unknown(name: &str) -> ConfigError {
+    let (section, leaf) = name.split_once('.').unwrap_or(("", name));
+    let likeness = |key: &Key| {
+        let by_name = match leaf.contains(key.name) {
+            true => 1.0,
+            false => strsim::jaro_winkler(leaf, key.name),
+        };
+        by_name + 0.25 * strsim::jaro_winkler(section, key.section)
+    };
+    let nearest =
+        KEYS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).map(Key::full_name).unwrap_or_default();
+    ConfigError::UnknownKey { key: name.into(), nearest }
+}

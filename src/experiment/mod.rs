@@ -1,0 +1,117 @@
+//! An experiment, from its configuration to its pictures: config → run → measure → record → plot.
+//!
+//! [`config`] says what to do, [`run`] does it, [`record`] and [`rundir`] keep what came of it, [`summary`] and
+//! [`plot`] show it. Everything here is about files and words; the mathematics is in the stages before.
+
+mod choice;
+pub mod config;
+mod figure;
+mod interrupt;
+mod keys;
+pub mod manifest;
+mod measure;
+pub mod plot;
+pub mod preset;
+pub mod progress;
+pub mod record;
+mod report;
+pub mod run;
+pub mod rundir;
+pub mod summary;
+
+use std::path::PathBuf;
+
+use crate::curvature::CurvatureError;
+use crate::data::DataError;
+use crate::gpu::GpuError;
+use crate::model::StoreError;
+pub use figure::Format;
+
+/// Everything that can end an experiment early.
+#[derive(Debug, thiserror::Error)]
+pub enum ExperimentError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
+    /// The run folder cannot be used.
+    #[error(transparent)]
+    RunDir(#[from] rundir::RunDirError),
+    /// A table cannot be written or read.
+    #[error(transparent)]
+    Record(#[from] record::RecordError),
+    /// A picture cannot be made.
+    #[error(transparent)]
+    Plot(#[from] plot::PlotError),
+    /// The data cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The device cannot do it.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// An eigensolver stopped.
+    #[error(transparent)]
+    Curvature(#[from] CurvatureError),
+    /// Initial parameters cannot be read.
+    #[error("cannot read the initial parameters {}: {cause}; check the path given to --init", path.display())]
+    ReadInit {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// Initial parameters do not fit.
+    #[error("initial parameters {}: {cause}", path.display())]
+    Init {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        cause: StoreError,
+    },
+    /// Parameters cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The numbers overflowed.
+    #[error("the run diverged at step {step}: {what} is not finite; lower lr (everything before is in {})", folder.display())]
+    Diverged {
+        /// Updates made when it was seen.
+        step: u64,
+        /// Which number.
+        what: &'static str,
+        /// The run folder.
+        folder: PathBuf,
+    },
+    /// Standard output cannot be written.
+    #[error("cannot write to standard output: {0}; check where it leads")]
+    Output(std::io::Error),
+}
+
+impl ExperimentError {
+    /// The program's exit code: 2 for what the user asked wrongly, 1 for the rest.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 2,
+            Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Output(_) => 1,
+            Self::Data(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,
+            Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,
+        }
+    }
+}
+
+/// What `edgewalk train` was asked to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainRequest {
+    /// The settings.
+    pub config: config::Config,
+    /// The preset's or file's name, after which a folder under `runs` is called.
+    pub name: String,
+    /// The command line, program name included, for the manifest.
+    pub command_line: Vec<String>,
+    /// Initial weights to read instead of drawing them.
+    pub init: Option<PathBuf>,
+    /// The run folder; none is `runs/<name>-<n>`.
+    pub out: Option<PathBuf>,
+    /// The adapter: part of its name, its number in `edgewalk info`, or `cpu` or `gpu`.
+    pub adapter: Option<String>,
+    /// Plan and report, but train nothing and write nothing.
+    pub dry_run: bool,
+}

@@ -1,0 +1,175 @@
+//! The pictures of a run: sharpness and the edges, alignments, loss.
+//!
+//! ‖H‖ against the edges shows whether training sits at the edge of stability; the second picture leaves 2/η out, which
+//! for SAM may be many times higher. In a run of gradient descent the SAM-edge is 2/η, and is drawn once.
+
+use std::path::PathBuf;
+
+use super::figure::{Curve, Figure, Format, Scale, Style};
+use super::record::{self, CurvatureRow, MetricsRow, RecordError};
+use super::rundir::{self, RunDir, RunDirError};
+
+/// What can go wrong with the pictures of a run.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// A table cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A picture cannot be written.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+    /// The run logged nothing.
+    #[error("{} has no rows to plot; let the run make at least one step", path.display())]
+    NoRows {
+        /// The table that is empty.
+        path: PathBuf,
+    },
+    /// The plotting library gave up.
+    #[error("cannot draw {}: {message}; try another --format", path.display())]
+    Draw {
+        /// The picture.
+        path: PathBuf,
+        /// The library's message.
+        message: String,
+    },
+}
+
+// Okabe and Ito's palette, which stays distinct for colour-blind readers.
+const BLUE: &str = "#0072B2";
+const VERMILLION: &str = "#D55E00";
+const BLACK: &str = "#000000";
+const ORANGE: &str = "#E69F00";
+const GREEN: &str = "#009E73";
+const PURPLE: &str = "#CC79A7";
+const SKY: &str = "#56B4E9";
+const GREY: &str = "#999999";
+
+/// λ₁, λ₂ …; those beyond are grey.
+const LAMBDA_COLORS: [&str; 4] = [ORANGE, GREEN, PURPLE, SKY];
+
+const fn solid(color: &'static str, width: f64) -> Style {
+    Style { color, width, dashes: "" }
+}
+
+const HESSIAN: Style = solid(BLUE, 3.0);
+const SAM_EDGE: Style = Style { color: VERMILLION, width: 2.0, dashes: "10 5" };
+const GD_EDGE: Style = Style { color: BLACK, width: 1.5, dashes: "3 4" };
+
+/// Draws the pictures of a run into its `plots` folder and returns their paths. A run without curvature
+/// measurements has only its loss to show.
+///
+/// # Errors
+/// A [`PlotError`], if the tables cannot be read or hold no rows, or a picture cannot be made or written.
+pub fn plot_run(run: &RunDir, format: Format) -> Result<Vec<PathBuf>, PlotError> {
+    let metrics = record::read_metrics(&run.metrics())?;
+    if metrics.is_empty() {
+        return Err(PlotError::NoRows { path: run.metrics() });
+    }
+    let name = run.path().file_name().unwrap_or(run.path().as_os_str());
+    let name = name.to_string_lossy();
+    let mut figures = Vec::new();
+    let curvature = record::read_curvature(&run.curvature())?;
+    if !curvature.is_empty() {
+        figures.push(("edges", edges(&curvature, &name)));
+        figures.push(("edges_sam_only", sam_only(&curvature, &name)));
+        figures.push(("alignment", alignment(&curvature, &name)));
+    }
+    figures.push(("loss", loss(&metrics, &name)));
+
+    let mut written = Vec::new();
+    for (stem, figure) in figures {
+        let path = run.plots().join(stem).with_extension(format.extension());
+        let drawn = figure.render(format).map_err(|message| PlotError::Draw { path: path.clone(), message })?;
+        rundir::write_file(&path, &drawn)?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+fn curve(rows: &[CurvatureRow], label: impl Into<String>, style: Style, value: impl Fn(&CurvatureRow) -> f64) -> Curve {
+    let points = rows.iter().map(|row| (row.step as f64, value(row)));
+    Curve { label: label.into(), points: points.collect(), style }
+}
+
+/// The edge that decides stability in this run.
+fn own_edge(rows: &[CurvatureRow]) -> Curve {
+    if rows.iter().all(CurvatureRow::edges_coincide) {
+        curve(rows, "2/η", GD_EDGE, |row| row.gd_edge)
+    } else {
+        curve(rows, "SAM-edge", SAM_EDGE, |row| row.sam_edge)
+    }
+}
+
+fn edges(rows: &[CurvatureRow], name: &str) -> Figure {
+    let mut curves = vec![curve(rows, "‖H‖", HESSIAN, |row| row.hessian_norm)];
+    let top = rows.iter().map(|row| row.lambdas.len()).max().unwrap_or(0);
+    for i in 0..top {
+        let label = match i.checked_sub(LAMBDA_COLORS.len()) {
+            None => format!("λ{}", subscript(i + 1)),
+            Some(0) if i + 1 == top => format!("λ{}", subscript(top)),
+            Some(0) => format!("λ{} … λ{}", subscript(i + 1), subscript(top)),
+            Some(_) => String::new(),
+        };
+        let color = LAMBDA_COLORS.get(i).copied().unwrap_or(GREY);
+        curves.push(curve(rows, label, solid(color, 1.25), |row| row.lambdas.get(i).copied().unwrap_or(f64::NAN)));
+    }
+    let own = own_edge(rows);
+    if own.style.color != GD_EDGE.color {
+        curves.push(curve(rows, "2/η", GD_EDGE, |row| row.gd_edge));
+    }
+    curves.push(own);
+    Figure {
+        title: format!("Sharpness and the edges of stability: {name}"),
+        y_label: "Hessian eigenvalue (loss per squared weight)",
+        scale: Scale::Auto,
+        curves,
+    }
+}
+
+fn sam_only(rows: &[CurvatureRow], name: &str) -> Figure {
+    Figure {
+        title: format!("Sharpness and its edge: {name}"),
+        y_label: "Hessian eigenvalue (loss per squared weight)",
+        scale: Scale::Auto,
+        curves: vec![curve(rows, "‖H‖", HESSIAN, |row| row.hessian_norm), own_edge(rows)],
+    }
+}
+
+fn alignment(rows: &[CurvatureRow], name: &str) -> Figure {
+    let gradient = curve(rows, "|cos(∇L(w), v₁)|", solid(BLUE, 2.0), |row| row.grad_alignment);
+    let mut curves = vec![gradient];
+    if !rows.iter().all(CurvatureRow::edges_coincide) {
+        let perturbed = Style { dashes: "10 5", ..solid(VERMILLION, 2.0) };
+        let label = "|cos(∇L(w + ρg/‖g‖), v₁)|";
+        curves.push(curve(rows, label, perturbed, |row| row.sam_grad_alignment));
+    }
+    Figure {
+        title: format!("Alignment of the gradients with the top eigenvector: {name}"),
+        y_label: "alignment (0 orthogonal, 1 parallel)",
+        scale: Scale::Fixed(0.0, 1.0),
+        curves,
+    }
+}
+
+fn loss(rows: &[MetricsRow], name: &str) -> Figure {
+    let points = |value: fn(&MetricsRow) -> Option<f64>| -> Vec<(f64, f64)> {
+        rows.iter().filter_map(|row| Some((row.step as f64, value(row)?))).collect()
+    };
+    let mut curves =
+        vec![Curve { label: "training".into(), points: points(|row| Some(row.loss)), style: solid(BLUE, 2.0) }];
+    let test = points(|row| row.test_loss);
+    if !test.is_empty() {
+        curves.push(Curve { label: "test".into(), points: test, style: solid(ORANGE, 2.0) });
+    }
+    Figure { title: format!("Loss: {name}"), y_label: "loss (per example)", scale: Scale::Log, curves }
+}
+
+/// A number in subscript digits.
+fn subscript(number: usize) -> String {
+    let digits = number.to_string();
+    let lower = |digit: char| {
+        let value = digit.to_digit(10).unwrap_or(0);
+        char::from_u32('₀' as u32 + value).unwrap_or(digit)
+    };
+    digits.chars().map(lower).collect()
+}

@@ -1,0 +1,39 @@
+//! The line that moves while a run is under way, on standard error; nothing where that is not a terminal.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// The progress line of one run.
+pub struct Progress {
+    bar: ProgressBar,
+    sharpness: String,
+}
+
+impl Progress {
+    /// Starts the line of a run of `steps` updates.
+    pub fn new(steps: u64) -> Self {
+        let bar = ProgressBar::new(steps);
+        let template = "{pos}/{len} {bar:16} {msg}  {per_sec}  ETA {eta}";
+        // The template is a constant; should it ever be wrong, the plain style still informs.
+        let style = ProgressStyle::with_template(template);
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar, sharpness: String::new() }
+    }
+
+    /// Notes a curvature measurement; it stays on the line until the next.
+    pub fn measured(&mut self, hessian_norm: f64, edge_ratio: f64) {
+        self.sharpness = format!("  ‖H‖ {hessian_norm:.3} = {edge_ratio:.3} × edge");
+    }
+
+    /// Shows that `step` updates are made, with the loss and gradient norm there.
+    pub fn step(&self, step: u64, loss: f64, grad_norm: f64) {
+        let sharpness = &self.sharpness;
+        let message = format!("loss {loss:.3e}  ‖g‖ {grad_norm:.2e}{sharpness}");
+        self.bar.set_message(message);
+        self.bar.set_position(step);
+    }
+
+    /// Removes the line, so that what is printed next starts clean.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

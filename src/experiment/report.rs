@@ -1,0 +1,59 @@
+//! What `--dry-run` says: the plan of a run, in words.
+
+use crate::gpu::GpuError;
+use crate::objective::Objective;
+
+use super::TrainRequest;
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// Buffers, chunks and estimated times of a run that has not begun.
+///
+/// # Errors
+/// Device errors while a first chunk is timed.
+pub fn plan(request: &TrainRequest, objective: &mut Objective) -> Result<String, GpuError> {
+    let config = &request.config;
+    let gradient_secs = objective.gradient_secs()?;
+    let (plan, adapter) = (objective.plan().clone(), objective.gpu().adapter().clone());
+    let gradients = if config.optim.perturbs() { 2.0 } else { 1.0 };
+    let step_secs = gradients * gradient_secs;
+    let vectors = 4 * objective.layout().device_len() as u64;
+    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / MIB);
+    let limit = objective.gpu().max_binding_bytes();
+    let mut lines = vec![
+        format!("{} on {} ({}, {} tier)", request.name, adapter.name, adapter.backend, adapter.tier),
+        format!("  parameters        {} ({} a vector)", plan.parameters, mib(vectors)),
+        format!("  examples          {} on the device", mib(plan.data_bytes)),
+        format!("  chunks            {} of {} examples", plan.chunks, plan.rows),
+        format!("  intermediates     {}", mib(plan.intermediate_bytes)),
+        format!("  largest buffer    {} of {} that the adapter binds", mib(plan.largest_buffer_bytes), mib(limit)),
+        format!(
+            "  one gradient      {:.3} GFLOP in {} dispatches, about {}",
+            plan.gradient_flops / 1e9,
+            plan.gradient_dispatches,
+            duration(gradient_secs)
+        ),
+        format!("  one step          {gradients} gradients, about {}", duration(step_secs)),
+        format!(
+            "  {:<17} about {}",
+            format!("{} steps", config.run.steps),
+            duration(step_secs * config.run.steps as f64)
+        ),
+    ];
+    if config.measure.every > 0 {
+        let checks = config.run.steps.div_ceil(config.measure.every) + 1;
+        lines.push(format!("  curvature         {checks} checks of some 10 to 20 products, about 2.5 gradients each"));
+    }
+    lines.push(String::new());
+    Ok(lines.join("\n"))
+}
+
+/// A time in the unit that suits it.
+fn duration(secs: f64) -> String {
+    match secs {
+        s if s < 1.0 => format!("{:.1} ms", 1e3 * s),
+        s if s < 120.0 => format!("{s:.1} s"),
+        s if s < 7200.0 => format!("{:.1} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}

@@ -1,0 +1,211 @@
+//! The folder of one run: where it is, what is in it, and how files get there.
+//!
+//! One idea: what is there is whole. The folder is made only when everything that can fail early has succeeded
+//! ([`check`] refuses an unusable path before the work, [`RunDir::create`] makes the folder after it); files are
+//! written beside their place and renamed into it; a checkpoint counts once its `DONE` exists. The tables grow row by
+//! row and are the business of [`super::record`].
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::config::Config;
+use super::manifest::Manifest;
+
+/// The folder under which runs without `--out` are kept.
+const RUNS: &str = "runs";
+
+/// What can go wrong with a run folder. Each message names the path.
+#[derive(Debug, thiserror::Error)]
+pub enum RunDirError {
+    /// The chosen folder already holds something.
+    #[error("{} already exists and is not empty; choose another --out, or delete it first", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The chosen path is a file.
+    #[error("{} is a file, not a folder; choose another --out", path.display())]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The folder was not written by a run.
+    #[error("{} is not a run folder: it has no {missing}; give the folder that `edgewalk train` named", path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+        /// The file that every run folder has.
+        missing: &'static str,
+    },
+    /// The system refused to make, write or rename something.
+    #[error("cannot write {}: {cause}; check the free space and the permissions, or choose another --out", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+fn write_error(path: &Path) -> impl FnOnce(io::Error) -> RunDirError {
+    move |cause| RunDirError::Write { path: path.into(), cause }
+}
+
+/// An existing run folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+/// Refuses an `--out` that [`RunDir::create`] would refuse, without making anything.
+///
+/// # Errors
+/// [`RunDirError::NotEmpty`] or [`RunDirError::NotAFolder`].
+pub fn check(out: &Path) -> Result<(), RunDirError> {
+    match fs::read_dir(out).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => Err(RunDirError::NotEmpty { path: out.into() }),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(RunDirError::NotAFolder { path: out.into() }),
+        // Missing is what a new run wants; other trouble shows when the folder is made.
+        Ok(false) | Err(_) => Ok(()),
+    }
+}
+
+impl RunDir {
+    /// Makes the folder of a new run: `out`, or else `runs/<name>-<n>` with the next free number n.
+    ///
+    /// # Errors
+    /// As [`check`], and [`RunDirError::Write`] if the system refuses.
+    pub fn create(out: Option<&Path>, name: &str) -> Result<Self, RunDirError> {
+        let path = match out {
+            Some(out) => {
+                check(out)?;
+                fs::create_dir_all(out).map_err(write_error(out))?;
+                out.to_path_buf()
+            }
+            None => create_numbered(Path::new(RUNS), name)?,
+        };
+        Ok(Self { path })
+    }
+
+    /// Opens the folder of an earlier run.
+    ///
+    /// # Errors
+    /// [`RunDirError::NotARun`] if its `config.toml` is not there.
+    pub fn open(path: &Path) -> Result<Self, RunDirError> {
+        let run = Self { path: path.into() };
+        if run.config().is_file() {
+            Ok(run)
+        } else {
+            Err(RunDirError::NotARun { path: run.path, missing: "config.toml" })
+        }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The complete configuration.
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// Where and how the run was made: [`Manifest`].
+    pub fn manifest(&self) -> PathBuf {
+        self.path.join("manifest.json")
+    }
+
+    /// The table of logged steps.
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.csv")
+    }
+
+    /// The table of curvature measurements.
+    pub fn curvature(&self) -> PathBuf {
+        self.path.join("curvature.csv")
+    }
+
+    /// The folder of the plots.
+    pub fn plots(&self) -> PathBuf {
+        self.path.join("plots")
+    }
+
+    /// The folder of the checkpoint taken before update `step`.
+    pub fn checkpoint(&self, step: u64) -> PathBuf {
+        self.path.join("checkpoints").join(format!("step_{step:08}"))
+    }
+
+    /// Writes `config.toml`.
+    ///
+    /// # Errors
+    /// [`RunDirError::Write`].
+    pub fn write_config(&self, config: &Config) -> Result<(), RunDirError> {
+        write_file(&self.config(), config.to_toml().as_bytes())
+    }
+
+    /// Writes or replaces `manifest.json`.
+    ///
+    /// # Errors
+    /// [`RunDirError::Write`].
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RunDirError> {
+        write_file(&self.manifest(), manifest.to_json().as_bytes())
+    }
+
+    /// Writes the checkpoint of `step`: the parameters as a safetensors file, then `DONE`.
+    ///
+    /// # Errors
+    /// [`RunDirError::Write`].
+    pub fn write_checkpoint(&self, step: u64, params: &[u8]) -> Result<PathBuf, RunDirError> {
+        let folder = self.checkpoint(step);
+        write_file(&folder.join("params.safetensors"), params)?;
+        write_file(&folder.join("DONE"), b"")?;
+        Ok(folder)
+    }
+}
+
+/// Writes a whole file or nothing: beside its place, flushed to the disk, then renamed. Makes missing folders.
+///
+/// # Errors
+/// [`RunDirError::Write`], naming the file; what was there before is then still there.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".partial");
+    let beside = PathBuf::from(beside);
+    let write = || {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    };
+    write().map_err(|cause| {
+        // Best effort: the error that matters is the first one.
+        let _ = fs::remove_file(&beside);
+        write_error(path)(cause)
+    })
+}
+
+/// Makes `parent/name-<n>` with n one above the highest in use. Two runs that start together get different folders:
+/// making a folder that exists fails, and the next number is tried.
+fn create_numbered(parent: &Path, name: &str) -> Result<PathBuf, RunDirError> {
+    fs::create_dir_all(parent).map_err(write_error(parent))?;
+    let prefix = format!("{name}-");
+    let highest = fs::read_dir(parent)
+        .map_err(write_error(parent))?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|file_name| file_name.strip_prefix(&prefix)?.parse::<u64>().ok())
+        .max()
+        .unwrap_or(0);
+    let mut number = highest;
+    loop {
+        number = number.saturating_add(1);
+        let path = parent.join(format!("{prefix}{number:03}"));
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u64::MAX => {}
+            made => return made.map(|()| path.clone()).map_err(write_error(&path)),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What a run showed, in a few lines: how far it got, and where its sharpness sat relative to the edge.
+//!
+//! The second half of the run is judged, so that the climb to the edge does not count: rows with step ≥ last/2. Medians
+//! are used because ‖H‖ oscillates about the edge with occasional spikes.
+
+use std::fmt;
+
+use super::record::{CurvatureRow, MetricsRow};
+
+/// How far the median ratio may be from 1 for a run to count as at the edge.
+const TOLERANCE: f64 = 0.1;
+
+/// The median and extremes of some values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// The middle value, or the mean of the two middle ones.
+    pub median: f64,
+    /// The smallest value.
+    pub min: f64,
+    /// The largest value.
+    pub max: f64,
+}
+
+impl Spread {
+    /// The spread of the finite values; none if there are none.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().filter(|x| x.is_finite()).collect();
+        values.sort_by(f64::total_cmp);
+        let (&min, &max) = values.first().zip(values.last())?;
+        let middle = values.len() / 2;
+        let median = if values.len() % 2 == 1 { values[middle] } else { 0.5 * (values[middle - 1] + values[middle]) };
+        Some(Self { median, min, max })
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { median, min, max } = self;
+        write!(f, "median {median:.3}, range {min:.3} to {max:.3}")
+    }
+}
+
+/// Where the sharpness sat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The median ratio is under 0.9.
+    Below,
+    /// The median ratio is from 0.9 to 1.1.
+    At,
+    /// The median ratio is over 1.1.
+    Above,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Below => "below the edge",
+            Self::At => "at the edge",
+            Self::Above => "above the edge",
+        })
+    }
+}
+
+/// The curvature rows of a run's second half.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EdgeSummary {
+    /// The first step judged.
+    pub first_step: u64,
+    /// The last step judged.
+    pub last_step: u64,
+    /// ‖H‖ divided by the SAM-edge, or by 2/η when ρ = 0.
+    pub ratio: Spread,
+    /// The gauge S, which is 1 at the edge.
+    pub gauge: Spread,
+    /// The largest relative residual of λ₁: how far the eigensolver was from converged.
+    pub worst_residual: f64,
+    /// Whether the edge was 2/η in every row, as in gradient descent.
+    pub is_gd: bool,
+}
+
+impl EdgeSummary {
+    /// Summarises the rows with step ≥ last/2; none if nothing finite was measured there.
+    pub fn of(rows: &[CurvatureRow]) -> Option<Self> {
+        let last_step = rows.last()?.step;
+        let half: Vec<&CurvatureRow> = rows.iter().filter(|row| 2 * row.step >= last_step).collect();
+        let residuals = half.iter().filter_map(|row| row.residuals.first());
+        Some(Self {
+            first_step: half.first()?.step,
+            last_step,
+            ratio: Spread::of(half.iter().map(|row| row.edge_ratio))?,
+            gauge: Spread::of(half.iter().map(|row| row.gauge))?,
+            worst_residual: residuals.fold(0.0, |worst, &residual| residual.max(worst)),
+            is_gd: half.iter().all(|row| row.edges_coincide()),
+        })
+    }
+
+    /// The verdict on the median ratio.
+    pub fn verdict(&self) -> Verdict {
+        match self.ratio.median {
+            ratio if ratio < 1.0 - TOLERANCE => Verdict::Below,
+            ratio if ratio > 1.0 + TOLERANCE => Verdict::Above,
+            _ => Verdict::At,
+        }
+    }
+}
+
+/// What a run showed; its `Display` is the text a run closes with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// The last logged row.
+    pub last: Option<MetricsRow>,
+    /// The last measured loss and error on the test set.
+    pub test: Option<(f64, f64)>,
+    /// The second half's curvature.
+    pub edge: Option<EdgeSummary>,
+}
+
+impl Summary {
+    /// Summarises the rows of a run, in step order.
+    pub fn of(metrics: &[MetricsRow], curvature: &[CurvatureRow]) -> Self {
+        let tested = |row: &MetricsRow| row.test_loss.zip(row.test_error);
+        Self {
+            last: metrics.last().cloned(),
+            test: metrics.iter().rev().find_map(tested),
+            edge: EdgeSummary::of(curvature),
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.last {
+            None => write!(f, "no step was logged")?,
+            Some(row) => write!(
+                f,
+                "step {}: training loss {:.4e}, {:.2} % misclassified, ‖g‖ {:.3e}, {:.1} s",
+                row.step,
+                row.loss,
+                100.0 * row.error,
+                row.grad_norm,
+                row.secs
+            )?,
+        }
+        if let Some((loss, error)) = self.test {
+            write!(f, "\ntest set: loss {loss:.4e}, {:.2} % misclassified", 100.0 * error)?;
+        }
+        match &self.edge {
+            None => write!(f, "\nthe curvature was not measured (measure.every = 0 turns it off)"),
+            Some(edge) => {
+                let (first, last) = (edge.first_step, edge.last_step);
+                let ratio = if edge.is_gd { "‖H‖ ÷ (2/η)" } else { "‖H‖ ÷ SAM-edge" };
+                write!(
+                    f,
+                    "\n{ratio} over the second half (steps {first} to {last}): {} → {}",
+                    edge.ratio,
+                    edge.verdict()
+                )?;
+                write!(
+                    f,
+                    "\ngauge S (1 at the edge): {}; largest residual of λ₁ {:.1e}",
+                    edge.gauge, edge.worst_residual
+                )
+            }
+        }
+    }
+}

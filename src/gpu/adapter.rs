@@ -1,0 +1,164 @@
+//! Finding adapters, choosing one, and deciding the capability tier its kernels are compiled for.
+
+use std::collections::BTreeMap;
+
+use super::GpuError;
+use crate::kernel::Target;
+use crate::passes::SplitPolicy;
+
+/// What people and manifests need to know of an adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterSummary {
+    /// Name, such as "llvmpipe (LLVM 15.0.6, 256 bits)".
+    pub name: String,
+    /// Driver name.
+    pub driver: String,
+    /// Driver version.
+    pub driver_info: String,
+    /// "Vulkan", "Metal", "Dx12" or "Gl".
+    pub backend: String,
+    /// "Cpu", "IntegratedGpu", "DiscreteGpu", …
+    pub kind: String,
+    /// Kernel tier: "subgroup" or "portable".
+    pub tier: String,
+    /// The limits that plans depend on, by WebGPU name.
+    pub limits: BTreeMap<String, u64>,
+}
+
+pub(super) struct Opened {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub summary: AdapterSummary,
+    pub target: Target,
+}
+
+/// How to get a software adapter where there is none.
+const ADVICE: &str = if cfg!(target_os = "linux") {
+    "install a Vulkan driver, for instance the software one: sudo apt-get install -y mesa-vulkan-drivers"
+} else if cfg!(target_os = "macos") {
+    "Metal needs macOS 10.13 or later on a real machine"
+} else if cfg!(target_os = "windows") {
+    "install your graphics driver; Windows 10 and later bring the software adapter WARP"
+} else {
+    "install a Vulkan driver"
+};
+
+fn enumerate() -> Result<Vec<wgpu::Adapter>, GpuError> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    // Validation layers are for driver developers; naga validates every kernel already.
+    descriptor.flags -= wgpu::InstanceFlags::VALIDATION | wgpu::InstanceFlags::DEBUG;
+    let instance = wgpu::Instance::new(descriptor);
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    adapters.retain(|a| a.limits().max_compute_workgroups_per_dimension > 0);
+    // The same hardware can appear under several backends; the first ones are the better ones.
+    adapters.sort_by_key(|a| (rank(a.get_info().device_type), a.get_info().backend == wgpu::Backend::Gl));
+    if adapters.is_empty() {
+        let backends = format!("{:?}", wgpu::Instance::enabled_backend_features());
+        return Err(GpuError::NoAdapter { backends, advice: ADVICE });
+    }
+    Ok(adapters)
+}
+
+fn rank(kind: wgpu::DeviceType) -> u8 {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Cpu => 3,
+        wgpu::DeviceType::Other => 4,
+    }
+}
+
+/// All adapters, the preferred one first; positions are the indices that `--adapter` takes.
+///
+/// # Errors
+/// [`GpuError::NoAdapter`] when there is none.
+pub fn adapters() -> Result<Vec<AdapterSummary>, GpuError> {
+    Ok(enumerate()?.iter().map(|a| summary(a, target(a).subgroup.is_some())).collect())
+}
+
+fn summary(adapter: &wgpu::Adapter, subgroups: bool) -> AdapterSummary {
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    let limits = [
+        ("max_buffer_size", limits.max_buffer_size),
+        ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
+        ("max_storage_buffers_per_shader_stage", limits.max_storage_buffers_per_shader_stage.into()),
+        ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup.into()),
+        ("max_compute_workgroup_storage_size", limits.max_compute_workgroup_storage_size.into()),
+        ("max_compute_workgroups_per_dimension", limits.max_compute_workgroups_per_dimension.into()),
+        ("subgroup_min_size", info.subgroup_min_size.into()),
+        ("subgroup_max_size", info.subgroup_max_size.into()),
+    ];
+    AdapterSummary {
+        name: info.name,
+        driver: info.driver,
+        driver_info: info.driver_info,
+        backend: format!("{:?}", info.backend),
+        kind: format!("{:?}", info.device_type),
+        tier: if subgroups { "subgroup" } else { "portable" }.to_owned(),
+        limits: limits.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    }
+}
+
+/// The tier of an adapter. Subgroup kernels need a width known in advance, and pay on software adapters.
+fn target(adapter: &wgpu::Adapter) -> Target {
+    let info = adapter.get_info();
+    let cpu = info.device_type == wgpu::DeviceType::Cpu;
+    let fixed = info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size >= 8;
+    let subgroups = cpu && fixed && adapter.features().contains(wgpu::Features::SUBGROUP);
+    Target {
+        subgroup: subgroups.then_some(info.subgroup_min_size),
+        cpu,
+        // The WebGPU default, so that a program is the same on every adapter.
+        max_bindings: 8,
+        split: if cpu {
+            SplitPolicy { wanted_tiles: 1, min_slice: 256 }
+        } else {
+            SplitPolicy { wanted_tiles: 128, min_slice: 256 }
+        },
+    }
+}
+
+fn pick(adapters: &[wgpu::Adapter], wanted: &str) -> Option<usize> {
+    let lower = wanted.to_lowercase();
+    let is_cpu = |a: &wgpu::Adapter| a.get_info().device_type == wgpu::DeviceType::Cpu;
+    match lower.as_str() {
+        "cpu" => adapters.iter().position(is_cpu),
+        "gpu" => adapters.iter().position(|a| !is_cpu(a)),
+        _ => match lower.parse::<usize>() {
+            Ok(index) => (index < adapters.len()).then_some(index),
+            Err(_) => adapters.iter().position(|a| a.get_info().name.to_lowercase().contains(&lower)),
+        },
+    }
+}
+
+pub(super) fn open(wanted: Option<&str>) -> Result<Opened, GpuError> {
+    let adapters = enumerate()?;
+    let index = match wanted {
+        None => 0,
+        Some(wanted) => pick(&adapters, wanted).ok_or_else(|| {
+            let names = adapters.iter().enumerate().map(|(i, a)| format!("{i} = {}", a.get_info().name));
+            GpuError::UnknownAdapter { wanted: wanted.to_owned(), known: names.collect::<Vec<_>>().join(", ") }
+        })?,
+    };
+    let adapter = &adapters[index];
+    let target = target(adapter);
+    // Everything runs inside the WebGPU defaults; larger buffers are taken where they are offered.
+    let offered = adapter.limits();
+    let limits = wgpu::Limits {
+        max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+        max_buffer_size: offered.max_buffer_size,
+        ..wgpu::Limits::default()
+    };
+    let limits = if limits.check_limits(&offered) { limits } else { offered };
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("edgewalk"),
+        required_features: if target.subgroup.is_some() { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() },
+        required_limits: limits,
+        memory_hints: wgpu::MemoryHints::MemoryUsage,
+        ..Default::default()
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+        .map_err(|error| GpuError::NoDevice { adapter: adapter.get_info().name, reason: error.to_string() })?;
+    Ok(Opened { device, queue, summary: summary(adapter, target.subgroup.is_some()), target })
+}

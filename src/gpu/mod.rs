@@ -1,0 +1,150 @@
+//! The machine room: the only folder that imports wgpu. It opens an adapter, holds buffers and runs recorded programs.
+//!
+//! `kernel` describes computations as data; here they meet a device. Nothing waits for the device except a read-back and
+//! the bound on work in flight.
+
+mod adapter;
+mod buffer;
+mod program;
+mod run;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+pub use adapter::{AdapterSummary, adapters};
+pub use buffer::Buffer;
+pub use program::{Loaded, Recording};
+
+use crate::kernel::{KernelError, Target};
+
+/// What can go wrong between us and a device.
+#[derive(Debug, thiserror::Error)]
+pub enum GpuError {
+    /// No adapter at all.
+    #[error("no graphics adapter found ({backends}); {advice}")]
+    NoAdapter {
+        /// Backends that were asked.
+        backends: String,
+        /// What to install on this platform.
+        advice: &'static str,
+    },
+    /// `--adapter` names none of them.
+    #[error("no adapter matches `{wanted}`; choose one of: {known}")]
+    UnknownAdapter {
+        /// What was asked for.
+        wanted: String,
+        /// Index and name of each adapter.
+        known: String,
+    },
+    /// The adapter refused to give a device.
+    #[error("adapter `{adapter}` gave no device: {reason}; try another one with --adapter (see `edgewalk info`)")]
+    NoDevice {
+        /// The adapter's name.
+        adapter: String,
+        /// The driver's reason.
+        reason: String,
+    },
+    /// A buffer over the adapter's limits.
+    #[error(
+        "{what} needs a buffer of {needed_mib:.1} MiB, and `{adapter}` binds at most {limit_mib:.1} MiB; use a smaller \
+         model or smaller chunks (run.chunk), or another --adapter"
+    )]
+    BufferTooLarge {
+        /// What the buffer is for.
+        what: String,
+        /// Its size.
+        needed_mib: f64,
+        /// The adapter's limit.
+        limit_mib: f64,
+        /// The adapter's name.
+        adapter: String,
+    },
+    /// Validation failed or memory ran out while recording or running.
+    #[error("the device refused work: {0}; if memory ran out, use a smaller model or smaller chunks (run.chunk)")]
+    Device(String),
+    /// The device went away.
+    #[error(
+        "the device was lost ({0}); everything logged so far is kept: run again, with smaller chunks (run.chunk) if the \
+         driver resets slow work"
+    )]
+    Lost(String),
+    /// The program could not be generated.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}
+
+/// An open device. Cloning is cheap and shares it.
+#[derive(Clone)]
+pub struct Gpu(Arc<Shared>);
+
+struct Shared {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    summary: AdapterSummary,
+    target: Target,
+    pipelines: Mutex<HashMap<String, program::Pipeline>>,
+    trouble: Arc<Mutex<Trouble>>,
+    flight: Mutex<run::Flight>,
+}
+
+/// What the device reported from its own threads.
+#[derive(Default)]
+struct Trouble {
+    lost: Option<String>,
+    error: Option<String>,
+}
+
+impl Gpu {
+    /// Opens an adapter: the one whose index or part of whose name is given, `cpu` or `gpu` for the kind, or the most
+    /// capable one. Environment variables of wgpu (`WGPU_BACKEND`, `WGPU_STRICT_WEBGPU_COMPLIANCE`, …) are honoured.
+    ///
+    /// # Errors
+    /// [`GpuError::NoAdapter`], [`GpuError::UnknownAdapter`] or [`GpuError::NoDevice`].
+    pub fn open(wanted: Option<&str>) -> Result<Self, GpuError> {
+        let opened = adapter::open(wanted)?;
+        let trouble = Arc::new(Mutex::new(Trouble::default()));
+        let (errors, losses) = (Arc::clone(&trouble), Arc::clone(&trouble));
+        opened.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            lock(&errors).error.get_or_insert(error.to_string());
+        }));
+        opened.device.set_device_lost_callback(move |reason, message| {
+            lock(&losses).lost.get_or_insert(format!("{reason:?}: {message}"));
+        });
+        Ok(Self(Arc::new(Shared {
+            flight: Mutex::new(run::Flight::new(opened.target.cpu)),
+            device: opened.device,
+            queue: opened.queue,
+            summary: opened.summary,
+            target: opened.target,
+            pipelines: Mutex::default(),
+            trouble,
+        })))
+    }
+
+    /// The adapter in use.
+    pub fn adapter(&self) -> &AdapterSummary {
+        &self.0.summary
+    }
+
+    /// What kernels are compiled for.
+    pub fn target(&self) -> &Target {
+        &self.0.target
+    }
+
+    /// Turns what the device reported since the last call into an error.
+    fn check(&self) -> Result<(), GpuError> {
+        let mut trouble = lock(&self.0.trouble);
+        if let Some(reason) = &trouble.lost {
+            return Err(GpuError::Lost(reason.clone()));
+        }
+        match trouble.error.take() {
+            Some(error) => Err(GpuError::Device(error)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Locks; the guarded data stays consistent even if another thread panicked while holding it.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

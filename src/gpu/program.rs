@@ -1,0 +1,187 @@
+//! Programs on a device: pipelines, the program's own buffers, and recordings that can be run again and again.
+
+use std::sync::Arc;
+
+use super::{Buffer, Gpu, GpuError, lock};
+use crate::kernel::{Access, BufferRef, Kernel, KernelError, Program, validate};
+
+/// A compiled kernel.
+#[derive(Clone, Debug)]
+pub(super) struct Pipeline {
+    inner: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+}
+
+/// A program with its pipelines and its own buffers, ready to be bound to a caller's buffers.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    program: Arc<Program>,
+    pipelines: Vec<Pipeline>,
+    temps: Vec<Buffer>,
+}
+
+/// Dispatches with everything bound: what a submission encodes. Recordings are joined with [`Recording::then`].
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    pub(super) steps: Vec<Step>,
+}
+
+/// One thing to encode.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// A bound dispatch, with its estimated work.
+    Dispatch { pipeline: wgpu::ComputePipeline, bind_group: wgpu::BindGroup, grid: [u32; 3], flops: f64, bytes: f64 },
+    /// All elements of one buffer to an element offset of another.
+    Copy { from: Buffer, to: Buffer, at: usize },
+}
+
+impl Recording {
+    /// This recording, then another.
+    #[must_use]
+    pub fn then(mut self, next: &Recording) -> Self {
+        self.steps.extend(next.steps.iter().cloned());
+        self
+    }
+
+    /// A copy of all of `from` to element `at` of `to`.
+    ///
+    /// # Panics
+    /// When it does not fit.
+    pub fn copy(from: &Buffer, to: &Buffer, at: usize) -> Self {
+        assert!(at + from.len() <= to.len(), "{} elements at {at} of {}", from.len(), to.len());
+        Self { steps: vec![Step::Copy { from: from.clone(), to: to.clone(), at }] }
+    }
+
+    /// Number of dispatches.
+    pub fn dispatches(&self) -> usize {
+        self.steps.iter().filter(|s| matches!(s, Step::Dispatch { .. })).count()
+    }
+
+    /// Floating-point operations, estimated from shapes.
+    pub fn flops(&self) -> f64 {
+        let flops = |step: &Step| match step {
+            Step::Dispatch { flops, .. } => *flops,
+            Step::Copy { .. } => 0.0,
+        };
+        self.steps.iter().map(flops).sum()
+    }
+}
+
+impl Loaded {
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Binds the caller's buffers, one per slot.
+    ///
+    /// # Errors
+    /// [`GpuError::Device`] when the device refuses a binding.
+    ///
+    /// # Panics
+    /// When the buffers do not match the program's slots.
+    pub fn bind(&self, gpu: &Gpu, slots: &[&Buffer]) -> Result<Recording, GpuError> {
+        let program = &self.program;
+        assert_eq!(slots.len(), program.slots.len(), "`{}` takes one buffer per slot", program.name);
+        for (slot, (buffer, &len)) in slots.iter().zip(&program.slots).enumerate() {
+            assert!(buffer.len() >= len, "slot {slot} of `{}` has {} of {len} elements", program.name, buffer.len());
+        }
+        let steps = program.dispatches.iter().map(|dispatch| {
+            let pipeline = &self.pipelines[dispatch.kernel];
+            let entry = |(binding, buffer): (usize, &BufferRef)| wgpu::BindGroupEntry {
+                binding: binding as u32,
+                resource: match *buffer {
+                    BufferRef::Slot(slot) => slots[slot].inner.as_entire_binding(),
+                    BufferRef::Temp(temp) => self.temps[temp].inner.as_entire_binding(),
+                },
+            };
+            let entries: Vec<_> = dispatch.buffers.iter().enumerate().map(entry).collect();
+            let bind_group = gpu.0.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: None,
+                layout: &pipeline.layout,
+                entries: &entries,
+            });
+            Step::Dispatch {
+                pipeline: pipeline.inner.clone(),
+                bind_group,
+                grid: dispatch.grid,
+                flops: dispatch.flops,
+                bytes: dispatch.bytes,
+            }
+        });
+        let recording = Recording { steps: steps.collect() };
+        gpu.check()?;
+        Ok(recording)
+    }
+}
+
+impl Gpu {
+    /// Compiles a program's kernels, or finds them compiled, and makes its buffers.
+    ///
+    /// # Errors
+    /// [`GpuError::Kernel`] for invalid WGSL, [`GpuError::BufferTooLarge`], or [`GpuError::Device`].
+    pub fn load(&self, program: Program) -> Result<Loaded, GpuError> {
+        let pipelines = program.kernels.iter().map(|k| self.pipeline(k)).collect::<Result<_, _>>()?;
+        let name = |i: usize| format!("intermediate value {i} of {}", program.name);
+        let temps = program.temps.iter().enumerate().map(|(i, &len)| self.buffer(&name(i), len));
+        let temps = temps.collect::<Result<_, _>>()?;
+        Ok(Loaded { program: Arc::new(program), pipelines, temps })
+    }
+
+    fn pipeline(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {
+        if let Some(pipeline) = lock(&self.0.pipelines).get(&kernel.wgsl) {
+            return Ok(pipeline.clone());
+        }
+        validate(kernel)?;
+        let device = &self.0.device;
+        let entry = |(binding, access): (usize, &Access)| wgpu::BindGroupLayoutEntry {
+            binding: binding as u32,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Storage { read_only: *access == Access::Read },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        };
+        let entries: Vec<_> = kernel.access.iter().enumerate().map(entry).collect();
+        let label = Some(kernel.label.as_str());
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label,
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let module = trusted_module(device, kernel);
+        let inner = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        self.check().map_err(|error| match error {
+            GpuError::Device(message) => KernelError::Invalid { label: kernel.label.clone(), message }.into(),
+            other => other,
+        })?;
+        let pipeline = Pipeline { inner, layout };
+        lock(&self.0.pipelines).insert(kernel.wgsl.clone(), pipeline.clone());
+        Ok(pipeline)
+    }
+}
+
+/// Makes a shader module without bounds checks, which cost up to half the speed of a load-bound kernel.
+#[allow(unsafe_code, reason = "wgpu's entry point for shaders without bounds checks is unsafe")]
+fn trusted_module(device: &wgpu::Device, kernel: &Kernel) -> wgpu::ShaderModule {
+    let source = wgpu::ShaderSource::Wgsl(kernel.wgsl.as_str().into());
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(&kernel.label), source };
+    // SAFETY: naga has validated the module (`pipeline` calls `validate` first). It was generated by `kernel`, where
+    // every index is an affine form over loop variables whose extents are those of the tensors, or is clamped to them
+    // (tails of matmuls, padding), and `bind` asserts that every buffer holds all the elements its tensor has. All loops
+    // count up to constants.
+    unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+}

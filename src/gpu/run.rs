@@ -1,0 +1,126 @@
+//! Running recordings: submissions bounded in time, and few of them in flight.
+//!
+//! Drivers reset a GPU that stays silent for seconds, and a host that races ahead fills memory with commands. So a
+//! recording is cut into submissions of about [`SUBMISSION_SECS`], by an estimate of the adapter's speed that is
+//! corrected by what finished submissions took; at most [`IN_FLIGHT`] of them are outstanding. None of this can change a
+//! result.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::program::{Recording, Step};
+use super::{Gpu, GpuError, lock};
+
+/// Time one submission should take.
+const SUBMISSION_SECS: f64 = 0.2;
+/// Submissions the host may be ahead.
+const IN_FLIGHT: usize = 3;
+/// Cost of a dispatch beside its work.
+const DISPATCH_SECS: f64 = 15e-6;
+
+/// Submissions under way and what is known of the adapter's speed.
+pub(super) struct Flight {
+    /// Index, estimated seconds at unit speed.
+    under_way: VecDeque<(wgpu::SubmissionIndex, f64)>,
+    last_finished: Instant,
+    /// Actual over estimated time of the submissions so far.
+    slowdown: f64,
+    flops_per_sec: f64,
+    bytes_per_sec: f64,
+}
+
+impl Flight {
+    pub fn new(cpu: bool) -> Self {
+        // Starting points; `slowdown` corrects them after the first submissions.
+        let (flops_per_sec, bytes_per_sec) = if cpu { (1e10, 2e9) } else { (1e12, 1e11) };
+        Self { under_way: VecDeque::new(), last_finished: Instant::now(), slowdown: 1.0, flops_per_sec, bytes_per_sec }
+    }
+
+    /// Seconds a step takes at unit slowdown.
+    fn estimate(&self, step: &Step) -> f64 {
+        let (flops, bytes) = match step {
+            Step::Dispatch { flops, bytes, .. } => (*flops, *bytes),
+            Step::Copy { from, .. } => (0.0, 8.0 * from.len() as f64),
+        };
+        DISPATCH_SECS + (flops / self.flops_per_sec).max(bytes / self.bytes_per_sec)
+    }
+}
+
+impl Gpu {
+    /// Submits recordings, one after the other. Returns as soon as the work is queued.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] or [`GpuError::Device`], possibly for work submitted earlier.
+    pub fn run<'a>(&self, recordings: impl IntoIterator<Item = &'a Recording>) -> Result<(), GpuError> {
+        let mut flight = lock(&self.0.flight);
+        let mut steps = recordings.into_iter().flat_map(|r| &r.steps).peekable();
+        while steps.peek().is_some() {
+            let mut encoder = self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut estimate = 0.0;
+            while let Some(step) = steps.peek() {
+                let secs = flight.estimate(step);
+                if estimate > 0.0 && (estimate + secs) * flight.slowdown > SUBMISSION_SECS {
+                    break;
+                }
+                if let Step::Copy { from, to, at } = step {
+                    let len = from.len() as u64 * 4;
+                    encoder.copy_buffer_to_buffer(&from.inner, 0, &to.inner, *at as u64 * 4, len);
+                    estimate += secs;
+                    steps.next();
+                    continue;
+                }
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                while let Some(Step::Dispatch { pipeline, bind_group, grid, .. }) = steps.peek() {
+                    let secs = flight.estimate(steps.peek().expect("just seen"));
+                    if estimate > 0.0 && (estimate + secs) * flight.slowdown > SUBMISSION_SECS {
+                        break;
+                    }
+                    pass.set_pipeline(pipeline);
+                    pass.set_bind_group(0, bind_group, &[]);
+                    pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+                    estimate += secs;
+                    steps.next();
+                }
+            }
+            if flight.under_way.is_empty() {
+                flight.last_finished = Instant::now();
+            }
+            let index = self.0.queue.submit([encoder.finish()]);
+            flight.under_way.push_back((index, estimate));
+            while flight.under_way.len() > IN_FLIGHT {
+                self.finish_oldest(&mut flight)?;
+            }
+        }
+        self.check()
+    }
+
+    /// Waits for everything submitted so far.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] or [`GpuError::Device`].
+    pub fn wait(&self) -> Result<(), GpuError> {
+        let mut flight = lock(&self.0.flight);
+        while !flight.under_way.is_empty() {
+            self.finish_oldest(&mut flight)?;
+        }
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    fn finish_oldest(&self, flight: &mut Flight) -> Result<(), GpuError> {
+        let Some((index, estimate)) = flight.under_way.pop_front() else { return Ok(()) };
+        self.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None })?;
+        let now = Instant::now();
+        let took = now.duration_since(flight.last_finished).as_secs_f64();
+        flight.last_finished = now;
+        // A geometric mean over about eight submissions: robust against one slow compilation.
+        let ratio = (took / estimate).clamp(1e-3, 1e3);
+        flight.slowdown *= (ratio / flight.slowdown).powf(0.125);
+        Ok(())
+    }
+
+    fn poll(&self, how: wgpu::PollType) -> Result<(), GpuError> {
+        let polled = self.0.device.poll(how);
+        self.check()?;
+        polled.map(|_| ()).map_err(|error| GpuError::Lost(error.to_string()))
+    }
+}

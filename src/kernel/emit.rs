@@ -1,0 +1,309 @@
+//! WGSL expressions for fused nodes.
+//!
+//! [`Emitter::value`] returns the WGSL name of a node's value at a symbolic index: stored values are loaded, index maps
+//! rewrite the index, elementwise nodes become `let` statements. The same code serves prologues, epilogues and maps, one
+//! element at a time (`V` = `f32`) or four neighbours along the last axis (`V` = `vec4<f32>`). Four at a time is not
+//! always possible; then emission fails with [`Unsuitable`] and the kernel is emitted again one by one.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+
+use super::{Access, Place, Source};
+use crate::graph::index::{Idx, pull_back};
+use crate::graph::{Binary, Compare, DType, Graph, NodeId, Op, Unary};
+
+/// The kernel cannot be emitted four elements at a time.
+#[derive(Debug)]
+pub(super) struct Unsuitable;
+
+/// How a kernel sees one buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    F32,
+    Vec4,
+    U32,
+}
+
+impl View {
+    fn element(self) -> &'static str {
+        match self {
+            View::F32 => "f32",
+            View::Vec4 => "vec4<f32>",
+            View::U32 => "u32",
+        }
+    }
+}
+
+/// One `var<storage>` of the kernel.
+#[derive(Clone, Debug)]
+pub(super) struct Binding {
+    pub source: Source,
+    pub view: View,
+    pub access: Access,
+}
+
+/// Where a stored node goes, besides the buffer that later kernels read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub source: Source,
+    pub offset: usize,
+    pub accumulate: bool,
+}
+
+/// What an emitter knows of the program around its kernel.
+pub(super) struct Scope<'a> {
+    pub graph: &'a Graph,
+    /// Slot and offset of every input.
+    pub inputs: &'a HashMap<NodeId, Place>,
+    /// Values stored by any kernel.
+    pub stored: &'a [bool],
+    /// Where values stored by this kernel go.
+    pub targets: &'a HashMap<NodeId, Vec<Target>>,
+}
+
+/// Emits the expressions of one kernel. See the module text.
+pub(super) struct Emitter<'a> {
+    scope: &'a Scope<'a>,
+    /// Values of this kernel's own stores are computed, not loaded.
+    own: HashSet<NodeId>,
+    pub bindings: Vec<Binding>,
+    /// Elements per `V`: 1 or 4.
+    pub width: usize,
+    lines: String,
+    names: HashMap<(NodeId, Vec<Idx>), String>,
+    count: usize,
+}
+
+impl<'a> Emitter<'a> {
+    pub fn new(scope: &'a Scope<'a>, stores: &[NodeId], width: usize) -> Self {
+        Self {
+            scope,
+            own: stores.iter().copied().collect(),
+            bindings: vec![],
+            width,
+            lines: String::new(),
+            names: HashMap::new(),
+            count: 0,
+        }
+    }
+
+    /// Declares that `id` at `index` is the WGSL variable `name`.
+    pub fn define(&mut self, id: NodeId, index: &[Idx], name: &str) {
+        self.names.insert((id, index.to_vec()), name.to_owned());
+    }
+
+    /// Takes the statements emitted so far; names defined by them are forgotten.
+    pub fn take_lines(&mut self) -> String {
+        self.names.clear();
+        std::mem::take(&mut self.lines)
+    }
+
+    fn emit(&mut self, expression: &str) -> String {
+        let name = format!("v{}", self.count);
+        self.count += 1;
+        let _ = writeln!(self.lines, "    let {name} = {expression};");
+        name
+    }
+
+    /// Name of the binding for a buffer seen in this way.
+    fn binding(&mut self, source: Source, view: View, write: bool, read: bool) -> Result<String, Unsuitable> {
+        let found = self.bindings.iter().position(|b| b.source == source && b.view == view);
+        let at = found.unwrap_or_else(|| {
+            let access = if read { Access::Read } else { Access::Write };
+            self.bindings.push(Binding { source, view, access });
+            self.bindings.len() - 1
+        });
+        let binding = &mut self.bindings[at];
+        if (write && binding.access == Access::Read) || (read && binding.access == Access::Write) {
+            binding.access = Access::ReadWrite;
+        }
+        // A buffer that is written can be bound only once.
+        let others = self.bindings.iter().filter(|b| b.source == source).count();
+        let written = self.bindings.iter().any(|b| b.source == source && b.access != Access::Read);
+        if others > 1 && written { Err(Unsuitable) } else { Ok(format!("b{at}")) }
+    }
+
+    /// Loads the element(s) of a buffer at a flat index.
+    fn load(&mut self, source: Source, flat: &Idx, dtype: DType) -> Result<String, Unsuitable> {
+        let scalar_view = if dtype == DType::F32 { View::F32 } else { View::U32 };
+        let typed = |x: String| match dtype {
+            DType::Bool => format!("({x} != {}(0u))", if x.starts_with("vec4") { "vec4<u32>" } else { "u32" }),
+            DType::F32 | DType::U32 => x,
+        };
+        if self.width == 1 {
+            let b = self.binding(source, scalar_view, false, true)?;
+            return Ok(self.emit(&typed(format!("{b}[{}]", flat.wgsl()))));
+        }
+        if let (Some(quad), DType::F32) = (flat.aligned_quad(), dtype) {
+            let b = self.binding(source, View::Vec4, false, true)?;
+            return Ok(self.emit(&format!("{b}[{}]", quad.wgsl())));
+        }
+        let b = self.binding(source, scalar_view, false, true)?;
+        let vector = if dtype == DType::F32 { "vec4<f32>" } else { "vec4<u32>" };
+        let expression = if flat.lane_stride() == Some(0) {
+            format!("{vector}({b}[{}])", flat.wgsl())
+        } else {
+            let lanes: Vec<String> = (0..4).map(|l| format!("{b}[{}]", flat.with_lane(l).wgsl())).collect();
+            format!("{vector}({})", lanes.join(", "))
+        };
+        Ok(self.emit(&typed(expression)))
+    }
+
+    /// WGSL name of the value of `id` at `index`. See the module text.
+    pub fn value(&mut self, id: NodeId, index: &[Idx]) -> Result<String, Unsuitable> {
+        let key = (id, index.to_vec());
+        if let Some(name) = self.names.get(&key) {
+            return Ok(name.clone());
+        }
+        let node = self.scope.graph.node(id);
+        let place = self.scope.inputs.get(&id);
+        let name = if let Some(place) = place {
+            let flat = Idx::flatten(index, &node.ty.shape).plus(&Idx::constant(place.offset as u64));
+            self.load(Source::Slot(place.slot), &flat, node.ty.dtype)?
+        } else if self.scope.stored[id.index()] && !self.own.contains(&id) {
+            self.load(Source::Node(id), &Idx::flatten(index, &node.ty.shape), node.ty.dtype)?
+        } else if let Some((operand, pulled)) = pull_back(self.scope.graph, id, index) {
+            self.value(operand, &pulled)?
+        } else {
+            self.compute(id, index)?
+        };
+        self.names.insert(key, name.clone());
+        Ok(name)
+    }
+
+    fn compute(&mut self, id: NodeId, index: &[Idx]) -> Result<String, Unsuitable> {
+        let node = self.scope.graph.node(id);
+        let mut operands = vec![];
+        if !matches!(node.op, Op::Pad { .. }) {
+            for &input in &node.inputs {
+                operands.push(self.value(input, index)?);
+            }
+        }
+        let x = operands.first().map_or("", String::as_str);
+        let expression = match &node.op {
+            Op::Constant(c) => format!("V({})", literal(c.get())),
+            Op::Iota { axis, .. } => self.iota(&index[*axis]),
+            Op::Unary(f) => match f {
+                Unary::Neg => format!("-{x}"),
+                Unary::Exp => format!("ew_exp({x})"),
+                Unary::Log => format!("log({x})"),
+                Unary::Sqrt => format!("sqrt({x})"),
+                Unary::Rsqrt => format!("(V(1.0) / sqrt({x}))"),
+                Unary::Tanh => format!("ew_tanh({x})"),
+                Unary::Logistic => format!("ew_logistic({x})"),
+                Unary::Softplus => format!("ew_softplus({x})"),
+                Unary::StopGradient => x.to_owned(),
+            },
+            Op::Binary(f) => {
+                let y = &operands[1];
+                match f {
+                    Binary::Add => format!("{x} + {y}"),
+                    Binary::Sub => format!("{x} - {y}"),
+                    Binary::Mul => format!("{x} * {y}"),
+                    Binary::Div => format!("{x} / {y}"),
+                    Binary::Max => format!("max({x}, {y})"),
+                }
+            }
+            Op::Compare(f) => {
+                let sign = match f {
+                    Compare::Gt => ">",
+                    Compare::Ge => ">=",
+                    Compare::Eq => "==",
+                };
+                format!("({x} {sign} {})", operands[1])
+            }
+            Op::Select => format!("select({}, {}, {x})", operands[2], operands[1]),
+            Op::ToF32 => match self.scope.graph.node(node.inputs[0]).ty.dtype {
+                DType::Bool => format!("select(V(0.0), V(1.0), {x})"),
+                DType::U32 | DType::F32 => format!("V({x})"),
+            },
+            Op::Pad { low, .. } => return self.pad(node.inputs[0], low, index),
+            Op::Input(_) | Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. } => {
+                unreachable!("inputs have places and index maps are pulled back")
+            }
+            Op::ReduceSum { .. } | Op::ReduceMax { .. } | Op::DotGeneral(_) => {
+                unreachable!("the schedule stores every root that another kernel reads")
+            }
+        };
+        Ok(self.emit(&expression))
+    }
+
+    fn iota(&self, index: &Idx) -> String {
+        if self.width == 1 {
+            return index.wgsl();
+        }
+        let lanes: Vec<String> = (0..4).map(|l| index.with_lane(l).wgsl()).collect();
+        format!("vec4<u32>({})", lanes.join(", "))
+    }
+
+    /// Zero outside the operand; the index is clamped so that the load stays inside.
+    fn pad(&mut self, operand: NodeId, low: &[usize], index: &[Idx]) -> Result<String, Unsuitable> {
+        let shape = self.scope.graph.shape(operand);
+        if shape.contains(&0) {
+            return Ok(self.emit("V(0.0)"));
+        }
+        if index.iter().any(|i| i.lane_stride() != Some(0)) {
+            return Err(Unsuitable);
+        }
+        let mut inside = vec![];
+        let mut shifted = vec![];
+        for (axis, i) in index.iter().enumerate() {
+            // Wraps around below `low`, which the comparison refuses like any other index outside.
+            let at = self.emit(&format!("{} - {}u", i.wgsl(), low[axis]));
+            inside.push(format!("({at} < {}u)", shape[axis]));
+            let clamped = self.emit(&format!("min({at}, {}u)", shape[axis] - 1));
+            shifted.push(Idx::var(&clamped, shape[axis]));
+        }
+        let value = self.value(operand, &shifted)?;
+        let inside = if inside.is_empty() { "true".to_owned() } else { inside.join(" && ") };
+        Ok(self.emit(&format!("select(V(0.0), {value}, {inside})")))
+    }
+
+    /// Emits the stores of `id`, whose value at `index` is then in its buffers.
+    pub fn store(&mut self, id: NodeId, index: &[Idx]) -> Result<(), Unsuitable> {
+        let value = self.value(id, index)?;
+        let node = self.scope.graph.node(id);
+        let scalar_view = if node.ty.dtype == DType::F32 { View::F32 } else { View::U32 };
+        let scope = self.scope;
+        for target in scope.targets.get(&id).into_iter().flatten() {
+            let flat = Idx::flatten(index, &node.ty.shape).plus(&Idx::constant(target.offset as u64));
+            let at = match (self.width, node.ty.dtype, flat.aligned_quad()) {
+                (1, ..) => vec![(flat.wgsl(), scalar_view, String::new())],
+                (_, DType::F32, Some(quad)) => vec![(quad.wgsl(), View::Vec4, String::new())],
+                _ => (0..4).map(|l| (flat.with_lane(l).wgsl(), scalar_view, format!("[{l}]"))).collect(),
+            };
+            for (at, view, lane) in at {
+                let b = self.binding(target.source, view, true, target.accumulate)?;
+                let value = match node.ty.dtype {
+                    DType::Bool => format!("select(0u, 1u, {value}{lane})"),
+                    DType::F32 | DType::U32 => format!("{value}{lane}"),
+                };
+                let sum = if target.accumulate { format!("{b}[{at}] + ") } else { String::new() };
+                let _ = writeln!(self.lines, "    {b}[{at}] = {sum}{value};");
+            }
+        }
+        Ok(())
+    }
+
+    /// Declarations of the bindings.
+    pub fn declarations(&self) -> String {
+        let mut text = String::new();
+        for (i, binding) in self.bindings.iter().enumerate() {
+            let access = match binding.access {
+                Access::Read => "read",
+                Access::Write | Access::ReadWrite => "read_write",
+            };
+            let element = binding.view.element();
+            let _ = writeln!(text, "@group(0) @binding({i}) var<storage, {access}> b{i}: array<{element}>;");
+        }
+        text
+    }
+}
+
+/// An f32 as a WGSL literal that reads back exactly.
+fn literal(value: f32) -> String {
+    if value != 0.0 && !value.is_normal() {
+        return format!("bitcast<f32>({}u)", value.to_bits());
+    }
+    format!("{value:?}f")
+}

@@ -1,0 +1,67 @@
+//! Losses and errors, one value per example; the loss of a data set is the mean of its examples' values.
+
+use crate::choice::choice;
+use crate::graph::{Compare, Graph, NodeId, Unary};
+
+choice! {
+    /// How the squared error of the outputs of one example becomes a number.
+    Reduction {
+        /// Mean over the outputs, no ½: the convention of Long and Bartlett. (Cross-entropy is always averaged.)
+        Mean = "mean",
+        /// ½ · sum over the outputs: the convention of Cohen et al.; its Hessian is outputs/2 times that of `Mean`.
+        HalfSum = "half-sum",
+    }
+}
+
+/// A loss for classification by labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Loss {
+    /// Squared distance to the one-hot label.
+    Mse(Reduction),
+    /// −log softmax(outputs)[label]
+    CrossEntropy,
+}
+
+impl Loss {
+    /// Loss of each example: outputs [n, classes] and `U32` labels [n] to [n].
+    pub fn per_example(self, g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
+        let shape = g.shape(outputs).to_vec();
+        let classes = shape[1];
+        let target = g.one_hot(labels, classes);
+        match self {
+            Loss::Mse(reduction) => {
+                let difference = g.sub(outputs, target);
+                let square = g.mul(difference, difference);
+                let sum = g.reduce_sum(square, &[1]);
+                match reduction {
+                    Reduction::Mean => g.scale(sum, 1.0 / classes as f32),
+                    Reduction::HalfSum => g.scale(sum, 0.5),
+                }
+            }
+            Loss::CrossEntropy => {
+                // The maximum only keeps exp in range: log-sum-exp does not depend on it, so it needs no derivative.
+                let max = g.reduce_max(outputs, &[1]);
+                let max = g.unary(Unary::StopGradient, max);
+                let max = g.broadcast(max, &shape, &[0]);
+                let shifted = g.sub(outputs, max);
+                let exp = g.unary(Unary::Exp, shifted);
+                let sum = g.reduce_sum(exp, &[1]);
+                let log_sum = g.unary(Unary::Log, sum);
+                let hit = g.mul(target, shifted);
+                let hit = g.reduce_sum(hit, &[1]);
+                g.sub(log_sum, hit)
+            }
+        }
+    }
+}
+
+/// 1 for each example whose label does not have the largest output, else 0: outputs [n, classes], labels [n] to [n].
+pub fn wrong(g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
+    let classes = g.shape(outputs)[1];
+    let target = g.one_hot(labels, classes);
+    let hit = g.mul(target, outputs);
+    let hit = g.reduce_sum(hit, &[1]);
+    let max = g.reduce_max(outputs, &[1]);
+    let beaten = g.compare(Compare::Gt, max, hit);
+    g.to_f32(beaten)
+}

@@ -1,0 +1,104 @@
+//! Fully connected networks: `depth` dense layers with an activation between them, the last one linear.
+//!
+//! x ← act(x·Wᵢ + bᵢ) for i < depth − 1, then x·W + b. Depth 4 means three hidden layers.
+
+use super::{Init, Model, Param};
+use crate::choice::choice;
+use crate::graph::{Compare, Graph, NodeId, Unary};
+
+choice! {
+    /// Elementwise non-linearity of the hidden layers.
+    Activation {
+        /// max(x, 0), with derivative 0 at 0.
+        Relu = "relu",
+        /// tanh x
+        Tanh = "tanh",
+        /// x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))), the tanh form of x·Φ(x).
+        Gelu = "gelu",
+        /// x for x > 0, eˣ − 1 otherwise.
+        Elu = "elu",
+        /// log(1 + eˣ)
+        Softplus = "softplus",
+    }
+}
+
+impl Activation {
+    /// Applies the function.
+    pub fn apply(self, g: &mut Graph, x: NodeId) -> NodeId {
+        let shape = g.shape(x).to_vec();
+        match self {
+            Activation::Relu => {
+                let zero = g.full(0.0, &shape);
+                g.max(x, zero)
+            }
+            Activation::Tanh => g.unary(Unary::Tanh, x),
+            Activation::Gelu => {
+                let square = g.mul(x, x);
+                let cube = g.mul(square, x);
+                let cube = g.scale(cube, 0.044_715);
+                let inner = g.add(x, cube);
+                let inner = g.scale(inner, (2.0 / std::f32::consts::PI).sqrt());
+                let tanh = g.unary(Unary::Tanh, inner);
+                let gate = g.offset(tanh, 1.0);
+                let half = g.scale(x, 0.5);
+                g.mul(half, gate)
+            }
+            Activation::Elu => {
+                let zero = g.full(0.0, &shape);
+                let positive = g.compare(Compare::Gt, x, zero);
+                // exp sees only what it is used for, so that it cannot overflow.
+                let negative = g.select(positive, zero, x);
+                let exp = g.unary(Unary::Exp, negative);
+                let negative = g.offset(exp, -1.0);
+                g.select(positive, x, negative)
+            }
+            Activation::Softplus => g.unary(Unary::Softplus, x),
+        }
+    }
+}
+
+/// A fully connected network. See the module text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mlp {
+    /// Features of an example.
+    pub inputs: usize,
+    /// Width of the hidden layers.
+    pub width: usize,
+    /// Number of dense layers, at least 1.
+    pub depth: usize,
+    /// Outputs of the last layer.
+    pub outputs: usize,
+    /// Non-linearity between layers.
+    pub activation: Activation,
+}
+
+impl Model for Mlp {
+    fn params(&self) -> Vec<Param> {
+        let mut params = vec![];
+        for layer in 0..self.depth {
+            let fan_in = if layer == 0 { self.inputs } else { self.width };
+            let fan_out = if layer + 1 == self.depth { self.outputs } else { self.width };
+            params.push(Param {
+                name: format!("dense{layer}.kernel"),
+                shape: vec![fan_in, fan_out],
+                init: Init::GlorotNormal { fan_in, fan_out },
+            });
+            params.push(Param { name: format!("dense{layer}.bias"), shape: vec![fan_out], init: Init::Zeros });
+        }
+        params
+    }
+
+    fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
+        let mut x = x;
+        for (layer, wb) in params.chunks_exact(2).enumerate() {
+            let product = g.matmul(x, wb[0]);
+            let shape = g.shape(product).to_vec();
+            let bias = g.broadcast(wb[1], &shape, &[1]);
+            x = g.add(product, bias);
+            if layer + 1 < self.depth {
+                x = self.activation.apply(g, x);
+            }
+        }
+        x
+    }
+}

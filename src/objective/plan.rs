@@ -1,0 +1,83 @@
+//! How many examples a chunk holds: as many as fit the adapter's limits, a memory budget and the time of one dispatch.
+//!
+//! Programs are data, so the planner simply compiles the gradient for a number of rows, reads off what it needs, and
+//! scales. Everything about a chunk is proportional to its rows.
+
+use super::{Problem, Quantity};
+use crate::gpu::{Gpu, GpuError};
+
+/// Most memory for the intermediate values of one program.
+const MEMORY_BYTES: f64 = 1.5 * 1024.0 * 1024.0 * 1024.0;
+
+/// How the work over a data set is cut, and what it takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Examples per chunk; the last one may hold fewer.
+    pub rows: usize,
+    /// Number of chunks.
+    pub chunks: usize,
+    /// Number of parameters.
+    pub parameters: usize,
+    /// Largest buffer, in bytes.
+    pub largest_buffer_bytes: u64,
+    /// Examples and labels on the device, in bytes.
+    pub data_bytes: u64,
+    /// Intermediate values of a gradient, in bytes.
+    pub intermediate_bytes: u64,
+    /// Floating-point operations of a full gradient.
+    pub gradient_flops: f64,
+    /// Dispatches of a full gradient.
+    pub gradient_dispatches: usize,
+    /// The matmul kernels that were chosen.
+    pub kernel_choices: Vec<String>,
+}
+
+impl Plan {
+    /// Plans chunks of `wanted` rows, or of as many as are good for this adapter if 0.
+    pub(super) fn new(gpu: &Gpu, problem: &Problem, wanted: usize) -> Result<Self, GpuError> {
+        gpu.check_size("the parameter vector", problem.layout.device_len())?;
+        let limit = gpu.max_binding_bytes();
+        let target = gpu.target();
+        // Software adapters do about 10 to 50 GFLOP/s, GPUs a hundred times that: a fifth of a second each, and for
+        // software adapters no more rows than their caches and translation buffers like.
+        let (max_flops, max_rows) = if target.cpu { (4e9, 2048) } else { (2e11, usize::MAX) };
+        let quantity = Quantity::Gradient { metrics: true };
+        let mut rows = if wanted == 0 { problem.examples.min(max_rows) } else { wanted.min(problem.examples) };
+        let program = loop {
+            let program = problem.program(quantity, rows, false, target)?;
+            let longest = program.temps.iter().copied().max().unwrap_or(0).max(rows * problem.features);
+            let memory: usize = program.temps.iter().sum();
+            let slowest = program.dispatches.iter().map(|d| d.flops).fold(0.0, f64::max);
+            let excess = (4.0 * longest as f64 / limit as f64)
+                .max(4.0 * memory as f64 / MEMORY_BYTES)
+                .max(if wanted == 0 { slowest / max_flops } else { 0.0 });
+            if excess <= 1.0 || rows == 1 {
+                break program;
+            }
+            rows = ((rows as f64 / excess) as usize).clamp(1, rows - 1);
+            if wanted == 0 {
+                // Chunks of equal size, a multiple of 8 rows where there are that many.
+                let even = problem.examples.div_ceil(problem.examples.div_ceil(rows));
+                rows = if even >= 8 { (even / 8 * 8).min(rows) } else { even };
+            }
+        };
+        let chunks = problem.examples.div_ceil(rows);
+        let share = problem.examples as f64 / rows as f64;
+        let largest = program.temps.iter().chain(&program.slots).copied().max().unwrap_or(0);
+        let mut kernel_choices: Vec<String> =
+            program.kernels.iter().filter(|k| k.label.starts_with("matmul")).map(|k| k.label.clone()).collect();
+        kernel_choices.sort_unstable();
+        kernel_choices.dedup();
+        Ok(Self {
+            rows,
+            chunks,
+            parameters: problem.layout.len(),
+            largest_buffer_bytes: 4 * largest as u64,
+            data_bytes: 4 * (problem.examples * (problem.features + 1)) as u64,
+            intermediate_bytes: 4 * program.temps.iter().sum::<usize>() as u64,
+            gradient_flops: share * program.dispatches.iter().map(|d| d.flops).sum::<f64>(),
+            gradient_dispatches: chunks * program.dispatches.len(),
+            kernel_choices,
+        })
+    }
+}

@@ -1,0 +1,283 @@
+//! Which values are stored, and which kernel computes what.
+//!
+//! A kernel has a root (a contraction, a reduction, or none: a map) and an epilogue: elementwise nodes of the root's
+//! shape that need nothing computed later. Each elementwise node joins the *latest* kernel it depends on. A value that
+//! another kernel needs is stored, unless it is cheap to compute again from what is stored anyway (relu's mask from
+//! relu's value). Index maps (broadcast, reshape, transpose, slice, pad) are never executed: consumers load through
+//! them; so are elementwise nodes behind them, which become a reduction's prologue. Operands of a contraction are read
+//! many times and must be stored, up to an index map that keeps the right operand's rows contiguous.
+
+use std::collections::HashSet;
+
+use crate::graph::index::{Idx, pull_back};
+use crate::graph::{Binary, Graph, NodeId, Op, Unary};
+
+/// What a kernel does before its epilogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// Nothing: every invocation computes elements of the kernel's shape.
+    Map,
+    /// A `ReduceSum` or `ReduceMax` node.
+    Reduce(NodeId),
+    /// A `DotGeneral` node.
+    Dot(NodeId),
+}
+
+/// One kernel to be: its root and the nodes of the root's shape that it stores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FusedKernel {
+    /// See [`Root`].
+    pub root: Root,
+    /// The stored nodes, at least one, all of the same shape.
+    pub stores: Vec<NodeId>,
+}
+
+/// Kernels in order of execution.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// The kernels.
+    pub kernels: Vec<FusedKernel>,
+    /// For every node, whether some kernel stores it.
+    pub stored: Vec<bool>,
+}
+
+impl Schedule {
+    /// Stored values and inputs that a kernel loads.
+    pub fn loads(&self, graph: &Graph, kernel: &FusedKernel) -> HashSet<NodeId> {
+        let mut loads = HashSet::new();
+        let mut seen: HashSet<NodeId> = kernel.stores.iter().copied().collect();
+        let mut pending: Vec<NodeId> = kernel.stores.clone();
+        if let Root::Reduce(root) | Root::Dot(root) = kernel.root {
+            pending.extend(&graph.node(root).inputs);
+            seen.insert(root);
+            pending.retain(|id| *id != root);
+        }
+        while let Some(id) = pending.pop() {
+            if matches!(graph.node(id).op, Op::Input(_)) || self.stored[id.index()] && !kernel.stores.contains(&id) {
+                loads.insert(id);
+                continue;
+            }
+            pending.extend(graph.node(id).inputs.iter().filter(|i| seen.insert(**i)));
+        }
+        loads
+    }
+
+    /// A node to be cut out of a kernel that touches too many buffers: of those computed in it, the one whose own loads
+    /// come closest to half of all. `None` when nothing is left to cut.
+    pub fn cut(&self, graph: &Graph, kernel: &FusedKernel, cuts: &HashSet<NodeId>) -> Option<NodeId> {
+        let all = self.loads(graph, kernel).len() + kernel.stores.len();
+        let mut candidates: Vec<(usize, NodeId)> = vec![];
+        let mut seen: HashSet<NodeId> = kernel.stores.iter().copied().collect();
+        let mut pending: Vec<NodeId> = kernel.stores.clone();
+        while let Some(id) = pending.pop() {
+            let node = graph.node(id);
+            let computed = !self.stored[id.index()] || kernel.stores.contains(&id);
+            let is_root = kernel.root == Root::Reduce(id) || kernel.root == Root::Dot(id);
+            if !computed || is_root || matches!(node.op, Op::Input(_)) {
+                continue;
+            }
+            pending.extend(node.inputs.iter().filter(|i| seen.insert(**i)));
+            let only_store = kernel.stores == [id];
+            if !cuts.contains(&id) && !only_store && !node.inputs.is_empty() {
+                let alone = FusedKernel { root: kernel.root, stores: vec![id] };
+                let loads = self.loads(graph, &alone).len();
+                if loads >= 2 || kernel.stores.contains(&id) {
+                    candidates.push(((2 * loads).abs_diff(all), id));
+                }
+            }
+        }
+        candidates.into_iter().min().map(|(_, id)| id)
+    }
+}
+
+/// Where a node's value can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ready {
+    /// Anywhere: it depends on inputs alone.
+    Free,
+    /// In the epilogue of this kernel.
+    In(usize),
+    /// By loading stored values, once this kernel has run.
+    After(usize),
+}
+
+impl Ready {
+    fn kernel(self) -> Option<usize> {
+        match self {
+            Ready::Free => None,
+            Ready::In(k) | Ready::After(k) => Some(k),
+        }
+    }
+}
+
+/// Follows index maps down from a contraction's operand to the value that must be stored: its `producer`.
+///
+/// The walk stops at the operand itself where the right operand's rows would not be contiguous.
+pub fn producer(graph: &Graph, dot: NodeId, side: usize) -> NodeId {
+    let operand = graph.node(dot).inputs[side];
+    let shape = graph.shape(operand);
+    // One variable per axis; the last axis of the right operand is its row direction.
+    let name = |axis: usize| format!("i{axis}");
+    let mut index: Vec<Idx> = shape.iter().enumerate().map(|(a, &n)| Idx::var(&name(a), n)).collect();
+    let mut base = operand;
+    while let Some((next, pulled)) = pull_back(graph, base, &index) {
+        (base, index) = (next, pulled);
+    }
+    let Op::DotGeneral(dims) = &graph.node(dot).op else { return base };
+    if side == 0 || dims.rhs_free(shape.len()).is_empty() {
+        return base;
+    }
+    let flat = Idx::flatten(&index, graph.shape(base));
+    let last = shape.len() - 1;
+    if shape[last] == 1 || flat.stride(&name(last)) == Some(1) { base } else { operand }
+}
+
+/// Schedules what `outputs` need. Nodes in `cuts` start a kernel of their own, which bounds a kernel's operands.
+pub fn fuse(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>) -> Schedule {
+    let live = graph.reachable(outputs);
+    let forced = forced(graph, outputs, cuts, &live);
+    let mut fuser = Fuser {
+        graph,
+        ready: vec![Ready::Free; graph.nodes().len()],
+        schedule: Schedule { kernels: vec![], stored: vec![false; graph.nodes().len()] },
+    };
+    for id in graph.ids().filter(|id| live[id.index()]) {
+        fuser.place(id, forced[id.index()], cuts.contains(&id));
+    }
+    // What a kernel needs from an earlier one is decided from the last kernel backwards: storing a value for a later
+    // kernel may make an earlier one need more.
+    let mut pending: Vec<(NodeId, usize)> = vec![];
+    for (k, kernel) in fuser.schedule.kernels.iter().enumerate() {
+        match kernel.root {
+            Root::Map => {}
+            Root::Reduce(id) | Root::Dot(id) => pending.extend(graph.node(id).inputs.iter().map(|&i| (i, k))),
+        }
+        pending.extend(kernel.stores.iter().map(|&id| (id, k)));
+    }
+    let mut seen = HashSet::new();
+    while let Some((id, kernel)) = pending.pop() {
+        if seen.insert((id, kernel)) {
+            fuser.demand(id, kernel, &mut pending);
+        }
+    }
+    fuser.schedule.kernels.retain(|kernel| !kernel.stores.is_empty());
+    for kernel in &mut fuser.schedule.kernels {
+        kernel.stores.sort_unstable();
+    }
+    fuser.schedule
+}
+
+/// Nodes that must be stored whatever the schedule: outputs, cuts and what contractions read.
+fn forced(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>, live: &[bool]) -> Vec<bool> {
+    let mut forced = vec![false; graph.nodes().len()];
+    for id in outputs.iter().chain(cuts) {
+        forced[id.index()] = true;
+    }
+    for id in graph.ids().filter(|id| live[id.index()]) {
+        if let Op::DotGeneral(_) = graph.node(id).op {
+            for side in 0..2 {
+                let base = producer(graph, id, side);
+                forced[base.index()] |= !matches!(graph.node(base).op, Op::Input(_));
+            }
+        }
+    }
+    forced
+}
+
+struct Fuser<'a> {
+    graph: &'a Graph,
+    ready: Vec<Ready>,
+    schedule: Schedule,
+}
+
+impl Fuser<'_> {
+    /// Decides where a node is computed.
+    fn place(&mut self, id: NodeId, forced: bool, cut: bool) {
+        let node = self.graph.node(id);
+        let latest = node.inputs.iter().filter_map(|i| self.ready[i.index()].kernel()).max();
+        let mut ready = match &node.op {
+            Op::Input(_) | Op::Constant(_) | Op::Iota { .. } => Ready::Free,
+            Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select | Op::ToF32 => match latest {
+                None => Ready::Free,
+                Some(k) if node.inputs.iter().any(|i| self.ready[i.index()] == Ready::After(k)) => Ready::After(k),
+                Some(k) => Ready::In(k),
+            },
+            Op::BroadcastInDim { .. }
+            | Op::Reshape { .. }
+            | Op::Transpose { .. }
+            | Op::Slice { .. }
+            | Op::Pad { .. } => latest.map_or(Ready::Free, Ready::After),
+            Op::ReduceSum { .. } | Op::ReduceMax { .. } => self.new_kernel(Root::Reduce(id)),
+            Op::DotGeneral(_) => self.new_kernel(Root::Dot(id)),
+        };
+        let is_root = matches!(node.op, Op::ReduceSum { .. } | Op::ReduceMax { .. } | Op::DotGeneral(_));
+        if forced && !is_root && (cut || !matches!(ready, Ready::In(_))) {
+            ready = self.new_kernel(Root::Map);
+        }
+        self.ready[id.index()] = ready;
+        if let (true, Some(k)) = (forced, ready.kernel()) {
+            self.store(id, k);
+        }
+    }
+
+    fn new_kernel(&mut self, root: Root) -> Ready {
+        self.schedule.kernels.push(FusedKernel { root, stores: vec![] });
+        Ready::In(self.schedule.kernels.len() - 1)
+    }
+
+    fn store(&mut self, id: NodeId, kernel: usize) {
+        if !self.schedule.stored[id.index()] {
+            self.schedule.stored[id.index()] = true;
+            self.schedule.kernels[kernel].stores.push(id);
+        }
+    }
+
+    /// Makes sure that `kernel` can compute `id`, and lists what that needs in turn.
+    fn demand(&mut self, id: NodeId, kernel: usize, pending: &mut Vec<(NodeId, usize)>) {
+        let home = match self.ready[id.index()] {
+            Ready::In(home) => Some(home),
+            Ready::Free | Ready::After(_) => None,
+        };
+        let inputs = self.graph.node(id).inputs.iter();
+        match home {
+            Some(home) if home == kernel => {
+                let root = self.schedule.kernels[kernel].root;
+                if root != Root::Reduce(id) && root != Root::Dot(id) {
+                    pending.extend(inputs.map(|&i| (i, kernel)));
+                }
+            }
+            Some(_) if self.schedule.stored[id.index()] => {}
+            Some(home) => {
+                if self.is_cheap(id, &mut (8, 2)) {
+                    pending.extend(inputs.map(|&i| (i, kernel)));
+                } else {
+                    self.store(id, home);
+                    pending.push((id, home));
+                }
+            }
+            None => pending.extend(inputs.map(|&i| (i, kernel))),
+        }
+    }
+
+    /// Whether a node can be computed again from stored values within the budget of (operations, loads).
+    fn is_cheap(&self, id: NodeId, budget: &mut (i32, i32)) -> bool {
+        let node = self.graph.node(id);
+        let (ops, loads) = match &node.op {
+            Op::Input(_) => (0, 1),
+            _ if self.schedule.stored[id.index()] => (0, 1),
+            Op::Constant(_) | Op::Iota { .. } => (0, 0),
+            Op::Unary(Unary::Neg | Unary::StopGradient) => (1, 0),
+            Op::Unary(Unary::Exp | Unary::Log | Unary::Sqrt | Unary::Rsqrt) => (6, 0),
+            Op::Unary(Unary::Tanh | Unary::Logistic | Unary::Softplus) => (9, 0),
+            Op::Binary(Binary::Div) => (2, 0),
+            Op::Binary(_) | Op::Compare(_) | Op::Select | Op::ToF32 | Op::Pad { .. } => (1, 0),
+            Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. } => (0, 0),
+            Op::ReduceSum { .. } | Op::ReduceMax { .. } | Op::DotGeneral(_) => return false,
+        };
+        *budget = (budget.0 - ops, budget.1 - loads);
+        if budget.0 < 0 || budget.1 < 0 {
+            return false;
+        }
+        loads > 0 || node.inputs.iter().all(|&i| self.is_cheap(i, budget))
+    }
+}

@@ -1,0 +1,135 @@
+//! Long sums as trees of short ones, and contraction operands in the layout that kernels read.
+//!
+//! A kernel invocation adds its terms one after the other, so a long sum is cut into stages of at most [`FAN_IN`] terms:
+//! [R, …] → [c, R/c, …] → sum over c → [R/c, …] → … The tree depends on shapes alone: same shapes, same bits, on every
+//! adapter; and rounding grows with the tree's depth instead of R. A contraction whose result is too small to occupy the
+//! adapter (a weight gradient: tall operands, small result) is cut into s slices of the contracted axis, computed as one
+//! batched product and then added up in order.
+//!
+//! Matmul kernels read rows of their right operand; where it lies the other way round, a transposed copy is asked for.
+
+use super::{Rewritten, rewrite};
+use crate::graph::{Binary, DotDims, Graph, NodeId, Op};
+
+/// Most terms that one invocation adds up.
+pub const FAN_IN: usize = 256;
+/// Most terms of one slice of a contraction: some drivers end a loop after 65,535 rounds of 4 terms.
+const MAX_SLICE: usize = 1 << 17;
+
+/// When a contraction is cut in slices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SplitPolicy {
+    /// Result tiles of 64 × 64 that keep the adapter busy; fewer ask for slices.
+    pub wanted_tiles: usize,
+    /// Fewest terms left in a slice.
+    pub min_slice: usize,
+}
+
+/// Rewrites what `outputs` need as the module text says.
+pub fn split(graph: &Graph, outputs: &[NodeId], policy: SplitPolicy) -> Rewritten {
+    rewrite(graph, outputs, |g, op, inputs| match op {
+        Op::ReduceSum { axes } => reduction_tree(g, inputs[0], axes, Binary::Add),
+        Op::ReduceMax { axes } => reduction_tree(g, inputs[0], axes, Binary::Max),
+        Op::DotGeneral(dims) => contraction(g, inputs[0], inputs[1], dims, policy),
+        _ => g.push(op.clone(), inputs),
+    })
+}
+
+/// Reduces over `axes` with `f` (`Add` or `Max`) in stages.
+fn reduction_tree(g: &mut Graph, x: NodeId, axes: &[usize], f: Binary) -> NodeId {
+    let reduce = |g: &mut Graph, x: NodeId, axes: &[usize]| match f {
+        Binary::Max => g.reduce_max(x, axes),
+        _ => g.reduce_sum(x, axes),
+    };
+    let shape = g.shape(x).to_vec();
+    let terms: usize = axes.iter().map(|&a| shape[a]).product();
+    if terms <= FAN_IN {
+        return reduce(g, x, axes);
+    }
+    // Bring the reduced axes to the front and see them as one.
+    let kept: Vec<usize> = (0..shape.len()).filter(|a| !axes.contains(a)).collect();
+    let perm: Vec<usize> = axes.iter().chain(&kept).copied().collect();
+    let kept: Vec<usize> = kept.iter().map(|&a| shape[a]).collect();
+    let x = g.transpose(x, &perm);
+    let x = g.reshape(x, &[&[terms], &kept[..]].concat());
+    let exact = (FAN_IN / 4..=FAN_IN).rev().find(|c| terms.is_multiple_of(*c));
+    let chunk = exact.unwrap_or(FAN_IN);
+    let chunks = terms / chunk;
+    // Neighbouring partial results take neighbouring elements, which coalesces their loads.
+    let main = part(g, x, 0, 0, chunk * chunks);
+    let main = g.reshape(main, &[&[chunk, chunks], &kept[..]].concat());
+    let main = reduce(g, main, &[0]);
+    let main = reduction_tree(g, main, &[0], f);
+    if chunk * chunks == terms {
+        return main;
+    }
+    let rest = part(g, x, 0, chunk * chunks, terms);
+    let rest = reduce(g, rest, &[0]);
+    g.binary(f, main, rest)
+}
+
+fn contraction(g: &mut Graph, lhs: NodeId, rhs: NodeId, dims: &DotDims, policy: SplitPolicy) -> NodeId {
+    // Right operand as [batch, contracted, free].
+    let rank = g.shape(rhs).len();
+    let perm: Vec<usize> =
+        dims.rhs_batch.iter().chain(&dims.rhs_contract).copied().chain(dims.rhs_free(rank)).collect();
+    let rhs = g.transpose(rhs, &perm);
+    let (batches, contracted) = (dims.rhs_batch.len(), dims.rhs_contract.len());
+    let dims = DotDims {
+        rhs_batch: (0..batches).collect(),
+        rhs_contract: (batches..batches + contracted).collect(),
+        ..dims.clone()
+    };
+    let size = |id: NodeId, axes: &[usize]| -> usize { axes.iter().map(|&a| g.shape(id)[a]).product() };
+    let tiles = size(lhs, &dims.lhs_batch)
+        * size(lhs, &dims.lhs_free(g.shape(lhs).len())).div_ceil(64)
+        * size(rhs, &dims.rhs_free(rank)).div_ceil(64);
+    let terms = size(lhs, &dims.lhs_contract);
+    let slices = policy.wanted_tiles.div_ceil(tiles.max(1)).min(terms / policy.min_slice.max(1));
+    let slices = slices.max(terms.div_ceil(MAX_SLICE));
+    if slices < 2 || contracted != 1 {
+        return g.dot_general(lhs, rhs, dims);
+    }
+    two_stage(g, lhs, rhs, &dims, slices)
+}
+
+/// Σ over slices of the contracted axis, the remainder last.
+fn two_stage(g: &mut Graph, lhs: NodeId, rhs: NodeId, dims: &DotDims, slices: usize) -> NodeId {
+    let (la, ra) = (dims.lhs_contract[0], dims.rhs_contract[0]);
+    let terms = g.shape(lhs)[la];
+    let each = terms / slices;
+    let (l, r) = (part(g, lhs, la, 0, slices * each), part(g, rhs, ra, 0, slices * each));
+    let (l, r) = (cut(g, l, la, slices, each), cut(g, r, ra, slices, each));
+    // `cut` shifts the axes behind the contracted one by one; the slice index becomes the last batch axis.
+    let shift = |axes: &[usize], at: usize| -> Vec<usize> { axes.iter().map(|&a| a + usize::from(a > at)).collect() };
+    let mut sliced = DotDims {
+        lhs_batch: shift(&dims.lhs_batch, la),
+        rhs_batch: shift(&dims.rhs_batch, ra),
+        lhs_contract: vec![la + 1],
+        rhs_contract: vec![ra + 1],
+    };
+    sliced.lhs_batch.push(la);
+    sliced.rhs_batch.push(ra);
+    let partial = g.dot_general(l, r, sliced);
+    let main = reduction_tree(g, partial, &[dims.lhs_batch.len()], Binary::Add);
+    if slices * each == terms {
+        return main;
+    }
+    let (l, r) = (part(g, lhs, la, slices * each, terms), part(g, rhs, ra, slices * each, terms));
+    let rest = g.dot_general(l, r, dims.clone());
+    g.add(main, rest)
+}
+
+/// Indices `from .. to` of one axis.
+fn part(g: &mut Graph, x: NodeId, axis: usize, from: usize, to: usize) -> NodeId {
+    let (mut start, mut limit) = (vec![0; g.shape(x).len()], g.shape(x).to_vec());
+    (start[axis], limit[axis]) = (from, to);
+    g.slice(x, &start, &limit)
+}
+
+/// Splits one axis in two: [slices, each].
+fn cut(g: &mut Graph, x: NodeId, axis: usize, slices: usize, each: usize) -> NodeId {
+    let mut shape = g.shape(x).to_vec();
+    shape.splice(axis..=axis, [slices, each]);
+    g.reshape(x, &shape)
+}

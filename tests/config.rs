@@ -1,0 +1,250 @@
+//! The configuration: where it comes from, what it refuses, and that it survives being written and read.
+
+use std::path::Path;
+
+use edgewalk::experiment::config::{
+    Activation, Config, ConfigError, DataName, LossKind, MeasureMethod, OptimKind, Reduction, resolve,
+};
+use edgewalk::experiment::preset::PRESETS;
+use proptest::prelude::*;
+
+fn with(sets: &[&str]) -> Result<Config, ConfigError> {
+    let sets: Vec<String> = sets.iter().map(|&set| set.into()).collect();
+    resolve(None, &sets).map(|resolved| resolved.config)
+}
+
+fn message(sets: &[&str]) -> String {
+    with(sets).expect_err("must be refused").to_string()
+}
+
+fn from_file(text: &str) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("my run.toml");
+    std::fs::write(&path, text).unwrap();
+    let resolved = resolve(path.to_str(), &[])?;
+    assert_eq!(resolved.name, "my run");
+    Ok(resolved.config)
+}
+
+fn file_message(text: &str) -> String {
+    from_file(text).expect_err("must be refused").to_string()
+}
+
+#[test]
+fn every_preset_resolves_to_itself_and_survives_writing() {
+    for preset in PRESETS {
+        let resolved = resolve(Some(preset.name), &[]).unwrap();
+        assert_eq!((resolved.name.as_str(), &resolved.config), (preset.name, &preset.config));
+        assert_eq!(from_file(&preset.config.to_toml()).unwrap(), preset.config);
+    }
+    assert_eq!(resolve(None, &[]).unwrap().name, "quickstart");
+}
+
+#[test]
+fn sets_change_what_they_name_and_nothing_else() {
+    let plain = with(&[]).unwrap();
+    let changed = with(&["lr=0.25", "optim.rho = 0", "seed=7", "name=mnist", "path=a b/c"]).unwrap();
+    let mut expected = plain;
+    expected.optim.lr = 0.25;
+    expected.optim.rho = 0.0;
+    expected.run.seed = 7;
+    expected.data.name = DataName::Mnist;
+    expected.data.path = Some("a b/c".into());
+    assert_eq!(changed, expected);
+    assert!(!changed.optim.perturbs());
+}
+
+#[test]
+fn values_may_be_written_in_more_than_one_way() {
+    assert_eq!(with(&["lr=1"]).unwrap().optim.lr, 1.0);
+    assert_eq!(with(&["lr=1e-3"]).unwrap().optim.lr, 1e-3);
+    assert_eq!(with(&["steps=1_000"]).unwrap().run.steps, 1000);
+    assert_eq!(with(&["activation=tanh"]).unwrap().model.activation, Activation::Tanh);
+    assert_eq!(with(&["activation='tanh'"]).unwrap().model.activation, Activation::Tanh);
+    assert_eq!(with(&["lr=1", "lr=2"]).unwrap().optim.lr, 2.0, "the last one counts");
+    let numeric = with(&["name=mnist", "path=2024"]).unwrap();
+    assert_eq!(numeric.data.path.as_deref(), Some(Path::new("2024")));
+    assert_eq!(with(&["path="]).unwrap().data.path, None);
+}
+
+#[test]
+fn a_file_changes_what_it_names() {
+    let config = from_file("[optim]\nkind = \"gd\"\nrho = 0\n[run]\nsteps = 3\n").unwrap();
+    let mut expected = with(&[]).unwrap();
+    expected.optim.kind = OptimKind::Gd;
+    expected.optim.rho = 0.0;
+    expected.run.steps = 3;
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn a_file_needs_no_extension_if_it_exists() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("settings");
+    std::fs::write(&path, "[run]\nsteps = 5").unwrap();
+    let resolved = resolve(path.to_str(), &["run.seed=9".into()]).unwrap();
+    assert_eq!((resolved.config.run.steps, resolved.config.run.seed), (5, 9));
+}
+
+#[test]
+fn bad_values_name_the_key_the_value_and_what_is_allowed() {
+    let cases = [
+        ("lr=0", "above 0"),
+        ("lr=-0.1", "above 0"),
+        ("lr=nan", "32 bits"),
+        ("lr=inf", "32 bits"),
+        ("lr=1e300", "32 bits"),
+        ("lr=1e-300", "above 0"),
+        ("lr=fast", "above 0"),
+        ("lr=", "above 0"),
+        ("lr=0.03,0.1", "above 0"),
+        ("rho=-1", "0 or above"),
+        ("rho=nan", "32 bits"),
+        ("epsilon=-1e-5", "0 or above"),
+        ("steps=0", "1 or more"),
+        ("steps=-5", "1 or more"),
+        ("steps=1.5", "whole number"),
+        ("steps=99999999999999999999", "whole number"),
+        ("seed=-1", "0 or more"),
+        ("depth=0", "from 1 to"),
+        ("width=0", "from 1 to"),
+        ("width=65536", "from 1 to 65535"),
+        ("train=4294967296", "from 0 to 4294967295"),
+        ("log_every=0", "1 or more"),
+        ("top=0", "from 1 to"),
+        ("tol=1", "below 1"),
+        ("tol=0", "above 0"),
+        ("max_iterations=0", "from 1 to"),
+        ("batch=128", "0: every update uses the full training set"),
+        ("activation=relu6", "\"relu\", \"tanh\", \"gelu\", \"elu\", \"softplus\""),
+        ("loss.kind=hinge", "\"mse\", \"cross-entropy\""),
+        ("model.kind=cnn", "\"mlp\""),
+        ("method=official", "\"lanczos\", \"power\""),
+    ];
+    for (set, allowed) in cases {
+        let (key, value) = set.split_once('=').unwrap();
+        let text = message(&[set]);
+        let leaf = key.rsplit('.').next().unwrap();
+        assert!(text.contains(&format!(".{leaf} = ")), "{set}: {text}");
+        assert!(text.contains(value), "{set}: {text}");
+        assert!(text.contains(allowed), "{set}: {text}");
+    }
+}
+
+#[test]
+fn wrong_types_in_a_file_are_refused_by_name() {
+    for (text, key) in [
+        ("[optim]\nlr = \"0.1\"", "optim.lr"),
+        ("[optim]\nlr = true", "optim.lr"),
+        ("[optim.lr]\nx = 1", "optim.lr"),
+        ("[run]\nsteps = 10.0", "run.steps"),
+        ("[run]\nsteps = [1]", "run.steps"),
+        ("[data]\npath = 3", "data.path"),
+        ("[model]\nactivation = 1", "model.activation"),
+        ("optim = 3", "optim = 3"),
+    ] {
+        let text = file_message(text);
+        assert!(text.contains(key) && text.contains("must be"), "{text}");
+    }
+}
+
+#[test]
+fn unknown_keys_name_the_nearest_known_one() {
+    for (set, nearest) in [
+        ("learning_rate=1", "optim.lr"),
+        ("optim.learning_rate=1", "optim.lr"),
+        ("run.lr=1", "optim.lr"),
+        ("optimizer.lr=1", "optim.lr"),
+        ("step=1", "run.steps"),
+        ("stpes=1", "run.steps"),
+        ("run.step=1", "run.steps"),
+        ("measure.evry=1", "measure.every"),
+        ("activaton=relu", "model.activation"),
+        ("hidden_width=1", "model.width"),
+        ("data.nam=mnist", "data.name"),
+    ] {
+        let text = message(&[set]);
+        assert!(text.contains(&format!("did you mean `{nearest}`")), "{set}: {text}");
+    }
+    for (text, unknown, nearest) in [
+        ("lr = 1", "`lr`", "optim.lr"),
+        ("[optimizer]\nlr = 1", "`optimizer.lr`", "optim.lr"),
+        ("[optim]\nlearning_rate = 1", "`optim.learning_rate`", "optim.lr"),
+        ("[mesure]\nevery = 1", "`mesure.every`", "measure.every"),
+        ("[run]\nsteps = 1\nsede = 1", "`run.sede`", "run.seed"),
+        ("[empty]", "`empty`", ""),
+    ] {
+        let text = file_message(text);
+        assert!(text.contains(unknown) && text.contains(nearest), "{text}");
+    }
+}
+
+#[test]
+fn shared_short_names_list_their_candidates() {
+    let text = message(&["kind=sam"]);
+    assert!(text.contains("model.kind, loss.kind, optim.kind"), "{text}");
+    assert!(matches!(with(&["lr"]), Err(ConfigError::NotKeyValue { .. })));
+}
+
+#[test]
+fn values_that_exclude_one_another_are_refused_with_a_way_out() {
+    let text = message(&["optim.kind=gd"]);
+    assert!(text.contains("optim.rho = 0.1") && text.contains("\"sam\""), "{text}");
+    assert!(with(&["optim.kind=gd", "rho=0"]).is_ok());
+    let text = message(&["loss.kind=cross-entropy", "reduction=half-sum"]);
+    assert!(text.contains("half-sum") && text.contains("\"mse\""), "{text}");
+    assert!(with(&["loss.kind=cross-entropy"]).is_ok());
+    assert!(with(&["reduction=half-sum"]).is_ok());
+    let text = message(&["path=/data"]);
+    assert!(text.contains("/data") && text.contains("data.name"), "{text}");
+}
+
+#[test]
+fn unknown_presets_and_files_say_what_there_is() {
+    let text = resolve(Some("quikstart"), &[]).unwrap_err().to_string();
+    assert!(text.contains("did you mean `quickstart`"), "{text}");
+    let text = resolve(Some("minst-mlp"), &[]).unwrap_err().to_string();
+    assert!(text.contains("did you mean `mnist-mlp`") && text.contains(".toml"), "{text}");
+    let text = resolve(Some("no/such.toml"), &[]).unwrap_err().to_string();
+    assert!(text.contains("no/such.toml"), "{text}");
+    let text = file_message("[run]\nsteps = = 3");
+    assert!(text.contains("my run.toml") && text.contains("line 2"), "{text}");
+}
+
+prop_compose! {
+    fn any_config()(
+        examples in (any::<u32>(), any::<u32>(), any::<u32>()),
+        model in (1..=1000_usize, 1..=65_535_usize, 0..5_usize),
+        words in (any::<bool>(), any::<bool>(), any::<bool>()),
+        path in proptest::option::of("[^\0]{1,20}"),
+        reals in (f32::MIN_POSITIVE..=f32::MAX, 0.0..=f32::MAX, 0.0..1.0_f64, 1e-9..0.99_f64),
+        run in (1..=i64::MAX as u64, 0..=i64::MAX as u64, 1..=i64::MAX as u64),
+        measure in (0..=i64::MAX as u64, 1..=100_usize, 1..=u32::MAX as usize),
+    ) -> Config {
+        let mut config = PRESETS[1].config.clone();
+        config.data.path = path.map(Into::into);
+        (config.data.train, config.data.test) = (examples.0 as usize, examples.1 as usize);
+        config.run.chunk = examples.2 as usize;
+        (config.model.depth, config.model.width) = (model.0, model.1);
+        config.model.activation = [
+            Activation::Relu, Activation::Tanh, Activation::Gelu, Activation::Elu, Activation::Softplus,
+        ][model.2];
+        if words.0 { config.loss.kind = LossKind::CrossEntropy } else { config.loss.reduction = Reduction::HalfSum }
+        if words.1 { config.measure.method = MeasureMethod::Power }
+        config.optim.lr = f64::from(reals.0);
+        config.optim.rho = f64::from(reals.1);
+        if words.2 { (config.optim.kind, config.optim.rho) = (OptimKind::Gd, 0.0) }
+        config.optim.epsilon = reals.2;
+        config.measure.tol = reals.3;
+        (config.run.steps, config.run.seed, config.run.log_every) = run;
+        (config.measure.every, config.measure.top, config.measure.max_iterations) = measure;
+        config
+    }
+}
+
+proptest! {
+    #[test]
+    fn written_and_read_back_is_identical(config in any_config()) {
+        prop_assert_eq!(from_file(&config.to_toml()).unwrap(), config);
+    }
+}

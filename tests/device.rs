@@ -1,0 +1,106 @@
+//! Runs a graph on the adapter and compares it with the interpreter.
+
+use std::sync::OnceLock;
+
+use edgewalk::gpu::Gpu;
+use edgewalk::graph::{DType, Graph, NodeId, Tensor, eval};
+use edgewalk::kernel::{Output, Place, Program, Spec, Target, compile};
+
+/// The adapter under test, opened once: the one named by EDGEWALK_ADAPTER, or the preferred one.
+pub fn gpu() -> &'static Gpu {
+    static GPU: OnceLock<Gpu> = OnceLock::new();
+    GPU.get_or_init(|| {
+        let wanted = std::env::var("EDGEWALK_ADAPTER").ok();
+        Gpu::open(wanted.as_deref()).unwrap_or_else(|error| panic!("{error}"))
+    })
+}
+
+/// Where things lie: `F32` inputs in slot 0 and outputs in slot 2, others in slots 1 and 3.
+pub fn program(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], target: &Target) -> Program {
+    let mut len = [0usize; 4];
+    let mut place = |slot: usize, elements: usize| {
+        let place = Place { slot, offset: len[slot] };
+        len[slot] += elements;
+        place
+    };
+    let slot = |id: &NodeId| usize::from(graph.node(*id).ty.dtype != DType::F32);
+    let inputs: Vec<_> = inputs.iter().map(|(id, t)| (*id, place(slot(id), t.data.len()))).collect();
+    let outputs: Vec<_> = outputs
+        .iter()
+        .map(|&node| Output { node, place: place(2 + slot(&node), graph.node(node).ty.len()), accumulate: false })
+        .collect();
+    compile(&Spec { name: "test", graph, inputs: &inputs, outputs: &outputs, slots: &len }, target)
+        .unwrap_or_else(|error| panic!("{error}\n{}", graph))
+}
+
+/// Values of `outputs` computed on the adapter.
+pub fn run_for(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], target: &Target) -> Vec<Tensor> {
+    let gpu = gpu();
+    let program = program(graph, outputs, inputs, target);
+    let is_f32 = |id: &NodeId| graph.node(*id).ty.dtype == DType::F32;
+    let floats: Vec<f32> =
+        inputs.iter().filter(|(id, _)| is_f32(id)).flat_map(|(_, t)| t.data.iter().map(|&x| x as f32)).collect();
+    let integers: Vec<u32> =
+        inputs.iter().filter(|(id, _)| !is_f32(id)).flat_map(|(_, t)| t.data.iter().map(|&x| x as u32)).collect();
+    let floats = gpu.buffer_from("floats", &floats).unwrap();
+    let integers = gpu.buffer_from("integers", &integers).unwrap();
+    let results = [2, 3].map(|slot| gpu.buffer("results", program.slots[slot]).unwrap());
+    let loaded = gpu.load(program).unwrap_or_else(|error| panic!("{error}\n{graph}"));
+    let recording = loaded.bind(gpu, &[&floats, &integers, &results[0], &results[1]]).unwrap();
+    gpu.run([&recording]).unwrap();
+    let mut results = results.map(|buffer| gpu.read::<u32>(&buffer).unwrap().into_iter());
+    outputs
+        .iter()
+        .map(|&id| {
+            let ty = &graph.node(id).ty;
+            let float = is_f32(&id);
+            let value = |w: u32| if float { f64::from(f32::from_bits(w)) } else { f64::from(w) };
+            let data = results[usize::from(!float)].by_ref().take(ty.len()).map(value).collect();
+            Tensor { shape: ty.shape.clone(), data }
+        })
+        .collect()
+}
+
+/// Checks that the adapter computes what the interpreter computes, to `tolerance` relative to the norm of each output.
+pub fn assert_agrees_for(
+    graph: &Graph,
+    outputs: &[NodeId],
+    inputs: &[(NodeId, Tensor)],
+    tolerance: f64,
+    target: &Target,
+) {
+    // Both sides start from the same f32 numbers.
+    let inputs: Vec<(NodeId, Tensor)> = inputs
+        .iter()
+        .map(|(id, t)| {
+            let rounded = |&x: &f64| if graph.node(*id).ty.dtype == DType::F32 { f64::from(x as f32) } else { x };
+            (*id, Tensor { data: t.data.iter().map(rounded).collect(), ..t.clone() })
+        })
+        .collect();
+    let found = run_for(graph, outputs, &inputs, target);
+    let expected = eval(graph, outputs, &inputs).unwrap();
+    for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        assert_eq!(found.shape, expected.shape);
+        let error = relative_error(&found.data, &expected.data);
+        assert!(
+            error <= tolerance,
+            "output {i} is off by {error:e}\nfound {:?}\nexpected {:?}\n{}",
+            &found.data[..found.data.len().min(20)],
+            &expected.data[..expected.data.len().min(20)],
+            graph.dump(outputs)
+        );
+    }
+}
+
+/// [`assert_agrees_for`] the adapter's own target.
+pub fn assert_agrees(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], tolerance: f64) {
+    assert_agrees_for(graph, outputs, inputs, tolerance, gpu().target());
+}
+
+/// ‖a − b‖ / ‖b‖ (‖a‖ when b = 0)
+pub fn relative_error(a: &[f64], b: &[f64]) -> f64 {
+    let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
+    let difference = norm(&mut a.iter().zip(b).map(|(a, b)| a - b));
+    let scale = norm(&mut b.iter().copied());
+    if difference == 0.0 { 0.0 } else { difference / if scale > 0.0 { scale } else { 1.0 } }
+}

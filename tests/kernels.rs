@@ -1,0 +1,141 @@
+//! Every kernel family against the interpreter, on the adapter.
+
+use edgewalk::graph::{Binary, Compare, DotDims, Graph, NodeId, Tensor, Unary};
+use edgewalk::kernel::Target;
+use edgewalk::passes::SplitPolicy;
+
+use super::device::{assert_agrees, assert_agrees_for, gpu};
+use super::op_cases::cases;
+use super::oracle::Numbers;
+
+/// Sizes that fit nothing.
+const ODD: [usize; 6] = [1, 3, 17, 255, 257, 1000];
+
+/// Targets that lead to each kernel variant that this adapter can run.
+fn targets() -> Vec<Target> {
+    let own = *gpu().target();
+    let portable = Target { subgroup: None, ..own };
+    let gpu_like = Target { subgroup: None, cpu: false, ..own };
+    let sliced = Target { split: SplitPolicy { wanted_tiles: 64, min_slice: 16 }, ..own };
+    vec![own, portable, gpu_like, sliced]
+}
+
+#[test]
+fn every_op_agrees_with_the_interpreter() {
+    for case in cases() {
+        let (graph, inputs, output) = case.build();
+        let given: Vec<(NodeId, Tensor)> =
+            inputs.iter().copied().zip(case.inputs.iter().map(|(_, t)| t.clone())).collect();
+        assert_agrees(&graph, &[output], &given, 1e-6);
+    }
+}
+
+#[test]
+fn contractions_of_odd_sizes_agree() {
+    let mut numbers = Numbers::new(1);
+    for (i, &m) in ODD.iter().enumerate() {
+        for (j, &n) in ODD.iter().enumerate() {
+            let k = ODD[(i + 2 * j) % 6];
+            // The orientations and the other targets take turns: a kernel takes a driver a while to compile.
+            let (lhs_contract, rhs_contract) = [(1, 0), (0, 0), (1, 1), (0, 1)][(i + j) % 4];
+            let targets = targets();
+            for target in [targets[0], targets[1 + (2 * i + j) % 3]] {
+                let mut g = Graph::new();
+                let a = if lhs_contract == 1 { [m, k] } else { [k, m] };
+                let b = if rhs_contract == 0 { [k, n] } else { [n, k] };
+                let (x, y) = (g.input_f32("a", &a), g.input_f32("b", &b));
+                let (lhs_contract, rhs_contract) = (vec![lhs_contract], vec![rhs_contract]);
+                let z = g.dot_general(x, y, DotDims { lhs_contract, rhs_contract, ..DotDims::default() });
+                let given = [(x, numbers.tensor(&a)), (y, numbers.tensor(&b))];
+                assert_agrees_for(&g, &[z], &given, 2e-6, &target);
+            }
+        }
+    }
+}
+
+#[test]
+fn batched_contractions_agree() {
+    let mut numbers = Numbers::new(2);
+    for (heads, m, n, k) in [(1, 5, 7, 3), (3, 17, 8, 12), (4, 32, 32, 16), (2, 1, 257, 5)] {
+        for target in targets() {
+            let mut g = Graph::new();
+            // Attention-like: [batch, time, head, size] on both sides, contracted over size or over time.
+            let (a, b) = ([2, m, heads, k], [2, n, heads, k]);
+            let (x, y) = (g.input_f32("q", &a), g.input_f32("k", &b));
+            let scores =
+                DotDims { lhs_batch: vec![0, 2], rhs_batch: vec![0, 2], lhs_contract: vec![3], rhs_contract: vec![3] };
+            let s = g.dot_general(x, y, scores);
+            let mix =
+                DotDims { lhs_batch: vec![0, 1], rhs_batch: vec![0, 2], lhs_contract: vec![3], rhs_contract: vec![1] };
+            let o = g.dot_general(s, y, mix);
+            let given = [(x, numbers.tensor(&a)), (y, numbers.tensor(&b))];
+            assert_agrees_for(&g, &[s, o], &given, 2e-6, &target);
+        }
+    }
+}
+
+#[test]
+fn reductions_of_odd_sizes_agree() {
+    let mut numbers = Numbers::new(3);
+    for &m in &ODD {
+        for &n in &ODD {
+            for axes in [vec![0], vec![1], vec![0, 1]] {
+                let mut g = Graph::new();
+                let x = g.input_f32("x", &[m, n]);
+                // The prologue keeps the sum from cancelling, so that a relative bound means something.
+                let square = g.mul(x, x);
+                let sum = g.reduce_sum(square, &axes);
+                let max = g.reduce_max(x, &axes);
+                let root = g.unary(Unary::Sqrt, sum);
+                assert_agrees(&g, &[sum, max, root], &[(x, numbers.tensor(&[m, n]))], 2e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn maps_of_odd_sizes_agree() {
+    let mut numbers = Numbers::new(4);
+    for &m in &ODD {
+        for &n in &ODD {
+            let mut g = Graph::new();
+            let (x, row, column) = (g.input_f32("x", &[m, n]), g.input_f32("r", &[n]), g.input_f32("c", &[m]));
+            let (r, c) = (g.broadcast(row, &[m, n], &[1]), g.broadcast(column, &[m, n], &[0]));
+            let sum = g.add(x, r);
+            let product = g.mul(sum, c);
+            let tanh = g.unary(Unary::Tanh, product);
+            let mask = g.compare(Compare::Gt, tanh, x);
+            let chosen = g.select(mask, tanh, r);
+            let turned = g.transpose(chosen, &[1, 0]);
+            let padded = g.pad(turned, &[1, 2], &[3, 0]);
+            let flat = g.reshape(padded, &[(n + 4) * (m + 2)]);
+            let given = [(x, numbers.tensor(&[m, n])), (row, numbers.tensor(&[n])), (column, numbers.tensor(&[m]))];
+            assert_agrees(&g, &[product, mask, flat], &given, 2e-6);
+        }
+    }
+}
+
+#[test]
+fn a_kernel_with_too_many_operands_is_cut() {
+    let mut numbers = Numbers::new(5);
+    let mut g = Graph::new();
+    let xs: Vec<NodeId> = (0..24).map(|_| g.input_f32("x", &[33, 20])).collect();
+    // Each sum over rows is a kernel of its own; their values meet in one expression of 24 loads and 13 results.
+    let sums: Vec<NodeId> = xs.iter().map(|&x| g.reduce_sum(x, &[0])).collect();
+    let all = sums.iter().skip(1).fold(sums[0], |a, &b| g.binary(Binary::Mul, a, b));
+    let mut outputs: Vec<NodeId> = (0..12).map(|i| g.add(sums[i], sums[23 - i])).collect();
+    outputs.push(all);
+    let given: Vec<_> = xs.iter().map(|&x| (x, numbers.tensor(&[33, 20]))).collect();
+    assert_agrees(&g, &outputs, &given, 1e-5);
+}
+
+#[test]
+fn functions_stay_finite_for_large_arguments() {
+    let mut g = Graph::new();
+    let data = vec![-1e4, -100.0, -20.0, -1e-3, 0.0, 1e-3, 20.0, 100.0, 1e4];
+    let x = g.input_f32("x", &[data.len()]);
+    let outputs: Vec<NodeId> =
+        [Unary::Tanh, Unary::Logistic, Unary::Softplus].into_iter().map(|f| g.unary(f, x)).collect();
+    let given = [(x, Tensor { shape: vec![data.len()], data })];
+    assert_agrees(&g, &outputs, &given, 1e-6);
+}

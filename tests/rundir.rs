@@ -1,0 +1,252 @@
+//! The run folder: never overwritten, never half written, and its tables read back to the same bits.
+
+use std::fs;
+use std::path::Path;
+
+use edgewalk::experiment::manifest::{Ended, Manifest};
+use edgewalk::experiment::preset::PRESETS;
+use edgewalk::experiment::record::{
+    CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter, read_curvature, read_metrics,
+};
+use edgewalk::experiment::rundir::{RunDir, check, write_file};
+use edgewalk::experiment::summary::{EdgeSummary, Spread, Summary, Verdict};
+use proptest::prelude::*;
+
+fn curvature_row(step: u64, edge_ratio: f64) -> CurvatureRow {
+    CurvatureRow {
+        step,
+        secs: 0.25,
+        loss: 0.1,
+        grad_norm: 1e-3,
+        lambdas: vec![-3.0, 2.0],
+        residuals: vec![1e-5, 2e-5],
+        lambda_min: None,
+        hessian_norm: 3.0,
+        gd_edge: 5.0,
+        sam_edge: 4.0,
+        edge_ratio,
+        gauge: 2.0 * edge_ratio,
+        grad_alignment: 0.5,
+        sam_grad_alignment: 0.75,
+        hvps: 12,
+    }
+}
+
+#[test]
+fn a_folder_in_use_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("metrics.csv");
+    fs::write(&kept, "precious").unwrap();
+    for error in [check(folder.path()).unwrap_err(), RunDir::create(Some(folder.path()), "x").unwrap_err()] {
+        let text = error.to_string();
+        assert!(text.contains("not empty") && text.contains("--out"), "{text}");
+    }
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "precious");
+    assert!(check(&kept).unwrap_err().to_string().contains("is a file"));
+    assert!(RunDir::create(Some(&kept.join("below")), "x").is_err());
+}
+
+#[test]
+fn checking_makes_nothing_and_an_empty_folder_will_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("a/b");
+    check(&out).unwrap();
+    assert!(!folder.path().join("a").exists());
+    RunDir::create(Some(&out), "x").unwrap();
+    assert!(out.is_dir());
+    RunDir::create(Some(&out), "x").unwrap();
+}
+
+#[test]
+fn a_file_is_replaced_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/file.bin");
+    write_file(&path, b"first").unwrap();
+    write_file(&path, b"second").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"second");
+    // A folder in the way: the write fails, names its target and leaves nothing beside it.
+    let taken = folder.path().join("taken");
+    fs::create_dir_all(taken.join("x")).unwrap();
+    let text = write_file(&taken, b"bytes").unwrap_err().to_string();
+    assert!(text.contains("taken") && text.contains("--out"), "{text}");
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+}
+
+#[test]
+fn a_run_folder_holds_what_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let run = RunDir::create(Some(&out), "x").unwrap();
+    assert!(RunDir::open(&out).unwrap_err().to_string().contains("config.toml"));
+    run.write_config(&PRESETS[0].config).unwrap();
+    assert_eq!(RunDir::open(&out).unwrap(), run);
+    let config = edgewalk::experiment::config::resolve(run.config().to_str(), &[]).unwrap();
+    assert_eq!(config.config, PRESETS[0].config);
+
+    let checkpoint = run.write_checkpoint(400, b"weights").unwrap();
+    assert_eq!(checkpoint, out.join("checkpoints/step_00000400"));
+    assert_eq!(fs::read(checkpoint.join("params.safetensors")).unwrap(), b"weights");
+    assert!(checkpoint.join("DONE").exists());
+}
+
+#[test]
+fn the_manifest_says_in_words_why_the_run_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunDir::create(Some(&folder.path().join("run")), "x").unwrap();
+    let mut manifest = Manifest {
+        version: "0.1.0".into(),
+        commit: None,
+        command: vec!["edgewalk".into(), "train".into()],
+        seed: 3,
+        adapter: "some \"GPU\"".into(),
+        driver: "driver".into(),
+        driver_info: "1.2".into(),
+        backend: "Vulkan".into(),
+        limits: [("max_buffer_size".into(), 1 << 28)].into(),
+        tier: "portable".into(),
+        kernel_choices: vec!["matmul: 64x64".into()],
+        chunk: 512,
+        chunks: 2,
+        parameters: 1234,
+        wall_secs: 1.5,
+        steps_done: 10,
+        ended: Ended::Running,
+    };
+    for (ended, words) in [
+        (Ended::Running, "running"),
+        (Ended::Done, "done"),
+        (Ended::Interrupted, "interrupted"),
+        (Ended::Diverged { step: 7 }, "diverged at step 7"),
+        (Ended::Failed { error: "lost".into() }, "error: lost"),
+    ] {
+        manifest.ended = ended;
+        run.write_manifest(&manifest).unwrap();
+        let text = fs::read_to_string(run.manifest()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["ended"], words);
+        assert_eq!(json["adapter"], "some \"GPU\"");
+        assert_eq!(json["limits"]["max_buffer_size"], 268_435_456);
+        assert!(json["commit"].is_null());
+    }
+}
+
+#[test]
+fn the_columns_are_those_that_others_rely_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (metrics, curvature) = (folder.path().join("m.csv"), folder.path().join("c.csv"));
+    MetricsWriter::create(&metrics).unwrap();
+    CurvatureWriter::create(&curvature, 3).unwrap();
+    let header = fs::read_to_string(&metrics).unwrap();
+    assert!(header.starts_with("step,secs,loss,error,grad_norm,"), "{header}");
+    assert_eq!(
+        fs::read_to_string(&curvature).unwrap(),
+        "step,secs,loss,grad_norm,lambda_1,lambda_2,lambda_3,residual_1,residual_2,residual_3,\
+         lambda_min,hessian_norm,gd_edge,sam_edge,edge_ratio,gauge,grad_alignment,\
+         sam_grad_alignment,hvps\n"
+    );
+}
+
+#[test]
+fn a_row_is_on_the_disk_when_write_returns_and_missing_values_are_empty_cells() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.csv");
+    let mut writer = CurvatureWriter::create(&path, 3).unwrap();
+    writer.write(&curvature_row(20, 0.75)).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let row = "20,0.25,0.1,0.001,-3.0,2.0,,1e-5,2e-5,,,3.0,5.0,4.0,0.75,1.5,0.5,0.75,12";
+    assert_eq!(text.lines().nth(1), Some(row));
+    assert_eq!(read_curvature(&path).unwrap(), [curvature_row(20, 0.75)]);
+}
+
+#[test]
+fn damaged_tables_are_refused_with_the_line_and_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.csv");
+    let read = |text: &str| {
+        fs::write(&path, text).unwrap();
+        read_metrics(&path).map_err(|error| error.to_string())
+    };
+    let five = "step,secs,loss,error,grad_norm\n";
+    assert_eq!(read(&format!("{five}0,0,1,0.9,2\n")).unwrap()[0].test_loss, None);
+    let text = read(&format!("{five}0,0,1,0.9,2\n1,0,x,0.9,2\n")).unwrap_err();
+    assert!(text.contains("line 3") && text.contains("`x`") && text.contains("`loss`"), "{text}");
+    let text = read(&format!("{five}0,0,,0.9,2\n")).unwrap_err();
+    assert!(text.contains("line 2") && text.contains("`loss`"), "{text}");
+    let text = read(&format!("{five}0,0\n")).unwrap_err();
+    assert!(text.contains("metrics.csv"), "{text}");
+    let text = read("step,secs\n0,0\n").unwrap_err();
+    assert!(text.contains("no column `loss`"), "{text}");
+    let text = read_metrics(&folder.path().join("none.csv")).unwrap_err().to_string();
+    assert!(text.contains("none.csv"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_that_names_the_file() {
+    let full = Path::new("/dev/full");
+    let text = MetricsWriter::create(full).err().expect("must fail").to_string();
+    assert!(text.contains("/dev/full") && text.contains("free space"), "{text}");
+}
+
+fn same(a: f64, b: f64) -> bool {
+    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+}
+
+proptest! {
+    #[test]
+    fn numbers_read_back_to_the_same_bits(
+        step: u64,
+        values in proptest::collection::vec(proptest::num::f64::ANY, 4),
+        test in proptest::option::of(proptest::num::f64::NORMAL),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        let row = MetricsRow {
+            step,
+            secs: values[0],
+            loss: values[1],
+            error: values[2],
+            grad_norm: values[3],
+            test_loss: test,
+            test_error: test,
+        };
+        MetricsWriter::create(&path).unwrap().write(&row).unwrap();
+        let read = read_metrics(&path).unwrap().remove(0);
+        prop_assert_eq!(read.step, step);
+        for (read, written) in [read.secs, read.loss, read.error, read.grad_norm].into_iter().zip(values) {
+            prop_assert!(same(read, written), "{} became {}", written, read);
+        }
+        prop_assert_eq!((read.test_loss, read.test_error), (test, test));
+    }
+}
+
+#[test]
+fn spreads_are_medians_and_extremes_of_finite_values() {
+    let spread = Spread::of([3.0, f64::NAN, 1.0, 10.0]).unwrap();
+    assert_eq!((spread.median, spread.min, spread.max), (3.0, 1.0, 10.0));
+    assert_eq!(Spread::of([4.0, 1.0, 2.0, 8.0]).unwrap().median, 3.0);
+    assert_eq!(Spread::of([f64::INFINITY]), None);
+}
+
+#[test]
+fn the_summary_judges_the_second_half() {
+    // The climb at 0.2 must not count; step 50 is exactly half of 100 and must.
+    let rows: Vec<_> = [(0, 0.2), (25, 0.2), (49, 0.2), (50, 0.93), (75, 1.01), (100, 1.08)]
+        .map(|(step, ratio)| curvature_row(step, ratio))
+        .into();
+    let edge = EdgeSummary::of(&rows).unwrap();
+    assert_eq!((edge.first_step, edge.last_step), (50, 100));
+    assert_eq!((edge.ratio.median, edge.ratio.min, edge.ratio.max), (1.01, 0.93, 1.08));
+    assert_eq!(edge.gauge.median, 2.02);
+    assert_eq!((edge.worst_residual, edge.is_gd), (1e-5, false));
+    assert_eq!(edge.verdict(), Verdict::At);
+    let text = Summary::of(&[], &rows).to_string();
+    assert!(text.contains("SAM-edge") && text.contains("at the edge"), "{text}");
+
+    for (ratio, verdict) in [(0.89, Verdict::Below), (0.91, Verdict::At), (1.09, Verdict::At), (1.11, Verdict::Above)] {
+        assert_eq!(EdgeSummary::of(&[curvature_row(0, ratio)]).unwrap().verdict(), verdict);
+    }
+    assert_eq!(EdgeSummary::of(&[]), None);
+    assert_eq!(EdgeSummary::of(&[curvature_row(0, f64::NAN)]), None);
+}
