@@ -4,9 +4,7 @@
 //! checked with products of that matrix, never with the solver's own numbers.
 
 use edgewalk::curvature::edge::alignment;
-use edgewalk::curvature::{
-    CurvatureError, EigenOptions, FnOperator, Operator, Spectrum, lanczos, power_iteration,
-};
+use edgewalk::curvature::{CurvatureError, EigenOptions, FnOperator, Operator, Spectrum, lanczos, power_iteration};
 
 type Solver = fn(&mut dyn Operator, &[&[f64]], &EigenOptions) -> Result<Spectrum, CurvatureError>;
 const SOLVERS: [(&str, Solver); 2] = [("lanczos", lanczos), ("power", power_iteration)];
@@ -21,34 +19,22 @@ struct Known {
 impl Known {
     fn new(values: Vec<f64>, seed: u64) -> Self {
         let reflections = (0..6).map(|i| noise(values.len(), seed * 10 + i)).collect();
-        Self {
-            values,
-            reflections,
-        }
+        Self { values, reflections }
     }
 
     /// The same matrix with its eigenvectors turned a little, by one reflection along v and one near v.
     fn turned(&self, by: f64, seed: u64) -> Self {
         let mut moved = self.clone();
         let v = noise(self.values.len(), seed);
-        let near = v
-            .iter()
-            .zip(noise(v.len(), seed + 1))
-            .map(|(a, b)| a + by * b)
-            .collect();
+        let near = v.iter().zip(noise(v.len(), seed + 1)).map(|(a, b)| a + by * b).collect();
         moved.reflections.extend([v, near]);
         moved
     }
 
     fn product(&self, v: &[f64]) -> Vec<f64> {
         let mut x = v.to_vec();
-        self.reflections
-            .iter()
-            .rev()
-            .for_each(|r| reflect(r, &mut x));
-        x.iter_mut()
-            .zip(&self.values)
-            .for_each(|(x, value)| *x *= value);
+        self.reflections.iter().rev().for_each(|r| reflect(r, &mut x));
+        x.iter_mut().zip(&self.values).for_each(|(x, value)| *x *= value);
         self.reflections.iter().for_each(|r| reflect(r, &mut x));
         x
     }
@@ -74,11 +60,7 @@ impl Known {
         let largest = self.values.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
         for (i, pair) in found.pairs.iter().enumerate() {
             let image = self.product(&pair.vector);
-            let gap: f64 = image
-                .iter()
-                .zip(&pair.vector)
-                .map(|(a, v)| (a - pair.value * v).powi(2))
-                .sum();
+            let gap: f64 = image.iter().zip(&pair.vector).map(|(a, v)| (a - pair.value * v).powi(2)).sum();
             assert!(
                 (gap.sqrt() - pair.residual).abs() <= 1e-12 * largest,
                 "{case}: residual {i}: {} {}",
@@ -87,16 +69,10 @@ impl Known {
             );
             // Allowed: tol |θ|, for small θ a thousandth of tol |θ₁|, and rounding.
             let allowed = tol * pair.value.abs().max(1e-3 * largest) + 1e-13 * largest;
-            assert!(
-                !pair.converged || gap.sqrt() <= allowed,
-                "{case}: pair {i} is not converged"
-            );
+            assert!(!pair.converged || gap.sqrt() <= allowed, "{case}: pair {i} is not converged");
             for (j, other) in found.pairs.iter().enumerate() {
                 let overlap = dot(&pair.vector, &other.vector);
-                assert!(
-                    (overlap - f64::from(u8::from(i == j))).abs() < 1e-12,
-                    "{case}: {i}·{j} = {overlap}"
-                );
+                assert!((overlap - f64::from(u8::from(i == j))).abs() < 1e-12, "{case}: {i}·{j} = {overlap}");
             }
         }
     }
@@ -125,25 +101,12 @@ fn noise(len: usize, seed: u64) -> Vec<f64> {
 }
 
 fn options(top: usize, tol: f64) -> EigenOptions {
-    EigenOptions {
-        top,
-        tol,
-        max_iterations: 20_000,
-        seed: 3,
-    }
+    EigenOptions { top, tol, max_iterations: 20_000, seed: 3 }
 }
 
 /// A few outliers over a decaying bulk, as a network's Hessian has.
 fn outliers(n: usize) -> Vec<f64> {
-    (0..n)
-        .map(|i| {
-            if i < 5 {
-                10.0 - i as f64
-            } else {
-                3.0 / (i as f64 - 4.0) * (-1.0_f64).powi(i as i32)
-            }
-        })
-        .collect()
+    (0..n).map(|i| if i < 5 { 10.0 - i as f64 } else { 3.0 / (i as f64 - 4.0) * (-1.0_f64).powi(i as i32) }).collect()
 }
 
 #[test]
@@ -156,11 +119,7 @@ fn both_solvers_find_known_spectra() {
         ("opposite signs", opposite, 2),
         ("clustered", clustered, 3),
         ("degenerate", [[5.0; 3].to_vec(), vec![1.0; 40]].concat(), 4),
-        (
-            "rank deficient",
-            [vec![3.0, -2.0], vec![0.0; 90]].concat(),
-            4,
-        ),
+        ("rank deficient", [vec![3.0, -2.0], vec![0.0; 90]].concat(), 4),
         ("identity", vec![1.0; 70], 3),
         ("zero", vec![0.0; 50], 2),
         ("one dimension", vec![-2.5], 1),
@@ -182,16 +141,9 @@ fn both_solvers_find_known_spectra() {
             got.sort_by(f64::total_cmp);
             for (got, want) in got.iter().zip(&want) {
                 let error = (got - want).abs();
-                assert!(
-                    error <= 1e-8 * matrix.values[0].abs(),
-                    "{case}: {got} for {want}"
-                );
+                assert!(error <= 1e-8 * matrix.values[0].abs(), "{case}: {got} for {want}");
             }
-            assert!(
-                found.pairs.iter().all(|pair| pair.converged),
-                "{case}: {}",
-                found.products
-            );
+            assert!(found.pairs.iter().all(|pair| pair.converged), "{case}: {}", found.products);
         }
     }
 }
@@ -200,22 +152,12 @@ fn both_solvers_find_known_spectra() {
 fn restarts_keep_what_was_found() {
     // No gap worth the name: the basis (24 vectors for two pairs) fills and restarts many times over.
     let n = 400;
-    let matrix = Known::new(
-        (0..n)
-            .map(|i| (i as f64 * 0.5 * std::f64::consts::PI / n as f64).cos())
-            .collect(),
-        2,
-    );
+    let matrix = Known::new((0..n).map(|i| (i as f64 * 0.5 * std::f64::consts::PI / n as f64).cos()).collect(), 2);
     let found = matrix.solve(lanczos, &[], &options(2, 1e-8));
     assert!(found.products > 60, "{}", found.products);
     matrix.check_claims(&found, 1e-8, "no gap");
     for (i, pair) in found.pairs.iter().enumerate() {
-        assert!(
-            pair.converged && (pair.value - matrix.values[i]).abs() < 1e-10,
-            "{} {}",
-            pair.value,
-            matrix.values[i]
-        );
+        assert!(pair.converged && (pair.value - matrix.values[i]).abs() < 1e-10, "{} {}", pair.value, matrix.values[i]);
     }
 }
 
@@ -235,10 +177,7 @@ fn lambda_min_is_an_upper_bound_that_is_tight_when_negative_curvature_is_large()
 fn stopping_short_is_reported_and_not_an_error() {
     let matrix = Known::new(outliers(300), 5);
     for (method, solver) in SOLVERS {
-        let short = EigenOptions {
-            max_iterations: 4,
-            ..options(2, 1e-9)
-        };
+        let short = EigenOptions { max_iterations: 4, ..options(2, 1e-9) };
         let found = matrix.solve(solver, &[], &short);
         assert_eq!((found.products, found.pairs.len()), (4, 2), "{method}");
         assert!(found.pairs.iter().any(|pair| !pair.converged), "{method}");
@@ -246,14 +185,7 @@ fn stopping_short_is_reported_and_not_an_error() {
     }
     // One vector cannot tell λ from −λ, and must not pretend to.
     let opposite = Known::new(vec![2.0, -2.0, 0.1], 6);
-    let found = opposite.solve(
-        power_iteration,
-        &[],
-        &EigenOptions {
-            max_iterations: 200,
-            ..options(1, 1e-6)
-        },
-    );
+    let found = opposite.solve(power_iteration, &[], &EigenOptions { max_iterations: 200, ..options(1, 1e-6) });
     assert!(!found.pairs[0].converged);
 }
 
@@ -267,27 +199,11 @@ fn warm_start_saves_products() {
         let warm = moved.solve(lanczos, &before.start_vectors(), &options(top, 1e-3));
         moved.check_claims(&warm, 1e-3, "warm");
         for (pair, want) in warm.pairs.iter().zip(&moved.values) {
-            assert!(
-                pair.converged && (pair.value - want).abs() < 1e-3 * want,
-                "{} {want}",
-                pair.value
-            );
+            assert!(pair.converged && (pair.value - want).abs() < 1e-3 * want, "{} {want}", pair.value);
         }
-        println!(
-            "top {top}: {} products cold, {} warm",
-            cold.products, warm.products
-        );
-        assert!(
-            warm.products < cold.products,
-            "top {top}: {} {}",
-            warm.products,
-            cold.products
-        );
-        let power = |start: &[&[f64]]| {
-            moved
-                .solve(power_iteration, start, &options(top, 1e-3))
-                .products
-        };
+        println!("top {top}: {} products cold, {} warm", cold.products, warm.products);
+        assert!(warm.products < cold.products, "top {top}: {} {}", warm.products, cold.products);
+        let power = |start: &[&[f64]]| moved.solve(power_iteration, start, &options(top, 1e-3)).products;
         assert!(power(&before.start_vectors()) < power(&[]));
     }
 }
@@ -299,11 +215,7 @@ fn warm_start_sees_a_runner_up_overtake() {
     // In so many dimensions the random part of a start has next to nothing along this vector.
     matrix.values[1] = 10.5;
     let after = matrix.solve(lanczos, &before.start_vectors(), &options(1, 1e-3));
-    assert!(
-        (after.pairs[0].value - 10.5).abs() < 1e-3,
-        "{}",
-        after.pairs[0].value
-    );
+    assert!((after.pairs[0].value - 10.5).abs() < 1e-3, "{}", after.pairs[0].value);
     assert!(alignment(&after.pairs[0].vector, &matrix.vector(1)) > 0.999);
 }
 
@@ -311,18 +223,12 @@ fn warm_start_sees_a_runner_up_overtake() {
 fn float32_products_converge_to_what_they_can_resolve() {
     let matrix = Known::new(outliers(1000), 9);
     let mut operator = FnOperator::new(1000, |v: &[f64], out: &mut [f64]| {
-        out.iter_mut()
-            .zip(matrix.product(v))
-            .for_each(|(o, x)| *o = f64::from(x as f32));
+        out.iter_mut().zip(matrix.product(v)).for_each(|(o, x)| *o = f64::from(x as f32));
         Ok(())
     });
     let found = lanczos(&mut operator, &[], &options(5, 1e-5)).unwrap();
     for (pair, want) in found.pairs.iter().zip(&matrix.values) {
-        assert!(
-            pair.converged && (pair.value - want).abs() < 1e-5,
-            "{} {want}",
-            pair.value
-        );
+        assert!(pair.converged && (pair.value - want).abs() < 1e-5, "{} {want}", pair.value);
     }
 }
 
@@ -351,41 +257,21 @@ fn bad_input_is_refused_with_advice() {
         for (bad, field) in [
             (options(0, 1e-3), "top"),
             (options(1, f64::NAN), "tol"),
-            (
-                EigenOptions {
-                    max_iterations: 1,
-                    ..options(2, 1e-3)
-                },
-                "max_iterations",
-            ),
+            (EigenOptions { max_iterations: 1, ..options(2, 1e-3) }, "max_iterations"),
         ] {
             let error = run(&[], bad, 1.0);
             assert!(matches!(error, CurvatureError::Option { name, .. } if name == field));
         }
         let short = run(&[&[1.0; 3], &[1.0; 2]], options(1, 1e-3), 1.0);
-        assert!(matches!(
-            short,
-            CurvatureError::Start {
-                index: 1,
-                len: 2,
-                dim: 3
-            }
-        ));
+        assert!(matches!(short, CurvatureError::Start { index: 1, len: 2, dim: 3 }));
         let not_finite = run(&[&[f64::NAN; 3]], options(1, 1e-3), 1.0);
         assert!(matches!(not_finite, CurvatureError::Start { index: 0, .. }));
 
-        let mut failing = FnOperator::new(3, |_: &[f64], _: &mut [f64]| {
-            Err(CurvatureError::Operator("device lost".into()))
-        });
+        let mut failing =
+            FnOperator::new(3, |_: &[f64], _: &mut [f64]| Err(CurvatureError::Operator("device lost".into())));
         let error = solver(&mut failing, &[], &options(1, 1e-3)).unwrap_err();
-        assert_eq!(
-            std::error::Error::source(&error).unwrap().to_string(),
-            "device lost"
-        );
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "device lost");
         let mut empty = FnOperator::new(0, |_: &[f64], _: &mut [f64]| Ok(()));
-        assert!(matches!(
-            solver(&mut empty, &[], &options(1, 1e-3)),
-            Err(CurvatureError::Option { name: "dim", .. })
-        ));
+        assert!(matches!(solver(&mut empty, &[], &options(1, 1e-3)), Err(CurvatureError::Option { name: "dim", .. })));
     }
 }

@@ -232,11 +232,10 @@ fn the_place_of_the_files_must_be_given_exactly_when_there_are_files() {
 
 #[test]
 fn names_are_the_same_in_a_config_and_on_screen() {
-    assert_eq!(DataName::all().map(|name| name.to_string()), ["embedded", "mnist", "fashion-mnist"]);
-    for name in DataName::all() {
-        let text = name.to_string();
-        let text: serde::de::value::StrDeserializer<serde::de::value::Error> = text.as_str().into_deserializer();
-        assert_eq!(DataName::deserialize(text).unwrap(), name);
+    assert_eq!(DataName::NAMES, ["embedded", "mnist", "fashion-mnist"]);
+    for &spelling in DataName::NAMES {
+        let text: serde::de::value::StrDeserializer<serde::de::value::Error> = spelling.into_deserializer();
+        assert_eq!(DataName::deserialize(text).unwrap().to_string(), spelling);
     }
 }
 

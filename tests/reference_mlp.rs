@@ -104,10 +104,7 @@ impl Mlp {
         for w in self.widths.windows(2) {
             let (kernel, tail) = rest.split_at(w[0] * w[1]);
             let (bias, tail) = tail.split_at(w[1]);
-            layers.push((
-                DMatrix::from_row_slice(w[0], w[1], kernel),
-                DVector::from_column_slice(bias),
-            ));
+            layers.push((DMatrix::from_row_slice(w[0], w[1], kernel), DVector::from_column_slice(bias)));
             rest = tail;
         }
         layers
@@ -158,16 +155,7 @@ impl Mlp {
         }
         deltas.reverse();
         let gradient = flatten((0..=last).map(|i| (inputs[i].tr_mul(&deltas[i]), &deltas[i])));
-        Linearised {
-            mlp: self,
-            layers,
-            inputs,
-            slopes,
-            deltas,
-            outputs,
-            loss,
-            gradient,
-        }
+        Linearised { mlp: self, layers, inputs, slopes, deltas, outputs, loss, gradient }
     }
 }
 
@@ -216,9 +204,7 @@ impl Linearised<'_> {
             Loss::MseHalfSum => rf / n,
             Loss::CrossEntropy => {
                 let p = &self.outputs;
-                DMatrix::from_fn(rf.nrows(), rf.ncols(), |i, j| {
-                    p[(i, j)] * (rf[(i, j)] - p.row(i).dot(&rf.row(i))) / n
-                })
+                DMatrix::from_fn(rf.nrows(), rf.ncols(), |i, j| p[(i, j)] * (rf[(i, j)] - p.row(i).dot(&rf.row(i))) / n)
             }
         }
     }
@@ -231,8 +217,8 @@ impl Linearised<'_> {
         let mut rd = vec![self.loss_curvature(&rz[last])];
         for i in (0..last).rev() {
             let back = &self.deltas[i + 1] * self.layers[i + 1].0.transpose();
-            let rback = &rd[rd.len() - 1] * self.layers[i + 1].0.transpose()
-                + &self.deltas[i + 1] * v[i + 1].0.transpose();
+            let rback =
+                &rd[rd.len() - 1] * self.layers[i + 1].0.transpose() + &self.deltas[i + 1] * v[i + 1].0.transpose();
             let bend = back.component_mul(&self.slopes[i][1]).component_mul(&rz[i]);
             rd.push(rback.component_mul(&self.slopes[i][0]) + bend);
         }
@@ -262,11 +248,7 @@ impl Linearised<'_> {
 
 /// The eigenvalue of largest magnitude and its unit eigenvector, to a relative residual of 1e-9 (textbook Lanczos,
 /// every vector kept and orthogonalised twice); panics if `limit` products do not reach it.
-pub fn top_eigenpair(
-    dim: usize,
-    limit: usize,
-    mut apply: impl FnMut(&[f64]) -> DVector<f64>,
-) -> (f64, DVector<f64>) {
+pub fn top_eigenpair(dim: usize, limit: usize, mut apply: impl FnMut(&[f64]) -> DVector<f64>) -> (f64, DVector<f64>) {
     let mut basis = vec![pseudo_normal(dim, 77).normalize()];
     let (mut diagonal, mut off) = (Vec::new(), Vec::<f64>::new());
     loop {
@@ -287,10 +269,7 @@ pub fn top_eigenpair(
         let (value, s) = (eigen.eigenvalues[top], eigen.eigenvectors.column(top));
         if m == dim || beta * s[m - 1].abs() <= 1e-9 * value.abs() {
             let mut vector = DVector::zeros(dim);
-            basis
-                .iter()
-                .zip(s.iter())
-                .for_each(|(q, c)| vector += q * *c);
+            basis.iter().zip(s.iter()).for_each(|(q, c)| vector += q * *c);
             return (value, vector.normalize());
         }
         assert!(m < limit, "no convergence in {limit} products");
@@ -303,9 +282,7 @@ pub fn top_eigenpair(
 pub fn pseudo_normal(len: usize, seed: u64) -> DVector<f64> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut uniform = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 11) as f64 / (1u64 << 53) as f64
     };
     DVector::from_fn(len, |_, _| (0..12).map(|_| uniform()).sum::<f64>() - 6.0)
@@ -332,9 +309,7 @@ pub fn train(mlp: &Mlp, w: &mut DVector<f64>, lr: f64, rho: f64, steps: usize) -
         .map(|_| {
             let here = mlp.at(w.as_slice());
             let g = &here.gradient;
-            let g_sam = mlp
-                .at((&*w + g * (rho / (g.norm() + 1e-5))).as_slice())
-                .gradient;
+            let g_sam = mlp.at((&*w + g * (rho / (g.norm() + 1e-5))).as_slice()).gradient;
             let (lambda, v) = top_eigenpair(mlp.len(), 400, |v| here.hvp(v));
             let row = Row {
                 loss: here.loss,
@@ -357,12 +332,7 @@ pub fn train(mlp: &Mlp, w: &mut DVector<f64>, lr: f64, rho: f64, steps: usize) -
 }
 
 /// A network on made-up data, and parameters of about Glorot scale.
-pub fn example(
-    widths: &[usize],
-    examples: usize,
-    activation: Activation,
-    loss: Loss,
-) -> (Mlp, DVector<f64>) {
+pub fn example(widths: &[usize], examples: usize, activation: Activation, loss: Loss) -> (Mlp, DVector<f64>) {
     let (inputs, outputs) = (widths[0], widths[widths.len() - 1]);
     let x = pseudo_normal(examples * inputs, 1);
     let mlp = Mlp {
@@ -370,16 +340,13 @@ pub fn example(
         activation,
         loss,
         x: DMatrix::from_row_slice(examples, inputs, x.as_slice()),
-        y: DMatrix::from_fn(examples, outputs, |i, j| {
-            f64::from(u8::from((i * 7 + i / 3) % outputs == j))
-        }),
+        y: DMatrix::from_fn(examples, outputs, |i, j| f64::from(u8::from((i * 7 + i / 3) % outputs == j))),
     };
     let mut w = pseudo_normal(mlp.len(), 2);
     let mut at = 0;
     for pair in widths.windows(2) {
         let len = (pair[0] + 1) * pair[1];
-        w.rows_mut(at, len)
-            .scale_mut((2.0 / (pair[0] + pair[1]) as f64).sqrt());
+        w.rows_mut(at, len).scale_mut((2.0 / (pair[0] + pair[1]) as f64).sqrt());
         at += len;
     }
     (mlp, w)

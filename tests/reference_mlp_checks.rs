@@ -3,16 +3,9 @@
 
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
-use super::reference_mlp::{
-    Activation, Linearised, Loss, example, pseudo_normal, top_eigenpair, train,
-};
+use super::reference_mlp::{Activation, Linearised, Loss, example, pseudo_normal, top_eigenpair, train};
 
-const SMOOTH: [Activation; 4] = [
-    Activation::Tanh,
-    Activation::Gelu,
-    Activation::Elu,
-    Activation::Softplus,
-];
+const SMOOTH: [Activation; 4] = [Activation::Tanh, Activation::Gelu, Activation::Elu, Activation::Softplus];
 const LOSSES: [Loss; 3] = [Loss::MseMean, Loss::MseHalfSum, Loss::CrossEntropy];
 
 fn close(got: &DVector<f64>, want: &DVector<f64>, tol: f64, what: &str) {
@@ -34,23 +27,13 @@ fn gradient_and_hvp_agree_with_finite_differences() {
                 moved[i] -= 2.0 * h;
                 (up - mlp.at(moved.as_slice()).loss) / (2.0 * h)
             });
-            close(
-                &here.gradient,
-                &numeric,
-                1e-7,
-                &format!("gradient {activation:?} {loss:?}"),
-            );
+            close(&here.gradient, &numeric, 1e-7, &format!("gradient {activation:?} {loss:?}"));
 
             // A step this short crosses no ReLU or ELU kink at these weights.
             let v = pseudo_normal(mlp.len(), 3);
             let shifted = |h: f64| mlp.at((&w + &v * h).as_slice()).gradient;
             let numeric = (shifted(1e-6) - shifted(-1e-6)) / 2e-6;
-            close(
-                &here.hvp(v.as_slice()),
-                &numeric,
-                1e-7,
-                &format!("hvp {activation:?} {loss:?}"),
-            );
+            close(&here.hvp(v.as_slice()), &numeric, 1e-7, &format!("hvp {activation:?} {loss:?}"));
         }
     }
 }
@@ -62,26 +45,15 @@ fn products_are_symmetric_and_gauss_newton_is_positive() {
         let here = mlp.at(w.as_slice());
         let (u, v) = (pseudo_normal(mlp.len(), 4), pseudo_normal(mlp.len(), 5));
         for product in [Linearised::hvp, Linearised::gnvp] {
-            let (left, right) = (
-                u.dot(&product(&here, v.as_slice())),
-                v.dot(&product(&here, u.as_slice())),
-            );
-            assert!(
-                (left - right).abs() < 1e-12 * left.abs().max(1.0),
-                "{left} {right}"
-            );
+            let (left, right) = (u.dot(&product(&here, v.as_slice())), v.dot(&product(&here, u.as_slice())));
+            assert!((left - right).abs() < 1e-12 * left.abs().max(1.0), "{left} {right}");
         }
         assert!(v.dot(&here.gnvp(v.as_slice())) > 0.0);
         // Of a network without hidden layers the Hessian is the Gauss–Newton matrix.
         let (linear, w) = example(&[5, 4], 9, Activation::Gelu, loss);
         let here = linear.at(w.as_slice());
         let v = pseudo_normal(linear.len(), 5);
-        close(
-            &here.gnvp(v.as_slice()),
-            &here.hvp(v.as_slice()),
-            1e-13,
-            "gauss-newton",
-        );
+        close(&here.gnvp(v.as_slice()), &here.hvp(v.as_slice()), 1e-13, "gauss-newton");
     }
 }
 
@@ -117,12 +89,6 @@ fn eigenpair_matches_the_dense_hessian_and_descent_descends() {
 
     let rows = train(&mlp, &mut w, 0.1, 0.05, 50);
     assert!(rows[49].loss < 0.8 * rows[0].loss && rows[49].grad_norm > 0.0);
-    assert!(
-        rows.iter()
-            .all(|r| r.sam_edge < 20.0 && r.hessian_norm == r.lambda.abs())
-    );
-    assert!(
-        rows.iter()
-            .all(|r| r.grad_alignment <= 1.0 && r.sam_grad_alignment <= 1.0)
-    );
+    assert!(rows.iter().all(|r| r.sam_edge < 20.0 && r.hessian_norm == r.lambda.abs()));
+    assert!(rows.iter().all(|r| r.grad_alignment <= 1.0 && r.sam_grad_alignment <= 1.0));
 }

@@ -136,7 +136,7 @@ pub struct OptimConfig {
     pub kind: OptimKind,
     /// The learning rate η, above 0.
     pub lr: f64,
-    /// SAM's radius ρ; 0 is gradient descent.
+    /// SAM's radius ρ; 0 is gradient descent, which does not look at it.
     pub rho: f64,
     /// ε, which keeps SAM's normalised gradient finite.
     pub epsilon: f64,
@@ -272,12 +272,6 @@ impl Config {
             return conflict(
                 "`loss.reduction = \"half-sum\"` has no meaning for cross-entropy".into(),
                 "set loss.reduction = \"mean\", or loss.kind = \"mse\"",
-            );
-        }
-        if config.optim.kind == OptimKind::Gd && config.optim.rho > 0.0 {
-            return conflict(
-                format!("`optim.rho = {}` has no meaning for gradient descent", config.optim.rho),
-                "set optim.kind = \"sam\", or optim.rho = 0",
             );
         }
         Ok(config)

@@ -58,7 +58,7 @@ const SAM: OptimConfig = OptimConfig { kind: OptimKind::Sam, lr: 0.01, rho: 0.1,
 const RUN: RunConfig = RunConfig { steps: 10_000, seed: 0, log_every: 1, chunk: 0 };
 
 const MEASURE: MeasureConfig =
-    MeasureConfig { every: 100, top: 3, method: MeasureMethod::Lanczos, tol: 1e-3, max_iterations: 100 };
+    MeasureConfig { every: 100, top: 3, method: MeasureMethod::Lanczos, tol: 1e-4, max_iterations: 100 };
 
 /// The preset of this name.
 ///

@@ -47,13 +47,16 @@ fn enumerate() -> Result<Vec<wgpu::Adapter>, GpuError> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     // Validation layers are for driver developers; naga validates every kernel already.
     descriptor.flags -= wgpu::InstanceFlags::VALIDATION | wgpu::InstanceFlags::DEBUG;
+    // OpenGL is slower than any of the others and talkative on headless machines: only on request (WGPU_BACKEND=gl).
+    descriptor.backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::PRIMARY);
+    let backends = descriptor.backends;
     let instance = wgpu::Instance::new(descriptor);
-    let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
     adapters.retain(|a| a.limits().max_compute_workgroups_per_dimension > 0);
-    // The same hardware can appear under several backends; the first ones are the better ones.
-    adapters.sort_by_key(|a| (rank(a.get_info().device_type), a.get_info().backend == wgpu::Backend::Gl));
+    adapters.sort_by_key(|a| rank(a.get_info().device_type));
     if adapters.is_empty() {
-        let backends = format!("{:?}", wgpu::Instance::enabled_backend_features());
+        let enabled = backends & wgpu::Instance::enabled_backend_features();
+        let backends = enabled.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
         return Err(GpuError::NoAdapter { backends, advice: ADVICE });
     }
     Ok(adapters)

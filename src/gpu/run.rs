@@ -54,44 +54,51 @@ impl Gpu {
     pub fn run<'a>(&self, recordings: impl IntoIterator<Item = &'a Recording>) -> Result<(), GpuError> {
         let mut flight = lock(&self.0.flight);
         let mut steps = recordings.into_iter().flat_map(|r| &r.steps).peekable();
-        while steps.peek().is_some() {
-            let mut encoder = self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let mut estimate = 0.0;
-            while let Some(step) = steps.peek() {
-                let secs = flight.estimate(step);
-                if estimate > 0.0 && (estimate + secs) * flight.slowdown > SUBMISSION_SECS {
-                    break;
-                }
-                if let Step::Copy { from, to, at } = step {
-                    let len = from.len() as u64 * 4;
-                    encoder.copy_buffer_to_buffer(&from.inner, 0, &to.inner, *at as u64 * 4, len);
-                    estimate += secs;
-                    steps.next();
-                    continue;
-                }
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                while let Some(Step::Dispatch { pipeline, bind_group, grid, .. }) = steps.peek() {
-                    let secs = flight.estimate(steps.peek().expect("just seen"));
-                    if estimate > 0.0 && (estimate + secs) * flight.slowdown > SUBMISSION_SECS {
-                        break;
-                    }
-                    pass.set_pipeline(pipeline);
-                    pass.set_bind_group(0, bind_group, &[]);
-                    pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
-                    estimate += secs;
-                    steps.next();
-                }
+        while let Some(first) = steps.next() {
+            let mut batch = vec![first];
+            let mut estimate = flight.estimate(first);
+            while let Some(step) =
+                steps.next_if(|step| (estimate + flight.estimate(step)) * flight.slowdown <= SUBMISSION_SECS)
+            {
+                estimate += flight.estimate(step);
+                batch.push(step);
             }
             if flight.under_way.is_empty() {
                 flight.last_finished = Instant::now();
             }
-            let index = self.0.queue.submit([encoder.finish()]);
+            let index = self.0.queue.submit([self.encode(&batch)]);
             flight.under_way.push_back((index, estimate));
             while flight.under_way.len() > IN_FLIGHT {
                 self.finish_oldest(&mut flight)?;
             }
         }
         self.check()
+    }
+
+    /// One command buffer; consecutive dispatches share a pass.
+    fn encode(&self, steps: &[&Step]) -> wgpu::CommandBuffer {
+        let mut encoder = self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let is_copy = |step: &Step| matches!(step, Step::Copy { .. });
+        for group in steps.chunk_by(|a, b| is_copy(a) == is_copy(b)) {
+            let mut pass = None;
+            for step in group {
+                match step {
+                    Step::Copy { from, to, at } => {
+                        let len = from.len() as u64 * 4;
+                        encoder.copy_buffer_to_buffer(&from.inner, 0, &to.inner, *at as u64 * 4, len);
+                    }
+                    Step::Dispatch { pipeline, bind_group, grid, .. } => {
+                        let pass = pass.get_or_insert_with(|| {
+                            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime()
+                        });
+                        pass.set_pipeline(pipeline);
+                        pass.set_bind_group(0, bind_group, &[]);
+                        pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+                    }
+                }
+            }
+        }
+        encoder.finish()
     }
 
     /// Waits for everything submitted so far.

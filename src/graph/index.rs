@@ -158,6 +158,10 @@ impl Idx {
     /// The multi-index of a flat index into a tensor of this shape.
     pub fn unflatten(&self, shape: &[usize]) -> Vec<Self> {
         let mut index = vec![Self::constant(0); shape.len()];
+        if shape.contains(&0) {
+            // There are no elements to find.
+            return index;
+        }
         let mut flat = self.clone();
         for (axis, &n) in shape.iter().enumerate().rev() {
             if shape[..axis].iter().all(|&d| d == 1) {

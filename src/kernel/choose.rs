@@ -17,7 +17,7 @@ pub struct Target {
 
 /// The matmul families in `shaders/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MatmulFamily {
+enum MatmulFamily {
     /// Operands passed between lanes by broadcasts; for software adapters with subgroups.
     Subgroup,
     /// Registers alone; for software adapters without.
@@ -78,7 +78,7 @@ impl Choice {
 /// is too small to fill them or to repay their compilation.
 pub(super) fn choose(p: &Problem, target: &Target) -> Choice {
     let blocks = |n: usize, m: usize| [p.n.div_ceil(n) as u32, p.m.div_ceil(m) as u32, p.batch as u32];
-    let large = p.batch as f64 * p.m as f64 * p.n as f64 * p.k as f64 >= (1 << 24) as f64;
+    let large = p.batch as f64 * p.m as f64 * p.n as f64 * p.k as f64 >= f64::from(1 << 26);
     match (target.cpu, target.subgroup) {
         (true, Some(lanes)) => {
             let cols4 = if p.n <= 16 { 4 } else { 8 };

@@ -11,7 +11,8 @@ use crate::passes::{FusedKernel, Root};
 
 const MAP: &str = include_str!("../../shaders/map.wgsl");
 const REDUCE: &str = include_str!("../../shaders/reduce.wgsl");
-const MATH: &str = include_str!("../../shaders/math.wgsl");
+/// Elementary functions that expressions call.
+pub(super) const MATH: &str = include_str!("../../shaders/math.wgsl");
 
 /// Invocations per workgroup of the map and reduction families.
 const WORKGROUP: usize = 64;

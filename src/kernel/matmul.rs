@@ -6,13 +6,11 @@
 
 use super::choose::{Choice, Problem, choose};
 use super::emit::{Emitter, Scope, Unsuitable};
-use super::family::{module, stores};
-use super::{Emitted, Kernel, KernelError, Target, family::MAX_GRID};
+use super::family::{MATH, MAX_GRID, module, stores};
+use super::{Emitted, Kernel, KernelError, Target};
 use crate::graph::index::Idx;
 use crate::graph::{DotDims, Graph, NodeId, Op};
 use crate::passes::FusedKernel;
-
-const MATH: &str = include_str!("../../shaders/math.wgsl");
 
 /// A contraction with its axes in groups.
 struct Contraction<'a> {

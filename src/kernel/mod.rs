@@ -15,7 +15,7 @@ use crate::graph::{Graph, NodeId, Op, verify};
 use crate::passes::{self, FusedKernel, Life, Schedule};
 
 pub use check::validate;
-pub use choose::{MatmulFamily, Target};
+pub use choose::Target;
 use emit::{Scope, Target as StoreTarget};
 
 /// Why a program could not be made.
@@ -27,6 +27,9 @@ pub enum KernelError {
     /// A shape exceeds what a dispatch can address.
     #[error("{0} has more elements than one dispatch can address; use smaller chunks")]
     TooLarge(String),
+    /// A kernel cannot be cut further.
+    #[error("{0} needs more than {1} buffers at once; split the expression, or let inputs share a buffer")]
+    TooManyBuffers(String, usize),
     /// Values of several types in one buffer.
     #[error("{0} stores values of different types in one buffer; give each type a buffer of its own")]
     MixedTypes(String),
@@ -182,12 +185,11 @@ pub fn compile(spec: &Spec, target: &Target) -> Result<Program, KernelError> {
         let emitted: Vec<(&FusedKernel, Emitted)> =
             kernels.map(|k| Ok((k, family::emit(&scope, k, target)?))).collect::<Result<_, KernelError>>()?;
         let crowded = emitted.iter().find(|(_, e)| e.sources.len() > target.max_bindings);
-        match crowded.and_then(|(kernel, _)| schedule.cut(graph, kernel, &cuts)) {
-            Some(node) => {
-                cuts.insert(node);
-            }
-            None => return Ok(link(spec, graph, &schedule, emitted)),
-        }
+        let Some((fused, e)) = crowded else { return Ok(link(spec, graph, &schedule, emitted)) };
+        match schedule.cut(graph, fused, &cuts) {
+            Some(node) => cuts.insert(node),
+            None => return Err(KernelError::TooManyBuffers(e.kernel.label.clone(), target.max_bindings)),
+        };
     }
 }
 
@@ -224,7 +226,8 @@ fn store_targets(
         targets.entry(node).or_default().push(target);
     }
     let loads = schedule.kernels.iter().flat_map(|k| schedule.loads(graph, k));
-    for id in loads.filter(|&id| schedule.stored[id.index()]).collect::<HashSet<_>>() {
+    let is_input = |id: NodeId| matches!(graph.node(id).op, Op::Input(_));
+    for id in loads.filter(|&id| schedule.stored[id.index()] && !is_input(id)).collect::<HashSet<_>>() {
         targets.entry(id).or_default().push(StoreTarget { source: Source::Node(id), offset: 0, accumulate: false });
     }
     targets

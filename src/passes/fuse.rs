@@ -47,12 +47,18 @@ impl Schedule {
         let mut loads = HashSet::new();
         let mut seen: HashSet<NodeId> = kernel.stores.iter().copied().collect();
         let mut pending: Vec<NodeId> = kernel.stores.clone();
-        if let Root::Reduce(root) | Root::Dot(root) = kernel.root {
+        if let Root::Reduce(root) | Root::Dot(root) = kernel.root
+            && !graph.node(root).ty.is_empty()
+        {
             pending.extend(&graph.node(root).inputs);
             seen.insert(root);
             pending.retain(|id| *id != root);
         }
         while let Some(id) = pending.pop() {
+            // Nothing is loaded for a value without elements.
+            if graph.node(id).ty.is_empty() {
+                continue;
+            }
             if matches!(graph.node(id).op, Op::Input(_)) || self.stored[id.index()] && !kernel.stores.contains(&id) {
                 loads.insert(id);
                 continue;
@@ -134,7 +140,7 @@ pub fn producer(graph: &Graph, dot: NodeId, side: usize) -> NodeId {
 
 /// Schedules what `outputs` need. Nodes in `cuts` start a kernel of their own, which bounds a kernel's operands.
 pub fn fuse(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>) -> Schedule {
-    let live = graph.reachable(outputs);
+    let live = needed(graph, outputs);
     let forced = forced(graph, outputs, cuts, &live);
     let mut fuser = Fuser {
         graph,
@@ -150,6 +156,7 @@ pub fn fuse(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>) -> Schedu
     for (k, kernel) in fuser.schedule.kernels.iter().enumerate() {
         match kernel.root {
             Root::Map => {}
+            Root::Reduce(id) | Root::Dot(id) if graph.node(id).ty.is_empty() => {}
             Root::Reduce(id) | Root::Dot(id) => pending.extend(graph.node(id).inputs.iter().map(|&i| (i, k))),
         }
         pending.extend(kernel.stores.iter().map(|&id| (id, k)));
@@ -167,6 +174,22 @@ pub fn fuse(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>) -> Schedu
     fuser.schedule
 }
 
+/// For every node, whether `outputs` need its elements: what has none needs nothing.
+fn needed(graph: &Graph, outputs: &[NodeId]) -> Vec<bool> {
+    let mut needed = vec![false; graph.nodes().len()];
+    for output in outputs {
+        needed[output.index()] = true;
+    }
+    for id in graph.ids().rev().filter(|id| !graph.node(*id).ty.is_empty()) {
+        if needed[id.index()] {
+            for input in &graph.node(id).inputs {
+                needed[input.index()] = true;
+            }
+        }
+    }
+    needed
+}
+
 /// Nodes that must be stored whatever the schedule: outputs, cuts and what contractions read.
 fn forced(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>, live: &[bool]) -> Vec<bool> {
     let mut forced = vec![false; graph.nodes().len()];
@@ -176,6 +199,9 @@ fn forced(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>, live: &[boo
     for id in graph.ids().filter(|id| live[id.index()]) {
         if let Op::DotGeneral(_) = graph.node(id).op {
             for side in 0..2 {
+                if graph.node(id).ty.is_empty() || graph.node(graph.node(id).inputs[side]).ty.is_empty() {
+                    continue;
+                }
                 let base = producer(graph, id, side);
                 forced[base.index()] |= !matches!(graph.node(base).op, Op::Input(_));
             }
@@ -234,6 +260,9 @@ impl Fuser<'_> {
 
     /// Makes sure that `kernel` can compute `id`, and lists what that needs in turn.
     fn demand(&mut self, id: NodeId, kernel: usize, pending: &mut Vec<(NodeId, usize)>) {
+        if self.graph.node(id).ty.is_empty() {
+            return;
+        }
         let home = match self.ready[id.index()] {
             Ready::In(home) => Some(home),
             Ready::Free | Ready::After(_) => None,

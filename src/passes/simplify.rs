@@ -84,6 +84,15 @@ fn fill_like(g: &mut Graph, like: NodeId, value: f32) -> NodeId {
     g.full(value, &shape)
 }
 
+/// Whether a result computed in f64 is an f32. (A sum that f64 rounds is none: it needs more than 53 bits.)
+fn is_exact(value: f64) -> bool {
+    (value as f32).is_finite() && f64::from(value as f32) == value
+}
+
+fn is_power_of_two(c: f32) -> bool {
+    c.is_normal() && c.abs().to_bits().trailing_zeros() >= f32::MANTISSA_DIGITS - 1
+}
+
 fn binary(g: &mut Graph, f: Binary, a: NodeId, b: NodeId) -> NodeId {
     let (ca, cb) = (filled(g, a), filled(g, b));
     match (f, ca, cb) {
@@ -94,13 +103,13 @@ fn binary(g: &mut Graph, f: Binary, a: NodeId, b: NodeId) -> NodeId {
         (Binary::Mul, _, Some(0.0)) => b,
         (Binary::Mul, Some(1.0), _) => b,
         (Binary::Mul | Binary::Div, _, Some(1.0)) => a,
-        (Binary::Mul, Some(x), Some(y)) => fill_like(g, a, x * y),
-        (Binary::Add, Some(x), Some(y)) => fill_like(g, a, x + y),
+        (Binary::Mul, Some(x), Some(y)) if is_exact(f64::from(x) * f64::from(y)) => fill_like(g, a, x * y),
+        (Binary::Add, Some(x), Some(y)) if is_exact(f64::from(x) + f64::from(y)) => fill_like(g, a, x + y),
         (Binary::Mul, Some(-1.0), _) => node(g, &Op::Unary(Unary::Neg), &[b]),
         (Binary::Mul, _, Some(-1.0)) => node(g, &Op::Unary(Unary::Neg), &[a]),
         // Constants go to the right, and c2·(c1·x) becomes one product where c1·c2 is exact (a power of two).
         (Binary::Mul, Some(_), None) => binary(g, f, b, a),
-        (Binary::Mul, None, Some(c)) if c.abs().log2().fract() == 0.0 => match g.node(a).op {
+        (Binary::Mul, None, Some(c)) if is_power_of_two(c) => match g.node(a).op {
             Op::Binary(Binary::Mul) => {
                 let (x, inner) = (g.node(a).inputs[0], g.node(a).inputs[1]);
                 match filled(g, inner) {

@@ -87,10 +87,33 @@ fn contraction(g: &mut Graph, lhs: NodeId, rhs: NodeId, dims: &DotDims, policy: 
     let terms = size(lhs, &dims.lhs_contract);
     let slices = policy.wanted_tiles.div_ceil(tiles.max(1)).min(terms / policy.min_slice.max(1));
     let slices = slices.max(terms.div_ceil(MAX_SLICE));
-    if slices < 2 || contracted != 1 {
+    if slices < 2 {
         return g.dot_general(lhs, rhs, dims);
     }
+    let (lhs, rhs, dims) = join_contracted(g, lhs, rhs, &dims);
     two_stage(g, lhs, rhs, &dims, slices)
+}
+
+/// Several contracted axes as one. The right operand has them side by side; the left one gets them last.
+fn join_contracted(g: &mut Graph, lhs: NodeId, rhs: NodeId, dims: &DotDims) -> (NodeId, NodeId, DotDims) {
+    if dims.lhs_contract.len() == 1 {
+        return (lhs, rhs, dims.clone());
+    }
+    let free = dims.lhs_free(g.shape(lhs).len());
+    let perm: Vec<usize> = dims.lhs_batch.iter().chain(&free).chain(&dims.lhs_contract).copied().collect();
+    let lhs = g.transpose(lhs, &perm);
+    let (kept, batches) = (perm.len() - dims.lhs_contract.len(), dims.lhs_batch.len());
+    let (shape, terms) = (g.shape(lhs).to_vec(), g.shape(lhs)[kept..].iter().product());
+    let lhs = g.reshape(lhs, &[&shape[..kept], &[terms]].concat());
+    let shape = g.shape(rhs).to_vec();
+    let rhs = g.reshape(rhs, &[&shape[..batches], &[terms], &shape[batches + dims.rhs_contract.len()..]].concat());
+    let dims = DotDims {
+        lhs_batch: (0..batches).collect(),
+        rhs_batch: (0..batches).collect(),
+        lhs_contract: vec![kept],
+        rhs_contract: vec![batches],
+    };
+    (lhs, rhs, dims)
 }
 
 /// Σ over slices of the contracted axis, the remainder last.

@@ -1,0 +1,60 @@
+//! A small network trained by SAM, its top Hessian eigenvalue printed beside the SAM-edge as it climbs there.
+//!
+//!     cargo run --release --example sam_edge
+//!
+//! SAM-edge = (‖g‖/2ρ)(√(1 + 8ρ/(η‖g‖)) − 1): on a quadratic, SAM diverges along an eigenvector whose eigenvalue is
+//! larger (Long and Bartlett, arXiv 2309.12488). It depends on ‖g‖, so it moves as training goes on. A step is one
+//! recording; the host reads something back only where it measures.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use edgewalk::curvature::edge::{gd_edge, sam_edge};
+use edgewalk::curvature::{EigenOptions, Spectrum, lanczos};
+use edgewalk::data::{self, DataName};
+use edgewalk::gpu::Gpu;
+use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
+use edgewalk::objective::{HessianOperator, Objective};
+use edgewalk::optim::{Optimizer, Sam};
+
+const STEPS: u64 = 120;
+const MEASURE_EVERY: u64 = 10;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let gpu = Gpu::open(None)?;
+    let data = data::load(DataName::Embedded, None, 300, 0)?.train;
+    let (inputs, outputs) = (data.dim, data.classes);
+    let model = Arc::new(Mlp { inputs, width: 32, depth: 4, outputs, activation: Activation::Relu });
+    let mut objective = Objective::new(&gpu, model, Loss::Mse(Reduction::Mean), &data, 0)?;
+
+    let w = objective.vector("the parameters")?;
+    gpu.write(&w, &initial_params(objective.layout(), 0));
+    let rule = Sam { lr: 0.5, rho: 0.05, epsilon: 1e-5 };
+    let optimizer = Optimizer::new(&mut objective, rule, &w)?;
+    let mut hessian = HessianOperator::new(&mut objective, &w)?;
+
+    println!("2/η = {}", gd_edge(rule.lr));
+    println!("step     loss      ‖g‖       λ₁  SAM-edge  ratio");
+    let mut last: Option<Spectrum> = None;
+    for step in 0..=STEPS {
+        if step % MEASURE_EVERY == 0 {
+            // Loss and ‖g‖ here, without an update.
+            gpu.run([&optimizer.probe])?;
+            let metrics = optimizer.metrics(&objective, &gpu.read(optimizer.row())?);
+            // The eigenvectors of ten steps ago are a good start.
+            let start = last.as_ref().map(Spectrum::start_vectors).unwrap_or_default();
+            let spectrum = lanczos(&mut hessian, &start, &EigenOptions::default())?;
+            let sharpness = spectrum.pairs[0].value;
+            let edge = sam_edge(rule.lr, rule.rho, metrics.grad_norm);
+            println!(
+                "{step:4} {:8.5} {:8.5} {sharpness:8.4} {edge:9.4} {:6.3}",
+                metrics.loss,
+                metrics.grad_norm,
+                sharpness / edge
+            );
+            last = Some(spectrum);
+        }
+        gpu.run([&optimizer.step])?;
+    }
+    Ok(())
+}

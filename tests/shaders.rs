@@ -1,0 +1,117 @@
+//! Every kernel that networks lead to, for every kind of adapter, is valid WGSL within the WebGPU defaults. No GPU needed.
+
+use std::collections::BTreeMap;
+
+use edgewalk::kernel::{Kernel, Target, validate};
+use edgewalk::passes::SplitPolicy;
+use naga::AddressSpace;
+
+use super::device::program;
+use super::networks::{ACTIVATIONS, LOSSES, mlp, network};
+
+/// The default limits of WebGPU.
+const MAX_STORAGE_BUFFERS: usize = 8;
+const MAX_INVOCATIONS: u32 = 256;
+const MAX_WORKGROUP_BYTES: u32 = 16 << 10;
+const MAX_GRID: u32 = 65_535;
+
+const UNSLICED: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256 };
+
+/// Software adapters with subgroups of 8 and 16 lanes and without, GPUs, and few bindings.
+pub fn targets() -> [Target; 5] {
+    let software = Target { subgroup: Some(8), cpu: true, max_bindings: MAX_STORAGE_BUFFERS, split: UNSLICED };
+    let sliced = SplitPolicy { wanted_tiles: 128, min_slice: 16 };
+    [
+        software,
+        Target { subgroup: Some(16), split: sliced, ..software },
+        Target { subgroup: None, ..software },
+        Target { subgroup: None, cpu: false, split: sliced, ..software },
+        Target { subgroup: None, cpu: false, max_bindings: 6, ..software },
+    ]
+}
+
+/// Kernels by source, each with the number of bindings that its target allows, and the largest grid of a dispatch.
+fn all_kernels() -> (BTreeMap<String, (Kernel, usize)>, u32) {
+    let mut kernels: BTreeMap<String, (Kernel, usize)> = BTreeMap::new();
+    let mut largest = 0;
+    // (inputs, width, outputs, examples): multiples of 4, odd, long sums, and a network of single units.
+    let sizes = [(12, 8, 4, 16), (7, 5, 3, 33), (784, 20, 10, 1031), (1, 1, 2, 1)];
+    for (i, activation) in ACTIVATIONS.into_iter().enumerate() {
+        for (j, loss) in LOSSES.into_iter().enumerate() {
+            for (inputs, width, outputs, examples) in sizes {
+                // Expressions depend on activation and loss, their lowering on sizes: only one size meets all pairs.
+                if examples != 33 && (i + j) % 3 > 0 {
+                    continue;
+                }
+                let network = network(&mlp(activation, inputs, width, outputs), loss, examples);
+                for (_, outputs) in &network.programs {
+                    for target in targets() {
+                        let program = program(&network.graph, outputs, &network.given, &target);
+                        largest = program.dispatches.iter().flat_map(|d| d.grid).fold(largest, u32::max);
+                        for kernel in program.kernels {
+                            let allowed = target.max_bindings;
+                            let entry = kernels.entry(kernel.wgsl.clone()).or_insert((kernel, allowed));
+                            entry.1 = entry.1.min(allowed);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    (kernels, largest)
+}
+
+/// What a kernel asks for beyond the default limits.
+fn excess(kernel: &Kernel, allowed: usize) -> Vec<String> {
+    let module = naga::front::wgsl::parse_str(&kernel.wgsl).unwrap();
+    let mut found = vec![];
+    let storage =
+        module.global_variables.iter().filter(|(_, v)| matches!(v.space, AddressSpace::Storage { .. })).count();
+    if storage > allowed || storage != kernel.access.len() {
+        found.push(format!("{storage} storage buffers, {} described, {allowed} allowed", kernel.access.len()));
+    }
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).unwrap();
+    let shared = module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
+    let bytes: u32 = shared.map(|(_, v)| layouter[v.ty].size).sum();
+    if bytes > MAX_WORKGROUP_BYTES {
+        found.push(format!("{bytes} bytes of workgroup memory"));
+    }
+    let invocations: u32 = module.entry_points.iter().map(|e| e.workgroup_size.iter().product::<u32>()).sum();
+    if module.entry_points.len() != 1 || !(1..=MAX_INVOCATIONS).contains(&invocations) {
+        found.push(format!("{invocations} invocations in {} entry points", module.entry_points.len()));
+    }
+    found
+}
+
+#[test]
+fn every_kernel_is_valid_within_the_webgpu_defaults() {
+    let (kernels, largest_grid) = all_kernels();
+    let mut errors = vec![];
+    for (kernel, allowed) in kernels.values() {
+        match validate(kernel) {
+            Err(error) => errors.push(format!("{}: {error}", kernel.label)),
+            Ok(()) => errors.extend(excess(kernel, *allowed).into_iter().map(|e| format!("{}: {e}", kernel.label))),
+        }
+    }
+    println!("{} distinct kernels, {} problems", kernels.len(), errors.len());
+    assert!(errors.is_empty(), "{} of {} kernels:\n{}", errors.len(), kernels.len(), errors.join("\n"));
+    assert!(largest_grid <= MAX_GRID, "a dispatch of {largest_grid} workgroups along one axis");
+
+    // No file of shaders/ is dead.
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders")).unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(kernels.keys().any(|wgsl| wgsl.contains(&text)), "{} is in no kernel", path.display());
+    }
+}
+
+#[test]
+fn a_kernel_that_asks_for_too_much_is_found() {
+    let wgsl = "var<workgroup> a: array<vec4<f32>, 1025>;\n@group(0) @binding(0) var<storage, read_write> b: array<f32>;\n\
+                @compute @workgroup_size(257) fn main() { b[0] = a[0].x; }";
+    let kernel = Kernel { label: "greedy".to_owned(), wgsl: wgsl.to_owned(), subgroups: false, access: vec![] };
+    assert_eq!(excess(&kernel, 0).len(), 3);
+    let broken = Kernel { wgsl: "fn main() -> f32 {}".to_owned(), ..kernel };
+    assert!(validate(&broken).unwrap_err().to_string().contains("greedy"));
+}
