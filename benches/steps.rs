@@ -8,7 +8,7 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use edgewalk::curvature::{EigenOptions, Spectrum, lanczos};
 use edgewalk::data::Examples;
-use edgewalk::gpu::{Buffer, Gpu};
+use edgewalk::gpu::{Buffer, Gpu, Recording};
 use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Optimizer, Sam};
@@ -42,7 +42,7 @@ fn steps(c: &mut Criterion) {
         let (mut objective, w) = setup(&gpu, width, count);
         let mut group = c.benchmark_group(format!("784-{width}-{width}-{width}-10 on {count}"));
         group.sample_size(20);
-        let mut time = |name: &str, recording: &edgewalk::gpu::Recording| {
+        let mut time = |name: &str, recording: &Recording| {
             group.throughput(Throughput::Elements(recording.flops() as u64));
             let name = BenchmarkId::new(name, format!("{} dispatches", recording.dispatches()));
             group.bench_function(name, |b| {
@@ -57,6 +57,11 @@ fn steps(c: &mut Criterion) {
         let sam = Optimizer::new(&mut objective, Sam { lr: 1e-30, rho: 0.05, epsilon: 1e-5 }, &w).expect("records");
         let hessian = HessianOperator::new(&mut objective, &w).expect("records");
         time("gradient step", &gd.step);
+        // Against 100 times the step above, this shows what waiting for the host costs.
+        let hundred = (0..100).fold(Recording::default(), |all, _| all.then(&gd.step));
+        if width * count < 10_000 {
+            time("100 gradient steps", &hundred);
+        }
         time("logged gradient step", &gd.logged_step);
         time("SAM step", &sam.step);
         time("H·v", hessian.recording());

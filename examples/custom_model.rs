@@ -1,5 +1,4 @@
-//! A network of one's own: a residual MLP with layer normalisation, written as a graph, and the top eigenvalues of its
-//! Hessian and of its Gauss–Newton matrix.
+//! A network of one's own, a residual MLP with layer normalisation: its Hessian and Gauss–Newton eigenvalues.
 //!
 //!     cargo run --release --example custom_model
 //!
@@ -94,7 +93,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = EigenOptions { top: 3, ..EigenOptions::default() };
     let hessian = lanczos(&mut HessianOperator::new(&mut objective, &w)?, &[], &options)?.pairs;
     let gauss_newton = lanczos(&mut GaussNewtonOperator::new(&mut objective, &w)?, &[], &options)?.pairs;
-    println!("{} parameters; top eigenvalues", objective.layout().len());
     for (h, g) in hessian.iter().zip(&gauss_newton) {
         println!("Hessian {:9.5} ± {:.0e}   Gauss–Newton {:9.5} ± {:.0e}", h.value, h.residual, g.value, g.residual);
     }

@@ -188,8 +188,8 @@ fn shared_short_names_list_their_candidates() {
 
 #[test]
 fn values_that_exclude_one_another_are_refused_with_a_way_out() {
-    assert!(!with(&["optim.kind=gd"]).unwrap().config.optim.perturbs());
-    assert!(!with(&["rho=0"]).unwrap().config.optim.perturbs());
+    assert!(!with(&["optim.kind=gd"]).unwrap().optim.perturbs());
+    assert!(!with(&["rho=0"]).unwrap().optim.perturbs());
     let text = message(&["loss.kind=cross-entropy", "reduction=half-sum"]);
     assert!(text.contains("half-sum") && text.contains("\"mse\""), "{text}");
     assert!(with(&["loss.kind=cross-entropy"]).is_ok());

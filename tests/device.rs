@@ -30,7 +30,7 @@ pub fn program(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], t
         .map(|&node| Output { node, place: place(2 + slot(&node), graph.node(node).ty.len()), accumulate: false })
         .collect();
     compile(&Spec { name: "test", graph, inputs: &inputs, outputs: &outputs, slots: &len }, target)
-        .unwrap_or_else(|error| panic!("{error}\n{}", graph))
+        .unwrap_or_else(|error| panic!("{error}\n{graph}"))
 }
 
 /// Values of `outputs` computed on the adapter.

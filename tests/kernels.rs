@@ -130,6 +130,21 @@ fn a_kernel_with_too_many_operands_is_cut() {
 }
 
 #[test]
+fn a_reduction_with_too_many_operands_is_cut() {
+    let mut numbers = Numbers::new(6);
+    let mut g = Graph::new();
+    let xs: Vec<NodeId> = (0..12).map(|_| g.input_f32("x", &[33, 20])).collect();
+    // Twelve stored rows and a matrix meet in the prologue of one reduction.
+    let rows: Vec<NodeId> = xs.iter().map(|&x| g.reduce_sum(x, &[0])).collect();
+    let wide: Vec<NodeId> = rows.iter().map(|&r| g.broadcast(r, &[33, 20], &[1])).collect();
+    let sum = wide.iter().fold(xs[0], |a, &b| g.add(a, b));
+    let square = g.mul(sum, sum);
+    let total = g.reduce_sum(square, &[1]);
+    let given: Vec<_> = xs.iter().map(|&x| (x, numbers.tensor(&[33, 20]))).collect();
+    assert_agrees(&g, &[total], &given, 1e-5);
+}
+
+#[test]
 fn functions_stay_finite_for_large_arguments() {
     let mut g = Graph::new();
     let data = vec![-1e4, -100.0, -20.0, -1e-3, 0.0, 1e-3, 20.0, 100.0, 1e4];

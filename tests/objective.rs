@@ -3,192 +3,24 @@
 //! Two judges that share nothing with the kernels: the f64 interpreter on the graph that `autodiff` makes, and the
 //! hand-written float64 network of `reference_mlp`. The images are the first 1,000 of MNIST (the embedded subset), and
 //! all numbers that the judges start from are the same f32 numbers that the adapter gets.
-//!
-//! A ReLU whose input lies within rounding of 0 may open in f32 and stay shut in f64, which changes the gradient by
-//! that unit's whole share: no tolerance covers it. The parameters are therefore drawn so that no pre-activation comes
-//! that close to a kink, and the tests check it.
 
 use std::sync::Arc;
 
 use edgewalk::autodiff;
 use edgewalk::curvature::{EigenOptions, Operator, lanczos};
-use edgewalk::data::{self, DataName, Examples};
-use edgewalk::gpu::{Buffer, Recording};
 use edgewalk::graph::{DType, Graph, NodeId, Tensor, eval};
-use edgewalk::model::{Activation, Init, Layout, Loss, Mlp, Model, Param, Reduction, wrong};
+use edgewalk::model::{Activation, Init, Layout, Loss, Model, Param, Reduction, wrong};
 use edgewalk::objective::{GaussNewtonOperator, HessianOperator, Metrics, Objective};
 use edgewalk::optim::{Optimizer, Sam};
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
-use super::device::{gpu, relative_error};
-use super::reference_mlp::{self, pseudo_normal};
+use super::device::gpu;
+use super::objective_cases::{Case, OnDevice, Product, close, direction, mnist, norm, sam_step, widen};
+use super::reference_mlp;
 
 const ACTIVATIONS: [Activation; 5] =
     [Activation::Relu, Activation::Tanh, Activation::Gelu, Activation::Elu, Activation::Softplus];
 const LOSSES: [Loss; 3] = [Loss::Mse(Reduction::Mean), Loss::Mse(Reduction::HalfSum), Loss::CrossEntropy];
-
-/// The first `n` training images of MNIST.
-pub fn mnist(n: usize) -> Examples {
-    data::load(DataName::Embedded, None, n, 0).unwrap().train
-}
-
-/// Parameters of Glorot's scale, biases included, so that no derivative is 0 by symmetry; each is an f32 number.
-pub fn some_params(model: &dyn Model, seed: u64) -> Vec<f32> {
-    let layout = Layout::of(model);
-    let mut params: Vec<f32> = pseudo_normal(layout.len(), seed).iter().map(|&x| x as f32).collect();
-    for (param, offset) in layout.iter() {
-        let scale = match param.shape[..] {
-            [fan_in, fan_out] => (2.0 / (fan_in + fan_out) as f32).sqrt(),
-            _ => 0.1,
-        };
-        params[offset..][..param.shape.iter().product()].iter_mut().for_each(|x| *x *= scale);
-    }
-    params
-}
-
-pub fn widen(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&x| x.into()).collect()
-}
-
-fn norm(v: &[f64]) -> f64 {
-    v.iter().map(|x| x * x).sum::<f64>().sqrt()
-}
-
-/// A unit vector of f32 numbers (to their rounding).
-fn direction(len: usize, seed: u64) -> Vec<f64> {
-    let v = pseudo_normal(len, seed).normalize();
-    v.iter().map(|&x| f64::from(x as f32)).collect()
-}
-
-/// A network, a loss, examples and parameters.
-struct Case {
-    mlp: Mlp,
-    loss: Loss,
-    data: Examples,
-    w: Vec<f32>,
-}
-
-impl Case {
-    /// Depth 4, with parameters whose kinks are farther than `margin` from every pre-activation.
-    fn new(width: usize, examples: usize, activation: Activation, loss: Loss) -> Self {
-        let mlp = Mlp { inputs: 784, width, depth: 4, outputs: 10, activation };
-        let data = mnist(examples);
-        // Pre-activations are of order 1 and wrong by some 1e-7.
-        let margin = if activation == Activation::Relu { 2e-6 } else { 0.0 };
-        let seeds = (1..20).map(|seed| Self { w: some_params(&mlp, seed), mlp: mlp.clone(), loss, data: data.clone() });
-        let mut fit = seeds.filter(|case| case.distance_to_kink() >= margin);
-        fit.next().expect("one of twenty draws keeps its distance")
-    }
-
-    /// The smallest |pre-activation|, by a plain forward pass in f64.
-    fn distance_to_kink(&self) -> f64 {
-        let mut x = DMatrix::from_row_slice(self.data.len(), self.data.dim, &widen(&self.data.features));
-        let (w, layout) = (widen(&self.w), Layout::of(&self.mlp));
-        let params: Vec<(&Param, usize)> = layout.iter().collect();
-        let mut nearest = f64::INFINITY;
-        for layer in params.chunks(2).take(self.mlp.depth - 1) {
-            let [(kernel, at), (bias, bias_at)] = [layer[0], layer[1]];
-            let (fan_in, fan_out) = (kernel.shape[0], kernel.shape[1]);
-            let mut z = x * DMatrix::from_row_slice(fan_in, fan_out, &w[at..at + fan_in * fan_out]);
-            for (mut column, b) in z.column_iter_mut().zip(&w[bias_at..bias_at + bias.shape[0]]) {
-                column.add_scalar_mut(*b);
-            }
-            nearest = nearest.min(z.iter().fold(f64::INFINITY, |m, z| m.min(z.abs())));
-            x = z.map(|z| z.max(0.0));
-        }
-        nearest
-    }
-
-    fn w64(&self) -> Vec<f64> {
-        widen(&self.w)
-    }
-
-    fn reference(&self) -> reference_mlp::Mlp {
-        reference(&self.mlp, self.loss, &self.data)
-    }
-
-    fn objective(&self, chunk: usize) -> Objective {
-        Objective::new(gpu(), Arc::new(self.mlp.clone()), self.loss, &self.data, chunk).unwrap()
-    }
-
-    fn on_device(&self, chunk: usize) -> OnDevice {
-        OnDevice::new(self.objective(chunk), &self.w)
-    }
-}
-
-/// The independent network for the same task.
-pub fn reference(mlp: &Mlp, loss: Loss, data: &Examples) -> reference_mlp::Mlp {
-    let mut widths = vec![mlp.width; mlp.depth + 1];
-    (widths[0], widths[mlp.depth]) = (mlp.inputs, mlp.outputs);
-    reference_mlp::Mlp {
-        widths,
-        activation: match mlp.activation {
-            Activation::Relu => reference_mlp::Activation::Relu,
-            Activation::Tanh => reference_mlp::Activation::Tanh,
-            Activation::Gelu => reference_mlp::Activation::Gelu,
-            Activation::Elu => reference_mlp::Activation::Elu,
-            Activation::Softplus => reference_mlp::Activation::Softplus,
-        },
-        loss: match loss {
-            Loss::Mse(Reduction::Mean) => reference_mlp::Loss::MseMean,
-            Loss::Mse(Reduction::HalfSum) => reference_mlp::Loss::MseHalfSum,
-            Loss::CrossEntropy => reference_mlp::Loss::CrossEntropy,
-        },
-        x: DMatrix::from_row_slice(data.len(), data.dim, &widen(&data.features)),
-        y: DMatrix::from_fn(data.len(), data.classes, |i, j| f64::from(data.labels[i] as usize == j)),
-    }
-}
-
-/// An objective with its parameters and room for a direction and a result.
-struct OnDevice {
-    objective: Objective,
-    w: Buffer,
-    v: Buffer,
-    result: Buffer,
-}
-
-impl OnDevice {
-    fn new(objective: Objective, w: &[f32]) -> Self {
-        let [at, v, result] = ["w", "v", "result"].map(|what| objective.vector(what).unwrap());
-        gpu().write(&at, w);
-        Self { objective, w: at, v, result }
-    }
-
-    fn run(&self, recording: &Recording) -> Vec<f64> {
-        gpu().run([recording]).unwrap();
-        widen(&self.objective.read(&self.result).unwrap())
-    }
-
-    fn gradient(&mut self) -> Vec<f64> {
-        let recording = self.objective.gradient(&self.w, &self.result, None).unwrap();
-        self.run(&recording)
-    }
-
-    fn product(&mut self, product: Product, v: &[f64]) -> Vec<f64> {
-        let v: Vec<f32> = v.iter().map(|&x| x as f32).collect();
-        gpu().write(&self.v, &v);
-        let recording = match product {
-            Product::Hessian => self.objective.hvp(&self.w, &self.v, &self.result),
-            Product::GaussNewton => self.objective.ggn(&self.w, &self.v, &self.result),
-            Product::CurvatureGrad => self.objective.curvature_grad(&self.w, &self.v, &self.result),
-        };
-        self.run(&recording.unwrap())
-    }
-
-    fn metrics(&mut self) -> Metrics {
-        let partials = gpu().buffer("partial sums", self.objective.partials_len()).unwrap();
-        let recording = self.objective.loss(&self.w, &partials).unwrap();
-        gpu().run([&recording]).unwrap();
-        self.objective.metrics(&gpu().read(&partials).unwrap())
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Product {
-    Hessian,
-    GaussNewton,
-    CurvatureGrad,
-}
 
 /// What the interpreter makes of the same task: loss, error, gradient, H·v, G·v and ∇(vᵀHv).
 struct Interpreted {
@@ -241,14 +73,6 @@ fn interpret(case: &Case, v: &[f64]) -> Interpreted {
     }
 }
 
-/// Compares, prints the error for `--nocapture`, and fails above `tolerance`.
-fn close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
-    assert_eq!(found.len(), expected.len());
-    let error = relative_error(found, expected);
-    println!("{what}: {error:.2e} (at most {tolerance:.0e})");
-    assert!(error <= tolerance, "{what}: relative error {error:e} above {tolerance:e}");
-}
-
 /// ∇(vᵀHv) of the reference, as the derivative of H(w + h·v)·v by h: exact up to O(h²) and, for ReLU, as long as no
 /// kink lies between the two points.
 fn reference_curvature_grad(mlp: &reference_mlp::Mlp, w: &[f64], v: &[f64], h: f64) -> Vec<f64> {
@@ -261,14 +85,10 @@ fn reference_curvature_grad(mlp: &reference_mlp::Mlp, w: &[f64], v: &[f64], h: f
 fn check(case: &Case) {
     let name = format!("{} {:?} width {} on {}", case.mlp.activation, case.loss, case.mlp.width, case.data.len());
     let (u, v) = (direction(case.w.len(), 51), direction(case.w.len(), 52));
-    let t = std::time::Instant::now();
     let expected = interpret(case, &v);
-    println!("TIME interpret {:?}", t.elapsed());
     let reference = case.reference();
     let here = reference.at(&case.w64());
-    println!("TIME reference {:?}", t.elapsed());
     let mut device = case.on_device(0);
-    println!("TIME device {:?}", t.elapsed());
 
     let Metrics { loss, error } = device.metrics();
     close(&format!("{name}: loss"), &[loss], &[expected.metrics.loss], 1e-6);
@@ -296,11 +116,9 @@ fn check(case: &Case) {
     // One more derivative, one more round of cancelling terms.
     let third = device.product(Product::CurvatureGrad, &v);
     close(&format!("{name}: ∇(vᵀHv)"), &third, &expected.curvature_grad, 2e-4);
-    println!("TIME products {:?}", t.elapsed());
     // A unit step would move pre-activations by about 1: this one keeps ReLUs on their side of 0.
     let h = if case.mlp.activation == Activation::Relu { 1e-7 } else { 1e-4 };
     let by_difference = reference_curvature_grad(&reference, &case.w64(), &v, h);
-    println!("TIME diff {:?}", t.elapsed());
     close(&format!("{name}: ∇(vᵀHv), reference"), &third, &by_difference, 2e-4);
 }
 
@@ -315,11 +133,10 @@ fn smooth_network_with_cross_entropy_on_a_thousand_images() {
 }
 
 #[test]
-fn every_activation_with_every_loss() {
-    for activation in ACTIVATIONS {
-        for loss in LOSSES {
-            check(&Case::new(24, 200, activation, loss));
-        }
+fn every_activation_and_every_loss() {
+    // In pairs other than those above; a loss and an activation meet only through the outputs.
+    for (i, activation) in ACTIVATIONS.into_iter().enumerate() {
+        check(&Case::new(24, 200, activation, LOSSES[(i + 1) % 3]));
     }
 }
 
@@ -373,13 +190,6 @@ fn the_same_inputs_give_the_same_bits() {
     for chunk in [300, 128] {
         assert!(once(chunk) == once(chunk), "two runs differ with chunks of {chunk}");
     }
-}
-
-/// w − η ∇L(w + ρ g/(‖g‖ + ε)) by the reference.
-pub fn sam_step(mlp: &reference_mlp::Mlp, w: &DVector<f64>, rule: Sam) -> DVector<f64> {
-    let g = mlp.at(w.as_slice()).gradient;
-    let above = w + &g * (rule.rho / (g.norm() + rule.epsilon));
-    w - mlp.at(above.as_slice()).gradient * rule.lr
 }
 
 #[test]
@@ -448,7 +258,7 @@ fn spectra_of_a_linear_model_have_their_closed_form() {
         let objective = Objective::new(gpu(), Arc::new(Linear), loss, &data, 64).unwrap();
         let mut device = OnDevice::new(objective, &[0.0; 7840]);
         let options = EigenOptions { top: 1, tol: 1e-5, ..Default::default() };
-        let mut solve = |operator: &mut dyn Operator| {
+        let solve = |operator: &mut dyn Operator| {
             let pair = lanczos(operator, &[], &options).unwrap().pairs.remove(0);
             close(&format!("top eigenvalue, {loss:?}"), &[pair.value], &[factor * sigma[0]], 1e-5);
             // v = (left singular vector) ⊗ (any direction): X·v has rank one and norm σ₁.

@@ -2,7 +2,7 @@
 //!
 //! One idea: a `Config` that exists is complete and valid. It is built from a preset ([`super::preset`]), a TOML
 //! file laid over the quickstart preset, and `--set key=value` changes, in that order; every key passes the table in
-//! [`super::keys`] on the way in, and the combinations that make no sense are refused here. Written back with
+//! `keys` on the way in, and the combinations that make no sense are refused here. Written back with
 //! [`Config::to_toml`] it lists every key, so `config.toml` in a run folder repeats the run.
 
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
 /// Starts listening. Where a host program already handles the signals, its handler stays.
+#[expect(clippy::disallowed_methods, reason = "whoever asks twice wants the program gone, not an orderly end")]
 pub fn listen() {
     static LISTENING: OnceLock<()> = OnceLock::new();
     LISTENING.get_or_init(|| {

@@ -49,7 +49,7 @@ pub fn plan(request: &TrainRequest, objective: &mut Objective) -> Result<String,
 }
 
 /// A time in the unit that suits it.
-fn duration(secs: f64) -> String {
+pub(super) fn duration(secs: f64) -> String {
     match secs {
         s if s < 1.0 => format!("{:.1} ms", 1e3 * s),
         s if s < 120.0 => format!("{s:.1} s"),

@@ -1,7 +1,7 @@
 //! A run from its configuration to its last picture: set up everything that can fail, then train, measure and record.
 //!
 //! The host stays ahead of the device: logged steps leave their metrics in a ring on the device, which is read every
-//! [`RING_ROWS`] rows, before a measurement, and after [`FLUSH_SECS`]. The run folder appears only once data, device and
+//! `RING_ROWS` rows, before a measurement, and after `FLUSH_SECS`. The run folder appears only once data, device and
 //! parameters are known to be good.
 
 use std::path::Path;
@@ -53,8 +53,7 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     }
     let w = objective.vector("the parameters")?;
     gpu.write(&w, &params);
-    let OptimizerConfig { lr, rho, epsilon } = OptimizerConfig::of(config);
-    let optimizer = Optimizer::new(&mut objective, Sam { lr, rho, epsilon }, &w)?;
+    let optimizer = Optimizer::new(&mut objective, rule(config), &w)?;
     let measurer = match config.measure.every {
         0 => None,
         _ => Some(Measurer::new(&mut objective, &optimizer, &config.measure, config.run.seed)?),
@@ -99,8 +98,12 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     if !metrics.is_empty() {
         plot::plot_run(&dir, Format::Svg)?;
         let secs = manifest.wall_secs;
-        let speed = manifest.steps_done as f64 / secs.max(1e-9);
-        let times = format!("{} steps in {secs:.1} s ({speed:.1} steps/s)", manifest.steps_done);
+        let each = report::duration(secs / manifest.steps_done.max(1) as f64);
+        let times = format!(
+            "{} steps in {}, measurements included ({each} a step)",
+            manifest.steps_done,
+            report::duration(secs)
+        );
         print(&format!(
             "{}\n{times}; tables and plots in {}\n",
             Summary::of(&metrics, &curvature),
@@ -110,18 +113,10 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     result.map(|_| ())
 }
 
-/// The settings of the update rule; plain gradient descent is SAM without a radius.
-struct OptimizerConfig {
-    lr: f64,
-    rho: f64,
-    epsilon: f64,
-}
-
-impl OptimizerConfig {
-    fn of(config: &Config) -> Self {
-        let rho = if config.optim.perturbs() { config.optim.rho } else { 0.0 };
-        Self { lr: config.optim.lr, rho, epsilon: config.optim.epsilon }
-    }
+/// The configured update rule; plain gradient descent is SAM without a radius.
+fn rule(config: &Config) -> Sam {
+    let rho = if config.optim.perturbs() { config.optim.rho } else { 0.0 };
+    Sam { lr: config.optim.lr, rho, epsilon: config.optim.epsilon }
 }
 
 /// The configured model for these examples.

@@ -18,12 +18,12 @@ choice! {
 pub enum Loss {
     /// Squared distance to the one-hot label.
     Mse(Reduction),
-    /// −log softmax(outputs)[label]
+    /// `−log softmax(outputs)[label]`
     CrossEntropy,
 }
 
 impl Loss {
-    /// Loss of each example: outputs [n, classes] and `U32` labels [n] to [n].
+    /// Loss of each example: outputs `[n, classes]` and `U32` labels `[n]` to `[n]`.
     pub fn per_example(self, g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
         let shape = g.shape(outputs).to_vec();
         let classes = shape[1];
@@ -55,7 +55,8 @@ impl Loss {
     }
 }
 
-/// 1 for each example whose label does not have the largest output, else 0: outputs [n, classes], labels [n] to [n].
+/// 1 for each example whose label does not have the largest output, else 0: outputs `[n, classes]` and labels `[n]` to
+/// `[n]`.
 pub fn wrong(g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
     let classes = g.shape(outputs)[1];
     let target = g.one_hot(labels, classes);

@@ -74,18 +74,20 @@ impl Schedule {
         let all = self.loads(graph, kernel).len() + kernel.stores.len();
         let mut candidates: Vec<(usize, NodeId)> = vec![];
         let mut seen: HashSet<NodeId> = kernel.stores.iter().copied().collect();
-        let mut pending: Vec<NodeId> = kernel.stores.clone();
-        while let Some(id) = pending.pop() {
+        let mut pending: Vec<(NodeId, Root)> = kernel.stores.iter().map(|&id| (id, kernel.root)).collect();
+        while let Some((id, root)) = pending.pop() {
             let node = graph.node(id);
             let computed = !self.stored[id.index()] || kernel.stores.contains(&id);
-            let is_root = kernel.root == Root::Reduce(id) || kernel.root == Root::Dot(id);
-            if !computed || is_root || matches!(node.op, Op::Input(_)) {
+            if !computed || kernel.root == Root::Dot(id) || matches!(node.op, Op::Input(_)) {
                 continue;
             }
-            pending.extend(node.inputs.iter().filter(|i| seen.insert(**i)));
+            // Behind a reduction lies its prologue, a map when cut out.
+            let is_root = kernel.root == Root::Reduce(id);
+            let root = if is_root { Root::Map } else { root };
+            pending.extend(node.inputs.iter().filter(|i| seen.insert(**i)).map(|&i| (i, root)));
             let only_store = kernel.stores == [id];
-            if !cuts.contains(&id) && !only_store && !node.inputs.is_empty() {
-                let alone = FusedKernel { root: kernel.root, stores: vec![id] };
+            if !is_root && !cuts.contains(&id) && !only_store && !node.inputs.is_empty() {
+                let alone = FusedKernel { root, stores: vec![id] };
                 let loads = self.loads(graph, &alone).len();
                 if loads >= 2 || kernel.stores.contains(&id) {
                     candidates.push(((2 * loads).abs_diff(all), id));
