@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Starts listening. Where a host program already handles the signals, its handler stays.
+/// Starts listening, also where a shell in the background has told its children to ignore Ctrl-C.
 #[expect(clippy::disallowed_methods, reason = "whoever asks twice wants the program gone, not an orderly end")]
 pub fn listen() {
     static LISTENING: OnceLock<()> = OnceLock::new();
     LISTENING.get_or_init(|| {
-        let handler = ctrlc::try_set_handler(|| {
+        let handler = ctrlc::set_handler(|| {
             if REQUESTED.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
         });
-        // An error means that the host program listens itself, and then stopping is its business.
+        // Without a handler, signals end the program as they always did.
         drop(handler);
     });
 }

@@ -1,6 +1,8 @@
 //! The line that moves while a run is under way, on standard error; nothing where that is not a terminal.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// The progress line of one run.
 pub struct Progress {
@@ -12,10 +14,14 @@ impl Progress {
     /// Starts the line of a run of `steps` updates.
     pub fn new(steps: u64) -> Self {
         let bar = ProgressBar::new(steps);
-        let template = "{pos}/{len} {bar:16} {msg}  {per_sec}  ETA {eta}";
+        let template = "{pos}/{len} {bar:16} {msg}  {rate}  ETA {eta}";
         // The template is a constant; should it ever be wrong, the plain style still informs.
-        let style = ProgressStyle::with_template(template);
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+            // Writing to a string in memory cannot fail.
+            let _ = write!(text, "{:.1} steps/s", state.per_sec());
+        };
+        bar.set_style(style.with_key("rate", rate));
         Self { bar, sharpness: String::new() }
     }
 

@@ -35,8 +35,9 @@ impl Spread {
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { median, min, max } = self;
-        write!(f, "median {median:.3}, range {min:.3} to {max:.3}")
+        // Ratios near 1 are what people look for; those of a run that blew up are not worth thirty digits.
+        let number = |x: f64| if x.abs() < 1e4 { format!("{x:.3}") } else { format!("{x:.2e}") };
+        write!(f, "median {}, range {} to {}", number(self.median), number(self.min), number(self.max))
     }
 }
 

@@ -26,14 +26,14 @@ pub(super) fn emit(scope: &Scope, fused: &FusedKernel, target: &Target) -> Resul
         Root::Map | Root::Reduce(_) => {
             let len = scope.graph.node(fused.stores[0]).ty.len();
             let wide = if len.is_multiple_of(4) { linear(scope, fused, 4) } else { Err(Unsuitable) };
-            wide.or_else(|Unsuitable| linear(scope, fused, 1))
-                .unwrap_or_else(|Unsuitable| Err(KernelError::MixedTypes("a kernel".to_owned())))
+            let name = format!("a kernel of shape {:?}", scope.graph.shape(fused.stores[0]));
+            wide.or_else(|Unsuitable| linear(scope, fused, 1)).map_err(|Unsuitable| KernelError::MixedTypes(name))
         }
     }
 }
 
-/// A map or reduction with `width` elements per invocation; the inner result is about the grid.
-fn linear(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Result<Emitted, KernelError>, Unsuitable> {
+/// A map or reduction with `width` elements per invocation. Shapes hold less than 2³² elements, so its grid always fits.
+fn linear(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Emitted, Unsuitable> {
     let graph = scope.graph;
     let shape = graph.shape(fused.stores[0]);
     let len: usize = shape.iter().product();
@@ -61,16 +61,13 @@ fn linear(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Result<Emi
     );
     let operations = hooks.matches("let ").count() as f64;
     let label = format!("{name} {shape:?}{}", if terms == 1 { String::new() } else { format!(" of {terms}") });
-    if y > MAX_GRID {
-        return Ok(Err(KernelError::TooLarge(label)));
-    }
     let wgsl = module(family, &[MATH, &constants, &emitter.declarations(), &hooks]);
-    Ok(Ok(Emitted {
+    Ok(Emitted {
         kernel: Kernel { label, wgsl, subgroups: false, access: emitter.bindings.iter().map(|b| b.access).collect() },
         sources: emitter.bindings.iter().map(|b| b.source).collect(),
         grid: [x as u32, y as u32, 1],
         flops: operations * (len * terms) as f64,
-    }))
+    })
 }
 
 /// Family and prelude as one module.

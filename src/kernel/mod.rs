@@ -226,11 +226,15 @@ fn store_targets(
         targets.entry(node).or_default().push(target);
     }
     let loads = schedule.kernels.iter().flat_map(|k| schedule.loads(graph, k));
-    let is_input = |id: NodeId| matches!(graph.node(id).op, Op::Input(_));
-    for id in loads.filter(|&id| schedule.stored[id.index()] && !is_input(id)).collect::<HashSet<_>>() {
+    for id in loads.filter(|&id| schedule.stored[id.index()] && !is_input(graph, id)).collect::<HashSet<_>>() {
         targets.entry(id).or_default().push(StoreTarget { source: Source::Node(id), offset: 0, accumulate: false });
     }
     targets
+}
+
+/// Inputs are loaded from where the caller keeps them, even if some kernel also copies them to an output.
+fn is_input(graph: &Graph, id: NodeId) -> bool {
+    matches!(graph.node(id).op, Op::Input(_))
 }
 
 /// Assigns buffers and puts the program together.
@@ -238,7 +242,7 @@ fn link(spec: &Spec, graph: &Graph, schedule: &Schedule, emitted: Vec<(&FusedKer
     let loads: Vec<HashSet<NodeId>> = emitted.iter().map(|(fused, _)| schedule.loads(graph, fused)).collect();
     let mut last = HashMap::new();
     for (k, ids) in loads.iter().enumerate() {
-        last.extend(ids.iter().map(|&id| (id, k)));
+        last.extend(ids.iter().filter(|&&id| !is_input(graph, id)).map(|&id| (id, k)));
     }
     let mut lives = vec![];
     let mut numbers = HashMap::new();
