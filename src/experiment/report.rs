@@ -42,7 +42,8 @@ pub fn plan(request: &TrainRequest, objective: &mut Objective) -> Result<String,
     ];
     if config.measure.every > 0 {
         let checks = config.run.steps.div_ceil(config.measure.every) + 1;
-        lines.push(format!("  curvature         {checks} checks of some 10 to 20 products, about 2.5 gradients each"));
+        lines
+            .push(format!("  curvature         {checks} checks of at most {} products", config.measure.max_iterations));
     }
     lines.push(String::new());
     Ok(lines.join("\n"))

@@ -271,12 +271,14 @@ impl Run<'_> {
     /// The last rows, which describe the parameters after the last update, and those parameters.
     fn finish(&mut self) -> Result<(), ExperimentError> {
         let step = self.steps_done;
-        if self.config.measure.every > 0 {
+        let gpu = self.objective.gpu().clone();
+        if self.measurer.is_some() {
+            // A measurement probes too, and leaves the metrics where the last row is read.
             self.measure(step)?;
+        } else {
+            gpu.run([&self.optimizer.probe])?;
         }
         let test = self.test_metrics()?;
-        let gpu = self.objective.gpu().clone();
-        gpu.run([&self.optimizer.probe])?;
         let row: Vec<f32> = gpu.read(self.optimizer.row())?;
         let secs = self.start.elapsed().as_secs_f64();
         self.log(step, secs, &row, test)?;

@@ -68,7 +68,6 @@ pub struct Objective {
 }
 
 /// What is differentiated: everything about an objective but its data and device.
-#[derive(Clone)]
 struct Problem {
     model: Arc<dyn Model>,
     loss: Loss,
@@ -189,15 +188,6 @@ impl Objective {
     /// Compilation or device errors.
     pub fn curvature_grad(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
         self.record(Quantity::CurvatureGrad, w, Some(v), Some(result), None)
-    }
-
-    /// The kernels and dispatches of a gradient of the first chunk, for those who want to look.
-    ///
-    /// # Errors
-    /// Compilation errors.
-    pub fn gradient_program(&self) -> Result<Program, GpuError> {
-        let rows = self.chunks.first().map_or(0, |c| c.rows);
-        self.problem.program(Quantity::Gradient { metrics: true }, rows, false, self.gpu.target())
     }
 
     fn record(
