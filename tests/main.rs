@@ -14,6 +14,7 @@ mod kernels;
 mod networks;
 mod objective;
 mod objective_cases;
+mod official;
 mod op_cases;
 mod oracle;
 mod passes;

@@ -18,7 +18,7 @@ fn run_in(folder: &Path, sam_edge: f64, spike: f64, rows: u64) -> RunDir {
     let run = RunDir::create(Some(&folder.join("walk-007")), "").unwrap();
     run.write_config(&PRESETS[0].config).unwrap();
     let mut metrics = MetricsWriter::create(&run.metrics()).unwrap();
-    let mut curvature = CurvatureWriter::create(&run.curvature(), 2).unwrap();
+    let mut curvature = CurvatureWriter::create(&run.curvature(), 2, false).unwrap();
     for step in 0..=rows {
         let loss = 1.0 / (1.0 + step as f64);
         metrics
@@ -49,6 +49,7 @@ fn run_in(folder: &Path, sam_edge: f64, spike: f64, rows: u64) -> RunDir {
             grad_alignment: 0.25,
             sam_grad_alignment: 0.75,
             hvps: 1,
+            official: None,
         };
         if rows > 0 {
             curvature.write(&row).unwrap();

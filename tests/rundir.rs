@@ -6,7 +6,7 @@ use std::path::Path;
 use edgewalk::experiment::manifest::{Ended, Manifest};
 use edgewalk::experiment::preset::PRESETS;
 use edgewalk::experiment::record::{
-    CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter, read_curvature, read_metrics,
+    CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter, OfficialRow, read_curvature, read_metrics,
 };
 use edgewalk::experiment::rundir::{RunDir, check, write_file};
 use edgewalk::experiment::summary::{EdgeSummary, Spread, Summary, Verdict};
@@ -29,6 +29,7 @@ fn curvature_row(step: u64, edge_ratio: f64) -> CurvatureRow {
         grad_alignment: 0.5,
         sam_grad_alignment: 0.75,
         hvps: 12,
+        official: None,
     }
 }
 
@@ -136,7 +137,7 @@ fn the_columns_are_those_that_others_rely_on() {
     let folder = tempfile::tempdir().unwrap();
     let (metrics, curvature) = (folder.path().join("m.csv"), folder.path().join("c.csv"));
     MetricsWriter::create(&metrics).unwrap();
-    CurvatureWriter::create(&curvature, 3).unwrap();
+    CurvatureWriter::create(&curvature, 3, false).unwrap();
     let header = fs::read_to_string(&metrics).unwrap();
     assert!(header.starts_with("step,secs,loss,error,grad_norm,"), "{header}");
     assert_eq!(
@@ -151,12 +152,42 @@ fn the_columns_are_those_that_others_rely_on() {
 fn a_row_is_on_the_disk_when_write_returns_and_missing_values_are_empty_cells() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.csv");
-    let mut writer = CurvatureWriter::create(&path, 3).unwrap();
+    let mut writer = CurvatureWriter::create(&path, 3, false).unwrap();
     writer.write(&curvature_row(20, 0.75)).unwrap();
     let text = fs::read_to_string(&path).unwrap();
     let row = "20,0.25,0.1,0.001,-3.0,2.0,,1e-5,2e-5,,,3.0,5.0,4.0,0.75,1.5,0.5,0.75,12";
     assert_eq!(text.lines().nth(1), Some(row));
     assert_eq!(read_curvature(&path).unwrap(), [curvature_row(20, 0.75)]);
+}
+
+#[test]
+fn the_official_estimate_has_columns_of_its_own_where_it_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.csv");
+    let estimate = OfficialRow {
+        hessian_norm: 3.5,
+        edge_ratio: 0.875,
+        grad_alignment: 0.25,
+        sam_grad_alignment: 0.125,
+        hvps: 100,
+    };
+    let with = CurvatureRow { official: Some(estimate), ..curvature_row(10, 0.5) };
+    let mut writer = CurvatureWriter::create(&path, 2, true).unwrap();
+    writer.write(&with).unwrap();
+    writer.write(&curvature_row(20, 0.5)).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.lines().nth(1).unwrap().ends_with(",12,3.5,0.875,0.25,0.125,100"), "{text}");
+    let rows = read_curvature(&path).unwrap();
+    assert_eq!(rows, [with.clone(), curvature_row(20, 0.5)]);
+    let ratio = EdgeSummary::of(&rows).unwrap().official.unwrap();
+    assert_eq!((ratio.median, ratio.min), (3.5 / 3.0, 3.5 / 3.0));
+
+    fs::write(&path, text.replace(",0.25,0.125", ",,0.125")).unwrap();
+    let text = read_curvature(&path).unwrap_err().to_string();
+    assert!(text.contains("official_grad_alignment"), "{text}");
+    // A table without the columns keeps no estimate.
+    CurvatureWriter::create(&path, 2, false).unwrap().write(&with).unwrap();
+    assert_eq!(read_curvature(&path).unwrap(), [curvature_row(10, 0.5)]);
 }
 
 #[test]

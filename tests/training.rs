@@ -21,7 +21,7 @@ use super::objective_cases::{mnist, reference, sam_step, some_params, widen};
 use super::reference_mlp;
 
 /// Trains with the quickstart's settings under `sets`, on the tests' adapter.
-fn train(target: Option<&str>, out: &Path, sets: &[&str], init: Option<&Path>) -> Result<RunDir, ExperimentError> {
+pub fn train(target: Option<&str>, out: &Path, sets: &[&str], init: Option<&Path>) -> Result<RunDir, ExperimentError> {
     let sets: Vec<String> = sets.iter().map(|&set| set.into()).collect();
     let resolved = resolve(target, &sets)?;
     run::train(&TrainRequest {
@@ -139,7 +139,8 @@ fn without_secs(path: &Path) -> String {
     text.lines().map(|line| kept(line) + "\n").collect()
 }
 
-fn tables(run: &RunDir) -> [String; 2] {
+/// Both tables, without their column `secs`.
+pub fn tables(run: &RunDir) -> [String; 2] {
     [run.metrics(), run.curvature()].map(|path| without_secs(&path))
 }
 

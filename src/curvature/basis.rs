@@ -45,7 +45,14 @@ pub(super) struct Directions(ChaCha8Rng);
 
 impl Directions {
     pub(super) fn new(seed: u64) -> Self {
-        Self(ChaCha8Rng::seed_from_u64(seed))
+        Self::on_stream(seed, 0)
+    }
+
+    /// Another sequence of the same seed.
+    pub(super) fn on_stream(seed: u64, stream: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(stream);
+        Self(rng)
     }
 
     /// A vector of independent standard normal entries scaled to unit length: uniform over directions.

@@ -5,17 +5,19 @@
 //! although products may be float32: the basis must be orthogonal to better accuracy than the products have.
 //!
 //! Neighbours: [`lanczos`] is the method of choice; [`power_iteration`] is the simple, slower one that also sees every
-//! copy of a repeated eigenvalue; `basis` holds the vector algebra both share; [`edge`] turns an eigenvalue into a
-//! verdict (arXiv 2309.12488).
+//! copy of a repeated eigenvalue; [`official`] reports what the paper's code would; `basis` holds the vector algebra they
+//! share; [`edge`] turns an eigenvalue into a verdict (arXiv 2309.12488).
 
 mod basis;
 pub mod edge;
 mod lanczos;
+mod official;
 mod power;
 
 use std::error::Error;
 
 pub use lanczos::lanczos;
+pub use official::{OfficialEstimate, official};
 pub use power::power_iteration;
 
 /// A symmetric linear operator on R^dim.

@@ -1,4 +1,4 @@
-//! Top eigenpairs by power iteration: the method of the official code, kept for comparison and for repeated eigenvalues.
+//! Top eigenpairs by power iteration, kept for repeated eigenvalues and as a check on Lanczos.
 //!
 //! The one idea: multiply and orthonormalise, for all wanted vectors at once (simultaneous or subspace iteration; for
 //! one vector it is the power method). A Rayleigh–Ritz step in the small subspace gives signed eigenvalues in order and

@@ -31,11 +31,13 @@ choice! {
 }
 
 choice! {
-    /// The eigensolver.
+    /// The eigensolver, or the comparison with the official code.
     MeasureMethod {
         /// Lanczos with full reorthogonalisation.
         Lanczos = "lanczos",
         /// Power iteration.
         Power = "power",
+        /// Lanczos, and beside it what the official code of the paper would report.
+        Official = "official",
     }
 }

@@ -173,7 +173,7 @@ pub struct MeasureConfig {
     pub every: u64,
     /// Eigenvalues to find, largest in magnitude first.
     pub top: usize,
-    /// The eigensolver.
+    /// The eigensolver, and whether the official code's estimate is shown beside it.
     pub method: MeasureMethod,
     /// The relative residual at which an eigenpair counts as converged.
     pub tol: f64,

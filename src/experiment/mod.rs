@@ -18,6 +18,7 @@ mod report;
 pub mod run;
 pub mod rundir;
 pub mod summary;
+mod table;
 
 use std::path::PathBuf;
 

@@ -53,6 +53,7 @@ const fn solid(color: &'static str, width: f64) -> Style {
 
 const HESSIAN: Style = solid(BLUE, 3.0);
 const SAM_EDGE: Style = Style { color: VERMILLION, width: 2.0, dashes: "10 5" };
+const OFFICIAL: Style = Style { color: GREY, width: 2.0, dashes: "6 3" };
 const GD_EDGE: Style = Style { color: BLACK, width: 1.5, dashes: "3 4" };
 
 /// Draws the pictures of a run into its `plots` folder and returns their paths. A run without curvature
@@ -112,6 +113,10 @@ fn edges(rows: &[CurvatureRow], name: &str) -> Figure {
         };
         let color = LAMBDA_COLORS.get(i).copied().unwrap_or(GREY);
         curves.push(curve(rows, label, solid(color, 1.25), |row| row.lambdas.get(i).copied().unwrap_or(f64::NAN)));
+    }
+    if rows.iter().any(|row| row.official.is_some()) {
+        let norm = |row: &CurvatureRow| row.official.as_ref().map_or(f64::NAN, |official| official.hessian_norm);
+        curves.push(curve(rows, "‖H‖, official method", OFFICIAL, norm));
     }
     let own = own_edge(rows);
     if own.style.color != GD_EDGE.color {

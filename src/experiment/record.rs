@@ -1,56 +1,12 @@
-//! The two tables of a run, `metrics.csv` and `curvature.csv`: their rows, how they are written, how they are read.
+//! The two tables of a run, `metrics.csv` and `curvature.csv`: what is in their rows.
 //!
-//! Row `step = t` describes the parameters before update t. Each row is on the disk when `write` returns, and numbers
-//! have the shortest form that reads back to the same bits. An empty cell is a value that was not measured. Readers
-//! find columns by name, so a table may have more of them.
+//! Row `step = t` describes the parameters before update t. How rows are written and read is the business of `table`.
 
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::Path;
 
-use csv::StringRecord;
+use super::table::{Line, Table, number, optional, read};
 
-/// What can go wrong with a table. Each message names the file.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// A row or the header cannot be written.
-    #[error("cannot write {}: {cause}; check the free space and the permissions", path.display())]
-    Write {
-        /// The table.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The table cannot be read, or is not a table.
-    #[error("cannot read {}: {cause}; give the folder that `edgewalk train` named", path.display())]
-    Read {
-        /// The table.
-        path: PathBuf,
-        /// What the system or the reader said.
-        cause: csv::Error,
-    },
-    /// A column is missing.
-    #[error("{} has no column `{column}`; it was not written by this version of edgewalk", path.display())]
-    NoColumn {
-        /// The table.
-        path: PathBuf,
-        /// The column.
-        column: String,
-    },
-    /// A cell does not hold what its column should.
-    #[error("{}, line {line}: `{cell}` in column `{column}` is not a number; correct or remove the line", path.display())]
-    BadCell {
-        /// The table.
-        path: PathBuf,
-        /// The line, counted from 1.
-        line: u64,
-        /// The column.
-        column: String,
-        /// The cell's text.
-        cell: String,
-    },
-}
+pub use super::table::RecordError;
 
 /// One row of `metrics.csv`.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +60,23 @@ pub struct CurvatureRow {
     pub sam_grad_alignment: f64,
     /// Hessian-vector products spent on this row.
     pub hvps: u64,
+    /// What the official code would have reported, where that was asked for.
+    pub official: Option<OfficialRow>,
+}
+
+/// The columns of `curvature.csv` that show the official code's estimate beside the exact values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OfficialRow {
+    /// Its ‖H‖.
+    pub hessian_norm: f64,
+    /// Its ‖H‖ divided by the SAM-edge.
+    pub edge_ratio: f64,
+    /// |cos(g, v)| with its vector.
+    pub grad_alignment: f64,
+    /// |cos(∇L(w + ρg/‖g‖), v)| with its vector.
+    pub sam_grad_alignment: f64,
+    /// Differences of gradients it took.
+    pub hvps: u64,
 }
 
 impl CurvatureRow {
@@ -113,10 +86,39 @@ impl CurvatureRow {
     }
 }
 
+impl OfficialRow {
+    fn cells(&self) -> [String; OFFICIAL.len()] {
+        let [norm, ratio, gradient, sam_gradient] =
+            [self.hessian_norm, self.edge_ratio, self.grad_alignment, self.sam_grad_alignment].map(number);
+        [norm, ratio, gradient, sam_gradient, self.hvps.to_string()]
+    }
+
+    /// The estimate in a line; none if its first cell is empty or the table has no such columns.
+    fn read(line: &Line<'_>) -> Result<Option<Self>, RecordError> {
+        let [norm, ratio, gradient, sam_gradient, hvps] = OFFICIAL;
+        let Some(hessian_norm) = line.optional(norm)? else { return Ok(None) };
+        Ok(Some(Self {
+            hessian_norm,
+            edge_ratio: line.required(ratio)?,
+            grad_alignment: line.required(gradient)?,
+            sam_grad_alignment: line.required(sam_gradient)?,
+            hvps: line.required(hvps)?,
+        }))
+    }
+}
+
 const METRICS: [&str; 7] = ["step", "secs", "loss", "error", "grad_norm", "test_loss", "test_error"];
 
+const OFFICIAL: [&str; 5] = [
+    "official_hessian_norm",
+    "official_edge_ratio",
+    "official_grad_alignment",
+    "official_sam_grad_alignment",
+    "official_hvps",
+];
+
 /// The columns of `curvature.csv` for `top` eigenvalues.
-fn curvature_columns(top: usize) -> Vec<String> {
+fn curvature_columns(top: usize, official: bool) -> Vec<String> {
     let numbered = |name| (1..=top).map(move |i| format!("{name}_{i}"));
     let named = |names: &[&str]| -> Vec<String> { names.iter().map(|&s| s.into()).collect() };
     let mut columns = named(&["step", "secs", "loss", "grad_norm"]);
@@ -124,40 +126,8 @@ fn curvature_columns(top: usize) -> Vec<String> {
     columns.extend(named(&["lambda_min", "hessian_norm", "gd_edge", "sam_edge"]));
     columns.extend(named(&["edge_ratio", "gauge", "grad_alignment"]));
     columns.extend(named(&["sam_grad_alignment", "hvps"]));
+    columns.extend(named(if official { &OFFICIAL } else { &[] }));
     columns
-}
-
-/// A CSV file that grows row by row.
-struct Table {
-    path: PathBuf,
-    writer: csv::Writer<File>,
-}
-
-impl Table {
-    fn create<S: AsRef<[u8]>>(path: &Path, columns: &[S]) -> Result<Self, RecordError> {
-        let file = File::create(path).map_err(|cause| RecordError::Write { path: path.into(), cause })?;
-        let mut table = Self { path: path.into(), writer: csv::Writer::from_writer(file) };
-        table.write(columns)?;
-        Ok(table)
-    }
-
-    /// Appends one line and hands it to the system in one piece.
-    fn write<S: AsRef<[u8]>>(&mut self, cells: &[S]) -> Result<(), RecordError> {
-        self.writer
-            .write_record(cells)
-            .map_err(io::Error::from)
-            .and_then(|()| self.writer.flush())
-            .map_err(|cause| RecordError::Write { path: self.path.clone(), cause })
-    }
-}
-
-/// The shortest text that reads back to the same bits, with an exponent where the number is very large or small.
-fn number(value: f64) -> String {
-    format!("{value:?}")
-}
-
-fn optional(value: Option<f64>) -> String {
-    value.map_or_else(String::new, number)
 }
 
 /// Writes `metrics.csv`.
@@ -193,19 +163,21 @@ impl MetricsWriter {
 pub struct CurvatureWriter {
     table: Table,
     top: usize,
+    official: bool,
 }
 
 impl CurvatureWriter {
-    /// Makes the table with columns for `top` eigenvalues, replacing one of that name.
+    /// Makes the table with columns for `top` eigenvalues, and for the official code's estimate if asked, replacing one
+    /// of that name.
     ///
     /// # Errors
     /// [`RecordError::Write`].
-    pub fn create(path: &Path, top: usize) -> Result<Self, RecordError> {
-        let table = Table::create(path, &curvature_columns(top))?;
-        Ok(Self { table, top })
+    pub fn create(path: &Path, top: usize, official: bool) -> Result<Self, RecordError> {
+        let table = Table::create(path, &curvature_columns(top, official))?;
+        Ok(Self { table, top, official })
     }
 
-    /// Appends a row. Eigenvalues beyond the table's columns are left out; missing ones are empty cells.
+    /// Appends a row. What the table has no columns for is left out; missing values are empty cells.
     ///
     /// # Errors
     /// [`RecordError::Write`].
@@ -220,53 +192,11 @@ impl CurvatureWriter {
         cells.extend([row.edge_ratio, row.gauge].map(number));
         cells.extend([row.grad_alignment, row.sam_grad_alignment].map(number));
         cells.push(row.hvps.to_string());
+        if self.official {
+            cells.extend(row.official.as_ref().map_or_else(Default::default, OfficialRow::cells));
+        }
         self.table.write(&cells)
     }
-}
-
-/// One line of a table being read, with what its errors must name.
-struct Line<'a> {
-    path: &'a Path,
-    header: &'a StringRecord,
-    cells: &'a StringRecord,
-}
-
-impl Line<'_> {
-    /// The value in a column; none if the cell is empty or the table has no such column.
-    fn optional<T: FromStr>(&self, column: &str) -> Result<Option<T>, RecordError> {
-        let place = self.header.iter().position(|name| name == column);
-        let cell = place.and_then(|place| self.cells.get(place));
-        let parsed = cell.filter(|cell| !cell.is_empty()).map(str::parse);
-        parsed.transpose().map_err(|_| self.bad_cell(column, cell.unwrap_or_default()))
-    }
-
-    fn required<T: FromStr>(&self, column: &str) -> Result<T, RecordError> {
-        if !self.header.iter().any(|name| name == column) {
-            return Err(RecordError::NoColumn { path: self.path.into(), column: column.into() });
-        }
-        self.optional(column)?.ok_or_else(|| self.bad_cell(column, ""))
-    }
-
-    /// The cells of `name_1`, `name_2` … up to the first missing column or empty cell.
-    fn numbered(&self, name: &str) -> Result<Vec<f64>, RecordError> {
-        (1..).map_while(|i| self.optional(&format!("{name}_{i}")).transpose()).collect()
-    }
-
-    fn bad_cell(&self, column: &str, cell: &str) -> RecordError {
-        RecordError::BadCell {
-            path: self.path.into(),
-            line: self.cells.position().map_or(0, csv::Position::line),
-            column: column.into(),
-            cell: cell.into(),
-        }
-    }
-}
-
-fn read<R>(path: &Path, row: impl Fn(&Line<'_>) -> Result<R, RecordError>) -> Result<Vec<R>, RecordError> {
-    let error = |cause| RecordError::Read { path: path.into(), cause };
-    let mut reader = csv::Reader::from_path(path).map_err(error)?;
-    let header = reader.headers().map_err(error)?.clone();
-    reader.records().map(|cells| row(&Line { path, header: &header, cells: &cells.map_err(error)? })).collect()
 }
 
 /// Reads `metrics.csv`.
@@ -309,6 +239,7 @@ pub fn read_curvature(path: &Path) -> Result<Vec<CurvatureRow>, RecordError> {
             grad_alignment: line.required("grad_alignment")?,
             sam_grad_alignment: line.required("sam_grad_alignment")?,
             hvps: line.required("hvps")?,
+            official: OfficialRow::read(line)?,
         })
     })
 }

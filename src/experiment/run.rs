@@ -16,7 +16,7 @@ use crate::model::{Layout, Loss, Mlp, Model, initial_params, params_from_safeten
 use crate::objective::{Metrics, Objective};
 use crate::optim::{Optimizer, Sam};
 
-use super::config::{Config, LossKind, ModelKind};
+use super::config::{Config, LossKind, MeasureMethod, ModelKind};
 use super::manifest::{Ended, Manifest};
 use super::measure::Measurer;
 use super::progress::Progress;
@@ -71,7 +71,11 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     dir.write_manifest(&manifest)?;
     let mut run = Run {
         metrics: MetricsWriter::create(&dir.metrics())?,
-        curvature: CurvatureWriter::create(&dir.curvature(), config.measure.top)?,
+        curvature: CurvatureWriter::create(
+            &dir.curvature(),
+            config.measure.top,
+            config.measure.method == MeasureMethod::Official,
+        )?,
         config,
         dir: &dir,
         objective,

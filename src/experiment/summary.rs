@@ -77,6 +77,8 @@ pub struct EdgeSummary {
     pub worst_residual: f64,
     /// Whether the edge was 2/η in every row, as in gradient descent.
     pub is_gd: bool,
+    /// The official code's ‖H‖ divided by the exact one, where both were asked for.
+    pub official: Option<Spread>,
 }
 
 impl EdgeSummary {
@@ -91,6 +93,9 @@ impl EdgeSummary {
             ratio: Spread::of(half.iter().map(|row| row.edge_ratio))?,
             gauge: Spread::of(half.iter().map(|row| row.gauge))?,
             worst_residual: residuals.fold(0.0, |worst, &residual| residual.max(worst)),
+            official: Spread::of(
+                half.iter().filter_map(|row| Some(row.official.as_ref()?.hessian_norm / row.hessian_norm)),
+            ),
             is_gd: half.iter().all(|row| row.edges_coincide()),
         })
     }
@@ -160,7 +165,11 @@ impl fmt::Display for Summary {
                     f,
                     "\ngauge S (1 at the edge): {}; largest residual of λ₁ {:.1e}",
                     edge.gauge, edge.worst_residual
-                )
+                )?;
+                match &edge.official {
+                    Some(ratio) => write!(f, "\n‖H‖ by the official method ÷ exact ‖H‖: {ratio}"),
+                    None => Ok(()),
+                }
             }
         }
     }

@@ -6,8 +6,10 @@
 //!
 //! `optim` joins these recordings into steps; [`HessianOperator`] shows them to `curvature`.
 
+mod difference;
 mod operator;
 mod plan;
+pub(crate) mod vectors;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use crate::graph::{DType, Graph, NodeId};
 use crate::kernel::{Output, Place, Program, Spec, Target, compile};
 use crate::model::{Layout, Loss, Model, wrong};
 
-pub use operator::{GaussNewtonOperator, HessianOperator};
+pub use operator::{DifferenceOperator, GaussNewtonOperator, HessianOperator};
 pub use plan::Plan;
 
 /// Partial sums per chunk that the host adds up in f64.

@@ -1,4 +1,5 @@
-//! The Hessian and the Gauss–Newton matrix of an objective as [`Operator`]s for the eigensolvers.
+//! The Hessian of an objective, its Gauss–Newton matrix and the official code's difference of gradients, as [`Operator`]s
+//! for the eigensolvers.
 //!
 //! One product uploads v rounded to f32, runs the recording and reads the result back; the solver's vectors stay on the
 //! host in f64 (see `curvature`).
@@ -8,7 +9,7 @@ use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 
 use super::Objective;
 
-/// Shared by both operators: a recorded product and the vectors it goes between.
+/// Shared by the operators: a recorded product and the vectors it goes between.
 struct Product {
     gpu: Gpu,
     dim: usize,
@@ -80,4 +81,10 @@ operator! {
 operator! {
     /// The generalised Gauss–Newton matrix of an objective.
     GaussNewtonOperator, ggn
+}
+
+operator! {
+    /// The official code's difference of gradients in the Hessian's place, see [`Objective::difference`]. On unit vectors
+    /// only, and neither linear nor symmetric where the network has kinks.
+    DifferenceOperator, difference
 }

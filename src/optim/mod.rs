@@ -5,8 +5,8 @@
 //! η, ρ and ε are read from a small device buffer, so that changing them recompiles nothing.
 
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
-use crate::graph::{Graph, NodeId, Unary};
-use crate::kernel::{Output, Place, Spec, compile};
+use crate::graph::{Graph, Unary};
+use crate::objective::vectors::{at, record};
 use crate::objective::{Metrics, Objective};
 
 /// Partial sums of ‖g‖² that the host adds up in f64.
@@ -132,7 +132,7 @@ fn record_squares(gpu: &Gpu, gradient: &Buffer, partials: &Buffer) -> Result<Rec
     let square = g.mul(x, x);
     let table = g.reshape(square, &[len / NORM_PARTIALS, NORM_PARTIALS]);
     let sums = g.reduce_sum(table, &[0]);
-    record(gpu, "squares of the gradient", &g, &[(x, at(0, 0))], (sums, at(1, 0)), &[gradient, partials])
+    record(gpu, "squares of the gradient", &g, &[(x, at(0, 0))], &[(sums, at(1, 0))], &[gradient, partials])
 }
 
 /// above = w + ρ g/(‖g‖ + ε)
@@ -157,7 +157,7 @@ fn record_ascent(
     let climb = g.mul(dx, scale);
     let sum = g.add(x, climb);
     let inputs = [(x, at(0, 0)), (dx, at(1, 0)), (partial, at(2, 0)), (rho, at(3, 1)), (epsilon, at(3, 2))];
-    record(gpu, "ascent", &g, &inputs, (sum, at(4, 0)), &[w, gradient, partials, settings, above])
+    record(gpu, "ascent", &g, &inputs, &[(sum, at(4, 0))], &[w, gradient, partials, settings, above])
 }
 
 /// w ← w − η g
@@ -170,24 +170,5 @@ fn record_descent(gpu: &Gpu, w: &Buffer, gradient: &Buffer, settings: &Buffer) -
     let step = g.mul(dx, scale);
     let next = g.sub(x, step);
     let inputs = [(x, at(0, 0)), (dx, at(1, 0)), (lr, at(2, 0))];
-    record(gpu, "descent", &g, &inputs, (next, at(0, 0)), &[w, gradient, settings])
-}
-
-fn at(slot: usize, offset: usize) -> Place {
-    Place { slot, offset }
-}
-
-/// Compiles a small graph with one output and binds it.
-fn record(
-    gpu: &Gpu,
-    name: &str,
-    graph: &Graph,
-    inputs: &[(NodeId, Place)],
-    (node, place): (NodeId, Place),
-    buffers: &[&Buffer],
-) -> Result<Recording, GpuError> {
-    let slots: Vec<usize> = buffers.iter().map(|b| b.len()).collect();
-    let outputs = [Output { node, place, accumulate: false }];
-    let program = compile(&Spec { name, graph, inputs, outputs: &outputs, slots: &slots }, gpu.target())?;
-    gpu.load(program)?.bind(gpu, buffers)
+    record(gpu, "descent", &g, &inputs, &[(next, at(0, 0))], &[w, gradient, settings])
 }

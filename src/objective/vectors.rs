@@ -1,0 +1,25 @@
+//! Algebra on flat vectors as recordings: a small graph, compiled and bound in one go.
+
+use crate::gpu::{Buffer, Gpu, GpuError, Recording};
+use crate::graph::{Graph, NodeId};
+use crate::kernel::{Output, Place, Spec, compile};
+
+/// Element `offset` of buffer `slot`.
+pub(crate) fn at(slot: usize, offset: usize) -> Place {
+    Place { slot, offset }
+}
+
+/// Compiles a graph whose inputs and outputs lie in `buffers`, and binds it; `name` is for dumps and errors.
+pub(crate) fn record(
+    gpu: &Gpu,
+    name: &str,
+    graph: &Graph,
+    inputs: &[(NodeId, Place)],
+    outputs: &[(NodeId, Place)],
+    buffers: &[&Buffer],
+) -> Result<Recording, GpuError> {
+    let slots: Vec<usize> = buffers.iter().map(|b| b.len()).collect();
+    let outputs: Vec<Output> = outputs.iter().map(|&(node, place)| Output { node, place, accumulate: false }).collect();
+    let program = compile(&Spec { name, graph, inputs, outputs: &outputs, slots: &slots }, gpu.target())?;
+    gpu.load(program)?.bind(gpu, buffers)
+}
