@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use edgewalk::curvature::{EigenOptions, Spectrum, lanczos};
-use edgewalk::data::Examples;
+use edgewalk::data::{Examples, Features};
 use edgewalk::gpu::{Buffer, Gpu, Recording};
 use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
@@ -17,9 +17,9 @@ use edgewalk::optim::{Optimizer, Sam};
 fn examples(count: usize) -> Examples {
     let pixel = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as u8;
     Examples {
-        features: (0..count * 784).map(|i| f32::from(pixel(i)) / 256.0 - 0.5).collect(),
+        features: Features::Real((0..count * 784).map(|i| f32::from(pixel(i)) / 256.0 - 0.5).collect()),
         labels: (0..count).map(|i| (i % 10) as u32).collect(),
-        dim: 784,
+        shape: vec![784],
         classes: 10,
     }
 }

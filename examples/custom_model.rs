@@ -9,7 +9,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use edgewalk::curvature::{EigenOptions, lanczos};
-use edgewalk::data::{self, DataName};
+use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::graph::{Graph, NodeId, Unary};
 use edgewalk::model::{Activation, Init, Loss, Model, Param, initial_params};
@@ -84,8 +84,8 @@ fn layer_norm(g: &mut Graph, x: NodeId) -> NodeId {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let gpu = Gpu::open(None)?;
-    let data = data::load(DataName::Embedded, None, 500, 0)?.train;
-    let model = Arc::new(ResidualMlp { inputs: data.dim, width: 32, blocks: 2, outputs: data.classes });
+    let data = data::load(&Request { train: 500, ..Request::new(DataName::Embedded) })?.train;
+    let model = Arc::new(ResidualMlp { inputs: data.dim(), width: 32, blocks: 2, outputs: data.classes });
     let mut objective = Objective::new(&gpu, model, Loss::CrossEntropy, &data, 0)?;
     let w = objective.vector("the parameters")?;
     gpu.write(&w, &initial_params(objective.layout(), 0));

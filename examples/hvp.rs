@@ -10,15 +10,15 @@ use std::error::Error;
 use std::sync::Arc;
 
 use edgewalk::curvature::{EigenOptions, Operator, lanczos};
-use edgewalk::data::{self, DataName};
+use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::{Buffer, Gpu};
 use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let gpu = Gpu::open(None)?;
-    let data = data::load(DataName::Embedded, None, 500, 0)?.train;
-    let (inputs, outputs) = (data.dim, data.classes);
+    let data = data::load(&Request { train: 500, ..Request::new(DataName::Embedded) })?.train;
+    let (inputs, outputs) = (data.dim(), data.classes);
     let model = Arc::new(Mlp { inputs, width: 32, depth: 3, outputs, activation: Activation::Tanh });
     let mut objective = Objective::new(&gpu, model, Loss::Mse(Reduction::Mean), &data, 0)?;
 

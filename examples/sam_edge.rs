@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use edgewalk::curvature::edge::{gd_edge, sam_edge};
 use edgewalk::curvature::{EigenOptions, Spectrum, lanczos};
-use edgewalk::data::{self, DataName};
+use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
@@ -22,8 +22,8 @@ const MEASURE_EVERY: u64 = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let gpu = Gpu::open(None)?;
-    let data = data::load(DataName::Embedded, None, 300, 0)?.train;
-    let (inputs, outputs) = (data.dim, data.classes);
+    let data = data::load(&Request { train: 300, ..Request::new(DataName::Embedded) })?.train;
+    let (inputs, outputs) = (data.dim(), data.classes);
     let model = Arc::new(Mlp { inputs, width: 32, depth: 4, outputs, activation: Activation::Relu });
     let mut objective = Objective::new(&gpu, model, Loss::Mse(Reduction::Mean), &data, 0)?;
 

@@ -9,10 +9,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use edgewalk::data::idx::{self, IMAGE_PIXELS, Source, Split, read_pair};
-use edgewalk::data::{DATA_VARIABLE, DataError, DataName, Examples, load};
+use edgewalk::data::{DATA_VARIABLE, DataError, DataName, Dataset, Examples, Request};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
+
+use super::objective_cases::real;
 
 /// The idx format: two zero bytes, 8 for "bytes", the number of dimensions, then each dimension, big-endian.
 fn idx_file(dims: &[u32], payload: &[u8]) -> Vec<u8> {
@@ -30,6 +32,10 @@ fn images_file(count: u32) -> Vec<u8> {
 fn labels_file(count: u32) -> Vec<u8> {
     let labels: Vec<u8> = (0..count).map(|i| (i * 3 % 10) as u8).collect();
     idx_file(&[count], &labels)
+}
+
+fn load(name: DataName, path: Option<&Path>, train: usize, test: usize) -> Result<Dataset, DataError> {
+    edgewalk::data::load(&Request { path: path.map(Into::into), train, test, ..Request::new(name) })
 }
 
 /// An arbitrary picture, different in every image.
@@ -127,10 +133,10 @@ fn centring_uses_the_training_examples_in_use_and_only_those() {
     ]);
     let data = load(DataName::FashionMnist, Some(folder.path()), 2, 2).unwrap();
     let test = data.test.unwrap();
-    assert_eq!((data.train.len(), data.train.dim, data.train.classes), (2, 784, 10));
+    assert_eq!((data.train.len(), data.train.dim(), data.train.classes), (2, 784, 10));
     assert!(!data.train.is_empty());
     assert_eq!(data.train.labels, [0, 3]);
-    let row = |examples: &Examples, i: usize| examples.features[i * 784..(i + 1) * 784].to_vec();
+    let row = |examples: &Examples, i: usize| real(examples)[i * 784..(i + 1) * 784].to_vec();
     assert_eq!(row(&data.train, 0), [-0.125; 784]);
     assert_eq!(row(&data.train, 1), [0.125; 784]);
     assert_eq!(row(&test, 0), [-0.375; 784]);
@@ -248,14 +254,14 @@ fn the_embedded_subset_is_the_start_of_mnist() {
     assert_eq!(data.train.labels[..10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
     assert_eq!(test.labels[..10], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
     // Centred: each feature sums to zero over the training set, up to one f32 rounding per term.
-    for column in 0..data.train.dim {
-        let features = data.train.features.iter().skip(column).step_by(data.train.dim);
+    for column in 0..data.train.dim() {
+        let features = real(&data.train).iter().skip(column).step_by(data.train.dim());
         let sum: f64 = features.map(|&value| f64::from(value)).sum();
         assert!(sum.abs() < 1000.0 * f64::from(f32::EPSILON), "feature {column} sums to {sum}");
     }
     // The corner pixel is blank in every image, hence 0 once centred; the middle is not.
-    assert!(data.train.features.iter().step_by(784).all(|&value| value == 0.0));
-    assert!(data.train.features.iter().skip(14 * 28 + 14).step_by(784).any(|&value| value != 0.0));
+    assert!(real(&data.train).iter().step_by(784).all(|&value| value == 0.0));
+    assert!(real(&data.train).iter().skip(14 * 28 + 14).step_by(784).any(|&value| value != 0.0));
 }
 
 #[test]
@@ -275,8 +281,8 @@ fn the_full_files_are_mnist() {
     let train = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949];
     assert_eq!(histogram(&data.train), train);
     assert_eq!(histogram(&data.test.unwrap()), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
-    let sum: f64 = data.train.features.iter().map(|&value| f64::from(value)).sum();
-    assert!((sum / data.train.features.len() as f64).abs() < 1e-8);
+    let sum: f64 = real(&data.train).iter().map(|&value| f64::from(value)).sum();
+    assert!((sum / real(&data.train).len() as f64).abs() < 1e-8);
 }
 
 proptest! {

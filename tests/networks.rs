@@ -39,7 +39,7 @@ pub fn network(mlp: &Mlp, loss: Loss, examples: usize) -> Network {
     given.extend(v.iter().copied().zip(v_values));
 
     let outputs = mlp.forward(&mut graph, &params, x);
-    let each = loss.per_example(&mut graph, outputs, labels);
+    let each = loss.per_label(&mut graph, outputs, labels);
     let total = graph.sum_all(each);
     let mean = graph.scale(total, 1.0 / examples as f32);
     let programs = vec![

@@ -15,7 +15,7 @@ use edgewalk::optim::{Optimizer, Sam};
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
 use super::device::gpu;
-use super::objective_cases::{Case, OnDevice, Product, close, direction, mnist, norm, sam_step, widen};
+use super::objective_cases::{Case, OnDevice, Product, close, direction, mnist, norm, real, sam_step, widen};
 use super::reference_mlp;
 
 const ACTIVATIONS: [Activation; 5] =
@@ -46,12 +46,12 @@ fn interpret(case: &Case, v: &[f64]) -> Interpreted {
     };
     let w = flat(&mut g, "", &case.w64());
     let v = flat(&mut g, "v.", v);
-    let (x, labels) = (g.input_f32("x", &[n, case.data.dim]), g.input("labels", &[n], DType::U32));
-    inputs.push((x, Tensor { shape: vec![n, case.data.dim], data: widen(&case.data.features) }));
+    let (x, labels) = (g.input_f32("x", &[n, case.data.dim()]), g.input("labels", &[n], DType::U32));
+    inputs.push((x, Tensor { shape: vec![n, case.data.dim()], data: widen(real(&case.data)) }));
     inputs.push((labels, Tensor { shape: vec![n], data: case.data.labels.iter().map(|&l| l.into()).collect() }));
 
     let outputs = case.mlp.forward(&mut g, &w, x);
-    let losses = case.loss.per_example(&mut g, outputs, labels);
+    let losses = case.loss.per_label(&mut g, outputs, labels);
     let wrong = wrong(&mut g, outputs, labels);
     let (sum, errors) = (g.sum_all(losses), g.sum_all(wrong));
     // The exact 1/N multiplies the values below, not an f32 constant in the graph.
@@ -249,7 +249,7 @@ impl Model for Linear {
 #[test]
 fn spectra_of_a_linear_model_have_their_closed_form() {
     let data = mnist(200);
-    let x = DMatrix::from_row_slice(200, 784, &widen(&data.features));
+    let x = DMatrix::from_row_slice(200, 784, &widen(real(&data)));
     // XXᵀ has the non-zero eigenvalues of XᵀX.
     let mut sigma = SymmetricEigen::new(&x * x.transpose()).eigenvalues.as_slice().to_vec();
     sigma.sort_by(|a, b| b.total_cmp(a));

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use edgewalk::data::{self, DataName, Examples};
+use edgewalk::data::{self, DataName, Examples, Features, Request};
 use edgewalk::gpu::{Buffer, Recording};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Model, Param, Reduction};
 use edgewalk::objective::{Metrics, Objective};
@@ -18,7 +18,7 @@ use super::reference_mlp::{self, pseudo_normal};
 
 /// The first `n` training images of MNIST.
 pub fn mnist(n: usize) -> Examples {
-    data::load(DataName::Embedded, None, n, 0).unwrap().train
+    data::load(&Request { train: n, ..Request::new(DataName::Embedded) }).unwrap().train
 }
 
 /// Parameters of Glorot's scale, biases included, so that no derivative is 0 by symmetry; each is an f32 number.
@@ -33,6 +33,14 @@ pub fn some_params(model: &dyn Model, seed: u64) -> Vec<f32> {
         params[offset..][..param.shape.iter().product()].iter_mut().for_each(|x| *x *= scale);
     }
     params
+}
+
+/// The numbers that a network reads of its examples.
+pub fn real(data: &Examples) -> &[f32] {
+    match &data.features {
+        Features::Real(values) => values,
+        Features::Tokens(_) => panic!("these examples are tokens"),
+    }
 }
 
 pub fn widen(values: &[f32]) -> Vec<f64> {
@@ -71,7 +79,7 @@ impl Case {
 
     /// The smallest |pre-activation|, by a plain forward pass in f64.
     fn distance_to_kink(&self) -> f64 {
-        let mut x = DMatrix::from_row_slice(self.data.len(), self.data.dim, &widen(&self.data.features));
+        let mut x = DMatrix::from_row_slice(self.data.len(), self.data.dim(), &widen(real(&self.data)));
         let (w, layout) = (widen(&self.w), Layout::of(&self.mlp));
         let params: Vec<(&Param, usize)> = layout.iter().collect();
         let mut nearest = f64::INFINITY;
@@ -123,7 +131,7 @@ pub fn reference(mlp: &Mlp, loss: Loss, data: &Examples) -> reference_mlp::Mlp {
             Loss::Mse(Reduction::HalfSum) => reference_mlp::Loss::MseHalfSum,
             Loss::CrossEntropy => reference_mlp::Loss::CrossEntropy,
         },
-        x: DMatrix::from_row_slice(data.len(), data.dim, &widen(&data.features)),
+        x: DMatrix::from_row_slice(data.len(), data.dim(), &widen(real(data))),
         y: DMatrix::from_fn(data.len(), data.classes, |i, j| f64::from(data.labels[i] as usize == j)),
     }
 }

@@ -18,28 +18,92 @@ use idx::{Images, Split};
 /// The environment variable that names the folder holding `mnist/` and `fashion-mnist/`.
 pub const DATA_VARIABLE: &str = "EDGEWALK_DATA";
 
-/// Labelled examples, one row of features each.
+/// What a network reads of its examples, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Features {
+    /// Numbers, such as centred pixels.
+    Real(Vec<f32>),
+    /// Token codes; 0 is padding, whose label does not count.
+    Tokens(Vec<u32>),
+}
+
+impl Features {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Real(values) => values.len(),
+            Self::Tokens(codes) => codes.len(),
+        }
+    }
+
+    /// Whether there is no element at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Labelled examples, one row of features each: an image with its class, or a window of text with the character that
+/// follows each of its characters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Examples {
-    /// Centred inputs, `len() × dim`, row-major, in file order.
-    pub features: Vec<f32>,
-    /// The class of each example, below `classes`.
+    /// The inputs, `len() × dim()`, in file order; real ones are centred.
+    pub features: Features,
+    /// Shape of one example's features: `[784]`, `[32, 32, 3]` (height, width, channel) or `[length]`.
+    pub shape: Vec<usize>,
+    /// Classes, each below `classes`: `labels_each()` of every example.
     pub labels: Vec<u32>,
-    /// Features per example.
-    pub dim: usize,
     /// Number of classes.
     pub classes: usize,
 }
 
 impl Examples {
+    /// Features per example.
+    pub fn dim(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Labels per example: one, or one per token.
+    pub fn labels_each(&self) -> usize {
+        match self.features {
+            Features::Real(_) => 1,
+            Features::Tokens(_) => self.dim(),
+        }
+    }
+
     /// The number of examples.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.labels.len() / self.labels_each()
     }
 
     /// Whether there is no example at all.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// For tokens, the weight of every label in the mean: 1/n where its token is one of the n that are not padding.
+    /// `None` for real features: all labels weigh the same.
+    pub fn label_weights(&self) -> Option<Vec<f32>> {
+        let Features::Tokens(codes) = &self.features else { return None };
+        let counted = codes.iter().filter(|&&code| code != 0).count();
+        let weight = (1.0 / counted.max(1) as f64) as f32;
+        Some(codes.iter().map(|&code| if code == 0 { 0.0 } else { weight }).collect())
+    }
+
+    /// The examples of these numbers, in this order.
+    ///
+    /// # Panics
+    /// When a number is not below `len()`.
+    #[must_use]
+    pub fn select(&self, numbers: &[usize]) -> Self {
+        fn rows<T: Copy>(values: &[T], each: usize, numbers: &[usize]) -> Vec<T> {
+            numbers.iter().flat_map(|&i| values[i * each..(i + 1) * each].iter().copied()).collect()
+        }
+        let features = match &self.features {
+            Features::Real(values) => Features::Real(rows(values, self.dim(), numbers)),
+            Features::Tokens(codes) => Features::Tokens(rows(codes, self.dim(), numbers)),
+        };
+        let labels = rows(&self.labels, self.labels_each(), numbers);
+        Self { features, labels, shape: self.shape.clone(), classes: self.classes }
     }
 }
 
@@ -129,23 +193,44 @@ pub enum DataError {
     },
 }
 
-/// Loads the first `train` training examples (0 = all) and the first `test` test examples (0 = none, and then no test
-/// file is needed), in file order.
+/// What to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The data set.
+    pub name: DataName,
+    /// Where its files are; `None` is the usual place.
+    pub path: Option<PathBuf>,
+    /// The first so many training examples in file order; 0 is all of them.
+    pub train: usize,
+    /// The first so many test examples in file order; 0 is none, and then no test file is needed.
+    pub test: usize,
+    /// Characters of a window of text; images do not look at it.
+    pub seq_len: usize,
+}
+
+impl Request {
+    /// All training examples of a data set in its usual place, and no test examples.
+    pub fn new(name: DataName) -> Self {
+        Self { name, path: None, train: 0, test: 0, seq_len: 64 }
+    }
+}
+
+/// Loads a data set.
 ///
 /// `path` is the folder of the four canonical files; without it `$EDGEWALK_DATA/<name>` is used. The embedded subset
 /// takes no path.
 ///
 /// # Errors
 /// [`DataError`]: no folder, a missing or malformed file, or fewer examples than asked for.
-pub fn load(name: DataName, path: Option<&Path>, train: usize, test: usize) -> Result<Dataset, DataError> {
-    let read: Box<dyn Fn(Split, usize) -> Result<Images, DataError>> = match (name, path) {
+pub fn load(request: &Request) -> Result<Dataset, DataError> {
+    let read: Box<dyn Fn(Split, usize) -> Result<Images, DataError>> = match (request.name, &request.path) {
         (DataName::Embedded, None) => Box::new(embedded::read),
         (DataName::Embedded, Some(path)) => {
             return Err(DataError::PathForEmbedded { path: path.into() });
         }
-        (DataName::Mnist | DataName::FashionMnist, path) => {
+        (name @ (DataName::Mnist | DataName::FashionMnist), path) => {
             let folder = match (path, std::env::var_os(DATA_VARIABLE)) {
-                (Some(path), _) => path.to_path_buf(),
+                (Some(path), _) => path.clone(),
                 (None, Some(root)) => Path::new(&root).join(name.to_string()),
                 (None, None) => {
                     let files = idx::canonical_names().join(", ");
@@ -155,8 +240,8 @@ pub fn load(name: DataName, path: Option<&Path>, train: usize, test: usize) -> R
             Box::new(move |split, first_n| idx::read_folder(&folder, split, first_n))
         }
     };
-    let train = read(Split::Train, train)?;
-    let test = match test {
+    let train = read(Split::Train, request.train)?;
+    let test = match request.test {
         0 => None,
         first_n => Some(read(Split::Test, first_n)?),
     };
@@ -184,9 +269,9 @@ fn centre(images: &Images, mean: &[f64]) -> Examples {
         centred.map(|(&pixel, mean)| (f64::from(pixel) / 256.0 - mean) as f32)
     });
     Examples {
-        features: features.collect(),
+        features: Features::Real(features.collect()),
+        shape: vec![idx::IMAGE_PIXELS],
         labels: images.labels.iter().map(|&label| label.into()).collect(),
-        dim: idx::IMAGE_PIXELS,
         classes: idx::CLASSES,
     }
 }

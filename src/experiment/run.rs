@@ -39,7 +39,13 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     if let Some(out) = &request.out {
         rundir::check(out)?;
     }
-    let data = data::load(config.data.name, config.data.path.as_deref(), config.data.train, config.data.test)?;
+    let data = data::load(&data::Request {
+        name: config.data.name,
+        path: config.data.path.clone(),
+        train: config.data.train,
+        test: config.data.test,
+        ..data::Request::new(config.data.name)
+    })?;
     let gpu = Gpu::open(request.adapter.as_deref())?;
     let model = model(config, &data.train);
     let loss = loss(config);
@@ -127,7 +133,7 @@ fn rule(config: &Config) -> Sam {
 fn model(config: &Config, data: &Examples) -> Arc<dyn Model> {
     match config.model.kind {
         ModelKind::Mlp => Arc::new(Mlp {
-            inputs: data.dim,
+            inputs: data.dim(),
             width: config.model.width,
             depth: config.model.depth,
             outputs: data.classes,

@@ -1,4 +1,5 @@
-//! Losses and errors, one value per example; the loss of a data set is the mean of its examples' values.
+//! Losses and errors, one value per label; the loss of a data set is the mean of its labels' values. An image has one
+//! label, a window of text one for each of its tokens.
 
 use crate::choice::choice;
 use crate::graph::{Compare, Graph, NodeId, Unary};
@@ -23,8 +24,8 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// Loss of each example: outputs `[n, classes]` and `U32` labels `[n]` to `[n]`.
-    pub fn per_example(self, g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
+    /// Loss of each label: outputs `[n, classes]` and `U32` labels `[n]` to `[n]`.
+    pub fn per_label(self, g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
         let shape = g.shape(outputs).to_vec();
         let classes = shape[1];
         let target = g.one_hot(labels, classes);
@@ -55,7 +56,7 @@ impl Loss {
     }
 }
 
-/// 1 for each example whose label does not have the largest output, else 0: outputs `[n, classes]` and labels `[n]` to
+/// 1 for each label that does not have the largest output, else 0: outputs `[n, classes]` and labels `[n]` to
 /// `[n]`.
 pub fn wrong(g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
     let classes = g.shape(outputs)[1];

@@ -31,7 +31,8 @@ pub trait Model: Send + Sync {
     /// The parameters, in the order of the flat vector.
     fn params(&self) -> Vec<Param>;
 
-    /// Adds the forward pass to a graph: parameters in order and examples [n, features] to outputs [n, classes].
+    /// Adds the forward pass to a graph: parameters in order and examples `[n, dim]`, `F32` or for tokens `U32`, to one
+    /// row of outputs for every label, `[n · labels_each, classes]`.
     fn forward(&self, graph: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId;
 }
 

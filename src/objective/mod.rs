@@ -4,6 +4,8 @@
 //! so the ragged last chunk has its own), the first chunk stores its share of a gradient or product and the others add
 //! theirs. Each example weighs 1/N whatever its chunk, so chunks change nothing but rounding.
 //!
+//! A label that does not count (of a padding token) weighs 0, and the others share its part; the weights are data.
+//!
 //! `optim` joins these recordings into steps; [`HessianOperator`] shows them to `curvature`.
 
 mod difference;
@@ -16,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::autodiff;
-use crate::data::Examples;
+use crate::data::{Examples, Features};
 use crate::gpu::{Buffer, Gpu, GpuError, Loaded, Recording};
 use crate::graph::{DType, Graph, NodeId};
 use crate::kernel::{Output, Place, Program, Spec, Target, compile};
@@ -56,6 +58,8 @@ struct Chunk {
     rows: usize,
     x: Buffer,
     labels: Buffer,
+    /// Weights of the labels, where they differ.
+    weights: Option<Buffer>,
     /// Partial sums of loss and error.
     partials: Buffer,
 }
@@ -74,7 +78,10 @@ struct Problem {
     model: Arc<dyn Model>,
     loss: Loss,
     layout: Layout,
-    features: usize,
+    /// Type and number of an example's features.
+    dtype: DType,
+    dim: usize,
+    labels_each: usize,
     examples: usize,
 }
 
@@ -85,19 +92,57 @@ impl Objective {
     /// [`GpuError::BufferTooLarge`] when the parameters or a single example exceed the adapter's limits, and the
     /// device's own errors.
     pub fn new(gpu: &Gpu, model: Arc<dyn Model>, loss: Loss, data: &Examples, chunk: usize) -> Result<Self, GpuError> {
+        let dtype = match data.features {
+            Features::Real(_) => DType::F32,
+            Features::Tokens(_) => DType::U32,
+        };
         let layout = Layout::of(&*model);
-        let problem = Problem { model, loss, layout, features: data.dim, examples: data.len() };
+        let (dim, labels_each, examples) = (data.dim(), data.labels_each(), data.len());
+        let problem = Problem { model, loss, layout, dtype, dim, labels_each, examples };
         let plan = Plan::new(gpu, &problem, chunk)?;
         let mut chunks = vec![];
-        for (x, labels) in data.features.chunks(plan.rows * data.dim).zip(data.labels.chunks(plan.rows)) {
+        for first in (0..examples).step_by(plan.rows) {
+            let rows = plan.rows.min(examples - first);
+            let weights = match dtype {
+                DType::U32 => Some(gpu.buffer("the weights of a chunk's labels", rows * labels_each)?),
+                DType::F32 | DType::Bool => None,
+            };
             chunks.push(Chunk {
-                rows: labels.len(),
-                x: gpu.buffer_from("a chunk of examples", x)?,
-                labels: gpu.buffer_from("a chunk of labels", labels)?,
+                rows,
+                x: gpu.buffer("a chunk of examples", rows * dim)?,
+                labels: gpu.buffer("a chunk of labels", rows * labels_each)?,
+                weights,
                 partials: gpu.buffer("partial sums", 2 * PARTIALS)?,
             });
         }
-        Ok(Self { gpu: gpu.clone(), problem, chunks, plan, programs: HashMap::new() })
+        let objective = Self { gpu: gpu.clone(), problem, chunks, plan, programs: HashMap::new() };
+        objective.replace(data);
+        Ok(objective)
+    }
+
+    /// Puts other examples in the place of those it has, ordered with the work submitted before and after.
+    ///
+    /// # Panics
+    /// When they are not as many, or of another kind.
+    pub fn replace(&self, data: &Examples) {
+        let Problem { dim, labels_each, examples, .. } = self.problem;
+        let fits = (data.len(), data.dim(), data.labels_each()) == (examples, dim, labels_each);
+        assert!(fits, "{} examples of {:?} in the place of {examples} of {dim} features", data.len(), data.shape);
+        let weights = data.label_weights();
+        let mut first = 0;
+        for chunk in &self.chunks {
+            let (x, labels) = (first * dim..(first + chunk.rows) * dim, first * labels_each..);
+            let labels = labels.start..labels.start + chunk.rows * labels_each;
+            match &data.features {
+                Features::Real(values) => self.gpu.write(&chunk.x, &values[x]),
+                Features::Tokens(codes) => self.gpu.write(&chunk.x, &codes[x]),
+            }
+            self.gpu.write(&chunk.labels, &data.labels[labels.clone()]);
+            if let (Some(buffer), Some(weights)) = (&chunk.weights, &weights) {
+                self.gpu.write(buffer, &weights[labels]);
+            }
+            first += chunk.rows;
+        }
     }
 
     /// The device.
@@ -143,8 +188,8 @@ impl Objective {
         let sum = |values: &[f32]| values.iter().map(|&x| f64::from(x)).sum::<f64>();
         let sums = partials.chunks_exact(2 * PARTIALS).map(|chunk| chunk.split_at(PARTIALS));
         let (loss, error) = sums.fold((0.0, 0.0), |(l, e), (loss, error)| (l + sum(loss), e + sum(error)));
-        let n = self.problem.examples as f64;
-        Metrics { loss: loss / n, error: error / n }
+        let scale = self.problem.uniform_weight().unwrap_or(1.0);
+        Metrics { loss: loss * scale, error: error * scale }
     }
 
     /// Records loss and error at `w`; their partial sums go to the first elements of `partials`.
@@ -230,7 +275,9 @@ impl Objective {
         result: Option<&Buffer>,
     ) -> Result<Recording, GpuError> {
         let unused = &chunk.partials;
-        let slots = [w, &chunk.x, &chunk.labels, v.unwrap_or(unused), result.unwrap_or(unused), &chunk.partials];
+        let (v, result) = (v.unwrap_or(unused), result.unwrap_or(unused));
+        let weights = chunk.weights.as_ref().unwrap_or(unused);
+        let slots = [w, &chunk.x, &chunk.labels, v, result, &chunk.partials, weights];
         loaded.bind(&self.gpu, &slots)
     }
 
@@ -256,10 +303,16 @@ impl Objective {
 }
 
 impl Problem {
+    /// 1/N where all N labels weigh the same; `None` where their weights are data.
+    fn uniform_weight(&self) -> Option<f64> {
+        (self.dtype == DType::F32).then(|| 1.0 / (self.examples * self.labels_each) as f64)
+    }
+
     /// The program of a quantity for a chunk of `rows` examples; with `accumulate` it adds to its result.
     fn program(&self, quantity: Quantity, rows: usize, accumulate: bool, target: &Target) -> Result<Program, GpuError> {
         // Slots, in the order in which `record` binds them.
-        let [w_slot, x_slot, labels_slot, v_slot, result_slot, partials_slot]: [usize; 6] = std::array::from_fn(|i| i);
+        let [w_slot, x_slot, labels_slot, v_slot, result_slot, partials_slot, weights_slot]: [usize; 7] =
+            std::array::from_fn(|i| i);
         let mut g = Graph::new();
         let mut inputs: Vec<(NodeId, Place)> = vec![];
         let mut vector = |g: &mut Graph, prefix: &str, slot: usize| -> Vec<NodeId> {
@@ -273,15 +326,25 @@ impl Problem {
         let w = vector(&mut g, "", w_slot);
         let uses_v = matches!(quantity, Quantity::Hvp | Quantity::Ggn | Quantity::CurvatureGrad);
         let v = if uses_v { vector(&mut g, "v.", v_slot) } else { vec![] };
-        let x = g.input_f32("x", &[rows, self.features]);
-        let labels = g.input("labels", &[rows], DType::U32);
+        let count = rows * self.labels_each;
+        let x = g.input("x", &[rows, self.dim], self.dtype);
+        let labels = g.input("labels", &[count], DType::U32);
         inputs.push((x, Place { slot: x_slot, offset: 0 }));
         inputs.push((labels, Place { slot: labels_slot, offset: 0 }));
 
         let outputs = self.model.forward(&mut g, &w, x);
-        let losses = self.loss.per_example(&mut g, outputs, labels);
+        let losses = self.loss.per_label(&mut g, outputs, labels);
+        let weights = if self.uniform_weight().is_none() {
+            let weights = g.input_f32("weights", &[count]);
+            inputs.push((weights, Place { slot: weights_slot, offset: 0 }));
+            Some(weights)
+        } else {
+            None
+        };
+        let weighted = |g: &mut Graph, values: NodeId| weights.map_or(values, |weights| g.mul(values, weights));
+        let losses = weighted(&mut g, losses);
         let sum = g.sum_all(losses);
-        let loss = g.scale(sum, 1.0 / self.examples as f32);
+        let loss = g.scale(sum, self.uniform_weight().unwrap_or(1.0) as f32);
         let (results, metrics) = match quantity {
             Quantity::Loss => (vec![], true),
             Quantity::Gradient { metrics } => (autodiff::grad(&mut g, loss, &w), metrics),
@@ -297,6 +360,7 @@ impl Problem {
             .collect();
         if metrics {
             let errors = wrong(&mut g, outputs, labels);
+            let errors = weighted(&mut g, errors);
             for (i, values) in [losses, errors].into_iter().enumerate() {
                 let node = partial_sums(&mut g, values);
                 let place = Place { slot: partials_slot, offset: i * PARTIALS };
@@ -306,11 +370,12 @@ impl Problem {
         let vector_len = |used: bool| if used { self.layout.device_len() } else { 0 };
         let slots = [
             vector_len(true),
-            rows * self.features,
-            rows,
+            rows * self.dim,
+            count,
             vector_len(uses_v),
             vector_len(quantity != Quantity::Loss),
             2 * PARTIALS,
+            if weights.is_some() { count } else { 0 },
         ];
         let name = format!("{quantity:?} of {rows} examples");
         Ok(compile(&Spec { name: &name, graph: &g, inputs: &inputs, outputs: &wanted, slots: &slots }, target)?)

@@ -45,7 +45,7 @@ impl Plan {
         let mut rows = if wanted == 0 { problem.examples.min(max_rows) } else { wanted.min(problem.examples) };
         let program = loop {
             let program = problem.program(quantity, rows, false, target)?;
-            let longest = program.temps.iter().copied().max().unwrap_or(0).max(rows * problem.features);
+            let longest = program.temps.iter().copied().max().unwrap_or(0).max(rows * problem.dim);
             let memory: usize = program.temps.iter().sum();
             let slowest = program.dispatches.iter().map(|d| d.flops).fold(0.0, f64::max);
             let excess = (4.0 * longest as f64 / limit as f64)
@@ -73,7 +73,7 @@ impl Plan {
             chunks,
             parameters: problem.layout.len(),
             largest_buffer_bytes: 4 * largest as u64,
-            data_bytes: 4 * (problem.examples * (problem.features + 1)) as u64,
+            data_bytes: 4 * (problem.examples * (problem.dim + problem.labels_each)) as u64,
             intermediate_bytes: 4 * program.temps.iter().sum::<usize>() as u64,
             gradient_flops: share * program.dispatches.iter().map(|d| d.flops).sum::<f64>(),
             gradient_dispatches: chunks * program.dispatches.len(),
