@@ -39,8 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for step in 0..=STEPS {
         if step % MEASURE_EVERY == 0 {
             // Loss and ‖g‖ here, without an update.
-            gpu.run([&optimizer.probe])?;
-            let metrics = optimizer.metrics(&objective, &gpu.read(optimizer.row())?);
+            gpu.run([&optimizer.probe.recording])?;
+            let metrics = optimizer.probe.metrics(&objective, &gpu.read(optimizer.probe.row())?);
             // The eigenvectors of ten steps ago are a good start.
             let start = last.as_ref().map(Spectrum::start_vectors).unwrap_or_default();
             let spectrum = lanczos(&mut hessian, &start, &EigenOptions::default())?;

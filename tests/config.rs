@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use edgewalk::experiment::config::{
-    Activation, Config, ConfigError, DataName, LossKind, MeasureMethod, OptimKind, Reduction, resolve,
+    Activation, Config, ConfigError, DataName, LossKind, MeasureMethod, MeasureOn, OptimKind, Reduction, resolve,
 };
 use edgewalk::experiment::preset::PRESETS;
 use proptest::prelude::*;
@@ -115,7 +115,10 @@ fn bad_values_name_the_key_the_value_and_what_is_allowed() {
         ("tol=1", "below 1"),
         ("tol=0", "above 0"),
         ("max_iterations=0", "from 1 to"),
-        ("batch=128", "0: every update uses the full training set"),
+        ("batch=-1", "from 0 to 4294967295"),
+        ("batch=all", "from 0 to 4294967295"),
+        ("measure.on=test", "\"fixed\", \"train\", \"batch\""),
+        ("measure.examples=-1", "from 0 to"),
         ("activation=relu6", "\"relu\", \"tanh\", \"gelu\", \"elu\", \"softplus\""),
         ("loss.kind=hinge", "\"mse\", \"cross-entropy\""),
         ("model.kind=cnn", "\"mlp\""),
@@ -212,7 +215,7 @@ fn unknown_presets_and_files_say_what_there_is() {
 
 prop_compose! {
     fn any_config()(
-        examples in (any::<u32>(), any::<u32>(), any::<u32>()),
+        examples in (any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>()),
         model in (1..=1000_usize, 1..=65_535_usize, 0..5_usize),
         words in (any::<bool>(), any::<bool>(), any::<bool>()),
         path in proptest::option::of("[^\0]{1,20}"),
@@ -224,12 +227,13 @@ prop_compose! {
         config.data.path = path.map(Into::into);
         (config.data.train, config.data.test) = (examples.0 as usize, examples.1 as usize);
         config.run.chunk = examples.2 as usize;
+        (config.optim.batch, config.measure.examples) = (examples.3 as usize, examples.4 as usize);
         (config.model.depth, config.model.width) = (model.0, model.1);
         config.model.activation = [
             Activation::Relu, Activation::Tanh, Activation::Gelu, Activation::Elu, Activation::Softplus,
         ][model.2];
         if words.0 { config.loss.kind = LossKind::CrossEntropy } else { config.loss.reduction = Reduction::HalfSum }
-        if words.1 { config.measure.method = MeasureMethod::Power }
+        if words.1 { config.measure.method = MeasureMethod::Power } else { config.measure.on = MeasureOn::Fixed }
         config.optim.lr = f64::from(reals.0);
         config.optim.rho = f64::from(reals.1);
         if words.2 { (config.optim.kind, config.optim.rho) = (OptimKind::Gd, 0.0) }

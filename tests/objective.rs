@@ -205,7 +205,7 @@ fn steps_follow_the_formula_and_log_what_was() {
         let error = device.metrics().error;
         let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
         let mut moved = vec![];
-        for recording in [&optimizer.step, &optimizer.logged_step, &optimizer.probe] {
+        for recording in [&optimizer.step, &optimizer.logged_step, &optimizer.probe.recording] {
             gpu().write(&device.w, &case.w);
             gpu().run([recording]).unwrap();
             moved.push(device.objective.read(optimizer.params()).unwrap());
@@ -217,16 +217,16 @@ fn steps_follow_the_formula_and_log_what_was() {
             } else {
                 assert!(update.iter().all(|&x| x == 0.0), "a probe moves nothing");
             }
-            let gradient = widen(&device.objective.read(optimizer.gradient()).unwrap());
+            let gradient = widen(&device.objective.read(optimizer.probe.gradient()).unwrap());
             close("gradient left by a step", &gradient, here.gradient.as_slice(), 1e-5);
-            let followed = widen(&device.objective.read(optimizer.update_gradient()).unwrap());
+            let followed = widen(&device.objective.read(optimizer.probe.update_gradient()).unwrap());
             close("gradient followed", &followed, ((&w - &expected) / rule.lr).as_slice(), 1e-5);
             if moved.len() > 1 {
-                let metrics = optimizer.metrics(&device.objective, &gpu().read(optimizer.row()).unwrap());
+                let metrics = optimizer.probe.metrics(&device.objective, &gpu().read(optimizer.probe.row()).unwrap());
                 close("logged loss", &[metrics.loss], &[here.loss], 1e-6);
                 close("logged gradient norm", &[metrics.grad_norm], &[here.gradient.norm()], 1e-6);
                 assert_eq!(metrics.error, error);
-                gpu().write(optimizer.row(), &vec![0.0_f32; optimizer.row().len()]);
+                gpu().write(optimizer.probe.row(), &vec![0.0_f32; optimizer.probe.row().len()]);
             }
         }
         assert!(moved[0] == moved[1], "logging changes the update");

@@ -49,6 +49,7 @@ fn run_in(folder: &Path, sam_edge: f64, spike: f64, rows: u64) -> RunDir {
             grad_alignment: 0.25,
             sam_grad_alignment: 0.75,
             hvps: 1,
+            measured: None,
             official: None,
         };
         if rows > 0 {

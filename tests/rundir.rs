@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use edgewalk::experiment::config::MeasureOn;
 use edgewalk::experiment::manifest::{Ended, Manifest};
+use edgewalk::experiment::measuring::MeasuringSet;
 use edgewalk::experiment::preset::PRESETS;
 use edgewalk::experiment::record::{
     CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter, OfficialRow, read_curvature, read_metrics,
@@ -29,6 +31,7 @@ fn curvature_row(step: u64, edge_ratio: f64) -> CurvatureRow {
         grad_alignment: 0.5,
         sam_grad_alignment: 0.75,
         hvps: 12,
+        measured: None,
         official: None,
     }
 }
@@ -85,9 +88,10 @@ fn a_run_folder_holds_what_was_written() {
     let config = edgewalk::experiment::config::resolve(run.config().to_str(), &[]).unwrap();
     assert_eq!(config.config, PRESETS[0].config);
 
-    let checkpoint = run.write_checkpoint(400, b"weights").unwrap();
+    let checkpoint = run.write_checkpoint(400, b"weights", b"step").unwrap();
     assert_eq!(checkpoint, out.join("checkpoints/step_00000400"));
     assert_eq!(fs::read(checkpoint.join("params.safetensors")).unwrap(), b"weights");
+    assert_eq!(fs::read(checkpoint.join("state.safetensors")).unwrap(), b"step");
     assert!(checkpoint.join("DONE").exists());
 }
 
@@ -109,6 +113,7 @@ fn the_manifest_says_in_words_why_the_run_ended() {
         kernel_choices: vec!["matmul: 64x64".into()],
         chunk: 512,
         chunks: 2,
+        measured: Some(MeasuringSet { on: MeasureOn::Fixed, examples: 200 }),
         parameters: 1234,
         wall_secs: 1.5,
         steps_done: 10,
@@ -129,6 +134,7 @@ fn the_manifest_says_in_words_why_the_run_ended() {
         assert_eq!(json["adapter"], "some \"GPU\"");
         assert_eq!(json["limits"]["max_buffer_size"], 268_435_456);
         assert!(json["commit"].is_null());
+        assert_eq!((&json["measured"]["on"], &json["measured"]["examples"]), (&"fixed".into(), &200.into()));
     }
 }
 
@@ -144,7 +150,7 @@ fn the_columns_are_those_that_others_rely_on() {
         fs::read_to_string(&curvature).unwrap(),
         "step,secs,loss,grad_norm,lambda_1,lambda_2,lambda_3,residual_1,residual_2,residual_3,\
          lambda_min,hessian_norm,gd_edge,sam_edge,edge_ratio,gauge,grad_alignment,\
-         sam_grad_alignment,hvps\n"
+         sam_grad_alignment,hvps,measured_on,examples\n"
     );
 }
 
@@ -155,7 +161,7 @@ fn a_row_is_on_the_disk_when_write_returns_and_missing_values_are_empty_cells() 
     let mut writer = CurvatureWriter::create(&path, 3, false).unwrap();
     writer.write(&curvature_row(20, 0.75)).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    let row = "20,0.25,0.1,0.001,-3.0,2.0,,1e-5,2e-5,,,3.0,5.0,4.0,0.75,1.5,0.5,0.75,12";
+    let row = "20,0.25,0.1,0.001,-3.0,2.0,,1e-5,2e-5,,,3.0,5.0,4.0,0.75,1.5,0.5,0.75,12,,";
     assert_eq!(text.lines().nth(1), Some(row));
     assert_eq!(read_curvature(&path).unwrap(), [curvature_row(20, 0.75)]);
 }
@@ -176,7 +182,7 @@ fn the_official_estimate_has_columns_of_its_own_where_it_was_asked_for() {
     writer.write(&with).unwrap();
     writer.write(&curvature_row(20, 0.5)).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.lines().nth(1).unwrap().ends_with(",12,3.5,0.875,0.25,0.125,100"), "{text}");
+    assert!(text.lines().nth(1).unwrap().ends_with(",12,,,3.5,0.875,0.25,0.125,100"), "{text}");
     let rows = read_curvature(&path).unwrap();
     assert_eq!(rows, [with.clone(), curvature_row(20, 0.5)]);
     let ratio = EdgeSummary::of(&rows).unwrap().official.unwrap();

@@ -183,13 +183,14 @@ fn check_folder(run: &RunDir) {
     let header = |path: PathBuf| fs::read_to_string(path).unwrap().lines().next().unwrap().to_owned();
     assert!(header(run.metrics()).starts_with("step,secs,loss,error,grad_norm"));
     let columns = "step,secs,loss,grad_norm,lambda_1,lambda_2,lambda_3,residual_1,residual_2,residual_3,lambda_min,\
-                   hessian_norm,gd_edge,sam_edge,edge_ratio,gauge,grad_alignment,sam_grad_alignment,hvps";
+                   hessian_norm,gd_edge,sam_edge,edge_ratio,gauge,grad_alignment,sam_grad_alignment,hvps,\
+                   measured_on,examples";
     assert_eq!(header(run.curvature()), columns);
     for name in ["edges", "edges_sam_only", "alignment", "loss"] {
         let svg = fs::read_to_string(run.plots().join(format!("{name}.svg"))).unwrap();
         assert!(svg.contains("<svg"), "{name}");
     }
-    for name in ["params.safetensors", "DONE"] {
+    for name in ["params.safetensors", "state.safetensors", "DONE"] {
         assert!(run.checkpoint(25).join(name).is_file(), "{name}");
     }
     let manifest: serde_json::Value = serde_json::from_slice(&fs::read(run.manifest()).unwrap()).unwrap();

@@ -41,3 +41,15 @@ choice! {
         Official = "official",
     }
 }
+
+choice! {
+    /// The examples that the curvature is measured on.
+    MeasureOn {
+        /// The first `measure.examples` of the training set.
+        Fixed = "fixed",
+        /// The full training set.
+        Train = "train",
+        /// Those of the step being measured.
+        Batch = "batch",
+    }
+}

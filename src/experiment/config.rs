@@ -12,7 +12,7 @@ use toml::Table;
 
 use super::{keys, preset};
 
-pub use super::choice::{LossKind, MeasureMethod, ModelKind, OptimKind};
+pub use super::choice::{LossKind, MeasureMethod, MeasureOn, ModelKind, OptimKind};
 pub use crate::data::DataName;
 pub use crate::model::{Activation, Reduction};
 
@@ -140,7 +140,7 @@ pub struct OptimConfig {
     pub rho: f64,
     /// ε, which keeps SAM's normalised gradient finite.
     pub epsilon: f64,
-    /// Examples per update; 0 is the full training set, the only choice so far.
+    /// Examples per update; 0 is the full training set.
     pub batch: usize,
 }
 
@@ -157,7 +157,7 @@ impl OptimConfig {
 pub struct RunConfig {
     /// Updates to make.
     pub steps: u64,
-    /// The seed of the initial weights and of the eigensolver's start.
+    /// The seed of the initial weights, of the minibatches and of the eigensolver's start.
     pub seed: u64,
     /// Steps between two rows of `metrics.csv`.
     pub log_every: u64,
@@ -171,6 +171,10 @@ pub struct RunConfig {
 pub struct MeasureConfig {
     /// Steps between two rows of `curvature.csv`; 0 is never.
     pub every: u64,
+    /// The examples to measure on.
+    pub on: MeasureOn,
+    /// With `on = "fixed"`, how many; 0 is the full training set.
+    pub examples: usize,
     /// Eigenvalues to find, largest in magnitude first.
     pub top: usize,
     /// The eigensolver, and whether the official code's estimate is shown beside it.

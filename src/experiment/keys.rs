@@ -5,7 +5,9 @@
 
 use toml::{Table, Value};
 
-use super::config::{Activation, ConfigError, DataName, LossKind, MeasureMethod, ModelKind, OptimKind, Reduction};
+use super::config::{
+    Activation, ConfigError, DataName, LossKind, MeasureMethod, MeasureOn, ModelKind, OptimKind, Reduction,
+};
 
 /// What a key accepts.
 #[derive(Clone, Copy)]
@@ -16,8 +18,6 @@ enum Rule {
     Text,
     /// A whole number in an inclusive range.
     Count(i64, i64),
-    /// Only 0, for the given reason.
-    Zero(&'static str),
     /// A number that is finite and above 0 in 32 bits.
     Positive,
     /// A number that is finite and not negative in 32 bits.
@@ -57,12 +57,14 @@ const KEYS: &[Key] = &[
     key("optim", "lr", Rule::Positive),
     key("optim", "rho", Rule::NonNegative),
     key("optim", "epsilon", Rule::NonNegative),
-    key("optim", "batch", Rule::Zero("every update uses the full training set (data.train limits it)")),
+    key("optim", "batch", Rule::Count(0, MAX_INDEX)),
     key("run", "steps", Rule::Count(1, i64::MAX)),
     key("run", "seed", Rule::Count(0, i64::MAX)),
     key("run", "log_every", Rule::Count(1, i64::MAX)),
     key("run", "chunk", Rule::Count(0, MAX_INDEX)),
     key("measure", "every", Rule::Count(0, i64::MAX)),
+    key("measure", "on", Rule::Word(MeasureOn::NAMES)),
+    key("measure", "examples", Rule::Count(0, MAX_INDEX)),
     key("measure", "top", Rule::Count(1, 100)),
     key("measure", "method", Rule::Word(MeasureMethod::NAMES)),
     key("measure", "tol", Rule::Fraction),
@@ -106,7 +108,6 @@ impl Rule {
             Rule::Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
             Rule::Text => value.is_str(),
             Rule::Count(min, max) => value.as_integer().is_some_and(|n| (min..=max).contains(&n)),
-            Rule::Zero(_) => value.as_integer() == Some(0),
             Rule::Positive => number().is_some_and(|x| x > 0.0 && x.is_finite()),
             Rule::NonNegative => number().is_some_and(|x| x >= 0.0 && x.is_finite()),
             Rule::Fraction => number().is_some_and(|x| x > 0.0 && x < 1.0),
@@ -120,7 +121,6 @@ impl Rule {
             Rule::Text => "text in quotes".into(),
             Rule::Count(min, i64::MAX) => format!("a whole number, {min} or more"),
             Rule::Count(min, max) => format!("a whole number from {min} to {max}"),
-            Rule::Zero(reason) => format!("0: {reason}"),
             Rule::Positive => "a number above 0 that 32 bits can hold, such as 0.1 or 1e-3".into(),
             Rule::NonNegative => "a number, 0 or above, that 32 bits can hold, such as 0.1".into(),
             Rule::Fraction => "a number above 0 and below 1, such as 1e-3".into(),

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::measuring::MeasuringSet;
+
 /// The contents of `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Manifest {
@@ -32,8 +34,10 @@ pub struct Manifest {
     pub kernel_choices: Vec<String>,
     /// Examples handled at once; the last chunk may have fewer.
     pub chunk: usize,
-    /// Chunks that make up the training set.
+    /// Chunks that make up the examples of an update.
     pub chunks: usize,
+    /// What the curvature is measured on, if it is.
+    pub measured: Option<MeasuringSet>,
     /// Trained numbers in the model.
     pub parameters: usize,
     /// Wall time from the first step to the last.

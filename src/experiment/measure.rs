@@ -1,12 +1,16 @@
 //! One row of `curvature.csv`: the top of the Hessian's spectrum at the present parameters, and where the edges are.
+//!
+//! Everything in a row (loss, gradients, Hessian) is taken on one set of examples: those that the trained objective holds,
+//! or a set of the measurer's own.
 
 use crate::curvature::edge::{alignment, gauge, gd_edge, sam_edge};
 use crate::curvature::{EigenOptions, Spectrum, lanczos, official, power_iteration};
 use crate::objective::{DifferenceOperator, HessianOperator, Objective};
-use crate::optim::{Optimizer, StepMetrics};
+use crate::optim::{Optimizer, Probe, StepMetrics};
 
 use super::ExperimentError;
 use super::config::{MeasureConfig, MeasureMethod};
+use super::measuring::MeasuringSet;
 use super::record::{CurvatureRow, OfficialRow};
 
 /// The random stream of the official method's start at step 0; later steps use those that follow.
@@ -14,6 +18,9 @@ const OFFICIAL_STREAM: u64 = 1 << 40;
 
 /// Measures again and again, each time starting from the eigenvectors found last.
 pub struct Measurer {
+    set: MeasuringSet,
+    /// The measuring set with a look at it, where it is not what is trained on.
+    own: Option<(Objective, Probe)>,
     method: MeasureMethod,
     options: EigenOptions,
     hessian: HessianOperator,
@@ -22,23 +29,40 @@ pub struct Measurer {
 }
 
 impl Measurer {
-    /// Records the Hessian, and what the method needs beside it, at the optimizer's parameters.
+    /// Records what a measurement on `set` needs at the optimizer's parameters; `own` holds the set where the trained
+    /// objective does not.
     ///
     /// # Errors
     /// Compilation or device errors.
     pub fn new(
-        objective: &mut Objective,
+        trained: &mut Objective,
+        own: Option<Objective>,
+        set: MeasuringSet,
         optimizer: &Optimizer,
         config: &MeasureConfig,
         seed: u64,
     ) -> Result<Self, ExperimentError> {
         let options = EigenOptions { top: config.top, tol: config.tol, max_iterations: config.max_iterations, seed };
-        let hessian = HessianOperator::new(objective, optimizer.params())?;
+        let w = optimizer.params();
+        let mut own = match own {
+            Some(mut objective) => {
+                let probe = Probe::new(&mut objective, *optimizer.probe.rule(), w)?;
+                Some((objective, probe))
+            }
+            None => None,
+        };
+        let objective = own.as_mut().map_or(trained, |(objective, _)| objective);
+        let hessian = HessianOperator::new(objective, w)?;
         let difference = match config.method {
-            MeasureMethod::Official => Some(DifferenceOperator::new(objective, optimizer.params())?),
+            MeasureMethod::Official => Some(DifferenceOperator::new(objective, w)?),
             MeasureMethod::Lanczos | MeasureMethod::Power => None,
         };
-        Ok(Self { method: config.method, options, hessian, difference, last: None })
+        Ok(Self { set, own, method: config.method, options, hessian, difference, last: None })
+    }
+
+    /// Whether a measurement runs the optimizer's probe, and leaves its metrics there.
+    pub fn probes_trained(&self) -> bool {
+        self.own.is_none()
     }
 
     /// Measures at the present parameters, where no update is under way.
@@ -47,17 +71,21 @@ impl Measurer {
     /// Device errors, and [`ExperimentError::Curvature`] when a product is not finite.
     pub fn measure(
         &mut self,
-        objective: &Objective,
+        trained: &Objective,
         optimizer: &Optimizer,
         step: u64,
         secs: f64,
     ) -> Result<CurvatureRow, ExperimentError> {
+        let (objective, probe) = match &self.own {
+            Some((objective, probe)) => (objective, probe),
+            None => (trained, &optimizer.probe),
+        };
         let gpu = objective.gpu();
-        gpu.run([&optimizer.probe])?;
-        let StepMetrics { loss, .. } = optimizer.metrics(objective, &gpu.read(optimizer.row())?);
+        gpu.run([&probe.recording])?;
+        let StepMetrics { loss, .. } = probe.metrics(objective, &gpu.read(probe.row())?);
         let widen = |v: Vec<f32>| v.into_iter().map(f64::from).collect::<Vec<f64>>();
-        let gradient = widen(objective.read(optimizer.gradient())?);
-        let update_gradient = widen(objective.read(optimizer.update_gradient())?);
+        let gradient = widen(objective.read(probe.gradient())?);
+        let update_gradient = widen(objective.read(probe.update_gradient())?);
         let grad_norm = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
 
         let solve = match self.method {
@@ -67,7 +95,7 @@ impl Measurer {
         let start = self.last.as_ref().map(Spectrum::start_vectors).unwrap_or_default();
         let spectrum = solve(&mut self.hessian, &start, &self.options)?;
 
-        let rule = optimizer.rule();
+        let rule = probe.rule();
         let lambdas: Vec<f64> = spectrum.pairs.iter().map(|p| p.value).collect();
         let relative = |residual: f64, value: f64| residual / value.abs().max(f64::MIN_POSITIVE);
         let lambda = lambdas[0];
@@ -103,6 +131,7 @@ impl Measurer {
             sam_grad_alignment: alignment(&update_gradient, top),
             hvps: spectrum.products as u64,
             lambdas,
+            measured: Some(self.set),
             official,
         };
         self.last = Some(spectrum);

@@ -5,20 +5,25 @@
 
 mod choice;
 pub mod config;
+mod feed;
 mod figure;
 mod interrupt;
 mod keys;
 pub mod manifest;
 mod measure;
+pub mod measuring;
 pub mod plot;
 pub mod preset;
 pub mod progress;
 pub mod record;
 mod report;
+mod ring;
 pub mod run;
 pub mod rundir;
+mod state;
 pub mod summary;
 mod table;
+mod test_set;
 
 use std::path::PathBuf;
 

@@ -53,7 +53,7 @@ const fn solid(color: &'static str, width: f64) -> Style {
 
 const HESSIAN: Style = solid(BLUE, 3.0);
 const SAM_EDGE: Style = Style { color: VERMILLION, width: 2.0, dashes: "10 5" };
-const OFFICIAL: Style = Style { color: GREY, width: 2.0, dashes: "6 3" };
+const OFFICIAL: Style = Style { color: GREY, width: 2.0, dashes: "4 6" };
 const GD_EDGE: Style = Style { color: BLACK, width: 1.5, dashes: "3 4" };
 
 /// Draws the pictures of a run into its `plots` folder and returns their paths. A run without curvature

@@ -4,7 +4,7 @@
 
 use super::config::{
     Activation, Config, ConfigError, DataConfig, DataName, LossConfig, LossKind, MeasureConfig, MeasureMethod,
-    ModelConfig, ModelKind, OptimConfig, OptimKind, Reduction, RunConfig,
+    MeasureOn, ModelConfig, ModelKind, OptimConfig, OptimKind, Reduction, RunConfig,
 };
 
 /// The preset used when the command line names none, and the one a file's missing keys are taken from.
@@ -57,8 +57,15 @@ const SAM: OptimConfig = OptimConfig { kind: OptimKind::Sam, lr: 0.01, rho: 0.1,
 
 const RUN: RunConfig = RunConfig { steps: 10_000, seed: 0, log_every: 1, chunk: 0 };
 
-const MEASURE: MeasureConfig =
-    MeasureConfig { every: 100, top: 3, method: MeasureMethod::Lanczos, tol: 1e-4, max_iterations: 100 };
+const MEASURE: MeasureConfig = MeasureConfig {
+    every: 100,
+    on: MeasureOn::Train,
+    examples: 0,
+    top: 3,
+    method: MeasureMethod::Lanczos,
+    tol: 1e-4,
+    max_iterations: 100,
+};
 
 /// The preset of this name.
 ///

@@ -7,12 +7,13 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 /// The progress line of one run.
 pub struct Progress {
     bar: ProgressBar,
+    loss: &'static str,
     sharpness: String,
 }
 
 impl Progress {
-    /// Starts the line of a run of `steps` updates.
-    pub fn new(steps: u64) -> Self {
+    /// Starts the line of a run of `steps` updates, on minibatches or not.
+    pub fn new(steps: u64, minibatches: bool) -> Self {
         let bar = ProgressBar::new(steps);
         let template = "{pos}/{len} {bar:16} {msg}  {rate}  ETA {eta}";
         // The template is a constant; should it ever be wrong, the plain style still informs.
@@ -22,7 +23,8 @@ impl Progress {
             let _ = write!(text, "{:.1} steps/s", state.per_sec());
         };
         bar.set_style(style.with_key("rate", rate));
-        Self { bar, sharpness: String::new() }
+        let loss = if minibatches { "batch loss" } else { "loss" };
+        Self { bar, loss, sharpness: String::new() }
     }
 
     /// Notes a curvature measurement; it stays on the line until the next.
@@ -32,8 +34,8 @@ impl Progress {
 
     /// Shows that `step` updates are made, with the loss and gradient norm there.
     pub fn step(&self, step: u64, loss: f64, grad_norm: f64) {
-        let sharpness = &self.sharpness;
-        let message = format!("loss {loss:.3e}  ‖g‖ {grad_norm:.2e}{sharpness}");
+        let Self { loss: name, sharpness, .. } = self;
+        let message = format!("{name} {loss:.3e}  ‖g‖ {grad_norm:.2e}{sharpness}");
         self.bar.set_message(message);
         self.bar.set_position(step);
     }

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use super::measuring::MeasuringSet;
 use super::table::{Line, Table, number, optional, read};
 
 pub use super::table::RecordError;
@@ -15,9 +16,9 @@ pub struct MetricsRow {
     pub step: u64,
     /// Seconds since the run began.
     pub secs: f64,
-    /// The training loss.
+    /// The training loss: of the step's minibatch where there are such.
     pub loss: f64,
-    /// The fraction of the training set that is misclassified.
+    /// The fraction of these examples that is misclassified.
     pub error: f64,
     /// The Euclidean norm of the loss gradient.
     pub grad_norm: f64,
@@ -34,9 +35,9 @@ pub struct CurvatureRow {
     pub step: u64,
     /// Seconds since the run began.
     pub secs: f64,
-    /// The training loss.
+    /// The loss on the measuring set.
     pub loss: f64,
-    /// The Euclidean norm of the loss gradient.
+    /// The Euclidean norm of its gradient.
     pub grad_norm: f64,
     /// The Hessian's eigenvalues, signed, largest in magnitude first.
     pub lambdas: Vec<f64>,
@@ -60,6 +61,8 @@ pub struct CurvatureRow {
     pub sam_grad_alignment: f64,
     /// Hessian-vector products spent on this row.
     pub hvps: u64,
+    /// The examples that this row is about; tables of early versions do not say.
+    pub measured: Option<MeasuringSet>,
     /// What the official code would have reported, where that was asked for.
     pub official: Option<OfficialRow>,
 }
@@ -125,7 +128,7 @@ fn curvature_columns(top: usize, official: bool) -> Vec<String> {
     columns.extend(numbered("lambda").chain(numbered("residual")));
     columns.extend(named(&["lambda_min", "hessian_norm", "gd_edge", "sam_edge"]));
     columns.extend(named(&["edge_ratio", "gauge", "grad_alignment"]));
-    columns.extend(named(&["sam_grad_alignment", "hvps"]));
+    columns.extend(named(&["sam_grad_alignment", "hvps", "measured_on", "examples"]));
     columns.extend(named(if official { &OFFICIAL } else { &[] }));
     columns
 }
@@ -192,6 +195,8 @@ impl CurvatureWriter {
         cells.extend([row.edge_ratio, row.gauge].map(number));
         cells.extend([row.grad_alignment, row.sam_grad_alignment].map(number));
         cells.push(row.hvps.to_string());
+        cells.push(row.measured.map_or_else(String::new, |set| set.on.to_string()));
+        cells.push(row.measured.map_or_else(String::new, |set| set.examples.to_string()));
         if self.official {
             cells.extend(row.official.as_ref().map_or_else(Default::default, OfficialRow::cells));
         }
@@ -239,6 +244,10 @@ pub fn read_curvature(path: &Path) -> Result<Vec<CurvatureRow>, RecordError> {
             grad_alignment: line.required("grad_alignment")?,
             sam_grad_alignment: line.required("sam_grad_alignment")?,
             hvps: line.required("hvps")?,
+            measured: match line.optional("measured_on")? {
+                Some(on) => Some(MeasuringSet { on, examples: line.required("examples")? }),
+                None => None,
+            },
             official: OfficialRow::read(line)?,
         })
     })

@@ -1,17 +1,24 @@
 //! What `--dry-run` says: the plan of a run, in words.
 
 use crate::gpu::GpuError;
-use crate::objective::Objective;
+use crate::objective::{Objective, Plan};
 
 use super::TrainRequest;
+use super::measuring::MeasuringSet;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Buffers, chunks and estimated times of a run that has not begun.
+/// Buffers, chunks and estimated times of a run that has not begun, on `train` training examples; `own` is what only
+/// measurements look at.
 ///
 /// # Errors
 /// Device errors while a first chunk is timed.
-pub fn plan(request: &TrainRequest, objective: &mut Objective) -> Result<String, GpuError> {
+pub fn plan(
+    request: &TrainRequest,
+    train: usize,
+    objective: &mut Objective,
+    own: Option<&Objective>,
+) -> Result<String, GpuError> {
     let config = &request.config;
     let gradient_secs = objective.gradient_secs()?;
     let (plan, adapter) = (objective.plan().clone(), objective.gpu().adapter().clone());
@@ -40,10 +47,19 @@ pub fn plan(request: &TrainRequest, objective: &mut Objective) -> Result<String,
             duration(step_secs * config.run.steps as f64)
         ),
     ];
+    if config.optim.batch > 0 {
+        let updates = train as f64 / config.optim.batch as f64;
+        let line = format!("  minibatches       {} of {train} examples, {updates:.1} an epoch", config.optim.batch);
+        lines.insert(2, line);
+    }
     if config.measure.every > 0 {
         let checks = config.run.steps.div_ceil(config.measure.every) + 1;
-        lines
-            .push(format!("  curvature         {checks} checks of at most {} products", config.measure.max_iterations));
+        let (set, most) = (MeasuringSet::of(config, train), config.measure.max_iterations);
+        lines.push(format!("  curvature         {checks} checks of at most {most} products, on {set}"));
+    }
+    if let Some(own) = own {
+        let Plan { chunks, rows, data_bytes, .. } = own.plan();
+        lines.push(format!("  measuring set     {} in {chunks} chunks of {rows} examples", mib(*data_bytes)));
     }
     lines.push(String::new());
     Ok(lines.join("\n"))

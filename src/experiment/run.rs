@@ -1,8 +1,8 @@
 //! A run from its configuration to its last picture: set up everything that can fail, then train, measure and record.
 //!
-//! The host stays ahead of the device: logged steps leave their metrics in a ring on the device, which is read every
-//! `RING_ROWS` rows, before a measurement, and after `FLUSH_SECS`. The run folder appears only once data, device and
-//! parameters are known to be good.
+//! The host stays ahead of the device: logged steps leave their metrics in a ring on the device, which is read when it is
+//! full, before a measurement, and after `FLUSH_SECS`. The run folder appears only once data, device and parameters are
+//! known to be good.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,22 +11,25 @@ use std::time::Instant;
 use crate::cli::print;
 use crate::curvature::CurvatureError;
 use crate::data::{self, Examples};
-use crate::gpu::{Buffer, Gpu, Recording};
+use crate::gpu::Gpu;
 use crate::model::{Layout, Loss, Mlp, Model, initial_params, params_from_safetensors, params_to_safetensors};
 use crate::objective::{Metrics, Objective};
 use crate::optim::{Optimizer, Sam};
 
 use super::config::{Config, LossKind, MeasureMethod, ModelKind};
+use super::feed::Feed;
 use super::manifest::{Ended, Manifest};
 use super::measure::Measurer;
+use super::measuring::MeasuringSet;
 use super::progress::Progress;
 use super::record::{CurvatureWriter, MetricsRow, MetricsWriter, read_curvature, read_metrics};
+use super::ring::{Ring, Waited};
 use super::rundir::{self, RunDir};
+use super::state::state_to_safetensors;
 use super::summary::Summary;
+use super::test_set::TestSet;
 use super::{ExperimentError, Format, TrainRequest, interrupt, plot, report};
 
-/// Logged steps whose metrics wait on the device.
-const RING_ROWS: usize = 32;
 /// Longest time before waiting metrics are read, so that files and progress stay fresh.
 const FLUSH_SECS: f64 = 0.5;
 
@@ -49,23 +52,31 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     let gpu = Gpu::open(request.adapter.as_deref())?;
     let model = model(config, &data.train);
     let loss = loss(config);
-    let mut objective = Objective::new(&gpu, Arc::clone(&model), loss, &data.train, config.run.chunk)?;
+    let on_device = |examples: &Examples| Objective::new(&gpu, Arc::clone(&model), loss, examples, config.run.chunk);
+    let mut feed = Feed::new(config, &data.train)?;
+    let mut objective = match &mut feed {
+        Some(feed) => on_device(&feed.batch(0))?,
+        None => on_device(&data.train)?,
+    };
+    let measured = (config.measure.every > 0).then(|| MeasuringSet::of(config, data.train.len()));
+    let own = measured.and_then(|set| set.own(config, &data.train));
+    let own = own.map(|examples| on_device(&examples)).transpose()?;
     let params = match &request.init {
         Some(path) => read_params(objective.layout(), path)?,
         None => initial_params(objective.layout(), config.run.seed),
     };
     if request.dry_run {
-        return print(&report::plan(request, &mut objective)?);
+        return print(&report::plan(request, data.train.len(), &mut objective, own.as_ref())?);
     }
     let w = objective.vector("the parameters")?;
     gpu.write(&w, &params);
     let optimizer = Optimizer::new(&mut objective, rule(config), &w)?;
-    let measurer = match config.measure.every {
-        0 => None,
-        _ => Some(Measurer::new(&mut objective, &optimizer, &config.measure, config.run.seed)?),
+    let measurer = match measured {
+        Some(set) => Some(Measurer::new(&mut objective, own, set, &optimizer, &config.measure, config.run.seed)?),
+        None => None,
     };
     let test = match &data.test {
-        Some(test) => Some(TestSet::new(&gpu, model, loss, test, config.run.chunk, &w)?),
+        Some(test) => Some(TestSet::new(on_device(test)?, &w)?),
         None => None,
     };
     let ring = Ring::new(&gpu, &optimizer)?;
@@ -73,7 +84,7 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     interrupt::listen();
     let dir = RunDir::create(request.out.as_deref(), &request.name)?;
     dir.write_config(config)?;
-    let mut manifest = manifest(request, &objective);
+    let mut manifest = manifest(request, &objective, measured);
     dir.write_manifest(&manifest)?;
     let mut run = Run {
         metrics: MetricsWriter::create(&dir.metrics())?,
@@ -84,12 +95,13 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
         )?,
         config,
         dir: &dir,
+        feed,
         objective,
         optimizer,
         measurer,
         test,
         ring,
-        progress: Progress::new(config.run.steps),
+        progress: Progress::new(config.run.steps, config.optim.batch > 0),
         start: Instant::now(),
         last_flush: Instant::now(),
         steps_done: 0,
@@ -116,7 +128,7 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
         );
         print(&format!(
             "{}\n{times}; tables and plots in {}\n",
-            Summary::of(&metrics, &curvature),
+            Summary { batch: config.optim.batch, ..Summary::of(&metrics, &curvature) },
             dir.path().display()
         ))?;
     }
@@ -155,7 +167,7 @@ fn read_params(layout: &Layout, path: &Path) -> Result<Vec<f32>, ExperimentError
     params_from_safetensors(layout, &bytes).map_err(|cause| ExperimentError::Init { path: path.into(), cause })
 }
 
-fn manifest(request: &TrainRequest, objective: &Objective) -> Manifest {
+fn manifest(request: &TrainRequest, objective: &Objective, measured: Option<MeasuringSet>) -> Manifest {
     let (adapter, plan) = (objective.gpu().adapter().clone(), objective.plan());
     Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -171,6 +183,7 @@ fn manifest(request: &TrainRequest, objective: &Objective) -> Manifest {
         kernel_choices: plan.kernel_choices.clone(),
         chunk: plan.rows,
         chunks: plan.chunks,
+        measured,
         parameters: plan.parameters,
         wall_secs: 0.0,
         steps_done: 0,
@@ -178,59 +191,11 @@ fn manifest(request: &TrainRequest, objective: &Objective) -> Manifest {
     }
 }
 
-/// Loss and error on the test set.
-struct TestSet {
-    objective: Objective,
-    partials: Buffer,
-    recording: Recording,
-}
-
-impl TestSet {
-    fn new(
-        gpu: &Gpu,
-        model: Arc<dyn Model>,
-        loss: Loss,
-        data: &Examples,
-        chunk: usize,
-        w: &Buffer,
-    ) -> Result<Self, ExperimentError> {
-        let mut objective = Objective::new(gpu, model, loss, data, chunk)?;
-        let partials = gpu.buffer("partial sums", objective.partials_len())?;
-        let recording = objective.loss(w, &partials)?;
-        Ok(Self { objective, partials, recording })
-    }
-
-    fn metrics(&self) -> Result<Metrics, ExperimentError> {
-        let gpu = self.objective.gpu();
-        gpu.run([&self.recording])?;
-        Ok(self.objective.metrics(&gpu.read(&self.partials)?))
-    }
-}
-
-/// Metrics of logged steps, waiting on the device.
-struct Ring {
-    buffer: Buffer,
-    row_len: usize,
-    /// A logged step that leaves its metrics in row i.
-    steps: Vec<Recording>,
-    /// Which step each filled row is about, with its test metrics.
-    filled: Vec<(u64, Option<Metrics>)>,
-}
-
-impl Ring {
-    fn new(gpu: &Gpu, optimizer: &Optimizer) -> Result<Self, ExperimentError> {
-        let row_len = optimizer.row().len();
-        let buffer = gpu.buffer("metrics of several steps", RING_ROWS * row_len)?;
-        let to_row = |i: usize| Recording::copy(optimizer.row(), &buffer, i * row_len);
-        let steps = (0..RING_ROWS).map(|i| optimizer.logged_step.clone().then(&to_row(i))).collect();
-        Ok(Self { buffer, row_len, steps, filled: vec![] })
-    }
-}
-
 /// Everything a run under way needs.
 struct Run<'a> {
     config: &'a Config,
     dir: &'a RunDir,
+    feed: Option<Feed<'a>>,
     objective: Objective,
     optimizer: Optimizer,
     measurer: Option<Measurer>,
@@ -252,6 +217,7 @@ impl Run<'_> {
         let mut ended = Ended::Done;
         while self.steps_done < steps {
             let step = self.steps_done;
+            self.load(step);
             let measured = due(self.config.measure.every, step);
             if measured {
                 self.flush()?;
@@ -259,13 +225,12 @@ impl Run<'_> {
             }
             if due(self.config.run.log_every, step) {
                 let test = if measured { self.test_metrics()? } else { None };
-                gpu.run([&self.ring.steps[self.ring.filled.len()]])?;
-                self.ring.filled.push((step, test));
+                self.ring.run(&gpu, step, test)?;
             } else {
                 gpu.run([&self.optimizer.step])?;
             }
             self.steps_done += 1;
-            if self.ring.filled.len() == RING_ROWS || self.last_flush.elapsed().as_secs_f64() > FLUSH_SECS {
+            if self.ring.is_full() || self.last_flush.elapsed().as_secs_f64() > FLUSH_SECS {
                 self.flush()?;
             }
             if interrupt::requested() {
@@ -282,23 +247,31 @@ impl Run<'_> {
     fn finish(&mut self) -> Result<(), ExperimentError> {
         let step = self.steps_done;
         let gpu = self.objective.gpu().clone();
-        if self.measurer.is_some() {
-            // A measurement probes too, and leaves the metrics where the last row is read.
-            self.measure(step)?;
-        } else {
-            gpu.run([&self.optimizer.probe])?;
+        self.load(step);
+        self.measure(step)?;
+        if !self.measurer.as_ref().is_some_and(Measurer::probes_trained) {
+            gpu.run([&self.optimizer.probe.recording])?;
         }
         let test = self.test_metrics()?;
-        let row: Vec<f32> = gpu.read(self.optimizer.row())?;
+        let row: Vec<f32> = gpu.read(self.optimizer.probe.row())?;
         let secs = self.start.elapsed().as_secs_f64();
         self.log(step, secs, &row, test)?;
         let params = self.objective.read(self.optimizer.params())?;
-        self.dir.write_checkpoint(step, &params_to_safetensors(self.objective.layout(), &params)?)?;
+        let params = params_to_safetensors(self.objective.layout(), &params)?;
+        let state = state_to_safetensors(step, self.feed.as_ref().map(|feed| feed.cursor(step)))?;
+        self.dir.write_checkpoint(step, &params, &state)?;
         Ok(())
     }
 
+    /// Sees to it that the objective holds the examples of a step.
+    fn load(&mut self, step: u64) {
+        if let Some(feed) = &mut self.feed {
+            feed.load(&self.objective, step);
+        }
+    }
+
     fn test_metrics(&self) -> Result<Option<Metrics>, ExperimentError> {
-        self.test.as_ref().map(TestSet::metrics).transpose()
+        Ok(self.test.as_ref().map(TestSet::metrics).transpose()?)
     }
 
     fn diverged(&self, step: u64, what: &'static str) -> ExperimentError {
@@ -321,30 +294,22 @@ impl Run<'_> {
 
     /// Reads the waiting metrics and writes their rows.
     fn flush(&mut self) -> Result<(), ExperimentError> {
-        let filled = std::mem::take(&mut self.ring.filled);
-        if filled.is_empty() {
-            // Steps that are not logged must not run ahead of Ctrl-C and the progress line without bound.
-            self.objective.gpu().wait()?;
-            self.last_flush = Instant::now();
-            return Ok(());
-        }
-        let rows: Vec<f32> = self.objective.gpu().read(&self.ring.buffer)?;
+        let waited = self.ring.read(self.objective.gpu())?;
         let before = self.last_flush.duration_since(self.start).as_secs_f64();
         self.last_flush = Instant::now();
         let took = self.start.elapsed().as_secs_f64() - before;
-        let count = filled.len() as f64;
-        for (i, (step, test)) in filled.into_iter().enumerate() {
+        let count = waited.len() as f64;
+        for (i, Waited { step, row, test }) in waited.into_iter().enumerate() {
             // The device runs at an even pace between two reads.
             let secs = before + took * (i + 1) as f64 / count;
-            let range = i * self.ring.row_len..(i + 1) * self.ring.row_len;
-            self.log(step, secs, &rows[range], test)?;
+            self.log(step, secs, &row, test)?;
         }
         Ok(())
     }
 
     /// Writes one row of metrics.csv.
     fn log(&mut self, step: u64, secs: f64, row: &[f32], test: Option<Metrics>) -> Result<(), ExperimentError> {
-        let metrics = self.optimizer.metrics(&self.objective, row);
+        let metrics = self.optimizer.probe.metrics(&self.objective, row);
         if !metrics.loss.is_finite() {
             return Err(self.diverged(step, "the loss"));
         }

@@ -152,13 +152,14 @@ impl RunDir {
         write_file(&self.manifest(), manifest.to_json().as_bytes())
     }
 
-    /// Writes the checkpoint of `step`: the parameters as a safetensors file, then `DONE`.
+    /// Writes the checkpoint of `step`: the parameters and the state, each a safetensors file, then `DONE`.
     ///
     /// # Errors
     /// [`RunDirError::Write`].
-    pub fn write_checkpoint(&self, step: u64, params: &[u8]) -> Result<PathBuf, RunDirError> {
+    pub fn write_checkpoint(&self, step: u64, params: &[u8], state: &[u8]) -> Result<PathBuf, RunDirError> {
         let folder = self.checkpoint(step);
         write_file(&folder.join("params.safetensors"), params)?;
+        write_file(&folder.join("state.safetensors"), state)?;
         write_file(&folder.join("DONE"), b"")?;
         Ok(folder)
     }

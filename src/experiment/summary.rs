@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::config::MeasureOn;
+use super::measuring::MeasuringSet;
 use super::record::{CurvatureRow, MetricsRow};
 
 /// How far the median ratio may be from 1 for a run to count as at the edge.
@@ -77,6 +79,8 @@ pub struct EdgeSummary {
     pub worst_residual: f64,
     /// Whether the edge was 2/η in every row, as in gradient descent.
     pub is_gd: bool,
+    /// What the last row was measured on, where it says.
+    pub measured: Option<MeasuringSet>,
     /// The official code's ‖H‖ divided by the exact one, where both were asked for.
     pub official: Option<Spread>,
 }
@@ -93,6 +97,7 @@ impl EdgeSummary {
             ratio: Spread::of(half.iter().map(|row| row.edge_ratio))?,
             gauge: Spread::of(half.iter().map(|row| row.gauge))?,
             worst_residual: residuals.fold(0.0, |worst, &residual| residual.max(worst)),
+            measured: half.last()?.measured,
             official: Spread::of(
                 half.iter().filter_map(|row| Some(row.official.as_ref()?.hessian_norm / row.hessian_norm)),
             ),
@@ -113,6 +118,8 @@ impl EdgeSummary {
 /// What a run showed; its `Display` is the text a run closes with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
+    /// Examples per update, which the last row's loss is over; 0 is the full training set.
+    pub batch: usize,
     /// The last logged row.
     pub last: Option<MetricsRow>,
     /// The last measured loss and error on the test set.
@@ -122,10 +129,11 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Summarises the rows of a run, in step order.
+    /// Summarises the rows of a full-batch run, in step order; minibatch runs say their `batch`.
     pub fn of(metrics: &[MetricsRow], curvature: &[CurvatureRow]) -> Self {
         let tested = |row: &MetricsRow| row.test_loss.zip(row.test_error);
         Self {
+            batch: 0,
             last: metrics.last().cloned(),
             test: metrics.iter().rev().find_map(tested),
             edge: EdgeSummary::of(curvature),
@@ -139,8 +147,9 @@ impl fmt::Display for Summary {
             None => write!(f, "no step was logged")?,
             Some(row) => write!(
                 f,
-                "step {}: training loss {:.4e}, {:.2} % misclassified, ‖g‖ {:.3e}, {:.1} s",
+                "step {}: {} {:.4e}, {:.2} % misclassified, ‖g‖ {:.3e}, {:.1} s",
                 row.step,
+                if self.batch == 0 { "training loss" } else { "loss of the minibatch" },
                 row.loss,
                 100.0 * row.error,
                 row.grad_norm,
@@ -166,9 +175,12 @@ impl fmt::Display for Summary {
                     "\ngauge S (1 at the edge): {}; largest residual of λ₁ {:.1e}",
                     edge.gauge, edge.worst_residual
                 )?;
-                match &edge.official {
-                    Some(ratio) => write!(f, "\n‖H‖ by the official method ÷ exact ‖H‖: {ratio}"),
-                    None => Ok(()),
+                if let Some(ratio) = &edge.official {
+                    write!(f, "\n‖H‖ by the official method ÷ exact ‖H‖: {ratio}")?;
+                }
+                match edge.measured {
+                    Some(set) if set.on != MeasureOn::Train => write!(f, "\ncurvature measured on {set}"),
+                    Some(_) | None => Ok(()),
                 }
             }
         }

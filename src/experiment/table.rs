@@ -38,7 +38,7 @@ pub enum RecordError {
         column: String,
     },
     /// A cell does not hold what its column should.
-    #[error("{}, line {line}: `{cell}` in column `{column}` is not a number; correct or remove the line", path.display())]
+    #[error("{}, line {line}: `{cell}` does not belong into column `{column}`; correct or remove the line", path.display())]
     BadCell {
         /// The table.
         path: PathBuf,

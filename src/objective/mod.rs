@@ -155,6 +155,11 @@ impl Objective {
         &self.problem.layout
     }
 
+    /// How many examples the mean is over.
+    pub fn examples(&self) -> usize {
+        self.problem.examples
+    }
+
     /// How the work is cut.
     pub fn plan(&self) -> &Plan {
         &self.plan

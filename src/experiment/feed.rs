@@ -1,0 +1,46 @@
+//! The examples of the objective that is trained: all of them at once, or a minibatch a step.
+
+use crate::data::Examples;
+use crate::objective::Objective;
+use crate::optim::{Batches, Cursor};
+
+use super::config::{Config, ConfigError};
+
+/// Hands minibatches, gathered on the host, to the objective that is trained.
+pub struct Feed<'a> {
+    examples: &'a Examples,
+    batches: Batches,
+}
+
+impl<'a> Feed<'a> {
+    /// The minibatches of a run; none where every update sees all examples.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`] if a minibatch is to be larger than the training set.
+    pub fn new(config: &Config, examples: &'a Examples) -> Result<Option<Self>, ConfigError> {
+        let batch = config.optim.batch;
+        if batch > examples.len() {
+            return Err(ConfigError::Conflict {
+                problem: format!("`optim.batch = {batch}` is more than the {} training examples", examples.len()),
+                remedy: "lower optim.batch (0 is the full training set), or raise data.train",
+            });
+        }
+        let batches = (batch > 0).then(|| Batches::new(examples.len(), batch, config.run.seed));
+        Ok(batches.map(|batches| Self { examples, batches }))
+    }
+
+    /// The examples of a step.
+    pub fn batch(&mut self, step: u64) -> Examples {
+        self.examples.select(&self.batches.indices(step))
+    }
+
+    /// Puts the examples of a step into the objective, behind the work submitted so far.
+    pub fn load(&mut self, objective: &Objective, step: u64) {
+        objective.replace(&self.batch(step));
+    }
+
+    /// Where in the data the batch of a step begins.
+    pub fn cursor(&self, step: u64) -> Cursor {
+        self.batches.cursor(step)
+    }
+}

@@ -1,0 +1,26 @@
+//! `state.safetensors`: where a run stands, besides its parameters.
+//!
+//! Tensors of one u64 each: `step`, the updates made, and in minibatch runs `data.epoch` and `data.position`, where the
+//! batch of that step begins (see [`Cursor`]).
+
+use safetensors::tensor::{Dtype, TensorView, serialize};
+
+use crate::model::StoreError;
+use crate::optim::Cursor;
+
+/// The bytes of the file.
+///
+/// # Errors
+/// [`StoreError::Format`], should the library refuse.
+pub fn state_to_safetensors(step: u64, cursor: Option<Cursor>) -> Result<Vec<u8>, StoreError> {
+    let mut values = vec![("step", step.to_le_bytes())];
+    if let Some(Cursor { epoch, position }) = cursor {
+        values.push(("data.epoch", epoch.to_le_bytes()));
+        values.push(("data.position", position.to_le_bytes()));
+    }
+    let mut views = vec![];
+    for (name, bytes) in &values {
+        views.push((*name, TensorView::new(Dtype::U64, vec![], bytes)?));
+    }
+    Ok(serialize(views, None)?)
+}

@@ -1,0 +1,33 @@
+//! Loss and error on held-out examples.
+
+use crate::gpu::{Buffer, GpuError, Recording};
+use crate::objective::{Metrics, Objective};
+
+/// The test set on the device.
+pub struct TestSet {
+    objective: Objective,
+    partials: Buffer,
+    recording: Recording,
+}
+
+impl TestSet {
+    /// Records the loss at `w` of an objective of held-out examples.
+    ///
+    /// # Errors
+    /// Compilation or device errors.
+    pub fn new(mut objective: Objective, w: &Buffer) -> Result<Self, GpuError> {
+        let partials = objective.gpu().buffer("partial sums", objective.partials_len())?;
+        let recording = objective.loss(w, &partials)?;
+        Ok(Self { objective, partials, recording })
+    }
+
+    /// Loss and error at the present parameters.
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn metrics(&self) -> Result<Metrics, GpuError> {
+        let gpu = self.objective.gpu();
+        gpu.run([&self.recording])?;
+        Ok(self.objective.metrics(&gpu.read(&self.partials)?))
+    }
+}

@@ -1,0 +1,80 @@
+//! Which examples each update sees: minibatches from a seed.
+//!
+//! One shuffle of all examples per epoch, the shuffles joined end to end, and the result cut into batches of one size. A
+//! batch may begin in one epoch and end in the next, so that every example is used equally often and every batch is full.
+//! What a step sees follows from the seed and the step alone: a run that goes on from a checkpoint needs no history.
+
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
+
+/// The random stream of the first epoch's shuffle; later epochs use those that follow.
+const STREAM: u64 = 1 << 41;
+
+/// Where in the shuffled examples a batch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Shuffles used up before it.
+    pub epoch: u64,
+    /// Examples of the present shuffle used up before it.
+    pub position: u64,
+}
+
+/// The minibatches of a run. See the module text.
+#[derive(Clone, Debug)]
+pub struct Batches {
+    batch: usize,
+    seed: u64,
+    /// The shuffle of `epoch`.
+    order: Vec<usize>,
+    epoch: u64,
+}
+
+impl Batches {
+    /// Batches of `batch` out of `examples`.
+    ///
+    /// # Panics
+    /// When `batch` is 0 or more than `examples`.
+    pub fn new(examples: usize, batch: usize, seed: u64) -> Self {
+        assert!((1..=examples).contains(&batch), "batches of {batch} out of {examples} examples");
+        Self { batch, seed, order: shuffled(examples, seed, 0), epoch: 0 }
+    }
+
+    /// Examples in a batch.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Where the batch of a step begins.
+    pub fn cursor(&self, step: u64) -> Cursor {
+        let (examples, used) = (self.order.len() as u64, step * self.batch as u64);
+        Cursor { epoch: used / examples, position: used % examples }
+    }
+
+    /// The numbers of the examples in the batch of a step.
+    pub fn indices(&mut self, step: u64) -> Vec<usize> {
+        let Cursor { epoch, position } = self.cursor(step);
+        let (batch, first) = (self.batch, position as usize);
+        let mut indices: Vec<usize> = self.order(epoch)[first..].iter().copied().take(batch).collect();
+        let missing = batch - indices.len();
+        if missing > 0 {
+            indices.extend(&self.order(epoch + 1)[..missing]);
+        }
+        indices
+    }
+
+    fn order(&mut self, epoch: u64) -> &[usize] {
+        if epoch != self.epoch {
+            (self.order, self.epoch) = (shuffled(self.order.len(), self.seed, epoch), epoch);
+        }
+        &self.order
+    }
+}
+
+fn shuffled(examples: usize, seed: u64, epoch: u64) -> Vec<usize> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(STREAM + epoch);
+    let mut order: Vec<usize> = (0..examples).collect();
+    order.shuffle(&mut rng);
+    order
+}
