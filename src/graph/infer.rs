@@ -3,7 +3,7 @@
 //! [`try_push`](super::Graph::try_push) calls this once per node and `verify` calls it again, so no node can carry a
 //! type that its op does not imply.
 
-use super::{DType, DotDims, Graph, GraphError, NodeId, Op, Type};
+use super::{ConvSide, DType, DotDims, Graph, GraphError, NodeId, Op, Type, Window};
 
 /// Type of `op` applied to `inputs`.
 pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<Type, GraphError> {
@@ -11,7 +11,7 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<Type, G
     let arity = match op {
         Op::Input(_) | Op::Constant(_) | Op::Iota { .. } => 0,
         Op::Unary(_) | Op::ToF32 => 1,
-        Op::Binary(_) | Op::Compare(_) | Op::DotGeneral(_) => 2,
+        Op::Binary(_) | Op::Compare(_) | Op::DotGeneral(_) | Op::Conv { .. } => 2,
         Op::Select => 3,
         Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } => 1,
         Op::Slice { .. } | Op::Pad { .. } | Op::ReduceSum { .. } | Op::ReduceMax { .. } => 1,
@@ -134,6 +134,11 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<Type, G
             need(1, DType::F32)?;
             f32_of(dot_shape(dims, &ty(0).shape, &ty(1).shape).map_err(fail)?)
         }
+        Op::Conv { of, window } => {
+            need(0, DType::F32)?;
+            need(1, DType::F32)?;
+            f32_of(conv_shape(*of, window, [&ty(0).shape, &ty(1).shape]).map_err(fail)?)
+        }
     };
     if result.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_none_or(|n| n > u32::MAX as usize) {
         return Err(fail(format!("{:?} has more elements than a 32-bit index reaches", result.shape)));
@@ -162,6 +167,44 @@ fn dot_shape(dims: &DotDims, lhs: &[usize], rhs: &[usize]) -> Result<Vec<usize>,
     shape.extend(dims.lhs_free(lhs.len()).iter().map(|&i| lhs[i]));
     shape.extend(dims.rhs_free(rhs.len()).iter().map(|&i| rhs[i]));
     Ok(shape)
+}
+
+/// Shape of one side of a convolution from those of its operands.
+fn conv_shape(of: ConvSide, window: &Window, operands: [&[usize]; 2]) -> Result<Vec<usize>, String> {
+    let misfit = || format!("operand shapes {:?} and {:?}", operands[0], operands[1]);
+    let Some(lead) = operands[0].len().checked_sub(4) else { return Err(misfit()) };
+    if operands[1].len() != lead + 4 || operands[0][..lead] != operands[1][..lead] || window.stride.contains(&0) {
+        return Err(misfit());
+    }
+    // What the operands say of n, of the channels in and of those out.
+    let (mut examples, mut channels_in, mut channels_out) = (vec![], vec![], vec![]);
+    let mut positions = true;
+    for (side, shape) in of.operands().into_iter().zip(operands) {
+        let shape = &shape[lead..];
+        match side {
+            ConvSide::Input => {
+                positions &= shape[1..3] == window.input;
+                (examples.push(shape[0]), channels_in.push(shape[3]));
+            }
+            ConvSide::Kernel => {
+                positions &= shape[..2] == window.kernel;
+                (channels_in.push(shape[2]), channels_out.push(shape[3]));
+            }
+            ConvSide::Output => {
+                positions &= shape[1..3] == window.output;
+                (examples.push(shape[0]), channels_out.push(shape[3]));
+            }
+        }
+    }
+    let one = |found: &[usize]| found.iter().all(|n| *n == found[0]).then_some(found[0]);
+    let sizes = (one(&examples), one(&channels_in), one(&channels_out));
+    let (true, (Some(n), Some(ci), Some(co))) = (positions, sizes) else { return Err(misfit()) };
+    let shape = match of {
+        ConvSide::Input => [n, window.input[0], window.input[1], ci],
+        ConvSide::Kernel => [window.kernel[0], window.kernel[1], ci, co],
+        ConvSide::Output => [n, window.output[0], window.output[1], co],
+    };
+    Ok([&operands[0][..lead], &shape].concat())
 }
 
 impl DotDims {
