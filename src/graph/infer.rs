@@ -176,29 +176,19 @@ fn conv_shape(of: ConvSide, window: &Window, operands: [&[usize]; 2]) -> Result<
     if operands[1].len() != lead + 4 || operands[0][..lead] != operands[1][..lead] || window.stride.contains(&0) {
         return Err(misfit());
     }
-    // What the operands say of n, of the channels in and of those out.
-    let (mut examples, mut channels_in, mut channels_out) = (vec![], vec![], vec![]);
-    let mut positions = true;
-    for (side, shape) in of.operands().into_iter().zip(operands) {
-        let shape = &shape[lead..];
-        match side {
-            ConvSide::Input => {
-                positions &= shape[1..3] == window.input;
-                (examples.push(shape[0]), channels_in.push(shape[3]));
-            }
-            ConvSide::Kernel => {
-                positions &= shape[..2] == window.kernel;
-                (channels_in.push(shape[2]), channels_out.push(shape[3]));
-            }
-            ConvSide::Output => {
-                positions &= shape[1..3] == window.output;
-                (examples.push(shape[0]), channels_out.push(shape[3]));
-            }
-        }
+    // Positions, and what a side knows of n, of the channels in and of those out.
+    let known = |side: ConvSide, s: &[usize]| match side {
+        ConvSide::Input => (window.input, [s[1], s[2]], [Some(s[0]), Some(s[3]), None]),
+        ConvSide::Kernel => (window.kernel, [s[0], s[1]], [None, Some(s[2]), Some(s[3])]),
+        ConvSide::Output => (window.output, [s[1], s[2]], [Some(s[0]), None, Some(s[3])]),
+    };
+    let sides = of.operands();
+    let [a, b] = [0, 1].map(|i| known(sides[i], &operands[i][lead..]));
+    let agree = (0..3).all(|i| a.2[i].zip(b.2[i]).is_none_or(|(a, b)| a == b));
+    let [Some(n), Some(ci), Some(co)] = std::array::from_fn(|i| a.2[i].or(b.2[i])) else { return Err(misfit()) };
+    if a.0 != a.1 || b.0 != b.1 || !agree {
+        return Err(misfit());
     }
-    let one = |found: &[usize]| found.iter().all(|n| *n == found[0]).then_some(found[0]);
-    let sizes = (one(&examples), one(&channels_in), one(&channels_out));
-    let (true, (Some(n), Some(ci), Some(co))) = (positions, sizes) else { return Err(misfit()) };
     let shape = match of {
         ConvSide::Input => [n, window.input[0], window.input[1], ci],
         ConvSide::Kernel => [window.kernel[0], window.kernel[1], ci, co],

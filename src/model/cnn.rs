@@ -72,9 +72,11 @@ struct Layer {
 
 impl Cnn {
     /// Height, width and channels that the dense layer sees; a height or width of 0 means that there are too many blocks
-    /// for the images.
-    pub fn flattened(&self) -> [usize; 3] {
-        self.layers().1
+    /// for the images, and `None` that the last block's channels exceed 32 bits.
+    pub fn flattened(&self) -> Option<[usize; 3]> {
+        let last = u32::try_from(self.blocks.saturating_sub(1)).ok()?;
+        let most = self.growth.checked_pow(last)?.checked_mul(self.channels)?;
+        u32::try_from(most).is_ok().then(|| self.layers().1)
     }
 
     /// The convolutions in order, and what the last block leaves.
