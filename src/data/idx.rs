@@ -14,6 +14,8 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::DataError;
 
+/// Height, width and channels of an image.
+pub const IMAGE_SHAPE: [usize; 3] = [28, 28, 1];
 /// Pixels per image: 28 × 28.
 pub const IMAGE_PIXELS: usize = 28 * 28;
 /// Number of classes: labels run from 0 to 9.

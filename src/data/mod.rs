@@ -48,7 +48,7 @@ impl Features {
 pub struct Examples {
     /// The inputs, `len() × dim()`, in file order; real ones are centred.
     pub features: Features,
-    /// Shape of one example's features: `[784]`, `[32, 32, 3]` (height, width, channel) or `[length]`.
+    /// Shape of one example's features: `[28, 28, 1]` (height, width, channel) or `[length]`.
     pub shape: Vec<usize>,
     /// Classes, each below `classes`: `labels_each()` of every example.
     pub labels: Vec<u32>,
@@ -270,7 +270,7 @@ fn centre(images: &Images, mean: &[f64]) -> Examples {
     });
     Examples {
         features: Features::Real(features.collect()),
-        shape: vec![idx::IMAGE_PIXELS],
+        shape: idx::IMAGE_SHAPE.to_vec(),
         labels: images.labels.iter().map(|&label| label.into()).collect(),
         classes: idx::CLASSES,
     }

@@ -12,6 +12,7 @@ mod keys;
 pub mod manifest;
 mod measure;
 pub mod measuring;
+mod network;
 pub mod plot;
 pub mod preset;
 pub mod progress;

@@ -12,11 +12,11 @@ use crate::cli::print;
 use crate::curvature::CurvatureError;
 use crate::data::{self, Examples};
 use crate::gpu::Gpu;
-use crate::model::{Layout, Loss, Mlp, Model, initial_params, params_from_safetensors, params_to_safetensors};
+use crate::model::{Layout, initial_params, params_from_safetensors, params_to_safetensors};
 use crate::objective::{Metrics, Objective};
-use crate::optim::{Optimizer, Sam};
+use crate::optim::Optimizer;
 
-use super::config::{Config, LossKind, MeasureMethod, ModelKind};
+use super::config::{Config, MeasureMethod};
 use super::feed::Feed;
 use super::manifest::{Ended, Manifest};
 use super::measure::Measurer;
@@ -28,7 +28,7 @@ use super::rundir::{self, RunDir};
 use super::state::state_to_safetensors;
 use super::summary::Summary;
 use super::test_set::TestSet;
-use super::{ExperimentError, Format, TrainRequest, interrupt, plot, report};
+use super::{ExperimentError, Format, TrainRequest, interrupt, network, plot, report};
 
 /// Longest time before waiting metrics are read, so that files and progress stay fresh.
 const FLUSH_SECS: f64 = 0.5;
@@ -47,11 +47,11 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
         path: config.data.path.clone(),
         train: config.data.train,
         test: config.data.test,
-        ..data::Request::new(config.data.name)
+        seq_len: config.model.seq_len,
     })?;
     let gpu = Gpu::open(request.adapter.as_deref())?;
-    let model = model(config, &data.train);
-    let loss = loss(config);
+    let model = network::model(config, &data.train)?;
+    let loss = network::loss(config);
     let on_device = |examples: &Examples| Objective::new(&gpu, Arc::clone(&model), loss, examples, config.run.chunk);
     let mut feed = Feed::new(config, &data.train)?;
     let mut objective = match &mut feed {
@@ -70,7 +70,7 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     }
     let w = objective.vector("the parameters")?;
     gpu.write(&w, &params);
-    let optimizer = Optimizer::new(&mut objective, rule(config), &w)?;
+    let optimizer = Optimizer::new(&mut objective, network::rule(config), &w)?;
     let measurer = match measured {
         Some(set) => Some(Measurer::new(&mut objective, own, set, &optimizer, &config.measure, config.run.seed)?),
         None => None,
@@ -133,33 +133,6 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
         ))?;
     }
     result.map(|_| ())
-}
-
-/// The configured update rule; plain gradient descent is SAM without a radius.
-fn rule(config: &Config) -> Sam {
-    let rho = if config.optim.perturbs() { config.optim.rho } else { 0.0 };
-    Sam { lr: config.optim.lr, rho, epsilon: config.optim.epsilon }
-}
-
-/// The configured model for these examples.
-fn model(config: &Config, data: &Examples) -> Arc<dyn Model> {
-    match config.model.kind {
-        ModelKind::Mlp => Arc::new(Mlp {
-            inputs: data.dim(),
-            width: config.model.width,
-            depth: config.model.depth,
-            outputs: data.classes,
-            activation: config.model.activation,
-        }),
-    }
-}
-
-/// The configured loss.
-fn loss(config: &Config) -> Loss {
-    match config.loss.kind {
-        LossKind::Mse => Loss::Mse(config.loss.reduction),
-        LossKind::CrossEntropy => Loss::CrossEntropy,
-    }
 }
 
 fn read_params(layout: &Layout, path: &Path) -> Result<Vec<f32>, ExperimentError> {
