@@ -11,6 +11,7 @@ mod device;
 mod edge;
 mod graph;
 mod kernels;
+mod minibatches;
 mod networks;
 mod objective;
 mod objective_cases;

@@ -177,12 +177,13 @@ fn the_official_estimate_has_columns_of_its_own_where_it_was_asked_for() {
         sam_grad_alignment: 0.125,
         hvps: 100,
     };
-    let with = CurvatureRow { official: Some(estimate), ..curvature_row(10, 0.5) };
+    let measured = Some(MeasuringSet { on: MeasureOn::Batch, examples: 64 });
+    let with = CurvatureRow { measured, official: Some(estimate), ..curvature_row(10, 0.5) };
     let mut writer = CurvatureWriter::create(&path, 2, true).unwrap();
     writer.write(&with).unwrap();
     writer.write(&curvature_row(20, 0.5)).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.lines().nth(1).unwrap().ends_with(",12,,,3.5,0.875,0.25,0.125,100"), "{text}");
+    assert!(text.lines().nth(1).unwrap().ends_with(",12,batch,64,3.5,0.875,0.25,0.125,100"), "{text}");
     let rows = read_curvature(&path).unwrap();
     assert_eq!(rows, [with.clone(), curvature_row(20, 0.5)]);
     let ratio = EdgeSummary::of(&rows).unwrap().official.unwrap();
@@ -193,7 +194,14 @@ fn the_official_estimate_has_columns_of_its_own_where_it_was_asked_for() {
     assert!(text.contains("official_grad_alignment"), "{text}");
     // A table without the columns keeps no estimate.
     CurvatureWriter::create(&path, 2, false).unwrap().write(&with).unwrap();
+    assert_eq!(read_curvature(&path).unwrap(), [CurvatureRow { measured, ..curvature_row(10, 0.5) }]);
+    // Nor does one of an early version say what it measured on; one that says nonsense is refused.
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(",measured_on,examples", "").replace(",batch,64", "")).unwrap();
     assert_eq!(read_curvature(&path).unwrap(), [curvature_row(10, 0.5)]);
+    fs::write(&path, text.replace(",batch,64", ",bach,64")).unwrap();
+    let text = read_curvature(&path).unwrap_err().to_string();
+    assert!(text.contains("`bach`") && text.contains("`measured_on`"), "{text}");
 }
 
 #[test]
@@ -286,4 +294,21 @@ fn the_summary_judges_the_second_half() {
     }
     assert_eq!(EdgeSummary::of(&[]), None);
     assert_eq!(EdgeSummary::of(&[curvature_row(0, f64::NAN)]), None);
+}
+
+#[test]
+fn the_summary_says_what_its_numbers_are_about() {
+    let last =
+        MetricsRow { step: 9, secs: 1.0, loss: 0.5, error: 0.25, grad_norm: 1.0, test_loss: None, test_error: None };
+    let text = |batch: usize, on: MeasureOn| {
+        let set = MeasuringSet { on, examples: 200 };
+        let rows = [CurvatureRow { measured: Some(set), ..curvature_row(9, 1.0) }];
+        Summary { batch, ..Summary::of(std::slice::from_ref(&last), &rows) }.to_string()
+    };
+    let full = text(0, MeasureOn::Train);
+    assert!(full.contains("training loss 5.0000e-1") && !full.contains("measured on"), "{full}");
+    let fixed = text(64, MeasureOn::Fixed);
+    assert!(fixed.contains("loss of the minibatch 5.0000e-1"), "{fixed}");
+    assert!(fixed.contains("curvature measured on the first 200 training examples"), "{fixed}");
+    assert!(text(64, MeasureOn::Batch).contains("the 200 examples of the step"));
 }

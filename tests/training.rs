@@ -37,7 +37,7 @@ pub fn train(target: Option<&str>, out: &Path, sets: &[&str], init: Option<&Path
 }
 
 /// Writes a safetensors file with these parameters, in an order of its own.
-fn write_init(path: &Path, layout: &Layout, params: &[f32]) {
+pub fn write_init(path: &Path, layout: &Layout, params: &[f32]) {
     let tensors: HashMap<String, (Vec<usize>, Vec<u8>)> = layout
         .iter()
         .map(|(param, offset)| {

@@ -216,7 +216,8 @@ fn find_short(name: &str) -> Result<&'static Key, ConfigError> {
 fn unknown(name: &str) -> ConfigError {
     let (section, leaf) = name.split_once('.').unwrap_or(("", name));
     let likeness = |key: &Key| {
-        let by_name = match leaf.contains(key.name) {
+        // Whole words only: `on` is part of many.
+        let by_name = match format!("_{leaf}_").contains(&format!("_{}_", key.name)) {
             true => 1.0,
             false => strsim::jaro_winkler(leaf, key.name),
         };

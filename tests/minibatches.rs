@@ -1,0 +1,238 @@
+//! Minibatches: which examples a step sees, what it makes of them, and what the curvature is measured on meanwhile.
+//!
+//! The judge of whole runs is the float64 network of `reference_mlp`, stepped on the same examples.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use edgewalk::data::Examples;
+use edgewalk::experiment::config::MeasureOn;
+use edgewalk::experiment::measuring::MeasuringSet;
+use edgewalk::experiment::record::{CurvatureRow, read_curvature, read_metrics};
+use edgewalk::experiment::rundir::RunDir;
+use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction, params_from_safetensors};
+use edgewalk::optim::{Batches, Cursor, Sam};
+use nalgebra::DVector;
+use safetensors::SafeTensors;
+
+use super::objective_cases::{close, mnist, reference, sam_step, some_params, widen};
+use super::reference_mlp;
+use super::training::{tables, train, write_init};
+
+#[test]
+fn every_epoch_shows_every_example_once() {
+    let (examples, batch) = (10, 4);
+    let mut batches = Batches::new(examples, batch, 3);
+    // Five batches are two epochs, and the third batch belongs to both.
+    let seen: Vec<usize> = (0..5).flat_map(|step| batches.indices(step)).collect();
+    let epochs: Vec<&[usize]> = seen.chunks(examples).collect();
+    for epoch in &epochs {
+        let mut sorted = epoch.to_vec();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..examples).collect::<Vec<_>>());
+    }
+    assert_ne!(epochs[0], epochs[1], "every epoch has its own order");
+    assert_ne!(epochs[0], (0..examples).collect::<Vec<_>>());
+    assert_eq!(batches.cursor(2), Cursor { epoch: 0, position: 8 });
+    assert_eq!(batches.cursor(5), Cursor { epoch: 2, position: 0 });
+}
+
+#[test]
+fn a_batch_follows_from_seed_and_step_alone() {
+    let in_order = |seed: u64| {
+        let mut batches = Batches::new(50, 7, seed);
+        (0..100).map(|step| batches.indices(step)).collect::<Vec<_>>()
+    };
+    let sequential = in_order(1);
+    assert_eq!(sequential, in_order(1));
+    assert_ne!(sequential, in_order(2));
+    let mut batches = Batches::new(50, 7, 1);
+    for step in [99, 0, 42, 41, 43, 7, 7, 98] {
+        assert_eq!(batches.indices(step), sequential[step as usize], "step {step}");
+    }
+    let mut whole = Batches::new(5, 5, 1).indices(3);
+    whole.sort_unstable();
+    assert_eq!(whole, [0, 1, 2, 3, 4]);
+}
+
+const EXAMPLES: usize = 300;
+const BATCH: usize = 64;
+const STEPS: u64 = 20;
+const SEED: u64 = 5;
+
+/// A smooth network, so that float32 and float64 stay together.
+fn mlp() -> Mlp {
+    Mlp { inputs: 784, width: 16, depth: 3, outputs: 10, activation: Activation::Tanh }
+}
+
+/// Runs `mlp` on minibatches from `some_params` under `more` settings.
+fn run(folder: &Path, name: &str, more: &[&str]) -> RunDir {
+    let init = folder.join("init.safetensors");
+    write_init(&init, &Layout::of(&mlp()), &some_params(&mlp(), 1));
+    let sets = [
+        "width=16",
+        "depth=3",
+        "activation=tanh",
+        "train=300",
+        "test=0",
+        "batch=64",
+        "steps=20",
+        "seed=5",
+        "lr=0.5",
+        "rho=0.1",
+        "measure.every=10",
+        "measure.top=1",
+    ];
+    train(None, &folder.join(name), &[&sets[..], more].concat(), Some(&init)).unwrap()
+}
+
+fn last_params(run: &RunDir, step: u64) -> Vec<f64> {
+    let bytes = fs::read(run.checkpoint(step).join("params.safetensors")).unwrap();
+    widen(&params_from_safetensors(&Layout::of(&mlp()), &bytes).unwrap())
+}
+
+fn on(examples: &Examples) -> reference_mlp::Mlp {
+    reference(&mlp(), Loss::Mse(Reduction::Mean), examples)
+}
+
+#[test]
+fn a_minibatch_run_follows_the_reference_on_the_same_examples() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = run(folder.path(), "run", &["measure.every=0"]);
+    let rows = read_metrics(&found.metrics()).unwrap();
+    assert_eq!(rows.len() as u64, STEPS + 1);
+    let (data, mut batches) = (mnist(EXAMPLES), Batches::new(EXAMPLES, BATCH, SEED));
+    let mut w = DVector::from_vec(widen(&some_params(&mlp(), 1)));
+    for row in &rows {
+        let batch = on(&data.select(&batches.indices(row.step)));
+        let here = batch.at(w.as_slice());
+        close(&format!("loss before step {}", row.step), &[row.loss], &[here.loss], 1e-5);
+        close(&format!("gradient before step {}", row.step), &[row.grad_norm], &[here.gradient.norm()], 1e-5);
+        if row.step < STEPS {
+            w = sam_step(&batch, &w, Sam { lr: 0.5, rho: 0.1, epsilon: 1e-5 });
+        }
+    }
+    close("last parameters", &last_params(&found, STEPS), w.as_slice(), 1e-5);
+}
+
+#[test]
+fn a_batch_of_everything_is_gradient_descent_on_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let shuffled = run(folder.path(), "shuffled", &["batch=300", "steps=5"]);
+    let plain = run(folder.path(), "plain", &["batch=0", "steps=5"]);
+    close("parameters", &last_params(&shuffled, 5), &last_params(&plain, 5), 1e-6);
+    assert_ne!(last_params(&shuffled, 5), last_params(&plain, 5), "the order has no effect on rounding");
+}
+
+#[test]
+fn minibatch_runs_repeat_and_the_seed_orders_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = run(folder.path(), "first", &[]);
+    assert!(tables(&first) == tables(&run(folder.path(), "second", &[])), "two runs with one seed differ");
+    let other = run(folder.path(), "other", &["seed=6"]);
+    // The same parameters to begin with, and other examples.
+    assert_ne!(read_metrics(&first.metrics()).unwrap()[0].loss, read_metrics(&other.metrics()).unwrap()[0].loss);
+}
+
+/// Loss, ‖g‖, ‖H‖ and the two alignments of a row against the reference on `examples` at `w`.
+fn measured_on(row: &CurvatureRow, examples: &Examples, w: &[f64], what: &str) {
+    let mut w = DVector::from_column_slice(w);
+    let expected = reference_mlp::train(&on(examples), &mut w, 0.5, 0.1, 1).remove(0);
+    // An alignment is as good as the eigenvector, whose residual may be 1e-4.
+    for (name, found, expected, tolerance) in [
+        ("loss", row.loss, expected.loss, 1e-5),
+        ("‖g‖", row.grad_norm, expected.grad_norm, 1e-5),
+        ("‖H‖", row.hessian_norm, expected.hessian_norm, 1e-5),
+        ("SAM-edge", row.sam_edge, expected.sam_edge, 1e-5),
+        ("alignment", row.grad_alignment, expected.grad_alignment, 1e-3),
+        ("SAM alignment", row.sam_grad_alignment, expected.sam_grad_alignment, 1e-3),
+    ] {
+        close(&format!("{what}: {name}"), &[found], &[expected], tolerance);
+    }
+}
+
+#[test]
+fn curvature_is_measured_on_the_set_that_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, mut batches) = (mnist(EXAMPLES), Batches::new(EXAMPLES, BATCH, SEED));
+    let first = |n: usize| (0..n).collect::<Vec<_>>();
+    let mut trained = vec![];
+    for (name, sets, set) in [
+        ("fixed", &["measure.on=fixed", "measure.examples=100"][..], (MeasureOn::Fixed, 100)),
+        ("all", &["measure.on=fixed", "measure.examples=0"], (MeasureOn::Fixed, EXAMPLES)),
+        ("train", &["measure.on=train"], (MeasureOn::Train, EXAMPLES)),
+        ("batch", &["measure.on=batch"], (MeasureOn::Batch, BATCH)),
+    ] {
+        let found = run(folder.path(), name, sets);
+        let rows = read_curvature(&found.curvature()).unwrap();
+        assert_eq!(rows.iter().map(|row| row.step).collect::<Vec<_>>(), [0, 10, STEPS]);
+        let expected = MeasuringSet { on: set.0, examples: set.1 };
+        assert!(rows.iter().all(|row| row.measured == Some(expected)), "{name}");
+        let manifest: serde_json::Value = serde_json::from_slice(&fs::read(found.manifest()).unwrap()).unwrap();
+        assert_eq!(manifest["measured"], serde_json::json!({ "on": set.0.to_string(), "examples": set.1 }));
+
+        for (row, w) in [(&rows[0], widen(&some_params(&mlp(), 1))), (&rows[2], last_params(&found, STEPS))] {
+            let chosen = match set.0 {
+                MeasureOn::Batch => batches.indices(row.step),
+                MeasureOn::Fixed | MeasureOn::Train => first(set.1),
+            };
+            measured_on(row, &data.select(&chosen), &w, &format!("{name}, step {}", row.step));
+        }
+        trained.push((name, tables(&found).into_iter().next().unwrap()));
+    }
+    // Whatever is measured, the same steps are made.
+    for (name, metrics) in &trained {
+        assert!(*metrics == trained[0].1, "{name} changes the run it watches");
+    }
+}
+
+#[test]
+fn full_batch_runs_measure_on_part_of_the_data_or_on_what_they_train_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |name: &str, sets: &[&str]| {
+        let found = run(folder.path(), name, &[&["batch=0", "steps=10"], sets].concat());
+        let mut rows = read_curvature(&found.curvature()).unwrap();
+        rows.iter_mut().for_each(|row| row.secs = 0.0);
+        rows
+    };
+    let data = mnist(EXAMPLES);
+    let part = with("part", &["measure.on=fixed", "measure.examples=50"]);
+    measured_on(&part[0], &data.select(&(0..50).collect::<Vec<_>>()), &widen(&some_params(&mlp(), 1)), "part");
+    let train = with("train", &["measure.on=train"]);
+    measured_on(&train[0], &data, &widen(&some_params(&mlp(), 1)), "train");
+    for (name, on) in [("batch", MeasureOn::Batch), ("fixed", MeasureOn::Fixed)] {
+        let rows = with(name, &[&format!("measure.on={name}"), "measure.examples=1000"]);
+        let set = MeasuringSet { on, examples: EXAMPLES };
+        let renamed: Vec<_> = train.iter().map(|row| CurvatureRow { measured: Some(set), ..row.clone() }).collect();
+        assert_eq!(rows, renamed);
+    }
+}
+
+#[test]
+fn the_state_says_where_in_the_data_the_run_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = |run: &RunDir| -> BTreeMap<String, u64> {
+        let bytes = fs::read(run.checkpoint(STEPS).join("state.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let value = |data: &[u8]| u64::from_le_bytes(data.try_into().unwrap());
+        file.iter().map(|(name, tensor)| (name.to_owned(), value(tensor.data()))).collect()
+    };
+    // 20 batches of 64 are 1,280 examples: four times 300, and 80.
+    let minibatches = state(&run(folder.path(), "minibatches", &["measure.every=0"]));
+    let expected = [("step", 20), ("data.epoch", 4), ("data.position", 80)];
+    assert_eq!(minibatches, expected.map(|(name, value)| (name.to_owned(), value)).into());
+    let full = state(&run(folder.path(), "full", &["batch=0", "measure.every=0"]));
+    assert_eq!(full, [("step".to_owned(), 20)].into());
+}
+
+#[test]
+fn a_batch_larger_than_the_training_set_is_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let error = train(None, &out, &["train=100", "test=0", "batch=101"], None).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let text = error.to_string();
+    assert!(text.contains("optim.batch = 101") && text.contains("100 training examples"), "{text}");
+    assert!(!out.exists());
+}
