@@ -27,17 +27,19 @@ pub enum FetchError {
     /// No mirror gave the file.
     #[error(
         "cannot download {}:\n  {}\n\
-         Run the command again when there is a network: it goes on from what has arrived. Or get the file elsewhere, put \
-         it at {}, and run the command again to check it ({} bytes, SHA-256 {})",
-        item.name, failures.join("\n  "), target.display(), item.bytes, item.sha256
+         Run the command again when there is a network: it goes on from what has arrived. Or get what is missing elsewhere, \
+         put it into {}, and run the command again to check it:\n  {}",
+        item.name, failures.join("\n  "), folder.display(), lines(missing)
     )]
     Mirrors {
         /// The file.
         item: Item,
         /// Where it should be.
-        target: PathBuf,
+        folder: PathBuf,
         /// Every attempt: its address and what went wrong.
         failures: Vec<String>,
+        /// The file, and those that were to be downloaded after it.
+        missing: Vec<Item>,
     },
     /// There is another file of that name, which is not ours to overwrite.
     #[error("{} is not the file it should be: its SHA-256 is {found}, not {}; move it away, and run the command again", path.display(), item.sha256)]
@@ -70,6 +72,12 @@ pub enum FetchError {
     },
 }
 
+/// Files with what tells them apart, one a line.
+fn lines(items: &[Item]) -> String {
+    let line = |item: &Item| format!("{} ({} bytes, SHA-256 {})", item.name, item.bytes, item.sha256);
+    items.iter().map(line).collect::<Vec<_>>().join("\n  ")
+}
+
 /// Why one attempt at one mirror failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -98,30 +106,30 @@ pub fn is_there(item: &Item, target: &Path) -> Result<bool, FetchError> {
     }
 }
 
-/// Downloads `item` to `target` from the first of `mirrors` (addresses that its name completes) that gives it; says whether
-/// it had to, since a file that is there already is only checked. No server may be silent for longer than `patience`.
+/// Downloads `item` into `folder` from the first of `mirrors` (addresses that its name completes) that gives it; says
+/// whether it had to, since a file that is there already is only checked. No server may be silent for longer than
+/// `patience`.
 ///
 /// # Errors
 /// [`FetchError::Mirrors`] when none gives it, which leaves what has arrived in `NAME.partial`; [`FetchError::InTheWay`];
 /// [`FetchError::Write`].
-pub fn download(item: &Item, mirrors: &[&str], target: &Path, patience: Duration) -> Result<bool, FetchError> {
-    if is_there(item, target)? {
+pub fn download(item: &Item, mirrors: &[&str], folder: &Path, patience: Duration) -> Result<bool, FetchError> {
+    let target = folder.join(item.name);
+    if is_there(item, &target)? {
         return Ok(false);
     }
-    let write = |cause| FetchError::Write { path: target.into(), cause };
-    if let Some(folder) = target.parent() {
-        fs::create_dir_all(folder).map_err(write)?;
-    }
+    let write = |cause| FetchError::Write { path: target.clone(), cause };
+    fs::create_dir_all(folder).map_err(write)?;
     let mut transfer =
-        Transfer { item, agent: agent(patience), incoming: Incoming::resume(target).map_err(write)?, bar: bar(item) };
+        Transfer { item, agent: agent(patience), incoming: Incoming::resume(&target).map_err(write)?, bar: bar(item) };
     let mut failures = vec![];
-    let arrived = transfer.from_any(mirrors, &mut failures);
+    let arrived = transfer.try_all(mirrors, &mut failures);
     transfer.bar.finish_and_clear();
     match arrived.map_err(write)? {
         true => transfer.incoming.place().map_err(write)?,
         false => {
             transfer.incoming.leave().map_err(write)?;
-            return Err(FetchError::Mirrors { item: *item, target: target.into(), failures });
+            return Err(FetchError::Mirrors { item: *item, folder: folder.into(), failures, missing: vec![*item] });
         }
     }
     Ok(true)
@@ -158,7 +166,7 @@ struct Transfer<'a> {
 
 impl Transfer<'_> {
     /// Tries mirror after mirror until the whole file is there.
-    fn from_any(&mut self, mirrors: &[&str], failures: &mut Vec<String>) -> io::Result<bool> {
+    fn try_all(&mut self, mirrors: &[&str], failures: &mut Vec<String>) -> io::Result<bool> {
         if self.incoming.bytes() >= self.item.bytes && !self.incoming.is(self.item) {
             self.incoming.restart()?;
         }

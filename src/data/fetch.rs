@@ -27,16 +27,22 @@ pub struct Fetched {
 /// Those of [`download`], and [`FetchError::Unpack`].
 pub fn fetch(set: &DataSet, root: &Path, patience: Duration) -> Result<Fetched, FetchError> {
     let folder = root.join(set.folder);
+    if !set.unpacked.is_empty() && all_there(set.unpacked, &folder)? {
+        return Ok(Fetched { folder, downloaded: false });
+    }
     let mut downloaded = false;
-    if set.unpacked.is_empty() || !all_there(set.unpacked, &folder)? {
-        for item in set.downloads {
-            let target = folder.join(item.name);
-            downloaded |= download(item, set.mirrors, &target, patience)?;
-            if !set.unpacked.is_empty() {
-                unpack(&target, set.unpacked, &folder)
-                    .and_then(|()| fs::remove_file(&target))
-                    .map_err(|cause| FetchError::Unpack { archive: target, cause })?;
-            }
+    for (at, item) in set.downloads.iter().enumerate() {
+        let mut result = download(item, set.mirrors, &folder, patience);
+        if let Err(FetchError::Mirrors { missing, .. }) = &mut result {
+            let later = &set.downloads[at + 1..];
+            missing.extend(later.iter().filter(|item| !folder.join(item.name).exists()));
+        }
+        downloaded |= result?;
+        if !set.unpacked.is_empty() {
+            let archive = folder.join(item.name);
+            unpack(&archive, set.unpacked, &folder)
+                .and_then(|()| fs::remove_file(&archive))
+                .map_err(|cause| FetchError::Unpack { archive, cause })?;
         }
     }
     Ok(Fetched { folder, downloaded })
