@@ -3,7 +3,7 @@
 //!
 //! Floating-point inputs keep away from kinks and ties, so that finite differences apply to every case.
 
-use edgewalk::graph::{Binary, Bits, Compare, DType, DotDims, Graph, NodeId, Op, Tensor, Unary};
+use edgewalk::graph::{Binary, Bits, Compare, ConvSide, DType, DotDims, Graph, NodeId, Op, Tensor, Unary, Window};
 
 /// `op` applied to fresh inputs, and what must come out.
 pub struct Case {
@@ -79,6 +79,9 @@ kinds! {
     Op::ReduceSum { .. } => "reduce_sum",
     Op::ReduceMax { .. } => "reduce_max",
     Op::DotGeneral(_) => "dot_general",
+    Op::Conv { of: ConvSide::Input, .. } => "conv_input",
+    Op::Conv { of: ConvSide::Kernel, .. } => "conv_kernel",
+    Op::Conv { of: ConvSide::Output, .. } => "conv",
 }
 
 #[test]
@@ -97,6 +100,7 @@ pub fn cases() -> Vec<Case> {
     all.extend(index_maps());
     all.extend(reductions());
     all.extend(contractions());
+    all.extend(convolutions());
     all
 }
 
@@ -250,5 +254,61 @@ fn contractions() -> Vec<Case> {
         pair(dot([&[1, 0], &[0, 1]], [&[], &[]]), &[2, 2], four, &[2, 2], four, &[1.0, 6.0, 6.0, 16.0]),
         // nothing to sum
         pair(dot([&[], &[]], [&[1], &[0]]), &[2, 0], &[], &[0, 1], &[], &[0.0, 0.0]),
+    ]
+}
+
+fn convolutions() -> Vec<Case> {
+    let conv = |of, window| Op::Conv { of, window };
+    let pair = |op, a: (&[usize], &[f64]), b: (&[usize], &[f64]), y: &[f64]| {
+        case(op, &[(DType::F32, a.0, a.1), (DType::F32, b.0, b.1)], y)
+    };
+    let nine: &[f64] = &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+    let tens: &[f64] = &[1.0, 10.0, 100.0, 1000.0];
+    let square = Window { input: [3, 3], kernel: [2, 2], output: [2, 2], stride: [1, 1], low: [0, 0] };
+    let strided = Window::same([3, 3], [2, 2], [2, 2]);
+    let row = Window::same([1, 3], [1, 3], [1, 1]);
+    assert_eq!((strided.output, strided.low, row.low), ([2, 2], [0, 0], [0, 1]));
+    let point = |width| Window::same([1, width], [1, 1], [1, 1]);
+    let (three, three_tens): (&[f64], &[f64]) = (&[1.0, 2.0, 3.0], &[1.0, 10.0, 100.0]);
+    let (x3, w3): (&[usize], &[usize]) = (&[1, 1, 3, 1], &[1, 3, 1, 1]);
+    vec![
+        pair(
+            conv(ConvSide::Output, square),
+            (&[1, 3, 3, 1], nine),
+            (&[2, 2, 1, 1], tens),
+            &[5421.0, 6532.0, 8754.0, 9865.0],
+        ),
+        // Beyond the last row and column are zeros.
+        pair(
+            conv(ConvSide::Output, strided),
+            (&[1, 3, 3, 1], nine),
+            (&[2, 2, 1, 1], tens),
+            &[5421.0, 603.0, 87.0, 9.0],
+        ),
+        pair(conv(ConvSide::Output, row), (x3, three), (w3, three_tens), &[210.0, 321.0, 32.0]),
+        pair(conv(ConvSide::Kernel, row), (x3, three), (x3, three_tens), &[210.0, 321.0, 32.0]),
+        pair(conv(ConvSide::Input, row), (w3, three_tens), (x3, three), &[12.0, 123.0, 230.0]),
+        // Only even sums of positions meet under a stride of 2.
+        pair(
+            conv(ConvSide::Input, strided),
+            (&[2, 2, 1, 1], tens),
+            (&[1, 2, 2, 1], &[1.0, 2.0, 3.0, 4.0]),
+            &[1.0, 10.0, 2.0, 100.0, 1000.0, 200.0, 3.0, 30.0, 4.0],
+        ),
+        // A kernel of one position is a matrix product over the channels.
+        pair(
+            conv(ConvSide::Output, point(2)),
+            (&[1, 1, 2, 2], &[1.0, 2.0, 3.0, 4.0]),
+            (&[1, 1, 2, 2], tens),
+            &[201.0, 2010.0, 403.0, 4030.0],
+        ),
+        // a batch axis, and two examples that share a kernel
+        pair(
+            conv(ConvSide::Output, point(1)),
+            (&[2, 1, 1, 1, 1], &[2.0, 3.0]),
+            (&[2, 1, 1, 1, 1], &[5.0, 7.0]),
+            &[10.0, 21.0],
+        ),
+        pair(conv(ConvSide::Kernel, point(1)), (&[2, 1, 1, 1], &[2.0, 3.0]), (&[2, 1, 1, 1], &[5.0, 7.0]), &[31.0]),
     ]
 }

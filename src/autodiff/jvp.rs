@@ -59,9 +59,9 @@ fn rule(graph: &mut Graph, y: NodeId, node: &Node, t: &[Option<NodeId>]) -> Opti
         | Op::Pad { .. }
         | Op::ReduceSum { .. }) => Some(graph.push(op.clone(), &[t[0]?])),
         Op::ReduceMax { axes } => Some(reduce_max(graph, x[0], y, axes, t[0]?)),
-        Op::DotGeneral(dims) => {
-            let left = t[0].map(|t| graph.dot_general(t, x[1], dims.clone()));
-            let right = t[1].map(|t| graph.dot_general(x[0], t, dims.clone()));
+        op @ (Op::DotGeneral(_) | Op::Conv { .. }) => {
+            let left = t[0].map(|t| graph.push(op.clone(), &[t, x[1]]));
+            let right = t[1].map(|t| graph.push(op.clone(), &[x[0], t]));
             sum(graph, left, right)
         }
     }

@@ -82,6 +82,12 @@ fn rule(graph: &mut Graph, y: NodeId, node: &Node, i: usize, alone: bool, u: Nod
         }
         Op::ReduceSum { axes } => graph.broadcast_over(u, &shape, axes),
         Op::DotGeneral(dims) if alone => dot_general(graph, dims, x, i, u),
+        // u stands in the place of the result, and the operand is what the other two determine.
+        Op::Conv { of, window } if alone => {
+            let wanted = of.operands()[i];
+            let given = wanted.operands().map(|side| if side == *of { u } else { x[1 - i] });
+            graph.push(Op::Conv { of: wanted, window: *window }, &given)
+        }
         Op::Input(_)
         | Op::Constant(_)
         | Op::Iota { .. }
@@ -99,7 +105,8 @@ fn rule(graph: &mut Graph, y: NodeId, node: &Node, i: usize, alone: bool, u: Nod
         | Op::Compare(_)
         | Op::ToF32
         | Op::ReduceMax { .. }
-        | Op::DotGeneral(_) => unreachable!(
+        | Op::DotGeneral(_)
+        | Op::Conv { .. } => unreachable!(
             "%{} = {:?} is not linear in its operand {i} (%{}); the rule in autodiff::jvp that made it is wrong",
             y.index(),
             node.op,

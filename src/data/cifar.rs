@@ -12,7 +12,7 @@ use super::images::{CLASSES, Images};
 use super::{DataError, Split};
 
 /// Height, width and channels of a picture.
-const SHAPE: &[usize] = &[32, 32, 3];
+const SHAPE: [usize; 3] = [32, 32, 3];
 /// Values of one colour of a picture.
 const PLANE: usize = 32 * 32;
 /// Bytes of a record: the label and three planes.

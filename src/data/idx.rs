@@ -15,6 +15,8 @@ use flate2::bufread::MultiGzDecoder;
 use super::images::{CLASSES, Images};
 use super::{DataError, Split};
 
+/// Height, width and channels of an image.
+pub const IMAGE_SHAPE: [usize; 3] = [28, 28, 1];
 /// Pixels per image: 28 × 28.
 pub const IMAGE_PIXELS: usize = 28 * 28;
 
@@ -217,5 +219,5 @@ pub fn read_pair(mut images: Source<'_>, mut labels: Source<'_>, first_n: usize)
     labels.finish(rest)?;
     let pixels = images.read_bytes(kept_count * IMAGE_PIXELS as u64, "images")?;
     images.finish(rest * IMAGE_PIXELS as u64)?;
-    Ok(Images { pixels, labels: values, shape: &[IMAGE_PIXELS] })
+    Ok(Images { pixels, labels: values, shape: IMAGE_SHAPE })
 }

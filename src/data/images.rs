@@ -15,8 +15,8 @@ pub struct Images {
     pub pixels: Vec<u8>,
     /// The class of each image, below [`CLASSES`].
     pub labels: Vec<u8>,
-    /// Shape of one image: `[784]`, or `[32, 32, 3]` for height, width and channel.
-    pub shape: &'static [usize],
+    /// Height, width and channels of an image.
+    pub shape: [usize; 3],
 }
 
 impl Images {

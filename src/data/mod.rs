@@ -1,7 +1,7 @@
 //! Data sets as plain numbers: what to load, how much of it, and where it is.
 //!
 //! One idea: whatever the source (files on disk or the subset inside the binary), a data set leaves this folder as flat
-//! rows and `u32` labels; nothing downstream knows about files. [`idx`], [`cifar`] and [`text`] read one format each
+//! rows of numbers or tokens and `u32` labels; nothing downstream knows about files. [`idx`], [`cifar`] and [`text`] read one format each
 //! and trust none of its bytes, `embedded` holds the bytes that ship with the program, and [`images`] centres.
 //!
 //! [`catalogue`] says what can be fetched and from where, [`Roots`] where it is kept, and [`fetch`] brings it there.
@@ -57,7 +57,7 @@ impl Features {
 pub struct Examples {
     /// The inputs, `len() × dim()`, in file order; real ones are centred.
     pub features: Features,
-    /// Shape of one example's features: `[784]`, `[32, 32, 3]` (height, width, channel) or `[length]`.
+    /// Shape of one example's features: `[28, 28, 1]` (height, width, channel) or `[length]`.
     pub shape: Vec<usize>,
     /// Classes, each below `classes`: `labels_each()` of every example.
     pub labels: Vec<u32>,

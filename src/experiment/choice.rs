@@ -7,6 +7,10 @@ choice! {
     ModelKind {
         /// A multi-layer perceptron.
         Mlp = "mlp",
+        /// A convolutional network.
+        Cnn = "cnn",
+        /// A Transformer that predicts the next character.
+        Transformer = "transformer",
     }
 }
 

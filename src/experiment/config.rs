@@ -14,7 +14,7 @@ use super::{keys, preset};
 
 pub use super::choice::{LossKind, MeasureMethod, ModelKind, OptimKind};
 pub use crate::data::DataName;
-pub use crate::model::{Activation, Reduction};
+pub use crate::model::{Activation, Norm, Pool, Reduction};
 
 /// What is wrong with a configuration. Each message names the key or file and says what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -104,18 +104,42 @@ pub struct DataConfig {
     pub test: usize,
 }
 
-/// `[model]`: the network.
+/// `[model]`: the network. A family looks at its own keys only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     /// The family.
     pub kind: ModelKind,
-    /// Dense layers, the linear output included: 4 is three hidden layers.
-    pub depth: usize,
-    /// Units in each hidden layer.
-    pub width: usize,
-    /// The function after each hidden layer.
+    /// The function after each hidden layer of an MLP or convolution of a CNN.
     pub activation: Activation,
+    /// MLP: dense layers, the linear output included: 4 is three hidden layers.
+    pub depth: usize,
+    /// MLP: units in each hidden layer.
+    pub width: usize,
+    /// CNN: blocks, each of which ends with a pooling.
+    pub blocks: usize,
+    /// CNN: convolutions in a block.
+    pub layers_per_block: usize,
+    /// CNN: channels of the first block.
+    pub channels: usize,
+    /// CNN: factor from the channels of one block to those of the next.
+    pub growth: usize,
+    /// CNN: stride of each block's first convolution.
+    pub stride: usize,
+    /// CNN: what follows each activation.
+    pub norm: Norm,
+    /// CNN: what a block ends with.
+    pub pool: Pool,
+    /// Transformer: blocks.
+    pub layers: usize,
+    /// Transformer: attention heads.
+    pub heads: usize,
+    /// Transformer: size of a head's queries, keys and values.
+    pub key_size: usize,
+    /// Transformer: features of a token between blocks.
+    pub model_size: usize,
+    /// Transformer: characters of a window.
+    pub seq_len: usize,
 }
 
 /// `[loss]`: what is minimised.

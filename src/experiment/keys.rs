@@ -5,7 +5,9 @@
 
 use toml::{Table, Value};
 
-use super::config::{Activation, ConfigError, DataName, LossKind, MeasureMethod, ModelKind, OptimKind, Reduction};
+use super::config::{
+    Activation, ConfigError, DataName, LossKind, MeasureMethod, ModelKind, Norm, OptimKind, Pool, Reduction,
+};
 
 /// What a key accepts.
 #[derive(Clone, Copy)]
@@ -48,9 +50,21 @@ const KEYS: &[Key] = &[
     key("data", "train", Rule::Count(0, MAX_INDEX)),
     key("data", "test", Rule::Count(0, MAX_INDEX)),
     key("model", "kind", Rule::Word(ModelKind::NAMES)),
+    key("model", "activation", Rule::Word(Activation::NAMES)),
     key("model", "depth", Rule::Count(1, 1000)),
     key("model", "width", Rule::Count(1, MAX_WIDTH)),
-    key("model", "activation", Rule::Word(Activation::NAMES)),
+    key("model", "blocks", Rule::Count(1, 100)),
+    key("model", "layers_per_block", Rule::Count(1, 100)),
+    key("model", "channels", Rule::Count(1, MAX_WIDTH)),
+    key("model", "growth", Rule::Count(1, 16)),
+    key("model", "stride", Rule::Count(1, 16)),
+    key("model", "norm", Rule::Word(Norm::NAMES)),
+    key("model", "pool", Rule::Word(Pool::NAMES)),
+    key("model", "layers", Rule::Count(1, 1000)),
+    key("model", "heads", Rule::Count(1, 1000)),
+    key("model", "key_size", Rule::Count(1, MAX_WIDTH)),
+    key("model", "model_size", Rule::Count(1, MAX_WIDTH)),
+    key("model", "seq_len", Rule::Count(1, MAX_WIDTH)),
     key("loss", "kind", Rule::Word(LossKind::NAMES)),
     key("loss", "reduction", Rule::Word(Reduction::NAMES)),
     key("optim", "kind", Rule::Word(OptimKind::NAMES)),

@@ -10,6 +10,7 @@ mod interrupt;
 mod keys;
 pub mod manifest;
 mod measure;
+mod network;
 pub mod plot;
 pub mod preset;
 pub mod progress;

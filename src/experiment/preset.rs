@@ -4,7 +4,7 @@
 
 use super::config::{
     Activation, Config, ConfigError, DataConfig, DataName, LossConfig, LossKind, MeasureConfig, MeasureMethod,
-    ModelConfig, ModelKind, OptimConfig, OptimKind, Reduction, RunConfig,
+    ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction, RunConfig,
 };
 
 /// The preset used when the command line names none, and the one a file's missing keys are taken from.
@@ -28,7 +28,7 @@ pub const PRESETS: &[Preset] = &[
         about: "a small network on the embedded digits, at the edge of stability within minutes",
         config: Config {
             data: DataConfig { name: DataName::Embedded, path: None, train: 1000, test: 500 },
-            model: ModelConfig { kind: ModelKind::Mlp, depth: 4, width: 64, activation: Activation::Relu },
+            model: MODEL,
             loss: MEAN_SQUARES,
             optim: OptimConfig { lr: 0.5, rho: 0.03, ..SAM },
             run: RunConfig { steps: 400, ..RUN },
@@ -40,7 +40,7 @@ pub const PRESETS: &[Preset] = &[
         about: "the paper's three hidden layers of 1000 units on all of MNIST",
         config: Config {
             data: DataConfig { name: DataName::Mnist, path: None, train: 0, test: 10_000 },
-            model: ModelConfig { kind: ModelKind::Mlp, depth: 4, width: 1000, activation: Activation::Relu },
+            model: ModelConfig { width: 1000, ..MODEL },
             loss: MEAN_SQUARES,
             optim: SAM,
             run: RUN,
@@ -48,6 +48,26 @@ pub const PRESETS: &[Preset] = &[
         },
     },
 ];
+
+/// The paper's networks, but for the width of the MLP.
+const MODEL: ModelConfig = ModelConfig {
+    kind: ModelKind::Mlp,
+    activation: Activation::Relu,
+    depth: 4,
+    width: 64,
+    blocks: 2,
+    layers_per_block: 1,
+    channels: 16,
+    growth: 2,
+    stride: 1,
+    norm: Norm::Layer,
+    pool: Pool::Max,
+    layers: 6,
+    heads: 8,
+    key_size: 32,
+    model_size: 128,
+    seq_len: 64,
+};
 
 /// The paper's loss: (f − y)² averaged over examples and outputs.
 const MEAN_SQUARES: LossConfig = LossConfig { kind: LossKind::Mse, reduction: Reduction::Mean };

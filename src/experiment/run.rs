@@ -12,18 +12,18 @@ use crate::cli::print;
 use crate::curvature::CurvatureError;
 use crate::data::{self, Examples};
 use crate::gpu::{Buffer, Gpu, Recording};
-use crate::model::{Layout, Loss, Mlp, Model, initial_params, params_from_safetensors, params_to_safetensors};
+use crate::model::{Layout, Loss, Model, initial_params, params_from_safetensors, params_to_safetensors};
 use crate::objective::{Metrics, Objective};
-use crate::optim::{Optimizer, Sam};
+use crate::optim::Optimizer;
 
-use super::config::{Config, LossKind, ModelKind};
+use super::config::Config;
 use super::manifest::{Ended, Manifest};
 use super::measure::Measurer;
 use super::progress::Progress;
 use super::record::{CurvatureWriter, MetricsRow, MetricsWriter, read_curvature, read_metrics};
 use super::rundir::{self, RunDir};
 use super::summary::Summary;
-use super::{ExperimentError, Format, TrainRequest, interrupt, plot, report};
+use super::{ExperimentError, Format, TrainRequest, interrupt, network, plot, report};
 
 /// Logged steps whose metrics wait on the device.
 const RING_ROWS: usize = 32;
@@ -44,11 +44,11 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
         path: config.data.path.clone(),
         train: config.data.train,
         test: config.data.test,
-        ..data::Request::new(config.data.name)
+        seq_len: config.model.seq_len,
     })?;
     let gpu = Gpu::open(request.adapter.as_deref())?;
-    let model = model(config, &data.train);
-    let loss = loss(config);
+    let model = network::model(config, &data.train)?;
+    let loss = network::loss(config);
     let mut objective = Objective::new(&gpu, Arc::clone(&model), loss, &data.train, config.run.chunk)?;
     let params = match &request.init {
         Some(path) => read_params(objective.layout(), path)?,
@@ -59,7 +59,7 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     }
     let w = objective.vector("the parameters")?;
     gpu.write(&w, &params);
-    let optimizer = Optimizer::new(&mut objective, rule(config), &w)?;
+    let optimizer = Optimizer::new(&mut objective, network::rule(config), &w)?;
     let measurer = match config.measure.every {
         0 => None,
         _ => Some(Measurer::new(&mut objective, &optimizer, &config.measure, config.run.seed)?),
@@ -117,33 +117,6 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
         ))?;
     }
     result.map(|_| ())
-}
-
-/// The configured update rule; plain gradient descent is SAM without a radius.
-fn rule(config: &Config) -> Sam {
-    let rho = if config.optim.perturbs() { config.optim.rho } else { 0.0 };
-    Sam { lr: config.optim.lr, rho, epsilon: config.optim.epsilon }
-}
-
-/// The configured model for these examples.
-fn model(config: &Config, data: &Examples) -> Arc<dyn Model> {
-    match config.model.kind {
-        ModelKind::Mlp => Arc::new(Mlp {
-            inputs: data.dim(),
-            width: config.model.width,
-            depth: config.model.depth,
-            outputs: data.classes,
-            activation: config.model.activation,
-        }),
-    }
-}
-
-/// The configured loss.
-fn loss(config: &Config) -> Loss {
-    match config.loss.kind {
-        LossKind::Mse => Loss::Mse(config.loss.reduction),
-        LossKind::CrossEntropy => Loss::CrossEntropy,
-    }
 }
 
 fn read_params(layout: &Layout, path: &Path) -> Result<Vec<f32>, ExperimentError> {

@@ -3,7 +3,7 @@
 //! They panic on operands that do not fit, as indexing does: a wrong shape in a model is a mistake in the program, and
 //! the message names op and shapes. Use [`Graph::try_push`] to get an error instead.
 
-use super::{Binary, Bits, Compare, DType, DotDims, Graph, NodeId, Op, Unary};
+use super::{Binary, Bits, Compare, ConvSide, DType, DotDims, Graph, NodeId, Op, Unary, Window};
 
 impl Graph {
     /// Adds `op` applied to `inputs`.
@@ -204,6 +204,12 @@ impl Graph {
     #[track_caller]
     pub fn matmul(&mut self, a: NodeId, b: NodeId) -> NodeId {
         self.dot_general(a, b, DotDims { lhs_contract: vec![1], rhs_contract: vec![0], ..DotDims::default() })
+    }
+
+    /// `[n, height, width, in]` ⋆ `[kernel height, kernel width, in, out]` → `[n, height', width', out]`
+    #[track_caller]
+    pub fn conv(&mut self, x: NodeId, w: NodeId, window: Window) -> NodeId {
+        self.push(Op::Conv { of: ConvSide::Output, window }, &[x, w])
     }
 
     /// Labels `[n]` as one-hot rows `[n, classes]`.

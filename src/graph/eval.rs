@@ -5,7 +5,7 @@
 //! are f64 throughout (`U32` and `Bool` are exact in it) and constants are their f32 value widened, so a program and
 //! its f32 kernels mean the same function.
 
-use super::{Binary, Compare, DType, DotDims, Graph, GraphError, NodeId, Op, Unary};
+use super::{Binary, Compare, ConvSide, DType, DotDims, Graph, GraphError, NodeId, Op, Unary, Window};
 
 /// A dense row-major array.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,6 +140,7 @@ fn apply<'a>(op: &Op, shape: &[usize], operand: &dyn Fn(usize) -> &'a Tensor) ->
             reduce(operand(0), axes, shape, f64::NEG_INFINITY, |max, x| if x > max { x } else { max })
         }
         Op::DotGeneral(dims) => dot_general(operand(0), operand(1), dims),
+        Op::Conv { of, window } => conv(*of, window, [operand(0), operand(1)], shape),
     }
 }
 
@@ -249,4 +250,43 @@ fn dot_general(lhs: &Tensor, rhs: &Tensor, dims: &DotDims) -> Vec<f64> {
         }
     }
     c
+}
+
+/// Every product of T = Σ u·(x ⋆ w), added to the side that is wanted.
+fn conv(of: ConvSide, window: &Window, operands: [&Tensor; 2], shape: &[usize]) -> Vec<f64> {
+    let mut result = vec![0.0; shape.iter().product()];
+    let [a, b] = operands.map(|tensor| &tensor.data[..]);
+    let of_side = |side: ConvSide| match of.operands().iter().position(|&s| s == side) {
+        Some(i) => &operands[i].shape[..],
+        None => shape,
+    };
+    let lead = shape.len() - 4;
+    let batch: usize = shape[..lead].iter().product();
+    let (n, ci, co) =
+        (of_side(ConvSide::Input)[lead], of_side(ConvSide::Kernel)[lead + 2], of_side(ConvSide::Kernel)[lead + 3]);
+    let Window { input, kernel, output, stride, low } = *window;
+    for example in 0..batch * n {
+        for (o, k) in positions_2d(output).flat_map(|o| positions_2d(kernel).map(move |k| (o, k))) {
+            let meet = [o[0] * stride[0] + k[0], o[1] * stride[1] + k[1]];
+            if (0..2).any(|axis| meet[axis] < low[axis] || meet[axis] - low[axis] >= input[axis]) {
+                continue;
+            }
+            let x_at = (example * input[0] + meet[0] - low[0]) * input[1] + meet[1] - low[1];
+            let w_at = (example / n * kernel[0] + k[0]) * kernel[1] + k[1];
+            let u_at = (example * output[0] + o[0]) * output[1] + o[1];
+            for i in 0..ci {
+                let (x, w, u) = (x_at * ci + i, (w_at * ci + i) * co, u_at * co);
+                match of {
+                    ConvSide::Input => result[x] += (0..co).map(|j| a[w + j] * b[u + j]).sum::<f64>(),
+                    ConvSide::Kernel => (0..co).for_each(|j| result[w + j] += a[x] * b[u + j]),
+                    ConvSide::Output => (0..co).for_each(|j| result[u + j] += a[x] * b[w + j]),
+                }
+            }
+        }
+    }
+    result
+}
+
+fn positions_2d([height, width]: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
+    (0..height).flat_map(move |y| (0..width).map(move |x| [y, x]))
 }

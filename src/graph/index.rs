@@ -55,11 +55,12 @@ impl Idx {
     }
 
     /// Largest value the index can take.
-    fn upper(&self) -> u64 {
+    pub fn upper(&self) -> u64 {
         self.constant + self.terms.iter().map(|(atom, c)| c * atom.upper()).sum::<u64>()
     }
 
-    fn times(&self, factor: u64) -> Self {
+    /// The index times a constant.
+    pub fn times(&self, factor: u64) -> Self {
         if factor == 0 {
             return Self::constant(0);
         }
@@ -279,7 +280,7 @@ pub fn pull_back(graph: &Graph, id: NodeId, index: &[Idx]) -> Option<(NodeId, Ve
             return None;
         }
         Op::Select | Op::ToF32 | Op::Pad { .. } => return None,
-        Op::ReduceSum { .. } | Op::ReduceMax { .. } | Op::DotGeneral(_) => return None,
+        Op::ReduceSum { .. } | Op::ReduceMax { .. } | Op::DotGeneral(_) | Op::Conv { .. } => return None,
     };
     Some((operand, index))
 }

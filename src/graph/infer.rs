@@ -3,7 +3,7 @@
 //! [`try_push`](super::Graph::try_push) calls this once per node and `verify` calls it again, so no node can carry a
 //! type that its op does not imply.
 
-use super::{DType, DotDims, Graph, GraphError, NodeId, Op, Type};
+use super::{ConvSide, DType, DotDims, Graph, GraphError, NodeId, Op, Type, Window};
 
 /// Type of `op` applied to `inputs`.
 pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<Type, GraphError> {
@@ -11,7 +11,7 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<Type, G
     let arity = match op {
         Op::Input(_) | Op::Constant(_) | Op::Iota { .. } => 0,
         Op::Unary(_) | Op::ToF32 => 1,
-        Op::Binary(_) | Op::Compare(_) | Op::DotGeneral(_) => 2,
+        Op::Binary(_) | Op::Compare(_) | Op::DotGeneral(_) | Op::Conv { .. } => 2,
         Op::Select => 3,
         Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } => 1,
         Op::Slice { .. } | Op::Pad { .. } | Op::ReduceSum { .. } | Op::ReduceMax { .. } => 1,
@@ -134,6 +134,11 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<Type, G
             need(1, DType::F32)?;
             f32_of(dot_shape(dims, &ty(0).shape, &ty(1).shape).map_err(fail)?)
         }
+        Op::Conv { of, window } => {
+            need(0, DType::F32)?;
+            need(1, DType::F32)?;
+            f32_of(conv_shape(*of, window, [&ty(0).shape, &ty(1).shape]).map_err(fail)?)
+        }
     };
     if result.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_none_or(|n| n > u32::MAX as usize) {
         return Err(fail(format!("{:?} has more elements than a 32-bit index reaches", result.shape)));
@@ -162,6 +167,34 @@ fn dot_shape(dims: &DotDims, lhs: &[usize], rhs: &[usize]) -> Result<Vec<usize>,
     shape.extend(dims.lhs_free(lhs.len()).iter().map(|&i| lhs[i]));
     shape.extend(dims.rhs_free(rhs.len()).iter().map(|&i| rhs[i]));
     Ok(shape)
+}
+
+/// Shape of one side of a convolution from those of its operands.
+fn conv_shape(of: ConvSide, window: &Window, operands: [&[usize]; 2]) -> Result<Vec<usize>, String> {
+    let misfit = || format!("operand shapes {:?} and {:?}", operands[0], operands[1]);
+    let Some(lead) = operands[0].len().checked_sub(4) else { return Err(misfit()) };
+    if operands[1].len() != lead + 4 || operands[0][..lead] != operands[1][..lead] || window.stride.contains(&0) {
+        return Err(misfit());
+    }
+    // Positions, and what a side knows of n, of the channels in and of those out.
+    let known = |side: ConvSide, s: &[usize]| match side {
+        ConvSide::Input => (window.input, [s[1], s[2]], [Some(s[0]), Some(s[3]), None]),
+        ConvSide::Kernel => (window.kernel, [s[0], s[1]], [None, Some(s[2]), Some(s[3])]),
+        ConvSide::Output => (window.output, [s[1], s[2]], [Some(s[0]), None, Some(s[3])]),
+    };
+    let sides = of.operands();
+    let [a, b] = [0, 1].map(|i| known(sides[i], &operands[i][lead..]));
+    let agree = (0..3).all(|i| a.2[i].zip(b.2[i]).is_none_or(|(a, b)| a == b));
+    let [Some(n), Some(ci), Some(co)] = std::array::from_fn(|i| a.2[i].or(b.2[i])) else { return Err(misfit()) };
+    if a.0 != a.1 || b.0 != b.1 || !agree {
+        return Err(misfit());
+    }
+    let shape = match of {
+        ConvSide::Input => [n, window.input[0], window.input[1], ci],
+        ConvSide::Kernel => [window.kernel[0], window.kernel[1], ci, co],
+        ConvSide::Output => [n, window.output[0], window.output[1], co],
+    };
+    Ok([&operands[0][..lead], &shape].concat())
 }
 
 impl DotDims {

@@ -16,7 +16,7 @@ mod verify;
 use std::collections::HashMap;
 
 pub use eval::{Tensor, eval};
-pub use op::{Binary, Bits, Compare, DType, DotDims, Op, Unary};
+pub use op::{Binary, Bits, Compare, ConvSide, DType, DotDims, Op, Unary, Window};
 pub use verify::verify;
 
 /// Why a node was refused.

@@ -5,8 +5,9 @@
 //! derivative (`autodiff::jvp`), its transpose where it is linear (`autodiff::transpose`) and its WGSL
 //! (`kernel`). Adding an op is one row in each, and the compiler names a missing one.
 //!
-//! Convolutions (forward, input-transpose, kernel-transpose), the window arg-max with its gather/scatter pair and the
-//! row gather/scatter are not here yet: each is one more row of the same kind.
+//! Two things that others make ops of are combinations here. Max-pooling is a sum over its window under a one-hot mask
+//! that has no derivative (`model::pool`), and looking up rows of a table is a contraction with one-hot rows: both are
+//! exact, deterministic in reverse, and differentiate to any order.
 
 use std::fmt;
 
@@ -84,6 +85,55 @@ pub struct DotDims {
     pub rhs_contract: Vec<usize>,
 }
 
+/// The tensors of a convolution. It is a trilinear form of the three, T = Σ u·(x ⋆ w), and each is the derivative of T by
+/// one of them given the other two; so the three ops are closed under differentiation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConvSide {
+    /// x `[.., n, height, width, channels in]`
+    Input,
+    /// w `[.., kernel height, kernel width, channels in, channels out]`
+    Kernel,
+    /// u `[.., n, height, width, channels out]`
+    Output,
+}
+
+impl ConvSide {
+    /// The sides that determine this one, in the order in which they are operands.
+    pub fn operands(self) -> [Self; 2] {
+        match self {
+            Self::Input => [Self::Kernel, Self::Output],
+            Self::Kernel => [Self::Input, Self::Output],
+            Self::Output => [Self::Input, Self::Kernel],
+        }
+    }
+}
+
+/// Where the windows of a convolution lie: output position o and kernel position k meet at input position
+/// o·stride + k − low, per axis (height, width); beyond the input are zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Positions of the input.
+    pub input: [usize; 2],
+    /// Positions of the kernel.
+    pub kernel: [usize; 2],
+    /// Positions of the output.
+    pub output: [usize; 2],
+    /// Input positions from one output position to the next.
+    pub stride: [usize; 2],
+    /// Zeros before the input.
+    pub low: [usize; 2],
+}
+
+impl Window {
+    /// Padding "SAME": ⌈input/stride⌉ outputs, the zeros shared out evenly, the odd one at the end.
+    pub fn same(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> Self {
+        let output: [usize; 2] = std::array::from_fn(|a| input[a].div_ceil(stride[a]));
+        let reach = |a: usize| output[a].saturating_sub(1) * stride[a] + kernel[a];
+        let low = std::array::from_fn(|a| reach(a).saturating_sub(input[a]) / 2);
+        Self { input, kernel, output, stride, low }
+    }
+}
+
 /// One operation. Attributes are static; operands are the node's inputs, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
@@ -158,6 +208,14 @@ pub enum Op {
     },
     /// Batched tensor contraction, see [`DotDims`].
     DotGeneral(DotDims),
+    /// One side of a convolution from the other two, see [`ConvSide`]. Leading axes before those named there are batch
+    /// axes of all three.
+    Conv {
+        /// The side that results.
+        of: ConvSide,
+        /// The geometry.
+        window: Window,
+    },
 }
 
 /// An f32 compared and hashed by its bits, so that constants can be hash-consed.

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::{Binary, Compare, DType, Graph, NodeId, Op, Type, Unary};
+use super::{Binary, Compare, ConvSide, DType, Graph, NodeId, Op, Type, Unary};
 
 impl Graph {
     /// The part of the graph that `outputs` need, followed by a line that names them.
@@ -88,6 +88,14 @@ fn describe(graph: &Graph, op: &Op) -> (String, String) {
             let given = all.iter().filter(|(_, axes)| !axes.is_empty());
             let texts: Vec<String> = given.map(|(name, axes)| format!("{name}={}", list(axes))).collect();
             with("dot_general", texts.join(", "))
+        }
+        Op::Conv { of, window: w } => {
+            let name = match of {
+                ConvSide::Input => "conv_input",
+                ConvSide::Kernel => "conv_kernel",
+                ConvSide::Output => "conv",
+            };
+            with(name, format!("kernel={}, stride={}, low={}", list(&w.kernel), list(&w.stride), list(&w.low)))
         }
     }
 }

@@ -98,7 +98,8 @@ impl<'a> Emitter<'a> {
         std::mem::take(&mut self.lines)
     }
 
-    fn emit(&mut self, expression: &str) -> String {
+    /// Adds `let` and returns the new name.
+    pub fn emit(&mut self, expression: &str) -> String {
         let name = format!("v{}", self.count);
         self.count += 1;
         let _ = writeln!(self.lines, "    let {name} = {expression};");
@@ -221,7 +222,7 @@ impl<'a> Emitter<'a> {
             Op::Input(_) | Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. } => {
                 unreachable!("inputs have places and index maps are pulled back")
             }
-            Op::ReduceSum { .. } | Op::ReduceMax { .. } | Op::DotGeneral(_) => {
+            Op::ReduceSum { .. } | Op::ReduceMax { .. } | Op::DotGeneral(_) | Op::Conv { .. } => {
                 unreachable!("the schedule stores every root that another kernel reads")
             }
         };
@@ -242,21 +243,43 @@ impl<'a> Emitter<'a> {
         if shape.contains(&0) {
             return Ok(self.emit("V(0.0)"));
         }
-        if index.iter().any(|i| i.lane_stride() != Some(0)) {
-            return Err(Unsuitable);
-        }
         let mut inside = vec![];
         let mut shifted = vec![];
         for (axis, i) in index.iter().enumerate() {
-            // Wraps around below `low`, which the comparison refuses like any other index outside.
-            let at = self.emit(&format!("{} - {}u", i.wgsl(), low[axis]));
-            inside.push(format!("({at} < {}u)", shape[axis]));
-            let clamped = self.emit(&format!("min({at}, {}u)", shape[axis] - 1));
-            shifted.push(Idx::var(&clamped, shape[axis]));
+            shifted.push(self.bounded(i, low[axis], shape[axis], &mut inside)?);
         }
-        let value = self.value(operand, &shifted)?;
-        let inside = if inside.is_empty() { "true".to_owned() } else { inside.join(" && ") };
-        Ok(self.emit(&format!("select(V(0.0), {value}, {inside})")))
+        self.masked(operand, &shifted, &inside)
+    }
+
+    /// `index − low` where it lies below `extent`, which a condition added to `inside` tells; some index below it
+    /// elsewhere.
+    pub fn bounded(
+        &mut self,
+        index: &Idx,
+        low: usize,
+        extent: usize,
+        inside: &mut Vec<String>,
+    ) -> Result<Idx, Unsuitable> {
+        if low == 0 && index.upper() < extent as u64 {
+            return Ok(index.clone());
+        }
+        if index.lane_stride() != Some(0) {
+            return Err(Unsuitable);
+        }
+        // Wraps around below `low`, which the comparison refuses like any other index outside.
+        let at = self.emit(&format!("{} - {low}u", index.wgsl()));
+        inside.push(format!("({at} < {extent}u)"));
+        let clamped = self.emit(&format!("min({at}, {}u)", extent - 1));
+        Ok(Idx::var(&clamped, extent))
+    }
+
+    /// The value of `id` at `index` where all conditions hold, and 0 elsewhere.
+    pub fn masked(&mut self, id: NodeId, index: &[Idx], inside: &[String]) -> Result<String, Unsuitable> {
+        let value = self.value(id, index)?;
+        if inside.is_empty() {
+            return Ok(value);
+        }
+        Ok(self.emit(&format!("select(V(0.0), {value}, {})", inside.join(" && "))))
     }
 
     /// Emits the stores of `id`, whose value at `index` is then in its buffers.

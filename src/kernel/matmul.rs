@@ -1,44 +1,54 @@
 //! Contractions: the prelude of the matmul families.
 //!
 //! A `DotGeneral` is seen as C[b,m,n] = Σₖ A[b,m,k]·B[b,k,n], where b, m, n, k are the flattened batch, left free, right
-//! free and contracted axes. Operands are loaded through their index maps; the fused epilogue runs in `store4`, before
-//! anything is stored. The chooser decides which family does it.
+//! free and contracted axes; a side of a convolution likewise (`conv` says how). Operands are loaded through their index
+//! maps; the fused epilogue runs in `store4`, before anything is stored. The chooser decides which family does it.
 
 use super::choose::{Choice, Problem, choose};
+use super::conv::Patches;
 use super::emit::{Emitter, Scope, Unsuitable};
 use super::family::{MATH, MAX_GRID, module, stores};
 use super::{Emitted, Kernel, KernelError, Target};
-use crate::graph::index::Idx;
+use crate::graph::index::{Idx, pull_back};
 use crate::graph::{DotDims, Graph, NodeId, Op};
 use crate::passes::FusedKernel;
+
+/// What is contracted, and over what.
+enum Kind<'a> {
+    Dot(&'a DotDims),
+    Conv(Patches),
+}
 
 /// A contraction with its axes in groups.
 struct Contraction<'a> {
     graph: &'a Graph,
     root: NodeId,
+    /// A and B.
     operands: [NodeId; 2],
-    dims: &'a DotDims,
+    kind: Kind<'a>,
     problem: Problem,
 }
 
 /// Emits the kernel of a contraction and its epilogue.
 pub(super) fn emit(scope: &Scope, fused: &FusedKernel, root: NodeId, target: &Target) -> Result<Emitted, KernelError> {
     let node = scope.graph.node(root);
-    let Op::DotGeneral(dims) = &node.op else { unreachable!("a Dot root is a DotGeneral") };
-    let operands = [node.inputs[0], node.inputs[1]];
-    let size = |side: usize, axes: &[usize]| axes.iter().map(|&a| scope.graph.shape(operands[side])[a]).product();
-    let rank = |side: usize| scope.graph.shape(operands[side]).len();
-    let mut problem = Problem {
-        batch: size(0, &dims.lhs_batch),
-        m: size(0, &dims.lhs_free(rank(0))),
-        n: size(1, &dims.rhs_free(rank(1))),
-        k: size(0, &dims.lhs_contract),
-        a_along_k: true,
+    let inputs = [node.inputs[0], node.inputs[1]];
+    let shapes = inputs.map(|id| scope.graph.shape(id));
+    let (operands, kind) = match &node.op {
+        Op::DotGeneral(dims) => (inputs, Kind::Dot(dims)),
+        Op::Conv { of, window } => {
+            let patches = Patches::new(*of, *window, shapes);
+            (patches.operands(inputs), Kind::Conv(patches))
+        }
+        other => unreachable!("{other:?} is not a contraction"),
     };
-    let mut contraction = Contraction { graph: scope.graph, root, operands, dims, problem };
-    let lhs = contraction.flat_lhs(scope);
-    problem.a_along_k = lhs.stride("k") == Some(1) || lhs.stride("m") != Some(1);
-    contraction.problem = problem;
+    let problem = Problem { batch: 1, m: 1, n: 1, k: 1, a_along_k: true };
+    let mut contraction = Contraction { graph: scope.graph, root, operands, kind, problem };
+    let size = |axes: Vec<usize>| axes.iter().product();
+    let [batch, m, n, k] = contraction.axes().map(size);
+    contraction.problem = Problem { batch, m, n, k, a_along_k: true };
+    contraction.problem.a_along_k = contraction.a_along_k(scope);
+    let problem = contraction.problem;
     let choice = choose(&problem, target);
     if choice.grid.iter().any(|&g| g as usize > MAX_GRID) {
         return Err(KernelError::TooLarge(choice.label(&problem)));
@@ -49,12 +59,29 @@ pub(super) fn emit(scope: &Scope, fused: &FusedKernel, root: NodeId, target: &Ta
 }
 
 impl Contraction<'_> {
-    /// The left operand's multi-index from the flat indices b, m and k; likewise for the right with b, k and n.
-    fn operand_index(&self, side: usize, b: &Idx, free: &Idx, k: &Idx) -> Vec<Idx> {
+    /// Lengths of the axes behind b, m, n and k.
+    fn axes(&self) -> [Vec<usize>; 4] {
+        let shapes = self.operands.map(|id| self.graph.shape(id));
+        match &self.kind {
+            Kind::Dot(dims) => {
+                let lens = |side: usize, axes: &[usize]| axes.iter().map(|&a| shapes[side][a]).collect();
+                [
+                    lens(0, &dims.lhs_batch),
+                    lens(0, &dims.lhs_free(shapes[0].len())),
+                    lens(1, &dims.rhs_free(shapes[1].len())),
+                    lens(0, &dims.lhs_contract),
+                ]
+            }
+            Kind::Conv(patches) => patches.axes(),
+        }
+    }
+
+    /// An operand of a `DotGeneral`: its multi-index from the flat indices b, m or n (`free`) and k.
+    fn dot_index(&self, dims: &DotDims, side: usize, [b, free, k]: [&Idx; 3]) -> Vec<Idx> {
         let shape = self.graph.shape(self.operands[side]);
         let (batch, contract, rest) = match side {
-            0 => (&self.dims.lhs_batch, &self.dims.lhs_contract, self.dims.lhs_free(shape.len())),
-            _ => (&self.dims.rhs_batch, &self.dims.rhs_contract, self.dims.rhs_free(shape.len())),
+            0 => (&dims.lhs_batch, &dims.lhs_contract, dims.lhs_free(shape.len())),
+            _ => (&dims.rhs_batch, &dims.rhs_contract, dims.rhs_free(shape.len())),
         };
         let mut index = vec![Idx::constant(0); shape.len()];
         for (axes, flat) in [(batch, b), (contract, k), (&rest, free)] {
@@ -66,17 +93,32 @@ impl Contraction<'_> {
         index
     }
 
-    /// Where the left operand's element (b, m, k) lies in the buffer it is loaded from.
-    fn flat_lhs(&self, scope: &Scope) -> Idx {
+    /// WGSL name of an operand's element (b, m, k) or (b, k, n).
+    fn element(&self, emitter: &mut Emitter, side: usize, at: [&Idx; 3]) -> Result<String, Unsuitable> {
+        let operand = self.operands[side];
+        match (&self.kind, side) {
+            (Kind::Dot(dims), _) => emitter.value(operand, &self.dot_index(dims, side, at)),
+            (Kind::Conv(patches), 0) => patches.patch(emitter, operand, at),
+            (Kind::Conv(patches), _) => emitter.value(operand, &patches.right_index(at)),
+        }
+    }
+
+    /// Whether neighbours of A in memory differ in k, not in m.
+    fn a_along_k(&self, scope: &Scope) -> bool {
+        let dims = match &self.kind {
+            Kind::Dot(dims) => dims,
+            Kind::Conv(patches) => return patches.a_along_k(),
+        };
         let p = &self.problem;
         let (b, m, k) = (Idx::var("b", p.batch), Idx::var("m", p.m), Idx::var("k", p.k));
-        let mut index = self.operand_index(0, &b, &m, &k);
+        let mut index = self.dot_index(dims, 0, [&b, &m, &k]);
         let mut id = self.operands[0];
         while !scope.stored[id.index()] {
-            let Some((next, pulled)) = crate::graph::index::pull_back(self.graph, id, &index) else { break };
+            let Some((next, pulled)) = pull_back(self.graph, id, &index) else { break };
             (id, index) = (next, pulled);
         }
-        Idx::flatten(&index, self.graph.shape(id))
+        let flat = Idx::flatten(&index, self.graph.shape(id));
+        flat.stride("k") == Some(1) || flat.stride("m") != Some(1)
     }
 
     /// Body of a function that returns four elements of an operand; `along` is the variable that counts them, a multiple
@@ -85,15 +127,25 @@ impl Contraction<'_> {
         let p = &self.problem;
         let var =
             |name: &str, extent: usize, lane: &Idx| if name == along { lane.clone() } else { Idx::var(name, extent) };
-        let index = |lane: &Idx| {
+        let element = |emitter: &mut Emitter, lane: &Idx| {
             let (b, k) = (var("b", p.batch, lane), var("k", p.k, lane));
             let free = if side == 0 { var("m", p.m, lane) } else { var("n", p.n, lane) };
-            self.operand_index(side, &b, &free, &k)
+            self.element(emitter, side, [&b, &free, &k])
         };
         if extent.is_multiple_of(4) {
             emitter.width = 4;
-            let value = emitter.value(self.operands[side], &index(&Idx::quad("quad", extent / 4)))?;
-            return Ok(format!("    let quad = {along} / 4u;\n{}    return {value};\n", emitter.take_lines()));
+            let before = emitter.bindings.clone();
+            match element(emitter, &Idx::quad("quad", extent / 4)) {
+                Ok(value) => {
+                    let lines = emitter.take_lines();
+                    return Ok(format!("    let quad = {along} / 4u;\n{lines}    return {value};\n"));
+                }
+                // Four neighbours that padding treats differently: one by one, then.
+                Err(Unsuitable) => {
+                    emitter.take_lines();
+                    emitter.bindings = before;
+                }
+            }
         }
         emitter.width = 1;
         let mut lanes = vec![];
@@ -101,7 +153,7 @@ impl Contraction<'_> {
         for lane in 0..4 {
             let name = format!("{along}{lane}");
             lines += &format!("    let {name} = min({along} + {lane}u, {}u);\n", extent - 1);
-            lanes.push(emitter.value(self.operands[side], &index(&Idx::var(&name, extent)))?);
+            lanes.push(element(emitter, &Idx::var(&name, extent))?);
         }
         lines += &emitter.take_lines();
         Ok(format!("{lines}    return vec4<f32>({});\n", lanes.join(", ")))
@@ -159,14 +211,13 @@ impl Contraction<'_> {
         })
     }
 
-    /// Multi-index of the result: batch, left free, right free axes.
+    /// Multi-index of the result: the axes of b, m and n.
     fn output_index(&self, n: &Idx) -> Vec<Idx> {
         let p = &self.problem;
-        let shapes = [self.graph.shape(self.operands[0]), self.graph.shape(self.operands[1])];
-        let lens = |side: usize, axes: &[usize]| axes.iter().map(|&a| shapes[side][a]).collect::<Vec<_>>();
-        let mut out = Idx::var("b", p.batch).unflatten(&lens(0, &self.dims.lhs_batch));
-        out.extend(Idx::var("m", p.m).unflatten(&lens(0, &self.dims.lhs_free(shapes[0].len()))));
-        out.extend(n.unflatten(&lens(1, &self.dims.rhs_free(shapes[1].len()))));
+        let [batch, m_axes, n_axes, _] = self.axes();
+        let mut out = Idx::var("b", p.batch).unflatten(&batch);
+        out.extend(Idx::var("m", p.m).unflatten(&m_axes));
+        out.extend(n.unflatten(&n_axes));
         out
     }
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod choose;
+mod conv;
 mod emit;
 mod family;
 mod matmul;

@@ -1,7 +1,7 @@
 //! Initial parameters from a seed, the same on every machine.
 //!
-//! Glorot-normal as JAX and Flax draw it: normal with variance 2/(fan_in + fan_out), truncated at two standard
-//! deviations and rescaled so that the truncated variable has that variance (Glorot and Bengio 2010).
+//! All random tensors are normal and truncated at two standard deviations, as JAX, Flax and Haiku draw them: either
+//! rescaled so that the truncated variable has the variance asked for, or not.
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -15,15 +15,39 @@ const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
 /// How a parameter tensor starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// Truncated normal of variance 2/(fan_in + fan_out), see the module text.
+    /// Of variance 2/(fan_in + fan_out) once truncated (Glorot and Bengio 2010).
     GlorotNormal {
         /// Inputs of a unit.
         fan_in: usize,
         /// Outputs that an input feeds.
         fan_out: usize,
     },
+    /// Of this variance once truncated.
+    ScaledNormal {
+        /// The variance.
+        variance: f64,
+    },
+    /// Of this standard deviation before it is truncated; afterwards it is 0.88 of that.
+    TruncatedNormal {
+        /// The standard deviation.
+        std: f64,
+    },
     /// All zeros.
     Zeros,
+    /// All ones.
+    Ones,
+}
+
+impl Init {
+    /// Standard deviation of the normal that is truncated.
+    fn std(self) -> f64 {
+        match self {
+            Self::GlorotNormal { fan_in, fan_out } => (2.0 / (fan_in + fan_out) as f64).sqrt() / TRUNCATED_STD,
+            Self::ScaledNormal { variance } => variance.sqrt() / TRUNCATED_STD,
+            Self::TruncatedNormal { std } => std,
+            Self::Zeros | Self::Ones => 0.0,
+        }
+    }
 }
 
 /// The flat vector of initial parameters. Each tensor has a random stream of its own, so that adding a layer does not
@@ -34,8 +58,9 @@ pub fn initial_params(layout: &Layout, seed: u64) -> Vec<f32> {
         let len: usize = param.shape.iter().product();
         match param.init {
             Init::Zeros => params.extend(std::iter::repeat_n(0.0, len)),
-            Init::GlorotNormal { fan_in, fan_out } => {
-                let std = (2.0 / (fan_in + fan_out) as f64).sqrt() / TRUNCATED_STD;
+            Init::Ones => params.extend(std::iter::repeat_n(1.0, len)),
+            Init::GlorotNormal { .. } | Init::ScaledNormal { .. } | Init::TruncatedNormal { .. } => {
+                let std = param.init.std();
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
                 rng.set_stream(stream as u64);
                 let mut draw = || loop {

@@ -2,6 +2,7 @@
 //!
 //! x ← act(x·Wᵢ + bᵢ) for i < depth − 1, then x·W + b. Depth 4 means three hidden layers.
 
+use super::layers::{dense, dense_params};
 use super::{Init, Model, Param};
 use crate::choice::choice;
 use crate::graph::{Compare, Graph, NodeId, Unary};
@@ -78,12 +79,8 @@ impl Model for Mlp {
         for layer in 0..self.depth {
             let fan_in = if layer == 0 { self.inputs } else { self.width };
             let fan_out = if layer + 1 == self.depth { self.outputs } else { self.width };
-            params.push(Param {
-                name: format!("dense{layer}.kernel"),
-                shape: vec![fan_in, fan_out],
-                init: Init::GlorotNormal { fan_in, fan_out },
-            });
-            params.push(Param { name: format!("dense{layer}.bias"), shape: vec![fan_out], init: Init::Zeros });
+            let init = Init::GlorotNormal { fan_in, fan_out };
+            params.extend(dense_params(&format!("dense{layer}"), fan_in, fan_out, init));
         }
         params
     }
@@ -91,10 +88,7 @@ impl Model for Mlp {
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
         let mut x = x;
         for (layer, wb) in params.chunks_exact(2).enumerate() {
-            let product = g.matmul(x, wb[0]);
-            let shape = g.shape(product).to_vec();
-            let bias = g.broadcast(wb[1], &shape, &[1]);
-            x = g.add(product, bias);
+            x = dense(g, x, wb[0], wb[1]);
             if layer + 1 < self.depth {
                 x = self.activation.apply(g, x);
             }

@@ -3,15 +3,20 @@
 //! A model lists its parameters in order; together they form one flat vector ([`Layout`]), of which each is a named
 //! range. Optimisers, eigensolvers and checkpoints work on that vector.
 
+mod cnn;
 mod init;
+pub mod layers;
 mod loss;
 mod mlp;
 mod store;
+mod transformer;
 
+pub use cnn::{Cnn, Norm, Pool};
 pub use init::{Init, initial_params};
 pub use loss::{Loss, Reduction, wrong};
 pub use mlp::{Activation, Mlp};
 pub use store::{StoreError, params_from_safetensors, params_to_safetensors};
+pub use transformer::Transformer;
 
 use crate::graph::{Graph, NodeId};
 

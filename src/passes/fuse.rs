@@ -10,7 +10,7 @@
 use std::collections::HashSet;
 
 use crate::graph::index::{Idx, pull_back};
-use crate::graph::{Binary, Graph, NodeId, Op, Unary};
+use crate::graph::{Binary, ConvSide, Graph, NodeId, Op, Unary};
 
 /// What a kernel does before its epilogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Root {
     Map,
     /// A `ReduceSum` or `ReduceMax` node.
     Reduce(NodeId),
-    /// A `DotGeneral` node.
+    /// A contraction: a `DotGeneral` or `Conv` node.
     Dot(NodeId),
 }
 
@@ -118,26 +118,42 @@ impl Ready {
     }
 }
 
+/// Whether an op reads its operands many times, so that they must be stored.
+fn is_contraction(op: &Op) -> bool {
+    matches!(op, Op::DotGeneral(_) | Op::Conv { .. })
+}
+
 /// Follows index maps down from a contraction's operand to the value that must be stored: its `producer`.
 ///
-/// The walk stops at the operand itself where the right operand's rows would not be contiguous.
-pub fn producer(graph: &Graph, dot: NodeId, side: usize) -> NodeId {
-    let operand = graph.node(dot).inputs[side];
+/// The walk stops at the operand itself where the rows that kernels read would not be contiguous below it: for the right
+/// operand of a `DotGeneral` its last axis, for a convolution the channels.
+pub fn producer(graph: &Graph, root: NodeId, side: usize) -> NodeId {
+    let operand = graph.node(root).inputs[side];
     let shape = graph.shape(operand);
-    // One variable per axis; the last axis of the right operand is its row direction.
+    // One variable per axis; the last axis is the row direction.
     let name = |axis: usize| format!("i{axis}");
     let mut index: Vec<Idx> = shape.iter().enumerate().map(|(a, &n)| Idx::var(&name(a), n)).collect();
+    let last = shape.len().saturating_sub(1);
+    let reads_rows = match &graph.node(root).op {
+        Op::DotGeneral(dims) => side == 1 && !dims.rhs_free(shape.len()).is_empty(),
+        Op::Conv { of: ConvSide::Input, .. } if side == 0 => return turned_kernel(graph, operand),
+        _ => true,
+    };
     let mut base = operand;
     while let Some((next, pulled)) = pull_back(graph, base, &index) {
         (base, index) = (next, pulled);
     }
-    let Op::DotGeneral(dims) = &graph.node(dot).op else { return base };
-    if side == 0 || dims.rhs_free(shape.len()).is_empty() {
-        return base;
-    }
     let flat = Idx::flatten(&index, graph.shape(base));
-    let last = shape.len() - 1;
-    if shape[last] == 1 || flat.stride(&name(last)) == Some(1) { base } else { operand }
+    if !reads_rows || shape[last] == 1 || flat.stride(&name(last)) == Some(1) { base } else { operand }
+}
+
+/// What is stored of the kernel of an input-side convolution, which is read along the channels out: the copy with the
+/// channels turned that `split` put there.
+fn turned_kernel(graph: &Graph, operand: NodeId) -> NodeId {
+    match graph.node(operand).op {
+        Op::Transpose { .. } => graph.node(operand).inputs[0],
+        _ => operand,
+    }
 }
 
 /// Schedules what `outputs` need. Nodes in `cuts` start a kernel of their own, which bounds a kernel's operands.
@@ -199,7 +215,7 @@ fn forced(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>, live: &[boo
         forced[id.index()] = true;
     }
     for id in graph.ids().filter(|id| live[id.index()]) {
-        if let Op::DotGeneral(_) = graph.node(id).op {
+        if is_contraction(&graph.node(id).op) {
             for side in 0..2 {
                 if graph.node(id).ty.is_empty() || graph.node(graph.node(id).inputs[side]).ty.is_empty() {
                     continue;
@@ -236,9 +252,12 @@ impl Fuser<'_> {
             | Op::Slice { .. }
             | Op::Pad { .. } => latest.map_or(Ready::Free, Ready::After),
             Op::ReduceSum { .. } | Op::ReduceMax { .. } => self.new_kernel(Root::Reduce(id)),
-            Op::DotGeneral(_) => self.new_kernel(Root::Dot(id)),
+            Op::DotGeneral(_) | Op::Conv { .. } => self.new_kernel(Root::Dot(id)),
         };
-        let is_root = matches!(node.op, Op::ReduceSum { .. } | Op::ReduceMax { .. } | Op::DotGeneral(_));
+        let is_root = match node.op {
+            Op::ReduceSum { .. } | Op::ReduceMax { .. } => true,
+            _ => is_contraction(&node.op),
+        };
         if forced && !is_root && (cut || !matches!(ready, Ready::In(_))) {
             ready = self.new_kernel(Root::Map);
         }
@@ -303,7 +322,7 @@ impl Fuser<'_> {
             Op::Binary(Binary::Div) => (2, 0),
             Op::Binary(_) | Op::Compare(_) | Op::Select | Op::ToF32 | Op::Pad { .. } => (1, 0),
             Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. } => (0, 0),
-            Op::ReduceSum { .. } | Op::ReduceMax { .. } | Op::DotGeneral(_) => return false,
+            Op::ReduceSum { .. } | Op::ReduceMax { .. } | Op::DotGeneral(_) | Op::Conv { .. } => return false,
         };
         *budget = (budget.0 - ops, budget.1 - loads);
         if budget.0 < 0 || budget.1 < 0 {

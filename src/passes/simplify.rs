@@ -74,7 +74,7 @@ fn node(g: &mut Graph, op: &Op, inputs: &[NodeId]) -> NodeId {
             _ => g.reduce_sum(inputs[0], axes),
         },
         Op::ReduceMax { axes } => g.reduce_max(inputs[0], axes),
-        Op::Unary(_) | Op::Compare(_) | Op::Select | Op::ToF32 | Op::DotGeneral(_) => same(g),
+        Op::Unary(_) | Op::Compare(_) | Op::Select | Op::ToF32 | Op::DotGeneral(_) | Op::Conv { .. } => same(g),
         Op::Input(_) | Op::Constant(_) | Op::Iota { .. } => same(g),
     }
 }

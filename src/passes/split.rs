@@ -9,10 +9,12 @@
 //! Matmul kernels read rows of their right operand; where it lies the other way round, a transposed copy is asked for.
 
 use super::{Rewritten, rewrite};
-use crate::graph::{Binary, DotDims, Graph, NodeId, Op};
+use crate::graph::{Binary, ConvSide, DotDims, Graph, NodeId, Op, Window};
 
 /// Most terms that one invocation adds up.
 pub const FAN_IN: usize = 256;
+/// Most terms of a sum over examples and positions: the kernel side of a convolution has millions.
+const CONV_SLICE: usize = 4096;
 /// Most terms of one slice of a contraction: some drivers end a loop after 65,535 rounds of 4 terms.
 const MAX_SLICE: usize = 1 << 17;
 
@@ -31,6 +33,7 @@ pub fn split(graph: &Graph, outputs: &[NodeId], policy: SplitPolicy) -> Rewritte
         Op::ReduceSum { axes } => reduction_tree(g, inputs[0], axes, Binary::Add),
         Op::ReduceMax { axes } => reduction_tree(g, inputs[0], axes, Binary::Max),
         Op::DotGeneral(dims) => contraction(g, inputs[0], inputs[1], dims, policy),
+        Op::Conv { of, window } => convolution(g, *of, window, [inputs[0], inputs[1]]),
         _ => g.push(op.clone(), inputs),
     })
 }
@@ -141,6 +144,44 @@ fn two_stage(g: &mut Graph, lhs: NodeId, rhs: NodeId, dims: &DotDims, slices: us
     let (l, r) = (part(g, lhs, la, slices * each, terms), part(g, rhs, ra, slices * each, terms));
     let rest = g.dot_general(l, r, dims.clone());
     g.add(main, rest)
+}
+
+/// The kernel side, summed over groups of examples and then over the groups; the input side, with its kernel turned.
+fn convolution(g: &mut Graph, of: ConvSide, window: &Window, operands: [NodeId; 2]) -> NodeId {
+    let whole = |g: &mut Graph, operands: &[NodeId]| g.push(Op::Conv { of, window: *window }, operands);
+    match of {
+        ConvSide::Output => whole(g, &operands),
+        ConvSide::Input => {
+            // A stored copy with the channels exchanged, seen as the kernel it is a copy of.
+            let rank = g.shape(operands[0]).len();
+            let mut perm: Vec<usize> = (0..rank).collect();
+            perm.swap(rank - 1, rank - 2);
+            let turned = g.push(Op::Transpose { perm: perm.clone() }, &[operands[0]]);
+            let seen = g.push(Op::Transpose { perm }, &[turned]);
+            whole(g, &[seen, operands[1]])
+        }
+        ConvSide::Kernel => {
+            let batch = g.shape(operands[0]).len() - 4;
+            let n = g.shape(operands[0])[batch];
+            let each = (CONV_SLICE / window.output.iter().product::<usize>().max(1)).max(1);
+            let groups = n / each;
+            if groups < 2 {
+                return whole(g, &operands);
+            }
+            let main = operands.map(|x| {
+                let x = part(g, x, batch, 0, groups * each);
+                cut(g, x, batch, groups, each)
+            });
+            let main = whole(g, &main);
+            let main = reduction_tree(g, main, &[batch], Binary::Add);
+            if groups * each == n {
+                return main;
+            }
+            let rest = operands.map(|x| part(g, x, batch, groups * each, n));
+            let rest = whole(g, &rest);
+            g.add(main, rest)
+        }
+    }
 }
 
 /// Indices `from .. to` of one axis.

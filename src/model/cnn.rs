@@ -1,0 +1,151 @@
+//! Convolutional networks for images: blocks of 3 × 3 convolutions, a 2 × 2 pooling after each block, one dense layer.
+//!
+//! A layer is convolution ("SAME") → activation → layer normalisation over the channels, as in the code of Long and
+//! Bartlett; without the normalisation and with equal channels in all blocks it is the `cnn-*` family of Cohen et al.
+//! (2021). What the last block leaves is flattened in the order height, width, channel.
+
+use super::layers::{add_bias, average_pool, dense, dense_params, layer_norm, max_pool, norm_params};
+use super::{Activation, Init, Model, Param};
+use crate::choice::choice;
+use crate::graph::{Graph, NodeId, Window};
+
+/// ε of the layer normalisation.
+const EPSILON: f32 = 1e-6;
+/// Height and width of a kernel.
+const KERNEL: [usize; 2] = [3, 3];
+
+choice! {
+    /// What a convolutional layer ends with.
+    Norm {
+        /// Layer normalisation over the channels.
+        Layer = "layer",
+        /// Nothing.
+        None = "none",
+    }
+}
+
+choice! {
+    /// What a block ends with.
+    Pool {
+        /// The maximum of 2 × 2, the first one at ties.
+        Max = "max",
+        /// The mean of 2 × 2.
+        Average = "average",
+        /// Nothing.
+        None = "none",
+    }
+}
+
+/// A convolutional network. See the module text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cnn {
+    /// Height, width and channels of the images.
+    pub image: [usize; 3],
+    /// Number of blocks.
+    pub blocks: usize,
+    /// Convolutions in a block.
+    pub layers_per_block: usize,
+    /// Channels of the first block's layers.
+    pub channels: usize,
+    /// Factor from the channels of one block to those of the next.
+    pub growth: usize,
+    /// Stride of each block's first convolution.
+    pub stride: usize,
+    /// After each convolution and its bias.
+    pub activation: Activation,
+    /// After each activation.
+    pub norm: Norm,
+    /// After each block.
+    pub pool: Pool,
+    /// Number of classes.
+    pub outputs: usize,
+}
+
+/// One convolution of the network.
+struct Layer {
+    window: Window,
+    channels_in: usize,
+    channels_out: usize,
+    /// Whether its block ends here.
+    last_of_block: bool,
+}
+
+impl Cnn {
+    /// Height, width and channels that the dense layer sees; a height or width of 0 means that there are too many blocks
+    /// for the images, and `None` that the last block's channels exceed 32 bits.
+    pub fn flattened(&self) -> Option<[usize; 3]> {
+        let last = u32::try_from(self.blocks.saturating_sub(1)).ok()?;
+        let most = self.growth.checked_pow(last)?.checked_mul(self.channels)?;
+        u32::try_from(most).is_ok().then(|| self.layers().1)
+    }
+
+    /// The convolutions in order, and what the last block leaves.
+    fn layers(&self) -> (Vec<Layer>, [usize; 3]) {
+        let [mut height, mut width, mut channels] = self.image;
+        let mut layers = vec![];
+        for block in 0..self.blocks {
+            for layer in 0..self.layers_per_block {
+                let stride = if layer == 0 { self.stride } else { 1 };
+                let window = Window::same([height, width], KERNEL, [stride; 2]);
+                let channels_out = self.channels * self.growth.pow(block as u32);
+                let last_of_block = layer + 1 == self.layers_per_block;
+                layers.push(Layer { window, channels_in: channels, channels_out, last_of_block });
+                [height, width] = window.output;
+                channels = channels_out;
+            }
+            if self.pool != Pool::None {
+                (height, width) = (height / 2, width / 2);
+            }
+        }
+        (layers, [height, width, channels])
+    }
+}
+
+impl Model for Cnn {
+    fn params(&self) -> Vec<Param> {
+        let (layers, flattened) = self.layers();
+        let mut params = vec![];
+        for (i, layer) in layers.iter().enumerate() {
+            let (ci, co) = (layer.channels_in, layer.channels_out);
+            let positions: usize = KERNEL.iter().product();
+            params.push(Param {
+                name: format!("conv{i}.kernel"),
+                shape: vec![KERNEL[0], KERNEL[1], ci, co],
+                init: Init::GlorotNormal { fan_in: positions * ci, fan_out: positions * co },
+            });
+            params.push(Param { name: format!("conv{i}.bias"), shape: vec![co], init: Init::Zeros });
+            if self.norm == Norm::Layer {
+                params.extend(norm_params(&format!("norm{i}"), co));
+            }
+        }
+        let (fan_in, fan_out) = (flattened.iter().product(), self.outputs);
+        params.extend(dense_params("dense0", fan_in, fan_out, Init::GlorotNormal { fan_in, fan_out }));
+        params
+    }
+
+    fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
+        let n = g.shape(x)[0];
+        let [height, width, channels] = self.image;
+        let (layers, flattened) = self.layers();
+        let mut params = params.iter().copied();
+        let mut next = || params.next().expect("one node per parameter");
+        let mut h = g.reshape(x, &[n, height, width, channels]);
+        for layer in layers {
+            h = g.conv(h, next(), layer.window);
+            h = add_bias(g, h, next());
+            h = self.activation.apply(g, h);
+            if self.norm == Norm::Layer {
+                h = layer_norm(g, h, next(), next(), EPSILON);
+            }
+            if layer.last_of_block {
+                h = match self.pool {
+                    Pool::Max => max_pool(g, h, 2),
+                    Pool::Average => average_pool(g, h, 2),
+                    Pool::None => h,
+                };
+            }
+        }
+        let flat = g.reshape(h, &[n, flattened.iter().product()]);
+        dense(g, flat, next(), next())
+    }
+}
