@@ -35,7 +35,10 @@ pub enum DataError {
     #[error("data.name = \"text\" reads a file of your own; set data.path to it, or to a folder with input.txt")]
     NoPathForText,
     /// None of the accepted spellings of a file exists in the folder.
-    #[error("{folder:?} has none of {names}; put one of them there, or point data.path at the folder that has it")]
+    #[error(
+        "{folder:?} has none of {names}; put one of them there (`edgewalk data fetch` can), \
+         or point data.path at the folder that has it"
+    )]
     Missing {
         /// The folder that was searched.
         folder: PathBuf,
