@@ -12,6 +12,11 @@ macro_rules! choice {
         impl $name {
             /// The accepted spellings, in the order of the variants.
             pub const NAMES: &[&str] = &[$($text),+];
+
+            /// The spelling.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
         }
 
         impl std::str::FromStr for $name {
@@ -27,7 +32,7 @@ macro_rules! choice {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(match self { $(Self::$variant => $text),+ })
+                f.write_str(self.word())
             }
         }
     };

@@ -24,7 +24,7 @@ const TINY: [&str; 12] = [
 ];
 
 /// The program in a folder, where it finds no data but those it brings.
-fn edgewalk(folder: &Path, args: &[&str]) -> Command {
+pub fn edgewalk(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_edgewalk"));
     command.current_dir(folder).args(args).env_remove("EDGEWALK_DATA").stdin(Stdio::null());
     // Mesa's device-selection layer looks for a Wayland session and complains on machines without one.
@@ -37,18 +37,18 @@ fn edgewalk(folder: &Path, args: &[&str]) -> Command {
     command
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-fn succeeds(mut command: Command) -> String {
+pub fn succeeds(mut command: Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     assert!(status.success(), "{command:?}: {status}\n{}", text(&stderr));
     text(&stdout)
 }
 
 /// Every path under a folder.
-fn listing(folder: &Path) -> Vec<String> {
+pub fn listing(folder: &Path) -> Vec<String> {
     let mut all = vec![];
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -62,7 +62,7 @@ fn listing(folder: &Path) -> Vec<String> {
 }
 
 /// The program must end with `code`, say so in one or two lines that contain `parts`, and leave the folder alone.
-fn refuses(mut command: Command, code: i32, parts: &[&str]) {
+pub fn refuses(mut command: Command, code: i32, parts: &[&str]) {
     let folder = command.get_current_dir().unwrap().to_path_buf();
     let before = listing(&folder);
     let Output { status, stdout, stderr } = command.output().unwrap();
@@ -113,7 +113,10 @@ fn bad_data_are_refused_by_file() {
     let train = |args: &[&str]| {
         edgewalk(here, &[&["train", "--set", "name=mnist", "--set", "train=3", "--set", "test=0"], args].concat())
     };
-    refuses(train(&[]), 1, &["EDGEWALK_DATA", "data.path"]);
+    // Nor does it find what its user may have fetched.
+    let mut nowhere = train(&[]);
+    nowhere.env("HOME", here).env("XDG_CACHE_HOME", here);
+    refuses(nowhere, 1, &["EDGEWALK_DATA", "data.path", "edgewalk data fetch mnist"]);
     let path = ["--set", "path=digits"];
     refuses(train(&path), 1, &["digits", "train-images"]);
 

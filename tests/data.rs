@@ -8,8 +8,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use edgewalk::data::idx::{self, IMAGE_PIXELS, Source, Split, read_pair};
-use edgewalk::data::{DATA_VARIABLE, DataError, DataName, Dataset, Examples, Request};
+use edgewalk::data::idx::{self, IMAGE_PIXELS, Source, read_pair};
+use edgewalk::data::images::Images;
+use edgewalk::data::{DATA_VARIABLE, DataError, DataName, Dataset, Examples, Request, Roots, Split, catalogue};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -49,7 +50,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn read(images: &[u8], labels: &[u8], first_n: usize) -> Result<idx::Images, DataError> {
+fn read(images: &[u8], labels: &[u8], first_n: usize) -> Result<Images, DataError> {
     read_pair(Source::bytes("IMAGES", images)?, Source::bytes("LABELS", labels)?, first_n)
 }
 
@@ -225,20 +226,39 @@ fn asking_for_more_than_there_is_says_how_many_there_are() {
 }
 
 #[test]
-fn the_place_of_the_files_must_be_given_exactly_when_there_are_files() {
+fn the_embedded_data_take_no_path_and_a_text_of_ones_own_needs_one() {
     let message = load(DataName::Embedded, Some(Path::new("somewhere")), 0, 0).unwrap_err().to_string();
     assert!(message.contains("somewhere") && message.contains("remove data.path"), "{message}");
-    if std::env::var_os(DATA_VARIABLE).is_none() {
-        let message = load(DataName::FashionMnist, None, 0, 0).unwrap_err().to_string();
-        let names = idx::canonical_names();
-        let parts = names.iter().map(String::as_str).chain(["data.path", DATA_VARIABLE, "fashion-mnist/"]);
+    let message = load(DataName::Text, None, 0, 0).unwrap_err().to_string();
+    assert!(message.contains("set data.path"), "{message}");
+}
+
+#[test]
+fn data_are_found_under_the_variable_first_and_in_the_cache_otherwise() {
+    let [variable, cache] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let roots = Roots { variable: Some(variable.path().into()), cache: Some(cache.path().into()) };
+    for set in catalogue::DATA_SETS {
+        let [in_variable, in_cache] = [&variable, &cache].map(|root| root.path().join(set.folder));
+        // Neither has it: the message has every way out.
+        let message = roots.find(set.name).unwrap_err().to_string();
+        let fetch = format!("edgewalk data fetch {}", set.name);
+        let folder = format!("subfolder {}/", set.folder);
+        let places = [&in_variable, &in_cache].map(|place| place.to_str().unwrap());
+        let files = set.files().iter().map(|file| file.name);
+        let parts = files.chain(places).chain([&fetch, &folder, "data.path", DATA_VARIABLE]);
         parts.for_each(|part| assert!(message.contains(part), "{part:?} is not in {message:?}"));
+
+        fs::create_dir(&in_cache).unwrap();
+        assert_eq!(roots.find(set.name).unwrap(), in_cache);
+        assert_eq!(Roots { variable: None, ..roots.clone() }.find(set.name).unwrap(), in_cache);
+        fs::create_dir(&in_variable).unwrap();
+        assert_eq!(roots.find(set.name).unwrap(), in_variable);
     }
 }
 
 #[test]
 fn names_are_the_same_in_a_config_and_on_screen() {
-    assert_eq!(DataName::NAMES, ["embedded", "mnist", "fashion-mnist"]);
+    assert_eq!(DataName::NAMES, ["embedded", "mnist", "fashion-mnist", "cifar10", "shakespeare", "text"]);
     for &spelling in DataName::NAMES {
         let text: serde::de::value::StrDeserializer<serde::de::value::Error> = spelling.into_deserializer();
         assert_eq!(DataName::deserialize(text).unwrap().to_string(), spelling);

@@ -1,6 +1,6 @@
 //! Every kernel family against the interpreter, on the adapter.
 
-use edgewalk::graph::{Binary, Compare, DotDims, Graph, NodeId, Tensor, Unary};
+use edgewalk::graph::{Binary, Compare, ConvSide, DotDims, Graph, NodeId, Op, Tensor, Unary, Window};
 use edgewalk::kernel::Target;
 use edgewalk::passes::SplitPolicy;
 
@@ -70,6 +70,41 @@ fn batched_contractions_agree() {
             let o = g.dot_general(s, y, mix);
             let given = [(x, numbers.tensor(&a)), (y, numbers.tensor(&b))];
             assert_agrees_for(&g, &[s, o], &given, 2e-6, &target);
+        }
+    }
+}
+
+#[test]
+fn convolutions_agree() {
+    let mut numbers = Numbers::new(7);
+    // Channels that are loaded four at a time, and not; examples that are summed in groups, with some left over.
+    let cases = [
+        (5, 3, 4, [9, 7], [3, 3], [1, 1]),
+        (2, 4, 8, [8, 8], [3, 3], [1, 1]),
+        (3, 8, 17, [6, 5], [3, 3], [2, 2]),
+        (4, 1, 5, [11, 4], [2, 5], [3, 1]),
+        (2, 3, 4, [4, 4], [2, 2], [2, 2]),
+        (6, 16, 32, [16, 16], [3, 3], [1, 1]),
+        (19, 4, 4, [32, 32], [3, 3], [1, 1]),
+    ];
+    for (n, ci, co, input, kernel, stride) in cases {
+        let window = Window::same(input, kernel, stride);
+        let shape = |side: ConvSide| match side {
+            ConvSide::Input => [n, input[0], input[1], ci],
+            ConvSide::Kernel => [kernel[0], kernel[1], ci, co],
+            ConvSide::Output => [n, window.output[0], window.output[1], co],
+        };
+        for (i, of) in [ConvSide::Input, ConvSide::Kernel, ConvSide::Output].into_iter().enumerate() {
+            let targets = targets();
+            for target in [targets[0], targets[1 + (i + n) % 2]] {
+                let mut g = Graph::new();
+                let operands = of.operands().map(|side| g.input_f32("x", &shape(side)));
+                let side = g.push(Op::Conv { of, window }, &operands);
+                // An epilogue, and a consumer that needs the result itself.
+                let square = g.mul(side, side);
+                let given = [0, 1].map(|i| (operands[i], numbers.tensor(&shape(of.operands()[i]))));
+                assert_agrees_for(&g, &[side, square], &given, 2e-6, &target);
+            }
         }
     }
 }

@@ -6,72 +6,21 @@
 
 use std::sync::Arc;
 
-use edgewalk::autodiff;
 use edgewalk::curvature::{EigenOptions, Operator, lanczos};
-use edgewalk::graph::{DType, Graph, NodeId, Tensor, eval};
-use edgewalk::model::{Activation, Init, Layout, Loss, Model, Param, Reduction, wrong};
+use edgewalk::graph::{Graph, NodeId};
+use edgewalk::model::{Activation, Init, Loss, Model, Param, Reduction};
 use edgewalk::objective::{GaussNewtonOperator, HessianOperator, Metrics, Objective};
 use edgewalk::optim::{Optimizer, Sam};
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
 use super::device::gpu;
+use super::interpreted::interpret;
 use super::objective_cases::{Case, OnDevice, Product, close, direction, mnist, norm, real, sam_step, widen};
 use super::reference_mlp;
 
 const ACTIVATIONS: [Activation; 5] =
     [Activation::Relu, Activation::Tanh, Activation::Gelu, Activation::Elu, Activation::Softplus];
 const LOSSES: [Loss; 3] = [Loss::Mse(Reduction::Mean), Loss::Mse(Reduction::HalfSum), Loss::CrossEntropy];
-
-/// What the interpreter makes of the same task: loss, error, gradient, H·v, G·v and ∇(vᵀHv).
-struct Interpreted {
-    metrics: Metrics,
-    gradient: Vec<f64>,
-    hvp: Vec<f64>,
-    ggn: Vec<f64>,
-    curvature_grad: Vec<f64>,
-}
-
-fn interpret(case: &Case, v: &[f64]) -> Interpreted {
-    let layout = Layout::of(&case.mlp);
-    let (n, mut g) = (case.data.len(), Graph::new());
-    let mut inputs = vec![];
-    let mut flat = |g: &mut Graph, prefix: &str, values: &[f64]| -> Vec<NodeId> {
-        let tensors = layout.iter().map(|(param, offset)| {
-            let id = g.input_f32(&format!("{prefix}{}", param.name), &param.shape);
-            let data = values[offset..][..param.shape.iter().product()].to_vec();
-            inputs.push((id, Tensor { shape: param.shape.clone(), data }));
-            id
-        });
-        tensors.collect()
-    };
-    let w = flat(&mut g, "", &case.w64());
-    let v = flat(&mut g, "v.", v);
-    let (x, labels) = (g.input_f32("x", &[n, case.data.dim()]), g.input("labels", &[n], DType::U32));
-    inputs.push((x, Tensor { shape: vec![n, case.data.dim()], data: widen(real(&case.data)) }));
-    inputs.push((labels, Tensor { shape: vec![n], data: case.data.labels.iter().map(|&l| l.into()).collect() }));
-
-    let outputs = case.mlp.forward(&mut g, &w, x);
-    let losses = case.loss.per_label(&mut g, outputs, labels);
-    let wrong = wrong(&mut g, outputs, labels);
-    let (sum, errors) = (g.sum_all(losses), g.sum_all(wrong));
-    // The exact 1/N multiplies the values below, not an f32 constant in the graph.
-    let mut wanted = vec![sum, errors];
-    wanted.extend(autodiff::grad(&mut g, sum, &w));
-    wanted.extend(autodiff::hvp(&mut g, sum, &w, &v));
-    wanted.extend(autodiff::ggn(&mut g, sum, outputs, &w, &v));
-    wanted.extend(autodiff::curvature_grad(&mut g, sum, &w, &v));
-    let values = eval(&g, &wanted, &inputs).unwrap();
-    let mean = |t: &Tensor| t.data.iter().map(|x| x / n as f64).collect::<Vec<f64>>();
-    let mut vectors = values[2..].chunks(w.len()).map(|tensors| tensors.iter().flat_map(mean).collect());
-    let mut vector = || vectors.next().unwrap();
-    Interpreted {
-        metrics: Metrics { loss: mean(&values[0])[0], error: mean(&values[1])[0] },
-        gradient: vector(),
-        hvp: vector(),
-        ggn: vector(),
-        curvature_grad: vector(),
-    }
-}
 
 /// ∇(vᵀHv) of the reference, as the derivative of H(w + h·v)·v by h: exact up to O(h²) and, for ReLU, as long as no
 /// kink lies between the two points.
@@ -85,7 +34,7 @@ fn reference_curvature_grad(mlp: &reference_mlp::Mlp, w: &[f64], v: &[f64], h: f
 fn check(case: &Case) {
     let name = format!("{} {:?} width {} on {}", case.mlp.activation, case.loss, case.mlp.width, case.data.len());
     let (u, v) = (direction(case.w.len(), 51), direction(case.w.len(), 52));
-    let expected = interpret(case, &v);
+    let expected = interpret(&case.mlp, case.loss, &case.data, &case.w64(), &v);
     let reference = case.reference();
     let here = reference.at(&case.w64());
     let mut device = case.on_device(0);

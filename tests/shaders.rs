@@ -110,7 +110,8 @@ fn every_kernel_is_valid_within_the_webgpu_defaults() {
 fn a_kernel_that_asks_for_too_much_is_found() {
     let wgsl = "var<workgroup> a: array<vec4<f32>, 1025>;\n@group(0) @binding(0) var<storage, read_write> b: array<f32>;\n\
                 @compute @workgroup_size(257) fn main() { b[0] = a[0].x; }";
-    let kernel = Kernel { label: "greedy".to_owned(), wgsl: wgsl.to_owned(), subgroups: false, access: vec![] };
+    let kernel =
+        Kernel { label: "greedy".to_owned(), wgsl: wgsl.to_owned(), subgroups: false, access: vec![], offsets: 0 };
     assert_eq!(excess(&kernel, 0).len(), 3);
     let broken = Kernel { wgsl: "fn main() -> f32 {}".to_owned(), ..kernel };
     assert!(validate(&broken).unwrap_err().to_string().contains("greedy"));

@@ -1,5 +1,6 @@
 //! The command line: arguments in, a request out. The work is in [`crate::experiment`].
 
+pub mod data;
 pub mod info;
 
 use std::io::{self, Write};
@@ -10,6 +11,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::experiment::preset::{PRESETS, Preset};
 use crate::experiment::rundir::RunDir;
 use crate::experiment::{ExperimentError, Format, TrainRequest, config, plot, run};
+
+use data::DataCommand;
 
 /// Train networks with GD and SAM on any GPU, and measure the Hessian against the edge of stability.
 #[derive(Debug, Parser)]
@@ -25,6 +28,9 @@ enum Command {
     Train(TrainArgs),
     /// Draw the pictures of finished runs into their plots folders
     Plot(PlotArgs),
+    /// See which data sets are here, and fetch others
+    #[command(subcommand)]
+    Data(DataCommand),
     /// List the adapters and what they offer
     Info,
 }
@@ -80,6 +86,7 @@ pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentErr
     match cli.command {
         Command::Train(args) => train(args, command_line),
         Command::Plot(args) => draw(&args),
+        Command::Data(command) => data::run(command),
         Command::Info => info::run(),
     }
 }

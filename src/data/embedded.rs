@@ -3,8 +3,9 @@
 //! They are ordinary gzipped idx files (`assets/mnist-subset`, with their source and licence beside them) and go through
 //! the same reader as files on disk, so the first command a user runs exercises the path that real data takes.
 
-use super::DataError;
-use super::idx::{self, Images, Source, Split};
+use super::idx::{self, Source};
+use super::images::Images;
+use super::{DataError, Split};
 
 const TRAIN_IMAGES: &[u8] = include_bytes!("../../assets/mnist-subset/train-images-idx3-ubyte.gz");
 const TRAIN_LABELS: &[u8] = include_bytes!("../../assets/mnist-subset/train-labels-idx1-ubyte.gz");

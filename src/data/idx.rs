@@ -8,18 +8,17 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::DataError;
+use super::images::{CLASSES, Images};
+use super::{DataError, Split};
 
 /// Height, width and channels of an image.
 pub const IMAGE_SHAPE: [usize; 3] = [28, 28, 1];
 /// Pixels per image: 28 × 28.
 pub const IMAGE_PIXELS: usize = 28 * 28;
-/// Number of classes: labels run from 0 to 9.
-pub const CLASSES: usize = 10;
 
 /// Many times the largest set in this format; a header beyond it is damage, not data.
 const MAX_EXAMPLES: u32 = 1 << 20;
@@ -27,42 +26,12 @@ const IMAGES_MAGIC: u32 = 0x0803;
 const LABELS_MAGIC: u32 = 0x0801;
 const FETCH_AGAIN: &str = "fetch the file again from its source";
 
-/// Raw images and their labels, in file order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Images {
-    /// `labels.len() × IMAGE_PIXELS` grey levels, row-major.
-    pub pixels: Vec<u8>,
-    /// The class of each image, below [`CLASSES`].
-    pub labels: Vec<u8>,
-}
-
-/// The two halves of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    /// The training examples (files `train-…`).
-    Train,
-    /// The test examples (files `t10k-…`).
-    Test,
-}
-
-impl Split {
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Test => "t10k",
-        }
+/// How the names of one half's files begin.
+fn prefix(split: Split) -> &'static str {
+    match split {
+        Split::Train => "train",
+        Split::Test => "t10k",
     }
-}
-
-/// The names of the four files of a data set, without `.gz`.
-pub fn canonical_names() -> [String; 4] {
-    let [train, test] = [Split::Train, Split::Test].map(Split::prefix);
-    [
-        format!("{train}-images-idx3-ubyte"),
-        format!("{train}-labels-idx1-ubyte"),
-        format!("{test}-images-idx3-ubyte"),
-        format!("{test}-labels-idx1-ubyte"),
-    ]
 }
 
 /// The bytes of one idx file, unzipped on the way if they start with the gzip magic.
@@ -182,18 +151,25 @@ impl<'a> Source<'a> {
 /// # Errors
 /// [`DataError::Missing`] if no spelling of a file is there, and those of [`read_pair`].
 pub fn read_folder(folder: &Path, split: Split, first_n: usize) -> Result<Images, DataError> {
-    let images = find(folder, split, "images", 3)?;
-    let labels = find(folder, split, "labels", 1)?;
-    read_pair(images, labels, first_n)
+    let [images, labels] = files(folder, split)?;
+    read_pair(Source::file(&images)?, Source::file(&labels)?, first_n)
 }
 
-fn find(folder: &Path, split: Split, what: &str, dims: u32) -> Result<Source<'static>, DataError> {
-    let prefix = split.prefix();
+/// The files of one half, images first, under whichever accepted name they are there.
+///
+/// # Errors
+/// [`DataError::Missing`] if no spelling of a file is there.
+pub fn files(folder: &Path, split: Split) -> Result<[PathBuf; 2], DataError> {
+    Ok([find(folder, split, "images", 3)?, find(folder, split, "labels", 1)?])
+}
+
+fn find(folder: &Path, split: Split, what: &str, dims: u32) -> Result<PathBuf, DataError> {
+    let prefix = prefix(split);
     let names = ["-", "."].map(|mark| format!("{prefix}-{what}{mark}idx{dims}-ubyte"));
     let names = names.each_ref().map(|name| [name.clone(), format!("{name}.gz")]);
     let names = names.as_flattened();
     match names.iter().map(|name| folder.join(name)).find(|path| path.is_file()) {
-        Some(path) => Source::file(&path),
+        Some(path) => Ok(path),
         None => Err(DataError::Missing { folder: folder.into(), names: names.join(", ") }),
     }
 }
@@ -243,5 +219,5 @@ pub fn read_pair(mut images: Source<'_>, mut labels: Source<'_>, first_n: usize)
     labels.finish(rest)?;
     let pixels = images.read_bytes(kept_count * IMAGE_PIXELS as u64, "images")?;
     images.finish(rest * IMAGE_PIXELS as u64)?;
-    Ok(Images { pixels, labels: values })
+    Ok(Images { pixels, labels: values, shape: IMAGE_SHAPE })
 }

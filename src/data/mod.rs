@@ -1,22 +1,31 @@
-//! Data sets as plain numbers: what to load, how much of it, and how its inputs are centred.
+//! Data sets as plain numbers: what to load, how much of it, and where it is.
 //!
 //! One idea: whatever the source (files on disk or the subset inside the binary), a data set leaves this folder as flat
-//! `f32` rows and `u32` labels, already centred; nothing downstream knows about files. [`idx`] reads the bytes,
-//! `embedded` holds the bytes that ship with the program, and this file chooses between them and centres.
+//! rows of numbers or tokens and `u32` labels; nothing downstream knows about files. [`idx`], [`cifar`] and [`text`] read one format each
+//! and trust none of its bytes, `embedded` holds the bytes that ship with the program, and [`images`] centres.
 //!
-//! Inputs are pixels/256 minus the per-pixel mean over the training examples *in use* (after "the first n"), as in the
-//! official code of Long and Bartlett, "Sharpness-Aware Minimization and the Edge of Stability" (arXiv 2309.12488).
+//! [`catalogue`] says what can be fetched and from where, [`Roots`] where it is kept, and [`fetch`] brings it there.
 
+pub mod catalogue;
+pub mod cifar;
+pub mod download;
 mod embedded;
+mod error;
+pub mod fetch;
 pub mod idx;
+pub mod images;
+mod incoming;
+mod roots;
+pub mod text;
 
 use std::path::{Path, PathBuf};
 
 use crate::choice::choice;
-use idx::{Images, Split};
+use images::Images;
+use text::TestLines;
 
-/// The environment variable that names the folder holding `mnist/` and `fashion-mnist/`.
-pub const DATA_VARIABLE: &str = "EDGEWALK_DATA";
+pub use error::DataError;
+pub use roots::{DATA_VARIABLE, Roots};
 
 /// What a network reads of its examples, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,72 +134,22 @@ choice! {
         Mnist = "mnist",
         /// Fashion-MNIST, from files of the same format and names.
         FashionMnist = "fashion-mnist",
+        /// CIFAR-10 pictures, from its binary files.
+        Cifar10 = "cifar10",
+        /// tiny_shakespeare, whose last 10,000 lines are the test set.
+        Shakespeare = "shakespeare",
+        /// A text of one's own, the last quarter of its lines the test set.
+        Text = "text",
     }
 }
 
-/// Why a data set could not be loaded, and what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// A data set that lives in files was asked for, and nothing says where they are.
-    #[error(
-        "data set {name}: no folder given. Set data.path to a folder with {files} (each may end in .gz), \
-         or set EDGEWALK_DATA to the folder whose subfolder {name}/ holds them"
-    )]
-    NoFolder {
-        /// The data set.
-        name: DataName,
-        /// The canonical file names.
-        files: String,
-    },
-    /// A path was given for the data that ship inside the binary.
-    #[error(
-        "data.name = \"embedded\" reads no files, but data.path = {path:?} is set; \
-         remove data.path, or set data.name to \"mnist\" to read that folder"
-    )]
-    PathForEmbedded {
-        /// The path given.
-        path: PathBuf,
-    },
-    /// None of the accepted spellings of a file exists in the folder.
-    #[error("{folder:?} has none of {names}; put one of them there, or point data.path at the folder that has it")]
-    Missing {
-        /// The folder that was searched.
-        folder: PathBuf,
-        /// The file names that were looked for.
-        names: String,
-    },
-    /// The operating system refused.
-    #[error("cannot read {file}: {source}; check the path and its permissions")]
-    Io {
-        /// The file.
-        file: String,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// The file is there, but is not what it should be.
-    #[error("{file}: expected {expected}, found {found}; {advice}")]
-    Malformed {
-        /// The file.
-        file: String,
-        /// What a good file holds at this point.
-        expected: String,
-        /// What this one holds.
-        found: String,
-        /// What to do next.
-        advice: &'static str,
-    },
-    /// More examples were asked for than there are.
-    #[error("{file} holds {held} examples, but the first {asked} were asked for; {advice}")]
-    TooFew {
-        /// The file.
-        file: String,
-        /// Examples in the file.
-        held: usize,
-        /// Examples asked for.
-        asked: usize,
-        /// What to do next.
-        advice: &'static str,
-    },
+/// The two halves of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// What is trained on.
+    Train,
+    /// What is held out.
+    Test,
 }
 
 /// What to load.
@@ -215,63 +174,59 @@ impl Request {
     }
 }
 
-/// Loads a data set.
-///
-/// `path` is the folder of the four canonical files; without it `$EDGEWALK_DATA/<name>` is used. The embedded subset
-/// takes no path.
+/// Loads a data set, from `request.path` or from where [`Roots`] finds it. The embedded subset takes no path, and a text of
+/// one's own needs one.
 ///
 /// # Errors
-/// [`DataError`]: no folder, a missing or malformed file, or fewer examples than asked for.
+/// [`DataError`]: no such folder, a missing or malformed file, or fewer examples than asked for.
+///
+/// # Panics
+/// For text, when `request.seq_len` is 0.
 pub fn load(request: &Request) -> Result<Dataset, DataError> {
-    let read: Box<dyn Fn(Split, usize) -> Result<Images, DataError>> = match (request.name, &request.path) {
-        (DataName::Embedded, None) => Box::new(embedded::read),
-        (DataName::Embedded, Some(path)) => {
-            return Err(DataError::PathForEmbedded { path: path.into() });
+    let Request { name, train, test, seq_len, .. } = *request;
+    let place = || request.path.clone().map_or_else(|| Roots::of_this_machine().find(name), Ok);
+    match name {
+        DataName::Embedded => match &request.path {
+            None => load_images(request, embedded::read),
+            Some(path) => Err(DataError::PathForEmbedded { path: path.into() }),
+        },
+        DataName::Mnist | DataName::FashionMnist => {
+            let folder = place()?;
+            load_images(request, |split, first_n| idx::read_folder(&folder, split, first_n))
         }
-        (name @ (DataName::Mnist | DataName::FashionMnist), path) => {
-            let folder = match (path, std::env::var_os(DATA_VARIABLE)) {
-                (Some(path), _) => path.clone(),
-                (None, Some(root)) => Path::new(&root).join(name.to_string()),
-                (None, None) => {
-                    let files = idx::canonical_names().join(", ");
-                    return Err(DataError::NoFolder { name, files });
-                }
-            };
-            Box::new(move |split, first_n| idx::read_folder(&folder, split, first_n))
+        DataName::Cifar10 => {
+            let folder = place()?;
+            load_images(request, |split, first_n| cifar::read_folder(&folder, split, first_n))
         }
-    };
+        DataName::Shakespeare => text::read(&place()?, TestLines::Shakespeare, train, test, seq_len),
+        DataName::Text => text::read(&place()?, TestLines::LastQuarter, train, test, seq_len),
+    }
+}
+
+/// The files that loading all of a data set from `place`, its folder or file, would read; none for the embedded one.
+///
+/// # Errors
+/// [`DataError::Missing`] if one is not there, [`DataError::Io`] if the folder cannot be read.
+pub fn files(name: DataName, place: &Path) -> Result<Vec<PathBuf>, DataError> {
+    Ok(match name {
+        DataName::Embedded => vec![],
+        DataName::Mnist | DataName::FashionMnist => {
+            [idx::files(place, Split::Train)?, idx::files(place, Split::Test)?].concat()
+        }
+        DataName::Cifar10 => [cifar::files(place, Split::Train)?, cifar::files(place, Split::Test)?].concat(),
+        DataName::Shakespeare | DataName::Text => vec![text::file(place)?],
+    })
+}
+
+/// Reads both halves and centres them.
+fn load_images(
+    request: &Request,
+    read: impl Fn(Split, usize) -> Result<Images, DataError>,
+) -> Result<Dataset, DataError> {
     let train = read(Split::Train, request.train)?;
     let test = match request.test {
         0 => None,
         first_n => Some(read(Split::Test, first_n)?),
     };
-    let mean = pixel_mean(&train);
-    Ok(Dataset { test: test.map(|images| centre(&images, &mean)), train: centre(&train, &mean) })
-}
-
-/// Per-pixel mean of pixels/256, `[IMAGE_PIXELS]`. Sums of bytes are exact in `f64`, so the only rounding is the division.
-fn pixel_mean(images: &Images) -> Vec<f64> {
-    let mut sum = vec![0.0_f64; idx::IMAGE_PIXELS];
-    for image in images.pixels.chunks_exact(idx::IMAGE_PIXELS) {
-        for (sum, &pixel) in sum.iter_mut().zip(image) {
-            *sum += f64::from(pixel);
-        }
-    }
-    let scale = 1.0 / (256.0 * images.labels.len() as f64);
-    sum.into_iter().map(|sum| sum * scale).collect()
-}
-
-/// pixels/256 − mean, subtracted in `f64` and rounded to `f32` once.
-fn centre(images: &Images, mean: &[f64]) -> Examples {
-    let features = images.pixels.chunks_exact(idx::IMAGE_PIXELS);
-    let features = features.flat_map(|image| {
-        let centred = image.iter().zip(mean);
-        centred.map(|(&pixel, mean)| (f64::from(pixel) / 256.0 - mean) as f32)
-    });
-    Examples {
-        features: Features::Real(features.collect()),
-        shape: idx::IMAGE_SHAPE.to_vec(),
-        labels: images.labels.iter().map(|&label| label.into()).collect(),
-        classes: idx::CLASSES,
-    }
+    Ok(images::centred(&train, test.as_ref()))
 }

@@ -296,6 +296,12 @@ impl Config {
                 "remove data.path, or set data.name to the data set at that path",
             );
         }
+        if config.data.name == DataName::Text && config.data.path.is_none() {
+            return conflict(
+                "`data.name = \"text\"` reads a file of your own, and `data.path` does not say which".into(),
+                "set data.path to it, or data.name = \"shakespeare\"",
+            );
+        }
         if config.loss.kind == LossKind::CrossEntropy && config.loss.reduction == Reduction::HalfSum {
             return conflict(
                 "`loss.reduction = \"half-sum\"` has no meaning for cross-entropy".into(),

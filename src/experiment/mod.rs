@@ -30,6 +30,7 @@ use std::path::PathBuf;
 
 use crate::curvature::CurvatureError;
 use crate::data::DataError;
+use crate::data::download::FetchError;
 use crate::gpu::GpuError;
 use crate::model::StoreError;
 pub use figure::Format;
@@ -52,6 +53,9 @@ pub enum ExperimentError {
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Data cannot be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// The device cannot do it.
     #[error(transparent)]
     Gpu(#[from] GpuError),
@@ -98,7 +102,7 @@ impl ExperimentError {
         match self {
             Self::Config(_) => 2,
             Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Output(_) => 1,
-            Self::Data(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,
+            Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,
             Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,
         }
     }

@@ -56,7 +56,8 @@ impl Gpu {
     /// [`GpuError::BufferTooLarge`], or [`GpuError::Device`] when memory runs out.
     pub fn buffer(&self, what: &str, len: usize) -> Result<Buffer, GpuError> {
         let bytes = self.check_size(what, len)?;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let copied = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::UNIFORM | copied;
         let descriptor = wgpu::BufferDescriptor { label: Some(what), size: bytes, usage, mapped_at_creation: false };
         let inner = self.0.device.create_buffer(&descriptor);
         self.check()?;

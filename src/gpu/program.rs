@@ -18,7 +18,12 @@ pub struct Loaded {
     program: Arc<Program>,
     pipelines: Vec<Pipeline>,
     temps: Vec<Buffer>,
+    /// The uniforms `offsets` of all dispatches, of equal length, one after the other.
+    offsets: Buffer,
 }
+
+/// Elements that the place of a uniform is a multiple of: WebGPU's 256 bytes.
+const UNIFORM_ALIGNMENT: usize = 64;
 
 /// Dispatches with everything bound: what a submission encodes. Recordings are joined with [`Recording::then`].
 #[derive(Clone, Debug, Default)]
@@ -86,7 +91,8 @@ impl Loaded {
         for (slot, (buffer, &len)) in slots.iter().zip(&program.slots).enumerate() {
             assert!(buffer.len() >= len, "slot {slot} of `{}` has {} of {len} elements", program.name, buffer.len());
         }
-        let steps = program.dispatches.iter().map(|dispatch| {
+        let each = 4 * (self.offsets.len() / program.dispatches.len().max(1)) as u64;
+        let steps = program.dispatches.iter().enumerate().map(|(number, dispatch)| {
             let pipeline = &self.pipelines[dispatch.kernel];
             let entry = |(binding, buffer): (usize, &BufferRef)| wgpu::BindGroupEntry {
                 binding: binding as u32,
@@ -95,7 +101,17 @@ impl Loaded {
                     BufferRef::Temp(temp) => self.temps[temp].inner.as_entire_binding(),
                 },
             };
-            let entries: Vec<_> = dispatch.buffers.iter().enumerate().map(entry).collect();
+            let mut entries: Vec<_> = dispatch.buffers.iter().enumerate().map(entry).collect();
+            if !dispatch.offsets.is_empty() {
+                entries.push(wgpu::BindGroupEntry {
+                    binding: entries.len() as u32,
+                    resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                        buffer: &self.offsets.inner,
+                        offset: number as u64 * each,
+                        size: wgpu::BufferSize::new(each),
+                    }),
+                });
+            }
             let bind_group = gpu.0.device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: None,
                 layout: &pipeline.layout,
@@ -125,7 +141,14 @@ impl Gpu {
         let name = |i: usize| format!("intermediate value {i} of {}", program.name);
         let temps = program.temps.iter().enumerate().map(|(i, &len)| self.buffer(&name(i), len));
         let temps = temps.collect::<Result<_, _>>()?;
-        Ok(Loaded { program: Arc::new(program), pipelines, temps })
+        let longest = program.dispatches.iter().map(|d| d.offsets.len()).max().unwrap_or(0);
+        let each = longest.next_multiple_of(UNIFORM_ALIGNMENT).max(UNIFORM_ALIGNMENT);
+        let mut offsets = vec![0; program.dispatches.len() * each];
+        for (to, dispatch) in offsets.chunks_exact_mut(each).zip(&program.dispatches) {
+            to[..dispatch.offsets.len()].copy_from_slice(&dispatch.offsets);
+        }
+        let offsets = self.buffer_from("offsets of tensors", &offsets)?;
+        Ok(Loaded { program: Arc::new(program), pipelines, temps, offsets })
     }
 
     fn pipeline(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {
@@ -134,17 +157,18 @@ impl Gpu {
         }
         validate(kernel)?;
         let device = &self.0.device;
-        let entry = |(binding, access): (usize, &Access)| wgpu::BindGroupLayoutEntry {
+        let entry = |(binding, ty): (usize, wgpu::BufferBindingType)| wgpu::BindGroupLayoutEntry {
             binding: binding as u32,
             visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer {
-                ty: wgpu::BufferBindingType::Storage { read_only: *access == Access::Read },
-                has_dynamic_offset: false,
-                min_binding_size: None,
-            },
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
             count: None,
         };
-        let entries: Vec<_> = kernel.access.iter().enumerate().map(entry).collect();
+        let storage = kernel.access.iter().map(|access| {
+            let read_only = *access == Access::Read;
+            wgpu::BufferBindingType::Storage { read_only }
+        });
+        let uniform = (kernel.offsets > 0).then_some(wgpu::BufferBindingType::Uniform);
+        let entries: Vec<_> = storage.chain(uniform).enumerate().map(entry).collect();
         let label = Some(kernel.label.as_str());
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {

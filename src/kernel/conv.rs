@@ -68,7 +68,7 @@ impl Patches {
     /// Element (b, m, k) of A.
     pub fn patch(&self, emitter: &mut Emitter, operand: NodeId, [b, m, k]: [&Idx; 3]) -> Result<String, Unsuitable> {
         if self.window.input.contains(&0) || self.window.output.contains(&0) {
-            return Ok(emitter.emit("V(0.0)"));
+            return Ok(emitter.zero());
         }
         let [lead, m_axes, _, k_axes] = self.axes();
         let (m, k) = (m.unflatten(&m_axes), k.unflatten(&k_axes));

@@ -2,7 +2,7 @@
 //!
 //! [`Emitter::value`] returns the WGSL name of a node's value at a symbolic index: stored values are loaded, index maps
 //! rewrite the index, elementwise nodes become `let` statements. The same code serves prologues, epilogues and maps, one
-//! element at a time (`V` = `f32`) or four neighbours along the last axis (`V` = `vec4<f32>`). Four at a time is not
+//! element at a time (`f32`) or four neighbours along the last axis (`vec4<f32>`). Four at a time is not
 //! always possible; then emission fails with [`Unsuitable`] and the kernel is emitted again one by one.
 
 use std::collections::{HashMap, HashSet};
@@ -67,7 +67,9 @@ pub(super) struct Emitter<'a> {
     /// Values of this kernel's own stores are computed, not loaded.
     own: HashSet<NodeId>,
     pub bindings: Vec<Binding>,
-    /// Elements per `V`: 1 or 4.
+    /// What stands in the uniform `offsets`: where the tensors lie in the caller's buffers, in elements or in vec4s.
+    pub offsets: Vec<u32>,
+    /// Elements handled at once: 1 or 4.
     pub width: usize,
     lines: String,
     names: HashMap<(NodeId, Vec<Idx>), String>,
@@ -80,6 +82,7 @@ impl<'a> Emitter<'a> {
             scope,
             own: stores.iter().copied().collect(),
             bindings: vec![],
+            offsets: vec![],
             width,
             lines: String::new(),
             names: HashMap::new(),
@@ -104,6 +107,32 @@ impl<'a> Emitter<'a> {
         self.count += 1;
         let _ = writeln!(self.lines, "    let {name} = {expression};");
         name
+    }
+
+    /// The WGSL type of a value.
+    fn v(&self) -> &'static str {
+        if self.width == 4 { "vec4<f32>" } else { "f32" }
+    }
+
+    /// Name of a zero.
+    pub fn zero(&mut self) -> String {
+        self.emit(&format!("{}(0.0)", self.v()))
+    }
+
+    /// An offset in one of the caller's buffers. It is data, not part of the kernel, so that layers which differ only in
+    /// where their parameters lie share their kernels.
+    fn offset(&mut self, offset: usize) -> Idx {
+        if offset == 0 {
+            return Idx::constant(0);
+        }
+        let unit = if offset.is_multiple_of(4) { 4 } else { 1 };
+        let value = (offset / unit) as u32;
+        let number = self.offsets.iter().position(|&known| known == value).unwrap_or_else(|| {
+            self.offsets.push(value);
+            self.offsets.len() - 1
+        });
+        let name = format!("offsets[{}].{}", number / 4, ["x", "y", "z", "w"][number % 4]);
+        Idx::var(&name, u32::MAX as usize / unit).times(unit as u64)
     }
 
     /// Name of the binding for a buffer seen in this way.
@@ -159,7 +188,7 @@ impl<'a> Emitter<'a> {
         let node = self.scope.graph.node(id);
         let place = self.scope.inputs.get(&id);
         let name = if let Some(place) = place {
-            let flat = Idx::flatten(index, &node.ty.shape).plus(&Idx::constant(place.offset as u64));
+            let flat = Idx::flatten(index, &node.ty.shape).plus(&self.offset(place.offset));
             self.load(Source::Slot(place.slot), &flat, node.ty.dtype)?
         } else if self.scope.stored[id.index()] && !self.own.contains(&id) {
             self.load(Source::Node(id), &Idx::flatten(index, &node.ty.shape), node.ty.dtype)?
@@ -181,15 +210,16 @@ impl<'a> Emitter<'a> {
             }
         }
         let x = operands.first().map_or("", String::as_str);
+        let v = self.v();
         let expression = match &node.op {
-            Op::Constant(c) => format!("V({})", literal(c.get())),
+            Op::Constant(c) => format!("{v}({})", literal(c.get())),
             Op::Iota { axis, .. } => self.iota(&index[*axis]),
             Op::Unary(f) => match f {
                 Unary::Neg => format!("-{x}"),
                 Unary::Exp => format!("ew_exp({x})"),
                 Unary::Log => format!("log({x})"),
                 Unary::Sqrt => format!("sqrt({x})"),
-                Unary::Rsqrt => format!("(V(1.0) / sqrt({x}))"),
+                Unary::Rsqrt => format!("({v}(1.0) / sqrt({x}))"),
                 Unary::Tanh => format!("ew_tanh({x})"),
                 Unary::Logistic => format!("ew_logistic({x})"),
                 Unary::Softplus => format!("ew_softplus({x})"),
@@ -215,8 +245,8 @@ impl<'a> Emitter<'a> {
             }
             Op::Select => format!("select({}, {}, {x})", operands[2], operands[1]),
             Op::ToF32 => match self.scope.graph.node(node.inputs[0]).ty.dtype {
-                DType::Bool => format!("select(V(0.0), V(1.0), {x})"),
-                DType::U32 | DType::F32 => format!("V({x})"),
+                DType::Bool => format!("select({v}(0.0), {v}(1.0), {x})"),
+                DType::U32 | DType::F32 => format!("{v}({x})"),
             },
             Op::Pad { low, .. } => return self.pad(node.inputs[0], low, index),
             Op::Input(_) | Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. } => {
@@ -241,7 +271,7 @@ impl<'a> Emitter<'a> {
     fn pad(&mut self, operand: NodeId, low: &[usize], index: &[Idx]) -> Result<String, Unsuitable> {
         let shape = self.scope.graph.shape(operand);
         if shape.contains(&0) {
-            return Ok(self.emit("V(0.0)"));
+            return Ok(self.zero());
         }
         let mut inside = vec![];
         let mut shifted = vec![];
@@ -279,7 +309,7 @@ impl<'a> Emitter<'a> {
         if inside.is_empty() {
             return Ok(value);
         }
-        Ok(self.emit(&format!("select(V(0.0), {value}, {})", inside.join(" && "))))
+        Ok(self.emit(&format!("select({}(0.0), {value}, {})", self.v(), inside.join(" && "))))
     }
 
     /// Emits the stores of `id`, whose value at `index` is then in its buffers.
@@ -289,7 +319,7 @@ impl<'a> Emitter<'a> {
         let scalar_view = if node.ty.dtype == DType::F32 { View::F32 } else { View::U32 };
         let scope = self.scope;
         for target in scope.targets.get(&id).into_iter().flatten() {
-            let flat = Idx::flatten(index, &node.ty.shape).plus(&Idx::constant(target.offset as u64));
+            let flat = Idx::flatten(index, &node.ty.shape).plus(&self.offset(target.offset));
             let at = match (self.width, node.ty.dtype, flat.aligned_quad()) {
                 (1, ..) => vec![(flat.wgsl(), scalar_view, String::new())],
                 (_, DType::F32, Some(quad)) => vec![(quad.wgsl(), View::Vec4, String::new())],
@@ -308,6 +338,11 @@ impl<'a> Emitter<'a> {
         Ok(())
     }
 
+    /// How each binding is used.
+    pub fn access(&self) -> Vec<Access> {
+        self.bindings.iter().map(|binding| binding.access).collect()
+    }
+
     /// Declarations of the bindings.
     pub fn declarations(&self) -> String {
         let mut text = String::new();
@@ -318,6 +353,10 @@ impl<'a> Emitter<'a> {
             };
             let element = binding.view.element();
             let _ = writeln!(text, "@group(0) @binding({i}) var<storage, {access}> b{i}: array<{element}>;");
+        }
+        if !self.offsets.is_empty() {
+            let (at, len) = (self.bindings.len(), self.offsets.len().div_ceil(4));
+            let _ = writeln!(text, "@group(0) @binding({at}) var<uniform> offsets: array<vec4<u32>, {len}>;");
         }
         text
     }

@@ -63,8 +63,9 @@ fn linear(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Emitted, U
     let label = format!("{name} {shape:?}{}", if terms == 1 { String::new() } else { format!(" of {terms}") });
     let wgsl = module(family, &[MATH, &constants, &emitter.declarations(), &hooks]);
     Ok(Emitted {
-        kernel: Kernel { label, wgsl, subgroups: false, access: emitter.bindings.iter().map(|b| b.access).collect() },
+        kernel: Kernel { label, wgsl, subgroups: false, access: emitter.access(), offsets: emitter.offsets.len() },
         sources: emitter.bindings.iter().map(|b| b.source).collect(),
+        offsets: emitter.offsets,
         grid: [x as u32, y as u32, 1],
         flops: operations * (len * terms) as f64,
     })

@@ -134,7 +134,7 @@ impl Contraction<'_> {
         };
         if extent.is_multiple_of(4) {
             emitter.width = 4;
-            let before = emitter.bindings.clone();
+            let before = (emitter.bindings.clone(), emitter.offsets.clone());
             match element(emitter, &Idx::quad("quad", extent / 4)) {
                 Ok(value) => {
                     let lines = emitter.take_lines();
@@ -143,7 +143,7 @@ impl Contraction<'_> {
                 // Four neighbours that padding treats differently: one by one, then.
                 Err(Unsuitable) => {
                     emitter.take_lines();
-                    emitter.bindings = before;
+                    (emitter.bindings, emitter.offsets) = before;
                 }
             }
         }
@@ -203,9 +203,11 @@ impl Contraction<'_> {
                 label: choice.label(p),
                 wgsl,
                 subgroups: choice.subgroups(),
-                access: emitter.bindings.iter().map(|b| b.access).collect(),
+                access: emitter.access(),
+                offsets: emitter.offsets.len(),
             },
             sources: emitter.bindings.iter().map(|b| b.source).collect(),
+            offsets: emitter.offsets,
             grid: choice.grid,
             flops: 2.0 * [p.batch, p.m, p.n, p.k].iter().map(|&d| d as f64).product::<f64>(),
         })

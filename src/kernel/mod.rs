@@ -120,8 +120,10 @@ pub struct Kernel {
     pub wgsl: String,
     /// Whether it uses subgroup operations.
     pub subgroups: bool,
-    /// How each binding of group 0 is used.
+    /// How each storage buffer of group 0 is used.
     pub access: Vec<Access>,
+    /// Length of the uniform `offsets`, which is bound behind the storage buffers if it is not empty.
+    pub offsets: usize,
 }
 
 /// One dispatch of a kernel.
@@ -129,8 +131,10 @@ pub struct Kernel {
 pub struct Dispatch {
     /// Index into [`Program::kernels`].
     pub kernel: usize,
-    /// One buffer per binding.
+    /// One buffer per storage binding.
     pub buffers: Vec<BufferRef>,
+    /// Contents of the uniform `offsets`.
+    pub offsets: Vec<u32>,
     /// Workgroups along x, y and z.
     pub grid: [u32; 3],
     /// Floating-point operations, estimated.
@@ -158,6 +162,7 @@ pub struct Program {
 struct Emitted {
     kernel: Kernel,
     sources: Vec<Source>,
+    offsets: Vec<u32>,
     grid: [u32; 3],
     flops: f64,
 }
@@ -269,7 +274,7 @@ fn link(spec: &Spec, graph: &Graph, schedule: &Schedule, emitted: Vec<(&FusedKer
         let touched = loads.iter().chain(&fused.stores);
         let bytes = touched.map(|id| 4.0 * graph.node(*id).ty.len() as f64).sum();
         let buffers = buffers.collect();
-        program.dispatches.push(Dispatch { kernel, buffers, grid: e.grid, flops: e.flops, bytes });
+        program.dispatches.push(Dispatch { kernel, buffers, offsets: e.offsets, grid: e.grid, flops: e.flops, bytes });
     }
     program
 }

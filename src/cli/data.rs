@@ -1,0 +1,83 @@
+//! `edgewalk data`: which data sets are here, and bringing those that are not.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use indicatif::DecimalBytes;
+
+use crate::data::catalogue::{DATA_SETS, DataSet};
+use crate::data::download::{FetchError, PATIENCE};
+use crate::data::fetch::fetch;
+use crate::data::{self, Roots};
+use crate::experiment::ExperimentError;
+
+/// What `edgewalk data` is asked to do.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// List the data sets: name, size, where each one was found, who made it under which licence
+    List,
+    /// Download a data set, going on where an earlier attempt stopped, and check it
+    Fetch(FetchArgs),
+}
+
+/// The arguments of `edgewalk data fetch`.
+#[derive(Debug, Args)]
+pub struct FetchArgs {
+    /// The data set
+    #[arg(value_parser = PossibleValuesParser::new(DATA_SETS.iter().map(|set| set.name.word())))]
+    name: String,
+    /// The folder to make the data set's folder in; name it in EDGEWALK_DATA later [default: the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// Does it.
+///
+/// # Errors
+/// [`ExperimentError::Fetch`] when a data set cannot be had or there is nowhere to put it.
+pub fn run(command: DataCommand) -> Result<(), ExperimentError> {
+    let roots = Roots::of_this_machine();
+    match command {
+        DataCommand::List => super::print(&list(&roots)),
+        DataCommand::Fetch(args) => {
+            let root = args.dir.or(roots.cache).ok_or(FetchError::NoCache)?;
+            for set in DATA_SETS.iter().filter(|set| set.name.word() == args.name) {
+                let fetched = fetch(set, &root, PATIENCE)?;
+                let how = if fetched.downloaded { "fetched and checked" } else { "already here, and checked" };
+                super::print(&format!("{}: {how}, in {}\n", set.name, fetched.folder.display()))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// One line for each data set, in columns.
+fn list(roots: &Roots) -> String {
+    let rows: Vec<[String; 4]> = DATA_SETS.iter().map(|set| row(set, roots)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths = [width(0), width(1), width(2)];
+    let mut text = String::new();
+    for [name, size, place, about] in &rows {
+        text += &format!("{name:0$}  {size:>1$}  {place:2$}  {about}\n", widths[0], widths[1], widths[2]);
+    }
+    text + "`edgewalk data fetch NAME` brings what is not here. The data set embedded is part of the program; \
+            text is a file of your own, named by data.path.\n"
+}
+
+/// Name, size, place and maker of a data set.
+fn row(set: &DataSet, roots: &Roots) -> [String; 4] {
+    let whole = || set.files().iter().map(|file| file.bytes).sum();
+    let (bytes, place) = match roots.find(set.name) {
+        Err(_) => (whole(), "not here".into()),
+        Ok(folder) => match data::files(set.name, &folder) {
+            Err(_) => (whole(), format!("incomplete in {}", folder.display())),
+            Ok(files) => {
+                let bytes = files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
+                (bytes, folder.display().to_string())
+            }
+        },
+    };
+    [set.name.to_string(), DecimalBytes(bytes).to_string(), place, set.about.into()]
+}

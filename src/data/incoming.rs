@@ -1,0 +1,112 @@
+//! A file on its way: it is `NAME.partial` beside its place until every byte is there and hashes to what it must.
+//!
+//! The hash is kept as bytes arrive, so that nothing is read twice, except what an earlier attempt left behind.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::catalogue::Item;
+
+/// The part of a file that has arrived.
+pub(super) struct Incoming {
+    target: PathBuf,
+    partial: PathBuf,
+    file: File,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Incoming {
+    /// Goes on from what an earlier attempt left beside `target`, if anything.
+    pub(super) fn resume(target: &Path) -> io::Result<Self> {
+        let mut name = OsString::from(target);
+        name.push(".partial");
+        let partial = PathBuf::from(name);
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&partial)?;
+        let mut hash = Sha256::new();
+        // Reading to the end also leaves the file ready to be written on.
+        let bytes = io::copy(&mut file, &mut Hasher(&mut hash))?;
+        Ok(Self { target: target.into(), partial, file, hash, bytes })
+    }
+
+    /// The number of bytes that have arrived.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Forgets what has arrived.
+    pub(super) fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.hash = Sha256::new();
+        self.bytes = 0;
+        Ok(())
+    }
+
+    /// The SHA-256 of what has arrived.
+    pub(super) fn sha256(&self) -> String {
+        hex(self.hash.clone())
+    }
+
+    /// Whether this is all of `item`.
+    pub(super) fn is(&self, item: &Item) -> bool {
+        self.bytes == item.bytes && self.sha256() == item.sha256
+    }
+
+    /// Puts the file in its place, all at once.
+    pub(super) fn place(self) -> io::Result<()> {
+        let Self { target, partial, file, .. } = self;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(partial, target)
+    }
+
+    /// Stops here, leaving what has arrived for the next attempt.
+    pub(super) fn leave(self) -> io::Result<()> {
+        let Self { partial, file, bytes, .. } = self;
+        drop(file);
+        if bytes == 0 { fs::remove_file(partial) } else { Ok(()) }
+    }
+}
+
+impl Write for Incoming {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// The SHA-256 of a file, as lower-case hexadecimal.
+pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    io::copy(&mut File::open(path)?, &mut Hasher(&mut hash))?;
+    Ok(hex(hash))
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Hashes what is written to it.
+struct Hasher<'a>(&'a mut Sha256);
+
+impl Write for Hasher<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! Where data sets are kept: in the folder of a catalogue entry, under one of two roots.
+
+use std::path::PathBuf;
+
+use super::{DataError, DataName, catalogue};
+
+/// The environment variable that names the folder holding `mnist/`, `cifar-10-batches-bin/` and so on.
+pub const DATA_VARIABLE: &str = "EDGEWALK_DATA";
+
+/// The folders that may hold data sets, each in a subfolder of its own. The first that has a data set is used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roots {
+    /// What [`DATA_VARIABLE`] names.
+    pub variable: Option<PathBuf>,
+    /// Where fetched data go, by the platform's convention: `~/.cache/edgewalk/data` on Linux,
+    /// `~/Library/Caches/edgewalk/data` on macOS, `%LOCALAPPDATA%\edgewalk\data` on Windows.
+    pub cache: Option<PathBuf>,
+}
+
+impl Roots {
+    /// Those of this machine and user.
+    pub fn of_this_machine() -> Self {
+        Self {
+            variable: std::env::var_os(DATA_VARIABLE).map(PathBuf::from),
+            cache: dirs::cache_dir().map(|cache| cache.join("edgewalk").join("data")),
+        }
+    }
+
+    /// The folder of a data set.
+    ///
+    /// # Errors
+    /// [`DataError::NotHere`] with every way out; [`DataError::NoPathForText`] for a text of one's own.
+    pub fn find(&self, name: DataName) -> Result<PathBuf, DataError> {
+        let Some(set) = catalogue::find(name) else { return Err(DataError::NoPathForText) };
+        let candidates: Vec<PathBuf> =
+            [&self.variable, &self.cache].into_iter().flatten().map(|root| root.join(set.folder)).collect();
+        candidates.iter().find(|folder| folder.is_dir()).cloned().ok_or_else(|| DataError::NotHere {
+            name,
+            searched: candidates.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", "),
+            files: set.files().iter().map(|file| file.name).collect::<Vec<_>>().join(", "),
+            folder: set.folder,
+        })
+    }
+}

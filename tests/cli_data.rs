@@ -1,0 +1,97 @@
+//! `edgewalk data` and data settings as their users meet them.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::cli::{edgewalk, listing, refuses, succeeds, text};
+
+/// A command that finds no data of its user's, and no network: its proxy is a port that nothing listens on.
+fn alone(folder: &Path, args: &[&str]) -> Command {
+    let mut command = edgewalk(folder, args);
+    command.env("HOME", folder).env("XDG_CACHE_HOME", folder.join("cache"));
+    for variable in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"] {
+        command.env(variable, "http://127.0.0.1:9").env(variable.to_lowercase(), "http://127.0.0.1:9");
+    }
+    command.env_remove("NO_PROXY").env_remove("no_proxy");
+    command
+}
+
+#[test]
+fn the_list_says_what_is_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let list = succeeds(alone(here, &["data", "list"]));
+    let lines: Vec<&str> = list.lines().collect();
+    for (line, name) in lines.iter().zip(["mnist", "fashion-mnist", "cifar10", "shakespeare"]) {
+        assert!(line.starts_with(name), "{line}");
+        ["not here", "://", " MB", "; "].iter().for_each(|part| assert!(line.contains(part), "{part:?}: {line}"));
+    }
+    assert!(list.contains("edgewalk data fetch NAME"), "{list}");
+
+    let plays = here.join("data").join("tinyshakespeare");
+    fs::create_dir_all(&plays).unwrap();
+    fs::create_dir_all(here.join("data").join("mnist")).unwrap();
+    fs::write(plays.join("input.txt"), "To be, or not to be").unwrap();
+    let mut command = alone(here, &["data", "list"]);
+    command.env("EDGEWALK_DATA", here.join("data"));
+    let list = succeeds(command);
+    let line = |name: &str| list.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(line("shakespeare").contains(plays.to_str().unwrap()) && line("shakespeare").contains("19 B"), "{list}");
+    assert!(line("mnist").contains("incomplete"), "{list}");
+}
+
+#[test]
+fn without_a_network_fetch_says_what_to_put_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let mnist = ["train-images-", "train-labels-", "t10k-images-", "t10k-labels-"].as_slice();
+    for (name, files) in [("shakespeare", ["input.txt"].as_slice()), ("mnist", mnist)] {
+        let fetch = ["data", "fetch", name, "--dir", "data"];
+        let Output { status, stdout, stderr } = alone(here, &fetch).output().unwrap();
+        let message = text(&stderr);
+        println!("{message}");
+        assert_eq!((status.code(), stdout.as_slice()), (Some(1), &b""[..]));
+        for part in files.iter().chain(&["error: cannot download ", "https://", "put it into data", "SHA-256 "]) {
+            assert!(message.contains(part), "{part:?} is not in {message}");
+        }
+    }
+    assert!(listing(here).iter().all(|path| here.join(path).is_dir()));
+    // A name that is no data set is a usage error that lists those there are.
+    let Output { status, stderr, .. } = alone(here, &["data", "fetch", "imagenet"]).output().unwrap();
+    assert!(status.code() == Some(2) && text(&stderr).contains("fashion-mnist"), "{}", text(&stderr));
+}
+
+#[test]
+fn a_data_set_that_is_there_is_checked_without_a_network() {
+    let Some(root) = std::env::var_os("EDGEWALK_DATA") else {
+        return eprintln!("skipped: EDGEWALK_DATA is not set");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let plays = folder.path().join("plays").join("tinyshakespeare");
+    fs::create_dir_all(&plays).unwrap();
+    fs::copy(Path::new(&root).join("tinyshakespeare").join("input.txt"), plays.join("input.txt")).unwrap();
+    let said = succeeds(alone(folder.path(), &["data", "fetch", "shakespeare", "--dir", "plays"]));
+    assert!(said.contains("already here") && said.contains("tinyshakespeare"), "{said}");
+}
+
+#[test]
+fn data_that_are_not_what_they_should_be_end_a_run_before_it_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let train = |sets: &[&str]| {
+        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        alone(here, &[&["train", "--set", "test=0"], &sets[..]].concat())
+    };
+    fs::write(here.join("cafe.txt"), "caf\u{e9}").unwrap();
+    refuses(train(&["name=text", "path=cafe.txt"]), 1, &["cafe.txt", "0xc3 at byte 3", "line 1, column 4"]);
+    fs::write(here.join("empty.txt"), "").unwrap();
+    refuses(train(&["name=text", "path=empty.txt"]), 1, &["empty.txt", "0 characters"]);
+    refuses(train(&["name=text"]), 2, &["data.name", "data.path"]);
+    refuses(train(&["name=shakespeare"]), 1, &["edgewalk data fetch shakespeare", "data.path", "EDGEWALK_DATA"]);
+    fs::create_dir(here.join("pictures")).unwrap();
+    fs::write(here.join("pictures").join("data_batch_1.bin"), [1; 3072]).unwrap();
+    refuses(train(&["name=cifar10", "path=pictures"]), 1, &["data_batch_1.bin", "3072 bytes", "records of 3073 bytes"]);
+    fs::write(here.join("pictures").join("data_batch_1.bin"), [11; 3073]).unwrap();
+    refuses(train(&["name=cifar10", "path=pictures", "train=1"]), 1, &["data_batch_1.bin", "byte 0", "found 11"]);
+}

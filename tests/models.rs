@@ -1,0 +1,221 @@
+//! The CNN and the Transformer, as the adapter computes them, against the f64 interpreter: losses, gradients, products of
+//! second and third order, in chunks of any size, with pooling ties and padding.
+
+use std::sync::Arc;
+
+use edgewalk::data::{Examples, Features};
+use edgewalk::model::{Activation, Cnn, Layout, Loss, Model, Norm, Pool, Reduction, Transformer};
+use edgewalk::objective::{Metrics, Objective};
+
+use super::device::gpu;
+use super::interpreted::{Interpreted, distance_to_kink, interpret};
+use super::objective_cases::{OnDevice, Product, close, direction, norm, widen};
+use super::oracle::Numbers;
+
+/// Random images; the upper left quarter of each is flat, so that pooling meets exact ties.
+fn images(n: usize, shape: [usize; 3]) -> Examples {
+    let [height, width, channels] = shape;
+    let mut numbers = Numbers::new(61);
+    let mut pixel = |i: usize| {
+        let (y, x) = (i / (width * channels) % height, i / channels % width);
+        let value = numbers.number() as f32;
+        if y < height / 2 && x < width / 2 { 0.25 } else { value }
+    };
+    Examples {
+        features: Features::Real((0..n * height * width * channels).map(&mut pixel).collect()),
+        shape: shape.to_vec(),
+        labels: (0..n).map(|i| (i * 7 % 10) as u32).collect(),
+        classes: 10,
+    }
+}
+
+/// Random windows of `length` codes; a third of them ends in padding, and one begins with it.
+fn windows(n: usize, length: usize, vocabulary: usize) -> Examples {
+    let mut numbers = Numbers::new(62);
+    let mut code = || 1 + ((numbers.number() + 1.0) / 2.0 * (vocabulary - 1) as f64) as u32;
+    let mut codes: Vec<u32> = (0..n * length).map(|_| code()).collect();
+    for window in codes.chunks_exact_mut(length).step_by(3) {
+        window[length - length / 3..].fill(0);
+    }
+    codes[length] = 0;
+    let labels = (0..n * length).map(|_| code()).collect();
+    Examples { features: Features::Tokens(codes), shape: vec![length], labels, classes: vocabulary }
+}
+
+/// Parameters near which every layer is alive: kernels of the scale that keeps variances, everything else near its
+/// initial value but not on it.
+fn params(model: &dyn Model, seed: u64) -> Vec<f32> {
+    let mut numbers = Numbers::new(seed);
+    let mut all = vec![];
+    for (param, _) in Layout::of(model).iter() {
+        let fan_in: usize = param.shape[..param.shape.len() - 1].iter().product();
+        let (centre, scale) = match &param.name {
+            name if name.ends_with("scale") => (1.0, 0.3),
+            name if name.ends_with("bias") => (0.0, 0.1),
+            name if name.starts_with("embed") => (0.0, 1.0),
+            _ => (0.0, (3.0 / fan_in as f64).sqrt()),
+        };
+        let len: usize = param.shape.iter().product();
+        all.extend((0..len).map(|_| (centre + scale * numbers.number()) as f32));
+    }
+    all
+}
+
+/// A model on a data set, at parameters that keep their distance from every kink.
+struct Case {
+    model: Arc<dyn Model>,
+    loss: Loss,
+    data: Examples,
+    w: Vec<f32>,
+}
+
+impl Case {
+    /// `ties` says whether the forward pass meets exact ties.
+    fn new(model: impl Model + 'static, loss: Loss, data: Examples, ties: bool) -> Self {
+        // Values are of order 1 and wrong by some 1e-7.
+        let keeps_distance = |w: &Vec<f32>| {
+            let (distance, tied) = distance_to_kink(&model, &data, &widen(w));
+            assert_eq!(tied, ties, "exact ties");
+            distance >= 2e-6
+        };
+        let w = (1..20).map(|seed| params(&model, seed)).find(keeps_distance);
+        let w = w.expect("one of twenty draws keeps its distance from every kink");
+        Self { model: Arc::new(model), loss, data, w }
+    }
+
+    fn on_device(&self, chunk: usize) -> OnDevice {
+        let objective = Objective::new(gpu(), Arc::clone(&self.model), self.loss, &self.data, chunk);
+        OnDevice::new(objective.unwrap(), &self.w)
+    }
+
+    fn directions(&self) -> [Vec<f64>; 2] {
+        [71, 72].map(|seed| direction(self.w.len(), seed))
+    }
+
+    fn interpret(&self) -> Interpreted {
+        interpret(&*self.model, self.loss, &self.data, &widen(&self.w), &self.directions()[1])
+    }
+
+    /// Loss, error, gradient and Hessian product in chunks of so many examples.
+    fn check(&self, chunk: usize) {
+        let (expected, [u, v]) = (self.interpret(), self.directions());
+        let mut device = self.on_device(chunk);
+        let Metrics { loss, error } = device.metrics();
+        close("loss", &[loss], &[expected.metrics.loss], 1e-6);
+        close("error", &[error], &[expected.metrics.error], 1e-6);
+        close("gradient", &device.gradient(), &expected.gradient, 1e-5);
+        let hv = device.product(Product::Hessian, &v);
+        close("H v", &hv, &expected.hvp, 1e-4);
+        let hu = device.product(Product::Hessian, &u);
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let asymmetry = (dot(&u, &hv) - dot(&v, &hu)).abs() / (norm(&u) * norm(&hv));
+        assert!(asymmetry <= 1e-5, "u·Hv − v·Hu is {asymmetry:e}");
+    }
+
+    /// The products that training does not need.
+    fn check_others(&self) {
+        let (expected, [_, v]) = (self.interpret(), self.directions());
+        let mut device = self.on_device(0);
+        close("G v", &device.product(Product::GaussNewton, &v), &expected.ggn, 1e-4);
+        close("∇(vᵀHv)", &device.product(Product::CurvatureGrad, &v), &expected.curvature_grad, 2e-4);
+    }
+}
+
+/// The network of the paper, but for the size of its images and the number of channels.
+fn paper_cnn(image: [usize; 3]) -> Cnn {
+    Cnn {
+        image,
+        blocks: 2,
+        layers_per_block: 1,
+        channels: 4,
+        growth: 2,
+        stride: 1,
+        activation: Activation::Relu,
+        norm: Norm::Layer,
+        pool: Pool::Max,
+        outputs: 10,
+    }
+}
+
+#[test]
+fn the_papers_cnn_agrees_with_the_interpreter() {
+    let image = [12, 12, 3];
+    Case::new(paper_cnn(image), Loss::Mse(Reduction::Mean), images(9, image), true).check(0);
+}
+
+#[test]
+fn odd_images_strides_and_average_pooling_agree() {
+    let image = [9, 11, 1];
+    let smooth = Cnn {
+        layers_per_block: 2,
+        channels: 5,
+        growth: 1,
+        stride: 2,
+        activation: Activation::Tanh,
+        norm: Norm::None,
+        pool: Pool::Average,
+        blocks: 1,
+        ..paper_cnn(image)
+    };
+    Case::new(smooth, Loss::CrossEntropy, images(7, image), false).check(4);
+}
+
+#[test]
+fn every_product_of_a_small_cnn_agrees() {
+    let image = [6, 5, 2];
+    let small = Cnn { activation: Activation::Gelu, blocks: 1, ..paper_cnn(image) };
+    let case = Case::new(small, Loss::Mse(Reduction::HalfSum), images(5, image), true);
+    case.check_others();
+    let plain = Cnn { pool: Pool::None, channels: 3, blocks: 1, ..paper_cnn(image) };
+    Case::new(plain, Loss::CrossEntropy, images(5, image), false).check(0);
+}
+
+#[test]
+fn a_transformer_agrees_with_the_interpreter() {
+    let model = Transformer { layers: 2, heads: 4, key_size: 8, model_size: 24, length: 12, vocabulary: 32 };
+    Case::new(model, Loss::CrossEntropy, windows(8, 12, 32), true).check(0);
+}
+
+#[test]
+fn every_product_of_a_small_transformer_agrees() {
+    let model = Transformer { layers: 1, heads: 3, key_size: 5, model_size: 14, length: 7, vocabulary: 19 };
+    let case = Case::new(model, Loss::CrossEntropy, windows(5, 7, 19), true);
+    case.check(3);
+    case.check_others();
+}
+
+/// A window's padding, and what the labels of padding are, changes nothing for the rest.
+#[test]
+fn padding_counts_for_nothing() {
+    let model: Arc<dyn Model> =
+        Arc::new(Transformer { layers: 1, heads: 2, key_size: 4, model_size: 8, length: 6, vocabulary: 11 });
+    let mut data = windows(4, 6, 11);
+    let Features::Tokens(codes) = data.features.clone() else { unreachable!("windows are tokens") };
+    let measure = |data: &Examples| {
+        let objective = Objective::new(gpu(), Arc::clone(&model), Loss::CrossEntropy, data, 0).unwrap();
+        let mut device = OnDevice::new(objective, &params(&*model, 3));
+        (device.metrics(), device.gradient())
+    };
+    let before = measure(&data);
+    for (label, code) in data.labels.iter_mut().zip(&codes) {
+        if *code == 0 {
+            *label = (*label + 1) % 11;
+        }
+    }
+    assert_eq!(measure(&data), before);
+}
+
+#[test]
+fn replaced_examples_are_what_is_computed() {
+    let model: Arc<dyn Model> =
+        Arc::new(Transformer { layers: 1, heads: 2, key_size: 4, model_size: 8, length: 6, vocabulary: 11 });
+    let data = windows(8, 6, 11);
+    let (first, second) = (data.select(&[0, 1, 2, 3, 4]), data.select(&[7, 5, 3, 1, 6]));
+    let w = params(&*model, 3);
+    let objective = |data: &Examples| Objective::new(gpu(), Arc::clone(&model), Loss::CrossEntropy, data, 2).unwrap();
+    let mut replaced = OnDevice::new(objective(&first), &w);
+    replaced.gradient();
+    replaced.objective.replace(&second);
+    let mut fresh = OnDevice::new(objective(&second), &w);
+    assert_eq!((replaced.metrics(), replaced.gradient()), (fresh.metrics(), fresh.gradient()));
+}
