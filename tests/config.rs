@@ -121,7 +121,7 @@ fn bad_values_name_the_key_the_value_and_what_is_allowed() {
         ("measure.examples=-1", "from 0 to"),
         ("activation=relu6", "\"relu\", \"tanh\", \"gelu\", \"elu\", \"softplus\""),
         ("loss.kind=hinge", "\"mse\", \"cross-entropy\""),
-        ("model.kind=cnn", "\"mlp\""),
+        ("model.kind=rnn", "\"mlp\", \"cnn\", \"transformer\""),
         ("method=arnoldi", "\"lanczos\", \"power\", \"official\""),
     ];
     for (set, allowed) in cases {
