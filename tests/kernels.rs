@@ -94,9 +94,10 @@ fn convolutions_agree() {
             ConvSide::Kernel => [kernel[0], kernel[1], ci, co],
             ConvSide::Output => [n, window.output[0], window.output[1], co],
         };
-        for (i, of) in [ConvSide::Input, ConvSide::Kernel, ConvSide::Output].into_iter().enumerate() {
+        for of in [ConvSide::Input, ConvSide::Kernel, ConvSide::Output] {
+            // The portable kernels take a driver long to compile: one case has them all.
             let targets = targets();
-            for target in [targets[0], targets[1 + (i + n) % 2]] {
+            for target in [targets[0], targets[if ci == 8 { 1 } else { 2 }]] {
                 let mut g = Graph::new();
                 let operands = of.operands().map(|side| g.input_f32("x", &shape(side)));
                 let side = g.push(Op::Conv { of, window }, &operands);

@@ -140,7 +140,9 @@ fn paper_cnn(image: [usize; 3]) -> Cnn {
 #[test]
 fn the_papers_cnn_agrees_with_the_interpreter() {
     let image = [12, 12, 3];
-    Case::new(paper_cnn(image), Loss::Mse(Reduction::Mean), images(9, image), true).check(0);
+    // Where a single channel is active, normalisation leaves almost the same of any value, and pooling almost ties.
+    let cnn = Cnn { channels: 16, ..paper_cnn(image) };
+    Case::new(cnn, Loss::Mse(Reduction::Mean), images(5, image), true).check(0);
 }
 
 #[test]
@@ -162,7 +164,7 @@ fn odd_images_strides_and_average_pooling_agree() {
 
 #[test]
 fn every_product_of_a_small_cnn_agrees() {
-    let image = [6, 5, 2];
+    let image = [12, 10, 2];
     let small = Cnn { activation: Activation::Gelu, blocks: 1, ..paper_cnn(image) };
     let case = Case::new(small, Loss::Mse(Reduction::HalfSum), images(5, image), true);
     case.check_others();
