@@ -83,6 +83,7 @@ struct Shared {
     summary: AdapterSummary,
     target: Target,
     pipelines: Mutex<HashMap<String, program::Pipeline>>,
+    scratch: Mutex<Vec<Buffer>>,
     trouble: Arc<Mutex<Trouble>>,
     flight: Mutex<run::Flight>,
 }
@@ -117,6 +118,7 @@ impl Gpu {
             summary: opened.summary,
             target: opened.target,
             pipelines: Mutex::default(),
+            scratch: Mutex::default(),
             trouble,
         })))
     }

@@ -138,9 +138,7 @@ impl Gpu {
     /// [`GpuError::Kernel`] for invalid WGSL, [`GpuError::BufferTooLarge`], or [`GpuError::Device`].
     pub fn load(&self, program: Program) -> Result<Loaded, GpuError> {
         let pipelines = program.kernels.iter().map(|k| self.pipeline(k)).collect::<Result<_, _>>()?;
-        let name = |i: usize| format!("intermediate value {i} of {}", program.name);
-        let temps = program.temps.iter().enumerate().map(|(i, &len)| self.buffer(&name(i), len));
-        let temps = temps.collect::<Result<_, _>>()?;
+        let temps = self.scratch(&program)?;
         let longest = program.dispatches.iter().map(|d| d.offsets.len()).max().unwrap_or(0);
         let each = longest.next_multiple_of(UNIFORM_ALIGNMENT).max(UNIFORM_ALIGNMENT);
         let mut offsets = vec![0; program.dispatches.len() * each];
@@ -149,6 +147,34 @@ impl Gpu {
         }
         let offsets = self.buffer_from("offsets of tensors", &offsets)?;
         Ok(Loaded { program: Arc::new(program), pipelines, temps, offsets })
+    }
+
+    /// Buffers for a program's intermediate values, shared with all other programs: they run one after the other, and none
+    /// expects to find what it left behind.
+    fn scratch(&self, program: &Program) -> Result<Vec<Buffer>, GpuError> {
+        let mut pool = lock(&self.0.scratch);
+        let mut order: Vec<usize> = (0..program.temps.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(program.temps[i]));
+        let mut taken = vec![false; pool.len()];
+        let mut temps = vec![None; order.len()];
+        for i in order {
+            let len = program.temps[i];
+            let fits = |&b: &usize| !taken[b] && pool[b].len() >= len;
+            let found = (0..pool.len()).filter(fits).min_by_key(|&b| pool[b].len());
+            let buffer = match found {
+                Some(b) => {
+                    taken[b] = true;
+                    pool[b].clone()
+                }
+                None => {
+                    pool.push(self.buffer(&format!("intermediate value {i} of {}", program.name), len)?);
+                    taken.push(true);
+                    pool[pool.len() - 1].clone()
+                }
+            };
+            temps[i] = Some(buffer);
+        }
+        Ok(temps.into_iter().flatten().collect())
     }
 
     fn pipeline(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {

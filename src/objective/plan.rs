@@ -5,6 +5,7 @@
 
 use super::{Problem, Quantity};
 use crate::gpu::{Gpu, GpuError};
+use crate::kernel::KernelError;
 
 /// Most memory for the intermediate values of one program.
 const MEMORY_BYTES: f64 = 1.5 * 1024.0 * 1024.0 * 1024.0;
@@ -44,7 +45,14 @@ impl Plan {
         let quantity = Quantity::Gradient { metrics: true };
         let mut rows = if wanted == 0 { problem.examples.min(max_rows) } else { wanted.min(problem.examples) };
         let program = loop {
-            let program = problem.program(quantity, rows, false, target)?;
+            let program = match problem.program(quantity, rows, false, target) {
+                // More workgroups along one axis than a dispatch has: halve them.
+                Err(GpuError::Kernel(KernelError::TooLarge(_))) if rows > 1 => {
+                    rows /= 2;
+                    continue;
+                }
+                program => program?,
+            };
             let longest = program.temps.iter().copied().max().unwrap_or(0).max(rows * problem.dim);
             let memory: usize = program.temps.iter().sum();
             let slowest = program.dispatches.iter().map(|d| d.flops).fold(0.0, f64::max);
