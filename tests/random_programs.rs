@@ -6,7 +6,7 @@
 //! logarithms and quotients see arguments of at least 1; and only values that are exact in f32 are compared, since
 //! rounding could flip any other mask.
 
-use edgewalk::graph::{Compare, DType, DotDims, Graph, NodeId, Tensor, Unary};
+use edgewalk::graph::{Compare, ConvSide, DType, DotDims, Graph, NodeId, Op, Tensor, Unary, Window};
 
 use super::oracle::{Given, Numbers};
 
@@ -153,7 +153,7 @@ impl Builder {
         let exact = x.exact && y.exact;
         let bound = x.bound.max(y.bound);
         let axes: Vec<usize> = (0..shape.len()).filter(|a| form >> a & 1 == 1).collect();
-        let value = match op % 26 {
+        let value = match op % 27 {
             0 => Self::inexact(self.graph.add(x.id, y.id), x.bound + y.bound),
             1 => Self::inexact(self.graph.sub(x.id, y.id), x.bound + y.bound),
             2 => Self::inexact(self.graph.mul(x.id, y.id), x.bound * y.bound),
@@ -245,6 +245,7 @@ impl Builder {
                 let sum = self.graph.add(x.id, row);
                 Self::inexact(self.graph.unary(Unary::Softplus, sum), x.bound + y.bound + 1.0)
             }
+            25 => self.convolution(x, other, form),
             _ => {
                 let square = self.graph.mul(x.id, y.id);
                 self.mean(Self::inexact(square, x.bound * y.bound), &axes)
@@ -262,6 +263,29 @@ impl Builder {
         let root = (terms.max(1) as f64).sqrt();
         let sum = self.graph.reduce_sum(x.id, axes);
         Self::inexact(self.graph.scale(sum, (1.0 / root) as f32), x.bound * root)
+    }
+
+    /// Some side of a convolution, from x and another value fitted to the shapes of the other two.
+    fn convolution(&mut self, x: Value, other: Value, form: usize) -> Value {
+        let window = Window::same([2 + form % 3, 3], [1 + form / 3 % 3, 2], [1 + form / 9 % 2, 1]);
+        let (n, ci, co) = (1 + form % 2, 1 + form / 2 % 4, 1 + form / 8 % 5);
+        let of = [ConvSide::Input, ConvSide::Kernel, ConvSide::Output][form / 5 % 3];
+        let area = |[height, width]: [usize; 2]| height * width;
+        let terms = match of {
+            ConvSide::Input => area(window.kernel) * co,
+            ConvSide::Kernel => area(window.output) * n,
+            ConvSide::Output => area(window.kernel) * ci,
+        };
+        let shape = |side: ConvSide| match side {
+            ConvSide::Input => [n, window.input[0], window.input[1], ci],
+            ConvSide::Kernel => [window.kernel[0], window.kernel[1], ci, co],
+            ConvSide::Output => [n, window.output[0], window.output[1], co],
+        };
+        let [first, second] = of.operands().map(shape);
+        let (a, b) = (self.fit(x, &first), self.fit(other, &second));
+        let side = self.graph.push(Op::Conv { of, window }, &[a.id, b.id]);
+        let root = (terms as f64).sqrt();
+        Self::inexact(self.graph.scale(side, (1.0 / root) as f32), x.bound * other.bound * root)
     }
 
     /// Contraction of x with a value of a fitting shape: each axis of x is a batch axis, contracted, or free.

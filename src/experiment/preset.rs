@@ -1,6 +1,7 @@
 //! The built-in configurations: a name, one line about it, and every setting.
 //!
-//! The figures of `mnist-mlp` are those of Long and Bartlett (JMLR 2024, arXiv 2309.12488).
+//! The networks of `mnist-mlp`, `cifar-cnn` and `shakespeare-transformer` are those of Long and Bartlett (JMLR 2024, arXiv
+//! 2309.12488); what ends in `-small` shows the same on a machine without a GPU.
 
 use super::config::{
     Activation, Config, ConfigError, DataConfig, DataName, LossConfig, LossKind, MeasureConfig, MeasureMethod,
@@ -47,6 +48,74 @@ pub const PRESETS: &[Preset] = &[
             measure: MEASURE,
         },
     },
+    Preset {
+        name: "mnist-mlp-small",
+        about: "the same with 200 units on 1,000 images, at the edge in a minute without a GPU",
+        config: Config {
+            data: DataConfig { name: DataName::Mnist, path: None, train: 1000, test: 1000 },
+            model: ModelConfig { width: 200, ..MODEL },
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { lr: 0.5, rho: 0.03, ..SAM },
+            run: RunConfig { steps: 300, ..RUN },
+            measure: MeasureConfig { every: 10, ..MEASURE },
+        },
+    },
+    Preset {
+        name: "cifar-cnn",
+        about: "the paper's two blocks of 16 and 32 channels on 1,000 images of CIFAR-10",
+        config: Config {
+            data: DataConfig { name: DataName::Cifar10, path: None, train: 1000, test: 1000 },
+            model: ModelConfig { kind: ModelKind::Cnn, ..MODEL },
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { lr: 0.001, rho: 0.03, ..SAM },
+            run: RUN,
+            measure: MEASURE,
+        },
+    },
+    Preset {
+        name: "cifar-cnn-small",
+        about: "the same with 8 and 16 channels on 100 images, at the edge in minutes without a GPU",
+        config: Config {
+            data: DataConfig { name: DataName::Cifar10, path: None, train: 100, test: 500 },
+            model: ModelConfig { kind: ModelKind::Cnn, channels: 8, ..MODEL },
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { lr: 0.01, rho: 0.02, ..SAM },
+            run: RunConfig { steps: 300, ..RUN },
+            measure: MeasureConfig { every: 10, ..MEASURE },
+        },
+    },
+    Preset {
+        name: "shakespeare-transformer",
+        about: "the paper's 6 blocks of 8 heads on tiny_shakespeare, in minibatches of 128 windows",
+        config: Config {
+            data: DataConfig { name: DataName::Shakespeare, path: None, train: 0, test: 512 },
+            model: ModelConfig { kind: ModelKind::Transformer, ..MODEL },
+            loss: TOKEN_CROSS_ENTROPY,
+            optim: OptimConfig { lr: 0.1, rho: 0.1, batch: 128, ..SAM },
+            run: RUN,
+            measure: MeasureConfig { on: MeasureOn::Fixed, examples: 256, ..MEASURE },
+        },
+    },
+    Preset {
+        name: "shakespeare-transformer-small",
+        about: "2 blocks of 4 heads on 32 windows of 32 characters, at the edge in minutes without a GPU",
+        config: Config {
+            data: DataConfig { name: DataName::Shakespeare, path: None, train: 32, test: 32 },
+            model: ModelConfig {
+                kind: ModelKind::Transformer,
+                layers: 2,
+                heads: 4,
+                key_size: 16,
+                model_size: 64,
+                seq_len: 32,
+                ..MODEL
+            },
+            loss: TOKEN_CROSS_ENTROPY,
+            optim: OptimConfig { lr: 0.05, rho: 0.03, ..SAM },
+            run: RunConfig { steps: 400, ..RUN },
+            measure: MeasureConfig { every: 10, ..MEASURE },
+        },
+    },
 ];
 
 /// The paper's networks, but for the width of the MLP.
@@ -71,6 +140,9 @@ const MODEL: ModelConfig = ModelConfig {
 
 /// The paper's loss: (f − y)² averaged over examples and outputs.
 const MEAN_SQUARES: LossConfig = LossConfig { kind: LossKind::Mse, reduction: Reduction::Mean };
+
+/// The paper's loss of its Transformer.
+const TOKEN_CROSS_ENTROPY: LossConfig = LossConfig { kind: LossKind::CrossEntropy, reduction: Reduction::Mean };
 
 /// SAM as the paper's MNIST runs use it, full batch.
 const SAM: OptimConfig = OptimConfig { kind: OptimKind::Sam, lr: 0.01, rho: 0.1, epsilon: 1e-5, batch: 0 };
