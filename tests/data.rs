@@ -1,12 +1,12 @@
 //! The data stage: known bytes in, known numbers out, and a clear error for every way a file can be wrong.
 //!
 //! Good files are crafted here, byte by byte, from the format's description, so that the reader is never compared with
-//! itself. Facts about MNIST come from the published data; the tests that need the full files are skipped, and say so,
+//! itself. Facts about MNIST come from the published data; the tests that need the full files are ignored
 //! unless `EDGEWALK_DATA` names a folder that has `mnist/`.
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use edgewalk::data::idx::{self, IMAGE_PIXELS, Source, read_pair};
 use edgewalk::data::images::Images;
@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 
 use super::objective_cases::real;
+use super::real_data::real_data;
 
 /// The idx format: two zero bytes, 8 for "bytes", the number of dimensions, then each dimension, big-endian.
 fn idx_file(dims: &[u32], payload: &[u8]) -> Vec<u8> {
@@ -66,14 +67,6 @@ fn folder_with(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
         fs::write(folder.path().join(name), bytes).unwrap();
-    }
-    folder
-}
-
-fn real_data() -> Option<PathBuf> {
-    let folder = std::env::var_os(DATA_VARIABLE).map(|root| Path::new(&root).join("mnist"));
-    if folder.is_none() {
-        eprintln!("skipped: {DATA_VARIABLE} is not set");
     }
     folder
 }
@@ -285,8 +278,9 @@ fn the_embedded_subset_is_the_start_of_mnist() {
 }
 
 #[test]
+#[cfg_attr(not(real_data), ignore = "EDGEWALK_DATA is not set")]
 fn the_embedded_subset_equals_the_full_files() {
-    let Some(folder) = real_data() else { return };
+    let folder = real_data("mnist");
     let embedded = load(DataName::Embedded, None, 1000, 500).unwrap();
     assert_eq!(load(DataName::Mnist, Some(&folder), 1000, 500).unwrap(), embedded);
     // Without a path, the environment variable finds the same files.
@@ -294,8 +288,9 @@ fn the_embedded_subset_equals_the_full_files() {
 }
 
 #[test]
+#[cfg_attr(not(real_data), ignore = "EDGEWALK_DATA is not set")]
 fn the_full_files_are_mnist() {
-    let Some(folder) = real_data() else { return };
+    let folder = real_data("mnist");
     let data = load(DataName::Mnist, Some(&folder), 0, 10_000).unwrap();
     // Published class counts of the 60,000 and 10,000 examples.
     let train = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949];

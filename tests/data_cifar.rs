@@ -2,12 +2,13 @@
 //! published about the real ones.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use edgewalk::data::{DATA_VARIABLE, DataError, DataName, Dataset, Request};
+use edgewalk::data::{DataError, DataName, Dataset, Request};
 use tempfile::TempDir;
 
 use super::objective_cases::real;
+use super::real_data::real_data;
 
 /// Bytes of a record: a label, then the red, green and blue planes of 32 × 32.
 const RECORD: usize = 3073;
@@ -41,14 +42,6 @@ fn load(folder: &Path, train: usize, test: usize) -> Result<Dataset, DataError> 
 fn refused(folder: &TempDir, train: usize, test: usize, parts: &[&str]) {
     let message = load(folder.path(), train, test).unwrap_err().to_string();
     parts.iter().for_each(|part| assert!(message.contains(part), "{part:?} is not in {message:?}"));
-}
-
-fn real_data() -> Option<PathBuf> {
-    let folder = std::env::var_os(DATA_VARIABLE).map(|root| Path::new(&root).join("cifar-10-batches-bin"));
-    if folder.is_none() {
-        eprintln!("skipped: {DATA_VARIABLE} is not set");
-    }
-    folder
 }
 
 #[test]
@@ -124,8 +117,9 @@ fn a_wrong_length_or_label_is_refused_by_file_and_byte() {
 }
 
 #[test]
+#[cfg_attr(not(real_data), ignore = "EDGEWALK_DATA is not set")]
 fn the_full_files_are_cifar10() {
-    let Some(folder) = real_data() else { return };
+    let folder = real_data("cifar-10-batches-bin");
     let Dataset { train, test } = load(&folder, 10_000, 10_000).unwrap();
     let test = test.unwrap();
     // How they begin: frog, truck, truck, deer, automobile; cat, ship, ship, airplane, frog.

@@ -1,10 +1,12 @@
 //! Text: windows against ones cut by hand, the split by lines, every character that is refused, and tiny_shakespeare.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use edgewalk::data::{DATA_VARIABLE, DataError, DataName, Dataset, Examples, Features, Request};
+use edgewalk::data::{DataError, DataName, Dataset, Examples, Features, Request};
 use proptest::prelude::*;
+
+use super::real_data::real_data;
 
 fn load(name: DataName, path: &Path, train: usize, test: usize, seq_len: usize) -> Result<Dataset, DataError> {
     edgewalk::data::load(&Request { name, path: Some(path.into()), train, test, seq_len })
@@ -38,14 +40,6 @@ fn windows(examples: &Examples) -> Vec<(String, String)> {
 
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|&(x, y)| (x.into(), y.into())).collect()
-}
-
-fn real_data() -> Option<PathBuf> {
-    let folder = std::env::var_os(DATA_VARIABLE).map(|root| Path::new(&root).join("tinyshakespeare"));
-    if folder.is_none() {
-        eprintln!("skipped: {DATA_VARIABLE} is not set");
-    }
-    folder
 }
 
 #[test]
@@ -130,8 +124,9 @@ fn a_missing_text_is_named() {
 }
 
 #[test]
+#[cfg_attr(not(real_data), ignore = "EDGEWALK_DATA is not set")]
 fn the_full_text_is_tiny_shakespeare() {
-    let Some(folder) = real_data() else { return };
+    let folder = real_data("tinyshakespeare");
     let Dataset { train, test } = load(DataName::Shakespeare, &folder, 0, 1, 64).unwrap();
     let windows = windows(&train);
     assert!(windows[0].0.starts_with("First Citizen:\nBefore we proceed any further, hear me speak.\n"));
