@@ -12,6 +12,7 @@ use edgewalk::curvature::{EigenOptions, lanczos};
 use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::graph::{Graph, NodeId, Unary};
+use edgewalk::model::layers::dense;
 use edgewalk::model::{Activation, Init, Loss, Model, Param, initial_params};
 use edgewalk::objective::{GaussNewtonOperator, HessianOperator, Objective};
 
@@ -49,20 +50,12 @@ impl Model for ResidualMlp {
         let (blocks, output) = params[1..].split_at(2 * self.blocks);
         for block in blocks.chunks_exact(2) {
             let normed = layer_norm(g, h);
-            let inner = dense(g, normed, block);
+            let inner = dense(g, normed, block[0], block[1]);
             let branch = Activation::Relu.apply(g, inner);
             h = g.add(h, branch);
         }
-        dense(g, h, output)
+        dense(g, h, output[0], output[1])
     }
-}
-
-/// x·W + b
-fn dense(g: &mut Graph, x: NodeId, wb: &[NodeId]) -> NodeId {
-    let product = g.matmul(x, wb[0]);
-    let shape = g.shape(product).to_vec();
-    let bias = g.broadcast(wb[1], &shape, &[1]);
-    g.add(product, bias)
 }
 
 /// (x − mean)/√(variance + ε) over the features of each example.

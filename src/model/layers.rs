@@ -1,4 +1,4 @@
-//! The layers that models share, each a few ops: dense, layer normalisation and pooling.
+//! The layers that models share, each a few ops: dense, layer normalisation, pooling, and what softmax is made of.
 
 use super::{Init, Param};
 use crate::graph::{Compare, Graph, NodeId, Unary};
@@ -36,6 +36,30 @@ pub fn layer_norm(g: &mut Graph, x: NodeId, scale: NodeId, bias: NodeId, epsilon
     let scale = g.broadcast(scale, &shape, &[last]);
     let scaled = g.mul(normed, scale);
     add_bias(g, scaled, bias)
+}
+
+/// What softmax and its logarithm are made of, over the last axis.
+pub(super) struct Exponentials {
+    /// x less its maximum.
+    pub shifted: NodeId,
+    /// e to that: at most 1.
+    pub exp: NodeId,
+    /// The sums of these over the last axis, which vanishes.
+    pub sum: NodeId,
+}
+
+/// Exponentials that cannot overflow. The maximum only keeps them in range: neither softmax nor log-sum-exp depends on it,
+/// so it needs no derivative.
+pub(super) fn exponentials(g: &mut Graph, x: NodeId) -> Exponentials {
+    let shape = g.shape(x).to_vec();
+    let last = shape.len() - 1;
+    let max = g.reduce_max(x, &[last]);
+    let max = g.unary(Unary::StopGradient, max);
+    let max = g.broadcast_over(max, &shape, &[last]);
+    let shifted = g.sub(x, max);
+    let exp = g.unary(Unary::Exp, shifted);
+    let sum = g.reduce_sum(exp, &[last]);
+    Exponentials { shifted, exp, sum }
 }
 
 /// `[n, height, width, channels]` as cells of size × size: `[n, rows, size, columns, size, channels]`. Rows and columns

@@ -1,6 +1,7 @@
 //! Losses and errors, one value per label; the loss of a data set is the mean of its labels' values. An image has one
 //! label, a window of text one for each of its tokens.
 
+use super::layers::{Exponentials, exponentials};
 use crate::choice::choice;
 use crate::graph::{Compare, Graph, NodeId, Unary};
 
@@ -26,8 +27,7 @@ pub enum Loss {
 impl Loss {
     /// Loss of each label: outputs `[n, classes]` and `U32` labels `[n]` to `[n]`.
     pub fn per_label(self, g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
-        let shape = g.shape(outputs).to_vec();
-        let classes = shape[1];
+        let classes = g.shape(outputs)[1];
         let target = g.one_hot(labels, classes);
         match self {
             Loss::Mse(reduction) => {
@@ -40,13 +40,7 @@ impl Loss {
                 }
             }
             Loss::CrossEntropy => {
-                // The maximum only keeps exp in range: log-sum-exp does not depend on it, so it needs no derivative.
-                let max = g.reduce_max(outputs, &[1]);
-                let max = g.unary(Unary::StopGradient, max);
-                let max = g.broadcast(max, &shape, &[0]);
-                let shifted = g.sub(outputs, max);
-                let exp = g.unary(Unary::Exp, shifted);
-                let sum = g.reduce_sum(exp, &[1]);
+                let Exponentials { shifted, sum, .. } = exponentials(g, outputs);
                 let log_sum = g.unary(Unary::Log, sum);
                 let hit = g.mul(target, shifted);
                 let hit = g.reduce_sum(hit, &[1]);

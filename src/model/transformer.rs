@@ -5,9 +5,9 @@
 //! curvature products run through softmax and normalisation exactly. Rows of the embedding are chosen by a contraction
 //! with one-hot tokens, whose reverse is deterministic.
 
-use super::layers::{dense, dense_params, layer_norm, norm_params};
+use super::layers::{Exponentials, dense, dense_params, exponentials, layer_norm, norm_params};
 use super::{Activation, Init, Model, Param};
-use crate::graph::{Compare, DotDims, Graph, NodeId, Unary};
+use crate::graph::{Compare, DotDims, Graph, NodeId};
 
 /// ε of the layer normalisation.
 const EPSILON: f32 = 1e-5;
@@ -123,13 +123,7 @@ impl Transformer {
         let scores = g.scale(scores, (1.0 / (self.key_size as f64).sqrt()) as f32);
         let masked = g.full(MASKED, &shape);
         let scores = g.select(visible, scores, masked);
-        // The maximum only keeps exp in range: softmax does not depend on it, so it needs no derivative.
-        let max = g.reduce_max(scores, &[3]);
-        let max = g.unary(Unary::StopGradient, max);
-        let max = g.broadcast_over(max, &shape, &[3]);
-        let shifted = g.sub(scores, max);
-        let exp = g.unary(Unary::Exp, shifted);
-        let sum = g.reduce_sum(exp, &[3]);
+        let Exponentials { exp, sum, .. } = exponentials(g, scores);
         let sum = g.broadcast_over(sum, &shape, &[3]);
         let weights = g.div(exp, sum);
         let mixed = g.dot_general(weights, value, by_head([0, 1], [3, 1]));
