@@ -1,7 +1,9 @@
 //! Every kernel family against the interpreter, on the adapter.
 
-use edgewalk::graph::{Binary, Compare, ConvSide, DotDims, Graph, NodeId, Op, Tensor, Unary, Window};
+use edgewalk::autodiff::{grad, hvp};
+use edgewalk::graph::{Binary, Compare, ConvSide, DType, DotDims, Graph, NodeId, Op, Tensor, Unary, Window};
 use edgewalk::kernel::Target;
+use edgewalk::model::Loss;
 use edgewalk::passes::SplitPolicy;
 
 use super::device::{assert_agrees, assert_agrees_for, gpu};
@@ -189,4 +191,28 @@ fn functions_stay_finite_for_large_arguments() {
         [Unary::Tanh, Unary::Logistic, Unary::Softplus].into_iter().map(|f| g.unary(f, x)).collect();
     let given = [(x, Tensor { shape: vec![data.len()], data })];
     assert_agrees(&g, &outputs, &given, 1e-6);
+}
+
+#[test]
+fn cross_entropy_is_exact_for_large_logits() {
+    let mut g = Graph::new();
+    let data = vec![
+        1e4, -1e4, 0.0, 9999.0, // one far above the rest, its neighbour a little below
+        -1e4, -1e4, -1e4, -1e4, // all equal
+        3.0, -1e4, 2.5, 1e4, // the label's own far below
+        -1e4, 1e4, 1e4, -1e4,
+    ];
+    let logits = g.input_f32("logits", &[4, 4]);
+    let labels = g.input("labels", &[4], DType::U32);
+    let v = g.input_f32("v", &[4, 4]);
+    let losses = Loss::CrossEntropy.per_label(&mut g, logits, labels);
+    let sum = g.sum_all(losses);
+    let gradient = grad(&mut g, sum, &[logits])[0];
+    let product = hvp(&mut g, sum, &[logits], &[v])[0];
+    let given = [
+        (logits, Tensor { shape: vec![4, 4], data }),
+        (labels, Tensor { shape: vec![4], data: vec![3.0, 1.0, 0.0, 1.0] }),
+        (v, Numbers::new(8).tensor(&[4, 4])),
+    ];
+    assert_agrees(&g, &[losses, gradient, product], &given, 1e-6);
 }

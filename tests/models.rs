@@ -221,3 +221,22 @@ fn replaced_examples_are_what_is_computed() {
     let mut fresh = OnDevice::new(objective(&second), &w);
     assert_eq!((replaced.metrics(), replaced.gradient()), (fresh.metrics(), fresh.gradient()));
 }
+
+/// Scores of some ±10⁴ make attention pick one token; everything stays finite, and close to what float64 says (a score is
+/// wrong by 10⁻³ then, and so is a weight).
+#[test]
+fn attention_stays_finite_for_large_scores() {
+    let model = Transformer { layers: 1, heads: 2, key_size: 4, model_size: 8, length: 6, vocabulary: 11 };
+    let (data, layout) = (windows(4, 6, 11), Layout::of(&model));
+    let mut w = params(&model, 3);
+    for (param, offset) in layout.iter().filter(|(p, _)| p.name.contains("query") || p.name.contains("key")) {
+        w[offset..][..param.shape.iter().product()].iter_mut().for_each(|x| *x *= 100.0);
+    }
+    let v = direction(w.len(), 72);
+    let expected = interpret(&model, Loss::CrossEntropy, &data, &widen(&w), &v);
+    let objective = Objective::new(gpu(), Arc::new(model), Loss::CrossEntropy, &data, 0).unwrap();
+    let mut device = OnDevice::new(objective, &w);
+    close("loss", &[device.metrics().loss], &[expected.metrics.loss], 1e-2);
+    assert!(device.gradient().iter().all(|x| x.is_finite()));
+    assert!(device.product(Product::Hessian, &v).iter().all(|x| x.is_finite()));
+}
