@@ -9,29 +9,100 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use edgewalk::curvature::{EigenOptions, Spectrum, lanczos};
 use edgewalk::data::{Examples, Features};
 use edgewalk::gpu::{Buffer, Gpu, Recording};
-use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
+use edgewalk::model::{Activation, Cnn, Loss, Mlp, Model, Norm, Pool, Reduction, Transformer, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Optimizer, Sam};
 
-/// Made-up images: time does not depend on what they show.
-fn examples(count: usize) -> Examples {
-    let pixel = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) as u8;
+/// Made-up numbers below `most`: time does not depend on what they are.
+fn numbers(count: usize, most: usize) -> impl Iterator<Item = u32> {
+    (0..count).map(move |i| (i.wrapping_mul(2_654_435_761) >> 7) as u32 % most as u32)
+}
+
+fn images(count: usize, shape: [usize; 3]) -> Examples {
+    let pixels = numbers(count * shape.iter().product::<usize>(), 256);
     Examples {
-        features: Features::Real((0..count * 784).map(|i| f32::from(pixel(i)) / 256.0 - 0.5).collect()),
-        labels: (0..count).map(|i| (i % 10) as u32).collect(),
-        shape: vec![784],
+        features: Features::Real(pixels.map(|pixel| pixel as f32 / 256.0 - 0.5).collect()),
+        shape: shape.to_vec(),
+        labels: numbers(count, 10).collect(),
         classes: 10,
     }
 }
 
-/// 784-w-w-w-10, mean squared error, at its initial parameters.
-fn setup(gpu: &Gpu, width: usize, count: usize) -> (Objective, Buffer) {
-    let mlp = Mlp { inputs: 784, width, depth: 4, outputs: 10, activation: Activation::Relu };
-    let loss = Loss::Mse(Reduction::Mean);
-    let objective = Objective::new(gpu, Arc::new(mlp), loss, &examples(count), 0).expect("fits any adapter");
+fn windows(count: usize, length: usize) -> Examples {
+    Examples {
+        features: Features::Tokens(numbers(count * length, 127).map(|code| code + 1).collect()),
+        shape: vec![length],
+        labels: numbers(count * length, 128).collect(),
+        classes: 128,
+    }
+}
+
+/// An objective at its model's initial parameters.
+fn setup(gpu: &Gpu, model: impl Model + 'static, loss: Loss, data: &Examples) -> (Objective, Buffer) {
+    let objective = Objective::new(gpu, Arc::new(model), loss, data, 0).expect("fits any adapter");
     let w = objective.vector("w").expect("fits any adapter");
     gpu.write(&w, &initial_params(objective.layout(), 0));
     (objective, w)
+}
+
+/// 784-w-w-w-10, mean squared error.
+fn mlp(gpu: &Gpu, width: usize, count: usize) -> (Objective, Buffer) {
+    let mlp = Mlp { inputs: 784, width, depth: 4, outputs: 10, activation: Activation::Relu };
+    setup(gpu, mlp, Loss::Mse(Reduction::Mean), &images(count, [28, 28, 1]))
+}
+
+/// The paper's CNN with so many channels in its first block.
+fn cnn(gpu: &Gpu, channels: usize, count: usize) -> (Objective, Buffer) {
+    let image = [32, 32, 3];
+    let cnn = Cnn {
+        image,
+        blocks: 2,
+        layers_per_block: 1,
+        channels,
+        growth: 2,
+        stride: 1,
+        activation: Activation::Relu,
+        norm: Norm::Layer,
+        pool: Pool::Max,
+        outputs: 10,
+    };
+    setup(gpu, cnn, Loss::Mse(Reduction::Mean), &images(count, image))
+}
+
+/// Two blocks of four heads of 16.
+fn transformer(gpu: &Gpu, length: usize, count: usize) -> (Objective, Buffer) {
+    let model = Transformer { layers: 2, heads: 4, key_size: 16, model_size: 64, length, vocabulary: 128 };
+    setup(gpu, model, Loss::CrossEntropy, &windows(count, length))
+}
+
+/// Times what a run is made of.
+fn time(c: &mut Criterion, gpu: &Gpu, name: &str, (mut objective, w): (Objective, Buffer), repeated: bool) {
+    let mut group = c.benchmark_group(name);
+    group.sample_size(10);
+    let mut time = |name: &str, recording: &Recording| {
+        group.throughput(Throughput::Elements(recording.flops() as u64));
+        let name = BenchmarkId::new(name, format!("{} dispatches", recording.dispatches()));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                gpu.run([recording]).expect("runs");
+                gpu.wait().expect("runs");
+            });
+        });
+    };
+    // No learning: the parameters stay where they are, whatever the number of iterations.
+    let gd = Optimizer::new(&mut objective, Sam { lr: 1e-30, rho: 0.0, epsilon: 1e-5 }, &w).expect("records");
+    let sam = Optimizer::new(&mut objective, Sam { lr: 1e-30, rho: 0.05, epsilon: 1e-5 }, &w).expect("records");
+    let hessian = HessianOperator::new(&mut objective, &w).expect("records");
+    time("gradient step", &gd.step);
+    if repeated {
+        // Against 100 times the step above, this shows what waiting for the host costs.
+        let hundred = (0..100).fold(Recording::default(), |all, _| all.then(&gd.step));
+        time("100 gradient steps", &hundred);
+    }
+    time("logged gradient step", &gd.logged_step);
+    time("SAM step", &sam.step);
+    time("H·v", hessian.recording());
+    group.finish();
 }
 
 fn steps(c: &mut Criterion) {
@@ -39,35 +110,14 @@ fn steps(c: &mut Criterion) {
     let gpu = Gpu::open(adapter.as_deref()).expect("an adapter");
     println!("adapter: {}", gpu.adapter().name);
     for (width, count) in [(200, 1000), (64, 1000), (64, 100), (16, 32)] {
-        let (mut objective, w) = setup(&gpu, width, count);
-        let mut group = c.benchmark_group(format!("784-{width}-{width}-{width}-10 on {count}"));
-        group.sample_size(20);
-        let mut time = |name: &str, recording: &Recording| {
-            group.throughput(Throughput::Elements(recording.flops() as u64));
-            let name = BenchmarkId::new(name, format!("{} dispatches", recording.dispatches()));
-            group.bench_function(name, |b| {
-                b.iter(|| {
-                    gpu.run([recording]).expect("runs");
-                    gpu.wait().expect("runs");
-                });
-            });
-        };
-        // No learning: the parameters stay where they are, whatever the number of iterations.
-        let gd = Optimizer::new(&mut objective, Sam { lr: 1e-30, rho: 0.0, epsilon: 1e-5 }, &w).expect("records");
-        let sam = Optimizer::new(&mut objective, Sam { lr: 1e-30, rho: 0.05, epsilon: 1e-5 }, &w).expect("records");
-        let hessian = HessianOperator::new(&mut objective, &w).expect("records");
-        time("gradient step", &gd.step);
-        if width * count < 10_000 {
-            // Against 100 times the step above, this shows what waiting for the host costs.
-            let hundred = (0..100).fold(Recording::default(), |all, _| all.then(&gd.step));
-            time("100 gradient steps", &hundred);
-        }
-        time("logged gradient step", &gd.logged_step);
-        time("SAM step", &sam.step);
-        time("H·v", hessian.recording());
-        group.finish();
+        let name = format!("784-{width}-{width}-{width}-10 on {count}");
+        time(c, &gpu, &name, mlp(&gpu, width, count), width * count < 10_000);
     }
-    let (mut objective, w) = setup(&gpu, 64, 1000);
+    time(c, &gpu, "CNN 8-16 on 100", cnn(&gpu, 8, 100), false);
+    time(c, &gpu, "CNN 16-32 on 1000", cnn(&gpu, 16, 1000), false);
+    time(c, &gpu, "Transformer 2 x 64 on 32 x 32", transformer(&gpu, 32, 32), false);
+    time(c, &gpu, "Transformer 2 x 64 on 32 x 64", transformer(&gpu, 64, 32), false);
+    let (mut objective, w) = mlp(&gpu, 64, 1000);
     let mut hessian = HessianOperator::new(&mut objective, &w).expect("records");
     let options = EigenOptions::default();
     let cold = lanczos(&mut hessian, &[], &options).expect("finite");

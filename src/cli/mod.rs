@@ -73,7 +73,8 @@ struct PlotArgs {
 
 /// The list of presets at the end of `edgewalk train --help`.
 fn presets() -> String {
-    let line = |preset: &Preset| format!("\n  {:12} {}", preset.name, preset.about);
+    let width = PRESETS.iter().map(|preset| preset.name.len()).max().unwrap_or(0);
+    let line = |preset: &Preset| format!("\n  {:width$} {}", preset.name, preset.about);
     let lines: String = PRESETS.iter().map(line).collect();
     format!("Presets:{lines}")
 }
