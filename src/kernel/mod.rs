@@ -171,7 +171,15 @@ struct Emitted {
 ///
 /// # Errors
 /// [`KernelError`]; only [`KernelError::TooLarge`] and [`KernelError::Unplaced`] can be caused by a caller.
+///
+/// # Panics
+/// When an input or output does not fit its slot.
 pub fn compile(spec: &Spec, target: &Target) -> Result<Program, KernelError> {
+    let placed = spec.inputs.iter().copied().chain(spec.outputs.iter().map(|output| (output.node, output.place)));
+    for (id, Place { slot, offset }) in placed {
+        let (ty, len) = (&spec.graph.node(id).ty, spec.slots[slot]);
+        assert!(offset + ty.len() <= len, "{ty} at {offset} of slot {slot}, which has {len} elements: `{}`", spec.name);
+    }
     let wanted: Vec<NodeId> = spec.outputs.iter().map(|o| o.node).collect();
     let simple = passes::simplify(spec.graph, &wanted);
     let wanted = simple.outputs(&wanted);
