@@ -4,6 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use edgewalk::experiment::config::MeasureOn;
+use edgewalk::experiment::measuring::MeasuringSet;
+use edgewalk::experiment::record::{CurvatureRow, read_curvature, read_metrics};
+
 use super::cli::{edgewalk, listing, refuses, succeeds, text};
 use super::real_data::real_data;
 
@@ -94,4 +98,48 @@ fn data_that_are_not_what_they_should_be_end_a_run_before_it_begins() {
     refuses(train(&["name=cifar10", "path=pictures"]), 1, &["data_batch_1.bin", "3072 bytes", "records of 3073 bytes"]);
     fs::write(here.join("pictures").join("data_batch_1.bin"), [11; 3073]).unwrap();
     refuses(train(&["name=cifar10", "path=pictures", "train=1"]), 1, &["data_batch_1.bin", "byte 0", "found 11"]);
+}
+
+/// The whole way of a text of one's own: windows, minibatches, a fixed measuring set, test windows, and the run again from
+/// its own configuration.
+#[test]
+fn a_transformer_trains_on_a_text_of_ones_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let poem = "Tyger Tyger, burning bright,\nIn the forests of the night;\n".repeat(8);
+    fs::write(here.join("poem.txt"), poem).unwrap();
+    let sets = [
+        "data.name=text",
+        "data.path=poem.txt",
+        "data.train=12",
+        "data.test=3",
+        "model.kind=transformer",
+        "layers=1",
+        "heads=2",
+        "key_size=4",
+        "model_size=8",
+        "seq_len=8",
+        "loss.kind=cross-entropy",
+        "batch=5",
+        "lr=0.1",
+        "steps=6",
+        "measure.every=3",
+        "measure.on=fixed",
+        "measure.examples=7",
+        "top=1",
+    ];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    succeeds(edgewalk(here, &[&["train", "--out", "first"], &sets[..]].concat()));
+    succeeds(edgewalk(here, &["train", "first/config.toml", "--out", "second"]));
+
+    let rows = |run: &str| {
+        let table = read_curvature(&here.join(run).join("curvature.csv")).unwrap();
+        table.into_iter().map(|row| CurvatureRow { secs: 0.0, ..row }).collect::<Vec<_>>()
+    };
+    let first = rows("first");
+    assert_eq!(first.iter().map(|row| row.step).collect::<Vec<_>>(), [0, 3, 6]);
+    assert!(first.iter().all(|row| row.measured == Some(MeasuringSet { on: MeasureOn::Fixed, examples: 7 })));
+    assert_eq!(rows("second"), first);
+    let metrics = read_metrics(&here.join("first").join("metrics.csv")).unwrap();
+    assert!(metrics.last().unwrap().test_loss.is_some_and(f64::is_finite));
 }
