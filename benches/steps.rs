@@ -9,7 +9,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use edgewalk::curvature::{EigenOptions, Spectrum, lanczos};
 use edgewalk::data::{Examples, Features};
 use edgewalk::gpu::{Buffer, Gpu, Recording};
-use edgewalk::model::{Activation, Cnn, Loss, Mlp, Model, Norm, Pool, Reduction, Transformer, initial_params};
+use edgewalk::model::{Activation, Cnn, Loss, Mlp, Model, Reduction, Transformer, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Optimizer, Sam};
 
@@ -54,18 +54,7 @@ fn mlp(gpu: &Gpu, width: usize, count: usize) -> (Objective, Buffer) {
 /// The paper's CNN with so many channels in its first block.
 fn cnn(gpu: &Gpu, channels: usize, count: usize) -> (Objective, Buffer) {
     let image = [32, 32, 3];
-    let cnn = Cnn {
-        image,
-        blocks: 2,
-        layers_per_block: 1,
-        channels,
-        growth: 2,
-        stride: 1,
-        activation: Activation::Relu,
-        norm: Norm::Layer,
-        pool: Pool::Max,
-        outputs: 10,
-    };
+    let cnn = Cnn::paper(image, channels, 10);
     setup(gpu, cnn, Loss::Mse(Reduction::Mean), &images(count, image))
 }
 

@@ -14,7 +14,7 @@ use edgewalk::curvature::edge::sam_edge;
 use edgewalk::curvature::{EigenOptions, Operator, Spectrum, lanczos};
 use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
-use edgewalk::model::{Activation, Cnn, Loss, Norm, Pool, Reduction, initial_params};
+use edgewalk::model::{Cnn, Loss, Reduction, initial_params};
 use edgewalk::objective::{DifferenceOperator, HessianOperator, Objective};
 use edgewalk::optim::{Optimizer, Sam};
 
@@ -24,18 +24,7 @@ const MEASURE_EVERY: u64 = 20;
 fn main() -> Result<(), Box<dyn Error>> {
     let gpu = Gpu::open(None)?;
     let data = data::load(&Request { train: 100, ..Request::new(DataName::Cifar10) })?.train;
-    let model = Cnn {
-        image: [data.shape[0], data.shape[1], data.shape[2]],
-        blocks: 2,
-        layers_per_block: 1,
-        channels: 8,
-        growth: 2,
-        stride: 1,
-        activation: Activation::Relu,
-        norm: Norm::Layer,
-        pool: Pool::Max,
-        outputs: data.classes,
-    };
+    let model = Cnn::paper([data.shape[0], data.shape[1], data.shape[2]], 8, data.classes);
     let mut objective = Objective::new(&gpu, Arc::new(model), Loss::Mse(Reduction::Mean), &data, 0)?;
 
     let w = objective.vector("the parameters")?;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use edgewalk::experiment::record::{CurvatureRow, read_curvature};
-use edgewalk::model::{Activation, Cnn, Layout, Mlp, Model, Norm, Pool, Transformer, params_to_safetensors};
+use edgewalk::model::{Activation, Cnn, Layout, Mlp, Model, Transformer, params_to_safetensors};
 
 use super::cli::{edgewalk, succeeds};
 use super::oracle::Numbers;
@@ -120,18 +120,7 @@ fn an_mlp_on_mnist_follows_the_reference() {
 #[test]
 #[cfg_attr(not(real_data), ignore = "EDGEWALK_DATA is not set")]
 fn a_cnn_on_cifar10_follows_the_reference() {
-    let cnn = Cnn {
-        image: [32, 32, 3],
-        blocks: 2,
-        layers_per_block: 1,
-        channels: 8,
-        growth: 2,
-        stride: 1,
-        activation: Activation::Relu,
-        norm: Norm::Layer,
-        pool: Pool::Max,
-        outputs: 10,
-    };
+    let cnn = Cnn::paper([32, 32, 3], 8, 10);
     let settings = ["data.train=64", "channels=8", "lr=0.001", "rho=0.02", "steps=5", "measure.every=1"];
     check("cnn", &cnn, 4, "cifar-cnn", &real_data("cifar-10-batches-bin"), &settings);
 }

@@ -123,18 +123,7 @@ impl Case {
 
 /// The network of the paper, but for the size of its images and the number of channels.
 fn paper_cnn(image: [usize; 3]) -> Cnn {
-    Cnn {
-        image,
-        blocks: 2,
-        layers_per_block: 1,
-        channels: 4,
-        growth: 2,
-        stride: 1,
-        activation: Activation::Relu,
-        norm: Norm::Layer,
-        pool: Pool::Max,
-        outputs: 10,
-    }
+    Cnn::paper(image, 4, 10)
 }
 
 #[test]

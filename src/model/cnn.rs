@@ -71,6 +71,23 @@ struct Layer {
 }
 
 impl Cnn {
+    /// The network of Long and Bartlett, for whom `channels` is 16: two blocks of one convolution with layer normalisation
+    /// and maximum pooling, the second with twice the channels.
+    pub fn paper(image: [usize; 3], channels: usize, outputs: usize) -> Self {
+        Self {
+            image,
+            blocks: 2,
+            layers_per_block: 1,
+            channels,
+            growth: 2,
+            stride: 1,
+            activation: Activation::Relu,
+            norm: Norm::Layer,
+            pool: Pool::Max,
+            outputs,
+        }
+    }
+
     /// Height, width and channels that the dense layer sees; a height or width of 0 means that there are too many blocks
     /// for the images, and `None` that the last block's channels exceed 32 bits.
     pub fn flattened(&self) -> Option<[usize; 3]> {
