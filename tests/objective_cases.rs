@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use edgewalk::data::{self, DataName, Examples, Features, Request};
 use edgewalk::gpu::{Buffer, Recording};
-use edgewalk::model::{Activation, Layout, Loss, Mlp, Model, Param, Reduction};
+use edgewalk::model::{Activation, Layout, Loss, Mlp, Model, Reduction};
 use edgewalk::objective::{Metrics, Objective};
 use edgewalk::optim::Sam;
 use nalgebra::{DMatrix, DVector};
 
 use super::device::{gpu, relative_error};
+use super::interpreted::distance_to_kink;
 use super::reference_mlp::{self, pseudo_normal};
 
 /// The first `n` training images of MNIST.
@@ -73,27 +74,8 @@ impl Case {
         // Pre-activations are of order 1 and wrong by some 1e-7.
         let margin = if activation == Activation::Relu { 2e-6 } else { 0.0 };
         let seeds = (1..20).map(|seed| Self { w: some_params(&mlp, seed), mlp: mlp.clone(), loss, data: data.clone() });
-        let mut fit = seeds.filter(|case| case.distance_to_kink() >= margin);
+        let mut fit = seeds.filter(|case| distance_to_kink(&case.mlp, &case.data, &case.w64()).0 >= margin);
         fit.next().expect("one of twenty draws keeps its distance")
-    }
-
-    /// The smallest |pre-activation|, by a plain forward pass in f64.
-    fn distance_to_kink(&self) -> f64 {
-        let mut x = DMatrix::from_row_slice(self.data.len(), self.data.dim(), &widen(real(&self.data)));
-        let (w, layout) = (widen(&self.w), Layout::of(&self.mlp));
-        let params: Vec<(&Param, usize)> = layout.iter().collect();
-        let mut nearest = f64::INFINITY;
-        for layer in params.chunks(2).take(self.mlp.depth - 1) {
-            let [(kernel, at), (bias, bias_at)] = [layer[0], layer[1]];
-            let (fan_in, fan_out) = (kernel.shape[0], kernel.shape[1]);
-            let mut z = x * DMatrix::from_row_slice(fan_in, fan_out, &w[at..at + fan_in * fan_out]);
-            for (mut column, b) in z.column_iter_mut().zip(&w[bias_at..bias_at + bias.shape[0]]) {
-                column.add_scalar_mut(*b);
-            }
-            nearest = nearest.min(z.iter().fold(f64::INFINITY, |m, z| m.min(z.abs())));
-            x = z.map(|z| z.max(0.0));
-        }
-        nearest
     }
 
     pub fn w64(&self) -> Vec<f64> {

@@ -123,36 +123,33 @@ fn is_contraction(op: &Op) -> bool {
     matches!(op, Op::DotGeneral(_) | Op::Conv { .. })
 }
 
-/// Follows index maps down from a contraction's operand to the value that must be stored: its `producer`.
-///
-/// The walk stops at the operand itself where the rows that kernels read would not be contiguous below it: for the right
-/// operand of a `DotGeneral` its last axis, for a convolution the channels.
+/// The axis of a contraction's operand along which kernels read rows, which must lie side by side in memory.
+fn row_axis(op: &Op, side: usize, rank: usize) -> Option<usize> {
+    match op {
+        Op::DotGeneral(dims) => (side == 1 && !dims.rhs_free(rank).is_empty()).then(|| rank - 1),
+        // The input side reads its kernel along the channels in.
+        Op::Conv { of: ConvSide::Input, .. } if side == 0 => Some(rank - 2),
+        _ => Some(rank - 1),
+    }
+}
+
+/// Follows index maps down from a contraction's operand to the value that must be stored, its `producer`: the furthest one
+/// that has the rows contiguous, or where nothing has, the operand itself.
 pub fn producer(graph: &Graph, root: NodeId, side: usize) -> NodeId {
     let operand = graph.node(root).inputs[side];
     let shape = graph.shape(operand);
-    // One variable per axis; the last axis is the row direction.
+    // One variable per axis.
     let name = |axis: usize| format!("i{axis}");
     let mut index: Vec<Idx> = shape.iter().enumerate().map(|(a, &n)| Idx::var(&name(a), n)).collect();
-    let last = shape.len().saturating_sub(1);
-    let reads_rows = match &graph.node(root).op {
-        Op::DotGeneral(dims) => side == 1 && !dims.rhs_free(shape.len()).is_empty(),
-        Op::Conv { of: ConvSide::Input, .. } if side == 0 => return turned_kernel(graph, operand),
-        _ => true,
-    };
-    let mut base = operand;
-    while let Some((next, pulled)) = pull_back(graph, base, &index) {
+    let row = row_axis(&graph.node(root).op, side, shape.len()).filter(|&axis| shape[axis] > 1);
+    let (mut base, mut found) = (operand, operand);
+    loop {
+        let flat = Idx::flatten(&index, graph.shape(base));
+        if row.is_none_or(|axis| flat.stride(&name(axis)) == Some(1)) {
+            found = base;
+        }
+        let Some((next, pulled)) = pull_back(graph, base, &index) else { return found };
         (base, index) = (next, pulled);
-    }
-    let flat = Idx::flatten(&index, graph.shape(base));
-    if !reads_rows || shape[last] == 1 || flat.stride(&name(last)) == Some(1) { base } else { operand }
-}
-
-/// What is stored of the kernel of an input-side convolution, which is read along the channels out: the copy with the
-/// channels turned that `split` put there.
-fn turned_kernel(graph: &Graph, operand: NodeId) -> NodeId {
-    match graph.node(operand).op {
-        Op::Transpose { .. } => graph.node(operand).inputs[0],
-        _ => operand,
     }
 }
 

@@ -122,11 +122,8 @@ fn join_contracted(g: &mut Graph, lhs: NodeId, rhs: NodeId, dims: &DotDims) -> (
 /// Σ over slices of the contracted axis, the remainder last.
 fn two_stage(g: &mut Graph, lhs: NodeId, rhs: NodeId, dims: &DotDims, slices: usize) -> NodeId {
     let (la, ra) = (dims.lhs_contract[0], dims.rhs_contract[0]);
-    let terms = g.shape(lhs)[la];
-    let each = terms / slices;
-    let (l, r) = (part(g, lhs, la, 0, slices * each), part(g, rhs, ra, 0, slices * each));
-    let (l, r) = (cut(g, l, la, slices, each), cut(g, r, ra, slices, each));
-    // `cut` shifts the axes behind the contracted one by one; the slice index becomes the last batch axis.
+    let each = g.shape(lhs)[la] / slices;
+    // Cutting shifts the axes behind the contracted one by one; the slice index becomes the last batch axis.
     let shift = |axes: &[usize], at: usize| -> Vec<usize> { axes.iter().map(|&a| a + usize::from(a > at)).collect() };
     let mut sliced = DotDims {
         lhs_batch: shift(&dims.lhs_batch, la),
@@ -136,50 +133,58 @@ fn two_stage(g: &mut Graph, lhs: NodeId, rhs: NodeId, dims: &DotDims, slices: us
     };
     sliced.lhs_batch.push(la);
     sliced.rhs_batch.push(ra);
-    let partial = g.dot_general(l, r, sliced);
-    let main = reduction_tree(g, partial, &[dims.lhs_batch.len()], Binary::Add);
+    let product = |is_cut: bool| Op::DotGeneral(if is_cut { sliced.clone() } else { dims.clone() });
+    in_slices(g, [lhs, rhs], [la, ra], [slices, each], dims.lhs_batch.len(), product)
+}
+
+/// A contraction over one axis of each operand, in so many slices of `each` terms: `product(true)` contracts the operands with
+/// that axis cut in two, [slices, each], and leaves the slices as axis `at`; `product(false)` contracts what remains.
+fn in_slices(
+    g: &mut Graph,
+    operands: [NodeId; 2],
+    axes: [usize; 2],
+    [slices, each]: [usize; 2],
+    at: usize,
+    product: impl Fn(bool) -> Op,
+) -> NodeId {
+    let terms = g.shape(operands[0])[axes[0]];
+    let main = [0, 1].map(|i| {
+        let whole = part(g, operands[i], axes[i], 0, slices * each);
+        cut(g, whole, axes[i], slices, each)
+    });
+    let main = g.push(product(true), &main);
+    let main = reduction_tree(g, main, &[at], Binary::Add);
     if slices * each == terms {
         return main;
     }
-    let (l, r) = (part(g, lhs, la, slices * each, terms), part(g, rhs, ra, slices * each, terms));
-    let rest = g.dot_general(l, r, dims.clone());
+    let rest = [0, 1].map(|i| part(g, operands[i], axes[i], slices * each, terms));
+    let rest = g.push(product(false), &rest);
     g.add(main, rest)
 }
 
 /// The kernel side, summed over groups of examples and then over the groups; the input side, with its kernel turned.
 fn convolution(g: &mut Graph, of: ConvSide, window: &Window, operands: [NodeId; 2]) -> NodeId {
-    let whole = |g: &mut Graph, operands: &[NodeId]| g.push(Op::Conv { of, window: *window }, operands);
+    let conv = Op::Conv { of, window: *window };
     match of {
-        ConvSide::Output => whole(g, &operands),
+        ConvSide::Output => g.push(conv, &operands),
         ConvSide::Input => {
-            // A stored copy with the channels exchanged, seen as the kernel it is a copy of.
+            // A copy with the channels exchanged, seen as the kernel it is a copy of: its rows are channels in.
             let rank = g.shape(operands[0]).len();
             let mut perm: Vec<usize> = (0..rank).collect();
             perm.swap(rank - 1, rank - 2);
             let turned = g.push(Op::Transpose { perm: perm.clone() }, &[operands[0]]);
             let seen = g.push(Op::Transpose { perm }, &[turned]);
-            whole(g, &[seen, operands[1]])
+            g.push(conv, &[seen, operands[1]])
         }
         ConvSide::Kernel => {
-            let batch = g.shape(operands[0]).len() - 4;
-            let n = g.shape(operands[0])[batch];
+            let examples = g.shape(operands[0]).len() - 4;
             let each = (CONV_SLICE / window.output.iter().product::<usize>().max(1)).max(1);
-            let groups = n / each;
+            let groups = g.shape(operands[0])[examples] / each;
             if groups < 2 {
-                return whole(g, &operands);
+                return g.push(conv, &operands);
             }
-            let main = operands.map(|x| {
-                let x = part(g, x, batch, 0, groups * each);
-                cut(g, x, batch, groups, each)
-            });
-            let main = whole(g, &main);
-            let main = reduction_tree(g, main, &[batch], Binary::Add);
-            if groups * each == n {
-                return main;
-            }
-            let rest = operands.map(|x| part(g, x, batch, groups * each, n));
-            let rest = whole(g, &rest);
-            g.add(main, rest)
+            // Groups of examples are a batch axis, the last one.
+            in_slices(g, operands, [examples; 2], [groups, each], examples, |_| conv.clone())
         }
     }
 }
