@@ -81,7 +81,7 @@ fn time(c: &mut Criterion, gpu: &Gpu, name: &str, (mut objective, w): (Objective
     // No learning: the parameters stay where they are, whatever the number of iterations.
     let gd = Optimizer::new(&mut objective, Sam { lr: 1e-30, rho: 0.0, epsilon: 1e-5 }, &w).expect("records");
     let sam = Optimizer::new(&mut objective, Sam { lr: 1e-30, rho: 0.05, epsilon: 1e-5 }, &w).expect("records");
-    let hessian = HessianOperator::new(&mut objective, &w).expect("records");
+    let hessian = HessianOperator::with_blocks(&mut objective, &w).expect("records");
     time("gradient step", &gd.step);
     if repeated {
         // Against 100 times the step above, this shows what waiting for the host costs.
@@ -90,7 +90,10 @@ fn time(c: &mut Criterion, gpu: &Gpu, name: &str, (mut objective, w): (Objective
     }
     time("logged gradient step", &gd.logged_step);
     time("SAM step", &sam.step);
-    time("H·v", hessian.recording());
+    let (product, keep) = hessian.recordings();
+    time("kept for H·v", keep);
+    time("H·v", product);
+    time("H·v of 4", hessian.block_recording().expect("recorded"));
     group.finish();
 }
 

@@ -9,41 +9,25 @@
 //! `optim` joins these recordings into steps; [`HessianOperator`] shows them to `curvature`.
 
 mod difference;
+mod linear;
 mod operator;
 mod plan;
+mod problem;
 pub(crate) mod vectors;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::autodiff;
 use crate::data::{Examples, Features};
 use crate::gpu::{Buffer, Gpu, GpuError, Loaded, Recording};
-use crate::graph::{DType, Graph, NodeId};
-use crate::kernel::{Output, Place, Program, Spec, Target, compile};
-use crate::model::{Layout, Loss, Model, wrong};
+use crate::graph::DType;
+use crate::model::{Layout, Loss, Model};
 
-pub use operator::{DifferenceOperator, GaussNewtonOperator, HessianOperator};
+pub use operator::{BLOCK, DifferenceOperator, GaussNewtonOperator, HessianOperator, Linearised};
 pub use plan::Plan;
-
-/// Partial sums per chunk that the host adds up in f64.
-const PARTIALS: usize = 64;
-
-/// What a chunk's program computes from the parameters, and along a vector where it needs one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Quantity {
-    /// Loss and error alone.
-    Loss,
-    /// ∇L, and loss and error if asked.
-    Gradient { metrics: bool },
-    /// H·v
-    Hvp,
-    /// G·v, the generalised Gauss–Newton product.
-    Ggn,
-    /// ∇(vᵀHv)
-    CurvatureGrad,
-}
+pub use problem::Matrix;
+use problem::{PARTIALS, Problem, Quantity};
 
 /// Mean loss and fraction of misclassified examples.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,18 +55,8 @@ pub struct Objective {
     chunks: Vec<Chunk>,
     plan: Plan,
     programs: HashMap<(Quantity, usize, bool), Loaded>,
-}
-
-/// What is differentiated: everything about an objective but its data and device.
-struct Problem {
-    model: Arc<dyn Model>,
-    loss: Loss,
-    layout: Layout,
-    /// Type and number of an example's features.
-    dtype: DType,
-    dim: usize,
-    labels_each: usize,
-    examples: usize,
+    /// Where chunks take turns to keep what a product reads.
+    kept: Vec<Buffer>,
 }
 
 impl Objective {
@@ -98,7 +72,8 @@ impl Objective {
         };
         let layout = Layout::of(&*model);
         let (dim, labels_each, examples) = (data.dim(), data.labels_each(), data.len());
-        let problem = Problem { model, loss, layout, dtype, dim, labels_each, examples };
+        let max_len = usize::try_from(gpu.max_binding_bytes() / 4).unwrap_or(usize::MAX);
+        let problem = Problem { model, loss, layout, dtype, dim, labels_each, examples, max_len };
         let plan = Plan::new(gpu, &problem, chunk)?;
         let mut chunks = vec![];
         for first in (0..examples).step_by(plan.rows) {
@@ -115,7 +90,7 @@ impl Objective {
                 partials: gpu.buffer("partial sums", 2 * PARTIALS)?,
             });
         }
-        let objective = Self { gpu: gpu.clone(), problem, chunks, plan, programs: HashMap::new() };
+        let objective = Self { gpu: gpu.clone(), problem, chunks, plan, programs: HashMap::new(), kept: vec![] };
         objective.replace(data);
         Ok(objective)
     }
@@ -218,22 +193,6 @@ impl Objective {
         self.record(Quantity::Gradient { metrics: partials.is_some() }, w, None, Some(gradient), partials)
     }
 
-    /// Records `result` = H(w)·v.
-    ///
-    /// # Errors
-    /// Compilation or device errors.
-    pub fn hvp(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
-        self.record(Quantity::Hvp, w, Some(v), Some(result), None)
-    }
-
-    /// Records `result` = G(w)·v, with G = Jᵀ·H_L·J the generalised Gauss–Newton matrix.
-    ///
-    /// # Errors
-    /// Compilation or device errors.
-    pub fn ggn(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
-        self.record(Quantity::Ggn, w, Some(v), Some(result), None)
-    }
-
     /// Records `result` = ∇(vᵀHv) at `w`; for a unit eigenvector v of H, the gradient of its eigenvalue.
     ///
     /// # Errors
@@ -251,23 +210,28 @@ impl Objective {
         partials: Option<&Buffer>,
     ) -> Result<Recording, GpuError> {
         let mut recording = Recording::default();
-        for (i, chunk) in self.chunks.iter().enumerate() {
-            let key = (quantity, chunk.rows, i > 0);
-            let loaded = match self.programs.get(&key) {
-                Some(loaded) => loaded.clone(),
-                None => {
-                    let program = self.problem.program(quantity, chunk.rows, i > 0, self.gpu.target())?;
-                    let loaded = self.gpu.load(program)?;
-                    self.programs.insert(key, loaded.clone());
-                    loaded
-                }
-            };
-            recording = recording.then(&self.bind(&loaded, chunk, w, v, result)?);
+        for i in 0..self.chunks.len() {
+            let loaded = self.load(quantity, i)?;
+            let chunk = &self.chunks[i];
+            recording = recording.then(&self.bind(&loaded, chunk, w, v, result, &[])?);
             if let Some(partials) = partials {
                 recording = recording.then(&Recording::copy(&chunk.partials, partials, i * 2 * PARTIALS));
             }
         }
         Ok(recording)
+    }
+
+    /// The program of a quantity for a chunk; all but the first add to its result.
+    fn load(&mut self, quantity: Quantity, chunk: usize) -> Result<Loaded, GpuError> {
+        let rows = self.chunks[chunk].rows;
+        let accumulate = chunk > 0 && !matches!(quantity, Quantity::Kept(_));
+        let key = (quantity, rows, accumulate);
+        if let Some(loaded) = self.programs.get(&key) {
+            return Ok(loaded.clone());
+        }
+        let loaded = self.gpu.load(self.problem.program(quantity, rows, accumulate, self.gpu.target())?)?;
+        self.programs.insert(key, loaded.clone());
+        Ok(loaded)
     }
 
     /// Binds a chunk's program; slots that its quantity does not use get a buffer that is there anyway.
@@ -278,11 +242,12 @@ impl Objective {
         w: &Buffer,
         v: Option<&Buffer>,
         result: Option<&Buffer>,
+        kept: &[Buffer],
     ) -> Result<Recording, GpuError> {
-        let unused = &chunk.partials;
-        let (v, result) = (v.unwrap_or(unused), result.unwrap_or(unused));
-        let weights = chunk.weights.as_ref().unwrap_or(unused);
-        let slots = [w, &chunk.x, &chunk.labels, v, result, &chunk.partials, weights];
+        let weights = chunk.weights.as_ref().unwrap_or(&chunk.partials);
+        let mut slots = vec![w, &chunk.x, &chunk.labels, v.unwrap_or(w), result.unwrap_or(w), &chunk.partials, weights];
+        let kept_slots = loaded.program().slots.len() - slots.len();
+        slots.extend(&kept[..kept_slots]);
         loaded.bind(&self.gpu, &slots)
     }
 
@@ -292,10 +257,10 @@ impl Objective {
     /// Compilation or device errors.
     pub fn gradient_secs(&mut self) -> Result<f64, GpuError> {
         let Some(chunk) = self.chunks.first() else { return Ok(0.0) };
-        let program =
-            self.problem.program(Quantity::Gradient { metrics: false }, chunk.rows, false, self.gpu.target())?;
+        let rows = chunk.rows;
+        let loaded = self.load(Quantity::Gradient { metrics: false }, 0)?;
         let (w, g) = (self.vector("w")?, self.vector("the gradient")?);
-        let recording = self.bind(&self.gpu.load(program)?, chunk, &w, None, Some(&g))?;
+        let recording = self.bind(&loaded, &self.chunks[0], &w, None, Some(&g), &[])?;
         let mut best = f64::INFINITY;
         for _ in 0..3 {
             let start = Instant::now();
@@ -303,95 +268,6 @@ impl Objective {
             self.gpu.wait()?;
             best = best.min(start.elapsed().as_secs_f64());
         }
-        Ok(best * self.problem.examples as f64 / chunk.rows as f64)
+        Ok(best * self.problem.examples as f64 / rows as f64)
     }
-}
-
-impl Problem {
-    /// 1/N where all N labels weigh the same; `None` where their weights are data.
-    fn uniform_weight(&self) -> Option<f64> {
-        (self.dtype == DType::F32).then(|| 1.0 / (self.examples * self.labels_each) as f64)
-    }
-
-    /// The program of a quantity for a chunk of `rows` examples; with `accumulate` it adds to its result.
-    fn program(&self, quantity: Quantity, rows: usize, accumulate: bool, target: &Target) -> Result<Program, GpuError> {
-        // Slots, in the order in which `record` binds them.
-        let [w_slot, x_slot, labels_slot, v_slot, result_slot, partials_slot, weights_slot]: [usize; 7] =
-            std::array::from_fn(|i| i);
-        let mut g = Graph::new();
-        let mut inputs: Vec<(NodeId, Place)> = vec![];
-        let mut vector = |g: &mut Graph, prefix: &str, slot: usize| -> Vec<NodeId> {
-            let tensors = self.layout.iter().map(|(param, offset)| {
-                let id = g.input_f32(&format!("{prefix}{}", param.name), &param.shape);
-                inputs.push((id, Place { slot, offset }));
-                id
-            });
-            tensors.collect()
-        };
-        let w = vector(&mut g, "", w_slot);
-        let uses_v = matches!(quantity, Quantity::Hvp | Quantity::Ggn | Quantity::CurvatureGrad);
-        let v = if uses_v { vector(&mut g, "v.", v_slot) } else { vec![] };
-        let count = rows * self.labels_each;
-        let x = g.input("x", &[rows, self.dim], self.dtype);
-        let labels = g.input("labels", &[count], DType::U32);
-        inputs.push((x, Place { slot: x_slot, offset: 0 }));
-        inputs.push((labels, Place { slot: labels_slot, offset: 0 }));
-
-        let outputs = self.model.forward(&mut g, &w, x);
-        let losses = self.loss.per_label(&mut g, outputs, labels);
-        let weights = if self.uniform_weight().is_none() {
-            let weights = g.input_f32("weights", &[count]);
-            inputs.push((weights, Place { slot: weights_slot, offset: 0 }));
-            Some(weights)
-        } else {
-            None
-        };
-        let weighted = |g: &mut Graph, values: NodeId| weights.map_or(values, |weights| g.mul(values, weights));
-        let losses = weighted(&mut g, losses);
-        let sum = g.sum_all(losses);
-        let loss = g.scale(sum, self.uniform_weight().unwrap_or(1.0) as f32);
-        let (results, metrics) = match quantity {
-            Quantity::Loss => (vec![], true),
-            Quantity::Gradient { metrics } => (autodiff::grad(&mut g, loss, &w), metrics),
-            Quantity::Hvp => (autodiff::hvp(&mut g, loss, &w, &v), false),
-            Quantity::Ggn => (autodiff::ggn(&mut g, loss, outputs, &w, &v), false),
-            Quantity::CurvatureGrad => (autodiff::curvature_grad(&mut g, loss, &w, &v), false),
-        };
-        let mut wanted: Vec<Output> = self
-            .layout
-            .iter()
-            .zip(results)
-            .map(|((_, offset), node)| Output { node, place: Place { slot: result_slot, offset }, accumulate })
-            .collect();
-        if metrics {
-            let errors = wrong(&mut g, outputs, labels);
-            let errors = weighted(&mut g, errors);
-            for (i, values) in [losses, errors].into_iter().enumerate() {
-                let node = partial_sums(&mut g, values);
-                let place = Place { slot: partials_slot, offset: i * PARTIALS };
-                wanted.push(Output { node, place, accumulate: false });
-            }
-        }
-        let vector_len = |used: bool| if used { self.layout.device_len() } else { 0 };
-        let slots = [
-            vector_len(true),
-            rows * self.dim,
-            count,
-            vector_len(uses_v),
-            vector_len(quantity != Quantity::Loss),
-            2 * PARTIALS,
-            if weights.is_some() { count } else { 0 },
-        ];
-        let name = format!("{quantity:?} of {rows} examples");
-        Ok(compile(&Spec { name: &name, graph: &g, inputs: &inputs, outputs: &wanted, slots: &slots }, target)?)
-    }
-}
-
-/// [n] to [`PARTIALS`] sums of n / PARTIALS values each.
-fn partial_sums(g: &mut Graph, values: NodeId) -> NodeId {
-    let n = g.shape(values)[0];
-    let each = n.div_ceil(PARTIALS);
-    let padded = g.pad(values, &[0], &[each * PARTIALS - n]);
-    let table = g.reshape(padded, &[each, PARTIALS]);
-    g.reduce_sum(table, &[0])
 }

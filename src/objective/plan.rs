@@ -3,7 +3,7 @@
 //! Programs are data, so the planner simply compiles the gradient for a number of rows, reads off what it needs, and
 //! scales. Everything about a chunk is proportional to its rows.
 
-use super::{Problem, Quantity};
+use super::problem::{Problem, Quantity};
 use crate::gpu::{Gpu, GpuError};
 use crate::kernel::KernelError;
 

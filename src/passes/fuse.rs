@@ -119,8 +119,16 @@ impl Ready {
 }
 
 /// Whether an op reads its operands many times, so that they must be stored.
-fn is_contraction(op: &Op) -> bool {
+pub(super) fn is_contraction(op: &Op) -> bool {
     matches!(op, Op::DotGeneral(_) | Op::Conv { .. })
+}
+
+/// Whether an op only says where elements of its operand are found.
+pub(super) fn is_index_map(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. } | Op::Pad { .. }
+    )
 }
 
 /// The axis of a contraction's operand along which kernels read rows, which must lie side by side in memory.
@@ -295,7 +303,7 @@ impl Fuser<'_> {
             }
             Some(_) if self.schedule.stored[id.index()] => {}
             Some(home) => {
-                if self.is_cheap(id, &mut (8, 2)) {
+                if is_cheap(self.graph, id, &|id| self.schedule.stored[id.index()], &mut (8, 2)) {
                     pending.extend(inputs.map(|&i| (i, kernel)));
                 } else {
                     self.store(id, home);
@@ -305,26 +313,26 @@ impl Fuser<'_> {
             None => pending.extend(inputs.map(|&i| (i, kernel))),
         }
     }
+}
 
-    /// Whether a node can be computed again from stored values within the budget of (operations, loads).
-    fn is_cheap(&self, id: NodeId, budget: &mut (i32, i32)) -> bool {
-        let node = self.graph.node(id);
-        let (ops, loads) = match &node.op {
-            Op::Input(_) => (0, 1),
-            _ if self.schedule.stored[id.index()] => (0, 1),
-            Op::Constant(_) | Op::Iota { .. } => (0, 0),
-            Op::Unary(Unary::Neg | Unary::StopGradient) => (1, 0),
-            Op::Unary(Unary::Exp | Unary::Log | Unary::Sqrt | Unary::Rsqrt) => (6, 0),
-            Op::Unary(Unary::Tanh | Unary::Logistic | Unary::Softplus) => (9, 0),
-            Op::Binary(Binary::Div) => (2, 0),
-            Op::Binary(_) | Op::Compare(_) | Op::Select | Op::ToF32 | Op::Pad { .. } => (1, 0),
-            Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. } => (0, 0),
-            Op::ReduceSum { .. } | Op::ReduceMax { .. } | Op::DotGeneral(_) | Op::Conv { .. } => return false,
-        };
-        *budget = (budget.0 - ops, budget.1 - loads);
-        if budget.0 < 0 || budget.1 < 0 {
-            return false;
-        }
-        loads > 0 || node.inputs.iter().all(|&i| self.is_cheap(i, budget))
+/// Whether a node can be computed again from inputs and stored values within the budget of (operations, loads).
+pub(super) fn is_cheap(graph: &Graph, id: NodeId, stored: &dyn Fn(NodeId) -> bool, budget: &mut (i32, i32)) -> bool {
+    let node = graph.node(id);
+    let (ops, loads) = match &node.op {
+        Op::Input(_) => (0, 1),
+        _ if stored(id) => (0, 1),
+        Op::Constant(_) | Op::Iota { .. } => (0, 0),
+        Op::Unary(Unary::Neg | Unary::StopGradient) => (1, 0),
+        Op::Unary(Unary::Exp | Unary::Log | Unary::Sqrt | Unary::Rsqrt) => (6, 0),
+        Op::Unary(Unary::Tanh | Unary::Logistic | Unary::Softplus) => (9, 0),
+        Op::Binary(Binary::Div) => (2, 0),
+        Op::Binary(_) | Op::Compare(_) | Op::Select | Op::ToF32 | Op::Pad { .. } => (1, 0),
+        Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. } => (0, 0),
+        Op::ReduceSum { .. } | Op::ReduceMax { .. } | Op::DotGeneral(_) | Op::Conv { .. } => return false,
+    };
+    *budget = (budget.0 - ops, budget.1 - loads);
+    if budget.0 < 0 || budget.1 < 0 {
+        return false;
     }
+    loads > 0 || node.inputs.iter().all(|&i| is_cheap(graph, i, stored, budget))
 }

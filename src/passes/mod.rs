@@ -6,6 +6,8 @@ mod fuse;
 mod memory;
 mod simplify;
 mod split;
+mod stage;
+mod vmap;
 
 use crate::graph::{Graph, NodeId, Op};
 
@@ -13,6 +15,8 @@ pub use fuse::{FusedKernel, Root, Schedule, fuse, producer};
 pub use memory::{Life, assign_buffers};
 pub use simplify::simplify;
 pub use split::{SplitPolicy, split};
+pub use stage::{Stages, stage};
+pub use vmap::vmap;
 
 /// A graph made from another one, and where the old nodes went.
 #[derive(Debug)]

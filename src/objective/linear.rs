@@ -1,0 +1,137 @@
+//! Products with the Hessian or the Gauss–Newton matrix as recordings: what depends on the parameters alone, once, and
+//! the rest for every vector.
+//!
+//! Where the kept values of all chunks fit the memory set aside for them, they stay, and a product costs what is linear in
+//! the vector: about one and a half gradients instead of two. Where they do not, chunks take turns in one set of buffers,
+//! and every product computes them again.
+
+use crate::gpu::{Buffer, GpuError, Loaded, Recording};
+
+use super::Objective;
+use super::problem::{Matrix, Quantity, SLOTS};
+
+/// Most memory for kept values, in bytes.
+const KEPT_BYTES: usize = 3 << 29;
+
+/// Vectors of a block product, and their buffers: so many vectors, side by side tensor by tensor.
+pub(super) struct Vectors<'a> {
+    pub count: usize,
+    pub v: &'a Buffer,
+    pub result: &'a Buffer,
+}
+
+/// Recorded products at the same parameters.
+pub(super) struct Products {
+    /// What must run once after the parameters have changed; nothing where every product does it again.
+    pub keep: Recording,
+    /// One for each of the vectors asked for.
+    pub products: Vec<Recording>,
+}
+
+impl Objective {
+    /// Records `result` = H(w)·v.
+    ///
+    /// # Errors
+    /// Compilation or device errors.
+    pub fn hvp(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
+        self.product(Matrix::Hessian, w, v, result)
+    }
+
+    /// Records `result` = G(w)·v, with G = Jᵀ·H_L·J the generalised Gauss–Newton matrix.
+    ///
+    /// # Errors
+    /// Compilation or device errors.
+    pub fn ggn(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
+        self.product(Matrix::GaussNewton, w, v, result)
+    }
+
+    fn product(&mut self, matrix: Matrix, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
+        let lens = self.kept_lens(matrix)?;
+        let kept = self.shared_kept(&lens)?;
+        self.in_turns(matrix, w, &Vectors { count: 1, v, result }, &kept)
+    }
+
+    /// Records products at `w` with each of `vectors`.
+    pub(super) fn products(
+        &mut self,
+        matrix: Matrix,
+        w: &Buffer,
+        vectors: &[Vectors<'_>],
+    ) -> Result<Products, GpuError> {
+        let lens = self.kept_lens(matrix)?;
+        let mut recorded = Products { keep: Recording::default(), products: vec![] };
+        if 4 * lens.iter().flatten().sum::<usize>() > KEPT_BYTES {
+            let kept = self.shared_kept(&lens)?;
+            for vectors in vectors {
+                recorded.products.push(self.in_turns(matrix, w, vectors, &kept)?);
+            }
+            return Ok(recorded);
+        }
+        let own = |lens: &Vec<usize>| lens.iter().map(|&len| self.gpu.buffer("kept values", len)).collect();
+        let kept: Vec<Vec<Buffer>> = lens.iter().map(own).collect::<Result<_, _>>()?;
+        for (i, kept) in kept.iter().enumerate() {
+            recorded.keep = recorded.keep.then(&self.keep(matrix, i, w, kept)?);
+        }
+        for vectors in vectors {
+            let mut all = Recording::default();
+            for (i, kept) in kept.iter().enumerate() {
+                all = all.then(&self.multiply(matrix, i, w, vectors, kept)?);
+            }
+            recorded.products.push(all);
+        }
+        Ok(recorded)
+    }
+
+    /// A product whose chunks share one set of buffers for what is kept.
+    fn in_turns(
+        &mut self,
+        matrix: Matrix,
+        w: &Buffer,
+        vectors: &Vectors<'_>,
+        kept: &[Buffer],
+    ) -> Result<Recording, GpuError> {
+        let mut all = Recording::default();
+        for i in 0..self.chunks.len() {
+            let keep = self.keep(matrix, i, w, kept)?;
+            all = all.then(&keep).then(&self.multiply(matrix, i, w, vectors, kept)?);
+        }
+        Ok(all)
+    }
+
+    /// Lengths of the buffers that hold what is kept, of every chunk.
+    fn kept_lens(&mut self, matrix: Matrix) -> Result<Vec<Vec<usize>>, GpuError> {
+        let lens = |loaded: Loaded| loaded.program().slots[SLOTS..].to_vec();
+        (0..self.chunks.len()).map(|i| self.load(Quantity::Kept(matrix), i).map(lens)).collect()
+    }
+
+    /// Buffers for what any one chunk keeps.
+    fn shared_kept(&mut self, lens: &[Vec<usize>]) -> Result<Vec<Buffer>, GpuError> {
+        let slots = lens.iter().map(Vec::len).max().unwrap_or(0);
+        for slot in 0..slots {
+            let len = lens.iter().filter_map(|lens| lens.get(slot)).copied().max().unwrap_or(0);
+            match self.kept.get_mut(slot) {
+                Some(buffer) if buffer.len() >= len => {}
+                Some(buffer) => *buffer = self.gpu.buffer("kept values", len)?,
+                None => self.kept.push(self.gpu.buffer("kept values", len)?),
+            }
+        }
+        Ok(self.kept[..slots].to_vec())
+    }
+
+    fn keep(&mut self, matrix: Matrix, chunk: usize, w: &Buffer, kept: &[Buffer]) -> Result<Recording, GpuError> {
+        let loaded = self.load(Quantity::Kept(matrix), chunk)?;
+        self.bind(&loaded, &self.chunks[chunk], w, None, None, kept)
+    }
+
+    fn multiply(
+        &mut self,
+        matrix: Matrix,
+        chunk: usize,
+        w: &Buffer,
+        &Vectors { count, v, result }: &Vectors<'_>,
+        kept: &[Buffer],
+    ) -> Result<Recording, GpuError> {
+        let loaded = self.load(Quantity::Product(matrix, count), chunk)?;
+        self.bind(&loaded, &self.chunks[chunk], w, Some(v), Some(result), kept)
+    }
+}

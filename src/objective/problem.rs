@@ -1,0 +1,242 @@
+//! What is differentiated: a model's loss over a chunk of examples as a graph, and the programs made from it.
+//!
+//! Products with the Hessian or the Gauss–Newton matrix are two programs. The first computes what depends on the
+//! parameters alone and keeps what the second reads; the second does the rest for one vector or several at once.
+
+use std::sync::Arc;
+
+use crate::autodiff;
+use crate::gpu::GpuError;
+use crate::graph::{DType, Graph, NodeId, Op};
+use crate::kernel::{Output, Place, Program, Spec, Target, compile};
+use crate::model::{Layout, Loss, Model, wrong};
+use crate::passes::{self, Stages};
+
+/// Partial sums per chunk that the host adds up in f64.
+pub(super) const PARTIALS: usize = 64;
+
+/// The buffers of a chunk's program, in this order; those of kept values come after them.
+const W: usize = 0;
+const X: usize = 1;
+const LABELS: usize = 2;
+const V: usize = 3;
+const RESULT: usize = 4;
+const SUMS: usize = 5;
+const WEIGHTS: usize = 6;
+pub(super) const SLOTS: usize = 7;
+
+/// What a chunk's program computes from the parameters, and along vectors where it needs them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Quantity {
+    /// Loss and error alone.
+    Loss,
+    /// ∇L, and loss and error if asked.
+    Gradient { metrics: bool },
+    /// ∇(vᵀHv)
+    CurvatureGrad,
+    /// What all products with a matrix share.
+    Kept(Matrix),
+    /// Products with so many vectors at once, from what is kept.
+    Product(Matrix, usize),
+}
+
+/// A symmetric matrix that depends on the parameters, known by its products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Matrix {
+    /// H = ∇²L
+    Hessian,
+    /// G = Jᵀ·H_L·J, the generalised Gauss–Newton matrix: H without the model's own curvature.
+    GaussNewton,
+}
+
+/// Everything about an objective but its data and device.
+pub(super) struct Problem {
+    pub model: Arc<dyn Model>,
+    pub loss: Loss,
+    pub layout: Layout,
+    /// Type and number of an example's features.
+    pub dtype: DType,
+    pub dim: usize,
+    pub labels_each: usize,
+    pub examples: usize,
+    /// Elements that fit one buffer.
+    pub max_len: usize,
+}
+
+impl Problem {
+    /// 1/N where all N labels weigh the same; `None` where their weights are data.
+    pub fn uniform_weight(&self) -> Option<f64> {
+        (self.dtype == DType::F32).then(|| 1.0 / (self.examples * self.labels_each) as f64)
+    }
+
+    /// The program of a quantity for a chunk of `rows` examples; with `accumulate` it adds to its result.
+    pub fn program(
+        &self,
+        quantity: Quantity,
+        rows: usize,
+        accumulate: bool,
+        target: &Target,
+    ) -> Result<Program, GpuError> {
+        let mut draft = self.trace(rows);
+        let (w, v, loss) = (draft.w.clone(), draft.v.clone(), draft.loss);
+        match quantity {
+            Quantity::Loss => draft.store_metrics(),
+            Quantity::Gradient { metrics } => {
+                let gradient = autodiff::grad(&mut draft.graph, loss, &w);
+                draft.store_vector(self, &gradient, 1, accumulate);
+                if metrics {
+                    draft.store_metrics();
+                }
+            }
+            Quantity::CurvatureGrad => {
+                let gradient = autodiff::curvature_grad(&mut draft.graph, loss, &w, &v);
+                draft.store_vector(self, &gradient, 1, accumulate);
+            }
+            Quantity::Kept(matrix) => {
+                let (_, stages) = draft.linearise(self, matrix);
+                let places = draft.places[draft.graph.inputs().len()..].iter().flatten();
+                draft.stored = (stages.kept.into_iter().zip(places))
+                    .map(|(node, &place)| Output { node, place, accumulate: false })
+                    .collect();
+            }
+            Quantity::Product(matrix, count) => {
+                let (results, Stages { second, .. }) = draft.linearise(self, matrix);
+                let results = second.outputs(&results);
+                // The vectors lie side by side, tensor by tensor.
+                let is_v = |place: &Option<Place>| place.is_some_and(|place| place.slot == V);
+                let late = |id: &NodeId| matches!(second.graph.node(*id).op, Op::Input(n) if is_v(&draft.places[n]));
+                let late: Vec<NodeId> = second.graph.ids().filter(late).collect();
+                draft.places.iter_mut().flatten().filter(|p| p.slot == V).for_each(|p| p.offset *= count);
+                let many = passes::vmap(&second.graph, &results, &late, count);
+                let results = many.outputs(&results);
+                draft.graph = many.graph;
+                draft.slots[V] *= count;
+                draft.slots[RESULT] *= count;
+                draft.store_vector(self, &results, count, accumulate);
+            }
+        }
+        let inputs: Vec<(NodeId, Place)> = (draft.graph.ids())
+            .filter_map(|id| match draft.graph.node(id).op {
+                Op::Input(number) => Some((id, draft.places.get(number).copied().flatten()?)),
+                _ => None,
+            })
+            .collect();
+        let name = format!("{quantity:?} of {rows} examples");
+        let Draft { graph, stored, slots, .. } = &draft;
+        Ok(compile(&Spec { name: &name, graph, inputs: &inputs, outputs: stored, slots }, target)?)
+    }
+
+    /// The loss of `rows` examples, and a vector beside the parameters.
+    fn trace(&self, rows: usize) -> Draft {
+        let mut g = Graph::new();
+        let mut places: Vec<Option<Place>> = vec![];
+        let mut vector = |g: &mut Graph, prefix: &str, slot: usize| -> Vec<NodeId> {
+            let tensors = self.layout.iter().map(|(param, offset)| {
+                places.push(Some(Place { slot, offset }));
+                g.input_f32(&format!("{prefix}{}", param.name), &param.shape)
+            });
+            tensors.collect()
+        };
+        let w = vector(&mut g, "", W);
+        let v = vector(&mut g, "v.", V);
+        let count = rows * self.labels_each;
+        let x = g.input("x", &[rows, self.dim], self.dtype);
+        let labels = g.input("labels", &[count], DType::U32);
+        places.extend([X, LABELS].map(|slot| Some(Place { slot, offset: 0 })));
+
+        let outputs = self.model.forward(&mut g, &w, x);
+        let losses = self.loss.per_label(&mut g, outputs, labels);
+        let errors = wrong(&mut g, outputs, labels);
+        let (mut metrics, mut weight_slot) = ([losses, errors], 0);
+        if self.uniform_weight().is_none() {
+            places.push(Some(Place { slot: WEIGHTS, offset: 0 }));
+            let weights = g.input_f32("weights", &[count]);
+            metrics = metrics.map(|values| g.mul(values, weights));
+            weight_slot = count;
+        }
+        let sum = g.sum_all(metrics[0]);
+        let loss = g.scale(sum, self.uniform_weight().unwrap_or(1.0) as f32);
+        let vector = self.layout.device_len();
+        let slots = vec![vector, rows * self.dim, count, vector, vector, 2 * PARTIALS, weight_slot];
+        Draft { graph: g, places, slots, w, v, outputs, loss, metrics, stored: vec![] }
+    }
+
+    /// Places for kept values, one after the other in as few buffers as the limit on their size allows. The lengths of
+    /// these are appended to `slots`.
+    fn pack(&self, lens: impl Iterator<Item = usize>, slots: &mut Vec<usize>) -> Vec<Option<Place>> {
+        let mut places = vec![];
+        for len in lens {
+            // Whole vec4s.
+            let len = len.next_multiple_of(4);
+            if slots.len() == SLOTS || slots[slots.len() - 1] + len > self.max_len {
+                slots.push(0);
+            }
+            let slot = slots.len() - 1;
+            places.push(Some(Place { slot, offset: slots[slot] }));
+            slots[slot] += len;
+        }
+        places
+    }
+}
+
+/// A program in the making: the loss of a chunk, and what is to be stored.
+struct Draft {
+    graph: Graph,
+    /// Places of the graph's inputs by their numbers, and then of kept values. Differentiation leaves inputs behind that
+    /// nothing reads; they have none.
+    places: Vec<Option<Place>>,
+    /// Lengths of the buffers.
+    slots: Vec<usize>,
+    w: Vec<NodeId>,
+    v: Vec<NodeId>,
+    outputs: NodeId,
+    loss: NodeId,
+    /// Losses and errors of the labels, weighted.
+    metrics: [NodeId; 2],
+    stored: Vec<Output>,
+}
+
+impl Draft {
+    fn store_metrics(&mut self) {
+        for (i, values) in self.metrics.into_iter().enumerate() {
+            let node = partial_sums(&mut self.graph, values);
+            let place = Place { slot: SUMS, offset: i * PARTIALS };
+            self.stored.push(Output { node, place, accumulate: false });
+        }
+    }
+
+    /// Stores `count` vectors, given as tensors with a leading axis of that length where it is not 1.
+    fn store_vector(&mut self, problem: &Problem, tensors: &[NodeId], count: usize, accumulate: bool) {
+        for ((_, offset), &node) in problem.layout.iter().zip(tensors) {
+            let place = Place { slot: RESULT, offset: count * offset };
+            self.stored.push(Output { node, place, accumulate });
+        }
+    }
+
+    /// Cuts a product in two stages, simplifies the graph and adds the places of kept values. Returns the product too.
+    fn linearise(&mut self, problem: &Problem, matrix: Matrix) -> (Vec<NodeId>, Stages) {
+        let results = match matrix {
+            Matrix::Hessian => autodiff::hvp(&mut self.graph, self.loss, &self.w, &self.v),
+            Matrix::GaussNewton => autodiff::ggn(&mut self.graph, self.loss, self.outputs, &self.w, &self.v),
+        };
+        let simple = passes::simplify(&self.graph, &results);
+        let results = simple.outputs(&results);
+        let v: Vec<NodeId> = self.v.iter().filter_map(|&id| simple.get(id)).collect();
+        self.graph = simple.graph;
+        self.places.resize(self.graph.inputs().len(), None);
+        let stages = passes::stage(&self.graph, &results, &v);
+        let lens: Vec<usize> = stages.kept.iter().map(|id| self.graph.node(*id).ty.len()).collect();
+        let kept = problem.pack(lens.into_iter(), &mut self.slots);
+        self.places.extend(kept);
+        (results, stages)
+    }
+}
+
+/// [n] to [`PARTIALS`] sums of n / PARTIALS values each.
+fn partial_sums(g: &mut Graph, values: NodeId) -> NodeId {
+    let n = g.shape(values)[0];
+    let each = n.div_ceil(PARTIALS);
+    let padded = g.pad(values, &[0], &[each * PARTIALS - n]);
+    let table = g.reshape(padded, &[each, PARTIALS]);
+    g.reduce_sum(table, &[0])
+}
