@@ -35,4 +35,5 @@ mod reference_mlp;
 mod reference_mlp_checks;
 mod rundir;
 mod shaders;
+mod stages;
 mod training;
