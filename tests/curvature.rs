@@ -101,7 +101,7 @@ fn noise(len: usize, seed: u64) -> Vec<f64> {
 }
 
 fn options(top: usize, tol: f64) -> EigenOptions {
-    EigenOptions { top, tol, max_iterations: 20_000, seed: 3 }
+    EigenOptions { top, tol, max_iterations: 20_000, seed: 3, ..Default::default() }
 }
 
 /// A few outliers over a decaying bulk, as a network's Hessian has.

@@ -5,7 +5,9 @@
 //! the last product, normalised, stands for the eigenvector whether or not it has converged.
 
 use super::basis::{Directions, norm, scale};
-use super::{CurvatureError, EigenOptions, Operator, Products};
+use super::operator::Products;
+use super::spectrum::check_dim;
+use super::{CurvatureError, Operator};
 
 /// The most products.
 const MAX_PRODUCTS: usize = 100;
@@ -30,9 +32,9 @@ pub struct OfficialEstimate {
 /// An operator of no dimensions, and products that fail or are not finite.
 pub fn official(operator: &mut dyn Operator, seed: u64, stream: u64) -> Result<OfficialEstimate, CurvatureError> {
     let dim = operator.dim();
-    EigenOptions::default().pairs(dim)?;
+    check_dim(dim)?;
     let mut vector = Directions::on_stream(seed, stream).unit(dim);
-    let mut products = Products { operator, spent: 0 };
+    let mut products = Products::new(operator);
     let mut last = 1.0;
     loop {
         let mut image = products.apply(&vector)?;

@@ -11,7 +11,9 @@
 use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::basis::{Basis, Directions, axpy, dot, norm, scale};
-use super::{CurvatureError, EigenOptions, Eigenpair, Operator, Products, RitzValue, Spectrum, check_start};
+use super::operator::Products;
+use super::spectrum::{check_start, error_bound, refuse};
+use super::{CurvatureError, EigenOptions, Eigenpair, Operator, RitzValue, Spectrum};
 
 /// The `options.top` eigenpairs of largest magnitude, with signs, by simultaneous power iteration.
 ///
@@ -28,18 +30,22 @@ pub fn power_iteration(
     options: &EigenOptions,
 ) -> Result<Spectrum, CurvatureError> {
     let dim = operator.dim();
-    let top = options.pairs(dim)?;
+    let options = &options.within(dim)?;
+    if options.bottom > 0 {
+        return Err(refuse("bottom", options.bottom as f64, "0 for power iteration; lanczos finds both ends"));
+    }
+    if let Some(above) = options.above {
+        return Err(refuse("above", above, "absent for power iteration, which cannot grow; lanczos can"));
+    }
+    let top = options.top;
     check_start(start, dim)?;
     let mut directions = Directions::new(options.seed);
-    let mut products = Products { operator, spent: 0 };
+    let mut products = Products::new(operator);
     let mut images: Vec<Vec<f64>> = start.iter().take(top).map(|v| v.to_vec()).collect();
     images.resize_with(top, || directions.unit(dim));
     loop {
         let mut x = orthonormal(images, dim, &mut directions);
-        let mut ax = Basis(Vec::new());
-        for v in &x.0 {
-            ax.0.push(products.apply(v)?);
-        }
+        let mut ax = Basis(products.apply_block(&x.0.iter().map(Vec::as_slice).collect::<Vec<_>>())?);
         let t = DMatrix::from_fn(top, top, |i, j| (dot(&x.0[i], &ax.0[j]) + dot(&x.0[j], &ax.0[i])) / 2.0);
         for c in t.iter() {
             products.finite(*c)?;
@@ -54,23 +60,29 @@ pub fn power_iteration(
         ax.rotate(&columns);
 
         let largest = value(order[0]).abs();
-        let residuals: Vec<f64> =
-            (x.0.iter().zip(&ax.0).zip(&order)).map(|((v, av), &i)| residual(value(i), v, av)).collect();
-        let converged = |slot: usize| residuals[slot] <= options.threshold(value(order[slot]), largest);
+        let ritz: Vec<RitzValue> = (x.0.iter().zip(&ax.0).zip(&order))
+            .map(|((v, av), &i)| RitzValue { value: value(i), residual: residual(value(i), v, av) })
+            .collect();
+        let converged = |slot: usize| ritz[slot].residual <= options.threshold(ritz[slot].value, largest);
         if (0..top).all(converged) || products.spent + top > options.max_iterations {
-            let pairs: Vec<_> = (x.0.into_iter().enumerate())
+            let pairs = (x.0.into_iter().enumerate())
                 .map(|(slot, vector)| Eigenpair {
-                    value: value(order[slot]),
+                    value: ritz[slot].value,
                     vector,
-                    residual: residuals[slot],
+                    residual: ritz[slot].residual,
+                    error: error_bound(&ritz, slot),
                     converged: converged(slot),
                 })
                 .collect();
-            let lowest = (0..top).fold(0, |low, slot| if pairs[slot].value < pairs[low].value { slot } else { low });
+            let extreme = |better: fn(f64, f64) -> bool| {
+                ritz.iter().copied().fold(ritz[0], |best, new| if better(new.value, best.value) { new } else { best })
+            };
             return Ok(Spectrum {
-                runner_up: None,
-                lambda_min: RitzValue { value: pairs[lowest].value, residual: pairs[lowest].residual },
                 pairs,
+                bottom: vec![],
+                runner_up: None,
+                lambda_max: extreme(|new, best| new > best),
+                lambda_min: extreme(|new, best| new < best),
                 products: products.spent,
             });
         }

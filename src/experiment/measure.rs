@@ -42,7 +42,8 @@ impl Measurer {
         config: &MeasureConfig,
         seed: u64,
     ) -> Result<Self, ExperimentError> {
-        let options = EigenOptions { top: config.top, tol: config.tol, max_iterations: config.max_iterations, seed };
+        let MeasureConfig { top, tol, max_iterations, .. } = *config;
+        let options = EigenOptions { top, tol, max_iterations, seed, ..Default::default() };
         let w = optimizer.params();
         let mut own = match own {
             Some(mut objective) => {

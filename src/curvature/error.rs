@@ -1,0 +1,46 @@
+//! Why a solver gave no answer, in words that say what to do about it.
+//!
+//! The one idea: an answer that is merely inaccurate is an answer, with its residual beside it; an error is what leaves
+//! none.
+
+use std::error::Error;
+
+/// Why a solver gave no answer. Running out of iterations is not among the reasons: see [`Eigenpair::converged`].
+#[derive(Debug, thiserror::Error)]
+pub enum CurvatureError {
+    /// The operator failed to form a product; the source says why.
+    #[error("a curvature product could not be computed; its cause, given next, says what to change")]
+    Operator(#[source] Box<dyn Error + Send + Sync>),
+    /// A product, or the algebra on it, overflowed or was not a number.
+    #[error(
+        "curvature product {product} is not finite: the loss has most likely diverged at these parameters; \
+         lower lr or measure at an earlier step"
+    )]
+    NonFinite {
+        /// Which product of this solve, from 1.
+        product: usize,
+    },
+    /// A vector of the wrong length, or with NaN or infinite entries, was given as a start.
+    #[error(
+        "start vector {index} cannot be used: it must have {dim} finite entries (it has {len}); \
+         pass vectors of the same model, or none for a random start"
+    )]
+    Start {
+        /// Position in the slice of start vectors.
+        index: usize,
+        /// Entries it has.
+        len: usize,
+        /// Entries the operator needs.
+        dim: usize,
+    },
+    /// An option is out of its range.
+    #[error("{name} = {value} is out of range; it must be {expected}")]
+    Option {
+        /// The field of [`EigenOptions`], or `dim`.
+        name: &'static str,
+        /// The value given.
+        value: f64,
+        /// The range in words.
+        expected: &'static str,
+    },
+}

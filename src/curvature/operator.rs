@@ -1,0 +1,95 @@
+//! What an algorithm here may know of a matrix, and operators made of others.
+//!
+//! The one idea: products with vectors, one at a time or a few together, are all there is. A device shares the reading of
+//! the training set among the products of a block, so algorithms ask for blocks wherever they have several vectors.
+
+use super::CurvatureError;
+use super::basis::norm;
+
+/// A symmetric linear operator on R^dim.
+pub trait Operator {
+    /// The number of rows, which is the number of columns.
+    fn dim(&self) -> usize;
+
+    /// Writes A v to `out`; both have [`dim`](Self::dim) entries, and `out` holds anything beforehand.
+    ///
+    /// # Errors
+    /// Whatever keeps the product from being formed, as [`CurvatureError::Operator`]. Entries that are not finite
+    /// need no check here: the solvers look.
+    fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError>;
+
+    /// Writes A vᵢ to `products[i]` for every vᵢ of `vectors`; there are as many of each, all with [`dim`](Self::dim)
+    /// entries. One product after the other unless the operator knows better; either way each is the same as
+    /// [`apply`](Self::apply) would give, up to rounding.
+    ///
+    /// # Errors
+    /// As for [`apply`](Self::apply); then `products` holds anything.
+    fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
+        for (v, out) in vectors.iter().zip(products) {
+            self.apply(v, out)?;
+        }
+        Ok(())
+    }
+}
+
+/// An [`Operator`] from a closure `f(v, out)`, for matrices that exist on the host.
+pub struct FnOperator<F> {
+    dim: usize,
+    product: F,
+}
+
+impl<F: FnMut(&[f64], &mut [f64]) -> Result<(), CurvatureError>> FnOperator<F> {
+    /// The operator on R^dim whose product is `product(v, out)`; it must be linear and symmetric.
+    pub fn new(dim: usize, product: F) -> Self {
+        Self { dim, product }
+    }
+}
+
+impl<F: FnMut(&[f64], &mut [f64]) -> Result<(), CurvatureError>> Operator for FnOperator<F> {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
+        (self.product)(v, out)
+    }
+}
+
+/// Counts and checks products.
+pub(super) struct Products<'a> {
+    operator: &'a mut dyn Operator,
+    /// Vectors multiplied so far, alone or in blocks.
+    pub(super) spent: usize,
+}
+
+impl<'a> Products<'a> {
+    pub(super) fn new(operator: &'a mut dyn Operator) -> Self {
+        Self { operator, spent: 0 }
+    }
+
+    pub(super) fn dim(&self) -> usize {
+        self.operator.dim()
+    }
+
+    pub(super) fn apply(&mut self, v: &[f64]) -> Result<Vec<f64>, CurvatureError> {
+        Ok(self.apply_block(&[v])?.remove(0))
+    }
+
+    pub(super) fn apply_block(&mut self, vectors: &[&[f64]]) -> Result<Vec<Vec<f64>>, CurvatureError> {
+        let mut out: Vec<Vec<f64>> = vectors.iter().map(|v| vec![0.0; v.len()]).collect();
+        self.operator.apply_block(vectors, &mut out)?;
+        for product in &out {
+            self.spent += 1;
+            self.finite(norm(product))?;
+        }
+        Ok(out)
+    }
+
+    /// Passes `x` on, unless it shows that the latest product was not finite.
+    pub(super) fn finite(&self, x: f64) -> Result<f64, CurvatureError> {
+        if x.is_finite() {
+            return Ok(x);
+        }
+        Err(CurvatureError::NonFinite { product: self.spent })
+    }
+}

@@ -1,0 +1,155 @@
+//! What an eigensolver is asked and what it answers.
+//!
+//! The one idea: every number comes with how far it can be trusted, so that nothing has to be taken for converged.
+
+use super::CurvatureError;
+use super::basis::norm;
+
+/// What to look for and when to stop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EigenOptions {
+    /// How many eigenpairs, by magnitude. More than the dimension means all of them.
+    pub top: usize,
+    /// How many of the lowest eigenvalues besides: the most negative ones, where there are such.
+    pub bottom: usize,
+    /// Where given, only as many of the `top` pairs are wanted as have |λ| ≥ `above`, and the first below, which shows that
+    /// there are no more. Decided as the values converge, so that a set that grows costs no second solve.
+    pub above: Option<f64>,
+    /// Vectors multiplied at a time. A block of b sees b copies of a repeated eigenvalue, where one vector sees one, and
+    /// shares the operator's reading of its data, but takes more products in all.
+    pub block: usize,
+    /// Relative residual ‖Av − θv‖ ≤ tol·|θ| at which a pair counts as converged. An eigenvalue below a thousandth
+    /// of the largest is judged as if it were that large, or a zero one could never converge.
+    pub tol: f64,
+    /// The most matrix products to spend; at least `top` + `bottom`.
+    pub max_iterations: usize,
+    /// Seed of the random start vectors.
+    pub seed: u64,
+}
+
+impl Default for EigenOptions {
+    fn default() -> Self {
+        Self { top: 1, bottom: 0, above: None, block: 1, tol: 1e-3, max_iterations: 200, seed: 0 }
+    }
+}
+
+/// Why an option is refused: its name, the value and what it must be.
+pub(super) fn refuse(name: &'static str, value: f64, expected: &'static str) -> CurvatureError {
+    CurvatureError::Option { name, value, expected }
+}
+
+/// Refuses an operator without rows.
+pub(super) fn check_dim(dim: usize) -> Result<(), CurvatureError> {
+    if dim == 0 {
+        return Err(refuse("dim", 0.0, "at least 1: the operator is empty"));
+    }
+    Ok(())
+}
+
+impl EigenOptions {
+    /// Checks the ranges and cuts the counts to what a matrix of `dim` rows has to offer.
+    pub(super) fn within(&self, dim: usize) -> Result<Self, CurvatureError> {
+        check_dim(dim)?;
+        if self.top == 0 {
+            return Err(refuse("top", 0.0, "at least 1"));
+        }
+        if self.block == 0 {
+            return Err(refuse("block", 0.0, "at least 1; 1 takes the fewest products"));
+        }
+        if let Some(above) = self.above
+            && (above.is_nan() || above < 0.0)
+        {
+            return Err(refuse("above", above, "at least 0: it is compared with |λ|"));
+        }
+        if !(self.tol > 0.0 && self.tol < 1.0) {
+            return Err(refuse("tol", self.tol, "between 0 and 1, say 1e-3"));
+        }
+        let (top, bottom, block) = (self.top.min(dim), self.bottom.min(dim), self.block.min(dim));
+        if self.max_iterations < (top + bottom).min(dim) {
+            let given = self.max_iterations as f64;
+            return Err(refuse("max_iterations", given, "at least top + bottom"));
+        }
+        Ok(Self { top, bottom, block, ..self.clone() })
+    }
+
+    /// The residual at which a pair of value `theta` has converged, `largest` being the largest |θ|. The last term is
+    /// what float64 can resolve.
+    pub(super) fn threshold(&self, theta: f64, largest: f64) -> f64 {
+        self.tol * theta.abs().max(1e-3 * largest) + 64.0 * f64::EPSILON * largest
+    }
+}
+
+/// An approximate eigenvalue with its vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Eigenpair {
+    /// θ, signed.
+    pub value: f64,
+    /// v, of unit length; its sign is arbitrary.
+    pub vector: Vec<f64>,
+    /// ‖Av − θv‖ in the units of θ, exact up to the rounding of the products: some eigenvalue is this close to θ.
+    pub residual: f64,
+    /// How far θ is from an eigenvalue: min(r, r²/gap), r being the residual and gap the distance from θ to the nearest
+    /// *other* eigenvalue (T. Kato 1949, G. Temple 1933; Parlett, "The Symmetric Eigenvalue Problem", theorem 11.7.1).
+    /// The first is a bound without conditions. The second takes every other eigenvalue to be where the solver's other
+    /// Ritz values are, each within its own residual; it does not hold if one has been missed.
+    pub error: f64,
+    /// Whether `residual` met [`EigenOptions::tol`].
+    pub converged: bool,
+}
+
+/// A Ritz value without its vector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RitzValue {
+    /// θ, signed.
+    pub value: f64,
+    /// ‖Av − θv‖ in the units of θ.
+    pub residual: f64,
+}
+
+/// The error of `ritz[i]`, see [`Eigenpair::error`].
+pub(super) fn error_bound(ritz: &[RitzValue], i: usize) -> f64 {
+    let RitzValue { value, residual } = ritz[i];
+    let others = ritz.iter().enumerate().filter(|(j, _)| *j != i);
+    let gap = others.fold(f64::INFINITY, |gap, (_, other)| gap.min((other.value - value).abs() - other.residual));
+    if gap > residual { residual * (residual / gap) } else { residual }
+}
+
+/// What a solver found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spectrum {
+    /// The pairs of largest magnitude, by falling |θ|: `top` of them, or as many as there are dimensions, or with
+    /// [`EigenOptions::above`] as many as it asks for.
+    pub pairs: Vec<Eigenpair>,
+    /// The `bottom` lowest eigenvalues, rising; some may be among `pairs` too.
+    pub bottom: Vec<Eigenpair>,
+    /// The next pair by magnitude, seldom converged: it keeps the next solve from missing an eigenvalue that overtakes.
+    /// `None` where the method has none.
+    pub runner_up: Option<Eigenpair>,
+    /// The largest Ritz value met: a lower bound on the largest eigenvalue (Courant–Fischer). Where it is not among `pairs` it
+    /// is a by-product, so judge it by its residual.
+    pub lambda_max: RitzValue,
+    /// The lowest Ritz value met: an upper bound on the smallest eigenvalue, and with `bottom` = 0 a by-product, so judge
+    /// it by its residual. It is positive when no negative curvature was met.
+    pub lambda_min: RitzValue,
+    /// Matrix products spent.
+    pub products: usize,
+}
+
+impl Spectrum {
+    /// The vectors to hand to the next solve, after the matrix has moved a little.
+    pub fn start_vectors(&self) -> Vec<&[f64]> {
+        let all = self.pairs.iter().chain(&self.bottom).chain(&self.runner_up);
+        all.map(|pair| pair.vector.as_slice()).collect()
+    }
+}
+
+/// Refuses start vectors that do not fit.
+pub(super) fn check_start(start: &[&[f64]], dim: usize) -> Result<(), CurvatureError> {
+    for (index, v) in start.iter().enumerate() {
+        if v.len() != dim || !norm(v).is_finite() {
+            let len = v.len();
+            return Err(CurvatureError::Start { index, len, dim });
+        }
+    }
+    Ok(())
+}
