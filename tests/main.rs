@@ -18,6 +18,7 @@ mod golden;
 mod graph;
 mod interpreted;
 mod kernels;
+mod linearised;
 mod minibatches;
 mod models;
 mod networks;

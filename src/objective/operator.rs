@@ -164,6 +164,10 @@ macro_rules! operator {
             fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
                 self.0.apply(&self.0.keep, v, out)
             }
+
+            fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
+                self.0.apply_block(&self.0.keep, vectors, products)
+            }
         }
     };
 }
@@ -188,6 +192,10 @@ impl Operator for Linearised<'_> {
 
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
         self.0.apply(&Recording::default(), v, out)
+    }
+
+    fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
+        self.0.apply_block(&Recording::default(), vectors, products)
     }
 }
 

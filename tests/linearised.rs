@@ -1,0 +1,82 @@
+//! Products that share what depends on the parameters alone, one vector at a time and several, against a float64 network
+//! and against products that share nothing.
+
+use edgewalk::curvature::Operator;
+use edgewalk::model::{Activation, Loss, Reduction};
+use edgewalk::objective::{BLOCK, GaussNewtonOperator, HessianOperator};
+
+use super::device::gpu;
+use super::objective_cases::{Case, Product, close, direction, some_params};
+
+/// The products of `operator` with `vectors`, in a block.
+fn block(operator: &mut dyn Operator, vectors: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let views: Vec<&[f64]> = vectors.iter().map(Vec::as_slice).collect();
+    let mut products = vec![vec![f64::NAN; operator.dim()]; vectors.len()];
+    operator.apply_block(&views, &mut products).unwrap();
+    products
+}
+
+#[test]
+fn blocks_of_any_length_agree_with_a_float64_network() {
+    let vectors: Vec<Vec<f64>> = (0..BLOCK as u64 + 3).map(|i| direction(case().w.len(), 70 + i)).collect();
+    let case = case();
+    let reference = case.reference();
+    let here = reference.at(&case.w64());
+    for chunk in [100, 37] {
+        let mut device = case.on_device(chunk);
+        let mut hessian = HessianOperator::with_blocks(&mut device.objective, &device.w).unwrap();
+        let mut gauss_newton = GaussNewtonOperator::with_blocks(&mut device.objective, &device.w).unwrap();
+        let mut hessian = hessian.linearise().unwrap();
+        let mut gauss_newton = gauss_newton.linearise().unwrap();
+        for count in 1..=vectors.len() {
+            for (v, hv) in vectors.iter().zip(block(&mut hessian, &vectors[..count])) {
+                close(&format!("H v of {count}"), &hv, here.hvp(v).as_slice(), 1e-4);
+            }
+        }
+        for (v, gv) in vectors.iter().zip(block(&mut gauss_newton, &vectors)) {
+            close("G v", &gv, here.gnvp(v).as_slice(), 1e-4);
+        }
+    }
+}
+
+fn case() -> Case {
+    Case::new(16, 100, Activation::Tanh, Loss::CrossEntropy)
+}
+
+#[test]
+fn a_linearised_operator_stays_where_it_was_made_and_others_follow() {
+    let case = Case::new(16, 100, Activation::Relu, Loss::Mse(Reduction::Mean));
+    let v = direction(case.w.len(), 80);
+    let mut device = case.on_device(64);
+    let mut hessian = HessianOperator::new(&mut device.objective, &device.w).unwrap();
+    let here = case.reference().at(&case.w64()).hvp(&v);
+    let mut product = vec![0.0; v.len()];
+    let mut linearised = hessian.linearise().unwrap();
+    linearised.apply(&v, &mut product).unwrap();
+    close("linearised", &product, here.as_slice(), 1e-4);
+    linearised.apply(&v, &mut product).unwrap();
+    close("linearised, again", &product, here.as_slice(), 1e-4);
+
+    let elsewhere = some_params(&case.mlp, 81);
+    gpu().write(&device.w, &elsewhere);
+    let wide: Vec<f64> = elsewhere.iter().map(|&x| x.into()).collect();
+    let there = case.reference().at(&wide).hvp(&v);
+    hessian.apply(&v, &mut product).unwrap();
+    close("not linearised, elsewhere", &product, there.as_slice(), 1e-4);
+    hessian.linearise().unwrap().apply(&v, &mut product).unwrap();
+    close("linearised elsewhere", &product, there.as_slice(), 1e-4);
+}
+
+#[test]
+fn what_is_shared_changes_no_bit() {
+    let case = case();
+    let v = direction(case.w.len(), 82);
+    let mut device = case.on_device(37);
+    let alone = device.product(Product::Hessian, &v);
+    let mut hessian = HessianOperator::new(&mut device.objective, &device.w).unwrap();
+    let mut product = vec![0.0; v.len()];
+    hessian.apply(&v, &mut product).unwrap();
+    assert!(product == alone, "chunks that take turns and chunks that keep their own differ");
+    hessian.linearise().unwrap().apply(&v, &mut product).unwrap();
+    assert!(product == alone);
+}
