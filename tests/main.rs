@@ -25,6 +25,7 @@ mod objective;
 mod objective_cases;
 mod official;
 mod op_cases;
+mod optim;
 mod oracle;
 mod passes;
 mod plot;

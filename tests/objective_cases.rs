@@ -10,7 +10,7 @@ use edgewalk::data::{self, DataName, Examples, Features, Request};
 use edgewalk::gpu::{Buffer, Recording};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Model, Reduction};
 use edgewalk::objective::{Metrics, Objective};
-use edgewalk::optim::Sam;
+use edgewalk::optim::Rule;
 use nalgebra::{DMatrix, DVector};
 
 use super::device::{gpu, relative_error};
@@ -170,7 +170,7 @@ pub enum Product {
 }
 
 /// w − η ∇L(w + ρ g/(‖g‖ + ε)) by the reference.
-pub fn sam_step(mlp: &reference_mlp::Mlp, w: &DVector<f64>, rule: Sam) -> DVector<f64> {
+pub fn sam_step(mlp: &reference_mlp::Mlp, w: &DVector<f64>, rule: Rule) -> DVector<f64> {
     let g = mlp.at(w.as_slice()).gradient;
     let above = w + &g * (rule.rho / (g.norm() + rule.epsilon));
     w - mlp.at(above.as_slice()).gradient * rule.lr
