@@ -36,4 +36,5 @@ mod reference_mlp;
 mod reference_mlp_checks;
 mod rundir;
 mod shaders;
+mod theory;
 mod training;
