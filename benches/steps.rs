@@ -11,7 +11,7 @@ use edgewalk::data::{Examples, Features};
 use edgewalk::gpu::{Buffer, Gpu, Recording};
 use edgewalk::model::{Activation, Cnn, Loss, Mlp, Model, Reduction, Transformer, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
-use edgewalk::optim::{Optimizer, Sam};
+use edgewalk::optim::{Optimizer, Rule};
 
 /// Made-up numbers below `most`: time does not depend on what they are.
 fn numbers(count: usize, most: usize) -> impl Iterator<Item = u32> {
@@ -79,17 +79,17 @@ fn time(c: &mut Criterion, gpu: &Gpu, name: &str, (mut objective, w): (Objective
         });
     };
     // No learning: the parameters stay where they are, whatever the number of iterations.
-    let gd = Optimizer::new(&mut objective, Sam { lr: 1e-30, rho: 0.0, epsilon: 1e-5 }, &w).expect("records");
-    let sam = Optimizer::new(&mut objective, Sam { lr: 1e-30, rho: 0.05, epsilon: 1e-5 }, &w).expect("records");
+    let gd = Optimizer::new(&mut objective, Rule::gd(1e-30), &w).expect("records");
+    let sam = Optimizer::new(&mut objective, Rule::sam(1e-30, 0.05), &w).expect("records");
     let hessian = HessianOperator::with_blocks(&mut objective, &w).expect("records");
-    time("gradient step", &gd.step);
+    time("gradient step", gd.step(0));
     if repeated {
         // Against 100 times the step above, this shows what waiting for the host costs.
-        let hundred = (0..100).fold(Recording::default(), |all, _| all.then(&gd.step));
+        let hundred = (0..100).fold(Recording::default(), |all, _| all.then(gd.step(0)));
         time("100 gradient steps", &hundred);
     }
-    time("logged gradient step", &gd.logged_step);
-    time("SAM step", &sam.step);
+    time("logged gradient step", gd.logged_step(0));
+    time("SAM step", sam.step(0));
     let (product, keep) = hessian.recordings();
     time("kept for H·v", keep);
     time("H·v", product);

@@ -16,7 +16,7 @@ use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::model::{Cnn, Loss, Reduction, initial_params};
 use edgewalk::objective::{DifferenceOperator, HessianOperator, Objective};
-use edgewalk::optim::{Optimizer, Sam};
+use edgewalk::optim::{Optimizer, Rule};
 
 const STEPS: u64 = 120;
 const MEASURE_EVERY: u64 = 20;
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let w = objective.vector("the parameters")?;
     gpu.write(&w, &initial_params(objective.layout(), 0));
-    let rule = Sam { lr: 0.01, rho: 0.02, epsilon: 1e-5 };
+    let rule = Rule::sam(0.01, 0.02);
     let optimizer = Optimizer::new(&mut objective, rule, &w)?;
     let mut hessian = HessianOperator::new(&mut objective, &w)?;
     let mut differences = DifferenceOperator::new(&mut objective, &w)?;
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut last: Option<Spectrum> = None;
     for step in 0..=STEPS {
         if step % MEASURE_EVERY == 0 {
-            gpu.run([&optimizer.probe.recording])?;
+            gpu.run([optimizer.probe.recording(step)])?;
             let metrics = optimizer.probe.metrics(&objective, &gpu.read(optimizer.probe.row())?);
             let start = last.as_ref().map(Spectrum::start_vectors).unwrap_or_default();
             let spectrum = lanczos(&mut hessian, &start, &EigenOptions::default())?;
@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             );
             last = Some(spectrum);
         }
-        gpu.run([&optimizer.step])?;
+        gpu.run([optimizer.step(step)])?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
-use edgewalk::optim::{Optimizer, Sam};
+use edgewalk::optim::{Optimizer, Rule};
 
 const STEPS: u64 = 120;
 const MEASURE_EVERY: u64 = 10;
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let w = objective.vector("the parameters")?;
     gpu.write(&w, &initial_params(objective.layout(), 0));
-    let rule = Sam { lr: 0.5, rho: 0.05, epsilon: 1e-5 };
+    let rule = Rule::sam(0.5, 0.05);
     let optimizer = Optimizer::new(&mut objective, rule, &w)?;
     let mut hessian = HessianOperator::new(&mut objective, &w)?;
 
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for step in 0..=STEPS {
         if step % MEASURE_EVERY == 0 {
             // Loss and ‖g‖ here, without an update.
-            gpu.run([&optimizer.probe.recording])?;
+            gpu.run([optimizer.probe.recording(step)])?;
             let metrics = optimizer.probe.metrics(&objective, &gpu.read(optimizer.probe.row())?);
             // The eigenvectors of ten steps ago are a good start.
             let start = last.as_ref().map(Spectrum::start_vectors).unwrap_or_default();
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             );
             last = Some(spectrum);
         }
-        gpu.run([&optimizer.step])?;
+        gpu.run([optimizer.step(step)])?;
     }
     Ok(())
 }

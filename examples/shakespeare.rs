@@ -15,7 +15,7 @@ use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::model::{Loss, Model, Transformer, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
-use edgewalk::optim::{Batches, Optimizer, Sam};
+use edgewalk::optim::{Batches, Optimizer, Rule};
 
 const STEPS: u64 = 60;
 const MEASURE_EVERY: u64 = 15;
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let w = trained.vector("the parameters")?;
     gpu.write(&w, &initial_params(trained.layout(), 0));
-    let optimizer = Optimizer::new(&mut trained, Sam { lr: 0.1, rho: 0.05, epsilon: 1e-5 }, &w)?;
+    let optimizer = Optimizer::new(&mut trained, Rule::sam(0.1, 0.05), &w)?;
     let mut of_batch = HessianOperator::new(&mut trained, &w)?;
     let mut of_fixed = HessianOperator::new(&mut measured, &w)?;
 
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for step in 0..=STEPS {
         trained.replace(&data.select(&batches.indices(step)));
         if step % MEASURE_EVERY == 0 {
-            gpu.run([&optimizer.probe.recording])?;
+            gpu.run([optimizer.probe.recording(step)])?;
             let metrics = optimizer.probe.metrics(&trained, &gpu.read(optimizer.probe.row())?);
             let options = EigenOptions::default();
             let fixed = &lanczos(&mut of_fixed, &[], &options)?.pairs[0];
@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 metrics.loss, fixed.value, fixed.residual, batch.value, batch.residual
             );
         }
-        gpu.run([&optimizer.step])?;
+        gpu.run([optimizer.step(step)])?;
     }
     Ok(())
 }

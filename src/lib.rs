@@ -15,8 +15,9 @@
 //! | [`kernel`] | a graph | WGSL and a list of dispatches, as plain data |
 //! | [`gpu`] | such a program | numbers |
 //! | [`objective`] | a model, a loss and a data set | those quantities on flat vectors, chunk by chunk |
-//! | [`optim`] | an objective | steps of GD and SAM, each one recording |
+//! | [`optim`] | an objective | steps of GD, SAM and their relatives, each one recording |
 //! | [`curvature`] | products with a symmetric matrix | eigenpairs, and the edges to compare them with |
+//! | [`theory`] | a device | what it computes beside what is predicted in closed form |
 //! | [`experiment`] | a configuration | a run folder |
 //!
 //! [`data`] reads data sets, and [`cli`] reads the command line.
@@ -59,6 +60,7 @@ pub mod model;
 pub mod objective;
 pub mod optim;
 pub mod passes;
+pub mod theory;
 
 /// The code of the README is compiled with the tests.
 #[cfg(doctest)]

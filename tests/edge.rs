@@ -3,6 +3,7 @@
 
 use approx::assert_abs_diff_eq;
 use edgewalk::curvature::edge::{alignment, gauge, gd_edge, sam_edge};
+use edgewalk::optim::{Ascent, Rule};
 
 #[test]
 fn sam_edge_is_where_the_gauge_is_one_at_any_scale() {
@@ -47,4 +48,104 @@ fn gauge_and_alignment_by_hand() {
     assert_abs_diff_eq!(alignment(&[3e300, 4e300], &[1e-300, 0.0]), 0.6, epsilon = 1e-15);
     assert_eq!(alignment(&[0.0, 0.0], &[1.0, 0.0]), 0.0);
     assert!(alignment(&[0.1; 7], &[-0.1; 7]) <= 1.0);
+}
+
+/// Whether a mode of eigenvalue `lambda` dies out under the update, simulated at a frozen norm of the gradient.
+///
+/// The climb is simulated step by step: along the eigenvector every normalised step adds ρλ/K to the norm.
+fn is_stable(rule: &Rule, grad_norm: f64, lambda: f64) -> bool {
+    let (mut x, mut v) = (1.0_f64, 0.0);
+    for _ in 0..100_000 {
+        let rho = rule.rho / rule.ascent_steps as f64;
+        let mut above = x;
+        for k in 0..rule.ascent_steps {
+            above += match rule.ascent {
+                Ascent::Sam => rho * lambda * above / (grad_norm + k as f64 * rho * lambda),
+                Ascent::Usam | Ascent::Asam { .. } => rho * lambda * above,
+            };
+        }
+        let d = lambda * above + rule.weight_decay * x;
+        v = rule.momentum * v + d;
+        x -= rule.lr * if rule.nesterov { d + rule.momentum * v } else { v };
+        if x.abs() > 1e6 {
+            return false;
+        }
+    }
+    x.abs() < 1e-6
+}
+
+#[test]
+fn every_edge_parts_the_stable_from_the_unstable_and_its_gauge_is_one() {
+    let sam = Rule::sam(0.1, 0.05);
+    let usam = Rule { ascent: Ascent::Usam, ..sam };
+    let perturbations = [
+        Rule::gd(0.1),
+        sam,
+        usam,
+        Rule { ascent_steps: 4, ..sam },
+        Rule { ascent_steps: 2, ..usam },
+        Rule { ascent_steps: 7, rho: 0.9, ..usam },
+    ];
+    for perturbed in perturbations {
+        for (momentum, nesterov) in [(0.0, false), (0.5, false), (0.9, false), (0.5, true), (0.9, true)] {
+            for weight_decay in [0.0, 1.5] {
+                let rule = Rule { momentum, nesterov, weight_decay, ..perturbed };
+                for grad_norm in [0.02, 3.0] {
+                    let edge = rule.edge(grad_norm).unwrap();
+                    assert_abs_diff_eq!(rule.gauge(grad_norm, edge).unwrap(), 1.0, epsilon = 1e-13);
+                    assert!(is_stable(&rule, grad_norm, edge * 0.999), "{rule:?} below its edge {edge}");
+                    assert!(!is_stable(&rule, grad_norm, edge * 1.001), "{rule:?} above its edge {edge}");
+                    assert!(rule.gauge(grad_norm, edge * 0.999).unwrap() < 1.0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn edges_of_the_literature() {
+    // (√(1 + 8ρ/η) − 1)/(2ρ) at η = 0.5, ρ = 0.25: (√5 − 1)/0.5.
+    let usam = Rule { ascent: Ascent::Usam, ..Rule::sam(0.5, 0.25) };
+    assert_abs_diff_eq!(usam.edge(7.0).unwrap(), 2.0 * (5f64.sqrt() - 1.0), epsilon = 1e-14);
+    let polyak = Rule { momentum: 0.5, ..Rule::gd(0.5) };
+    assert_eq!((polyak.edge(7.0), polyak.gauge(7.0, 6.0)), (Some(6.0), Some(1.0)));
+    assert_eq!(Rule { nesterov: true, ..polyak }.edge(7.0), Some(3.0));
+    // SAM at its 2-cycle of amplitude ηρλ/(2 + 2β − η(λ + c)), where ‖g‖ = λa: the edge is λ.
+    for (beta, c) in [(0.0, 0.0), (0.3, 0.0), (0.0, 2.0), (0.3, 2.0)] {
+        let (lr, rho, lambda) = (0.1, 0.05, 12.0);
+        let amplitude = lr * rho * lambda / (2.0 + 2.0 * beta - lr * (lambda + c));
+        let rule = Rule { momentum: beta, weight_decay: c, ..Rule::sam(lr, rho) };
+        assert_abs_diff_eq!(rule.edge(lambda * amplitude).unwrap(), lambda, epsilon = 1e-12);
+    }
+    // The numbers of plain SAM and GD are those of the functions for them, to the bit.
+    let sam = Rule::sam(0.3, 0.07);
+    assert_eq!(
+        (sam.edge(0.2), sam.gauge(0.2, 5.0)),
+        (Some(sam_edge(0.3, 0.07, 0.2)), Some(gauge(0.3, 0.07, 0.2, 5.0)))
+    );
+    assert_eq!(Rule::gd(0.3).edge(0.2), Some(gd_edge(0.3)));
+}
+
+#[test]
+fn where_there_is_no_edge_none_is_given() {
+    let asam = Rule { ascent: Ascent::Asam { eta: 0.01 }, ..Rule::sam(0.1, 0.5) };
+    assert_eq!((asam.edge(1.0), asam.gauge(1.0, 3.0)), (None, None));
+    assert_eq!(asam.unperturbed().edge(1.0), Some(20.0));
+    // Decay alone is unstable at ηc = 2.
+    assert_eq!(Rule { weight_decay: 20.0, ..Rule::sam(0.1, 0.5) }.edge(1.0), Some(0.0));
+    // More steps of ascent than a float can tell apart approach λ·exp(ρλ).
+    let usam = Rule { ascent: Ascent::Usam, ascent_steps: 1_000_000, ..Rule::sam(0.5, 1.0) };
+    let edge = usam.edge(1.0).unwrap();
+    assert_abs_diff_eq!(edge * edge.exp(), 4.0, epsilon = 1e-5);
+}
+
+#[test]
+fn the_schedule_says_what_is_active() {
+    let rule = Rule { sam_from: 3, sam_until: 5, ..Rule::sam(0.5, 0.1) };
+    let active: Vec<u64> = (0..8).filter(|&step| rule.at(step).perturbs()).collect();
+    assert_eq!(active, [3, 4]);
+    assert_eq!(rule.at(2).edge(0.1), Some(4.0));
+    assert_eq!(rule.at(3), rule);
+    assert!((0..8).all(|step| Rule::sam(0.5, 0.1).at(step).perturbs() && !Rule::gd(0.5).at(step).perturbs()));
+    assert!(Rule { sam_from: 3, ..Rule::sam(0.5, 0.1) }.at(u64::MAX).perturbs());
 }

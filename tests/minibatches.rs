@@ -12,7 +12,7 @@ use edgewalk::experiment::measuring::MeasuringSet;
 use edgewalk::experiment::record::{CurvatureRow, read_curvature, read_metrics};
 use edgewalk::experiment::rundir::RunDir;
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction, params_from_safetensors};
-use edgewalk::optim::{Batches, Cursor, Sam};
+use edgewalk::optim::{Batches, Cursor, Rule};
 use nalgebra::DVector;
 use safetensors::SafeTensors;
 
@@ -110,7 +110,7 @@ fn a_minibatch_run_follows_the_reference_on_the_same_examples() {
         close(&format!("loss before step {}", row.step), &[row.loss], &[here.loss], 1e-5);
         close(&format!("gradient before step {}", row.step), &[row.grad_norm], &[here.gradient.norm()], 1e-5);
         if row.step < STEPS {
-            w = sam_step(&batch, &w, Sam { lr: 0.5, rho: 0.1, epsilon: 1e-5 });
+            w = sam_step(&batch, &w, Rule::sam(0.5, 0.1));
         }
     }
     close("last parameters", &last_params(&found, STEPS), w.as_slice(), 1e-5);

@@ -10,7 +10,7 @@ use edgewalk::curvature::{EigenOptions, Operator, lanczos};
 use edgewalk::graph::{Graph, NodeId};
 use edgewalk::model::{Activation, Init, Loss, Model, Param, Reduction};
 use edgewalk::objective::{GaussNewtonOperator, HessianOperator, Metrics, Objective};
-use edgewalk::optim::{Optimizer, Sam};
+use edgewalk::optim::{Optimizer, Rule};
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
 use super::device::gpu;
@@ -132,8 +132,8 @@ fn the_same_inputs_give_the_same_bits() {
         let (gradient, hv) = (device.gradient(), device.product(Product::Hessian, &v));
         assert_eq!(gradient, device.gradient());
         assert_eq!(hv, device.product(Product::Hessian, &v));
-        let sam = Optimizer::new(&mut device.objective, Sam { lr: 0.5, rho: 0.03, epsilon: 1e-5 }, &device.w).unwrap();
-        gpu().run(std::iter::repeat_n(&sam.step, 20)).unwrap();
+        let sam = Optimizer::new(&mut device.objective, Rule::sam(0.5, 0.03), &device.w).unwrap();
+        gpu().run(std::iter::repeat_n(sam.step(0), 20)).unwrap();
         (gradient, hv, device.objective.read(sam.params()).unwrap())
     };
     for chunk in [300, 128] {
@@ -148,13 +148,13 @@ fn steps_follow_the_formula_and_log_what_was() {
     let w = DVector::from_vec(case.w64());
     let here = reference.at(w.as_slice());
     for (rho, epsilon) in [(0.0, 1e-5), (0.1, 1e-5), (0.1, 0.5)] {
-        let rule = Sam { lr: 0.3, rho, epsilon };
+        let rule = Rule { epsilon, ..Rule::sam(0.3, rho) };
         let expected = sam_step(&reference, &w, rule);
         let mut device = case.on_device(128);
         let error = device.metrics().error;
         let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
         let mut moved = vec![];
-        for recording in [&optimizer.step, &optimizer.logged_step, &optimizer.probe.recording] {
+        for recording in [optimizer.step(0), optimizer.logged_step(0), optimizer.probe.recording(0)] {
             gpu().write(&device.w, &case.w);
             gpu().run([recording]).unwrap();
             moved.push(device.objective.read(optimizer.params()).unwrap());
@@ -168,7 +168,7 @@ fn steps_follow_the_formula_and_log_what_was() {
             }
             let gradient = widen(&device.objective.read(optimizer.probe.gradient()).unwrap());
             close("gradient left by a step", &gradient, here.gradient.as_slice(), 1e-5);
-            let followed = widen(&device.objective.read(optimizer.probe.update_gradient()).unwrap());
+            let followed = widen(&device.objective.read(optimizer.probe.update_gradient(0)).unwrap());
             close("gradient followed", &followed, ((&w - &expected) / rule.lr).as_slice(), 1e-5);
             if moved.len() > 1 {
                 let metrics = optimizer.probe.metrics(&device.objective, &gpu().read(optimizer.probe.row()).unwrap());

@@ -10,7 +10,7 @@ use edgewalk::data::{self, DataName, Examples, Features, Request};
 use edgewalk::gpu::{Buffer, Recording};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Model, Reduction};
 use edgewalk::objective::{Metrics, Objective};
-use edgewalk::optim::Sam;
+use edgewalk::optim::Rule;
 use nalgebra::{DMatrix, DVector};
 
 use super::device::{gpu, relative_error};
@@ -112,6 +112,7 @@ pub fn reference(mlp: &Mlp, loss: Loss, data: &Examples) -> reference_mlp::Mlp {
             Loss::Mse(Reduction::Mean) => reference_mlp::Loss::MseMean,
             Loss::Mse(Reduction::HalfSum) => reference_mlp::Loss::MseHalfSum,
             Loss::CrossEntropy => reference_mlp::Loss::CrossEntropy,
+            Loss::Output => panic!("the reference needs labels"),
         },
         x: DMatrix::from_row_slice(data.len(), data.dim(), &widen(real(data))),
         y: DMatrix::from_fn(data.len(), data.classes, |i, j| f64::from(data.labels[i] as usize == j)),
@@ -170,7 +171,7 @@ pub enum Product {
 }
 
 /// w − η ∇L(w + ρ g/(‖g‖ + ε)) by the reference.
-pub fn sam_step(mlp: &reference_mlp::Mlp, w: &DVector<f64>, rule: Sam) -> DVector<f64> {
+pub fn sam_step(mlp: &reference_mlp::Mlp, w: &DVector<f64>, rule: Rule) -> DVector<f64> {
     let g = mlp.at(w.as_slice()).gradient;
     let above = w + &g * (rule.rho / (g.norm() + rule.epsilon));
     w - mlp.at(above.as_slice()).gradient * rule.lr

@@ -13,7 +13,7 @@ use edgewalk::experiment::record::{CurvatureRow, read_curvature, read_metrics};
 use edgewalk::experiment::rundir::RunDir;
 use edgewalk::experiment::{ExperimentError, TrainRequest, run, summary};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction};
-use edgewalk::optim::Sam;
+use edgewalk::optim::Rule;
 use nalgebra::DVector;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
@@ -54,7 +54,7 @@ pub fn write_init(path: &Path, layout: &Layout, params: &[f32]) {
 
 /// Trains on the adapter and in float64 from the same parameters: until step `exact` everything must agree to 1 %,
 /// after it the medians of loss and edge ratio to 10 %.
-fn follow(rule: Sam, exact: u64, steps: u64) {
+fn follow(rule: Rule, exact: u64, steps: u64) {
     const EVERY: u64 = 10;
     let mlp = Mlp { inputs: 784, width: 32, depth: 4, outputs: 10, activation: Activation::Relu };
     let folder = tempfile::tempdir().unwrap();
@@ -120,12 +120,12 @@ fn follow(rule: Sam, exact: u64, steps: u64) {
 
 #[test]
 fn a_sam_run_follows_the_reference() {
-    follow(Sam { lr: 0.5, rho: 0.1, epsilon: 1e-5 }, 80, 100);
+    follow(Rule::sam(0.5, 0.1), 80, 100);
 }
 
 #[test]
 fn a_gradient_descent_run_follows_the_reference() {
-    follow(Sam { lr: 2.0, rho: 0.0, epsilon: 1e-5 }, 40, 100);
+    follow(Rule::gd(2.0), 40, 100);
 }
 
 /// A table without its column `secs`, the only one that differs between two runs.

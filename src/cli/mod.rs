@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod info;
+pub mod verify_theory;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::experiment::rundir::RunDir;
 use crate::experiment::{ExperimentError, Format, TrainRequest, config, plot, run};
 
 use data::DataCommand;
+use verify_theory::VerifyArgs;
 
 /// Train networks with GD and SAM on any GPU, and measure the Hessian against the edge of stability.
 #[derive(Debug, Parser)]
@@ -33,6 +35,8 @@ enum Command {
     Data(DataCommand),
     /// List the adapters and what they offer
     Info,
+    /// Measure what theory predicts of SAM and its relatives, as a test of the adapter
+    VerifyTheory(VerifyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +93,7 @@ pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentErr
         Command::Plot(args) => draw(&args),
         Command::Data(command) => data::run(command),
         Command::Info => info::run(),
+        Command::VerifyTheory(args) => verify_theory::run(&args),
     }
 }
 

@@ -4,8 +4,13 @@
 //! when that leaves [−1, 1]. Solving for λ gives the SAM-edge, and how far λ is along the way gives the gauge
 //! (P. M. Long and P. L. Bartlett, "Sharpness-Aware Minimization and the Edge of Stability", arXiv 2309.12488).
 //!
+//! Other rules follow the same way: un-normalised SAM has ρλ in the place of ρλ/‖g‖, and with momentum a root of the
+//! mode's characteristic polynomial leaves through −1 ([`momentum_limit`]). `optim::Rule` puts these together.
+//!
 //! Pure float64 functions of numbers measured elsewhere; none of them loses digits or overflows on the way to a result
 //! that fits.
+
+use std::cmp::Ordering;
 
 use super::basis::dot;
 
@@ -40,6 +45,46 @@ pub fn gauge(lr: f64, rho: f64, grad_norm: f64, lambda: f64) -> f64 {
         return gd;
     }
     gd + gd * (rho * (lambda / grad_norm))
+}
+
+/// ηλ at the edge of gradient descent with momentum β: 2 + 2β, or for Nesterov's (2 + 2β)/(1 + 2β); 2 without.
+///
+/// With x a mode's coordinate, Polyak's v ← βv + λx, x ← x − ηv has the characteristic polynomial
+/// z² − (1 + β − ηλ)z + β, and Nesterov's v ← βv + λx, x ← x − η(λx + βv) has z² − (1 + β − (1 + β)ηλ)z + β(1 − ηλ);
+/// at z = −1 they vanish for these ηλ. The product of the roots is below 1 there, so no complex pair leaves earlier.
+pub fn momentum_limit(momentum: f64, nesterov: bool) -> f64 {
+    let polyak = 2.0 + 2.0 * momentum;
+    if nesterov { polyak / (1.0 + 2.0 * momentum) } else { polyak }
+}
+
+/// The curvature that un-normalised SAM of `steps` ascent steps of ρ/steps feels along an eigenvector: λ(1 + ρλ/K)^K.
+///
+/// Each step multiplies the gradient of the mode by 1 + ρλ/K.
+pub fn usam_curvature(rho: f64, steps: usize, lambda: f64) -> f64 {
+    lambda * (1.0 + rho * lambda / steps as f64).powf(steps as f64)
+}
+
+/// The edge of un-normalised SAM, the λ with λ(1 + ρλ/K)^K = 2/η for learning rate η > 0, radius ρ ≥ 0 and K ≥ 1 `steps`
+/// of ascent; (√(1 + 8ρ/η) − 1)/(2ρ) for one (Agarwala and Dauphin 2023). It does not depend on ‖g‖.
+pub fn usam_edge(lr: f64, rho: f64, steps: usize) -> f64 {
+    // One step is the SAM-edge at ‖g‖ = 1. More steps amplify more, so their edge is no higher: from there Newton's
+    // method descends to it, the curvature being convex.
+    let mut lambda = sam_edge(lr, rho, 1.0);
+    if steps == 1 {
+        return lambda;
+    }
+    let k = steps as f64;
+    loop {
+        // λ h'/h = 1 + Kx/(1 + x) with x = ρλ/K.
+        let x = rho * lambda / k;
+        let slope = 1.0 + k * x / (1.0 + x);
+        let target = gd_edge(lr) / usam_curvature(rho, steps, lambda);
+        let next = lambda * (1.0 - (1.0 - target) / slope);
+        if next.partial_cmp(&lambda) != Some(Ordering::Less) {
+            return lambda;
+        }
+        lambda = next;
+    }
 }
 
 /// |cos(a, b)| in 0..=1; 0 when either vector is zero. The vectors have equal lengths and may have any scale.

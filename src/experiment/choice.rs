@@ -31,6 +31,10 @@ choice! {
         Gd = "gd",
         /// Sharpness-aware minimisation (Foret et al. 2021); ρ = 0 is gradient descent.
         Sam = "sam",
+        /// SAM without normalisation (Agarwala and Dauphin 2023).
+        Usam = "usam",
+        /// Adaptive SAM (Kwon et al. 2021).
+        Asam = "asam",
     }
 }
 

@@ -152,7 +152,7 @@ pub struct LossConfig {
     pub reduction: Reduction,
 }
 
-/// `[optim]`: the update rule w⁺ = w − η ∇L(w + ρ g/(‖g‖ + ε)).
+/// `[optim]`: the update rule w⁺ = w − η ∇L(w + ρ g/(‖g‖ + ε)) or a relative of it, see [`crate::optim::Rule`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimConfig {
@@ -162,16 +162,35 @@ pub struct OptimConfig {
     pub lr: f64,
     /// SAM's radius ρ; 0 is gradient descent, which does not look at it.
     pub rho: f64,
-    /// ε, which keeps SAM's normalised gradient finite.
+    /// ε, which keeps a normalised perturbation finite.
     pub epsilon: f64,
+    /// ASAM: what is added to every |w|.
+    pub asam_eta: f64,
+    /// Steps of the ascent, each of ρ/`ascent_steps`.
+    pub ascent_steps: usize,
+    /// The first update that is perturbed.
+    pub sam_from: u64,
+    /// The first after it that is not; 0 is none.
+    pub sam_until: u64,
+    /// β of the momentum; 0 is none.
+    pub momentum: f64,
+    /// Whether the momentum is Nesterov's, rather than Polyak's.
+    pub nesterov: bool,
+    /// Weight decay c: c w is added to the gradient.
+    pub weight_decay: f64,
     /// Examples per update; 0 is the full training set.
     pub batch: usize,
 }
 
 impl OptimConfig {
-    /// Whether the update looks at a second, perturbed gradient: SAM with ρ above 0.
+    /// Whether updates look at a perturbed gradient.
     pub fn perturbs(&self) -> bool {
-        self.kind == OptimKind::Sam && self.rho > 0.0
+        self.kind != OptimKind::Gd && self.rho > 0.0
+    }
+
+    /// Gradients of an update, a perturbed one where there are such.
+    pub fn gradients(&self) -> usize {
+        if self.perturbs() { 1 + self.ascent_steps } else { 1 }
     }
 }
 
@@ -306,6 +325,19 @@ impl Config {
             return conflict(
                 "`loss.reduction = \"half-sum\"` has no meaning for cross-entropy".into(),
                 "set loss.reduction = \"mean\", or loss.kind = \"mse\"",
+            );
+        }
+        let optim = &config.optim;
+        if optim.sam_until > 0 && optim.sam_from >= optim.sam_until {
+            return conflict(
+                format!("`optim.sam_from = {}` is not before `optim.sam_until = {}`", optim.sam_from, optim.sam_until),
+                "raise sam_until (0 is the end of the run), or set optim.kind = \"gd\" for no perturbation at all",
+            );
+        }
+        if optim.nesterov && optim.momentum == 0.0 {
+            return conflict(
+                "`optim.nesterov = true` has no meaning without momentum".into(),
+                "set optim.momentum, say to 0.9, or optim.nesterov = false",
             );
         }
         Ok(config)

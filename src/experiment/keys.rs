@@ -24,6 +24,10 @@ enum Rule {
     NonNegative,
     /// A number above 0 and below 1.
     Fraction,
+    /// A number that is not negative and in 32 bits below 1.
+    BelowOne,
+    /// `true` or `false`.
+    Flag,
 }
 
 /// One key of one section.
@@ -69,6 +73,13 @@ const KEYS: &[Key] = &[
     key("optim", "lr", Rule::Positive),
     key("optim", "rho", Rule::NonNegative),
     key("optim", "epsilon", Rule::NonNegative),
+    key("optim", "asam_eta", Rule::NonNegative),
+    key("optim", "ascent_steps", Rule::Count(1, 1000)),
+    key("optim", "sam_from", Rule::Count(0, i64::MAX)),
+    key("optim", "sam_until", Rule::Count(0, i64::MAX)),
+    key("optim", "momentum", Rule::BelowOne),
+    key("optim", "nesterov", Rule::Flag),
+    key("optim", "weight_decay", Rule::NonNegative),
     key("optim", "batch", Rule::Count(0, MAX_INDEX)),
     key("run", "steps", Rule::Count(1, i64::MAX)),
     key("run", "seed", Rule::Count(0, i64::MAX)),
@@ -123,6 +134,8 @@ impl Rule {
             Rule::Positive => number().is_some_and(|x| x > 0.0 && x.is_finite()),
             Rule::NonNegative => number().is_some_and(|x| x >= 0.0 && x.is_finite()),
             Rule::Fraction => number().is_some_and(|x| x > 0.0 && x < 1.0),
+            Rule::BelowOne => number().is_some_and(|x| (0.0..1.0).contains(&x)),
+            Rule::Flag => value.is_bool(),
         }
     }
 
@@ -136,6 +149,8 @@ impl Rule {
             Rule::Positive => "a number above 0 that 32 bits can hold, such as 0.1 or 1e-3".into(),
             Rule::NonNegative => "a number, 0 or above, that 32 bits can hold, such as 0.1".into(),
             Rule::Fraction => "a number above 0 and below 1, such as 1e-3".into(),
+            Rule::BelowOne => "a number, 0 or above and below 1, such as 0.9".into(),
+            Rule::Flag => "true or false".into(),
         }
     }
 }

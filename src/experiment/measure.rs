@@ -3,10 +3,10 @@
 //! Everything in a row (loss, gradients, Hessian) is taken on one set of examples: those that the trained objective holds,
 //! or a set of the measurer's own.
 
-use crate::curvature::edge::{alignment, gauge, gd_edge, sam_edge};
+use crate::curvature::edge::alignment;
 use crate::curvature::{EigenOptions, Spectrum, lanczos, official, power_iteration};
 use crate::objective::{DifferenceOperator, HessianOperator, Objective};
-use crate::optim::{Optimizer, Probe, StepMetrics};
+use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
 
 use super::ExperimentError;
 use super::config::{MeasureConfig, MeasureMethod};
@@ -82,11 +82,11 @@ impl Measurer {
             None => (trained, &optimizer.probe),
         };
         let gpu = objective.gpu();
-        gpu.run([&probe.recording])?;
+        gpu.run([probe.recording(step)])?;
         let StepMetrics { loss, .. } = probe.metrics(objective, &gpu.read(probe.row())?);
         let widen = |v: Vec<f32>| v.into_iter().map(f64::from).collect::<Vec<f64>>();
         let gradient = widen(objective.read(probe.gradient())?);
-        let update_gradient = widen(objective.read(probe.update_gradient())?);
+        let update_gradient = widen(objective.read(probe.update_gradient(step))?);
         let grad_norm = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
 
         let solve = match self.method {
@@ -96,12 +96,13 @@ impl Measurer {
         let start = self.last.as_ref().map(Spectrum::start_vectors).unwrap_or_default();
         let spectrum = solve(&mut self.hessian, &start, &self.options)?;
 
-        let rule = probe.rule();
+        let rule = probe.rule().at(step);
         let lambdas: Vec<f64> = spectrum.pairs.iter().map(|p| p.value).collect();
         let relative = |residual: f64, value: f64| residual / value.abs().max(f64::MIN_POSITIVE);
         let lambda = lambdas[0];
-        let gd = gd_edge(rule.lr);
-        let sam = if rule.rho > 0.0 { sam_edge(rule.lr, rule.rho, grad_norm) } else { gd };
+        // ASAM has no edge: its cells say NaN.
+        let edge_of = |rule: Rule| rule.edge(grad_norm).unwrap_or(f64::NAN);
+        let (gd, sam) = (edge_of(rule.unperturbed()), edge_of(rule));
         let top = &spectrum.pairs[0].vector;
         let official = match &mut self.difference {
             Some(difference) => {
@@ -127,7 +128,7 @@ impl Measurer {
             gd_edge: gd,
             sam_edge: sam,
             edge_ratio: lambda.abs() / sam,
-            gauge: gauge(rule.lr, rule.rho, grad_norm, lambda),
+            gauge: rule.gauge(grad_norm, lambda).unwrap_or(f64::NAN),
             grad_alignment: alignment(&gradient, top),
             sam_grad_alignment: alignment(&update_gradient, top),
             hvps: spectrum.products as u64,

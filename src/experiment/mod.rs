@@ -33,6 +33,7 @@ use crate::data::DataError;
 use crate::data::download::FetchError;
 use crate::gpu::GpuError;
 use crate::model::StoreError;
+use crate::theory::TheoryError;
 pub use figure::Format;
 
 /// Everything that can end an experiment early.
@@ -62,6 +63,9 @@ pub enum ExperimentError {
     /// An eigensolver stopped.
     #[error(transparent)]
     Curvature(#[from] CurvatureError),
+    /// A prediction of theory failed, or could not be put to the test.
+    #[error(transparent)]
+    Theory(#[from] TheoryError),
     /// Initial parameters cannot be read.
     #[error("cannot read the initial parameters {}: {cause}; check the path given to --init", path.display())]
     ReadInit {
@@ -103,7 +107,7 @@ impl ExperimentError {
             Self::Config(_) => 2,
             Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Output(_) => 1,
             Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,
-            Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,
+            Self::Theory(_) | Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,
         }
     }
 }

@@ -4,14 +4,29 @@ use std::sync::Arc;
 
 use crate::data::{Examples, Features};
 use crate::model::{Cnn, Loss, Mlp, Model, Transformer};
-use crate::optim::Sam;
+use crate::optim::{Ascent, Rule};
 
-use super::config::{Config, ConfigError, LossKind, ModelKind};
+use super::config::{Config, ConfigError, LossKind, ModelKind, OptimKind};
 
 /// The configured update rule; plain gradient descent is SAM without a radius.
-pub fn rule(config: &Config) -> Sam {
-    let rho = if config.optim.perturbs() { config.optim.rho } else { 0.0 };
-    Sam { lr: config.optim.lr, rho, epsilon: config.optim.epsilon }
+pub fn rule(config: &Config) -> Rule {
+    let c = &config.optim;
+    Rule {
+        lr: c.lr,
+        ascent: match c.kind {
+            OptimKind::Gd | OptimKind::Sam => Ascent::Sam,
+            OptimKind::Usam => Ascent::Usam,
+            OptimKind::Asam => Ascent::Asam { eta: c.asam_eta },
+        },
+        rho: if c.perturbs() { c.rho } else { 0.0 },
+        epsilon: c.epsilon,
+        ascent_steps: c.ascent_steps,
+        sam_from: c.sam_from,
+        sam_until: c.sam_until,
+        momentum: c.momentum,
+        nesterov: c.nesterov,
+        weight_decay: c.weight_decay,
+    }
 }
 
 /// The configured loss.

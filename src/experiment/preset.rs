@@ -146,7 +146,20 @@ const MEAN_SQUARES: LossConfig = LossConfig { kind: LossKind::Mse, reduction: Re
 const TOKEN_CROSS_ENTROPY: LossConfig = LossConfig { kind: LossKind::CrossEntropy, reduction: Reduction::Mean };
 
 /// SAM as the paper's MNIST runs use it, full batch.
-const SAM: OptimConfig = OptimConfig { kind: OptimKind::Sam, lr: 0.01, rho: 0.1, epsilon: 1e-5, batch: 0 };
+const SAM: OptimConfig = OptimConfig {
+    kind: OptimKind::Sam,
+    lr: 0.01,
+    rho: 0.1,
+    epsilon: 1e-5,
+    asam_eta: 0.01,
+    ascent_steps: 1,
+    sam_from: 0,
+    sam_until: 0,
+    momentum: 0.0,
+    nesterov: false,
+    weight_decay: 0.0,
+    batch: 0,
+};
 
 const RUN: RunConfig = RunConfig { steps: 10_000, seed: 0, log_every: 1, chunk: 0 };
 

@@ -22,8 +22,8 @@ pub fn plan(
     let config = &request.config;
     let gradient_secs = objective.gradient_secs()?;
     let (plan, adapter) = (objective.plan().clone(), objective.gpu().adapter().clone());
-    let gradients = if config.optim.perturbs() { 2.0 } else { 1.0 };
-    let step_secs = gradients * gradient_secs;
+    let gradients = config.optim.gradients();
+    let step_secs = gradients as f64 * gradient_secs;
     let vectors = 4 * objective.layout().device_len() as u64;
     let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / MIB);
     let limit = objective.gpu().max_binding_bytes();

@@ -11,8 +11,8 @@ const ROWS: usize = 32;
 pub struct Ring {
     buffer: Buffer,
     row_len: usize,
-    /// A logged step that leaves its metrics in row i.
-    steps: Vec<Recording>,
+    /// From the probe's row to row i.
+    copies: Vec<Recording>,
     /// Which step each filled row is about, with its test metrics.
     filled: Vec<(u64, Option<Metrics>)>,
 }
@@ -35,17 +35,16 @@ impl Ring {
     pub fn new(gpu: &Gpu, optimizer: &Optimizer) -> Result<Self, GpuError> {
         let row = optimizer.probe.row();
         let buffer = gpu.buffer("metrics of several steps", ROWS * row.len())?;
-        let to_row = |i: usize| Recording::copy(row, &buffer, i * row.len());
-        let steps = (0..ROWS).map(|i| optimizer.logged_step.clone().then(&to_row(i))).collect();
-        Ok(Self { row_len: row.len(), buffer, steps, filled: vec![] })
+        let copies = (0..ROWS).map(|i| Recording::copy(row, &buffer, i * row.len())).collect();
+        Ok(Self { row_len: row.len(), buffer, copies, filled: vec![] })
     }
 
-    /// Makes one update and keeps its metrics; there must be room.
+    /// Makes update `step` and keeps its metrics; there must be room.
     ///
     /// # Errors
     /// Device errors.
-    pub fn run(&mut self, gpu: &Gpu, step: u64, test: Option<Metrics>) -> Result<(), GpuError> {
-        gpu.run([&self.steps[self.filled.len()]])?;
+    pub fn run(&mut self, gpu: &Gpu, optimizer: &Optimizer, step: u64, test: Option<Metrics>) -> Result<(), GpuError> {
+        gpu.run([optimizer.logged_step(step), &self.copies[self.filled.len()]])?;
         self.filled.push((step, test));
         Ok(())
     }

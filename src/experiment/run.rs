@@ -198,9 +198,9 @@ impl Run<'_> {
             }
             if due(self.config.run.log_every, step) {
                 let test = if measured { self.test_metrics()? } else { None };
-                self.ring.run(&gpu, step, test)?;
+                self.ring.run(&gpu, &self.optimizer, step, test)?;
             } else {
-                gpu.run([&self.optimizer.step])?;
+                gpu.run([self.optimizer.step(step)])?;
             }
             self.steps_done += 1;
             if self.ring.is_full() || self.last_flush.elapsed().as_secs_f64() > FLUSH_SECS {
@@ -223,7 +223,7 @@ impl Run<'_> {
         self.load(step);
         self.measure(step)?;
         if !self.measurer.as_ref().is_some_and(Measurer::probes_trained) {
-            gpu.run([&self.optimizer.probe.recording])?;
+            gpu.run([self.optimizer.probe.recording(step)])?;
         }
         let test = self.test_metrics()?;
         let row: Vec<f32> = gpu.read(self.optimizer.probe.row())?;
@@ -231,7 +231,9 @@ impl Run<'_> {
         self.log(step, secs, &row, test)?;
         let params = self.objective.read(self.optimizer.params())?;
         let params = params_to_safetensors(self.objective.layout(), &params)?;
-        let state = state_to_safetensors(step, self.feed.as_ref().map(|feed| feed.cursor(step)))?;
+        let cursor = self.feed.as_ref().map(|feed| feed.cursor(step));
+        let momentum = self.optimizer.velocity().map(|v| self.objective.read(v)).transpose()?;
+        let state = state_to_safetensors(step, cursor, momentum.as_deref())?;
         self.dir.write_checkpoint(step, &params, &state)?;
         Ok(())
     }

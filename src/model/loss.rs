@@ -15,17 +15,23 @@ choice! {
     }
 }
 
-/// A loss for classification by labels.
+/// What is minimised, as a function of a model's outputs: a loss for classification by labels, or the output itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Loss {
     /// Squared distance to the one-hot label.
     Mse(Reduction),
     /// `−log softmax(outputs)[label]`
     CrossEntropy,
+    /// The model's single output, for losses of one's own: labels have no effect, and nothing is misclassified. Its
+    /// Gauss–Newton matrix is 0, since it is linear in the output.
+    Output,
 }
 
 impl Loss {
     /// Loss of each label: outputs `[n, classes]` and `U32` labels `[n]` to `[n]`.
+    ///
+    /// # Panics
+    /// For [`Loss::Output`], when there is more than one output.
     pub fn per_label(self, g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
         let classes = g.shape(outputs)[1];
         let target = g.one_hot(labels, classes);
@@ -46,14 +52,21 @@ impl Loss {
                 let hit = g.reduce_sum(hit, &[1]);
                 g.sub(log_sum, hit)
             }
+            Loss::Output => {
+                let n = g.shape(outputs)[0];
+                g.reshape(outputs, &[n])
+            }
         }
     }
 }
 
 /// 1 for each label that does not have the largest output, else 0: outputs `[n, classes]` and labels `[n]` to
-/// `[n]`.
+/// `[n]`. Where there is a single output, nothing is wrong.
 pub fn wrong(g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
-    let classes = g.shape(outputs)[1];
+    let [n, classes] = g.shape(outputs)[..] else { panic!("outputs have two axes, not {:?}", g.shape(outputs)) };
+    if classes == 1 {
+        return g.full(0.0, &[n]);
+    }
     let target = g.one_hot(labels, classes);
     let hit = g.mul(target, outputs);
     let hit = g.reduce_sum(hit, &[1]);

@@ -1,30 +1,24 @@
-//! Steps over flat vectors: gradient descent and SAM, each one recording without a host in between.
+//! Steps over flat vectors: gradient descent, SAM and their relatives, each one recording without a host in between.
 //!
 //! Gradient descent: w⁺ = w − η ∇L(w). SAM: w⁺ = w − η ∇L(w + ρ g/(‖g‖ + ε)), g = ∇L(w) (Foret et al. 2021; ε as in the
-//! code of Long and Bartlett). ρ = 0 is gradient descent. The vector algebra is written as graphs like everything else;
-//! η, ρ and ε are read from a small device buffer, so that changing them recompiles nothing.
+//! code of Long and Bartlett). [`Rule`] has the others, with their edges. The vector algebra is written as graphs like
+//! everything else; its numbers are read from a small device buffer (`settings`), so that changing them recompiles
+//! nothing. A step is a look at the parameters (`probe`), a climb (`ascent`) and a `descent`.
 
+mod ascent;
 mod batches;
+mod descent;
 mod probe;
+mod rule;
+mod settings;
 
-use crate::gpu::{Buffer, Gpu, GpuError, Recording};
-use crate::graph::Graph;
+use crate::gpu::{Buffer, GpuError, Recording};
 use crate::objective::Objective;
-use crate::objective::vectors::{at, record};
+use descent::descent;
 
 pub use batches::{Batches, Cursor};
 pub use probe::Probe;
-
-/// The update rule.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sam {
-    /// Learning rate η.
-    pub lr: f64,
-    /// Radius ρ of the perturbation; 0 for gradient descent.
-    pub rho: f64,
-    /// ε of the normaliser.
-    pub epsilon: f64,
-}
+pub use rule::{Ascent, Rule};
 
 /// What a logged step leaves for the host.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,10 +35,16 @@ pub struct StepMetrics {
 pub struct Optimizer {
     /// A step without the update: both gradients and the metrics.
     pub probe: Probe,
-    /// One update.
-    pub step: Recording,
-    /// One update that leaves its metrics in the probe's row.
-    pub logged_step: Recording,
+    velocity: Option<Buffer>,
+    plain: Steps,
+    /// Steps with a perturbation, for a rule that perturbs.
+    perturbed: Option<Steps>,
+}
+
+/// One update, and one that leaves its metrics.
+struct Steps {
+    step: Recording,
+    logged: Recording,
 }
 
 impl Optimizer {
@@ -52,32 +52,46 @@ impl Optimizer {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn new(objective: &mut Objective, rule: Sam, w: &Buffer) -> Result<Self, GpuError> {
+    pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
         let probe = Probe::new(objective, rule, w)?;
-        let plain = objective.gradient(w, probe.gradient(), None)?;
-        let descend = record_descent(objective.gpu(), w, probe.update_gradient(), &probe.settings)?;
-        Ok(Self {
-            step: plain.then(&probe.climb).then(&descend),
-            logged_step: probe.recording.clone().then(&descend),
-            probe,
-        })
+        let velocity = if rule.momentum > 0.0 { Some(objective.vector("the velocity")?) } else { None };
+        let gradient = objective.gradient(w, probe.gradient(), None)?;
+        let gpu = objective.gpu();
+        let descend = |slope: &Buffer| descent(gpu, &rule, w, slope, &probe.settings, velocity.as_ref());
+        let down = descend(probe.gradient())?;
+        let plain = Steps { step: gradient.clone().then(&down), logged: probe.plain.clone().then(&down) };
+        let perturbed = match &probe.perturbed {
+            Some(perturbed) => {
+                let down = descend(&perturbed.gradient)?;
+                let step = gradient.then(&perturbed.climb).then(&down);
+                Some(Steps { step, logged: perturbed.look.clone().then(&down) })
+            }
+            None => None,
+        };
+        Ok(Self { probe, velocity, plain, perturbed })
+    }
+
+    /// Update `step`, counted from 0, which says what of the rule's schedule applies ([`Rule::at`]).
+    pub fn step(&self, step: u64) -> &Recording {
+        &self.steps(step).step
+    }
+
+    /// The same update, leaving its metrics in the probe's row.
+    pub fn logged_step(&self, step: u64) -> &Recording {
+        &self.steps(step).logged
+    }
+
+    fn steps(&self, step: u64) -> &Steps {
+        self.perturbed.as_ref().filter(|_| self.probe.rule().at(step).perturbs()).unwrap_or(&self.plain)
     }
 
     /// The parameters.
     pub fn params(&self) -> &Buffer {
         self.probe.params()
     }
-}
 
-/// w ← w − η g
-fn record_descent(gpu: &Gpu, w: &Buffer, gradient: &Buffer, settings: &Buffer) -> Result<Recording, GpuError> {
-    let len = w.len();
-    let mut g = Graph::new();
-    let (x, dx) = (g.input_f32("w", &[len]), g.input_f32("g", &[len]));
-    let lr = g.input_f32("lr", &[]);
-    let scale = g.broadcast(lr, &[len], &[]);
-    let step = g.mul(dx, scale);
-    let next = g.sub(x, step);
-    let inputs = [(x, at(0, 0)), (dx, at(1, 0)), (lr, at(2, 0))];
-    record(gpu, "descent", &g, &inputs, &[(next, at(0, 0))], &[w, gradient, settings])
+    /// The velocity v of a rule with momentum: with the parameters and the number of updates made, all of its state.
+    pub fn velocity(&self) -> Option<&Buffer> {
+        self.velocity.as_ref()
+    }
 }

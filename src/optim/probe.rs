@@ -3,30 +3,34 @@
 //! A step is a probe and a descent, so what is logged is what the step used. A probe of another objective shows the same
 //! parameters on other examples.
 
-use crate::gpu::{Buffer, Gpu, GpuError, Recording};
-use crate::graph::{Graph, Unary};
-use crate::objective::vectors::{at, record};
+use crate::gpu::{Buffer, GpuError, Recording};
 use crate::objective::{Metrics, Objective};
 
-use super::{Sam, StepMetrics};
-
-/// Partial sums of ‖g‖² that the host adds up in f64.
-const NORM_PARTIALS: usize = 256;
+use super::ascent::{PARTIALS, climb, rescaled_squares, squares};
+use super::rule::{Ascent, Rule};
+use super::{StepMetrics, settings};
 
 /// A recorded look at parameters. See the module text.
 pub struct Probe {
-    rule: Sam,
+    rule: Rule,
     w: Buffer,
     gradient: Buffer,
-    update_gradient: Buffer,
     /// Loss and error partials, then those of ‖g‖².
     row: Buffer,
-    /// η, ρ and ε.
     pub(super) settings: Buffer,
-    /// From ∇L(w) to the gradient that the update follows; nothing for gradient descent.
-    pub(super) climb: Recording,
-    /// Both gradients and the metrics at `w`.
-    pub recording: Recording,
+    /// ∇L(w) and the metrics.
+    pub(super) plain: Recording,
+    /// The perturbed gradient too, for a rule that perturbs.
+    pub(super) perturbed: Option<Perturbed>,
+}
+
+/// From ∇L(w) to the gradient at the perturbed parameters.
+pub(super) struct Perturbed {
+    pub gradient: Buffer,
+    /// The climb and the gradient there, nothing else.
+    pub climb: Recording,
+    /// ∇L(w), the metrics, and the climb.
+    pub look: Recording,
 }
 
 impl Probe {
@@ -34,33 +38,37 @@ impl Probe {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn new(objective: &mut Objective, rule: Sam, w: &Buffer) -> Result<Self, GpuError> {
+    pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
         let gpu = objective.gpu().clone();
         let gradient = objective.vector("the gradient")?;
-        let norm = gpu.buffer("partial sums", NORM_PARTIALS)?;
-        let row = gpu.buffer("metrics", objective.partials_len() + NORM_PARTIALS)?;
-        let settings = gpu.buffer_from("settings", &[rule.lr as f32, rule.rho as f32, rule.epsilon as f32])?;
+        let norm = gpu.buffer("partial sums", PARTIALS)?;
+        let row = gpu.buffer("metrics", objective.partials_len() + PARTIALS)?;
+        let settings = settings::buffer(&gpu, &rule)?;
 
         let logged = objective.gradient(w, &gradient, Some(&row))?;
-        let squares = record_squares(&gpu, &gradient, &norm)?;
+        let squares = squares(&gpu, &gradient, &norm)?;
         let to_row = Recording::copy(&norm, &row, objective.partials_len());
-        let (update_gradient, climb) = if rule.rho > 0.0 {
-            let above = objective.vector("the perturbed parameters")?;
-            let second = objective.vector("the SAM gradient")?;
-            let ascend = record_ascent(&gpu, w, &gradient, &norm, &settings, &above)?;
-            let again = objective.gradient(&above, &second, None)?;
-            (second, squares.clone().then(&ascend).then(&again))
+        let logged = logged.then(&squares);
+        let perturbed = if rule.perturbs() {
+            let second = objective.vector("the perturbed gradient")?;
+            let climb = record_climb(objective, &rule, [w, &gradient, &norm, &settings, &second])?;
+            let look = logged.clone().then(&climb).then(&to_row);
+            // A step that is not logged lacks the norm, which SAM alone has a use for.
+            let climb = if rule.ascent == Ascent::Sam { squares.then(&climb) } else { climb };
+            Some(Perturbed { gradient: second, climb, look })
         } else {
-            (gradient.clone(), Recording::default())
+            None
         };
-        // Gradient descent needs ‖g‖ only where it is logged.
-        let to_update = if rule.rho > 0.0 { &climb } else { &squares };
-        let recording = logged.then(to_update).then(&to_row);
-        Ok(Self { rule, w: w.clone(), gradient, update_gradient, row, settings, climb, recording })
+        Ok(Self { rule, w: w.clone(), gradient, row, settings, plain: logged.then(&to_row), perturbed })
+    }
+
+    /// Both gradients and the metrics, as update `step` would look at them.
+    pub fn recording(&self, step: u64) -> &Recording {
+        self.perturbed_at(step).map_or(&self.plain, |perturbed| &perturbed.look)
     }
 
     /// The rule.
-    pub fn rule(&self) -> &Sam {
+    pub fn rule(&self) -> &Rule {
         &self.rule
     }
 
@@ -74,9 +82,14 @@ impl Probe {
         &self.gradient
     }
 
-    /// The gradient that the update follows: SAM's at the perturbed point, or ∇L(w) for gradient descent.
-    pub fn update_gradient(&self) -> &Buffer {
-        &self.update_gradient
+    /// The gradient that update `step` follows: that at the perturbed parameters where it perturbs, or ∇L(w).
+    pub fn update_gradient(&self, step: u64) -> &Buffer {
+        self.perturbed_at(step).map_or(&self.gradient, |perturbed| &perturbed.gradient)
+    }
+
+    /// What a perturbed update needs, if update `step` is one.
+    fn perturbed_at(&self, step: u64) -> Option<&Perturbed> {
+        self.perturbed.as_ref().filter(|_| self.rule.at(step).perturbs())
     }
 
     /// Where the recording leaves its metrics, see [`Self::metrics`].
@@ -93,38 +106,28 @@ impl Probe {
     }
 }
 
-/// partials = sums of g²
-fn record_squares(gpu: &Gpu, gradient: &Buffer, partials: &Buffer) -> Result<Recording, GpuError> {
-    let len = gradient.len();
-    let mut g = Graph::new();
-    let x = g.input_f32("g", &[len]);
-    let square = g.mul(x, x);
-    let table = g.reshape(square, &[len / NORM_PARTIALS, NORM_PARTIALS]);
-    let sums = g.reduce_sum(table, &[0]);
-    record(gpu, "squares of the gradient", &g, &[(x, at(0, 0))], &[(sums, at(1, 0))], &[gradient, partials])
-}
-
-/// above = w + ρ g/(‖g‖ + ε)
-fn record_ascent(
-    gpu: &Gpu,
-    w: &Buffer,
-    gradient: &Buffer,
-    partials: &Buffer,
-    settings: &Buffer,
-    above: &Buffer,
+/// second = the gradient at the top of the climb from `w`, where ∇L(w) = `gradient` with its squares in `norm`
+fn record_climb(
+    objective: &mut Objective,
+    rule: &Rule,
+    [w, gradient, norm, settings, second]: [&Buffer; 5],
 ) -> Result<Recording, GpuError> {
-    let len = w.len();
-    let mut g = Graph::new();
-    let (x, dx) = (g.input_f32("w", &[len]), g.input_f32("g", &[len]));
-    let partial = g.input_f32("partials", &[NORM_PARTIALS]);
-    let (rho, epsilon) = (g.input_f32("rho", &[]), g.input_f32("epsilon", &[]));
-    let sum = g.sum_all(partial);
-    let norm = g.unary(Unary::Sqrt, sum);
-    let norm = g.add(norm, epsilon);
-    let scale = g.div(rho, norm);
-    let scale = g.broadcast(scale, &[len], &[]);
-    let climb = g.mul(dx, scale);
-    let sum = g.add(x, climb);
-    let inputs = [(x, at(0, 0)), (dx, at(1, 0)), (partial, at(2, 0)), (rho, at(3, 1)), (epsilon, at(3, 2))];
-    record(gpu, "ascent", &g, &inputs, &[(sum, at(4, 0))], &[w, gradient, partials, settings, above])
+    let gpu = objective.gpu().clone();
+    let above = objective.vector("the perturbed parameters")?;
+    let own_norm = gpu.buffer("partial sums", PARTIALS)?;
+    let again = objective.gradient(&above, second, None)?;
+    let mut recording = Recording::default();
+    for number in 0..rule.ascent_steps {
+        let (from, slope) = if number == 0 { (w, gradient) } else { (&above, second) };
+        let (measure, partials) = match rule.ascent {
+            Ascent::Sam if number == 0 => (Recording::default(), norm),
+            Ascent::Sam => (squares(&gpu, slope, &own_norm)?, &own_norm),
+            Ascent::Usam => (Recording::default(), &own_norm),
+            Ascent::Asam { .. } => (rescaled_squares(&gpu, from, slope, &own_norm, settings)?, &own_norm),
+        };
+        let to = (number == 0).then_some(&above);
+        let up = climb(&gpu, rule.ascent, from, slope, partials, settings, to)?;
+        recording = recording.then(&measure).then(&up).then(&again);
+    }
+    Ok(recording)
 }

@@ -1,0 +1,73 @@
+//! `edgewalk verify-theory`: what theory predicts beside what this adapter computes.
+
+use clap::Args;
+
+use crate::experiment::ExperimentError;
+use crate::gpu::Gpu;
+use crate::theory::{self, Check, ROUNDING, Section, Tally, Verdict};
+
+/// The arguments of `edgewalk verify-theory`.
+#[derive(Debug, Args)]
+#[command(after_help = about_tolerances())]
+pub struct VerifyArgs {
+    /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+    #[arg(long, value_name = "NAME|INDEX")]
+    adapter: Option<String>,
+}
+
+/// Why the tolerances are what they are.
+fn about_tolerances() -> String {
+    format!(
+        "Predictions are computed in float64, measurements in float32, which rounds by up to 6e-8. A step is some twenty \
+         roundings, weighed up to four times: {ROUNDING:.0e}. The drift of the network is predicted to leading order in ρ, and \
+         each of its steps is so small that rounding is 1e-4 of it: 1e-3.\n\
+         Exit code 1 if a prediction fails."
+    )
+}
+
+/// Verifies and prints the table.
+///
+/// # Errors
+/// [`ExperimentError::Theory`] when a prediction fails, and device errors.
+pub fn run(args: &VerifyArgs) -> Result<(), ExperimentError> {
+    let gpu = Gpu::open(args.adapter.as_deref())?;
+    let adapter = gpu.adapter().name.clone();
+    let sections = theory::verify(&gpu)?;
+    super::print(&format!("{adapter}\n{}", table(&sections)))?;
+    let Tally { passed, observed } = theory::judge(&sections, &adapter)?;
+    super::print(&format!("\nall {passed} predictions hold; {observed} numbers are shown as measured\n"))
+}
+
+/// The checks in columns, a heading over each section.
+fn table(sections: &[Section]) -> String {
+    let checks = || sections.iter().flat_map(|section| &section.checks);
+    let width = checks().map(|check| check.prediction.chars().count()).max().unwrap_or(0);
+    let mut text = format!(
+        "\n  {:width$}  {:>13}  {:>13}  {:>9}  {:>9}  verdict\n",
+        "prediction", "predicted", "measured", "error", "tolerance"
+    );
+    for section in sections {
+        text += &format!("\n{}\n", section.title);
+        for check in &section.checks {
+            text += &format!("  {:width$}  {}\n", check.prediction, numbers(check));
+        }
+    }
+    text
+}
+
+/// Predicted, measured, relative error, tolerance and verdict of a check.
+fn numbers(check: &Check) -> String {
+    match check.predicted.zip(check.error()) {
+        None => format!("{:>13}  {:>13}  {:>9}  {:>9}  as measured", "", check.measured, "", ""),
+        Some((predicted, error)) => {
+            let verdict = if check.verdict() == Verdict::Passed { "ok" } else { "FAILED" };
+            let [predicted, measured] = [predicted, check.measured].map(significant);
+            format!("{predicted:>13}  {measured:>13}  {error:>9.1e}  {:>9.0e}  {verdict}", check.tolerance)
+        }
+    }
+}
+
+/// Eight significant digits, with an exponent where the number is small.
+fn significant(x: f64) -> String {
+    if x == 0.0 || (1e-3..1e6).contains(&x.abs()) { format!("{x:.8}") } else { format!("{x:.6e}") }
+}

@@ -1,0 +1,107 @@
+//! The climb from w to the perturbed parameters, as recordings.
+//!
+//! A step of the climb needs a norm first: partial sums of g², or for ASAM of (Tg)². All lie on the device, and so does the
+//! factor ρ/(norm + ε) that is computed from them.
+
+use crate::gpu::{Buffer, Gpu, GpuError, Recording};
+use crate::graph::{Graph, NodeId, Unary};
+use crate::objective::vectors::{at, record};
+
+use super::rule::Ascent;
+use super::settings;
+
+/// Partial sums of a squared norm; the host may add them up in f64.
+pub(super) const PARTIALS: usize = 256;
+
+/// T v with T = diag(|x| + eta)
+fn rescaled(g: &mut Graph, x: NodeId, v: NodeId, eta: NodeId) -> NodeId {
+    let shape = g.shape(x).to_vec();
+    let down = g.neg(x);
+    let size = g.max(x, down);
+    let eta = g.broadcast(eta, &shape, &[]);
+    let t = g.add(size, eta);
+    g.mul(t, v)
+}
+
+/// The partial sums of ‖v‖².
+fn sums_of_squares(g: &mut Graph, v: NodeId) -> NodeId {
+    let len = g.shape(v)[0];
+    let square = g.mul(v, v);
+    let table = g.reshape(square, &[len / PARTIALS, PARTIALS]);
+    g.reduce_sum(table, &[0])
+}
+
+/// partials = sums of g²
+pub(super) fn squares(gpu: &Gpu, gradient: &Buffer, partials: &Buffer) -> Result<Recording, GpuError> {
+    let mut g = Graph::new();
+    let x = g.input_f32("g", &[gradient.len()]);
+    let sums = sums_of_squares(&mut g, x);
+    record(gpu, "squares of the gradient", &g, &[(x, at(0, 0))], &[(sums, at(1, 0))], &[gradient, partials])
+}
+
+/// partials = sums of (Tg)² with T = diag(|w| + eta)
+pub(super) fn rescaled_squares(
+    gpu: &Gpu,
+    w: &Buffer,
+    gradient: &Buffer,
+    partials: &Buffer,
+    settings: &Buffer,
+) -> Result<Recording, GpuError> {
+    let len = w.len();
+    let mut g = Graph::new();
+    let (x, dx, eta) = (g.input_f32("w", &[len]), g.input_f32("g", &[len]), g.input_f32("eta", &[]));
+    let scaled = rescaled(&mut g, x, dx, eta);
+    let sums = sums_of_squares(&mut g, scaled);
+    let inputs = [(x, at(0, 0)), (dx, at(1, 0)), (eta, at(2, settings::ETA))];
+    let buffers = [w, gradient, settings, partials];
+    record(gpu, "squares of the rescaled gradient", &g, &inputs, &[(sums, at(3, 0))], &buffers)
+}
+
+/// above = w + one step of the ascent along `gradient`, whose squares are in `partials`; without `above`, w itself moves
+pub(super) fn climb(
+    gpu: &Gpu,
+    ascent: Ascent,
+    w: &Buffer,
+    gradient: &Buffer,
+    partials: &Buffer,
+    settings: &Buffer,
+    above: Option<&Buffer>,
+) -> Result<Recording, GpuError> {
+    let len = w.len();
+    let mut g = Graph::new();
+    let (x, dx) = (g.input_f32("w", &[len]), g.input_f32("g", &[len]));
+    let partial = g.input_f32("partials", &[PARTIALS]);
+    let (rho, epsilon) = (g.input_f32("rho", &[]), g.input_f32("epsilon", &[]));
+    let eta = g.input_f32("eta", &[]);
+    let direction = match ascent {
+        Ascent::Sam | Ascent::Usam => dx,
+        Ascent::Asam { .. } => {
+            let scaled = rescaled(&mut g, x, dx, eta);
+            rescaled(&mut g, x, scaled, eta)
+        }
+    };
+    let scale = match ascent {
+        Ascent::Usam => rho,
+        Ascent::Sam | Ascent::Asam { .. } => {
+            let sum = g.sum_all(partial);
+            let norm = g.unary(Unary::Sqrt, sum);
+            let norm = g.add(norm, epsilon);
+            g.div(rho, norm)
+        }
+    };
+    let scale = g.broadcast(scale, &[len], &[]);
+    let step = g.mul(direction, scale);
+    let sum = g.add(x, step);
+    let inputs = [
+        (x, at(0, 0)),
+        (dx, at(1, 0)),
+        (partial, at(2, 0)),
+        (rho, at(3, settings::RHO)),
+        (epsilon, at(3, settings::EPSILON)),
+        (eta, at(3, settings::ETA)),
+    ];
+    let mut buffers = vec![w, gradient, partials, settings];
+    buffers.extend(above);
+    let place = if above.is_some() { at(4, 0) } else { at(0, 0) };
+    record(gpu, "ascent", &g, &inputs, &[(sum, place)], &buffers)
+}

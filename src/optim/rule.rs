@@ -1,0 +1,127 @@
+//! The update rule: which gradient an update follows, what it does with it, and where that turns unstable.
+//!
+//! The one idea: on a quadratic every rule here multiplies a mode of eigenvalue λ by a number or a 2 × 2 matrix that depends
+//! on λ alone (for SAM, also on ‖g‖). The perturbation turns λ into the curvature h(λ) that the update feels, the decay
+//! adds c to it, and the momentum says how much η(h(λ) + c) may be: a limit S. So the edge is the λ with h(λ) = S/η − c,
+//! and the gauge is η(h(λ) + c)/S.
+
+use crate::curvature::edge::{gauge, gd_edge, momentum_limit, sam_edge, usam_curvature, usam_edge};
+
+/// The direction and length of the perturbation; g = ∇L(w).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Ascent {
+    /// ρ g/(‖g‖ + ε): sharpness-aware minimisation (Foret et al. 2021).
+    Sam,
+    /// ρ g, un-normalised (Agarwala and Dauphin 2023).
+    Usam,
+    /// ρ T²g/(‖Tg‖ + ε) with T = diag(|w| + eta): ASAM (Kwon et al. 2021), with T for biases as for weights.
+    Asam {
+        /// Keeps T from vanishing with a weight.
+        eta: f64,
+    },
+}
+
+/// An update rule: d = ∇L(w + perturbation) + c w, and w ← w − η d, with a momentum w ← w − η v or w ← w − η (d + β v).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rule {
+    /// Learning rate η.
+    pub lr: f64,
+    /// The perturbation.
+    pub ascent: Ascent,
+    /// Radius ρ of the perturbation; 0 for gradient descent.
+    pub rho: f64,
+    /// ε of the normaliser.
+    pub epsilon: f64,
+    /// Steps K of the ascent, at least 1, each of ρ/K along the gradient where it stands: however many, ρ bounds the
+    /// length of a normalised perturbation, so that runs of different K compare.
+    pub ascent_steps: usize,
+    /// First update that is perturbed; those before are gradient descent.
+    pub sam_from: u64,
+    /// First update after `sam_from` that is not perturbed; 0 for none.
+    pub sam_until: u64,
+    /// Momentum β below 1: v ← βv + d.
+    pub momentum: f64,
+    /// Whether the update follows d + βv (as in PyTorch) rather than v.
+    pub nesterov: bool,
+    /// Weight decay c, added to the gradient as c w: at w itself, so that no perturbation sees it.
+    pub weight_decay: f64,
+}
+
+impl Rule {
+    /// Gradient descent.
+    pub const fn gd(lr: f64) -> Self {
+        Self::sam(lr, 0.0)
+    }
+
+    /// SAM with ε = 1e-5, as in the code of Long and Bartlett.
+    pub const fn sam(lr: f64, rho: f64) -> Self {
+        Self {
+            lr,
+            ascent: Ascent::Sam,
+            rho,
+            epsilon: 1e-5,
+            ascent_steps: 1,
+            sam_from: 0,
+            sam_until: 0,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+        }
+    }
+
+    /// Whether some update may look at a perturbed gradient.
+    pub fn perturbs(&self) -> bool {
+        self.rho > 0.0
+    }
+
+    /// The rule of update `step`, counted from 0: outside of `sam_from..sam_until` its ρ is 0.
+    #[must_use]
+    pub fn at(&self, step: u64) -> Self {
+        let on = step >= self.sam_from && (self.sam_until == 0 || step < self.sam_until);
+        Self { rho: if on { self.rho } else { 0.0 }, ..*self }
+    }
+
+    /// The rule without its perturbation.
+    #[must_use]
+    pub fn unperturbed(&self) -> Self {
+        Self { rho: 0.0, ..*self }
+    }
+
+    /// The eigenvalue beyond which an update of the perturbed rule drives its mode outwards on a quadratic, at the norm
+    /// of ∇L(w) (decay left out); 0 where the decay alone does. `None` where no number says it: ASAM's T mixes the modes.
+    ///
+    /// Several ascent steps share the edge of one, for a gradient along the eigenvector: the steps add up to ρ, and
+    /// h(λ) = λ Π (1 + ρλ/(K‖gₖ‖)) with ‖gₖ‖ = ‖g‖ + kρλ/K telescopes to that of one. Un-normalised, the
+    /// product is (1 + ρλ/K)^K whatever the gradient.
+    pub fn edge(&self, grad_norm: f64) -> Option<f64> {
+        let room = self.limit() - self.lr * self.weight_decay;
+        if room <= 0.0 {
+            return Some(0.0);
+        }
+        // The rate at which gradient descent, without momentum or decay, allows as much.
+        let lr = 2.0 * self.lr / room;
+        match self.ascent {
+            _ if !self.perturbs() => Some(gd_edge(lr)),
+            Ascent::Sam => Some(sam_edge(lr, self.rho, grad_norm)),
+            Ascent::Usam => Some(usam_edge(lr, self.rho, self.ascent_steps)),
+            Ascent::Asam { .. } => None,
+        }
+    }
+
+    /// The gauge η(h(λ) + c)/S of an eigenvalue: below 1 is stable, 1 is at [`Self::edge`]; `None` where that is.
+    pub fn gauge(&self, grad_norm: f64, lambda: f64) -> Option<f64> {
+        let lr = 2.0 * self.lr / self.limit();
+        let decay = lr / 2.0 * self.weight_decay;
+        match self.ascent {
+            _ if !self.perturbs() => Some(gauge(lr, 0.0, grad_norm, lambda) + decay),
+            Ascent::Sam => Some(gauge(lr, self.rho, grad_norm, lambda) + decay),
+            Ascent::Usam => Some(lr / 2.0 * usam_curvature(self.rho, self.ascent_steps, lambda) + decay),
+            Ascent::Asam { .. } => None,
+        }
+    }
+
+    /// S
+    fn limit(&self) -> f64 {
+        momentum_limit(self.momentum, self.nesterov)
+    }
+}

@@ -1,0 +1,141 @@
+//! Losses that can be solved by hand, and a loss with its parameters on the device.
+//!
+//! The eigenvalues of the quadratic are its data, so that one compiled program serves every check on it.
+
+use std::sync::Arc;
+
+use crate::curvature::{EigenOptions, Spectrum, lanczos};
+use crate::data::{Examples, Features};
+use crate::gpu::{Buffer, Gpu, GpuError};
+use crate::graph::{Graph, NodeId};
+use crate::model::{Init, Loss, Model, Param};
+use crate::objective::{HessianOperator, Objective};
+use crate::optim::{Optimizer, Rule, StepMetrics};
+
+use super::TheoryError;
+
+/// Modes of the quadratic.
+pub(super) const MODES: usize = 4;
+
+/// L = ½ Σ λᵢ wᵢ² with the λᵢ as the only example.
+struct Quadratic;
+
+impl Model for Quadratic {
+    fn params(&self) -> Vec<Param> {
+        vec![Param { name: "w".into(), shape: vec![MODES], init: Init::Ones }]
+    }
+
+    fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
+        let shape = g.shape(x).to_vec();
+        let square = g.mul(params[0], params[0]);
+        let square = g.broadcast(square, &shape, &[1]);
+        let terms = g.mul(x, square);
+        let sum = g.reduce_sum(terms, &[1]);
+        let half = g.scale(sum, 0.5);
+        g.reshape(half, &[shape[0], 1])
+    }
+}
+
+/// L = ½(1 + y)x² with w = (x, y): a valley along y, flatter for smaller y. The example is not looked at.
+pub(super) struct Valley;
+
+impl Model for Valley {
+    fn params(&self) -> Vec<Param> {
+        ["x", "y"].map(|name| Param { name: name.into(), shape: vec![1, 1], init: Init::Zeros }).into()
+    }
+
+    fn forward(&self, g: &mut Graph, params: &[NodeId], _: NodeId) -> NodeId {
+        let square = g.mul(params[0], params[0]);
+        let half = g.scale(square, 0.5);
+        let width = g.offset(params[1], 1.0);
+        g.mul(width, half)
+    }
+}
+
+/// One example of these numbers, of the only class.
+pub(super) fn example(numbers: &[f64]) -> Examples {
+    Examples {
+        features: Features::Real(numbers.iter().map(|&x| x as f32).collect()),
+        shape: vec![numbers.len()],
+        labels: vec![0],
+        classes: 1,
+    }
+}
+
+/// A loss on the device, at parameters that its runs move.
+pub(super) struct Toy {
+    pub objective: Objective,
+    pub w: Buffer,
+}
+
+/// The quadratic.
+pub(super) fn quadratic(gpu: &Gpu) -> Result<Toy, GpuError> {
+    Toy::new(gpu, Arc::new(Quadratic), Loss::Output, &example(&[1.0; MODES]))
+}
+
+impl Toy {
+    pub fn new(gpu: &Gpu, model: Arc<dyn Model>, loss: Loss, data: &Examples) -> Result<Self, GpuError> {
+        let objective = Objective::new(gpu, model, loss, data, 0)?;
+        let w = objective.vector("the parameters")?;
+        Ok(Self { objective, w })
+    }
+
+    pub fn gpu(&self) -> &Gpu {
+        self.objective.gpu()
+    }
+
+    /// Moves to these parameters.
+    pub fn put(&self, w: &[f64]) {
+        let w: Vec<f32> = w.iter().map(|&x| x as f32).collect();
+        self.gpu().write(&self.w, &w);
+    }
+
+    /// The parameters.
+    pub fn read(&self) -> Result<Vec<f64>, GpuError> {
+        Ok(self.objective.read(&self.w)?.into_iter().map(f64::from).collect())
+    }
+
+    /// A run of `rule` from these parameters, at rest.
+    pub fn start(&mut self, rule: Rule, w: &[f64]) -> Result<Run<'_>, GpuError> {
+        let optimizer = Optimizer::new(&mut self.objective, rule, &self.w)?;
+        self.put(w);
+        Ok(Run { toy: self, optimizer })
+    }
+
+    /// The `top` eigenpairs of the Hessian at the parameters.
+    pub fn spectrum(&mut self, top: usize) -> Result<Spectrum, TheoryError> {
+        let mut hessian = HessianOperator::new(&mut self.objective, &self.w)?;
+        Ok(lanczos(&mut hessian, &[], &EigenOptions { top, tol: 1e-6, ..EigenOptions::default() })?)
+    }
+}
+
+/// A rule on its way.
+pub(super) struct Run<'a> {
+    pub toy: &'a Toy,
+    pub optimizer: Optimizer,
+}
+
+impl Run<'_> {
+    /// Makes `steps` updates and reads the parameters.
+    pub fn advance(&self, steps: usize) -> Result<Vec<f64>, GpuError> {
+        self.toy.gpu().run((0..steps).map(|_| self.optimizer.step(0)))?;
+        self.toy.read()
+    }
+
+    /// The first parameter before each of `steps` updates.
+    pub fn trace(&self, steps: usize) -> Result<Vec<f64>, GpuError> {
+        let mut trace = vec![];
+        for _ in 0..steps {
+            trace.push(self.toy.read()?[0]);
+            self.toy.gpu().run([self.optimizer.step(0)])?;
+        }
+        Ok(trace)
+    }
+
+    /// Loss and ‖g‖ at the parameters.
+    pub fn metrics(&self) -> Result<StepMetrics, GpuError> {
+        let probe = &self.optimizer.probe;
+        self.toy.gpu().run([probe.recording(0)])?;
+        Ok(probe.metrics(&self.toy.objective, &self.toy.gpu().read(probe.row())?))
+    }
+}

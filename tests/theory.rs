@@ -1,0 +1,61 @@
+//! `verify-theory`: that all predictions hold on the adapter under test, and that a wrong one would be noticed.
+
+use edgewalk::experiment::ExperimentError;
+use edgewalk::theory::{Check, Section, Tally, TheoryError, Verdict, judge, verify};
+
+use super::cli::{edgewalk, refuses, succeeds};
+use super::device::gpu;
+
+fn checks(sections: &[Section]) -> impl Iterator<Item = &Check> {
+    sections.iter().flat_map(|section| &section.checks)
+}
+
+#[test]
+fn every_prediction_holds_and_none_would_if_it_were_a_percent_off() {
+    let sections = verify(gpu()).unwrap();
+    for check in checks(&sections) {
+        println!("{:65} {:?} {} {:?}", check.prediction, check.predicted, check.measured, check.error());
+        assert_ne!(check.verdict(), Verdict::Failed, "{check:?}");
+    }
+    let Tally { passed, observed } = judge(&sections, "the adapter").unwrap();
+    assert_eq!(passed + observed, checks(&sections).count());
+    assert!(passed >= 40, "{passed} predictions are not all of them");
+
+    for check in checks(&sections).filter(|check| check.verdict() == Verdict::Passed) {
+        for factor in [0.99, 1.01, -1.0] {
+            let wrong = Check { predicted: check.predicted.map(|x| factor * x), ..check.clone() };
+            assert_eq!(wrong.verdict(), Verdict::Failed, "{wrong:?}");
+        }
+        let broken = Check { measured: f64::NAN, ..check.clone() };
+        assert_eq!(broken.verdict(), Verdict::Failed, "{broken:?}");
+    }
+
+    // One failure among them is an error of the program.
+    let mut falsified = sections.clone();
+    let predicted = falsified[2].checks[0].predicted.as_mut().unwrap();
+    *predicted *= 1.01;
+    let error = judge(&falsified, "the adapter").unwrap_err();
+    assert!(matches!(&error, TheoryError::Refuted { failed: 1, checked, .. } if *checked == passed), "{error}");
+    let error = ExperimentError::from(error);
+    assert_eq!(error.exit_code(), 1);
+    assert!(error.to_string().contains("the adapter") && error.to_string().contains("--adapter"), "{error}");
+}
+
+#[test]
+fn the_command_prints_a_table_and_knows_its_arguments() {
+    let folder = tempfile::tempdir().unwrap();
+    let adapter = gpu().adapter().name.clone();
+    let out = succeeds(edgewalk(folder.path(), &["verify-theory", "--adapter", &adapter]));
+    assert!(out.starts_with(&adapter), "{out}");
+    for part in ["predicted", "tolerance", "SAM-edge(‖g‖) = λ₁", "as measured", "predictions hold"] {
+        assert!(out.contains(part), "{part} is not in\n{out}");
+    }
+    // One row is like another: the columns line up.
+    let rows = out.lines().filter(|line| line.ends_with("  ok"));
+    let widths: Vec<usize> = rows.map(|line| line.chars().count()).collect();
+    assert!(widths.len() >= 40 && widths.iter().all(|&width| width == widths[0]), "{out}");
+
+    refuses(edgewalk(folder.path(), &["verify-theory", "--adapter", "no such adapter"]), 1, &["no such adapter"]);
+    let usage = edgewalk(folder.path(), &["verify-theory", "--tolerance", "1"]).output().unwrap();
+    assert_eq!(usage.status.code(), Some(2));
+}
