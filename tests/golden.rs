@@ -102,8 +102,7 @@ fn read_golden(path: &Path) -> Vec<CurvatureRow> {
             grad_alignment: number("grad_alignment"),
             sam_grad_alignment: number("sam_grad_alignment"),
             hvps: 0,
-            measured: None,
-            official: None,
+            ..Default::default()
         }
     };
     reader.records().map(|cells| row(cells.unwrap())).collect()

@@ -16,6 +16,7 @@ mod fetch;
 mod fetch_set;
 mod golden;
 mod graph;
+mod instruments;
 mod interpreted;
 mod kernels;
 mod linearised;

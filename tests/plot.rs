@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use edgewalk::experiment::Format;
 use edgewalk::experiment::plot::plot_run;
 use edgewalk::experiment::preset::PRESETS;
-use edgewalk::experiment::record::{CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter};
+use edgewalk::experiment::record::{CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter};
 use edgewalk::experiment::rundir::RunDir;
 
 const LEVELS: [f64; 2] = [4.0, 3.0];
@@ -18,7 +18,8 @@ fn run_in(folder: &Path, sam_edge: f64, spike: f64, rows: u64) -> RunDir {
     let run = RunDir::create(Some(&folder.join("walk-007")), "").unwrap();
     run.write_config(&PRESETS[0].config).unwrap();
     let mut metrics = MetricsWriter::create(&run.metrics()).unwrap();
-    let mut curvature = CurvatureWriter::create(&run.curvature(), 2, false).unwrap();
+    let mut curvature =
+        CurvatureWriter::create(&run.curvature(), CurvatureColumns { top: 2, ..Default::default() }).unwrap();
     for step in 0..=rows {
         let loss = 1.0 / (1.0 + step as f64);
         metrics
@@ -51,6 +52,7 @@ fn run_in(folder: &Path, sam_edge: f64, spike: f64, rows: u64) -> RunDir {
             hvps: 1,
             measured: None,
             official: None,
+            ..Default::default()
         };
         if rows > 0 {
             curvature.write(&row).unwrap();

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use edgewalk::experiment::config::MeasureOn;
+use edgewalk::experiment::config::{MeasureAt, MeasureOn};
 use edgewalk::experiment::manifest::{Ended, Manifest};
 use edgewalk::experiment::measuring::MeasuringSet;
 use edgewalk::experiment::preset::PRESETS;
 use edgewalk::experiment::record::{
-    CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter, OfficialRow, read_curvature, read_metrics,
+    BatchRow, CurvatureColumns, CurvatureRow, CurvatureWriter, Extreme, MetricsRow, MetricsWriter, OfficialRow,
+    read_curvature, read_metrics,
 };
 use edgewalk::experiment::rundir::{RunDir, check, write_file};
 use edgewalk::experiment::summary::{EdgeSummary, Spread, Summary, Verdict};
@@ -31,8 +32,7 @@ fn curvature_row(step: u64, edge_ratio: f64) -> CurvatureRow {
         grad_alignment: 0.5,
         sam_grad_alignment: 0.75,
         hvps: 12,
-        measured: None,
-        official: None,
+        ..Default::default()
     }
 }
 
@@ -143,14 +143,15 @@ fn the_columns_are_those_that_others_rely_on() {
     let folder = tempfile::tempdir().unwrap();
     let (metrics, curvature) = (folder.path().join("m.csv"), folder.path().join("c.csv"));
     MetricsWriter::create(&metrics).unwrap();
-    CurvatureWriter::create(&curvature, 3, false).unwrap();
+    CurvatureWriter::create(&curvature, CurvatureColumns { top: 3, ..Default::default() }).unwrap();
     let header = fs::read_to_string(&metrics).unwrap();
     assert!(header.starts_with("step,secs,loss,error,grad_norm,"), "{header}");
     assert_eq!(
         fs::read_to_string(&curvature).unwrap(),
         "step,secs,loss,grad_norm,lambda_1,lambda_2,lambda_3,residual_1,residual_2,residual_3,\
          lambda_min,hessian_norm,gd_edge,sam_edge,edge_ratio,gauge,grad_alignment,\
-         sam_grad_alignment,hvps,measured_on,examples\n"
+         sam_grad_alignment,hvps,measured_on,examples,measured_at,error_1,error_2,error_3,lambda_max,lambda_max_error,\
+         lambda_min_error,grad_subspace,sam_grad_subspace,solve_secs\n"
     );
 }
 
@@ -158,12 +159,35 @@ fn the_columns_are_those_that_others_rely_on() {
 fn a_row_is_on_the_disk_when_write_returns_and_missing_values_are_empty_cells() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.csv");
-    let mut writer = CurvatureWriter::create(&path, 3, false).unwrap();
+    let mut writer = CurvatureWriter::create(&path, CurvatureColumns { top: 3, ..Default::default() }).unwrap();
     writer.write(&curvature_row(20, 0.75)).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    let row = "20,0.25,0.1,0.001,-3.0,2.0,,1e-5,2e-5,,,3.0,5.0,4.0,0.75,1.5,0.5,0.75,12,,";
+    let row = "20,0.25,0.1,0.001,-3.0,2.0,,1e-5,2e-5,,,3.0,5.0,4.0,0.75,1.5,0.5,0.75,12,,,,,,,,,,,,";
     assert_eq!(text.lines().nth(1), Some(row));
     assert_eq!(read_curvature(&path).unwrap(), [curvature_row(20, 0.75)]);
+}
+
+#[test]
+fn every_column_of_a_curvature_row_reads_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.csv");
+    let full = CurvatureRow {
+        errors: vec![1e-8, 2e-8],
+        bottoms: vec![-3.0, -0.5],
+        bottom_errors: vec![1e-7, 3e-6],
+        lambda_max: Some(Extreme { value: 2.0, error: 1e-4 }),
+        lambda_min: Some(Extreme { value: -3.0, error: 1e-5 }),
+        grad_subspace: Some(0.875),
+        sam_grad_subspace: Some(0.9375),
+        solve_secs: Some(0.125),
+        batch: Some(BatchRow { sharpness: 7.5, grad_norm: 0.25 }),
+        at: Some(MeasureAt::Midpoint),
+        measured: Some(MeasuringSet { on: MeasureOn::Fixed, examples: 10 }),
+        ..curvature_row(10, 0.5)
+    };
+    let columns = CurvatureColumns { top: 2, bottom: 2, batch: true, official: false };
+    CurvatureWriter::create(&path, columns).unwrap().write(&full).unwrap();
+    assert_eq!(read_curvature(&path).unwrap(), [full]);
 }
 
 #[test]
@@ -179,11 +203,12 @@ fn the_official_estimate_has_columns_of_its_own_where_it_was_asked_for() {
     };
     let measured = Some(MeasuringSet { on: MeasureOn::Batch, examples: 64 });
     let with = CurvatureRow { measured, official: Some(estimate), ..curvature_row(10, 0.5) };
-    let mut writer = CurvatureWriter::create(&path, 2, true).unwrap();
+    let mut writer =
+        CurvatureWriter::create(&path, CurvatureColumns { top: 2, official: true, ..Default::default() }).unwrap();
     writer.write(&with).unwrap();
     writer.write(&curvature_row(20, 0.5)).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.lines().nth(1).unwrap().ends_with(",12,batch,64,3.5,0.875,0.25,0.125,100"), "{text}");
+    assert!(text.lines().nth(1).unwrap().ends_with(",12,batch,64,,,,,,,,,,3.5,0.875,0.25,0.125,100"), "{text}");
     let rows = read_curvature(&path).unwrap();
     assert_eq!(rows, [with.clone(), curvature_row(20, 0.5)]);
     let ratio = EdgeSummary::of(&rows).unwrap().official.unwrap();
@@ -193,7 +218,7 @@ fn the_official_estimate_has_columns_of_its_own_where_it_was_asked_for() {
     let text = read_curvature(&path).unwrap_err().to_string();
     assert!(text.contains("official_grad_alignment"), "{text}");
     // A table without the columns keeps no estimate.
-    CurvatureWriter::create(&path, 2, false).unwrap().write(&with).unwrap();
+    CurvatureWriter::create(&path, CurvatureColumns { top: 2, ..Default::default() }).unwrap().write(&with).unwrap();
     assert_eq!(read_curvature(&path).unwrap(), [CurvatureRow { measured, ..curvature_row(10, 0.5) }]);
     // Nor does one of an early version say what it measured on; one that says nonsense is refused.
     let text = fs::read_to_string(&path).unwrap();

@@ -61,3 +61,13 @@ choice! {
         Batch = "batch",
     }
 }
+
+choice! {
+    /// The parameters at which the Hessian is taken.
+    MeasureAt {
+        /// Those of the step.
+        Iterate = "iterate",
+        /// The mean (w₋ + 2w + w₊)/4 with those before and after, which a two-cycle leaves in place.
+        Midpoint = "midpoint",
+    }
+}

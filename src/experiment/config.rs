@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
-use super::{keys, preset};
+use super::{keys, oscillation, preset};
 
-pub use super::choice::{LossKind, MeasureMethod, MeasureOn, ModelKind, OptimKind};
+pub use super::choice::{LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind};
 pub use crate::data::DataName;
 pub use crate::model::{Activation, Norm, Pool, Reduction};
 
@@ -218,14 +218,22 @@ pub struct MeasureConfig {
     pub on: MeasureOn,
     /// With `on = "fixed"`, how many; 0 is the full training set.
     pub examples: usize,
+    /// The parameters to measure at.
+    pub at: MeasureAt,
     /// Eigenvalues to find, largest in magnitude first.
     pub top: usize,
+    /// Lowest eigenvalues to find besides; with 0, λ_min is the lowest value met on the way.
+    pub bottom: usize,
+    /// Above 0, only those of the `top` are found that reach this fraction of the edge, and the first that does not.
+    pub track: f64,
     /// The eigensolver, and whether the official code's estimate is shown beside it.
     pub method: MeasureMethod,
     /// The relative residual at which an eigenpair counts as converged.
     pub tol: f64,
     /// The eigensolver's limit; what has not converged by then is logged with its residual.
     pub max_iterations: usize,
+    /// Updates after each measurement over which the oscillation along v₁ is followed, for `oscillation.csv`; 0 is none.
+    pub window: u64,
 }
 
 /// Everything that decides a run, complete and valid.
@@ -338,6 +346,28 @@ impl Config {
             return conflict(
                 "`optim.nesterov = true` has no meaning without momentum".into(),
                 "set optim.momentum, say to 0.9, or optim.nesterov = false",
+            );
+        }
+        let MeasureConfig { every, top, bottom, track, method, max_iterations, window, .. } = config.measure;
+        if method == MeasureMethod::Power && (bottom > 0 || track > 0.0) {
+            return conflict(
+                "`measure.method = \"power\"` finds the largest eigenvalues, and neither `measure.bottom` nor `measure.track`"
+                    .into(),
+                "set measure.method = \"lanczos\"",
+            );
+        }
+        if every > 0 && max_iterations < top + bottom {
+            return conflict(
+                format!("`measure.max_iterations = {max_iterations}` is less than `measure.top` + `measure.bottom`"),
+                "raise measure.max_iterations, or look for fewer eigenvalues",
+            );
+        }
+        if window > 0 && (window > every || window < oscillation::SHORTEST) {
+            return conflict(
+                format!(
+                    "`measure.window = {window}` does not fit between two measurements, `measure.every = {every}` apart"
+                ),
+                "set measure.window to 8 or more updates and at most measure.every, or to 0",
             );
         }
         Ok(config)

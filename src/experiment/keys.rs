@@ -6,7 +6,8 @@
 use toml::{Table, Value};
 
 use super::config::{
-    Activation, ConfigError, DataName, LossKind, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool, Reduction,
+    Activation, ConfigError, DataName, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool,
+    Reduction,
 };
 
 /// What a key accepts.
@@ -88,10 +89,14 @@ const KEYS: &[Key] = &[
     key("measure", "every", Rule::Count(0, i64::MAX)),
     key("measure", "on", Rule::Word(MeasureOn::NAMES)),
     key("measure", "examples", Rule::Count(0, MAX_INDEX)),
+    key("measure", "at", Rule::Word(MeasureAt::NAMES)),
     key("measure", "top", Rule::Count(1, 100)),
+    key("measure", "bottom", Rule::Count(0, 100)),
+    key("measure", "track", Rule::NonNegative),
     key("measure", "method", Rule::Word(MeasureMethod::NAMES)),
     key("measure", "tol", Rule::Fraction),
     key("measure", "max_iterations", Rule::Count(1, MAX_INDEX)),
+    key("measure", "window", Rule::Count(0, 10_000)),
 ];
 
 impl Key {

@@ -1,17 +1,22 @@
 //! One row of `curvature.csv`: the top of the Hessian's spectrum at the present parameters, and where the edges are.
 //!
 //! Everything in a row (loss, gradients, Hessian) is taken on one set of examples: those that the trained objective holds,
-//! or a set of the measurer's own.
+//! or a set of the measurer's own. With `measure.at = "midpoint"` the Hessian alone is taken elsewhere.
+
+use std::time::Instant;
 
 use crate::curvature::edge::alignment;
-use crate::curvature::{EigenOptions, Spectrum, lanczos, official, power_iteration};
+use crate::curvature::{EigenOptions, Eigenpair, RitzValue, Spectrum, lanczos, official, power_iteration};
+use crate::gpu::{Buffer, Recording};
 use crate::objective::{DifferenceOperator, HessianOperator, Objective};
 use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
 
 use super::ExperimentError;
-use super::config::{MeasureConfig, MeasureMethod};
+use super::config::{Config, MeasureAt, MeasureConfig, MeasureMethod};
 use super::measuring::MeasuringSet;
-use super::record::{CurvatureRow, OfficialRow};
+use super::midpoint::Midpoint;
+use super::oscillation::Oscillation;
+use super::record::{BatchRow, CurvatureRow, Extreme, OfficialRow, OscillationRow};
 
 /// The random stream of the official method's start at step 0; later steps use those that follow.
 const OFFICIAL_STREAM: u64 = 1 << 40;
@@ -21,11 +26,20 @@ pub struct Measurer {
     set: MeasuringSet,
     /// The measuring set with a look at it, where it is not what is trained on.
     own: Option<(Objective, Probe)>,
-    method: MeasureMethod,
-    options: EigenOptions,
+    config: MeasureConfig,
+    seed: u64,
+    midpoint: Option<Midpoint>,
     hessian: HessianOperator,
     difference: Option<DifferenceOperator>,
+    oscillation: Option<Oscillation>,
+    batch: Option<BatchSharpness>,
     last: Option<Spectrum>,
+}
+
+/// H_B g_B of the minibatch B that the trained objective holds.
+struct BatchSharpness {
+    product: Recording,
+    result: Buffer,
 }
 
 impl Measurer {
@@ -39,12 +53,16 @@ impl Measurer {
         own: Option<Objective>,
         set: MeasuringSet,
         optimizer: &Optimizer,
-        config: &MeasureConfig,
-        seed: u64,
+        config: &Config,
     ) -> Result<Self, ExperimentError> {
-        let MeasureConfig { top, tol, max_iterations, .. } = *config;
-        let options = EigenOptions { top, tol, max_iterations, seed, ..Default::default() };
         let w = optimizer.params();
+        let batch = if config.optim.batch > 0 {
+            let result = trained.vector("H g of the minibatch")?;
+            let product = trained.hvp(w, optimizer.probe.gradient(), &result)?;
+            Some(BatchSharpness { product, result })
+        } else {
+            None
+        };
         let mut own = match own {
             Some(mut objective) => {
                 let probe = Probe::new(&mut objective, *optimizer.probe.rule(), w)?;
@@ -53,12 +71,22 @@ impl Measurer {
             None => None,
         };
         let objective = own.as_mut().map_or(trained, |(objective, _)| objective);
+        let (seed, config) = (config.run.seed, config.measure.clone());
+        let midpoint = match config.at {
+            MeasureAt::Iterate => None,
+            MeasureAt::Midpoint => Some(Midpoint::new(objective, optimizer)?),
+        };
+        let w = midpoint.as_ref().map_or(w, Midpoint::params);
         let hessian = HessianOperator::new(objective, w)?;
         let difference = match config.method {
             MeasureMethod::Official => Some(DifferenceOperator::new(objective, w)?),
             MeasureMethod::Lanczos | MeasureMethod::Power => None,
         };
-        Ok(Self { set, own, method: config.method, options, hessian, difference, last: None })
+        let oscillation = match config.window {
+            0 => None,
+            window => Some(Oscillation::new(objective, w, window)?),
+        };
+        Ok(Self { set, own, config, seed, midpoint, hessian, difference, oscillation, batch, last: None })
     }
 
     /// Whether a measurement runs the optimizer's probe, and leaves its metrics there.
@@ -66,7 +94,12 @@ impl Measurer {
         self.own.is_none()
     }
 
-    /// Measures at the present parameters, where no update is under way.
+    /// What must run before the last update that precedes a measurement, if anything.
+    pub fn prepare(&self) -> Option<&Recording> {
+        self.midpoint.as_ref().map(Midpoint::remember)
+    }
+
+    /// Measures at the present parameters, where no update is under way, and starts to follow them if that was asked for.
     ///
     /// # Errors
     /// Device errors, and [`ExperimentError::Curvature`] when a product is not finite.
@@ -77,6 +110,10 @@ impl Measurer {
         step: u64,
         secs: f64,
     ) -> Result<CurvatureRow, ExperimentError> {
+        if let Some(midpoint) = &self.midpoint {
+            midpoint.find(trained, optimizer, step)?;
+        }
+        let batch = self.batch_row(trained, optimizer, step)?;
         let (objective, probe) = match &self.own {
             Some((objective, probe)) => (objective, probe),
             None => (trained, &optimizer.probe),
@@ -84,29 +121,33 @@ impl Measurer {
         let gpu = objective.gpu();
         gpu.run([probe.recording(step)])?;
         let StepMetrics { loss, .. } = probe.metrics(objective, &gpu.read(probe.row())?);
-        let widen = |v: Vec<f32>| v.into_iter().map(f64::from).collect::<Vec<f64>>();
-        let gradient = widen(objective.read(probe.gradient())?);
-        let update_gradient = widen(objective.read(probe.update_gradient(step))?);
+        let gradient = widen(&objective.read(probe.gradient())?);
+        let update_gradient = widen(&objective.read(probe.update_gradient(step))?);
         let grad_norm = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
 
-        let solve = match self.method {
+        let rule = probe.rule().at(step);
+        // ASAM has no edge: its cells say NaN.
+        let edge_of = |rule: Rule| rule.edge(grad_norm).unwrap_or(f64::NAN);
+        let (gd, sam) = (edge_of(rule.unperturbed()), edge_of(rule));
+        let MeasureConfig { top, bottom, track, tol, max_iterations, .. } = self.config;
+        // Where there is no edge to compare with, all are wanted.
+        let above = Some(track * sam).filter(|above| *above > 0.0);
+        let options = EigenOptions { top, bottom, above, tol, max_iterations, seed: self.seed, ..Default::default() };
+        let solve = match self.config.method {
             MeasureMethod::Lanczos | MeasureMethod::Official => lanczos,
             MeasureMethod::Power => power_iteration,
         };
         let start = self.last.as_ref().map(Spectrum::start_vectors).unwrap_or_default();
-        let spectrum = solve(&mut self.hessian, &start, &self.options)?;
+        let began = Instant::now();
+        let spectrum = solve(&mut self.hessian.linearise()?, &start, &options)?;
+        let solve_secs = Some(began.elapsed().as_secs_f64());
 
-        let rule = probe.rule().at(step);
-        let lambdas: Vec<f64> = spectrum.pairs.iter().map(|p| p.value).collect();
-        let relative = |residual: f64, value: f64| residual / value.abs().max(f64::MIN_POSITIVE);
-        let lambda = lambdas[0];
-        // ASAM has no edge: its cells say NaN.
-        let edge_of = |rule: Rule| rule.edge(grad_norm).unwrap_or(f64::NAN);
-        let (gd, sam) = (edge_of(rule.unperturbed()), edge_of(rule));
-        let top = &spectrum.pairs[0].vector;
+        let first = &spectrum.pairs[0];
+        let lambda = first.value;
+        let vectors: Vec<&[f64]> = spectrum.pairs.iter().map(|pair| pair.vector.as_slice()).collect();
         let official = match &mut self.difference {
             Some(difference) => {
-                let estimate = official(difference, self.options.seed, OFFICIAL_STREAM.wrapping_add(step))?;
+                let estimate = official(difference, self.seed, OFFICIAL_STREAM.wrapping_add(step))?;
                 Some(OfficialRow {
                     hessian_norm: estimate.hessian_norm,
                     edge_ratio: estimate.hessian_norm / sam,
@@ -117,26 +158,81 @@ impl Measurer {
             }
             None => None,
         };
+        if let Some(oscillation) = &mut self.oscillation {
+            oscillation.open(objective, optimizer.params(), (step, rule), &gradient, first)?;
+        }
+        let relative = |pair: &Eigenpair| pair.residual / pair.value.abs().max(f64::MIN_POSITIVE);
+        let extreme = |ritz: RitzValue| Some(Extreme { value: ritz.value, error: ritz.residual });
+        let each = |pairs: &[Eigenpair], value: &dyn Fn(&Eigenpair) -> f64| pairs.iter().map(value).collect();
         let row = CurvatureRow {
             step,
             secs,
             loss,
             grad_norm,
-            residuals: spectrum.pairs.iter().map(|p| relative(p.residual, p.value)).collect(),
-            lambda_min: Some(spectrum.lambda_min.value),
+            lambdas: each(&spectrum.pairs, &|pair| pair.value),
+            residuals: each(&spectrum.pairs, &relative),
+            errors: each(&spectrum.pairs, &|pair| pair.error),
+            bottoms: each(&spectrum.bottom, &|pair| pair.value),
+            bottom_errors: each(&spectrum.bottom, &|pair| pair.error),
+            lambda_max: extreme(spectrum.lambda_max),
+            lambda_min: extreme(spectrum.lambda_min),
             hessian_norm: lambda.abs(),
             gd_edge: gd,
             sam_edge: sam,
             edge_ratio: lambda.abs() / sam,
             gauge: rule.gauge(grad_norm, lambda).unwrap_or(f64::NAN),
-            grad_alignment: alignment(&gradient, top),
-            sam_grad_alignment: alignment(&update_gradient, top),
+            grad_alignment: alignment(&gradient, &first.vector),
+            sam_grad_alignment: alignment(&update_gradient, &first.vector),
+            grad_subspace: Some(subspace_alignment(&gradient, &vectors)),
+            sam_grad_subspace: Some(subspace_alignment(&update_gradient, &vectors)),
             hvps: spectrum.products as u64,
-            lambdas,
+            solve_secs,
+            batch,
+            at: Some(self.config.at),
             measured: Some(self.set),
             official,
         };
         self.last = Some(spectrum);
         Ok(row)
     }
+
+    /// Takes note of the parameters after an update, if they are being followed. Returns what was seen at the end.
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn follow(
+        &mut self,
+        trained: &Objective,
+        optimizer: &Optimizer,
+    ) -> Result<Option<OscillationRow>, ExperimentError> {
+        match &mut self.oscillation {
+            Some(oscillation) => Ok(oscillation.follow(trained, optimizer.params())?),
+            None => Ok(None),
+        }
+    }
+
+    /// The minibatch's own sharpness, and with it the optimizer's probe.
+    fn batch_row(
+        &self,
+        trained: &Objective,
+        optimizer: &Optimizer,
+        step: u64,
+    ) -> Result<Option<BatchRow>, ExperimentError> {
+        let Some(batch) = &self.batch else { return Ok(None) };
+        trained.gpu().run([optimizer.probe.recording(step), &batch.product])?;
+        let gradient = widen(&trained.read(optimizer.probe.gradient())?);
+        let product = widen(&trained.read(&batch.result)?);
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let square = dot(&gradient, &gradient);
+        Ok(Some(BatchRow { sharpness: dot(&gradient, &product) / square, grad_norm: square.sqrt() }))
+    }
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| x.into()).collect()
+}
+
+fn subspace_alignment(g: &[f64], vectors: &[&[f64]]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    (vectors.iter().map(|v| dot(g, v).powi(2)).sum::<f64>() / dot(g, g)).sqrt()
 }

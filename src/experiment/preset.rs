@@ -4,8 +4,8 @@
 //! 2309.12488); what ends in `-small` shows the same on a machine without a GPU.
 
 use super::config::{
-    Activation, Config, ConfigError, DataConfig, DataName, LossConfig, LossKind, MeasureConfig, MeasureMethod,
-    MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction, RunConfig,
+    Activation, Config, ConfigError, DataConfig, DataName, LossConfig, LossKind, MeasureAt, MeasureConfig,
+    MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction, RunConfig,
 };
 
 /// The preset used when the command line names none, and the one a file's missing keys are taken from.
@@ -167,10 +167,14 @@ const MEASURE: MeasureConfig = MeasureConfig {
     every: 100,
     on: MeasureOn::Train,
     examples: 0,
+    at: MeasureAt::Iterate,
     top: 3,
+    bottom: 0,
+    track: 0.0,
     method: MeasureMethod::Lanczos,
     tol: 1e-4,
     max_iterations: 100,
+    window: 0,
 };
 
 /// The preset of this name.

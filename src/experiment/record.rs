@@ -1,9 +1,10 @@
-//! The two tables of a run, `metrics.csv` and `curvature.csv`: what is in their rows.
+//! The tables of a run, `metrics.csv`, `curvature.csv` and `oscillation.csv`: what is in their rows.
 //!
 //! Row `step = t` describes the parameters before update t. How rows are written and read is the business of `table`.
 
 use std::path::Path;
 
+use super::config::MeasureAt;
 use super::measuring::MeasuringSet;
 use super::table::{Line, Table, number, optional, read};
 
@@ -29,7 +30,7 @@ pub struct MetricsRow {
 }
 
 /// One row of `curvature.csv`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct CurvatureRow {
     /// Updates made so far.
     pub step: u64,
@@ -43,8 +44,16 @@ pub struct CurvatureRow {
     pub lambdas: Vec<f64>,
     /// The relative residual of each eigenpair.
     pub residuals: Vec<f64>,
-    /// The smallest eigenvalue, where it was measured.
-    pub lambda_min: Option<f64>,
+    /// How far each of `lambdas` is from an eigenvalue at most, see [`crate::curvature::Eigenpair::error`].
+    pub errors: Vec<f64>,
+    /// The lowest eigenvalues, rising, where they were asked for.
+    pub bottoms: Vec<f64>,
+    /// How far each of `bottoms` is from an eigenvalue at most.
+    pub bottom_errors: Vec<f64>,
+    /// The largest and the smallest Ritz value, bounds from inside, where they were measured.
+    pub lambda_max: Option<Extreme>,
+    /// See `lambda_max`.
+    pub lambda_min: Option<Extreme>,
     /// ‖H‖ = |λ₁|.
     pub hessian_norm: f64,
     /// 2/η.
@@ -59,8 +68,18 @@ pub struct CurvatureRow {
     pub grad_alignment: f64,
     /// |cos(∇L(w + ρg/‖g‖), v₁)|.
     pub sam_grad_alignment: f64,
+    /// The share of the length of g that lies in the span of the eigenvectors of `lambdas`; early tables do not say.
+    pub grad_subspace: Option<f64>,
+    /// The same of the gradient that the update follows.
+    pub sam_grad_subspace: Option<f64>,
     /// Hessian-vector products spent on this row.
     pub hvps: u64,
+    /// Seconds that they took, and the algebra between them.
+    pub solve_secs: Option<f64>,
+    /// The sharpness that the step's minibatch sees, where there are minibatches.
+    pub batch: Option<BatchRow>,
+    /// The parameters that the eigenvalues belong to; early tables do not say, and mean those of the step.
+    pub at: Option<MeasureAt>,
     /// The examples that this row is about; tables of early versions do not say.
     pub measured: Option<MeasuringSet>,
     /// What the official code would have reported, where that was asked for.
@@ -80,6 +99,48 @@ pub struct OfficialRow {
     pub sam_grad_alignment: f64,
     /// Differences of gradients it took.
     pub hvps: u64,
+}
+
+/// A Ritz value at an end of the spectrum.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Extreme {
+    /// The value.
+    pub value: f64,
+    /// Its residual: some eigenvalue is this close.
+    pub error: f64,
+}
+
+/// The columns of `curvature.csv` about the minibatch B of the step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchRow {
+    /// g_BᵀH_Bg_B/‖g_B‖², the curvature along the batch's own gradient: what settles at 2/η in stochastic gradient descent
+    /// (A. Andreyev and P. Beneventano, "Edge of Stochastic Stability", 2025, whose batch sharpness is its mean).
+    pub sharpness: f64,
+    /// ‖g_B‖
+    pub grad_norm: f64,
+}
+
+/// One row of `oscillation.csv`: what the parameters did in some updates after a measurement.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OscillationRow {
+    /// The step that was measured, with which the window begins.
+    pub step: u64,
+    /// The updates followed.
+    pub updates: u64,
+    /// λ₁ at the beginning.
+    pub lambda_1: f64,
+    /// Mean of ½|⟨w₊ − w, v₁⟩| over the updates.
+    pub amplitude: f64,
+    /// What a two-cycle on a quadratic would have, where theory gives it.
+    pub amplitude_predicted: Option<f64>,
+    /// The period of ⟨w, v₁⟩, where there is one.
+    pub period: Option<u64>,
+    /// Movement an update along the unit vector in which λ₁ rises.
+    pub drift: f64,
+    /// What plain gradient descent would make of it.
+    pub drift_of_gradient: f64,
+    /// What SAM's oscillation adds on a quadratic in a valley of changing width, where theory gives it.
+    pub drift_predicted: Option<f64>,
 }
 
 impl CurvatureRow {
@@ -120,17 +181,48 @@ const OFFICIAL: [&str; 5] = [
     "official_hvps",
 ];
 
-/// The columns of `curvature.csv` for `top` eigenvalues.
-fn curvature_columns(top: usize, official: bool) -> Vec<String> {
-    let numbered = |name| (1..=top).map(move |i| format!("{name}_{i}"));
-    let named = |names: &[&str]| -> Vec<String> { names.iter().map(|&s| s.into()).collect() };
-    let mut columns = named(&["step", "secs", "loss", "grad_norm"]);
-    columns.extend(numbered("lambda").chain(numbered("residual")));
-    columns.extend(named(&["lambda_min", "hessian_norm", "gd_edge", "sam_edge"]));
-    columns.extend(named(&["edge_ratio", "gauge", "grad_alignment"]));
-    columns.extend(named(&["sam_grad_alignment", "hvps", "measured_on", "examples"]));
-    columns.extend(named(if official { &OFFICIAL } else { &[] }));
-    columns
+const OSCILLATION: [&str; 9] = [
+    "step",
+    "updates",
+    "lambda_1",
+    "amplitude",
+    "amplitude_predicted",
+    "period",
+    "drift",
+    "drift_of_gradient",
+    "drift_predicted",
+];
+
+/// What a table of curvature has columns for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CurvatureColumns {
+    /// Eigenvalues by magnitude.
+    pub top: usize,
+    /// Lowest eigenvalues.
+    pub bottom: usize,
+    /// The minibatch's own sharpness.
+    pub batch: bool,
+    /// The official code's estimate.
+    pub official: bool,
+}
+
+impl CurvatureColumns {
+    fn names(self) -> Vec<String> {
+        let numbered = |name, count| (1..=count).map(move |i| format!("{name}_{i}"));
+        let named = |names: &[&str]| -> Vec<String> { names.iter().map(|&s| s.into()).collect() };
+        let mut columns = named(&["step", "secs", "loss", "grad_norm"]);
+        columns.extend(numbered("lambda", self.top).chain(numbered("residual", self.top)));
+        columns.extend(named(&["lambda_min", "hessian_norm", "gd_edge", "sam_edge"]));
+        columns.extend(named(&["edge_ratio", "gauge", "grad_alignment"]));
+        columns.extend(named(&["sam_grad_alignment", "hvps", "measured_on", "examples", "measured_at"]));
+        columns.extend(numbered("error", self.top));
+        columns.extend(named(&["lambda_max", "lambda_max_error", "lambda_min_error"]));
+        columns.extend(named(&["grad_subspace", "sam_grad_subspace", "solve_secs"]));
+        columns.extend(numbered("bottom", self.bottom).chain(numbered("bottom_error", self.bottom)));
+        columns.extend(named(if self.batch { &["batch_sharpness", "batch_grad_norm"] } else { &[] }));
+        columns.extend(named(if self.official { &OFFICIAL } else { &[] }));
+        columns
+    }
 }
 
 /// Writes `metrics.csv`.
@@ -165,19 +257,16 @@ impl MetricsWriter {
 /// Writes `curvature.csv`.
 pub struct CurvatureWriter {
     table: Table,
-    top: usize,
-    official: bool,
+    columns: CurvatureColumns,
 }
 
 impl CurvatureWriter {
-    /// Makes the table with columns for `top` eigenvalues, and for the official code's estimate if asked, replacing one
-    /// of that name.
+    /// Makes the table, replacing one of that name.
     ///
     /// # Errors
     /// [`RecordError::Write`].
-    pub fn create(path: &Path, top: usize, official: bool) -> Result<Self, RecordError> {
-        let table = Table::create(path, &curvature_columns(top, official))?;
-        Ok(Self { table, top, official })
+    pub fn create(path: &Path, columns: CurvatureColumns) -> Result<Self, RecordError> {
+        Ok(Self { table: Table::create(path, &columns.names())?, columns })
     }
 
     /// Appends a row. What the table has no columns for is left out; missing values are empty cells.
@@ -185,22 +274,66 @@ impl CurvatureWriter {
     /// # Errors
     /// [`RecordError::Write`].
     pub fn write(&mut self, row: &CurvatureRow) -> Result<(), RecordError> {
+        let CurvatureColumns { top, bottom, batch, official } = self.columns;
+        let padded = |values: &[f64], count: usize| -> Vec<String> {
+            (0..count).map(|i| optional(values.get(i).copied())).collect()
+        };
+        let word = |text: Option<String>| text.unwrap_or_default();
         let mut cells = vec![row.step.to_string()];
         cells.extend([row.secs, row.loss, row.grad_norm].map(number));
-        for values in [&row.lambdas, &row.residuals] {
-            cells.extend((0..self.top).map(|i| optional(values.get(i).copied())));
-        }
-        cells.push(optional(row.lambda_min));
+        cells.extend(padded(&row.lambdas, top).into_iter().chain(padded(&row.residuals, top)));
+        cells.push(optional(row.lambda_min.map(|extreme| extreme.value)));
         cells.extend([row.hessian_norm, row.gd_edge, row.sam_edge].map(number));
         cells.extend([row.edge_ratio, row.gauge].map(number));
         cells.extend([row.grad_alignment, row.sam_grad_alignment].map(number));
         cells.push(row.hvps.to_string());
-        cells.push(row.measured.map_or_else(String::new, |set| set.on.to_string()));
-        cells.push(row.measured.map_or_else(String::new, |set| set.examples.to_string()));
-        if self.official {
+        cells.push(word(row.measured.map(|set| set.on.to_string())));
+        cells.push(word(row.measured.map(|set| set.examples.to_string())));
+        cells.push(word(row.at.map(|at| at.to_string())));
+        cells.extend(padded(&row.errors, top));
+        cells.push(optional(row.lambda_max.map(|extreme| extreme.value)));
+        cells.extend([row.lambda_max, row.lambda_min].map(|extreme| optional(extreme.map(|extreme| extreme.error))));
+        cells.extend([row.grad_subspace, row.sam_grad_subspace, row.solve_secs].map(optional));
+        cells.extend(padded(&row.bottoms, bottom).into_iter().chain(padded(&row.bottom_errors, bottom)));
+        if batch {
+            cells
+                .extend([row.batch.map(|batch| batch.sharpness), row.batch.map(|batch| batch.grad_norm)].map(optional));
+        }
+        if official {
             cells.extend(row.official.as_ref().map_or_else(Default::default, OfficialRow::cells));
         }
         self.table.write(&cells)
+    }
+}
+
+/// Writes `oscillation.csv`.
+pub struct OscillationWriter(Table);
+
+impl OscillationWriter {
+    /// Makes the table, replacing one of that name.
+    ///
+    /// # Errors
+    /// [`RecordError::Write`].
+    pub fn create(path: &Path) -> Result<Self, RecordError> {
+        Table::create(path, &OSCILLATION).map(Self)
+    }
+
+    /// Appends a row.
+    ///
+    /// # Errors
+    /// [`RecordError::Write`].
+    pub fn write(&mut self, row: &OscillationRow) -> Result<(), RecordError> {
+        self.0.write(&[
+            row.step.to_string(),
+            row.updates.to_string(),
+            number(row.lambda_1),
+            number(row.amplitude),
+            optional(row.amplitude_predicted),
+            row.period.map_or_else(String::new, |period| period.to_string()),
+            number(row.drift),
+            number(row.drift_of_gradient),
+            optional(row.drift_predicted),
+        ])
     }
 }
 
@@ -235,7 +368,11 @@ pub fn read_curvature(path: &Path) -> Result<Vec<CurvatureRow>, RecordError> {
             grad_norm: line.required("grad_norm")?,
             lambdas: line.numbered("lambda")?,
             residuals: line.numbered("residual")?,
-            lambda_min: line.optional("lambda_min")?,
+            errors: line.numbered("error")?,
+            bottoms: line.numbered("bottom")?,
+            bottom_errors: line.numbered("bottom_error")?,
+            lambda_max: extreme(line, "lambda_max")?,
+            lambda_min: extreme(line, "lambda_min")?,
             hessian_norm: line.required("hessian_norm")?,
             gd_edge: line.required("gd_edge")?,
             sam_edge: line.required("sam_edge")?,
@@ -243,7 +380,15 @@ pub fn read_curvature(path: &Path) -> Result<Vec<CurvatureRow>, RecordError> {
             gauge: line.required("gauge")?,
             grad_alignment: line.required("grad_alignment")?,
             sam_grad_alignment: line.required("sam_grad_alignment")?,
+            grad_subspace: line.optional("grad_subspace")?,
+            sam_grad_subspace: line.optional("sam_grad_subspace")?,
             hvps: line.required("hvps")?,
+            solve_secs: line.optional("solve_secs")?,
+            batch: match line.optional("batch_sharpness")? {
+                Some(sharpness) => Some(BatchRow { sharpness, grad_norm: line.required("batch_grad_norm")? }),
+                None => None,
+            },
+            at: line.optional("measured_at")?,
             measured: match line.optional("measured_on")? {
                 Some(on) => Some(MeasuringSet { on, examples: line.required("examples")? }),
                 None => None,
@@ -251,4 +396,31 @@ pub fn read_curvature(path: &Path) -> Result<Vec<CurvatureRow>, RecordError> {
             official: OfficialRow::read(line)?,
         })
     })
+}
+
+/// Reads `oscillation.csv`.
+///
+/// # Errors
+/// [`RecordError::Read`], [`RecordError::NoColumn`] or [`RecordError::BadCell`].
+pub fn read_oscillation(path: &Path) -> Result<Vec<OscillationRow>, RecordError> {
+    read(path, |line| {
+        Ok(OscillationRow {
+            step: line.required("step")?,
+            updates: line.required("updates")?,
+            lambda_1: line.required("lambda_1")?,
+            amplitude: line.required("amplitude")?,
+            amplitude_predicted: line.optional("amplitude_predicted")?,
+            period: line.optional("period")?,
+            drift: line.required("drift")?,
+            drift_of_gradient: line.required("drift_of_gradient")?,
+            drift_predicted: line.optional("drift_predicted")?,
+        })
+    })
+}
+
+/// An end of the spectrum; tables of early versions have no error beside it.
+fn extreme(line: &Line<'_>, name: &str) -> Result<Option<Extreme>, RecordError> {
+    let Some(value) = line.optional(name)? else { return Ok(None) };
+    let error = line.optional(&format!("{name}_error"))?.unwrap_or(f64::INFINITY);
+    Ok(Some(Extreme { value, error }))
 }

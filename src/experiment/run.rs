@@ -22,7 +22,9 @@ use super::manifest::{Ended, Manifest};
 use super::measure::Measurer;
 use super::measuring::MeasuringSet;
 use super::progress::Progress;
-use super::record::{CurvatureWriter, MetricsRow, MetricsWriter, read_curvature, read_metrics};
+use super::record::{
+    CurvatureColumns, CurvatureWriter, MetricsRow, MetricsWriter, OscillationWriter, read_curvature, read_metrics,
+};
 use super::ring::{Ring, Waited};
 use super::rundir::{self, RunDir};
 use super::state::state_to_safetensors;
@@ -72,7 +74,7 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     gpu.write(&w, &params);
     let optimizer = Optimizer::new(&mut objective, network::rule(config), &w)?;
     let measurer = match measured {
-        Some(set) => Some(Measurer::new(&mut objective, own, set, &optimizer, &config.measure, config.run.seed)?),
+        Some(set) => Some(Measurer::new(&mut objective, own, set, &optimizer, config)?),
         None => None,
     };
     let test = match &data.test {
@@ -90,9 +92,17 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
         metrics: MetricsWriter::create(&dir.metrics())?,
         curvature: CurvatureWriter::create(
             &dir.curvature(),
-            config.measure.top,
-            config.measure.method == MeasureMethod::Official,
+            CurvatureColumns {
+                top: config.measure.top,
+                bottom: config.measure.bottom,
+                batch: config.optim.batch > 0,
+                official: config.measure.method == MeasureMethod::Official,
+            },
         )?,
+        oscillation: match config.measure.window {
+            0 => None,
+            _ => Some(OscillationWriter::create(&dir.oscillation())?),
+        },
         config,
         dir: &dir,
         feed,
@@ -176,6 +186,7 @@ struct Run<'a> {
     ring: Ring,
     metrics: MetricsWriter,
     curvature: CurvatureWriter,
+    oscillation: Option<OscillationWriter>,
     progress: Progress,
     start: Instant,
     last_flush: Instant,
@@ -196,6 +207,11 @@ impl Run<'_> {
                 self.flush()?;
                 self.measure(step)?;
             }
+            if let Some(prepare) = self.measurer.as_ref().and_then(Measurer::prepare)
+                && due(self.config.measure.every, step + 1)
+            {
+                gpu.run([prepare])?;
+            }
             if due(self.config.run.log_every, step) {
                 let test = if measured { self.test_metrics()? } else { None };
                 self.ring.run(&gpu, &self.optimizer, step, test)?;
@@ -203,6 +219,7 @@ impl Run<'_> {
                 gpu.run([self.optimizer.step(step)])?;
             }
             self.steps_done += 1;
+            self.follow()?;
             if self.ring.is_full() || self.last_flush.elapsed().as_secs_f64() > FLUSH_SECS {
                 self.flush()?;
             }
@@ -264,6 +281,16 @@ impl Run<'_> {
         };
         self.progress.measured(row.hessian_norm, row.edge_ratio);
         self.curvature.write(&row)?;
+        Ok(())
+    }
+
+    /// Follows the parameters through the update just made, where that was asked for.
+    fn follow(&mut self) -> Result<(), ExperimentError> {
+        if let (Some(measurer), Some(table)) = (&mut self.measurer, &mut self.oscillation)
+            && let Some(row) = measurer.follow(&self.objective, &self.optimizer)?
+        {
+            table.write(&row)?;
+        }
         Ok(())
     }
 

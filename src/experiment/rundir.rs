@@ -126,6 +126,11 @@ impl RunDir {
         self.path.join("curvature.csv")
     }
 
+    /// The table of what the parameters did after measurements.
+    pub fn oscillation(&self) -> PathBuf {
+        self.path.join("oscillation.csv")
+    }
+
     /// The folder of the plots.
     pub fn plots(&self) -> PathBuf {
         self.path.join("plots")
