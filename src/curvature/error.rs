@@ -20,15 +20,13 @@ pub enum CurvatureError {
         /// Which product of this solve, from 1.
         product: usize,
     },
-    /// A vector of the wrong length, or with NaN or infinite entries, was given as a start.
+    /// The solve to start from was of another size.
     #[error(
-        "start vector {index} cannot be used: it must have {dim} finite entries (it has {len}); \
-         pass vectors of the same model, or none for a random start"
+        "the spectrum to start from has vectors of {len} entries, and the operator needs {dim}; \
+         pass one of the same model, or none for a cold start"
     )]
     Start {
-        /// Position in the slice of start vectors.
-        index: usize,
-        /// Entries it has.
+        /// Entries its vectors have.
         len: usize,
         /// Entries the operator needs.
         dim: usize,

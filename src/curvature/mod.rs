@@ -11,11 +11,13 @@
 mod basis;
 pub mod edge;
 mod error;
+mod krylov;
 mod lanczos;
 mod official;
 mod operator;
 mod power;
 mod spectrum;
+mod track;
 
 pub use error::CurvatureError;
 pub use lanczos::lanczos;

@@ -93,8 +93,7 @@ impl Measurer {
             MeasureMethod::Lanczos | MeasureMethod::Official => lanczos,
             MeasureMethod::Power => power_iteration,
         };
-        let start = self.last.as_ref().map(Spectrum::start_vectors).unwrap_or_default();
-        let spectrum = solve(&mut self.hessian, &start, &self.options)?;
+        let spectrum = solve(&mut self.hessian, self.last.as_ref(), &self.options)?;
 
         let rule = probe.rule();
         let lambdas: Vec<f64> = spectrum.pairs.iter().map(|p| p.value).collect();
