@@ -60,6 +60,11 @@ impl Directions {
         if self.0.random() { 1.0 } else { -1.0 }
     }
 
+    /// A vector of independent signs, 1 or −1.
+    pub(super) fn signs(&mut self, dim: usize) -> Vec<f64> {
+        (0..dim).map(|_| self.sign()).collect()
+    }
+
     /// A vector of independent standard normal entries scaled to unit length: uniform over directions.
     pub(super) fn unit(&mut self, dim: usize) -> Vec<f64> {
         let mut v: Vec<f64> = StandardNormal.sample_iter(&mut self.0).take(dim).collect();

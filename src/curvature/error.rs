@@ -31,10 +31,23 @@ pub enum CurvatureError {
         /// Entries the operator needs.
         dim: usize,
     },
+    /// A range of rows that a [`SubOperator`](super::SubOperator) cannot show.
+    #[error(
+        "rows {start}..{end} cannot be shown alone: ranges must hold at least one row, end within the {dim} rows of \
+         the operator and not overlap; take them from the layout of the same model"
+    )]
+    Range {
+        /// First row.
+        start: usize,
+        /// Row after the last.
+        end: usize,
+        /// Rows there are.
+        dim: usize,
+    },
     /// An option is out of its range.
     #[error("{name} = {value} is out of range; it must be {expected}")]
     Option {
-        /// The field of [`EigenOptions`], or `dim`.
+        /// The field of the options, or `dim`.
         name: &'static str,
         /// The value given.
         value: f64,
