@@ -42,8 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             gpu.run([optimizer.probe.recording(step)])?;
             let metrics = optimizer.probe.metrics(&objective, &gpu.read(optimizer.probe.row())?);
             // The eigenvectors of ten steps ago are a good start.
-            let start = last.as_ref().map(Spectrum::start_vectors).unwrap_or_default();
-            let spectrum = lanczos(&mut hessian, &start, &EigenOptions::default())?;
+            let spectrum = lanczos(&mut hessian, last.as_ref(), &EigenOptions::default())?;
             let sharpness = spectrum.pairs[0].value;
             let edge = sam_edge(rule.lr, rule.rho, metrics.grad_norm);
             println!(

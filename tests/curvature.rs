@@ -6,7 +6,7 @@
 use edgewalk::curvature::edge::alignment;
 use edgewalk::curvature::{CurvatureError, EigenOptions, FnOperator, Operator, Spectrum, lanczos, power_iteration};
 
-type Solver = fn(&mut dyn Operator, &[&[f64]], &EigenOptions) -> Result<Spectrum, CurvatureError>;
+type Solver = fn(&mut dyn Operator, Option<&Spectrum>, &EigenOptions) -> Result<Spectrum, CurvatureError>;
 const SOLVERS: [(&str, Solver); 2] = [("lanczos", lanczos), ("power", power_iteration)];
 
 /// Q Λ Qᵀ.
@@ -47,7 +47,7 @@ impl Known {
         e
     }
 
-    fn solve(&self, solver: Solver, start: &[&[f64]], options: &EigenOptions) -> Spectrum {
+    fn solve(&self, solver: Solver, start: Option<&Spectrum>, options: &EigenOptions) -> Spectrum {
         let mut operator = FnOperator::new(self.values.len(), |v: &[f64], out: &mut [f64]| {
             out.copy_from_slice(&self.product(v));
             Ok(())
@@ -133,7 +133,7 @@ fn both_solvers_find_known_spectra() {
         let matrix = Known::new(values, 1);
         for (method, solver) in SOLVERS {
             let case = format!("{method}, {name}");
-            let found = matrix.solve(solver, &[], &options(top, 1e-9));
+            let found = matrix.solve(solver, None, &options(top, 1e-9));
             assert_eq!(found.pairs.len(), want.len(), "{case}");
             matrix.check_claims(&found, 1e-9, &case);
             // λ and −λ may come in either order, so both lists are sorted by value.
@@ -153,7 +153,7 @@ fn restarts_keep_what_was_found() {
     // No gap worth the name: the basis (24 vectors for two pairs) fills and restarts many times over.
     let n = 400;
     let matrix = Known::new((0..n).map(|i| (i as f64 * 0.5 * std::f64::consts::PI / n as f64).cos()).collect(), 2);
-    let found = matrix.solve(lanczos, &[], &options(2, 1e-8));
+    let found = matrix.solve(lanczos, None, &options(2, 1e-8));
     assert!(found.products > 60, "{}", found.products);
     matrix.check_claims(&found, 1e-8, "no gap");
     for (i, pair) in found.pairs.iter().enumerate() {
@@ -166,7 +166,7 @@ fn lambda_min_is_an_upper_bound_that_is_tight_when_negative_curvature_is_large()
     let mut values = outliers(300);
     values[299] = -6.0;
     let matrix = Known::new(values, 4);
-    let found = matrix.solve(lanczos, &[], &options(5, 1e-6));
+    let found = matrix.solve(lanczos, None, &options(5, 1e-6));
     let low = found.lambda_min;
     assert!(low.value >= -6.0 - 1e-12 && low.value < -5.99, "{low:?}");
     // Some eigenvalue lies within the residual of any Ritz value.
@@ -178,14 +178,14 @@ fn stopping_short_is_reported_and_not_an_error() {
     let matrix = Known::new(outliers(300), 5);
     for (method, solver) in SOLVERS {
         let short = EigenOptions { max_iterations: 4, ..options(2, 1e-9) };
-        let found = matrix.solve(solver, &[], &short);
+        let found = matrix.solve(solver, None, &short);
         assert_eq!((found.products, found.pairs.len()), (4, 2), "{method}");
         assert!(found.pairs.iter().any(|pair| !pair.converged), "{method}");
         matrix.check_claims(&found, 1e-9, method);
     }
     // One vector cannot tell λ from −λ, and must not pretend to.
     let opposite = Known::new(vec![2.0, -2.0, 0.1], 6);
-    let found = opposite.solve(power_iteration, &[], &EigenOptions { max_iterations: 200, ..options(1, 1e-6) });
+    let found = opposite.solve(power_iteration, None, &EigenOptions { max_iterations: 200, ..options(1, 1e-6) });
     assert!(!found.pairs[0].converged);
 }
 
@@ -193,28 +193,28 @@ fn stopping_short_is_reported_and_not_an_error() {
 fn warm_start_saves_products() {
     for top in [1, 3, 5] {
         let matrix = Known::new(outliers(2000), 7);
-        let before = matrix.solve(lanczos, &[], &options(top, 1e-3));
+        let before = matrix.solve(lanczos, None, &options(top, 1e-3));
         let moved = matrix.turned(0.01, 70);
-        let cold = moved.solve(lanczos, &[], &options(top, 1e-3));
-        let warm = moved.solve(lanczos, &before.start_vectors(), &options(top, 1e-3));
+        let cold = moved.solve(lanczos, None, &options(top, 1e-3));
+        let warm = moved.solve(lanczos, Some(&before), &options(top, 1e-3));
         moved.check_claims(&warm, 1e-3, "warm");
         for (pair, want) in warm.pairs.iter().zip(&moved.values) {
             assert!(pair.converged && (pair.value - want).abs() < 1e-3 * want, "{} {want}", pair.value);
         }
         println!("top {top}: {} products cold, {} warm", cold.products, warm.products);
         assert!(warm.products < cold.products, "top {top}: {} {}", warm.products, cold.products);
-        let power = |start: &[&[f64]]| moved.solve(power_iteration, start, &options(top, 1e-3)).products;
-        assert!(power(&before.start_vectors()) < power(&[]));
+        let power = |start: Option<&Spectrum>| moved.solve(power_iteration, start, &options(top, 1e-3)).products;
+        assert!(power(Some(&before)) < power(None));
     }
 }
 
 #[test]
 fn warm_start_sees_a_runner_up_overtake() {
     let mut matrix = Known::new(outliers(50_000), 8);
-    let before = matrix.solve(lanczos, &[], &options(1, 1e-3));
+    let before = matrix.solve(lanczos, None, &options(1, 1e-3));
     // In so many dimensions the random part of a start has next to nothing along this vector.
     matrix.values[1] = 10.5;
-    let after = matrix.solve(lanczos, &before.start_vectors(), &options(1, 1e-3));
+    let after = matrix.solve(lanczos, Some(&before), &options(1, 1e-3));
     assert!((after.pairs[0].value - 10.5).abs() < 1e-3, "{}", after.pairs[0].value);
     assert!(alignment(&after.pairs[0].vector, &matrix.vector(1)) > 0.999);
 }
@@ -226,7 +226,7 @@ fn float32_products_converge_to_what_they_can_resolve() {
         out.iter_mut().zip(matrix.product(v)).for_each(|(o, x)| *o = f64::from(x as f32));
         Ok(())
     });
-    let found = lanczos(&mut operator, &[], &options(5, 1e-5)).unwrap();
+    let found = lanczos(&mut operator, None, &options(5, 1e-5)).unwrap();
     for (pair, want) in found.pairs.iter().zip(&matrix.values) {
         assert!(pair.converged && (pair.value - want).abs() < 1e-5, "{} {want}", pair.value);
     }
@@ -235,43 +235,43 @@ fn float32_products_converge_to_what_they_can_resolve() {
 #[test]
 fn same_seed_same_bits() {
     let matrix = Known::new(outliers(500), 10);
-    let solve = || matrix.solve(lanczos, &[], &options(3, 1e-6));
+    let solve = || matrix.solve(lanczos, None, &options(3, 1e-6));
     assert_eq!(solve(), solve());
 }
 
 #[test]
 fn bad_input_is_refused_with_advice() {
     for (_, solver) in SOLVERS {
-        let run = |start: &[&[f64]], options: EigenOptions, fill: f64| {
+        let run = |start: Option<&Spectrum>, options: EigenOptions, fill: f64| {
             let mut operator = FnOperator::new(3, move |_: &[f64], out: &mut [f64]| {
                 out.fill(fill);
                 Ok(())
             });
             solver(&mut operator, start, &options).unwrap_err()
         };
-        let nan = run(&[], options(1, 1e-3), f64::NAN);
+        let nan = run(None, options(1, 1e-3), f64::NAN);
         assert!(matches!(nan, CurvatureError::NonFinite { product: 1 }));
         assert!(nan.to_string().contains("lower lr"));
-        let overflow = run(&[], options(1, 1e-3), f64::INFINITY);
+        let overflow = run(None, options(1, 1e-3), f64::INFINITY);
         assert!(matches!(overflow, CurvatureError::NonFinite { .. }));
         for (bad, field) in [
             (options(0, 1e-3), "top"),
             (options(1, f64::NAN), "tol"),
             (EigenOptions { max_iterations: 1, ..options(2, 1e-3) }, "max_iterations"),
+            (EigenOptions { block: 0, ..options(1, 1e-3) }, "block"),
+            (EigenOptions { above: Some(f64::NAN), ..options(1, 1e-3) }, "above"),
         ] {
-            let error = run(&[], bad, 1.0);
+            let error = run(None, bad, 1.0);
             assert!(matches!(error, CurvatureError::Option { name, .. } if name == field));
         }
-        let short = run(&[&[1.0; 3], &[1.0; 2]], options(1, 1e-3), 1.0);
-        assert!(matches!(short, CurvatureError::Start { index: 1, len: 2, dim: 3 }));
-        let not_finite = run(&[&[f64::NAN; 3]], options(1, 1e-3), 1.0);
-        assert!(matches!(not_finite, CurvatureError::Start { index: 0, .. }));
-
+        let other = Known::new(vec![2.0, 1.0], 1).solve(solver, None, &options(1, 1e-3));
+        let short = run(Some(&other), options(1, 1e-3), 1.0);
+        assert!(matches!(short, CurvatureError::Start { len: 2, dim: 3 }));
         let mut failing =
             FnOperator::new(3, |_: &[f64], _: &mut [f64]| Err(CurvatureError::Operator("device lost".into())));
-        let error = solver(&mut failing, &[], &options(1, 1e-3)).unwrap_err();
+        let error = solver(&mut failing, None, &options(1, 1e-3)).unwrap_err();
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "device lost");
         let mut empty = FnOperator::new(0, |_: &[f64], _: &mut [f64]| Ok(()));
-        assert!(matches!(solver(&mut empty, &[], &options(1, 1e-3)), Err(CurvatureError::Option { name: "dim", .. })));
+        assert!(matches!(solver(&mut empty, None, &options(1, 1e-3)), Err(CurvatureError::Option { name: "dim", .. })));
     }
 }

@@ -208,7 +208,7 @@ fn spectra_of_a_linear_model_have_their_closed_form() {
         let mut device = OnDevice::new(objective, &[0.0; 7840]);
         let options = EigenOptions { top: 1, tol: 1e-5, ..Default::default() };
         let solve = |operator: &mut dyn Operator| {
-            let pair = lanczos(operator, &[], &options).unwrap().pairs.remove(0);
+            let pair = lanczos(operator, None, &options).unwrap().pairs.remove(0);
             close(&format!("top eigenvalue, {loss:?}"), &[pair.value], &[factor * sigma[0]], 1e-5);
             // v = (left singular vector) ⊗ (any direction): X·v has rank one and norm σ₁.
             let image = &x * DMatrix::from_row_slice(784, 10, &pair.vector);

@@ -3,8 +3,8 @@
 //! The one idea: a vector may have millions of entries, so everything runs chunk by chunk, and a chunk stays in cache
 //! while all basis vectors pass over it. Sums are formed in a fixed order: same input, same bits.
 
-use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
 /// Entries per chunk: 32 KiB, a first-level cache.
@@ -53,6 +53,16 @@ impl Directions {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(stream);
         Self(rng)
+    }
+
+    /// 1 or −1.
+    pub(super) fn sign(&mut self) -> f64 {
+        if self.0.random() { 1.0 } else { -1.0 }
+    }
+
+    /// A vector of independent signs, 1 or −1.
+    pub(super) fn signs(&mut self, dim: usize) -> Vec<f64> {
+        (0..dim).map(|_| self.sign()).collect()
     }
 
     /// A vector of independent standard normal entries scaled to unit length: uniform over directions.

@@ -20,23 +20,34 @@ pub enum CurvatureError {
         /// Which product of this solve, from 1.
         product: usize,
     },
-    /// A vector of the wrong length, or with NaN or infinite entries, was given as a start.
+    /// The solve to start from was of another size.
     #[error(
-        "start vector {index} cannot be used: it must have {dim} finite entries (it has {len}); \
-         pass vectors of the same model, or none for a random start"
+        "the spectrum to start from has vectors of {len} entries, and the operator needs {dim}; \
+         pass one of the same model, or none for a cold start"
     )]
     Start {
-        /// Position in the slice of start vectors.
-        index: usize,
-        /// Entries it has.
+        /// Entries its vectors have.
         len: usize,
         /// Entries the operator needs.
+        dim: usize,
+    },
+    /// A range of rows that a [`SubOperator`](super::SubOperator) cannot show.
+    #[error(
+        "rows {start}..{end} cannot be shown alone: ranges must hold at least one row, end within the {dim} rows of \
+         the operator and not overlap; take them from the layout of the same model"
+    )]
+    Range {
+        /// First row.
+        start: usize,
+        /// Row after the last.
+        end: usize,
+        /// Rows there are.
         dim: usize,
     },
     /// An option is out of its range.
     #[error("{name} = {value} is out of range; it must be {expected}")]
     Option {
-        /// The field of [`EigenOptions`], or `dim`.
+        /// The field of the options, or `dim`.
         name: &'static str,
         /// The value given.
         value: f64,

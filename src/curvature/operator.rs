@@ -1,4 +1,4 @@
-//! What an algorithm here may know of a matrix, and operators made of others.
+//! What an algorithm here may know of a matrix.
 //!
 //! The one idea: products with vectors, one at a time or a few together, are all there is. A device shares the reading of
 //! the training set among the products of a block, so algorithms ask for blocks wherever they have several vectors.
@@ -52,6 +52,20 @@ impl<F: FnMut(&[f64], &mut [f64]) -> Result<(), CurvatureError>> Operator for Fn
 
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
         (self.product)(v, out)
+    }
+}
+
+impl<O: Operator + ?Sized> Operator for &mut O {
+    fn dim(&self) -> usize {
+        (**self).dim()
+    }
+
+    fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
+        (**self).apply(v, out)
+    }
+
+    fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
+        (**self).apply_block(vectors, products)
     }
 }
 

@@ -26,7 +26,7 @@ use super::{CurvatureError, EigenOptions, Eigenpair, Operator, RitzValue, Spectr
 /// Options out of range, start vectors that do not fit, products that fail or are not finite.
 pub fn power_iteration(
     operator: &mut dyn Operator,
-    start: &[&[f64]],
+    start: Option<&Spectrum>,
     options: &EigenOptions,
 ) -> Result<Spectrum, CurvatureError> {
     let dim = operator.dim();
@@ -41,7 +41,8 @@ pub fn power_iteration(
     check_start(start, dim)?;
     let mut directions = Directions::new(options.seed);
     let mut products = Products::new(operator);
-    let mut images: Vec<Vec<f64>> = start.iter().take(top).map(|v| v.to_vec()).collect();
+    let near = start.iter().flat_map(|spectrum| &spectrum.pairs);
+    let mut images: Vec<Vec<f64>> = near.take(top).map(|pair| pair.vector.clone()).collect();
     images.resize_with(top, || directions.unit(dim));
     loop {
         let mut x = orthonormal(images, dim, &mut directions);
@@ -84,6 +85,7 @@ pub fn power_iteration(
                 lambda_max: extreme(|new, best| new > best),
                 lambda_min: extreme(|new, best| new < best),
                 products: products.spent,
+                track: None,
             });
         }
         images = ax.0;

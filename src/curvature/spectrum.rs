@@ -3,7 +3,7 @@
 //! The one idea: every number comes with how far it can be trusted, so that nothing has to be taken for converged.
 
 use super::CurvatureError;
-use super::basis::norm;
+use super::track::Track;
 
 /// What to look for and when to stop.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,23 +133,14 @@ pub struct Spectrum {
     pub lambda_min: RitzValue,
     /// Matrix products spent.
     pub products: usize,
+    /// What a warm start needs beyond the pairs.
+    pub(super) track: Option<Track>,
 }
 
-impl Spectrum {
-    /// The vectors to hand to the next solve, after the matrix has moved a little.
-    pub fn start_vectors(&self) -> Vec<&[f64]> {
-        let all = self.pairs.iter().chain(&self.bottom).chain(&self.runner_up);
-        all.map(|pair| pair.vector.as_slice()).collect()
+/// Refuses the solution of a problem of another size.
+pub(super) fn check_start(start: Option<&Spectrum>, dim: usize) -> Result<(), CurvatureError> {
+    match start.and_then(|spectrum| spectrum.pairs.first()) {
+        Some(pair) if pair.vector.len() != dim => Err(CurvatureError::Start { len: pair.vector.len(), dim }),
+        _ => Ok(()),
     }
-}
-
-/// Refuses start vectors that do not fit.
-pub(super) fn check_start(start: &[&[f64]], dim: usize) -> Result<(), CurvatureError> {
-    for (index, v) in start.iter().enumerate() {
-        if v.len() != dim || !norm(v).is_finite() {
-            let len = v.len();
-            return Err(CurvatureError::Start { index, len, dim });
-        }
-    }
-    Ok(())
 }

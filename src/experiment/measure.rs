@@ -6,7 +6,9 @@
 use std::time::Instant;
 
 use crate::curvature::edge::alignment;
-use crate::curvature::{EigenOptions, Eigenpair, RitzValue, Spectrum, lanczos, official, power_iteration};
+use crate::curvature::{
+    EigenOptions, Eigenpair, RitzValue, Spectrum, lanczos, official, power_iteration, subspace_alignment,
+};
 use crate::gpu::{Buffer, Recording};
 use crate::objective::{DifferenceOperator, HessianOperator, Objective};
 use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
@@ -137,9 +139,8 @@ impl Measurer {
             MeasureMethod::Lanczos | MeasureMethod::Official => lanczos,
             MeasureMethod::Power => power_iteration,
         };
-        let start = self.last.as_ref().map(Spectrum::start_vectors).unwrap_or_default();
         let began = Instant::now();
-        let spectrum = solve(&mut self.hessian.linearise()?, &start, &options)?;
+        let spectrum = solve(&mut self.hessian.linearise()?, self.last.as_ref(), &options)?;
         let solve_secs = Some(began.elapsed().as_secs_f64());
 
         let first = &spectrum.pairs[0];
@@ -230,9 +231,4 @@ impl Measurer {
 
 fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&x| x.into()).collect()
-}
-
-fn subspace_alignment(g: &[f64], vectors: &[&[f64]]) -> f64 {
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    (vectors.iter().map(|v| dot(g, v).powi(2)).sum::<f64>() / dot(g, g)).sqrt()
 }

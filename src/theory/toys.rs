@@ -105,7 +105,7 @@ impl Toy {
     /// The `top` eigenpairs of the Hessian at the parameters.
     pub fn spectrum(&mut self, top: usize) -> Result<Spectrum, TheoryError> {
         let mut hessian = HessianOperator::new(&mut self.objective, &self.w)?;
-        Ok(lanczos(&mut hessian, &[], &EigenOptions { top, tol: 1e-6, ..EigenOptions::default() })?)
+        Ok(lanczos(&mut hessian, None, &EigenOptions { top, tol: 1e-6, ..EigenOptions::default() })?)
     }
 }
 

@@ -1,0 +1,114 @@
+//! Operators made of others: some rows and columns of one, the difference of two.
+//!
+//! The one idea: a part of a matrix is an operator too, so that every algorithm here also works on one layer, or on the part
+//! of a Hessian that Gauss–Newton leaves out.
+
+use std::ops::Range;
+
+use super::CurvatureError;
+use super::Operator;
+
+/// The rows and columns of another operator that lie in given ranges, such as those of one layer's parameters.
+///
+/// Its vectors list the ranges one after the other, in the order given. A product costs one of the whole operator.
+pub struct SubOperator<O> {
+    operator: O,
+    ranges: Vec<Range<usize>>,
+    dim: usize,
+}
+
+impl<O: Operator> SubOperator<O> {
+    /// The block of `operator` (or of a `&mut` to one) at `ranges`.
+    ///
+    /// # Errors
+    /// [`CurvatureError::Range`] for a range that is empty, ends beyond the operator or overlaps one before it.
+    pub fn new(operator: O, ranges: &[Range<usize>]) -> Result<Self, CurvatureError> {
+        for (i, range) in ranges.iter().enumerate() {
+            let overlaps = ranges[..i].iter().any(|other| range.start < other.end && other.start < range.end);
+            if range.is_empty() || range.end > operator.dim() || overlaps {
+                let Range { start, end } = *range;
+                return Err(CurvatureError::Range { start, end, dim: operator.dim() });
+            }
+        }
+        Ok(Self { operator, ranges: ranges.to_vec(), dim: ranges.iter().map(ExactSizeIterator::len).sum() })
+    }
+}
+
+impl<O: Operator> Operator for SubOperator<O> {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
+        let mut products = [vec![0.0; out.len()]];
+        self.apply_block(&[v], &mut products)?;
+        out.copy_from_slice(&products[0]);
+        Ok(())
+    }
+
+    fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
+        let whole = self.operator.dim();
+        let padded: Vec<Vec<f64>> = vectors
+            .iter()
+            .map(|v| {
+                let (mut all, mut at) = (vec![0.0; whole], 0);
+                for range in &self.ranges {
+                    all[range.clone()].copy_from_slice(&v[at..at + range.len()]);
+                    at += range.len();
+                }
+                all
+            })
+            .collect();
+        let mut images = vec![vec![0.0; whole]; padded.len()];
+        self.operator.apply_block(&padded.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut images)?;
+        for (out, image) in products.iter_mut().zip(images) {
+            let mut at = 0;
+            for range in &self.ranges {
+                out[at..at + range.len()].copy_from_slice(&image[range.clone()]);
+                at += range.len();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A − B, such as R = H − G: what the Gauss–Newton matrix G leaves of the Hessian H, the part that comes from the curvature
+/// of the network's outputs. A product costs one of each.
+pub struct Minus<A, B>(A, B);
+
+impl<A: Operator, B: Operator> Minus<A, B> {
+    /// `a` − `b`, both operators or `&mut` to such.
+    ///
+    /// # Errors
+    /// [`CurvatureError::Option`] when their dimensions differ.
+    pub fn new(a: A, b: B) -> Result<Self, CurvatureError> {
+        if a.dim() != b.dim() {
+            return Err(super::spectrum::refuse("dim", b.dim() as f64, "the same for both operators of a difference"));
+        }
+        Ok(Self(a, b))
+    }
+}
+
+impl<A: Operator, B: Operator> Operator for Minus<A, B> {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
+        let mut taken = vec![0.0; v.len()];
+        self.0.apply(v, out)?;
+        self.1.apply(v, &mut taken)?;
+        out.iter_mut().zip(taken).for_each(|(x, y)| *x -= y);
+        Ok(())
+    }
+
+    fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
+        let mut taken = vec![vec![0.0; self.dim()]; vectors.len()];
+        self.0.apply_block(vectors, products)?;
+        self.1.apply_block(vectors, &mut taken)?;
+        for (x, y) in products.iter_mut().flatten().zip(taken.iter().flatten()) {
+            *x -= y;
+        }
+        Ok(())
+    }
+}

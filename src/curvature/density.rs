@@ -1,0 +1,206 @@
+//! The density of eigenvalues, by stochastic Lanczos quadrature.
+//!
+//! The one idea: m Lanczos steps from a random unit vector v give m nodes and weights that integrate every polynomial of
+//! degree below 2m against the spectrum as v sees it (Golub and Welsch), and on average v sees every eigenvalue alike. So
+//! a few vectors show the whole spectrum, bulk and outliers (S. Ubaru, J. Chen, Y. Saad, SIAM J. Matrix Anal. Appl. 38, 2017;
+//! for networks B. Ghorbani, S. Krishnan, Y. Xiao, ICML 2019). Every step is orthogonalised against all before it, without
+//! which copies of the outliers would appear.
+
+use nalgebra::{DMatrix, SymmetricEigen};
+
+use super::basis::{Basis, Directions, norm, scale};
+use super::estimate::{Estimate, check_level};
+use super::operator::Products;
+use super::spectrum::{check_dim, refuse};
+use super::trace::blocks;
+use super::{CurvatureError, Operator, RitzValue};
+
+/// A new direction this small against the products is rounding: the basis spans an invariant subspace.
+const BREAKDOWN: f64 = 1e-12;
+
+/// How finely to look at a spectrum; takes probes × steps products.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DensityOptions {
+    /// Random vectors to average over, at least 2.
+    pub probes: usize,
+    /// Lanczos steps from each: the number of nodes. More than the dimension means as many.
+    pub steps: usize,
+    /// Probes run side by side, their vectors multiplied together. block × steps vectors of the operator's dimension are
+    /// kept.
+    pub block: usize,
+    /// Level of the confidence intervals.
+    pub level: f64,
+    /// Seed of the random vectors.
+    pub seed: u64,
+}
+
+impl Default for DensityOptions {
+    fn default() -> Self {
+        Self { probes: 8, steps: 40, block: 4, level: 0.95, seed: 0 }
+    }
+}
+
+/// A point mass of the density.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Node {
+    /// Where: a Ritz value, in the units of an eigenvalue.
+    pub value: f64,
+    /// How much of the spectrum: a fraction; those of a probe add up to 1.
+    pub weight: f64,
+}
+
+/// The density of a symmetric operator's eigenvalues.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpectralDensity {
+    /// The nodes of each probe, by rising value. A probe that met an invariant subspace has fewer.
+    pub probes: Vec<Vec<Node>>,
+    /// Rows of the operator: how many eigenvalues there are.
+    pub dim: usize,
+    /// The lowest Ritz value of all, an upper bound on the smallest eigenvalue.
+    pub lambda_min: RitzValue,
+    /// The largest, a lower bound on the largest eigenvalue.
+    pub lambda_max: RitzValue,
+    /// Level of the intervals that the methods return.
+    pub level: f64,
+    /// Matrix products spent.
+    pub products: usize,
+}
+
+impl SpectralDensity {
+    /// The density at x when every node is smoothed to a Gaussian of standard deviation `sigma` > 0; its integral over x is 1.
+    /// In units of 1/x: times [`dim`](Self::dim) and an interval's length it is the number of eigenvalues there.
+    pub fn density(&self, x: f64, sigma: f64) -> f64 {
+        let height = 1.0 / (sigma * (2.0 * std::f64::consts::PI).sqrt());
+        self.mean(|node| node.weight * height * (-0.5 * ((x - node.value) / sigma).powi(2)).exp())
+    }
+
+    /// The fraction of eigenvalues up to and including x.
+    pub fn cumulative(&self, x: f64) -> f64 {
+        self.mean(|node| if node.value <= x { node.weight } else { 0.0 })
+    }
+
+    /// The mean of λᵏ over the eigenvalues, tr(Aᵏ)/dim, with its interval; exact for each probe where k < 2·steps.
+    pub fn moment(&self, k: i32) -> Estimate {
+        self.estimate(|value| value.powi(k))
+    }
+
+    /// tr A with its interval.
+    pub fn trace(&self) -> Estimate {
+        self.estimate(|value| self.dim as f64 * value)
+    }
+
+    fn estimate(&self, f: impl Fn(f64) -> f64) -> Estimate {
+        let draw = |nodes: &Vec<Node>| nodes.iter().map(|node| node.weight * f(node.value)).sum();
+        Estimate::of(0.0, &self.probes.iter().map(draw).collect::<Vec<f64>>(), self.level)
+    }
+
+    fn mean(&self, f: impl Fn(&Node) -> f64) -> f64 {
+        self.probes.iter().flatten().map(f).sum::<f64>() / self.probes.len() as f64
+    }
+}
+
+/// The density of the eigenvalues of `operator`.
+///
+/// # Errors
+/// Options out of range, products that fail or are not finite.
+pub fn spectral_density(
+    operator: &mut dyn Operator,
+    options: &DensityOptions,
+) -> Result<SpectralDensity, CurvatureError> {
+    let dim = operator.dim();
+    check_dim(dim)?;
+    check_level(options.level)?;
+    if options.probes < 2 {
+        return Err(refuse("probes", options.probes as f64, "at least 2: one has no scatter to judge it by"));
+    }
+    for (name, count) in [("steps", options.steps), ("block", options.block)] {
+        if count == 0 {
+            return Err(refuse(name, 0.0, "at least 1"));
+        }
+    }
+    let mut directions = Directions::new(options.seed);
+    let mut products = Products::new(operator);
+    let (mut probes, mut ritz) = (vec![], vec![]);
+    for count in blocks(options.probes, options.block) {
+        let mut running: Vec<Probe> = (0..count).map(|_| Probe::new(directions.unit(dim))).collect();
+        for _ in 0..options.steps.min(dim) {
+            let mut active: Vec<&mut Probe> = running.iter_mut().filter(|probe| !probe.finished()).collect();
+            if active.is_empty() {
+                break;
+            }
+            let vectors: Vec<&[f64]> = active.iter().map(|probe| probe.latest()).collect();
+            let images = products.apply_block(&vectors)?;
+            for (probe, image) in active.iter_mut().zip(images) {
+                products.finite(probe.advance(image))?;
+            }
+        }
+        for probe in running {
+            let (nodes, values) = probe.quadrature();
+            probes.push(nodes);
+            ritz.extend(values);
+        }
+    }
+    let extreme =
+        |sign: f64| ritz.iter().copied().max_by(|a: &RitzValue, b| (sign * a.value).total_cmp(&(sign * b.value)));
+    let (Some(lambda_min), Some(lambda_max)) = (extreme(-1.0), extreme(1.0)) else {
+        return Err(refuse("dim", dim as f64, "at least 1"));
+    };
+    Ok(SpectralDensity { probes, dim, lambda_min, lambda_max, level: options.level, products: products.spent })
+}
+
+/// Lanczos from one vector.
+struct Probe {
+    basis: Basis,
+    diagonal: Vec<f64>,
+    /// Of the projected matrix: one entry a step, the last being what sticks out.
+    below: Vec<f64>,
+    largest_product: f64,
+}
+
+impl Probe {
+    fn new(start: Vec<f64>) -> Self {
+        Self { basis: Basis(vec![start]), diagonal: vec![], below: vec![], largest_product: 0.0 }
+    }
+
+    /// Whether every vector has been multiplied: an invariant subspace.
+    fn finished(&self) -> bool {
+        self.basis.0.len() == self.diagonal.len()
+    }
+
+    fn latest(&self) -> &[f64] {
+        &self.basis.0[self.diagonal.len()]
+    }
+
+    /// Takes the product with the latest vector; returns the new diagonal entry.
+    fn advance(&mut self, mut image: Vec<f64>) -> f64 {
+        self.largest_product = self.largest_product.max(norm(&image));
+        let alpha = self.basis.orthogonalise(&mut image)[self.diagonal.len()];
+        self.diagonal.push(alpha);
+        let length = norm(&image);
+        if length > BREAKDOWN * self.largest_product && self.basis.0.len() < image.len() {
+            scale(&mut image, 1.0 / length);
+            self.basis.0.push(image);
+            self.below.push(length);
+        } else {
+            self.below.push(0.0);
+        }
+        alpha
+    }
+
+    /// Nodes and weights by rising value, and the nodes with their residuals.
+    fn quadrature(&self) -> (Vec<Node>, Vec<RitzValue>) {
+        let m = self.diagonal.len();
+        let eigen = SymmetricEigen::new(DMatrix::from_fn(m, m, |i, j| match i.abs_diff(j) {
+            0 => self.diagonal[i],
+            1 => self.below[i.min(j)],
+            _ => 0.0,
+        }));
+        let mut order: Vec<usize> = (0..m).collect();
+        order.sort_by(|&a, &b| eigen.eigenvalues[a].total_cmp(&eigen.eigenvalues[b]));
+        let s = &eigen.eigenvectors;
+        let node = |&i: &usize| Node { value: eigen.eigenvalues[i], weight: s[(0, i)].powi(2) };
+        let ritz =
+            |&i: &usize| RitzValue { value: eigen.eigenvalues[i], residual: (self.below[m - 1] * s[(m - 1, i)]).abs() };
+        (order.iter().map(node).collect(), order.iter().map(ritz).collect())
+    }
+}
