@@ -218,6 +218,23 @@ impl Objective {
         self.record(Quantity::Gradient { metrics: partials.is_some() }, w, None, Some(gradient), partials)
     }
 
+    /// Records `gradient` = the share of chunk `number` in ∇L(w), Σ ∇ℓᵢ(w)/N over its examples; with `accumulate` it is added
+    /// to what is there.
+    ///
+    /// # Errors
+    /// Compilation or device errors.
+    pub fn chunk_gradient(
+        &mut self,
+        number: usize,
+        w: &Buffer,
+        gradient: &Buffer,
+        accumulate: bool,
+    ) -> Result<Recording, GpuError> {
+        let quantity = Quantity::Gradient { metrics: false };
+        let loaded = self.loaded(quantity, self.chunks[number].rows, accumulate)?;
+        self.bind(&loaded, &self.chunks[number], w, None, Some(gradient))
+    }
+
     /// Records `result` = H(w)·v.
     ///
     /// # Errors
@@ -251,23 +268,26 @@ impl Objective {
         partials: Option<&Buffer>,
     ) -> Result<Recording, GpuError> {
         let mut recording = Recording::default();
-        for (i, chunk) in self.chunks.iter().enumerate() {
-            let key = (quantity, chunk.rows, i > 0);
-            let loaded = match self.programs.get(&key) {
-                Some(loaded) => loaded.clone(),
-                None => {
-                    let program = self.problem.program(quantity, chunk.rows, i > 0, self.gpu.target())?;
-                    let loaded = self.gpu.load(program)?;
-                    self.programs.insert(key, loaded.clone());
-                    loaded
-                }
-            };
+        for i in 0..self.chunks.len() {
+            let loaded = self.loaded(quantity, self.chunks[i].rows, i > 0)?;
+            let chunk = &self.chunks[i];
             recording = recording.then(&self.bind(&loaded, chunk, w, v, result)?);
             if let Some(partials) = partials {
                 recording = recording.then(&Recording::copy(&chunk.partials, partials, i * 2 * PARTIALS));
             }
         }
         Ok(recording)
+    }
+
+    /// The program of a quantity, compiled at its first use.
+    fn loaded(&mut self, quantity: Quantity, rows: usize, accumulate: bool) -> Result<Loaded, GpuError> {
+        let key = (quantity, rows, accumulate);
+        if let Some(loaded) = self.programs.get(&key) {
+            return Ok(loaded.clone());
+        }
+        let loaded = self.gpu.load(self.problem.program(quantity, rows, accumulate, self.gpu.target())?)?;
+        self.programs.insert(key, loaded.clone());
+        Ok(loaded)
     }
 
     /// Binds a chunk's program; slots that its quantity does not use get a buffer that is there anyway.
