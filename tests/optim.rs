@@ -204,3 +204,25 @@ fn a_run_follows_its_rule_and_leaves_what_the_next_step_needs() {
     close("parameters of m-SAM", &w, follow(&data, start, &rule)[0].as_slice(), 1e-5);
     assert!(SafeTensors::deserialize(&state).unwrap().tensor("momentum").is_err());
 }
+
+#[test]
+fn parameters_and_velocity_are_all_that_the_next_step_needs() {
+    let (mlp, data) = (mlp(), mnist(EXAMPLES));
+    let params = some_params(&mlp, 1);
+    let objective = Objective::new(gpu(), Arc::new(mlp), LOSS, &data, GROUP).unwrap();
+    let mut device = OnDevice::new(objective, &params);
+    let rule = Rule { momentum: 0.9, nesterov: true, sam_from: 7, micro_batch: GROUP, ..Rule::sam(0.1, 0.1) };
+    let mut run = |steps: std::ops::Range<u64>, w: &[f32], v: &[f32]| {
+        let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
+        let velocity = optimizer.velocity().unwrap();
+        gpu().write(&device.w, w);
+        gpu().write(velocity, v);
+        gpu().run(steps.map(|step| optimizer.step(step))).unwrap();
+        [optimizer.params(), velocity].map(|buffer| device.objective.read(buffer).unwrap())
+    };
+    let rest = vec![0.0; params.len()];
+    let at_once = run(0..12, &params, &rest);
+    let [w, v] = run(0..5, &params, &rest);
+    assert!(run(5..12, &w, &v) == at_once, "a run that is broken off and taken up again ends elsewhere");
+    assert!(run(5..12, &w, &rest) != at_once, "the velocity has no effect");
+}

@@ -54,7 +54,7 @@ impl Optimizer {
     /// Compilation or device errors.
     ///
     /// # Panics
-    /// When the chunks of the objective are not the groups of the rule, see [`Rule::micro_batch`].
+    /// As [`Probe::new`].
     pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
         let probe = Probe::new(objective, rule, w)?;
         let velocity = if rule.momentum > 0.0 { Some(objective.vector("the velocity")?) } else { None };

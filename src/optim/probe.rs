@@ -40,8 +40,9 @@ impl Probe {
     /// Compilation or device errors.
     ///
     /// # Panics
-    /// When the chunks of the objective are not the groups of the rule, see [`Rule::micro_batch`].
+    /// When the rule has no step of ascent, or the objective's chunks are not its groups ([`Rule::micro_batch`]).
     pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
+        assert!(rule.ascent_steps > 0, "an ascent of no steps");
         let gpu = objective.gpu().clone();
         let gradient = objective.vector("the gradient")?;
         let norm = gpu.buffer("partial sums", PARTIALS)?;
