@@ -101,6 +101,17 @@ fn bad_values_name_the_key_the_value_and_what_is_allowed() {
         ("rho=-1", "0 or above"),
         ("rho=nan", "32 bits"),
         ("epsilon=-1e-5", "0 or above"),
+        ("momentum=1", "below 1"),
+        ("momentum=0.99999999", "below 1"),
+        ("momentum=-0.1", "0 or above"),
+        ("nesterov=yes", "true or false"),
+        ("nesterov=1", "true or false"),
+        ("weight_decay=-1", "0 or above"),
+        ("asam_eta=-1", "0 or above"),
+        ("ascent_steps=0", "from 1 to"),
+        ("micro_batch=-1", "from 0 to"),
+        ("sam_from=-1", "0 or more"),
+        ("optim.kind=adam", "\"gd\", \"sam\", \"usam\", \"asam\""),
         ("steps=0", "1 or more"),
         ("steps=-5", "1 or more"),
         ("steps=1.5", "whole number"),
@@ -197,6 +208,23 @@ fn values_that_exclude_one_another_are_refused_with_a_way_out() {
     assert!(text.contains("half-sum") && text.contains("\"mse\""), "{text}");
     assert!(with(&["loss.kind=cross-entropy"]).is_ok());
     assert!(with(&["reduction=half-sum"]).is_ok());
+    for (sets, parts) in [
+        (&["sam_from=5", "sam_until=5"][..], ["sam_until = 5", "0 is the end"]),
+        (&["nesterov=true"], ["without momentum", "optim.momentum"]),
+        (&["micro_batch=10", "chunk=20"], ["run.chunk = 20", "run.chunk = 0"]),
+        (&["micro_batch=65", "batch=64"], ["optim.batch = 64", "lower optim.micro_batch"]),
+    ] {
+        let text = message(sets);
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+    }
+    for sets in [
+        &["sam_from=5"][..],
+        &["sam_from=5", "sam_until=6"],
+        &["nesterov=true", "momentum=0.9"],
+        &["micro_batch=64", "batch=64"],
+    ] {
+        assert!(with(sets).is_ok(), "{sets:?}");
+    }
     let text = message(&["path=/data"]);
     assert!(text.contains("/data") && text.contains("data.name"), "{text}");
 }
@@ -218,6 +246,7 @@ prop_compose! {
         examples in (any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>()),
         model in (1..=1000_usize, 1..=65_535_usize, 0..5_usize),
         words in (any::<bool>(), any::<bool>(), any::<bool>()),
+        rule in (0..4_usize, 1..=1000_usize, 0..i64::MAX as u64, 0.0..0.999_f64, 0.0..=f32::MAX),
         path in proptest::option::of("[^\0]{1,20}"),
         reals in (f32::MIN_POSITIVE..=f32::MAX, 0.0..=f32::MAX, 0.0..1.0_f64, 1e-9..0.99_f64),
         run in (1..=i64::MAX as u64, 0..=i64::MAX as u64, 1..=i64::MAX as u64),
@@ -236,7 +265,12 @@ prop_compose! {
         if words.1 { config.measure.method = MeasureMethod::Power } else { config.measure.on = MeasureOn::Fixed }
         config.optim.lr = f64::from(reals.0);
         config.optim.rho = f64::from(reals.1);
-        if words.2 { (config.optim.kind, config.optim.rho) = (OptimKind::Gd, 0.0) }
+        config.optim.kind = [OptimKind::Gd, OptimKind::Sam, OptimKind::Usam, OptimKind::Asam][rule.0];
+        if rule.0 == 0 { config.optim.rho = 0.0 }
+        (config.optim.ascent_steps, config.optim.sam_from, config.optim.momentum) = (rule.1, rule.2, rule.3);
+        config.optim.sam_until = if words.2 { rule.2 + 1 } else { 0 };
+        config.optim.nesterov = words.2 && rule.3 > 0.0;
+        (config.optim.weight_decay, config.optim.asam_eta) = (f64::from(rule.4), f64::from(rule.4));
         config.optim.epsilon = reals.2;
         config.measure.tol = reals.3;
         (config.run.steps, config.run.seed, config.run.log_every) = run;

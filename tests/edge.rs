@@ -131,6 +131,8 @@ fn where_there_is_no_edge_none_is_given() {
     let asam = Rule { ascent: Ascent::Asam { eta: 0.01 }, ..Rule::sam(0.1, 0.5) };
     assert_eq!((asam.edge(1.0), asam.gauge(1.0, 3.0)), (None, None));
     assert_eq!(asam.unperturbed().edge(1.0), Some(20.0));
+    let groups = Rule { micro_batch: 8, ..Rule::sam(0.1, 0.5) };
+    assert_eq!((groups.edge(1.0), groups.gauge(1.0, 3.0)), (None, None));
     // Decay alone is unstable at ηc = 2.
     assert_eq!(Rule { weight_decay: 20.0, ..Rule::sam(0.1, 0.5) }.edge(1.0), Some(0.0));
     // More steps of ascent than a float can tell apart approach λ·exp(ρλ).

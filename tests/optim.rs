@@ -1,18 +1,25 @@
 //! Every update rule against the same rule written again in float64, on the network of `reference_mlp`.
 
+use std::fs;
 use std::sync::Arc;
 
-use edgewalk::model::{Activation, Loss, Mlp, Reduction};
+use edgewalk::data::Examples;
+use edgewalk::experiment::record::read_curvature;
+use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction, params_from_safetensors};
 use edgewalk::objective::Objective;
 use edgewalk::optim::{Ascent, Optimizer, Rule};
 use nalgebra::DVector;
+use safetensors::SafeTensors;
 
 use super::device::{gpu, relative_error};
 use super::objective_cases::{OnDevice, close, mnist, reference, some_params, widen};
 use super::reference_mlp;
+use super::training::{train, write_init};
 
 const EXAMPLES: usize = 100;
 const STEPS: u64 = 30;
+/// Examples of a group of m-SAM: two groups and a smaller one.
+const GROUP: usize = 40;
 
 /// A smooth network, so that float32 and float64 stay together.
 fn mlp() -> Mlp {
@@ -41,11 +48,21 @@ fn perturbed_gradient(mlp: &reference_mlp::Mlp, w: &DVector<f64>, rule: &Rule) -
 }
 
 /// `STEPS` updates in float64, with the velocity at the end.
-fn follow(mlp: &reference_mlp::Mlp, mut w: DVector<f64>, rule: &Rule) -> [DVector<f64>; 2] {
+fn follow(data: &Examples, mut w: DVector<f64>, rule: &Rule) -> [DVector<f64>; 2] {
+    let on = |examples: &[usize]| reference(&mlp(), LOSS, &data.select(examples));
+    let all: Vec<usize> = (0..data.len()).collect();
+    // Each group climbs by itself and counts by its size.
+    let size = if rule.micro_batch == 0 { data.len() } else { rule.micro_batch };
+    let groups: Vec<_> = all.chunks(size).map(|group| (on(group), group.len() as f64 / data.len() as f64)).collect();
+    let mlp = on(&all);
     let mut v = DVector::zeros(w.len());
     for step in 0..STEPS {
-        let on = step >= rule.sam_from && (rule.sam_until == 0 || step < rule.sam_until) && rule.rho > 0.0;
-        let g = if on { perturbed_gradient(mlp, &w, rule) } else { mlp.at(w.as_slice()).gradient };
+        let perturbs = step >= rule.sam_from && (rule.sam_until == 0 || step < rule.sam_until) && rule.rho > 0.0;
+        let g: DVector<f64> = if perturbs {
+            groups.iter().map(|(group, share)| perturbed_gradient(group, &w, rule) * *share).sum()
+        } else {
+            mlp.at(w.as_slice()).gradient
+        };
         let d = g + &w * rule.weight_decay;
         v = &v * rule.momentum + &d;
         w -= if rule.nesterov { d + &v * rule.momentum } else { v.clone() } * rule.lr;
@@ -67,7 +84,13 @@ fn rules() -> Vec<(&'static str, Rule)> {
         ("SAM, 3 steps of ascent", Rule { ascent_steps: 3, rho: 0.3, ..sam }),
         ("USAM, 3 steps of ascent", Rule { ascent_steps: 3, rho: 2.0, ..usam }),
         ("ASAM, 2 steps of ascent", Rule { ascent_steps: 2, ..asam }),
-        ("SAM from 10", Rule { sam_from: 10, ..sam }),
+        ("m-SAM, m 40", Rule { micro_batch: GROUP, ..sam }),
+        ("m-SAM, m 40, ε 0.05", Rule { micro_batch: GROUP, epsilon: 0.05, ..sam }),
+        ("m-SAM, m 40, 2 steps of ascent", Rule { micro_batch: GROUP, ascent_steps: 2, rho: 0.4, ..sam }),
+        ("m-USAM, m 40", Rule { micro_batch: GROUP, ..usam }),
+        ("m-ASAM, m 40, from 5", Rule { micro_batch: GROUP, sam_from: 5, ..asam }),
+        // Where gradient descent has been for ten steps, a larger ρ is far above the edge and amplifies rounding.
+        ("SAM from 10", Rule { sam_from: 10, rho: 0.03, ..sam }),
         ("SAM until 20", Rule { sam_until: 20, ..sam }),
         ("SAM from 5 until 20", Rule { sam_from: 5, sam_until: 20, ..sam }),
         ("Polyak", Rule { momentum: 0.8, lr: 0.2, ..gd }),
@@ -83,8 +106,7 @@ fn every_rule_follows_its_formula() {
     let (mlp, data) = (mlp(), mnist(EXAMPLES));
     let params = some_params(&mlp, 1);
     let start = DVector::from_vec(widen(&params));
-    let reference = reference(&mlp, LOSS, &data);
-    let objective = Objective::new(gpu(), Arc::new(mlp), LOSS, &data, 64).unwrap();
+    let objective = Objective::new(gpu(), Arc::new(mlp), LOSS, &data, GROUP).unwrap();
     let mut device = OnDevice::new(objective, &params);
     let mut ends: Vec<(&str, DVector<f64>)> = vec![];
     for (name, rule) in rules() {
@@ -99,7 +121,7 @@ fn every_rule_follows_its_formula() {
             device.objective.read(optimizer.params()).unwrap()
         };
         let found = end(false);
-        let [w, v] = follow(&reference, start.clone(), &rule);
+        let [w, v] = follow(&data, start.clone(), &rule);
         let moved = |w: &[f64]| w.iter().zip(start.iter()).map(|(w, start)| w - start).collect::<Vec<_>>();
         // Thirty steps of float32 rounding.
         close(name, &moved(&widen(&found)), &moved(w.as_slice()), 1e-5);
@@ -140,4 +162,67 @@ fn a_probe_shows_what_the_update_would_follow() {
         }
         assert_eq!(device.objective.read(&device.w).unwrap(), params, "a probe moves nothing");
     }
+}
+
+#[test]
+fn a_run_follows_its_rule_and_leaves_what_the_next_step_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mlp, data) = (mlp(), mnist(EXAMPLES));
+    let params = some_params(&mlp, 1);
+    let layout = Layout::of(&mlp);
+    let init = folder.path().join("init.safetensors");
+    write_init(&init, &layout, &params);
+    let common = ["width=16", "depth=3", "activation=tanh", "train=100", "test=0", "steps=30", "measure.every=15"];
+    let run = |name: &str, sets: &[&str]| {
+        let run = train(None, &folder.path().join(name), &[&common[..], sets].concat(), Some(&init)).unwrap();
+        let read = |file: &str| fs::read(run.checkpoint(STEPS).join(file)).unwrap();
+        let w = widen(&params_from_safetensors(&layout, &read("params.safetensors")).unwrap());
+        (w, read("state.safetensors"), read_curvature(&run.curvature()).unwrap())
+    };
+    let start = DVector::from_vec(widen(&params));
+
+    let sets = ["lr=0.2", "momentum=0.8", "nesterov=true", "weight_decay=0.1", "sam_until=20", "optim.kind=usam"];
+    let (w, state, rows) = run("momentum", &[&sets[..], &["rho=0.5"]].concat());
+    let usam = Rule { ascent: Ascent::Usam, momentum: 0.8, nesterov: true, ..Rule::sam(0.2, 0.5) };
+    let rule = Rule { weight_decay: 0.1, sam_until: 20, ..usam };
+    let [expected, velocity] = follow(&data, start.clone(), &rule);
+    close("parameters", &w, expected.as_slice(), 1e-5);
+    let state = SafeTensors::deserialize(&state).unwrap();
+    let found: Vec<f32> = bytemuck::pod_collect_to_vec(state.tensor("momentum").unwrap().data());
+    close("velocity", &widen(&found), velocity.as_slice(), 1e-5);
+    // The edges are those of the step: perturbed until step 20.
+    for row in &rows {
+        let active = rule.at(row.step);
+        assert_eq!(active.perturbs(), row.step < 20);
+        assert_eq!((Some(row.sam_edge), Some(row.gd_edge)), (active.edge(row.grad_norm), rule.unperturbed().edge(0.0)));
+        assert_eq!(Some(row.gauge), active.gauge(row.grad_norm, row.lambdas[0]));
+    }
+    assert_eq!(rows.iter().map(|row| row.step).collect::<Vec<_>>(), [0, 15, 30]);
+
+    let (w, state, _) = run("m-SAM", &["lr=0.5", "rho=0.1", "micro_batch=40"]);
+    let rule = Rule { micro_batch: GROUP, ..Rule::sam(0.5, 0.1) };
+    close("parameters of m-SAM", &w, follow(&data, start, &rule)[0].as_slice(), 1e-5);
+    assert!(SafeTensors::deserialize(&state).unwrap().tensor("momentum").is_err());
+}
+
+#[test]
+fn parameters_and_velocity_are_all_that_the_next_step_needs() {
+    let (mlp, data) = (mlp(), mnist(EXAMPLES));
+    let params = some_params(&mlp, 1);
+    let objective = Objective::new(gpu(), Arc::new(mlp), LOSS, &data, GROUP).unwrap();
+    let mut device = OnDevice::new(objective, &params);
+    let rule = Rule { momentum: 0.9, nesterov: true, sam_from: 7, micro_batch: GROUP, ..Rule::sam(0.1, 0.1) };
+    let mut run = |steps: std::ops::Range<u64>, w: &[f32], v: &[f32]| {
+        let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
+        let velocity = optimizer.velocity().unwrap();
+        gpu().write(&device.w, w);
+        gpu().write(velocity, v);
+        gpu().run(steps.map(|step| optimizer.step(step))).unwrap();
+        [optimizer.params(), velocity].map(|buffer| device.objective.read(buffer).unwrap())
+    };
+    let rest = vec![0.0; params.len()];
+    let at_once = run(0..12, &params, &rest);
+    let [w, v] = run(0..5, &params, &rest);
+    assert!(run(5..12, &w, &v) == at_once, "a run that is broken off and taken up again ends elsewhere");
+    assert!(run(5..12, &w, &rest) != at_once, "the velocity has no effect");
 }

@@ -1,10 +1,17 @@
 //! `verify-theory`: that all predictions hold on the adapter under test, and that a wrong one would be noticed.
 
+use std::sync::Arc;
+
+use edgewalk::data::{Examples, Features};
 use edgewalk::experiment::ExperimentError;
+use edgewalk::graph::{Graph, NodeId};
+use edgewalk::model::{Init, Loss, Model, Param};
+use edgewalk::objective::Objective;
 use edgewalk::theory::{Check, Section, Tally, TheoryError, Verdict, judge, verify};
 
 use super::cli::{edgewalk, refuses, succeeds};
 use super::device::gpu;
+use super::objective_cases::{OnDevice, Product, close};
 
 fn checks(sections: &[Section]) -> impl Iterator<Item = &Check> {
     sections.iter().flat_map(|section| &section.checks)
@@ -58,4 +65,42 @@ fn the_command_prints_a_table_and_knows_its_arguments() {
     refuses(edgewalk(folder.path(), &["verify-theory", "--adapter", "no such adapter"]), 1, &["no such adapter"]);
     let usage = edgewalk(folder.path(), &["verify-theory", "--tolerance", "1"]).output().unwrap();
     assert_eq!(usage.status.code(), Some(2));
+}
+
+/// ¼ Σ xᵢ wᵢ⁴ for each example x: a loss, not a network.
+struct Quartic;
+
+impl Model for Quartic {
+    fn params(&self) -> Vec<Param> {
+        vec![Param { name: "w".into(), shape: vec![3], init: Init::Ones }]
+    }
+
+    fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
+        let shape = g.shape(x).to_vec();
+        let square = g.mul(params[0], params[0]);
+        let fourth = g.mul(square, square);
+        let fourth = g.broadcast(fourth, &shape, &[1]);
+        let terms = g.mul(x, fourth);
+        let sum = g.reduce_sum(terms, &[1]);
+        let quarter = g.scale(sum, 0.25);
+        g.reshape(quarter, &[shape[0], 1])
+    }
+}
+
+#[test]
+fn an_output_can_be_the_loss() {
+    let features = Features::Real(vec![1.0, 2.0, 3.0, 5.0, 0.0, 1.0]);
+    // Labels that would matter to any other loss.
+    let data = Examples { features, shape: vec![3], labels: vec![7, 2], classes: 10 };
+    let objective = Objective::new(gpu(), Arc::new(Quartic), Loss::Output, &data, 0).unwrap();
+    let mut device = OnDevice::new(objective, &[1.0, -2.0, 0.5]);
+    // The mean of the two examples is (3, 1, 2).
+    let metrics = device.metrics();
+    close("loss", &[metrics.loss], &[(3.0 + 16.0 + 2.0 / 16.0) / 4.0], 1e-6);
+    assert_eq!(metrics.error, 0.0);
+    close("gradient", &device.gradient(), &[3.0, -8.0, 0.25], 1e-6);
+    let v = [1.0, 0.5, -1.0];
+    close("H v", &device.product(Product::Hessian, &v), &[9.0, 6.0, -1.5], 1e-6);
+    close("∇(vᵀHv)", &device.product(Product::CurvatureGrad, &v), &[18.0, -3.0, 6.0], 1e-6);
+    assert_eq!(device.product(Product::GaussNewton, &v), [0.0; 3]);
 }

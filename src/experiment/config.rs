@@ -180,6 +180,8 @@ pub struct OptimConfig {
     pub weight_decay: f64,
     /// Examples per update; 0 is the full training set.
     pub batch: usize,
+    /// m of m-SAM: examples that share a perturbation; 0 is all of the update.
+    pub micro_batch: usize,
 }
 
 impl OptimConfig {
@@ -348,6 +350,21 @@ impl Config {
                 "set optim.momentum, say to 0.9, or optim.nesterov = false",
             );
         }
+        if optim.micro_batch > 0 && config.run.chunk > 0 {
+            return conflict(
+                format!(
+                    "`optim.micro_batch = {}` cuts the examples, and `run.chunk = {}` would cut them otherwise",
+                    optim.micro_batch, config.run.chunk
+                ),
+                "set run.chunk = 0, or optim.micro_batch = 0",
+            );
+        }
+        if optim.batch > 0 && optim.micro_batch > optim.batch {
+            return conflict(
+                format!("`optim.micro_batch = {}` is more than `optim.batch = {}`", optim.micro_batch, optim.batch),
+                "lower optim.micro_batch (0 is one perturbation for the batch)",
+            );
+        }
         let MeasureConfig { every, top, bottom, track, method, max_iterations, window, .. } = config.measure;
         if method == MeasureMethod::Power && (bottom > 0 || track > 0.0) {
             return conflict(
@@ -371,6 +388,11 @@ impl Config {
             );
         }
         Ok(config)
+    }
+
+    /// Examples handled at once; 0 lets the planner choose. The groups of m-SAM are handled one by one.
+    pub fn chunk(&self) -> usize {
+        if self.optim.perturbs() && self.optim.micro_batch > 0 { self.optim.micro_batch } else { self.run.chunk }
     }
 }
 

@@ -82,6 +82,7 @@ const KEYS: &[Key] = &[
     key("optim", "nesterov", Rule::Flag),
     key("optim", "weight_decay", Rule::NonNegative),
     key("optim", "batch", Rule::Count(0, MAX_INDEX)),
+    key("optim", "micro_batch", Rule::Count(0, MAX_INDEX)),
     key("run", "steps", Rule::Count(1, i64::MAX)),
     key("run", "seed", Rule::Count(0, i64::MAX)),
     key("run", "log_every", Rule::Count(1, i64::MAX)),

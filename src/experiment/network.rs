@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::data::{Examples, Features};
 use crate::model::{Cnn, Loss, Mlp, Model, Transformer};
+use crate::objective::Objective;
 use crate::optim::{Ascent, Rule};
 
 use super::config::{Config, ConfigError, LossKind, ModelKind, OptimKind};
@@ -21,12 +22,28 @@ pub fn rule(config: &Config) -> Rule {
         rho: if c.perturbs() { c.rho } else { 0.0 },
         epsilon: c.epsilon,
         ascent_steps: c.ascent_steps,
+        micro_batch: c.micro_batch,
         sam_from: c.sam_from,
         sam_until: c.sam_until,
         momentum: c.momentum,
         nesterov: c.nesterov,
         weight_decay: c.weight_decay,
     }
+}
+
+/// Refuses groups of m-SAM that the planner had to cut.
+///
+/// # Errors
+/// [`ConfigError::Conflict`], saying how many examples fit.
+pub fn check_groups(config: &Config, objective: &Objective) -> Result<(), ConfigError> {
+    let (wanted, rows) = (config.chunk().min(objective.examples()), objective.plan().rows);
+    if config.optim.perturbs() && config.optim.micro_batch > 0 && rows != wanted {
+        return Err(ConfigError::Conflict {
+            problem: format!("`optim.micro_batch = {wanted}` examples do not fit this adapter at once"),
+            remedy: "lower optim.micro_batch, or choose another adapter",
+        });
+    }
+    Ok(())
 }
 
 /// The configured loss.

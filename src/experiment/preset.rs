@@ -159,6 +159,7 @@ const SAM: OptimConfig = OptimConfig {
     nesterov: false,
     weight_decay: 0.0,
     batch: 0,
+    micro_batch: 0,
 };
 
 const RUN: RunConfig = RunConfig { steps: 10_000, seed: 0, log_every: 1, chunk: 0 };

@@ -54,12 +54,13 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     let gpu = Gpu::open(request.adapter.as_deref())?;
     let model = network::model(config, &data.train)?;
     let loss = network::loss(config);
-    let on_device = |examples: &Examples| Objective::new(&gpu, Arc::clone(&model), loss, examples, config.run.chunk);
+    let on_device = |examples: &Examples| Objective::new(&gpu, Arc::clone(&model), loss, examples, config.chunk());
     let mut feed = Feed::new(config, &data.train)?;
     let mut objective = match &mut feed {
         Some(feed) => on_device(&feed.batch(0))?,
         None => on_device(&data.train)?,
     };
+    network::check_groups(config, &objective)?;
     let measured = (config.measure.every > 0).then(|| MeasuringSet::of(config, data.train.len()));
     let own = measured.and_then(|set| set.own(config, &data.train));
     let own = own.map(|examples| on_device(&examples)).transpose()?;

@@ -101,7 +101,7 @@ impl Objective {
     /// Lengths of the buffers that hold what is kept, of every chunk.
     fn kept_lens(&mut self, matrix: Matrix) -> Result<Vec<Vec<usize>>, GpuError> {
         let lens = |loaded: Loaded| loaded.program().slots[SLOTS..].to_vec();
-        (0..self.chunks.len()).map(|i| self.load(Quantity::Kept(matrix), i).map(lens)).collect()
+        (0..self.chunks.len()).map(|i| self.load(Quantity::Kept(matrix), i, false).map(lens)).collect()
     }
 
     /// Buffers for what any one chunk keeps.
@@ -119,7 +119,7 @@ impl Objective {
     }
 
     fn keep(&mut self, matrix: Matrix, chunk: usize, w: &Buffer, kept: &[Buffer]) -> Result<Recording, GpuError> {
-        let loaded = self.load(Quantity::Kept(matrix), chunk)?;
+        let loaded = self.load(Quantity::Kept(matrix), chunk, false)?;
         self.bind(&loaded, &self.chunks[chunk], w, None, None, kept)
     }
 
@@ -131,7 +131,7 @@ impl Objective {
         &Vectors { count, v, result }: &Vectors<'_>,
         kept: &[Buffer],
     ) -> Result<Recording, GpuError> {
-        let loaded = self.load(Quantity::Product(matrix, count), chunk)?;
+        let loaded = self.load(Quantity::Product(matrix, count), chunk, chunk > 0)?;
         self.bind(&loaded, &self.chunks[chunk], w, Some(v), Some(result), kept)
     }
 }

@@ -193,6 +193,23 @@ impl Objective {
         self.record(Quantity::Gradient { metrics: partials.is_some() }, w, None, Some(gradient), partials)
     }
 
+    /// Records `gradient` = the share of chunk `number` in ∇L(w), Σ ∇ℓᵢ(w)/N over its examples; with `accumulate` it is added
+    /// to what is there.
+    ///
+    /// # Errors
+    /// Compilation or device errors.
+    pub fn chunk_gradient(
+        &mut self,
+        number: usize,
+        w: &Buffer,
+        gradient: &Buffer,
+        accumulate: bool,
+    ) -> Result<Recording, GpuError> {
+        let quantity = Quantity::Gradient { metrics: false };
+        let loaded = self.load(quantity, number, accumulate)?;
+        self.bind(&loaded, &self.chunks[number], w, None, Some(gradient), &[])
+    }
+
     /// Records `result` = ∇(vᵀHv) at `w`; for a unit eigenvector v of H, the gradient of its eigenvalue.
     ///
     /// # Errors
@@ -211,7 +228,7 @@ impl Objective {
     ) -> Result<Recording, GpuError> {
         let mut recording = Recording::default();
         for i in 0..self.chunks.len() {
-            let loaded = self.load(quantity, i)?;
+            let loaded = self.load(quantity, i, i > 0)?;
             let chunk = &self.chunks[i];
             recording = recording.then(&self.bind(&loaded, chunk, w, v, result, &[])?);
             if let Some(partials) = partials {
@@ -221,10 +238,9 @@ impl Objective {
         Ok(recording)
     }
 
-    /// The program of a quantity for a chunk; all but the first add to its result.
-    fn load(&mut self, quantity: Quantity, chunk: usize) -> Result<Loaded, GpuError> {
+    /// The program of a quantity for a chunk, compiled at its first use.
+    fn load(&mut self, quantity: Quantity, chunk: usize, accumulate: bool) -> Result<Loaded, GpuError> {
         let rows = self.chunks[chunk].rows;
-        let accumulate = chunk > 0 && !matches!(quantity, Quantity::Kept(_));
         let key = (quantity, rows, accumulate);
         if let Some(loaded) = self.programs.get(&key) {
             return Ok(loaded.clone());
@@ -258,7 +274,7 @@ impl Objective {
     pub fn gradient_secs(&mut self) -> Result<f64, GpuError> {
         let Some(chunk) = self.chunks.first() else { return Ok(0.0) };
         let rows = chunk.rows;
-        let loaded = self.load(Quantity::Gradient { metrics: false }, 0)?;
+        let loaded = self.load(Quantity::Gradient { metrics: false }, 0, false)?;
         let (w, g) = (self.vector("w")?, self.vector("the gradient")?);
         let recording = self.bind(&loaded, &self.chunks[0], &w, None, Some(&g), &[])?;
         let mut best = f64::INFINITY;

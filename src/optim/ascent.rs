@@ -39,69 +39,79 @@ pub(super) fn squares(gpu: &Gpu, gradient: &Buffer, partials: &Buffer) -> Result
     record(gpu, "squares of the gradient", &g, &[(x, at(0, 0))], &[(sums, at(1, 0))], &[gradient, partials])
 }
 
-/// partials = sums of (Tg)² with T = diag(|w| + eta)
-pub(super) fn rescaled_squares(
-    gpu: &Gpu,
-    w: &Buffer,
-    gradient: &Buffer,
-    partials: &Buffer,
-    settings: &Buffer,
-) -> Result<Recording, GpuError> {
-    let len = w.len();
-    let mut g = Graph::new();
-    let (x, dx, eta) = (g.input_f32("w", &[len]), g.input_f32("g", &[len]), g.input_f32("eta", &[]));
-    let scaled = rescaled(&mut g, x, dx, eta);
-    let sums = sums_of_squares(&mut g, scaled);
-    let inputs = [(x, at(0, 0)), (dx, at(1, 0)), (eta, at(2, settings::ETA))];
-    let buffers = [w, gradient, settings, partials];
-    record(gpu, "squares of the rescaled gradient", &g, &inputs, &[(sums, at(3, 0))], &buffers)
+/// Records the steps of a climb along gradients that lack a factor.
+pub(super) struct Climber<'a> {
+    pub gpu: &'a Gpu,
+    pub ascent: Ascent,
+    /// The gradients at hand are this much of the true ones: a group's share of all examples.
+    pub share: f32,
+    pub settings: &'a Buffer,
 }
 
-/// above = w + one step of the ascent along `gradient`, whose squares are in `partials`; without `above`, w itself moves
-pub(super) fn climb(
-    gpu: &Gpu,
-    ascent: Ascent,
-    w: &Buffer,
-    gradient: &Buffer,
-    partials: &Buffer,
-    settings: &Buffer,
-    above: Option<&Buffer>,
-) -> Result<Recording, GpuError> {
-    let len = w.len();
-    let mut g = Graph::new();
-    let (x, dx) = (g.input_f32("w", &[len]), g.input_f32("g", &[len]));
-    let partial = g.input_f32("partials", &[PARTIALS]);
-    let (rho, epsilon) = (g.input_f32("rho", &[]), g.input_f32("epsilon", &[]));
-    let eta = g.input_f32("eta", &[]);
-    let direction = match ascent {
-        Ascent::Sam | Ascent::Usam => dx,
-        Ascent::Asam { .. } => {
-            let scaled = rescaled(&mut g, x, dx, eta);
-            rescaled(&mut g, x, scaled, eta)
+impl Climber<'_> {
+    /// partials = what [`Self::climb`] needs there: sums of g² for SAM, of (Tg)² for ASAM, otherwise nothing
+    pub fn measure(&self, w: &Buffer, gradient: &Buffer, partials: &Buffer) -> Result<Recording, GpuError> {
+        match self.ascent {
+            Ascent::Sam => return squares(self.gpu, gradient, partials),
+            Ascent::Usam => return Ok(Recording::default()),
+            Ascent::Asam { .. } => {}
         }
-    };
-    let scale = match ascent {
-        Ascent::Usam => rho,
-        Ascent::Sam | Ascent::Asam { .. } => {
-            let sum = g.sum_all(partial);
-            let norm = g.unary(Unary::Sqrt, sum);
-            let norm = g.add(norm, epsilon);
-            g.div(rho, norm)
-        }
-    };
-    let scale = g.broadcast(scale, &[len], &[]);
-    let step = g.mul(direction, scale);
-    let sum = g.add(x, step);
-    let inputs = [
-        (x, at(0, 0)),
-        (dx, at(1, 0)),
-        (partial, at(2, 0)),
-        (rho, at(3, settings::RHO)),
-        (epsilon, at(3, settings::EPSILON)),
-        (eta, at(3, settings::ETA)),
-    ];
-    let mut buffers = vec![w, gradient, partials, settings];
-    buffers.extend(above);
-    let place = if above.is_some() { at(4, 0) } else { at(0, 0) };
-    record(gpu, "ascent", &g, &inputs, &[(sum, place)], &buffers)
+        let len = w.len();
+        let mut g = Graph::new();
+        let (x, dx, eta) = (g.input_f32("w", &[len]), g.input_f32("g", &[len]), g.input_f32("eta", &[]));
+        let scaled = rescaled(&mut g, x, dx, eta);
+        let sums = sums_of_squares(&mut g, scaled);
+        let inputs = [(x, at(0, 0)), (dx, at(1, 0)), (eta, at(2, settings::ETA))];
+        let buffers = [w, gradient, self.settings, partials];
+        record(self.gpu, "squares of the rescaled gradient", &g, &inputs, &[(sums, at(3, 0))], &buffers)
+    }
+
+    /// above = w + one step of the ascent along `gradient`; without `above`, w itself moves
+    pub fn climb(
+        &self,
+        w: &Buffer,
+        gradient: &Buffer,
+        partials: &Buffer,
+        above: Option<&Buffer>,
+    ) -> Result<Recording, GpuError> {
+        let len = w.len();
+        let mut g = Graph::new();
+        let (x, dx) = (g.input_f32("w", &[len]), g.input_f32("g", &[len]));
+        let partial = g.input_f32("partials", &[PARTIALS]);
+        let (rho, epsilon) = (g.input_f32("rho", &[]), g.input_f32("epsilon", &[]));
+        let eta = g.input_f32("eta", &[]);
+        let direction = match self.ascent {
+            Ascent::Sam | Ascent::Usam => dx,
+            Ascent::Asam { .. } => {
+                let scaled = rescaled(&mut g, x, dx, eta);
+                rescaled(&mut g, x, scaled, eta)
+            }
+        };
+        let scale = match self.ascent {
+            Ascent::Usam => g.scale(rho, 1.0 / self.share),
+            Ascent::Sam | Ascent::Asam { .. } => {
+                // The share cancels in g/(‖g‖ + ε), but for ε.
+                let sum = g.sum_all(partial);
+                let norm = g.unary(Unary::Sqrt, sum);
+                let epsilon = g.scale(epsilon, self.share);
+                let norm = g.add(norm, epsilon);
+                g.div(rho, norm)
+            }
+        };
+        let scale = g.broadcast(scale, &[len], &[]);
+        let step = g.mul(direction, scale);
+        let sum = g.add(x, step);
+        let inputs = [
+            (x, at(0, 0)),
+            (dx, at(1, 0)),
+            (partial, at(2, 0)),
+            (rho, at(3, settings::RHO)),
+            (epsilon, at(3, settings::EPSILON)),
+            (eta, at(3, settings::ETA)),
+        ];
+        let mut buffers = vec![w, gradient, partials, self.settings];
+        buffers.extend(above);
+        let place = if above.is_some() { at(4, 0) } else { at(0, 0) };
+        record(self.gpu, "ascent", &g, &inputs, &[(sum, place)], &buffers)
+    }
 }

@@ -52,6 +52,9 @@ impl Optimizer {
     ///
     /// # Errors
     /// Compilation or device errors.
+    ///
+    /// # Panics
+    /// As [`Probe::new`].
     pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
         let probe = Probe::new(objective, rule, w)?;
         let velocity = if rule.momentum > 0.0 { Some(objective.vector("the velocity")?) } else { None };
@@ -59,12 +62,12 @@ impl Optimizer {
         let gpu = objective.gpu();
         let descend = |slope: &Buffer| descent(gpu, &rule, w, slope, &probe.settings, velocity.as_ref());
         let down = descend(probe.gradient())?;
-        let plain = Steps { step: gradient.clone().then(&down), logged: probe.plain.clone().then(&down) };
+        let plain = Steps { step: gradient.then(&down), logged: probe.plain.clone().then(&down) };
         let perturbed = match &probe.perturbed {
             Some(perturbed) => {
                 let down = descend(&perturbed.gradient)?;
-                let step = gradient.then(&perturbed.climb).then(&down);
-                Some(Steps { step, logged: perturbed.look.clone().then(&down) })
+                let [step, logged] = [&perturbed.step, &perturbed.look].map(|slope| slope.clone().then(&down));
+                Some(Steps { step, logged })
             }
             None => None,
         };

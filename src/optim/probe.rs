@@ -6,7 +6,7 @@
 use crate::gpu::{Buffer, GpuError, Recording};
 use crate::objective::{Metrics, Objective};
 
-use super::ascent::{PARTIALS, climb, rescaled_squares, squares};
+use super::ascent::{Climber, PARTIALS, squares};
 use super::rule::{Ascent, Rule};
 use super::{StepMetrics, settings};
 
@@ -24,12 +24,12 @@ pub struct Probe {
     pub(super) perturbed: Option<Perturbed>,
 }
 
-/// From ∇L(w) to the gradient at the perturbed parameters.
+/// The gradient at the perturbed parameters.
 pub(super) struct Perturbed {
     pub gradient: Buffer,
-    /// The climb and the gradient there, nothing else.
-    pub climb: Recording,
-    /// ∇L(w), the metrics, and the climb.
+    /// What a step that is not logged needs to get there from `w` alone.
+    pub step: Recording,
+    /// The same with ∇L(w) and the metrics.
     pub look: Recording,
 }
 
@@ -38,7 +38,11 @@ impl Probe {
     ///
     /// # Errors
     /// Compilation or device errors.
+    ///
+    /// # Panics
+    /// When the rule has no step of ascent, or the objective's chunks are not its groups ([`Rule::micro_batch`]).
     pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
+        assert!(rule.ascent_steps > 0, "an ascent of no steps");
         let gpu = objective.gpu().clone();
         let gradient = objective.vector("the gradient")?;
         let norm = gpu.buffer("partial sums", PARTIALS)?;
@@ -53,9 +57,15 @@ impl Probe {
             let second = objective.vector("the perturbed gradient")?;
             let climb = record_climb(objective, &rule, [w, &gradient, &norm, &settings, &second])?;
             let look = logged.clone().then(&climb).then(&to_row);
-            // A step that is not logged lacks the norm, which SAM alone has a use for.
-            let climb = if rule.ascent == Ascent::Sam { squares.then(&climb) } else { climb };
-            Some(Perturbed { gradient: second, climb, look })
+            let step = if is_whole(objective, &rule) {
+                let first = objective.gradient(w, &gradient, None)?;
+                // Of the rules here SAM alone has a use for ‖g‖.
+                let first = if rule.ascent == Ascent::Sam { first.then(&squares) } else { first };
+                first.then(&climb)
+            } else {
+                climb
+            };
+            Some(Perturbed { gradient: second, step, look })
         } else {
             None
         };
@@ -106,28 +116,58 @@ impl Probe {
     }
 }
 
-/// second = the gradient at the top of the climb from `w`, where ∇L(w) = `gradient` with its squares in `norm`
+/// Whether the climb is one for all examples, from ∇L(w), rather than one for each group of m-SAM.
+fn is_whole(objective: &Objective, rule: &Rule) -> bool {
+    let examples = objective.examples();
+    let groups = rule.micro_batch > 0 && rule.micro_batch < examples;
+    let rows = objective.plan().rows;
+    assert!(!groups || rows == rule.micro_batch, "groups of {} examples in chunks of {rows}", rule.micro_batch);
+    !groups
+}
+
+/// second = the gradient at the top of the climb from `w`, where ∇L(w) = `gradient` with its squares in `norm`; for m-SAM the
+/// mean over groups, each at the top of its own climb
 fn record_climb(
     objective: &mut Objective,
     rule: &Rule,
     [w, gradient, norm, settings, second]: [&Buffer; 5],
 ) -> Result<Recording, GpuError> {
     let gpu = objective.gpu().clone();
-    let above = objective.vector("the perturbed parameters")?;
+    let whole = is_whole(objective, rule);
+    let [above, slope] = [objective.vector("the perturbed parameters")?, objective.vector("a gradient on the way")?];
     let own_norm = gpu.buffer("partial sums", PARTIALS)?;
-    let again = objective.gradient(&above, second, None)?;
+    let (examples, rows) = (objective.examples(), if whole { objective.examples() } else { rule.micro_batch });
     let mut recording = Recording::default();
-    for number in 0..rule.ascent_steps {
-        let (from, slope) = if number == 0 { (w, gradient) } else { (&above, second) };
-        let (measure, partials) = match rule.ascent {
-            Ascent::Sam if number == 0 => (Recording::default(), norm),
-            Ascent::Sam => (squares(&gpu, slope, &own_norm)?, &own_norm),
-            Ascent::Usam => (Recording::default(), &own_norm),
-            Ascent::Asam { .. } => (rescaled_squares(&gpu, from, slope, &own_norm, settings)?, &own_norm),
+    // Groups of one size share their climbs, which go between the same buffers.
+    let mut climbs: (usize, Vec<Recording>) = (0, vec![]);
+    for (group, first) in (0..examples).step_by(rows).enumerate() {
+        let size = rows.min(examples - first);
+        if size != climbs.0 {
+            let share = (size as f64 / examples as f64) as f32;
+            let climber = Climber { gpu: &gpu, ascent: rule.ascent, share, settings };
+            let step = |number: usize| {
+                let from = if number == 0 { w } else { &above };
+                let to = (number == 0).then_some(&above);
+                if number == 0 && whole && rule.ascent == Ascent::Sam {
+                    return climber.climb(from, gradient, norm, to);
+                }
+                let at = if number == 0 && whole { gradient } else { &slope };
+                Ok(climber.measure(from, at, &own_norm)?.then(&climber.climb(from, at, &own_norm, to)?))
+            };
+            climbs = (size, (0..rule.ascent_steps).map(step).collect::<Result<_, _>>()?);
+        }
+        let mut gradient_at = |w: &Buffer, result: &Buffer, accumulate: bool| match whole {
+            true => objective.gradient(w, result, None),
+            false => objective.chunk_gradient(group, w, result, accumulate),
         };
-        let to = (number == 0).then_some(&above);
-        let up = climb(&gpu, rule.ascent, from, slope, partials, settings, to)?;
-        recording = recording.then(&measure).then(&up).then(&again);
+        if !whole {
+            recording = recording.then(&gradient_at(w, &slope, false)?);
+        }
+        for (number, climb) in climbs.1.iter().enumerate() {
+            let is_last = number + 1 == rule.ascent_steps;
+            let result = if is_last { second } else { &slope };
+            recording = recording.then(climb).then(&gradient_at(&above, result, is_last && group > 0)?);
+        }
     }
     Ok(recording)
 }

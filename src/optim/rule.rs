@@ -35,6 +35,10 @@ pub struct Rule {
     /// Steps K of the ascent, at least 1, each of ρ/K along the gradient where it stands: however many, ρ bounds the
     /// length of a normalised perturbation, so that runs of different K compare.
     pub ascent_steps: usize,
+    /// m of m-SAM (Foret et al. 2021): the examples are cut into groups of m in their order, the last one perhaps smaller; each
+    /// has a perturbation from its own mean gradient, and the gradients there are averaged over all examples. The groups
+    /// are the chunks of the objective, which must hold m rows. 0, or m for all examples or more, is one group.
+    pub micro_batch: usize,
     /// First update that is perturbed; those before are gradient descent.
     pub sam_from: u64,
     /// First update after `sam_from` that is not perturbed; 0 for none.
@@ -61,6 +65,7 @@ impl Rule {
             rho,
             epsilon: 1e-5,
             ascent_steps: 1,
+            micro_batch: 0,
             sam_from: 0,
             sam_until: 0,
             momentum: 0.0,
@@ -88,7 +93,8 @@ impl Rule {
     }
 
     /// The eigenvalue beyond which an update of the perturbed rule drives its mode outwards on a quadratic, at the norm
-    /// of ∇L(w) (decay left out); 0 where the decay alone does. `None` where no number says it: ASAM's T mixes the modes.
+    /// of ∇L(w) (decay left out); 0 where the decay alone does. `None` where no number says it: ASAM's T mixes the modes, and so
+    /// do the Hessians of m-SAM's groups.
     ///
     /// Several ascent steps share the edge of one, for a gradient along the eigenvector: the steps add up to ρ, and
     /// h(λ) = λ Π (1 + ρλ/(K‖gₖ‖)) with ‖gₖ‖ = ‖g‖ + kρλ/K telescopes to that of one. Un-normalised, the
@@ -102,6 +108,7 @@ impl Rule {
         let lr = 2.0 * self.lr / room;
         match self.ascent {
             _ if !self.perturbs() => Some(gd_edge(lr)),
+            _ if self.micro_batch > 0 => None,
             Ascent::Sam => Some(sam_edge(lr, self.rho, grad_norm)),
             Ascent::Usam => Some(usam_edge(lr, self.rho, self.ascent_steps)),
             Ascent::Asam { .. } => None,
@@ -114,6 +121,7 @@ impl Rule {
         let decay = lr / 2.0 * self.weight_decay;
         match self.ascent {
             _ if !self.perturbs() => Some(gauge(lr, 0.0, grad_norm, lambda) + decay),
+            _ if self.micro_batch > 0 => None,
             Ascent::Sam => Some(gauge(lr, self.rho, grad_norm, lambda) + decay),
             Ascent::Usam => Some(lr / 2.0 * usam_curvature(self.rho, self.ascent_steps, lambda) + decay),
             Ascent::Asam { .. } => None,
