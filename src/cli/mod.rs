@@ -1,5 +1,6 @@
 //! The command line: arguments in, a request out. The work is in [`crate::experiment`].
 
+pub mod curvature;
 pub mod data;
 pub mod info;
 pub mod verify_theory;
@@ -13,6 +14,7 @@ use crate::experiment::preset::{PRESETS, Preset};
 use crate::experiment::rundir::RunDir;
 use crate::experiment::{ExperimentError, Format, TrainRequest, config, plot, run};
 
+use curvature::CurvatureArgs;
 use data::DataCommand;
 use verify_theory::VerifyArgs;
 
@@ -30,6 +32,8 @@ enum Command {
     Train(TrainArgs),
     /// Draw the pictures of finished runs into their plots folders
     Plot(PlotArgs),
+    /// Look at the curvature of a run's parameters: eigenvalues, trace, density, layer by layer
+    Curvature(CurvatureArgs),
     /// See which data sets are here, and fetch others
     #[command(subcommand)]
     Data(DataCommand),
@@ -91,6 +95,7 @@ pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentErr
     match cli.command {
         Command::Train(args) => train(args, command_line),
         Command::Plot(args) => draw(&args),
+        Command::Curvature(args) => curvature::run(args),
         Command::Data(command) => data::run(command),
         Command::Info => info::run(),
         Command::VerifyTheory(args) => verify_theory::run(&args),

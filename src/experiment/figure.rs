@@ -7,6 +7,8 @@
 use kuva::plot::{LinePlot, ScatterPlot};
 use kuva::prelude::{Layout, LegendEntry, LegendShape, Plot};
 
+/// The horizontal axis of a run.
+pub(super) const STEPS: &str = "step (updates made)";
 /// The nominal width of a picture in pixels.
 const WIDTH: f64 = 900.0;
 /// The nominal height of a picture in pixels.
@@ -82,6 +84,8 @@ pub(super) struct Curve {
 pub(super) struct Figure {
     /// The line above the picture.
     pub title: String,
+    /// What the horizontal axis shows, with its unit; [`STEPS`] begins at 0.
+    pub x_label: &'static str,
     /// What the vertical axis shows, with its unit.
     pub y_label: &'static str,
     /// The vertical axis.
@@ -193,16 +197,20 @@ impl Figure {
     }
 
     fn layout(&self, axis: Axis) -> Layout {
-        let last = self.values().map(|(x, _)| x).fold(1.0, f64::max);
+        let xs = || self.values().map(|(x, _)| x);
+        let (first, last) = match self.x_label {
+            STEPS => (0.0, xs().fold(1.0, f64::max)),
+            _ => (xs().fold(f64::INFINITY, f64::min), xs().fold(f64::NEG_INFINITY, f64::max)),
+        };
         let outside = self.values().filter(|(_, y)| !(axis.low..=axis.high).contains(y)).count();
         let entries = self.curves.iter().filter(|curve| !curve.label.is_empty());
-        let mut layout = Layout::new((0.0, last), (axis.low, axis.high))
+        let mut layout = Layout::new((first, last), (axis.low, axis.high))
             .with_width(WIDTH)
             .with_height(HEIGHT)
             .with_title(&self.title)
-            .with_x_label("step (updates made)")
+            .with_x_label(self.x_label)
             .with_y_label(self.y_label)
-            .with_x_axis_min(0.0)
+            .with_x_axis_min(first)
             .with_x_axis_max(last)
             .with_y_axis_min(axis.low)
             .with_y_axis_max(axis.high)
@@ -265,6 +273,7 @@ mod tests {
     fn figure(scale: Scale, points: Vec<(f64, f64)>) -> Figure {
         Figure {
             title: String::new(),
+            x_label: STEPS,
             y_label: "",
             scale,
             curves: vec![Curve {

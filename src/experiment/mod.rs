@@ -3,6 +3,7 @@
 //! [`config`] says what to do, [`run`] does it, [`record`] and [`rundir`] keep what came of it, [`summary`] and
 //! [`plot`] show it. Everything here is about files and words; the mathematics is in the stages before.
 
+pub mod analysis;
 mod choice;
 pub mod config;
 mod feed;

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::figure::{Curve, Figure, Format, Scale, Style};
+use super::figure::{Curve, Figure, Format, STEPS, Scale, Style};
 use super::record::{self, CurvatureRow, MetricsRow, RecordError};
 use super::rundir::{self, RunDir, RunDirError};
 
@@ -35,10 +35,10 @@ pub enum PlotError {
 }
 
 // Okabe and Ito's palette, which stays distinct for colour-blind readers.
-const BLUE: &str = "#0072B2";
-const VERMILLION: &str = "#D55E00";
+pub(super) const BLUE: &str = "#0072B2";
+pub(super) const VERMILLION: &str = "#D55E00";
 const BLACK: &str = "#000000";
-const ORANGE: &str = "#E69F00";
+pub(super) const ORANGE: &str = "#E69F00";
 const GREEN: &str = "#009E73";
 const PURPLE: &str = "#CC79A7";
 const SKY: &str = "#56B4E9";
@@ -125,6 +125,7 @@ fn edges(rows: &[CurvatureRow], name: &str) -> Figure {
     curves.push(own);
     Figure {
         title: format!("Sharpness and the edges of stability: {name}"),
+        x_label: STEPS,
         y_label: "Hessian eigenvalue (loss per squared weight)",
         scale: Scale::Auto,
         curves,
@@ -134,6 +135,7 @@ fn edges(rows: &[CurvatureRow], name: &str) -> Figure {
 fn sam_only(rows: &[CurvatureRow], name: &str) -> Figure {
     Figure {
         title: format!("Sharpness and its edge: {name}"),
+        x_label: STEPS,
         y_label: "Hessian eigenvalue (loss per squared weight)",
         scale: Scale::Auto,
         curves: vec![curve(rows, "‖H‖", HESSIAN, |row| row.hessian_norm), own_edge(rows)],
@@ -150,6 +152,7 @@ fn alignment(rows: &[CurvatureRow], name: &str) -> Figure {
     }
     Figure {
         title: format!("Alignment of the gradients with the top eigenvector: {name}"),
+        x_label: STEPS,
         y_label: "alignment (0 orthogonal, 1 parallel)",
         scale: Scale::Fixed(0.0, 1.0),
         curves,
@@ -166,7 +169,7 @@ fn loss(rows: &[MetricsRow], name: &str) -> Figure {
     if !test.is_empty() {
         curves.push(Curve { label: "test".into(), points: test, style: solid(ORANGE, 2.0) });
     }
-    Figure { title: format!("Loss: {name}"), y_label: "loss (per example)", scale: Scale::Log, curves }
+    Figure { title: format!("Loss: {name}"), x_label: STEPS, y_label: "loss (per example)", scale: Scale::Log, curves }
 }
 
 /// A number in subscript digits.

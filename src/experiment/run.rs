@@ -146,7 +146,8 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     result.map(|_| ())
 }
 
-fn read_params(layout: &Layout, path: &Path) -> Result<Vec<f32>, ExperimentError> {
+/// Reads the parameters of a model.
+pub(super) fn read_params(layout: &Layout, path: &Path) -> Result<Vec<f32>, ExperimentError> {
     let bytes = std::fs::read(path).map_err(|cause| ExperimentError::ReadInit { path: path.into(), cause })?;
     params_from_safetensors(layout, &bytes).map_err(|cause| ExperimentError::Init { path: path.into(), cause })
 }

@@ -38,6 +38,12 @@ pub enum RunDirError {
         /// The file that every run folder has.
         missing: &'static str,
     },
+    /// The run has no checkpoint that is complete.
+    #[error("{} has no complete checkpoint yet; let the run finish or stop it with Ctrl-C, which writes one", path.display())]
+    NoCheckpoint {
+        /// The run folder.
+        path: PathBuf,
+    },
     /// The system refused to make, write or rename something.
     #[error("cannot write {}: {cause}; check the free space and the permissions, or choose another --out", path.display())]
     Write {
@@ -139,6 +145,14 @@ impl RunDir {
     /// The folder of the checkpoint taken before update `step`.
     pub fn checkpoint(&self, step: u64) -> PathBuf {
         self.path.join("checkpoints").join(format!("step_{step:08}"))
+    }
+
+    /// The folder of the last complete checkpoint.
+    pub fn last_checkpoint(&self) -> Option<PathBuf> {
+        let entries = fs::read_dir(self.path.join("checkpoints")).ok()?;
+        let folders = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("DONE").is_file());
+        // Steps are written with as many digits as keep their order.
+        folders.max()
     }
 
     /// Writes `config.toml`.

@@ -1,0 +1,102 @@
+//! `edgewalk curvature`: the curvature of a run's parameters, after the fact.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::curvature::{DensityOptions, EigenOptions, TraceOptions};
+use crate::experiment::ExperimentError;
+use crate::experiment::analysis::{AnalysisRequest, analyse};
+
+/// The arguments of `edgewalk curvature`.
+#[derive(Debug, Args)]
+pub struct CurvatureArgs {
+    /// A run folder (its last checkpoint), a checkpoint folder or a safetensors file
+    #[arg(value_name = "RUN|CHECKPOINT")]
+    path: PathBuf,
+    /// Eigenvalues to find, largest in magnitude first
+    #[arg(long, value_name = "K", default_value_t = 5)]
+    top: usize,
+    /// Lowest eigenvalues to find besides
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    bottom: usize,
+    /// The trace by Hutch++, with its confidence interval
+    #[arg(long)]
+    trace: bool,
+    /// The density of all eigenvalues by stochastic Lanczos quadrature, with its picture
+    #[arg(long)]
+    density: bool,
+    /// The Gauss–Newton part G of the Hessian H and the rest R = H − G too
+    #[arg(long)]
+    split: bool,
+    /// The parameters of one layer alone (conv0, block1.attn, …), or of `each`; may be repeated
+    #[arg(long = "block", value_name = "NAME")]
+    blocks: Vec<String>,
+    /// Relative residual at which an eigenpair counts as converged
+    #[arg(long, default_value_t = 1e-4)]
+    tol: f64,
+    /// Products to spend on the eigenvalues of a matrix at most
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    max_products: usize,
+    /// Products to spend on a trace
+    #[arg(long, value_name = "N", default_value_t = 120)]
+    trace_products: usize,
+    /// Random vectors to average a density over
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    probes: usize,
+    /// Lanczos steps, and so products, of each of them
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    density_steps: usize,
+    /// Vectors that the eigensolver multiplies at once; more see copies of repeated eigenvalues
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    eigen_block: usize,
+    /// Look at the first N training examples only [default: all that the run trained on]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    examples: usize,
+    /// Seed of the random vectors
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// A preset or TOML file for parameters that do not lie in a run folder
+    #[arg(long, value_name = "PRESET|FILE.toml")]
+    config: Option<String>,
+    /// Where to write the results [default: analysis/step_<STEP> in the run folder]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+    #[arg(long, value_name = "NAME|INDEX")]
+    adapter: Option<String>,
+}
+
+/// Analyses, prints and says where the files are.
+///
+/// # Errors
+/// [`ExperimentError`].
+pub fn run(args: CurvatureArgs) -> Result<(), ExperimentError> {
+    let CurvatureArgs { seed, .. } = args;
+    let analysis = analyse(&AnalysisRequest {
+        path: args.path,
+        config: args.config,
+        eigen: EigenOptions {
+            top: args.top,
+            bottom: args.bottom,
+            block: args.eigen_block,
+            tol: args.tol,
+            max_iterations: args.max_products,
+            seed,
+            ..Default::default()
+        },
+        trace: args.trace.then(|| TraceOptions { products: args.trace_products, seed, ..Default::default() }),
+        density: args.density.then(|| DensityOptions {
+            probes: args.probes,
+            steps: args.density_steps,
+            seed,
+            ..Default::default()
+        }),
+        split: args.split,
+        blocks: args.blocks,
+        examples: args.examples,
+        out: args.out,
+        adapter: args.adapter,
+    })?;
+    super::print(&format!("{analysis}\nfiles in {}\n", analysis.out.display()))
+}

@@ -1,0 +1,105 @@
+//! Spectral densities as curves: the table and the picture of each block, with H, G and R on one axis.
+
+use crate::curvature::SpectralDensity;
+use crate::experiment::ExperimentError;
+use crate::experiment::figure::{Curve, Figure, Format, Scale, Style};
+use crate::experiment::plot::{BLUE, ORANGE, PlotError, VERMILLION};
+use crate::experiment::rundir::write_file;
+
+use super::{Analysis, Finding, Part};
+
+/// Points of a curve.
+const POINTS: usize = 1000;
+/// Widths σ of the Gaussians from one end of the spectrum to the other: fine enough to show single outliers.
+const WIDTHS: f64 = 150.0;
+/// Standard deviations shown beyond the ends.
+const MARGIN: f64 = 4.0;
+
+/// Densities on a common grid: λ, and the number of eigenvalues per unit of λ in each matrix.
+struct Table<'a> {
+    lambdas: Vec<f64>,
+    columns: Vec<(Part, &'a SpectralDensity, Vec<f64>)>,
+    sigma: f64,
+}
+
+impl<'a> Table<'a> {
+    fn of(findings: &'a [Finding]) -> Option<Self> {
+        let densities: Vec<(Part, &SpectralDensity)> =
+            findings.iter().filter_map(|finding| Some((finding.part, finding.density.as_ref()?))).collect();
+        let low = densities.iter().map(|(_, d)| d.lambda_min.value).reduce(f64::min)?;
+        let high = densities.iter().map(|(_, d)| d.lambda_max.value).reduce(f64::max)?;
+        // A multiple of the identity has no width of its own.
+        let span = if high > low { high - low } else { high.abs().max(1.0) };
+        let sigma = span / WIDTHS;
+        let (low, high) = (low - MARGIN * sigma, high + MARGIN * sigma);
+        let at = |i: usize| low + (high - low) * i as f64 / (POINTS - 1) as f64;
+        let lambdas: Vec<f64> = (0..POINTS).map(at).collect();
+        let columns = densities.into_iter().map(|(part, density)| {
+            let counts = lambdas.iter().map(|&x| density.dim as f64 * density.density(x, sigma)).collect();
+            (part, density, counts)
+        });
+        Some(Self { columns: columns.collect(), lambdas, sigma })
+    }
+
+    fn csv(&self) -> String {
+        let names: Vec<&str> = self.columns.iter().map(|(part, ..)| part.key()).collect();
+        let mut text = format!("lambda,{}\n", names.join(","));
+        for (i, lambda) in self.lambdas.iter().enumerate() {
+            let cells: Vec<String> = self.columns.iter().map(|(.., counts)| format!("{:?}", counts[i])).collect();
+            text += &format!("{lambda:?},{}\n", cells.join(","));
+        }
+        text
+    }
+
+    fn figure(&self, title: String) -> Figure {
+        // The height of a tenth of an eigenvalue: what is below is the tail of a Gaussian.
+        let floor = 0.1 / (self.sigma * (2.0 * std::f64::consts::PI).sqrt());
+        let curves = self.columns.iter().map(|(part, _, counts)| {
+            let points = self.lambdas.iter().zip(counts).map(|(&x, &y)| (x, y.max(floor)));
+            let (color, dashes) = match part {
+                Part::Hessian => (BLUE, ""),
+                Part::GaussNewton => (VERMILLION, "10 5"),
+                Part::Rest => (ORANGE, "3 4"),
+            };
+            Curve { label: part.words().into(), points: points.collect(), style: Style { color, width: 2.0, dashes } }
+        });
+        Figure {
+            title,
+            x_label: "eigenvalue (loss per squared weight)",
+            y_label: "eigenvalues per unit, smoothed",
+            scale: Scale::Log,
+            curves: curves.collect(),
+        }
+    }
+}
+
+impl Analysis {
+    /// Writes the table and the picture of every block that has a density.
+    pub(super) fn write_densities(&self) -> Result<(), ExperimentError> {
+        for (name, table) in self.tables() {
+            write_file(&self.file(&format!("density-{name}.csv")), table.csv().as_bytes())?;
+        }
+        draw(self, Format::Svg)
+    }
+
+    fn tables(&self) -> impl Iterator<Item = (&str, Table<'_>)> {
+        let blocks = self.findings.chunk_by(|a, b| a.block == b.block);
+        blocks.filter_map(|block| Some((block[0].block.as_str(), Table::of(block)?)))
+    }
+}
+
+/// Draws the density of every block that has one, in the folder of the results.
+///
+/// # Errors
+/// [`PlotError::Draw`], or what keeps the file from being written.
+pub fn draw(analysis: &Analysis, format: Format) -> Result<(), ExperimentError> {
+    for (name, table) in analysis.tables() {
+        let whole = if name == "all" { String::new() } else { format!(" of {name}") };
+        let title = format!("Spectral density{whole} at step {}", analysis.step);
+        let path = analysis.file(&format!("density-{name}.{}", format.extension()));
+        let bytes = table.figure(title).render(format);
+        let bytes = bytes.map_err(|message| PlotError::Draw { path: path.clone(), message })?;
+        write_file(&path, &bytes)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! Which parameters to look at, and by which configuration: a run's last checkpoint, another of its checkpoints, or a file.
+
+use std::path::{Path, PathBuf};
+
+use crate::experiment::ExperimentError;
+use crate::experiment::config::{self, Config};
+use crate::experiment::rundir::{RunDir, RunDirError};
+
+/// Parameters on disk, and what they belong to.
+pub(super) struct Source {
+    /// The safetensors file.
+    pub params: PathBuf,
+    /// Updates made before, where the path says.
+    pub step: u64,
+    pub config: Config,
+    /// Where results go unless another place is named.
+    pub out: PathBuf,
+}
+
+/// What the user may have meant by a path.
+///
+/// # Errors
+/// [`RunDirError::NoCheckpoint`] where there is nothing complete, [`RunDirError::NotARun`] where no configuration is found
+/// and none is given, and what is wrong with a configuration.
+pub(super) fn find(path: &Path, given: Option<&str>) -> Result<Source, ExperimentError> {
+    let params = if path.is_file() { path.to_path_buf() } else { checkpoint(path)?.join("params.safetensors") };
+    // A checkpoint lies two folders below its run.
+    let run = params.ancestors().skip(1).take(4).find_map(|folder| RunDir::open(folder).ok());
+    let target = given.map(PathBuf::from).or_else(|| Some(run.as_ref()?.config()));
+    let Some(target) = target else {
+        return Err(
+            RunDirError::NotARun { path: path.into(), missing: "config.toml (or name one with --config)" }.into()
+        );
+    };
+    let config = config::resolve(Some(&target.to_string_lossy()), &[])?.config;
+    let folder = params.parent().unwrap_or(Path::new("."));
+    let step = folder.file_name().and_then(|name| name.to_str()?.strip_prefix("step_")?.parse().ok());
+    let out = match (&run, step) {
+        (Some(run), Some(step)) => run.path().join("analysis").join(format!("step_{step:08}")),
+        _ => folder.join("analysis"),
+    };
+    Ok(Source { step: step.unwrap_or(0), params, config, out })
+}
+
+/// The complete checkpoint that a folder is, or the last one of the run that it is.
+fn checkpoint(path: &Path) -> Result<PathBuf, RunDirError> {
+    if path.join("DONE").is_file() {
+        return Ok(path.to_path_buf());
+    }
+    RunDir::open(path)?.last_checkpoint().ok_or_else(|| RunDirError::NoCheckpoint { path: path.into() })
+}
