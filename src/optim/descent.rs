@@ -1,13 +1,17 @@
 //! The descent: w ← w − η d with d = the followed gradient + c w, through a velocity where there is momentum.
+//!
+//! Velocity and parameters are updated by a program each: a program that overwrites what it reads must have nothing to
+//! read there afterwards.
 
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
-use crate::graph::Graph;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::Place;
 use crate::objective::vectors::{at, record};
 
 use super::rule::Rule;
 use super::settings;
 
-/// w ← w − η d; with a velocity v ← βv + d, and w ← w − η v or for Nesterov w ← w − η (d + βv)
+/// v ← βv + d if there is a velocity; then w ← w − η d, w ← w − η v, or for Nesterov w ← w − η (d + βv)
 pub(super) fn descent(
     gpu: &Gpu,
     rule: &Rule,
@@ -16,40 +20,83 @@ pub(super) fn descent(
     settings: &Buffer,
     velocity: Option<&Buffer>,
 ) -> Result<Recording, GpuError> {
-    let len = w.len();
-    let mut g = Graph::new();
-    let (x, dx) = (g.input_f32("w", &[len]), g.input_f32("g", &[len]));
-    let mut inputs = vec![(x, at(0, 0)), (dx, at(1, 0))];
-    let mut setting = |g: &mut Graph, name: &str, offset: usize| {
-        let scalar = g.input_f32(name, &[]);
-        inputs.push((scalar, at(2, offset)));
-        g.broadcast(scalar, &[len], &[])
+    let Some(velocity) = velocity else {
+        let mut step = Update::new(w.len());
+        let d = step.decayed(rule);
+        return step.descend(gpu, d, &[w, gradient, settings]);
     };
-    let lr = setting(&mut g, "lr", settings::LR);
-    let mut d = dx;
-    if rule.weight_decay > 0.0 {
-        let decay = setting(&mut g, "weight decay", settings::DECAY);
-        let pull = g.mul(x, decay);
-        d = g.add(d, pull);
+    let buffers = [w, gradient, settings, velocity];
+    let mut gather = Update::new(w.len());
+    let d = gather.decayed(rule);
+    let kept = gather.kept();
+    let next = gather.graph.add(kept, d);
+    let gather = record(gpu, "velocity", &gather.graph, &gather.inputs, &[(next, at(3, 0))], &buffers)?;
+
+    let mut step = Update::new(w.len());
+    let slope = if rule.nesterov {
+        let d = step.decayed(rule);
+        let ahead = step.kept();
+        step.graph.add(d, ahead)
+    } else {
+        step.velocity()
+    };
+    Ok(gather.then(&step.descend(gpu, slope, &buffers)?))
+}
+
+/// A graph over w, the gradient, the settings and the velocity, which lie in slots 0 to 3.
+struct Update {
+    graph: Graph,
+    inputs: Vec<(NodeId, Place)>,
+    w: NodeId,
+}
+
+impl Update {
+    fn new(len: usize) -> Self {
+        let mut graph = Graph::new();
+        let w = graph.input_f32("w", &[len]);
+        Self { graph, inputs: vec![(w, at(0, 0))], w }
     }
-    let mut outputs = vec![];
-    let mut buffers = vec![w, gradient, settings];
-    if let Some(velocity) = velocity {
-        let beta = setting(&mut g, "momentum", settings::MOMENTUM);
-        let v = g.input_f32("velocity", &[len]);
-        inputs.push((v, at(3, 0)));
-        buffers.push(velocity);
-        let kept = g.mul(v, beta);
-        let next = g.add(kept, d);
-        outputs.push((next, at(3, 0)));
-        d = if rule.nesterov {
-            let ahead = g.mul(next, beta);
-            g.add(d, ahead)
-        } else {
-            next
-        };
+
+    fn vector(&mut self, name: &str, slot: usize) -> NodeId {
+        let shape = self.graph.shape(self.w).to_vec();
+        let vector = self.graph.input_f32(name, &shape);
+        self.inputs.push((vector, at(slot, 0)));
+        vector
     }
-    let step = g.mul(d, lr);
-    outputs.insert(0, (g.sub(x, step), at(0, 0)));
-    record(gpu, "descent", &g, &inputs, &outputs, &buffers)
+
+    /// A setting times a vector.
+    fn scaled(&mut self, name: &str, offset: usize, vector: NodeId) -> NodeId {
+        let scalar = self.graph.input_f32(name, &[]);
+        self.inputs.push((scalar, at(2, offset)));
+        let shape = self.graph.shape(vector).to_vec();
+        let scale = self.graph.broadcast(scalar, &shape, &[]);
+        self.graph.mul(vector, scale)
+    }
+
+    /// d
+    fn decayed(&mut self, rule: &Rule) -> NodeId {
+        let gradient = self.vector("g", 1);
+        if rule.weight_decay == 0.0 {
+            return gradient;
+        }
+        let pull = self.scaled("weight decay", settings::DECAY, self.w);
+        self.graph.add(gradient, pull)
+    }
+
+    fn velocity(&mut self) -> NodeId {
+        self.vector("v", 3)
+    }
+
+    /// βv
+    fn kept(&mut self) -> NodeId {
+        let velocity = self.velocity();
+        self.scaled("momentum", settings::MOMENTUM, velocity)
+    }
+
+    /// w ← w − η slope
+    fn descend(mut self, gpu: &Gpu, slope: NodeId, buffers: &[&Buffer]) -> Result<Recording, GpuError> {
+        let step = self.scaled("lr", settings::LR, slope);
+        let next = self.graph.sub(self.w, step);
+        record(gpu, "descent", &self.graph, &self.inputs, &[(next, at(0, 0))], buffers)
+    }
 }

@@ -134,7 +134,9 @@ fn record_climb(
 ) -> Result<Recording, GpuError> {
     let gpu = objective.gpu().clone();
     let whole = is_whole(objective, rule);
-    let [above, slope] = [objective.vector("the perturbed parameters")?, objective.vector("a gradient on the way")?];
+    let above = objective.vector("the perturbed parameters")?;
+    // The gradients on the way: `second` will do, unless groups are being added up there.
+    let slope = if whole { second.clone() } else { objective.vector("the gradient of a group")? };
     let own_norm = gpu.buffer("partial sums", PARTIALS)?;
     let (examples, rows) = (objective.examples(), if whole { objective.examples() } else { rule.micro_batch });
     let mut recording = Recording::default();

@@ -92,9 +92,9 @@ impl Rule {
         Self { rho: 0.0, ..*self }
     }
 
-    /// The eigenvalue beyond which an update of the perturbed rule drives its mode outwards on a quadratic, at the norm
-    /// of ∇L(w) (decay left out); 0 where the decay alone does. `None` where no number says it: ASAM's T mixes the modes, and so
-    /// do the Hessians of m-SAM's groups.
+    /// The eigenvalue beyond which an update drives its mode outwards on a quadratic, where ‖∇L(w)‖ = `grad_norm` (decay
+    /// left out); 0 where the decay alone does. `None` where no number says it: ASAM's T mixes the modes, and so do the
+    /// Hessians of m-SAM's groups.
     ///
     /// Several ascent steps share the edge of one, for a gradient along the eigenvector: the steps add up to ρ, and
     /// h(λ) = λ Π (1 + ρλ/(K‖gₖ‖)) with ‖gₖ‖ = ‖g‖ + kρλ/K telescopes to that of one. Un-normalised, the

@@ -71,8 +71,8 @@ fn network(gpu: &Gpu) -> Result<Section, TheoryError> {
     const RHO: f64 = 0.03;
     const WARM: usize = 8;
     const STEPS: usize = 20;
-    // The next order in ρ is 1e-4 of the drift, by the same steps in float64. And float32 rounds every step of 2e-4 by some 1e-7
-    // a parameter, which over 20 steps averages to 1e-4 of it.
+    // The next order in ρ is 1e-4 of the drift, by the same steps in float64. And float32 rounds every step of 2e-4 by
+    // some 1e-7 a parameter, which over 20 steps averages to 1e-4 of it.
     const TOLERANCE: f64 = 1e-3;
     let model = Mlp { inputs: 2, width: 3, depth: 2, outputs: 1, activation: Activation::Tanh };
     let mut toy = Toy::new(gpu, Arc::new(model), Loss::Mse(Reduction::HalfSum), &example(&[0.9, -0.5]))?;

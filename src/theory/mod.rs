@@ -20,9 +20,9 @@ use crate::gpu::{Gpu, GpuError};
 
 /// The relative error that rounding may leave in a number measured on a toy loss.
 ///
-/// A float32 operation rounds by up to 2⁻²⁴ = 6e-8. A gradient, a climb and a descent of a single mode are some ten of them, and
-/// WGSL lets a division and a square root err as much as five each; what a step leaves of a mode may be a quarter of what
-/// it took away, so that the error weighs more: 20 × 4 × 6e-8.
+/// A float32 operation rounds by up to 2⁻²⁴ = 6e-8. A gradient, a climb and a descent of a single mode are some ten of
+/// them, and WGSL lets a division and a square root err as much as five each; what a step leaves of a mode may be a
+/// quarter of what it took away, so that the error weighs more: 20 × 4 × 6e-8.
 pub const ROUNDING: f64 = 5e-6;
 
 /// Why predictions could not be verified.
