@@ -19,7 +19,7 @@
 //! | [`curvature`] | products with a symmetric matrix | eigenpairs, and the edges to compare them with |
 //! | [`experiment`] | a configuration | a run folder |
 //!
-//! [`data`] reads data sets, and [`cli`] reads the command line.
+//! [`data`] reads data sets, [`doctor`] examines an adapter, and [`cli`] reads the command line.
 //!
 //! # A first look, without a device
 //!
@@ -51,6 +51,7 @@ mod choice;
 pub mod cli;
 pub mod curvature;
 pub mod data;
+pub mod doctor;
 pub mod experiment;
 pub mod gpu;
 pub mod graph;

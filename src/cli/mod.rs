@@ -1,6 +1,7 @@
 //! The command line: arguments in, a request out. The work is in [`crate::experiment`].
 
 pub mod data;
+pub mod doctor;
 pub mod info;
 
 use std::io::{self, Write};
@@ -33,6 +34,12 @@ enum Command {
     Data(DataCommand),
     /// List the adapters and what they offer
     Info,
+    /// Find out in a minute whether an adapter computes what it should
+    Doctor {
+        /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+        #[arg(long, value_name = "NAME|INDEX")]
+        adapter: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +96,7 @@ pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentErr
         Command::Plot(args) => draw(&args),
         Command::Data(command) => data::run(command),
         Command::Info => info::run(),
+        Command::Doctor { adapter } => doctor::run(adapter.as_deref()),
     }
 }
 
