@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use super::print;
-use crate::doctor::{Progress, Report, Verdict, examine};
+use crate::doctor::{Progress, Report, SECTIONS, Verdict, examine};
 use crate::experiment::ExperimentError;
 use crate::gpu::Gpu;
 
@@ -29,7 +29,7 @@ pub fn run(adapter: Option<&str>) -> Result<(), ExperimentError> {
             }
         }
     };
-    let report = examine(&gpu, &mut watch);
+    let report = examine(&gpu, &SECTIONS, &mut watch);
     bar.finish_and_clear();
     printed?;
     print(&format!("\n{}\n", report.verdict()))?;

@@ -6,6 +6,7 @@
 //! the WGSL specification lets a builtin be off by. The modules hold one kind of check each.
 
 mod case;
+mod definition;
 mod derivatives;
 pub mod driver;
 mod functions;
@@ -19,23 +20,26 @@ use crate::gpu::{Gpu, GpuError};
 
 pub use report::{Report, Row, Verdict};
 
-/// u, float32's unit roundoff: the largest relative error of one correctly rounded operation.
-pub const ROUNDOFF: f64 = 1.0 / (1u32 << 24) as f64;
+/// u = 2⁻²³, one ulp of 1: the largest relative error of one float32 operation. Rounding to nearest has half of it, but WGSL
+/// lets +, − and × go to either neighbour of the exact result.
+pub const ROUNDOFF: f64 = f32::EPSILON as f64;
 
 /// One section of the report.
-struct Check {
-    name: &'static str,
+pub struct Section {
+    /// Its name.
+    pub name: &'static str,
     run: fn(&Gpu) -> Result<Vec<Row>, GpuError>,
 }
 
-const CHECKS: [Check; 7] = [
-    Check { name: "driver", run: driver::rows },
-    Check { name: "limits", run: limits::rows },
-    Check { name: "functions", run: functions::rows },
-    Check { name: "NaN and infinity", run: nonfinite::rows },
-    Check { name: "kernels", run: kernels::rows },
-    Check { name: "derivatives", run: derivatives::rows },
-    Check { name: "throughput", run: throughput::rows },
+/// All sections, in the order in which they are printed.
+pub const SECTIONS: [Section; 7] = [
+    Section { name: "driver", run: driver::rows },
+    Section { name: "limits", run: limits::rows },
+    Section { name: "functions", run: functions::rows },
+    Section { name: "NaN and infinity", run: nonfinite::rows },
+    Section { name: "kernels", run: kernels::rows },
+    Section { name: "derivatives", run: derivatives::rows },
+    Section { name: "throughput", run: throughput::rows },
 ];
 
 /// What [`examine`] tells while it is at work.
@@ -47,11 +51,11 @@ pub enum Progress<'a> {
 }
 
 /// Examines an open adapter, section by section. A section that the device refuses is a failed row, not an error.
-pub fn examine(gpu: &Gpu, watch: &mut dyn FnMut(Progress)) -> Report {
+pub fn examine(gpu: &Gpu, sections: &[Section], watch: &mut dyn FnMut(Progress)) -> Report {
     let mut report = Report::new(gpu.adapter());
-    for check in CHECKS {
-        watch(Progress::Begins(check.name));
-        let rows = (check.run)(gpu).unwrap_or_else(|error| vec![Row::refused(check.name, &error)]);
+    for section in sections {
+        watch(Progress::Begins(section.name));
+        let rows = (section.run)(gpu).unwrap_or_else(|error| vec![Row::refused(section.name, &error)]);
         watch(Progress::Found(&rows));
         report.rows.extend(rows);
     }

@@ -60,9 +60,10 @@ impl Row {
         Self { limit, verdict, advice, ..Self::note(check, found) }
     }
 
-    /// An error that must not exceed `roundoffs` · u. NaN exceeds everything.
+    /// An error that must not exceed that of `roundoffs` = n operations in a row: n·u to first order, and n·u/(1 − n·u) in
+    /// full. NaN exceeds everything.
     pub(super) fn error(check: &str, error: f64, roundoffs: f64, advice: &str) -> Self {
-        let limit = roundoffs * ROUNDOFF;
+        let limit = roundoffs * ROUNDOFF / (1.0 - roundoffs * ROUNDOFF);
         let text = format!("{limit:.1e} = {roundoffs:.0} u");
         Self::judged(check, format!("error {error:.1e}"), text, error <= limit, advice)
     }
@@ -79,7 +80,7 @@ impl fmt::Display for Row {
     /// Aligned with the rows before and after, which is why the widths are fixed: rows are printed as they are found.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { check, found, limit, verdict, advice, details } = self;
-        let line = format!("{verdict:4}  {check:30}  {found:58}  {limit}");
+        let line = format!("{verdict:4}  {check:28}  {found:59}  {limit}");
         write!(f, "{}", line.trim_end())?;
         for line in advice.iter().map(|advice| format!("→ {advice}")).chain(details.iter().cloned()) {
             write!(f, "\n      {line}")?;

@@ -31,7 +31,7 @@ fn matmul(name: &'static str, [m, n, k]: [usize; 3], turned: bool) -> Load {
 
 fn conv() -> Load {
     let (images, side, ci, co) = (16, 32, 16, 32);
-    let mut case = Case::new("convolution 3×3, 16→32, 16×32×32");
+    let mut case = Case::new("convolution 16→32 of 32×32");
     let (x, w) = (case.normal(&[images, side, side, ci]), case.normal(&[3, 3, ci, co]));
     case.outputs.push(case.graph.conv(x, w, Window::same([side; 2], [3, 3], [1, 1])));
     Load { case, work: 2.0 * (images * side * side * 9 * ci * co) as f64, unit: "GFLOP/s" }
