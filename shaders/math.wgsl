@@ -25,5 +25,5 @@ fn ew_logistic(x: V) -> V {
 }
 
 fn ew_softplus(x: V) -> V {
-    return max(x, V(0.0)) + log(1.0 + exp(-min(abs(x), V(88.0))));
+    return max(x, V(0.0)) + log(1.0 + exp(-ew_clamp(abs(x), V(0.0), V(88.0))));
 }
