@@ -19,6 +19,7 @@
 //! | [`curvature`] | products with a symmetric matrix | eigenpairs, and the edges to compare them with |
 //! | [`theory`] | a device | what it computes beside what is predicted in closed form |
 //! | [`experiment`] | a configuration | a run folder |
+//! | [`doctor`] | an adapter | a verdict: does it compute what it should? |
 //!
 //! [`data`] reads data sets, and [`cli`] reads the command line.
 //!
@@ -52,6 +53,7 @@ mod choice;
 pub mod cli;
 pub mod curvature;
 pub mod data;
+pub mod doctor;
 pub mod experiment;
 pub mod gpu;
 pub mod graph;

@@ -11,6 +11,8 @@ mod data;
 mod data_cifar;
 mod data_text;
 mod device;
+mod doctor;
+mod doctor_drivers;
 mod edge;
 mod fetch;
 mod fetch_set;

@@ -2,6 +2,7 @@
 
 pub mod curvature;
 pub mod data;
+pub mod doctor;
 pub mod info;
 pub mod verify_theory;
 
@@ -41,6 +42,12 @@ enum Command {
     Info,
     /// Measure what theory predicts of SAM and its relatives, as a test of the adapter
     VerifyTheory(VerifyArgs),
+    /// Find out in a minute whether an adapter computes what it should
+    Doctor {
+        /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+        #[arg(long, value_name = "NAME|INDEX")]
+        adapter: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +106,7 @@ pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentErr
         Command::Data(command) => data::run(command),
         Command::Info => info::run(),
         Command::VerifyTheory(args) => verify_theory::run(&args),
+        Command::Doctor { adapter } => doctor::run(adapter.as_deref()),
     }
 }
 

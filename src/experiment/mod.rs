@@ -98,6 +98,12 @@ pub enum ExperimentError {
         /// The run folder.
         folder: PathBuf,
     },
+    /// `edgewalk doctor` found something wrong.
+    #[error("this adapter failed {failed} of the checks above; do not trust what it computes")]
+    Untrustworthy {
+        /// How many checks.
+        failed: usize,
+    },
     /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}; check where it leads")]
     Output(std::io::Error),
@@ -110,7 +116,8 @@ impl ExperimentError {
             Self::Config(_) => 2,
             Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Output(_) => 1,
             Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,
-            Self::Theory(_) | Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,
+            Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,
+            Self::Theory(_) | Self::Untrustworthy { .. } => 1,
         }
     }
 }

@@ -15,7 +15,7 @@ pub use adapter::{AdapterSummary, adapters};
 pub use buffer::Buffer;
 pub use program::{Loaded, Recording};
 
-use crate::kernel::{KernelError, Target};
+use crate::kernel::{Kernel, KernelError, Target};
 
 /// What can go wrong between us and a device.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +86,11 @@ struct Shared {
     scratch: Mutex<Vec<Buffer>>,
     trouble: Arc<Mutex<Trouble>>,
     flight: Mutex<run::Flight>,
+    alter: Option<Alter>,
 }
+
+/// Changes a kernel before it is compiled.
+type Alter = Box<dyn Fn(&mut Kernel) + Send + Sync>;
 
 /// What the device reported from its own threads.
 #[derive(Default)]
@@ -102,6 +106,24 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::NoAdapter`], [`GpuError::UnknownAdapter`] or [`GpuError::NoDevice`].
     pub fn open(wanted: Option<&str>) -> Result<Self, GpuError> {
+        Self::open_with(wanted, None)
+    }
+
+    /// Opens an adapter that is broken on purpose: every kernel is handed to `alter` before it is compiled. It is how the
+    /// tests of [`crate::doctor`] see to it that a wrong kernel is found. Altered kernels are compiled with bounds checks,
+    /// since nothing is known of their indices.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    #[doc(hidden)]
+    pub fn open_altered(
+        wanted: Option<&str>,
+        alter: impl Fn(&mut Kernel) + Send + Sync + 'static,
+    ) -> Result<Self, GpuError> {
+        Self::open_with(wanted, Some(Box::new(alter)))
+    }
+
+    fn open_with(wanted: Option<&str>, alter: Option<Alter>) -> Result<Self, GpuError> {
         let opened = adapter::open(wanted)?;
         let trouble = Arc::new(Mutex::new(Trouble::default()));
         let (errors, losses) = (Arc::clone(&trouble), Arc::clone(&trouble));
@@ -120,6 +142,7 @@ impl Gpu {
             pipelines: Mutex::default(),
             scratch: Mutex::default(),
             trouble,
+            alter,
         })))
     }
 

@@ -1,0 +1,40 @@
+//! `edgewalk doctor`: examines an adapter and prints what it finds, section by section.
+
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+
+use super::print;
+use crate::doctor::{Progress, Report, SECTIONS, Verdict, examine};
+use crate::experiment::ExperimentError;
+use crate::gpu::Gpu;
+
+/// Examines the adapter, part of whose name, whose number or whose kind is given. Rows are printed as soon as they are
+/// known: should the driver take the program down, the last of them says where.
+///
+/// # Errors
+/// [`ExperimentError::Untrustworthy`] if a check fails, [`ExperimentError::Gpu`] if there is no such adapter.
+pub fn run(adapter: Option<&str>) -> Result<(), ExperimentError> {
+    let gpu = Gpu::open(adapter)?;
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let mut printed = print(&format!("{}\n", Report::new(gpu.adapter()).title));
+    let mut watch = |progress: Progress| match progress {
+        Progress::Begins(section) => bar.set_message(section),
+        Progress::Found(rows) => {
+            let rows: String = rows.iter().map(|row| format!("{row}\n")).collect();
+            let done = bar.suspend(|| print(&format!("\n{rows}")));
+            if printed.is_ok() {
+                printed = done;
+            }
+        }
+    };
+    let report = examine(&gpu, &SECTIONS, &mut watch);
+    bar.finish_and_clear();
+    printed?;
+    print(&format!("\n{}\n", report.verdict()))?;
+    match report.with(Verdict::Fail).count() {
+        0 => Ok(()),
+        failed => Err(ExperimentError::Untrustworthy { failed }),
+    }
+}

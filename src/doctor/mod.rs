@@ -1,0 +1,65 @@
+//! Whether an adapter can be trusted, in under a minute, and a table that says why.
+//!
+//! The one idea: [`crate::graph::eval`] defines what every kernel should give, in f64; so whatever lies between a graph and
+//! its numbers on this adapter (driver, shader compiler, hardware) is examined by running the very programs that training
+//! runs, on inputs chosen to be hard, and comparing. Each limit is derived, not tuned: a multiple of [`ROUNDOFF`], or what
+//! the WGSL specification lets a builtin be off by. The modules hold one kind of check each.
+
+mod case;
+mod definition;
+mod derivatives;
+pub mod driver;
+mod functions;
+mod kernels;
+mod limits;
+mod nonfinite;
+mod report;
+mod throughput;
+
+use crate::gpu::{Gpu, GpuError};
+
+pub use report::{Report, Row, Verdict};
+
+/// u = 2⁻²³, one ulp of 1: the largest relative error of one float32 operation. Rounding to nearest has half of it, but WGSL
+/// lets +, − and × go to either neighbour of the exact result.
+pub const ROUNDOFF: f64 = f32::EPSILON as f64;
+
+/// One section of the report.
+pub struct Section {
+    /// Its name.
+    pub name: &'static str,
+    run: fn(&Gpu) -> Result<Vec<Row>, GpuError>,
+}
+
+/// All sections, in the order in which they are printed.
+pub const SECTIONS: [Section; 9] = [
+    Section { name: "driver", run: driver::rows },
+    Section { name: "limits", run: limits::rows },
+    Section { name: "functions", run: functions::rows },
+    Section { name: "NaN and infinity", run: nonfinite::rows },
+    Section { name: "kernels", run: kernels::rows },
+    Section { name: "derivatives of an MLP", run: derivatives::mlp },
+    Section { name: "derivatives of a CNN", run: derivatives::cnn },
+    Section { name: "derivatives of a Transformer", run: derivatives::transformer },
+    Section { name: "throughput", run: throughput::rows },
+];
+
+/// What [`examine`] tells while it is at work.
+pub enum Progress<'a> {
+    /// A section of this name begins.
+    Begins(&'static str),
+    /// A section found this.
+    Found(&'a [Row]),
+}
+
+/// Examines an open adapter, section by section. A section that the device refuses is a failed row, not an error.
+pub fn examine(gpu: &Gpu, sections: &[Section], watch: &mut dyn FnMut(Progress)) -> Report {
+    let mut report = Report::new(gpu.adapter());
+    for section in sections {
+        watch(Progress::Begins(section.name));
+        let rows = (section.run)(gpu).unwrap_or_else(|error| vec![Row::refused(section.name, &error)]);
+        watch(Progress::Found(&rows));
+        report.rows.extend(rows);
+    }
+    report
+}

@@ -1,0 +1,180 @@
+//! Whether a run that diverges is noticed: the loss must not look finite when the numbers under it are not.
+//!
+//! WGSL lets a compiler assume that there are no NaNs and infinities, and `max(NaN, x)` may be x; the interpreter itself
+//! gives relu(NaN) = 0, since NaN > 0 is false. So comparisons may swallow a NaN, and what they do is noted; but sums,
+//! products and the loss must carry it on, or a run that has diverged would go on in silence.
+
+use std::sync::Arc;
+
+use super::case::{Case, normal};
+use super::definition::{Definition, widen};
+use super::{Row, Verdict};
+use crate::data::{Examples, Features};
+use crate::gpu::{Gpu, GpuError};
+use crate::graph::{Graph, NodeId, Unary};
+use crate::model::{Activation, Loss, Mlp, Reduction, initial_params};
+use crate::objective::Objective;
+use crate::optim::{Optimizer, Sam};
+
+/// What is put in the place of a number.
+const STRANGE: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+const ADVICE: &str = "a diverged run would not be noticed here: update the driver, or choose another --adapter";
+
+type Build = fn(&mut Graph, NodeId) -> NodeId;
+
+/// Ops that must carry on what is not finite, from a row of four numbers to one or four.
+const CARRY: [(&str, Build); 6] = [
+    ("x + 1", |g, x| g.offset(x, 1.0)),
+    ("2x", |g, x| g.scale(x, 2.0)),
+    ("Σx", |g, x| g.sum_all(x)),
+    ("Σx²", |g, x| {
+        let square = g.mul(x, x);
+        g.sum_all(square)
+    }),
+    ("matmul", |g, x| {
+        let shape = [4, 4];
+        let column = g.reshape(x, &[4, 1]);
+        let wide = g.broadcast(x, &shape, &[1]);
+        let product = g.matmul(wide, column);
+        g.sum_all(product)
+    }),
+    ("√x²", |g, x| {
+        let square = g.mul(x, x);
+        g.unary(Unary::Sqrt, square)
+    }),
+];
+
+/// Ops that compare or clamp.
+const COMPARE: [(&str, Build); 5] = [
+    ("relu", |g, x| Activation::Relu.apply(g, x)),
+    ("max", |g, x| g.reduce_max(x, &[0])),
+    ("tanh", |g, x| g.unary(Unary::Tanh, x)),
+    ("exp", |g, x| g.unary(Unary::Exp, x)),
+    ("logistic", |g, x| g.unary(Unary::Logistic, x)),
+];
+
+pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
+    Ok(vec![carried(gpu)?, compared(gpu)?, parameters(gpu)?, diverging(gpu)?])
+}
+
+/// Whether an op's result is finite although its second operand of four is `strange`.
+fn hides(gpu: &Gpu, build: Build, strange: f32) -> Result<Option<f64>, GpuError> {
+    let mut case = Case::new("a strange number");
+    let x = case.input(&[4], vec![1.0, strange.into(), 3.0, 4.0]);
+    let result = build(&mut case.graph, x);
+    case.outputs.push(result);
+    let found = case.run(gpu)?;
+    let seen = if found.len() == 1 { found[0] } else { found[1] };
+    Ok(seen.is_finite().then_some(seen))
+}
+
+fn carried(gpu: &Gpu) -> Result<Row, GpuError> {
+    let mut hidden = vec![];
+    for (name, build) in CARRY {
+        for strange in STRANGE {
+            if let Some(found) = hides(gpu, build, strange)? {
+                hidden.push(format!("{name} of {strange} is {found}"));
+            }
+        }
+    }
+    let tried = CARRY.len() * STRANGE.len();
+    let found = format!("{} of {tried} stay NaN or infinite", tried - hidden.len());
+    let mut row = Row::judged("sums, products, roots", found, "all".to_owned(), hidden.is_empty(), ADVICE);
+    row.details.extend((!hidden.is_empty()).then(|| hidden.join(", ")));
+    Ok(row)
+}
+
+fn compared(gpu: &Gpu) -> Result<Row, GpuError> {
+    let mut values = vec![];
+    for (name, build) in COMPARE {
+        let value = hides(gpu, build, f32::NAN)?.map_or_else(|| "NaN".to_owned(), |value| format!("{value}"));
+        values.push(format!("{name} {value}"));
+    }
+    Ok(Row::note("comparisons", format!("of NaN: {}", values.join(", "))))
+}
+
+/// A network of two hidden layers.
+fn network(activation: Activation) -> Mlp {
+    Mlp { inputs: 8, width: 8, depth: 3, outputs: 3, activation }
+}
+
+/// 32 random examples for it.
+fn examples() -> Examples {
+    let features = normal(100, 32 * 8).into_iter().map(|x| x as f32).collect();
+    let labels = (0..32).map(|i| i % 3).collect();
+    Examples { features: Features::Real(features), shape: vec![8], labels, classes: 3 }
+}
+
+/// The loss with NaN or infinity in one parameter tensor after the other, beside the interpreter's.
+fn parameters(gpu: &Gpu) -> Result<Row, GpuError> {
+    let (mut hidden, mut reach, mut should) = (vec![], 0, 0);
+    let mut last_layer = false;
+    for (activation, loss) in [(Activation::Tanh, Loss::CrossEntropy), (Activation::Relu, Loss::Mse(Reduction::Mean))] {
+        let (model, data) = (network(activation), examples());
+        let definition = Definition::new(&model, loss, &data);
+        let mut objective = Objective::new(gpu, Arc::new(model), loss, &data, 0)?;
+        let (w, partials) = (objective.vector("w")?, gpu.buffer("sums", objective.partials_len())?);
+        let recording = objective.loss(&w, &partials)?;
+        let layout = objective.layout().clone();
+        let last = layout.iter().count() - 2;
+        for (i, (param, offset)) in layout.iter().enumerate() {
+            for strange in STRANGE {
+                let mut values = initial_params(&layout, 0);
+                values[offset] = strange;
+                gpu.write(&w, &values);
+                gpu.run([&recording])?;
+                let finite = objective.metrics(&gpu.read::<f32>(&partials)?).loss.is_finite();
+                // A bounded activation rightly takes ±∞ to ±1, and relu takes NaN to 0.
+                let expected = !definition.loss(&widen(&values)).is_finite();
+                reach += usize::from(!finite);
+                should += usize::from(expected);
+                if finite && expected {
+                    hidden.push(format!("{strange} in {} ({activation})", param.name));
+                    last_layer |= i >= last;
+                }
+            }
+        }
+    }
+    let (found, limit) = (format!("{reach} of {should} reach the loss"), "as by definition".to_owned());
+    let mut row = Row::judged("strange parameters", found, limit, !last_layer, ADVICE);
+    if !hidden.is_empty() && !last_layer {
+        row.verdict = Verdict::Warn;
+        row.advice =
+            Some("a NaN can hide in a hidden layer here: if a run looks dead, look at its parameters".to_owned());
+    }
+    row.details.extend((!hidden.is_empty()).then(|| format!("lost: {}", hidden.join(", "))));
+    Ok(row)
+}
+
+/// Gradient descent at a hopeless rate, which must come to a loss that is not finite, and stay there.
+fn diverging(gpu: &Gpu) -> Result<Row, GpuError> {
+    const STEPS: usize = 100;
+    let mut firsts = vec![];
+    let mut silent = vec![];
+    for activation in [Activation::Relu, Activation::Tanh] {
+        let (model, loss) = (Arc::new(network(activation)), Loss::Mse(Reduction::Mean));
+        let mut objective = Objective::new(gpu, model, loss, &examples(), 0)?;
+        let w = objective.vector("w")?;
+        gpu.write(&w, &initial_params(objective.layout(), 0));
+        let rule = Sam { lr: 1e4, rho: 0.0, epsilon: 1e-5 };
+        let optimizer = Optimizer::new(&mut objective, rule, &w)?;
+        let mut losses = vec![];
+        for _ in 0..STEPS {
+            gpu.run([&optimizer.logged_step])?;
+            let row = gpu.read::<f32>(optimizer.probe.row())?;
+            losses.push(optimizer.probe.metrics(&objective, &row).loss);
+        }
+        let first = losses.iter().position(|loss| !loss.is_finite());
+        match first {
+            Some(first) if losses[first..].iter().all(|loss| !loss.is_finite()) => {
+                firsts.push(format!("{activation} {first}"));
+            }
+            Some(_) => silent.push(format!("{activation}: becomes finite again")),
+            None => silent.push(format!("{activation}: still {:.2e} after {STEPS} steps", losses[STEPS - 1])),
+        }
+    }
+    let found =
+        if silent.is_empty() { format!("not finite from step: {}", firsts.join(", ")) } else { silent.join(", ") };
+    let limit = "the loss stops being finite, for good".to_owned();
+    Ok(Row::judged("a diverging run", found, limit, silent.is_empty(), ADVICE))
+}
