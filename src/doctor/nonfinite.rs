@@ -14,7 +14,7 @@ use crate::gpu::{Gpu, GpuError};
 use crate::graph::{Graph, NodeId, Unary};
 use crate::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use crate::objective::Objective;
-use crate::optim::{Optimizer, Sam};
+use crate::optim::{Optimizer, Rule};
 
 /// What is put in the place of a number.
 const STRANGE: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
@@ -156,11 +156,11 @@ fn diverging(gpu: &Gpu) -> Result<Row, GpuError> {
         let mut objective = Objective::new(gpu, model, loss, &examples(), 0)?;
         let w = objective.vector("w")?;
         gpu.write(&w, &initial_params(objective.layout(), 0));
-        let rule = Sam { lr: 1e4, rho: 0.0, epsilon: 1e-5 };
+        let rule = Rule::gd(1e4);
         let optimizer = Optimizer::new(&mut objective, rule, &w)?;
         let mut losses = vec![];
         for _ in 0..STEPS {
-            gpu.run([&optimizer.logged_step])?;
+            gpu.run([optimizer.logged_step(0)])?;
             let row = gpu.read::<f32>(optimizer.probe.row())?;
             losses.push(optimizer.probe.metrics(&objective, &row).loss);
         }
