@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::curvature::{DensityOptions, EigenOptions, TraceOptions};
-use crate::experiment::ExperimentError;
 use crate::experiment::analysis::{AnalysisRequest, analyse};
+use crate::experiment::{ExperimentError, Format};
 
 /// The arguments of `edgewalk curvature`.
 #[derive(Debug, Args)]
@@ -62,6 +62,9 @@ pub struct CurvatureArgs {
     /// Where to write the results [default: analysis/step_<STEP> in the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// The format of the density's picture
+    #[arg(long, value_enum, default_value_t = Format::Svg)]
+    format: Format,
     /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
@@ -96,6 +99,7 @@ pub fn run(args: CurvatureArgs) -> Result<(), ExperimentError> {
         blocks: args.blocks,
         examples: args.examples,
         out: args.out,
+        format: args.format,
         adapter: args.adapter,
     })?;
     super::print(&format!("{analysis}\nfiles in {}\n", analysis.out.display()))

@@ -75,31 +75,15 @@ impl<'a> Table<'a> {
 
 impl Analysis {
     /// Writes the table and the picture of every block that has a density.
-    pub(super) fn write_densities(&self) -> Result<(), ExperimentError> {
-        for (name, table) in self.tables() {
-            write_file(&self.file(&format!("density-{name}.csv")), table.csv().as_bytes())?;
+    pub(super) fn write_densities(&self, format: Format) -> Result<(), ExperimentError> {
+        for block in self.findings.chunk_by(|a, b| a.block == b.block) {
+            let (Some(table), name) = (Table::of(block), &block[0].block) else { continue };
+            write_file(&self.out.join(format!("density-{name}.csv")), table.csv().as_bytes())?;
+            let whole = if name == "all" { String::new() } else { format!(" of {name}") };
+            let path = self.out.join(format!("density-{name}.{}", format.extension()));
+            let picture = table.figure(format!("Spectral density{whole} at step {}", self.step)).render(format);
+            write_file(&path, &picture.map_err(|message| PlotError::Draw { path: path.clone(), message })?)?;
         }
-        draw(self, Format::Svg)
+        Ok(())
     }
-
-    fn tables(&self) -> impl Iterator<Item = (&str, Table<'_>)> {
-        let blocks = self.findings.chunk_by(|a, b| a.block == b.block);
-        blocks.filter_map(|block| Some((block[0].block.as_str(), Table::of(block)?)))
-    }
-}
-
-/// Draws the density of every block that has one, in the folder of the results.
-///
-/// # Errors
-/// [`PlotError::Draw`], or what keeps the file from being written.
-pub fn draw(analysis: &Analysis, format: Format) -> Result<(), ExperimentError> {
-    for (name, table) in analysis.tables() {
-        let whole = if name == "all" { String::new() } else { format!(" of {name}") };
-        let title = format!("Spectral density{whole} at step {}", analysis.step);
-        let path = analysis.file(&format!("density-{name}.{}", format.extension()));
-        let bytes = table.figure(title).render(format);
-        let bytes = bytes.map_err(|message| PlotError::Draw { path: path.clone(), message })?;
-        write_file(&path, &bytes)?;
-    }
-    Ok(())
 }

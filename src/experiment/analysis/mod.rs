@@ -9,7 +9,7 @@ mod report;
 mod source;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,9 +27,7 @@ use crate::objective::{GaussNewtonOperator, HessianOperator, Objective};
 use crate::optim::{Probe, Rule};
 
 use super::config::ConfigError;
-use super::{ExperimentError, network, run};
-
-pub use density::draw;
+use super::{ExperimentError, Format, network, run};
 
 /// What `edgewalk curvature` was asked to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +50,8 @@ pub struct AnalysisRequest {
     pub examples: usize,
     /// Where the results are written, in the place of the run's `analysis` folder.
     pub out: Option<PathBuf>,
+    /// The format of pictures.
+    pub format: Format,
     /// The adapter: part of its name, its number in `edgewalk info`, or `cpu` or `gpu`.
     pub adapter: Option<String>,
 }
@@ -185,7 +185,7 @@ pub fn analyse(request: &AnalysisRequest) -> Result<Analysis, ExperimentError> {
         findings,
         out: request.out.clone().unwrap_or(found.out),
     };
-    analysis.write()?;
+    analysis.write(request.format)?;
     Ok(analysis)
 }
 
@@ -306,12 +306,5 @@ impl Part {
             Self::GaussNewton => "gauss_newton",
             Self::Rest => "rest",
         }
-    }
-}
-
-impl Analysis {
-    /// The folder that a file of the results goes to.
-    fn file(&self, name: &str) -> PathBuf {
-        Path::new(&self.out).join(name)
     }
 }

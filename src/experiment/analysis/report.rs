@@ -5,18 +5,18 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::curvature::{Eigenpair, Estimate, RitzValue};
-use crate::experiment::ExperimentError;
 use crate::experiment::report::duration;
 use crate::experiment::rundir::write_file;
+use crate::experiment::{ExperimentError, Format};
 
 use super::{Analysis, Finding, Part};
 
 impl Analysis {
     /// Writes the files of the results.
-    pub(super) fn write(&self) -> Result<(), ExperimentError> {
+    pub(super) fn write(&self, format: Format) -> Result<(), ExperimentError> {
         let text = serde_json::to_string_pretty(&self.json()).unwrap_or_default() + "\n";
-        write_file(&self.file("curvature.json"), text.as_bytes())?;
-        self.write_densities()
+        write_file(&self.out.join("curvature.json"), text.as_bytes())?;
+        self.write_densities(format)
     }
 
     /// Everything that was found. Values that are not finite are null.
