@@ -4,21 +4,26 @@
 // quotient loses relative accuracy, so small arguments take the odd polynomial x - x^3/3 + 2x^5/15 - 17x^7/315.
 // Hooks: V.
 
+// As clamp, but NaN stays NaN: clamp and min may answer it with a bound, and a run that has diverged would go unnoticed.
+fn ew_clamp(x: V, low: V, high: V) -> V {
+    return select(select(x, low, x < low), high, x > high);
+}
+
 fn ew_exp(x: V) -> V {
-    return exp(clamp(x, V(-104.0), V(88.0)));
+    return exp(ew_clamp(x, V(-104.0), V(88.0)));
 }
 
 fn ew_tanh(x: V) -> V {
-    let t = exp(-2.0 * min(abs(x), V(15.0)));
+    let t = exp(-2.0 * ew_clamp(abs(x), V(0.0), V(15.0)));
     let s = x * x;
     let series = x * (1.0 + s * (-0.33333333 + s * (0.13333333 - s * 0.053968254)));
     return select(sign(x) * (1.0 - t) / (1.0 + t), series, abs(x) < V(0.2));
 }
 
 fn ew_logistic(x: V) -> V {
-    return 1.0 / (1.0 + exp(clamp(-x, V(-88.0), V(88.0))));
+    return 1.0 / (1.0 + exp(ew_clamp(-x, V(-88.0), V(88.0))));
 }
 
 fn ew_softplus(x: V) -> V {
-    return max(x, V(0.0)) + log(1.0 + exp(-min(abs(x), V(88.0))));
+    return max(x, V(0.0)) + log(1.0 + exp(-ew_clamp(abs(x), V(0.0), V(88.0))));
 }
