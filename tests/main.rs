@@ -11,6 +11,7 @@ mod data;
 mod data_cifar;
 mod data_text;
 mod device;
+mod doctor;
 mod edge;
 mod fetch;
 mod fetch_set;

@@ -5,7 +5,7 @@ use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
-use crate::graph::{DType, Graph, NodeId, Tensor, eval};
+use crate::graph::{DType, DotDims, Graph, NodeId, Tensor, eval};
 use crate::objective::vectors::{at, record};
 
 /// Inputs and outputs of a graph. Numbers are f32, held in f64 so that both sides start from the same ones.
@@ -27,7 +27,9 @@ pub(super) struct Bound {
 pub(super) fn normal(stream: u64, len: usize) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     rng.set_stream(stream);
-    (0..len).map(|_| f64::from(<StandardNormal as Distribution<f64>>::sample(&StandardNormal, &mut rng) as f32)).collect()
+    (0..len)
+        .map(|_| f64::from(<StandardNormal as Distribution<f64>>::sample(&StandardNormal, &mut rng) as f32))
+        .collect()
 }
 
 impl Case {
@@ -54,6 +56,15 @@ impl Case {
         let id = self.graph.input("labels", &shape, DType::U32);
         self.inputs.push((id, Tensor { shape, data }));
         id
+    }
+
+    /// A contraction of A `[m, k]`, or `[k, m]` with `turned`, with B `[k, n]`.
+    pub fn matmul(name: &'static str, [m, n, k]: [usize; 3], turned: bool) -> Self {
+        let mut case = Self::new(name);
+        let (a, b) = (case.normal(&if turned { [k, m] } else { [m, k] }), case.normal(&[k, n]));
+        let (lhs_contract, rhs_contract) = (vec![usize::from(!turned)], vec![0]);
+        case.outputs.push(case.graph.dot_general(a, b, DotDims { lhs_contract, rhs_contract, ..DotDims::default() }));
+        case
     }
 
     /// Compiles the graph and binds it to buffers of its own: numbers, labels, results.

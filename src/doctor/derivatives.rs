@@ -10,11 +10,10 @@ use std::sync::Arc;
 use super::case::normal;
 use super::definition::{Definition, widen};
 use super::{ROUNDOFF, Row};
-use crate::curvature::{CurvatureError, Operator};
 use crate::data::{self, DataName, Examples, Features, Request};
 use crate::gpu::{Gpu, GpuError};
 use crate::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Norm, Pool, Reduction, Transformer, initial_params};
-use crate::objective::{HessianOperator, Objective};
+use crate::objective::Objective;
 
 /// Steps of the differences: half-decades from 1 to 1e-4, along a unit vector.
 const STEPS: [f64; 9] = [1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4];
@@ -31,62 +30,46 @@ const DIFFERENCE: f64 = 64.0;
 /// on the other side.
 const ARM: f64 = 3.0;
 
-/// A network with its loss and examples.
-struct Subject {
-    name: &'static str,
-    model: Arc<dyn Model>,
-    loss: Loss,
-    data: Examples,
-}
+const ACTIVATION: Activation = Activation::Tanh;
 
-fn subjects() -> Vec<Subject> {
+pub(super) fn mlp(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     let images = data::load(&Request { train: 64, ..Request::new(DataName::Embedded) });
     let images = images.expect("the embedded examples are part of the program").train;
-    let (inputs, outputs, activation) = (images.dim(), images.classes, Activation::Tanh);
-    let mlp = Mlp { inputs, width: 32, depth: 3, outputs, activation };
+    let (inputs, outputs) = (images.dim(), images.classes);
+    let model = Mlp { inputs, width: 32, depth: 3, outputs, activation: ACTIVATION };
+    examine(gpu, "MLP", Arc::new(model), Loss::CrossEntropy, &images)
+}
+
+pub(super) fn cnn(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     let image = [8, 8, 2];
-    let cnn = Cnn {
+    let model = Cnn {
         image,
         blocks: 1,
         layers_per_block: 1,
         channels: 4,
         growth: 2,
         stride: 1,
-        activation,
+        activation: ACTIVATION,
         norm: Norm::Layer,
         pool: Pool::Average,
         outputs: 3,
     };
-    let pictures = Examples {
-        features: Features::Real(normal(200, 16 * 128).into_iter().map(|x| x as f32).collect()),
-        shape: image.to_vec(),
-        labels: (0..16).map(|i| i % 3).collect(),
-        classes: 3,
-    };
-    // Sizes that agree where they can: equal shapes share their kernels, which a driver compiles but once.
-    let (length, vocabulary) = (8, 8);
-    let transformer = Transformer { layers: 1, heads: 2, key_size: 4, model_size: 8, length, vocabulary };
-    // Codes from 1; the last two tokens of every third window are padding.
-    let code = |i: u32| if i / 8 % 3 == 2 && i % 8 >= 6 { 0 } else { i * i % 7 + 1 };
-    let text = Examples {
-        features: Features::Tokens((0..64).map(code).collect()),
-        shape: vec![length],
-        labels: (1..65).map(code).collect(),
-        classes: vocabulary,
-    };
-    vec![
-        Subject { name: "MLP", model: Arc::new(mlp), loss: Loss::CrossEntropy, data: images },
-        Subject { name: "CNN", model: Arc::new(cnn), loss: Loss::Mse(Reduction::HalfSum), data: pictures },
-        Subject { name: "Transformer", model: Arc::new(transformer), loss: Loss::CrossEntropy, data: text },
-    ]
+    let features = normal(200, 16 * 128).into_iter().map(|x| x as f32).collect();
+    let labels = (0..16).map(|i| i % 3).collect();
+    let pictures = Examples { features: Features::Real(features), shape: image.to_vec(), labels, classes: 3 };
+    examine(gpu, "CNN", Arc::new(model), Loss::Mse(Reduction::HalfSum), &pictures)
 }
 
-pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
-    let mut rows = vec![];
-    for subject in subjects() {
-        rows.extend(examine(gpu, &subject)?);
-    }
-    Ok(rows)
+pub(super) fn transformer(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
+    // Sizes that agree where they can: equal shapes share their kernels, which a driver compiles but once.
+    let (length, vocabulary) = (8, 8);
+    let model = Transformer { layers: 1, heads: 2, key_size: 4, model_size: 8, length, vocabulary };
+    // Codes from 1; the last two tokens of every third window are padding.
+    let code = |i: u32| if i / 8 % 3 == 2 && i % 8 >= 6 { 0 } else { i * i % 7 + 1 };
+    let features = Features::Tokens((0..64).map(code).collect());
+    let labels = (1..65).map(code).collect();
+    let text = Examples { features, shape: vec![length], labels, classes: vocabulary };
+    examine(gpu, "Transformer", Arc::new(model), Loss::CrossEntropy, &text)
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -127,33 +110,33 @@ fn parameters(layout: &Layout) -> Vec<f32> {
     w
 }
 
-fn examine(gpu: &Gpu, subject: &Subject) -> Result<Vec<Row>, GpuError> {
-    let Subject { name, model, loss, data } = subject;
-    let mut objective = Objective::new(gpu, Arc::clone(model), *loss, data, 0)?;
+/// All four rows of one network.
+fn examine(gpu: &Gpu, name: &str, model: Arc<dyn Model>, loss: Loss, data: &Examples) -> Result<Vec<Row>, GpuError> {
+    let definition = Definition::new(&*model, loss, data);
+    let mut objective = Objective::new(gpu, model, loss, data, 0)?;
     let layout = objective.layout().clone();
     let w = parameters(&layout);
-    let (at, g) = (objective.vector("w")?, objective.vector("the gradient")?);
-    let recording = objective.gradient(&at, &g, None)?;
-    let gradient = |w: &[f32]| -> Result<Vec<f64>, GpuError> {
+    let [at, along, result] = [objective.vector("w")?, objective.vector("v")?, objective.vector("a derivative")?];
+    let recordings = (objective.gradient(&at, &result, None)?, objective.hvp(&at, &along, &result)?);
+    let run = |recording| {
+        gpu.run([recording])?;
+        objective.read(&result).map(|values| widen(&values))
+    };
+    let gradient = |w: &[f32]| {
         gpu.write(&at, w);
-        gpu.run([&recording])?;
-        let mut values = gpu.read::<f32>(&g)?;
-        values.truncate(layout.len());
-        Ok(widen(&values))
+        run(&recordings.0)
+    };
+    let product = |v: &[f64]| {
+        gpu.write(&along, &v.iter().map(|&x| x as f32).collect::<Vec<_>>());
+        run(&recordings.1)
     };
     let here = gradient(&w)?;
-    let mut hessian = HessianOperator::new(&mut objective, &at)?;
-    let mut product = |v: &[f64]| -> Result<Vec<f64>, GpuError> {
-        let mut out = vec![0.0; v.len()];
-        hessian.apply(v, &mut out).map_err(device)?;
-        Ok(out)
-    };
     let u = unit(&normal(300, layout.len()));
     let hu = product(&u)?;
     // A direction in which the loss curves, so that differences of gradients have something to show.
     let v = unit(&hu);
     let hv = product(&v)?;
-    let exact = Definition::new(&**model, *loss, data).derivatives(&widen(&w), &v);
+    let exact = definition.derivatives(&widen(&w), &v);
 
     let advice = "training and curvature will be wrong: update the driver, or choose another --adapter";
     let row = |what: &str, error: f64, roundoffs: f64| Row::error(&format!("{name}: {what}"), error, roundoffs, advice);
@@ -165,7 +148,8 @@ fn examine(gpu: &Gpu, subject: &Subject) -> Result<Vec<Row>, GpuError> {
     ];
     let mut errors = vec![];
     for h in STEPS {
-        let moved = |sign: f64| w.iter().zip(&v).map(|(w, v)| (f64::from(*w) + sign * h * v) as f32).collect::<Vec<_>>();
+        let moved =
+            |sign: f64| w.iter().zip(&v).map(|(w, v)| (f64::from(*w) + sign * h * v) as f32).collect::<Vec<_>>();
         let (ahead, behind) = (gradient(&moved(1.0))?, gradient(&moved(-1.0))?);
         let quotient: Vec<f64> = ahead.iter().zip(&behind).map(|(a, b)| (a - b) / (2.0 * h)).collect();
         errors.push(off(&quotient, &hv));
@@ -191,9 +175,4 @@ fn v_shape(name: &str, errors: &[f64], advice: &str) -> Row {
     let each = STEPS.iter().zip(errors).map(|(h, error)| format!("{h:.0e}: {error:.1e}"));
     row.details.push(format!("error at h = {}", each.collect::<Vec<_>>().join("  ")));
     row
-}
-
-/// A product fails only by the device.
-fn device(error: CurvatureError) -> GpuError {
-    GpuError::Device(error.to_string())
 }

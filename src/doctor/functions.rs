@@ -202,7 +202,12 @@ fn softmax(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     let rows = logits.len();
     Ok(vec![
         // log Σ e^(xᵢ − max), a sum from 1 to 4, whose logarithm has log's error twice near 1; then a subtraction.
-        judged("cross-entropy, logits ±1e4", 0..rows, |_, y| 2.0 * LOG + 2.0 * ROUNDOFF * y.abs(), "2⁻²⁰ (WGSL's log) + 2 ulp"),
+        judged(
+            "cross-entropy, logits ±1e4",
+            0..rows,
+            |_, y| 2.0 * LOG + 2.0 * ROUNDOFF * y.abs(),
+            "2⁻²⁰ (WGSL's log) + 2 ulp",
+        ),
         // e^(xᵢ − max) is off by (3 + 2s)e⁻ˢ ≤ 3 ulp of 1, their sum by three more, a division by 2.5.
         judged("softmax, logits ±1e4", rows..5 * rows, |_, _| 10.0 * ROUNDOFF, "10 ulp of 1"),
     ])

@@ -5,8 +5,8 @@
 //! interpreter gives that sum too: it is the same graph on the magnitudes of the inputs. So one term that is left out, or
 //! products in half precision, exceed the limit by orders of magnitude, whatever cancels.
 
-use super::case::{Case, worse};
 use super::Row;
+use super::case::{Case, worse};
 use crate::gpu::{Gpu, GpuError};
 use crate::graph::{ConvSide, DotDims, Op, Window};
 
@@ -19,13 +19,8 @@ struct Family {
     roundings: usize,
 }
 
-/// A contraction of A `[m, k]`, or `[k, m]` with `turned`, with B `[k, n]`.
-fn matmul(name: &'static str, [m, n, k]: [usize; 3], turned: bool) -> Family {
-    let mut case = Case::new(name);
-    let (a, b) = (case.normal(&if turned { [k, m] } else { [m, k] }), case.normal(&[k, n]));
-    let dims = DotDims { lhs_contract: vec![usize::from(!turned)], rhs_contract: vec![0], ..DotDims::default() };
-    case.outputs.push(case.graph.dot_general(a, b, dims));
-    Family { case, roundings: k + 1 }
+fn matmul(name: &'static str, sizes: [usize; 3], turned: bool) -> Family {
+    Family { case: Case::matmul(name, sizes, turned), roundings: sizes[2] + 1 }
 }
 
 /// Queries against keys as in attention: `[batch, time, head, size]`, contracted over the last.

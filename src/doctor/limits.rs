@@ -19,7 +19,11 @@ pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     let lanes = gpu.target().subgroup.map_or_else(String::new, |lanes| format!(", {lanes} lanes"));
     let mut rows = vec![Row::note("kernel tier", format!("{}{lanes}", adapter.tier))];
     rows.extend(NEEDED.map(|(name, needed, why)| {
-        let short = name.trim_start_matches("max_").trim_start_matches("compute_").replace("_per_shader_stage", "").replace('_', " ");
+        let short = name
+            .trim_start_matches("max_")
+            .trim_start_matches("compute_")
+            .replace("_per_shader_stage", "")
+            .replace('_', " ");
         let advice = "kernels will be refused: choose another --adapter (see `edgewalk info`)";
         let found = limit(name).to_string();
         Row::judged(&short, found, format!("≥ {needed} ({why})"), limit(name) >= needed, advice)

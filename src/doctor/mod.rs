@@ -32,13 +32,15 @@ pub struct Section {
 }
 
 /// All sections, in the order in which they are printed.
-pub const SECTIONS: [Section; 7] = [
+pub const SECTIONS: [Section; 9] = [
     Section { name: "driver", run: driver::rows },
     Section { name: "limits", run: limits::rows },
     Section { name: "functions", run: functions::rows },
     Section { name: "NaN and infinity", run: nonfinite::rows },
     Section { name: "kernels", run: kernels::rows },
-    Section { name: "derivatives", run: derivatives::rows },
+    Section { name: "derivatives of an MLP", run: derivatives::mlp },
+    Section { name: "derivatives of a CNN", run: derivatives::cnn },
+    Section { name: "derivatives of a Transformer", run: derivatives::transformer },
     Section { name: "throughput", run: throughput::rows },
 ];
 

@@ -137,7 +137,8 @@ fn parameters(gpu: &Gpu) -> Result<Row, GpuError> {
     let mut row = Row::judged("strange parameters", found, limit, !last_layer, ADVICE);
     if !hidden.is_empty() && !last_layer {
         row.verdict = Verdict::Warn;
-        row.advice = Some("a NaN can hide in a hidden layer here: if a run looks dead, look at its parameters".to_owned());
+        row.advice =
+            Some("a NaN can hide in a hidden layer here: if a run looks dead, look at its parameters".to_owned());
     }
     row.details.extend((!hidden.is_empty()).then(|| format!("lost: {}", hidden.join(", "))));
     Ok(row)
@@ -163,12 +164,15 @@ fn diverging(gpu: &Gpu) -> Result<Row, GpuError> {
         }
         let first = losses.iter().position(|loss| !loss.is_finite());
         match first {
-            Some(first) if losses[first..].iter().all(|loss| !loss.is_finite()) => firsts.push(format!("{activation} {first}")),
+            Some(first) if losses[first..].iter().all(|loss| !loss.is_finite()) => {
+                firsts.push(format!("{activation} {first}"));
+            }
             Some(_) => silent.push(format!("{activation}: becomes finite again")),
             None => silent.push(format!("{activation}: still {:.2e} after {STEPS} steps", losses[STEPS - 1])),
         }
     }
-    let found = if silent.is_empty() { format!("not finite from step: {}", firsts.join(", ")) } else { silent.join(", ") };
+    let found =
+        if silent.is_empty() { format!("not finite from step: {}", firsts.join(", ")) } else { silent.join(", ") };
     let limit = "the loss stops being finite, for good".to_owned();
     Ok(Row::judged("a diverging run", found, limit, silent.is_empty(), ADVICE))
 }

@@ -70,9 +70,9 @@ impl Row {
 
     /// A section that the device would not run.
     pub(super) fn refused(section: &str, error: &GpuError) -> Self {
-        let found = error.to_string().lines().next().unwrap_or_default().to_owned();
+        let details = error.to_string().lines().map(str::to_owned).collect();
         let advice = "update the driver, or choose another --adapter (see `edgewalk info`)";
-        Self { details: vec![], ..Self::judged(section, found, "runs at all".to_owned(), false, advice) }
+        Self { details, ..Self::judged(section, "the device refused it".to_owned(), String::new(), false, advice) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Row;
 use super::case::{Bound, Case};
 use crate::gpu::{Gpu, GpuError, Recording};
-use crate::graph::{DotDims, Window};
+use crate::graph::Window;
 
 /// Timed runs, of which the median counts.
 const RUNS: usize = 5;
@@ -21,12 +21,9 @@ struct Load {
     unit: &'static str,
 }
 
-fn matmul(name: &'static str, [m, n, k]: [usize; 3], turned: bool) -> Load {
-    let mut case = Case::new(name);
-    let (a, b) = (case.normal(&if turned { [k, m] } else { [m, k] }), case.normal(&[k, n]));
-    let dims = DotDims { lhs_contract: vec![usize::from(!turned)], rhs_contract: vec![0], ..DotDims::default() };
-    case.outputs.push(case.graph.dot_general(a, b, dims));
-    Load { case, work: 2.0 * (m * n * k) as f64, unit: "GFLOP/s" }
+fn matmul(name: &'static str, sizes: [usize; 3], turned: bool) -> Load {
+    let work = 2.0 * sizes.iter().product::<usize>() as f64;
+    Load { case: Case::matmul(name, sizes, turned), work, unit: "GFLOP/s" }
 }
 
 fn conv() -> Load {
