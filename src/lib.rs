@@ -18,8 +18,9 @@
 //! | [`optim`] | an objective | steps of GD and SAM, each one recording |
 //! | [`curvature`] | products with a symmetric matrix | eigenpairs, and the edges to compare them with |
 //! | [`experiment`] | a configuration | a run folder |
+//! | [`doctor`] | an adapter | a verdict: does it compute what it should? |
 //!
-//! [`data`] reads data sets, [`doctor`] examines an adapter, and [`cli`] reads the command line.
+//! [`data`] reads data sets, and [`cli`] reads the command line.
 //!
 //! # A first look, without a device
 //!

@@ -158,7 +158,7 @@ fn a_nan_that_vanishes_is_found() {
 #[test]
 fn a_matmul_that_is_wrong_for_one_shape_is_found_by_the_derivatives() {
     let failed = failures(&["kernels", "derivatives of an MLP"], |kernel| {
-        if kernel.label.starts_with("matmul") && kernel.label.contains(" 64x10x32") {
+        if kernel.label.starts_with("matmul") && kernel.label.contains(" 64x10x16") {
             drop_terms(kernel);
         }
     });

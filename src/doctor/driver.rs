@@ -183,7 +183,10 @@ const KNOWN: [Known; 9] = [
         source: "https://github.com/rcore-os/tgoskits/pull/1576",
     },
     Known {
-        applies: |d| d.maker == Maker::Llvmpipe && d.mesa.is_some_and(|v| v.0[..2] == [22, 3]) && llvm(d, 15..=15),
+        applies: |d| {
+            let tested = d.backend == "Vulkan" && d.mesa.is_some_and(|v| v.0[..2] == [22, 3]);
+            d.maker == Maker::Llvmpipe && tested && llvm(d, 15..=15)
+        },
         verdict: Verdict::Pass,
         what: "Edgewalk is developed and tested on this driver",
         advice: "",
