@@ -12,6 +12,7 @@ mod data_cifar;
 mod data_text;
 mod device;
 mod doctor;
+mod doctor_drivers;
 mod edge;
 mod fetch;
 mod fetch_set;

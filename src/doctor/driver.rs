@@ -227,9 +227,12 @@ const KNOWN: [Known; 9] = [
 pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     let adapter = gpu.adapter();
     let driver = Driver::of(adapter);
+    let named = format!("{} {}", adapter.driver, adapter.driver_info);
+    let named = named.trim();
     let mut rows = vec![
         Row::note("adapter", format!("{}, {}", adapter.name, adapter.kind)),
-        Row::note("driver", format!("{} {} through {}", adapter.driver, adapter.driver_info, adapter.backend)),
+        Row::note("driver", if named.is_empty() { "not reported".to_owned() } else { named.to_owned() }),
+        Row::note("backend", adapter.backend.clone()),
     ];
     let versions = [("Mesa", driver.mesa), ("LLVM", driver.llvm)];
     let versions: Vec<String> =

@@ -153,8 +153,12 @@ impl Worst {
             return format!("{found} at x = {x:e}, where it is {exact:.6e}");
         }
         let relative = (found - exact).abs() / exact.abs();
-        format!("error {relative:.1e} (relative) at x = {x:.3e}, {:.0} % of the limit", 100.0 * share)
+        format!("error {relative:.1e} (relative) at x = {x:.3e}, {}", of_the_limit(share))
     }
+}
+
+fn of_the_limit(share: f64) -> String {
+    if share <= 1.0 { format!("{:.0} % of the limit", 100.0 * share) } else { format!("{share:.1e} × the limit") }
 }
 
 fn worst(x: &[f64], found: &[f64], exact: &[f64], allowed: impl Fn(f64, f64) -> f64) -> Worst {
@@ -193,7 +197,7 @@ fn softmax(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
         let places: Vec<f64> = (0..range.len()).map(|i| i as f64).collect();
         let worst = worst(&places, &found[range.clone()], &exact[range], allowed);
         let found = if worst.found.is_finite() {
-            format!("error {:.1e}, {:.0} % of the limit", (worst.found - worst.exact).abs(), 100.0 * worst.share)
+            format!("error {:.1e}, {}", (worst.found - worst.exact).abs(), of_the_limit(worst.share))
         } else {
             format!("{} instead of {:e}", worst.found, worst.exact)
         };

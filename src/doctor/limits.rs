@@ -10,7 +10,7 @@ const NEEDED: [(&str, u64, &str); 4] = [
     ("max_compute_workgroup_storage_size", 8192, "the slabs of matmul_tile"),
     ("max_compute_workgroups_per_dimension", 65_535, "WebGPU's default, to which grids are cut"),
 ];
-/// WebGPU's default for one buffer, which larger models than its quarter need (as float32).
+/// WebGPU's default for one buffer: a vector of 33 million parameters.
 const BINDING: u64 = 128 << 20;
 
 pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {

@@ -77,9 +77,11 @@ fn carried(gpu: &Gpu) -> Result<Row, GpuError> {
             }
         }
     }
-    let found = if hidden.is_empty() { "all carry NaN and ±∞ on".to_owned() } else { hidden.join(", ") };
-    let limit = "the result is not finite".to_owned();
-    Ok(Row::judged("sums, products, roots", found, limit, hidden.is_empty(), ADVICE))
+    let tried = CARRY.len() * STRANGE.len();
+    let found = format!("{} of {tried} stay NaN or infinite", tried - hidden.len());
+    let mut row = Row::judged("sums, products, roots", found, "all".to_owned(), hidden.is_empty(), ADVICE);
+    row.details.extend((!hidden.is_empty()).then(|| hidden.join(", ")));
+    Ok(row)
 }
 
 fn compared(gpu: &Gpu) -> Result<Row, GpuError> {
