@@ -1,7 +1,7 @@
 //! Whether a run that diverges is noticed: the loss must not look finite when the numbers under it are not.
 //!
 //! WGSL lets a compiler assume that there are no NaNs and infinities, and `max(NaN, x)` may be x; the interpreter itself
-//! gives relu(NaN) = 0, since NaN > 0 is false. So comparisons may swallow a NaN, and what they do is noted; but sums,
+//! gives relu(NaN) = 0, since NaN > 0 is false. So a comparison that swallows a NaN is worth a warning at most; but sums,
 //! products and the loss must carry it on, or a run that has diverged would go on in silence.
 
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use crate::optim::{Optimizer, Rule};
 /// What is put in the place of a number.
 const STRANGE: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
 const ADVICE: &str = "a diverged run would not be noticed here: update the driver, or choose another --adapter";
+const HIDDEN: &str = "a NaN can hide in a hidden layer here: if a run looks dead, look at its parameters";
 
 type Build = fn(&mut Graph, NodeId) -> NodeId;
 
@@ -45,34 +46,35 @@ const CARRY: [(&str, Build); 6] = [
 ];
 
 /// Ops that compare or clamp.
-const COMPARE: [(&str, Build); 5] = [
+const COMPARE: [(&str, Build); 6] = [
     ("relu", |g, x| Activation::Relu.apply(g, x)),
     ("max", |g, x| g.reduce_max(x, &[0])),
     ("tanh", |g, x| g.unary(Unary::Tanh, x)),
     ("exp", |g, x| g.unary(Unary::Exp, x)),
     ("logistic", |g, x| g.unary(Unary::Logistic, x)),
+    ("softplus", |g, x| g.unary(Unary::Softplus, x)),
 ];
 
 pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     Ok(vec![carried(gpu)?, compared(gpu)?, parameters(gpu)?, diverging(gpu)?])
 }
 
-/// Whether an op's result is finite although its second operand of four is `strange`.
-fn hides(gpu: &Gpu, build: Build, strange: f32) -> Result<Option<f64>, GpuError> {
+/// What an op makes of four numbers, the second of them strange: on the device and by definition.
+fn outcome(gpu: &Gpu, build: Build, strange: f32) -> Result<[f64; 2], GpuError> {
     let mut case = Case::new("a strange number");
     let x = case.input(&[4], vec![1.0, strange.into(), 3.0, 4.0]);
     let result = build(&mut case.graph, x);
     case.outputs.push(result);
-    let found = case.run(gpu)?;
-    let seen = if found.len() == 1 { found[0] } else { found[1] };
-    Ok(seen.is_finite().then_some(seen))
+    let values = [case.run(gpu)?, case.exact(false)];
+    Ok(values.map(|values| if values.len() == 1 { values[0] } else { values[1] }))
 }
 
 fn carried(gpu: &Gpu) -> Result<Row, GpuError> {
     let mut hidden = vec![];
     for (name, build) in CARRY {
         for strange in STRANGE {
-            if let Some(found) = hides(gpu, build, strange)? {
+            let [found, _] = outcome(gpu, build, strange)?;
+            if found.is_finite() {
                 hidden.push(format!("{name} of {strange} is {found}"));
             }
         }
@@ -85,12 +87,18 @@ fn carried(gpu: &Gpu) -> Result<Row, GpuError> {
 }
 
 fn compared(gpu: &Gpu) -> Result<Row, GpuError> {
-    let mut values = vec![];
+    let (mut values, mut hidden) = (vec![], false);
     for (name, build) in COMPARE {
-        let value = hides(gpu, build, f32::NAN)?.map_or_else(|| "NaN".to_owned(), |value| format!("{value}"));
-        values.push(format!("{name} {value}"));
+        let [found, exact] = outcome(gpu, build, f32::NAN)?;
+        hidden |= found.is_finite() && exact.is_nan();
+        values.extend(found.is_finite().then(|| format!("{name} {found}")));
     }
-    Ok(Row::note("comparisons", format!("of NaN: {}", values.join(", "))))
+    let found = format!("of NaN: {}; the others NaN", values.join(", "));
+    let mut row = Row::judged("comparisons", found, "numbers from relu and max only".to_owned(), true, "");
+    if hidden {
+        (row.verdict, row.advice) = (Verdict::Warn, Some(HIDDEN.to_owned()));
+    }
+    Ok(row)
 }
 
 /// A network of two hidden layers.
