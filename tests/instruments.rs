@@ -5,8 +5,9 @@ use std::path::Path;
 
 use edgewalk::experiment::config::resolve;
 use edgewalk::experiment::oscillation::{amplitude, drift_rate, period};
-use edgewalk::experiment::record::{read_curvature, read_metrics, read_oscillation};
+use edgewalk::experiment::record::{read_curvature, read_metrics};
 use edgewalk::experiment::rundir::RunDir;
+use edgewalk::experiment::swings::read_oscillation;
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction};
 use edgewalk::optim::{Ascent, Rule};
 use nalgebra::DVector;

@@ -18,7 +18,8 @@ use super::config::{Config, MeasureAt, MeasureConfig, MeasureMethod};
 use super::measuring::MeasuringSet;
 use super::midpoint::Midpoint;
 use super::oscillation::Oscillation;
-use super::record::{BatchRow, CurvatureRow, Extreme, OfficialRow, OscillationRow};
+use super::record::{BatchRow, CurvatureRow, Extreme, OfficialRow};
+use super::swings::OscillationRow;
 
 /// The random stream of the official method's start at step 0; later steps use those that follow.
 const OFFICIAL_STREAM: u64 = 1 << 40;

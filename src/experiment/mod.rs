@@ -6,6 +6,7 @@
 pub mod analysis;
 mod choice;
 pub mod config;
+mod conflicts;
 mod feed;
 mod figure;
 mod interrupt;
@@ -26,6 +27,7 @@ pub mod run;
 pub mod rundir;
 mod state;
 pub mod summary;
+pub mod swings;
 mod table;
 mod test_set;
 

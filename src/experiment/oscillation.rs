@@ -12,7 +12,7 @@ use crate::gpu::{Buffer, GpuError, Recording};
 use crate::objective::Objective;
 use crate::optim::{Ascent, Rule};
 
-use super::record::OscillationRow;
+use super::swings::OscillationRow;
 
 /// The shortest window that tells a period.
 pub const SHORTEST: u64 = 8;

@@ -5,9 +5,13 @@
 
 use std::path::PathBuf;
 
+use crate::optim::Rule;
+
 use super::figure::{Curve, Figure, Format, STEPS, Scale, Style};
 use super::record::{self, CurvatureRow, MetricsRow, RecordError};
 use super::rundir::{self, RunDir, RunDirError};
+use super::swings::{OscillationRow, read_oscillation};
+use super::{config, network};
 
 /// What can go wrong with the pictures of a run.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,7 @@ const fn solid(color: &'static str, width: f64) -> Style {
 const HESSIAN: Style = solid(BLUE, 3.0);
 const SAM_EDGE: Style = Style { color: VERMILLION, width: 2.0, dashes: "10 5" };
 const OFFICIAL: Style = Style { color: GREY, width: 2.0, dashes: "4 6" };
+const BATCH: Style = Style { color: GREY, width: 1.5, dashes: "" };
 const GD_EDGE: Style = Style { color: BLACK, width: 1.5, dashes: "3 4" };
 
 /// Draws the pictures of a run into its `plots` folder and returns their paths. A run without curvature
@@ -68,12 +73,22 @@ pub fn plot_run(run: &RunDir, format: Format) -> Result<Vec<PathBuf>, PlotError>
     }
     let name = run.path().file_name().unwrap_or(run.path().as_os_str());
     let name = name.to_string_lossy();
+    // A configuration that cannot be read any more costs names, not pictures.
+    let rule = config::resolve(Some(&run.config().to_string_lossy()), &[]);
+    let rule = rule.map_or(Rule::sam(1.0, 1.0), |resolved| network::rule(&resolved.config));
     let mut figures = Vec::new();
     let curvature = record::read_curvature(&run.curvature())?;
     if !curvature.is_empty() {
-        figures.push(("edges", edges(&curvature, &name)));
-        figures.push(("edges_sam_only", sam_only(&curvature, &name)));
+        figures.push(("edges", edges(&curvature, &rule, &name)));
+        figures.push(("edges_sam_only", sam_only(&curvature, &rule, &name)));
         figures.push(("alignment", alignment(&curvature, &name)));
+    }
+    if run.oscillation().is_file() {
+        let swings = read_oscillation(&run.oscillation())?;
+        if !swings.is_empty() {
+            figures.push(("oscillation", amplitude(&swings, &name)));
+            figures.push(("drift", drift(&swings, &name)));
+        }
     }
     figures.push(("loss", loss(&metrics, &name)));
 
@@ -93,15 +108,15 @@ fn curve(rows: &[CurvatureRow], label: impl Into<String>, style: Style, value: i
 }
 
 /// The edge that decides stability in this run.
-fn own_edge(rows: &[CurvatureRow]) -> Curve {
+fn own_edge(rows: &[CurvatureRow], rule: &Rule) -> Curve {
     if rows.iter().all(CurvatureRow::edges_coincide) {
-        curve(rows, "2/η", GD_EDGE, |row| row.gd_edge)
+        curve(rows, rule.unperturbed().edge_name(), GD_EDGE, |row| row.gd_edge)
     } else {
-        curve(rows, "SAM-edge", SAM_EDGE, |row| row.sam_edge)
+        curve(rows, rule.edge_name(), SAM_EDGE, |row| row.sam_edge)
     }
 }
 
-fn edges(rows: &[CurvatureRow], name: &str) -> Figure {
+fn edges(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
     let mut curves = vec![curve(rows, "‖H‖", HESSIAN, |row| row.hessian_norm)];
     let top = rows.iter().map(|row| row.lambdas.len()).max().unwrap_or(0);
     for i in 0..top {
@@ -118,9 +133,13 @@ fn edges(rows: &[CurvatureRow], name: &str) -> Figure {
         let norm = |row: &CurvatureRow| row.official.as_ref().map_or(f64::NAN, |official| official.hessian_norm);
         curves.push(curve(rows, "‖H‖, official method", OFFICIAL, norm));
     }
-    let own = own_edge(rows);
+    if rows.iter().any(|row| row.batch.is_some()) {
+        let sharpness = |row: &CurvatureRow| row.batch.map_or(f64::NAN, |batch| batch.sharpness);
+        curves.push(curve(rows, "batch sharpness", BATCH, sharpness));
+    }
+    let own = own_edge(rows, rule);
     if own.style.color != GD_EDGE.color {
-        curves.push(curve(rows, "2/η", GD_EDGE, |row| row.gd_edge));
+        curves.push(curve(rows, rule.unperturbed().edge_name(), GD_EDGE, |row| row.gd_edge));
     }
     curves.push(own);
     Figure {
@@ -132,13 +151,13 @@ fn edges(rows: &[CurvatureRow], name: &str) -> Figure {
     }
 }
 
-fn sam_only(rows: &[CurvatureRow], name: &str) -> Figure {
+fn sam_only(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
     Figure {
         title: format!("Sharpness and its edge: {name}"),
         x_label: STEPS,
         y_label: "Hessian eigenvalue (loss per squared weight)",
         scale: Scale::Auto,
-        curves: vec![curve(rows, "‖H‖", HESSIAN, |row| row.hessian_norm), own_edge(rows)],
+        curves: vec![curve(rows, "‖H‖", HESSIAN, |row| row.hessian_norm), own_edge(rows, rule)],
     }
 }
 
@@ -157,6 +176,37 @@ fn alignment(rows: &[CurvatureRow], name: &str) -> Figure {
         scale: Scale::Fixed(0.0, 1.0),
         curves,
     }
+}
+
+fn amplitude(rows: &[OscillationRow], name: &str) -> Figure {
+    let measured = swings(rows, "½|Δ⟨w, v₁⟩|", solid(BLUE, 2.0), |row| Some(row.amplitude));
+    let predicted = swings(rows, "two-cycle on a quadratic", SAM_EDGE, |row| row.amplitude_predicted);
+    Figure {
+        title: format!("Oscillation along the top eigenvector: {name}"),
+        x_label: STEPS,
+        y_label: "amplitude (length in parameter space)",
+        scale: Scale::Log,
+        curves: vec![measured, predicted],
+    }
+}
+
+fn drift(rows: &[OscillationRow], name: &str) -> Figure {
+    let measured = swings(rows, "measured", solid(BLUE, 2.0), |row| Some(row.drift));
+    let gradient = swings(rows, "by −η∇L alone", solid(GREY, 1.5), |row| Some(row.drift_of_gradient));
+    let sum = |row: &OscillationRow| Some(row.drift_of_gradient + row.drift_predicted?);
+    let predicted = swings(rows, "and −[2ηρ²/(2 − ηλ₁)²]∇λ₁", SAM_EDGE, sum);
+    Figure {
+        title: format!("Drift in the direction in which λ₁ rises: {name}"),
+        x_label: STEPS,
+        y_label: "length an update",
+        scale: Scale::Auto,
+        curves: vec![measured, gradient, predicted],
+    }
+}
+
+fn swings(rows: &[OscillationRow], label: &str, style: Style, value: impl Fn(&OscillationRow) -> Option<f64>) -> Curve {
+    let points = rows.iter().filter_map(|row| Some((row.step as f64, value(row)?)));
+    Curve { label: label.into(), points: points.collect(), style }
 }
 
 fn loss(rows: &[MetricsRow], name: &str) -> Figure {

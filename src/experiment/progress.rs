@@ -27,9 +27,10 @@ impl Progress {
         Self { bar, loss, sharpness: String::new() }
     }
 
-    /// Notes a curvature measurement; it stays on the line until the next.
+    /// Notes a curvature measurement, the ratio being NaN where there is no edge; it stays on the line until the next.
     pub fn measured(&mut self, hessian_norm: f64, edge_ratio: f64) {
-        self.sharpness = format!("  ‖H‖ {hessian_norm:.3} = {edge_ratio:.3} × edge");
+        let ratio = if edge_ratio.is_nan() { String::new() } else { format!(" = {edge_ratio:.3} × edge") };
+        self.sharpness = format!("  ‖H‖ {hessian_norm:.3}{ratio}");
     }
 
     /// Shows that `step` updates are made, with the loss and gradient norm there.

@@ -1,4 +1,4 @@
-//! The tables of a run, `metrics.csv`, `curvature.csv` and `oscillation.csv`: what is in their rows.
+//! The two tables of every run, `metrics.csv` and `curvature.csv`: what is in their rows.
 //!
 //! Row `step = t` describes the parameters before update t. How rows are written and read is the business of `table`.
 
@@ -56,13 +56,14 @@ pub struct CurvatureRow {
     pub lambda_min: Option<Extreme>,
     /// ‖H‖ = |λ₁|.
     pub hessian_norm: f64,
-    /// 2/η.
+    /// The edge of the rule without its perturbation: 2/η unless there is momentum or decay.
     pub gd_edge: f64,
-    /// The SAM-edge; 2/η when ρ = 0.
+    /// The edge of the rule: the SAM-edge, or that of its relative; `gd_edge` when ρ = 0. NaN, an empty cell, where theory
+    /// gives none; so are the two that follow from it.
     pub sam_edge: f64,
-    /// ‖H‖ divided by the SAM-edge.
+    /// ‖H‖ divided by `sam_edge`.
     pub edge_ratio: f64,
-    /// S = (η/2)(λ₁ + ρλ₁²/‖g‖), which is 1 at the edge.
+    /// The gauge of λ₁, 1 at the edge: for SAM S = (η/2)(λ₁ + ρλ₁²/‖g‖).
     pub gauge: f64,
     /// |cos(g, v₁)|.
     pub grad_alignment: f64,
@@ -120,29 +121,6 @@ pub struct BatchRow {
     pub grad_norm: f64,
 }
 
-/// One row of `oscillation.csv`: what the parameters did in some updates after a measurement.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct OscillationRow {
-    /// The step that was measured, with which the window begins.
-    pub step: u64,
-    /// The updates followed.
-    pub updates: u64,
-    /// λ₁ at the beginning.
-    pub lambda_1: f64,
-    /// Mean of ½|⟨w₊ − w, v₁⟩| over the updates.
-    pub amplitude: f64,
-    /// What a two-cycle on a quadratic would have, where theory gives it.
-    pub amplitude_predicted: Option<f64>,
-    /// The period of ⟨w, v₁⟩, where there is one.
-    pub period: Option<u64>,
-    /// Movement an update along the unit vector in which λ₁ rises.
-    pub drift: f64,
-    /// What plain gradient descent would make of it.
-    pub drift_of_gradient: f64,
-    /// What SAM's oscillation adds on a quadratic in a valley of changing width, where theory gives it.
-    pub drift_predicted: Option<f64>,
-}
-
 impl CurvatureRow {
     /// Whether the SAM-edge is 2/η here to rounding, as in gradient descent.
     pub fn edges_coincide(&self) -> bool {
@@ -179,18 +157,6 @@ const OFFICIAL: [&str; 5] = [
     "official_grad_alignment",
     "official_sam_grad_alignment",
     "official_hvps",
-];
-
-const OSCILLATION: [&str; 9] = [
-    "step",
-    "updates",
-    "lambda_1",
-    "amplitude",
-    "amplitude_predicted",
-    "period",
-    "drift",
-    "drift_of_gradient",
-    "drift_predicted",
 ];
 
 /// What a table of curvature has columns for.
@@ -283,8 +249,8 @@ impl CurvatureWriter {
         cells.extend([row.secs, row.loss, row.grad_norm].map(number));
         cells.extend(padded(&row.lambdas, top).into_iter().chain(padded(&row.residuals, top)));
         cells.push(optional(row.lambda_min.map(|extreme| extreme.value)));
-        cells.extend([row.hessian_norm, row.gd_edge, row.sam_edge].map(number));
-        cells.extend([row.edge_ratio, row.gauge].map(number));
+        cells.extend([row.hessian_norm, row.gd_edge].map(number));
+        cells.extend([row.sam_edge, row.edge_ratio, row.gauge].map(|x| optional(Some(x).filter(|x| !x.is_nan()))));
         cells.extend([row.grad_alignment, row.sam_grad_alignment].map(number));
         cells.push(row.hvps.to_string());
         cells.push(word(row.measured.map(|set| set.on.to_string())));
@@ -303,37 +269,6 @@ impl CurvatureWriter {
             cells.extend(row.official.as_ref().map_or_else(Default::default, OfficialRow::cells));
         }
         self.table.write(&cells)
-    }
-}
-
-/// Writes `oscillation.csv`.
-pub struct OscillationWriter(Table);
-
-impl OscillationWriter {
-    /// Makes the table, replacing one of that name.
-    ///
-    /// # Errors
-    /// [`RecordError::Write`].
-    pub fn create(path: &Path) -> Result<Self, RecordError> {
-        Table::create(path, &OSCILLATION).map(Self)
-    }
-
-    /// Appends a row.
-    ///
-    /// # Errors
-    /// [`RecordError::Write`].
-    pub fn write(&mut self, row: &OscillationRow) -> Result<(), RecordError> {
-        self.0.write(&[
-            row.step.to_string(),
-            row.updates.to_string(),
-            number(row.lambda_1),
-            number(row.amplitude),
-            optional(row.amplitude_predicted),
-            row.period.map_or_else(String::new, |period| period.to_string()),
-            number(row.drift),
-            number(row.drift_of_gradient),
-            optional(row.drift_predicted),
-        ])
     }
 }
 
@@ -375,9 +310,9 @@ pub fn read_curvature(path: &Path) -> Result<Vec<CurvatureRow>, RecordError> {
             lambda_min: extreme(line, "lambda_min")?,
             hessian_norm: line.required("hessian_norm")?,
             gd_edge: line.required("gd_edge")?,
-            sam_edge: line.required("sam_edge")?,
-            edge_ratio: line.required("edge_ratio")?,
-            gauge: line.required("gauge")?,
+            sam_edge: line.or_nan("sam_edge")?,
+            edge_ratio: line.or_nan("edge_ratio")?,
+            gauge: line.or_nan("gauge")?,
             grad_alignment: line.required("grad_alignment")?,
             sam_grad_alignment: line.required("sam_grad_alignment")?,
             grad_subspace: line.optional("grad_subspace")?,
@@ -394,26 +329,6 @@ pub fn read_curvature(path: &Path) -> Result<Vec<CurvatureRow>, RecordError> {
                 None => None,
             },
             official: OfficialRow::read(line)?,
-        })
-    })
-}
-
-/// Reads `oscillation.csv`.
-///
-/// # Errors
-/// [`RecordError::Read`], [`RecordError::NoColumn`] or [`RecordError::BadCell`].
-pub fn read_oscillation(path: &Path) -> Result<Vec<OscillationRow>, RecordError> {
-    read(path, |line| {
-        Ok(OscillationRow {
-            step: line.required("step")?,
-            updates: line.required("updates")?,
-            lambda_1: line.required("lambda_1")?,
-            amplitude: line.required("amplitude")?,
-            amplitude_predicted: line.optional("amplitude_predicted")?,
-            period: line.optional("period")?,
-            drift: line.required("drift")?,
-            drift_of_gradient: line.required("drift_of_gradient")?,
-            drift_predicted: line.optional("drift_predicted")?,
         })
     })
 }

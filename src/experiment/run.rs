@@ -22,13 +22,12 @@ use super::manifest::{Ended, Manifest};
 use super::measure::Measurer;
 use super::measuring::MeasuringSet;
 use super::progress::Progress;
-use super::record::{
-    CurvatureColumns, CurvatureWriter, MetricsRow, MetricsWriter, OscillationWriter, read_curvature, read_metrics,
-};
+use super::record::{CurvatureColumns, CurvatureWriter, MetricsRow, MetricsWriter, read_curvature, read_metrics};
 use super::ring::{Ring, Waited};
 use super::rundir::{self, RunDir};
 use super::state::state_to_safetensors;
 use super::summary::Summary;
+use super::swings::OscillationWriter;
 use super::test_set::TestSet;
 use super::{ExperimentError, Format, TrainRequest, interrupt, network, plot, report};
 
@@ -139,7 +138,7 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
         );
         print(&format!(
             "{}\n{times}; tables and plots in {}\n",
-            Summary { batch: config.optim.batch, ..Summary::of(&metrics, &curvature) },
+            Summary { batch: config.optim.batch, rule: network::rule(config), ..Summary::of(&metrics, &curvature) },
             dir.path().display()
         ))?;
     }

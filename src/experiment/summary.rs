@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::optim::Rule;
+
 use super::config::MeasureOn;
 use super::measuring::MeasuringSet;
 use super::record::{CurvatureRow, MetricsRow};
@@ -89,7 +91,7 @@ impl EdgeSummary {
     /// Summarises the rows with step ≥ last/2; none if nothing finite was measured there.
     pub fn of(rows: &[CurvatureRow]) -> Option<Self> {
         let last_step = rows.last()?.step;
-        let half: Vec<&CurvatureRow> = rows.iter().filter(|row| 2 * row.step >= last_step).collect();
+        let half: Vec<&CurvatureRow> = second_half(rows).collect();
         let residuals = half.iter().filter_map(|row| row.residuals.first());
         Some(Self {
             first_step: half.first()?.step,
@@ -115,6 +117,12 @@ impl EdgeSummary {
     }
 }
 
+/// The rows that are judged.
+fn second_half(rows: &[CurvatureRow]) -> impl Iterator<Item = &CurvatureRow> {
+    let last_step = rows.last().map_or(0, |row| row.step);
+    rows.iter().filter(move |row| 2 * row.step >= last_step)
+}
+
 /// What a run showed; its `Display` is the text a run closes with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
@@ -124,12 +132,16 @@ pub struct Summary {
     pub last: Option<MetricsRow>,
     /// The last measured loss and error on the test set.
     pub test: Option<(f64, f64)>,
-    /// The second half's curvature.
+    /// The second half's curvature against the edge.
     pub edge: Option<EdgeSummary>,
+    /// ‖H‖ in the second half.
+    pub norm: Option<Spread>,
+    /// The rule that made the steps.
+    pub rule: Rule,
 }
 
 impl Summary {
-    /// Summarises the rows of a full-batch run, in step order; minibatch runs say their `batch`.
+    /// Summarises the rows of a full-batch run of SAM, in step order; other runs say their `batch` and their `rule`.
     pub fn of(metrics: &[MetricsRow], curvature: &[CurvatureRow]) -> Self {
         let tested = |row: &MetricsRow| row.test_loss.zip(row.test_error);
         Self {
@@ -137,6 +149,8 @@ impl Summary {
             last: metrics.last().cloned(),
             test: metrics.iter().rev().find_map(tested),
             edge: EdgeSummary::of(curvature),
+            norm: Spread::of(second_half(curvature).map(|row| row.hessian_norm)),
+            rule: Rule::sam(1.0, 1.0),
         }
     }
 }
@@ -159,14 +173,18 @@ impl fmt::Display for Summary {
         if let Some((loss, error)) = self.test {
             write!(f, "\ntest set: loss {loss:.4e}, {:.2} % misclassified", 100.0 * error)?;
         }
-        match &self.edge {
-            None => write!(f, "\nthe curvature was not measured (measure.every = 0 turns it off)"),
-            Some(edge) => {
+        match (&self.edge, &self.norm) {
+            (None, None) => write!(f, "\nthe curvature was not measured (measure.every = 0 turns it off)"),
+            (None, Some(norm)) => {
+                write!(f, "\n‖H‖ over the second half: {norm}; no edge is known for this rule to compare it with")
+            }
+            (Some(edge), _) => {
                 let (first, last) = (edge.first_step, edge.last_step);
-                let ratio = if edge.is_gd { "‖H‖ ÷ (2/η)" } else { "‖H‖ ÷ SAM-edge" };
+                let name = if edge.is_gd { self.rule.unperturbed().edge_name() } else { self.rule.edge_name() };
+                let name = if edge.is_gd { format!("({name})") } else { name };
                 write!(
                     f,
-                    "\n{ratio} over the second half (steps {first} to {last}): {} → {}",
+                    "\n‖H‖ ÷ {name} over the second half (steps {first} to {last}): {} → {}",
                     edge.ratio,
                     edge.verdict()
                 )?;

@@ -102,10 +102,20 @@ impl Line<'_> {
 
     /// The value in a column, which must be there.
     pub(super) fn required<T: FromStr>(&self, column: &str) -> Result<T, RecordError> {
+        self.in_column(column)?.ok_or_else(|| self.bad_cell(column, ""))
+    }
+
+    /// The number in a column, which must be there; NaN if its cell is empty.
+    pub(super) fn or_nan(&self, column: &str) -> Result<f64, RecordError> {
+        Ok(self.in_column(column)?.unwrap_or(f64::NAN))
+    }
+
+    /// The value in a column that the table must have; none if the cell is empty.
+    fn in_column<T: FromStr>(&self, column: &str) -> Result<Option<T>, RecordError> {
         if !self.header.iter().any(|name| name == column) {
             return Err(RecordError::NoColumn { path: self.path.into(), column: column.into() });
         }
-        self.optional(column)?.ok_or_else(|| self.bad_cell(column, ""))
+        self.optional(column)
     }
 
     /// The cells of `name_1`, `name_2` … up to the first missing column or empty cell.

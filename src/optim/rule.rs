@@ -115,6 +115,19 @@ impl Rule {
         }
     }
 
+    /// What the edge is called: its formula where that has no perturbation, or whose it is.
+    pub fn edge_name(&self) -> String {
+        if self.perturbs() {
+            return if self.ascent == Ascent::Usam { "USAM-edge" } else { "SAM-edge" }.to_owned();
+        }
+        let limit = match (self.momentum > 0.0, self.nesterov) {
+            (false, _) => "2/η",
+            (true, false) => "(2 + 2β)/η",
+            (true, true) => "(2 + 2β)/(η + 2βη)",
+        };
+        if self.weight_decay > 0.0 { format!("{limit} − c") } else { limit.to_owned() }
+    }
+
     /// The gauge η(h(λ) + c)/S of an eigenvalue: below 1 is stable, 1 is at [`Self::edge`]; `None` where that is.
     pub fn gauge(&self, grad_norm: f64, lambda: f64) -> Option<f64> {
         let lr = 2.0 * self.lr / self.limit();

@@ -54,21 +54,26 @@ impl<'a> Table<'a> {
     fn figure(&self, title: String) -> Figure {
         // The height of a tenth of an eigenvalue: what is below is the tail of a Gaussian.
         let floor = 0.1 / (self.sigma * (2.0 * std::f64::consts::PI).sqrt());
-        let curves = self.columns.iter().map(|(part, _, counts)| {
-            let points = self.lambdas.iter().zip(counts).map(|(&x, &y)| (x, y.max(floor)));
-            let (color, dashes) = match part {
-                Part::Hessian => (BLUE, ""),
-                Part::GaussNewton => (VERMILLION, "10 5"),
-                Part::Rest => (ORANGE, "3 4"),
+        let mut curves = vec![];
+        for (part, _, counts) in &self.columns {
+            let style = match part {
+                Part::Hessian => Style { color: BLUE, width: 4.0, dashes: "" },
+                Part::GaussNewton => Style { color: ORANGE, width: 1.5, dashes: "" },
+                Part::Rest => Style { color: VERMILLION, width: 1.5, dashes: "" },
             };
-            Curve { label: part.words().into(), points: points.collect(), style: Style { color, width: 2.0, dashes } }
-        });
+            let points: Vec<(f64, f64)> = self.lambdas.iter().copied().zip(counts.iter().copied()).collect();
+            // One piece for each stretch where there is something, the first with the name.
+            for piece in points.chunk_by(|a, b| (a.1 > floor) == (b.1 > floor)).filter(|piece| piece[0].1 > floor) {
+                let label = if curves.iter().any(|c: &Curve| c.label == part.words()) { "" } else { part.words() };
+                curves.push(Curve { label: label.into(), points: piece.to_vec(), style });
+            }
+        }
         Figure {
             title,
             x_label: "eigenvalue (loss per squared weight)",
             y_label: "eigenvalues per unit, smoothed",
             scale: Scale::Log,
-            curves: curves.collect(),
+            curves,
         }
     }
 }
