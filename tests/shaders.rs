@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use edgewalk::kernel::{Kernel, Target, validate};
+use edgewalk::graph::Graph;
+use edgewalk::kernel::{Kernel, Output, Place, Spec, Target, compile, validate};
 use edgewalk::passes::SplitPolicy;
 use naga::AddressSpace;
 
@@ -115,4 +116,17 @@ fn a_kernel_that_asks_for_too_much_is_found() {
     assert_eq!(excess(&kernel, 0).len(), 3);
     let broken = Kernel { wgsl: "fn main() -> f32 {}".to_owned(), ..kernel };
     assert!(validate(&broken).unwrap_err().to_string().contains("greedy"));
+}
+
+#[test]
+#[should_panic(expected = "after it has been overwritten")]
+fn a_program_that_reads_what_it_has_overwritten_is_refused() {
+    let mut g = Graph::new();
+    let x = g.input_f32("x", &[8]);
+    let moved = g.offset(x, 1.0);
+    let sum = g.sum_all(x);
+    let at = |slot: usize| Place { slot, offset: 0 };
+    let outputs = [(moved, 0), (sum, 1)].map(|(node, slot)| Output { node, place: at(slot), accumulate: false });
+    let spec = Spec { name: "in place", graph: &g, inputs: &[(x, at(0))], outputs: &outputs, slots: &[8, 1] };
+    let _ = compile(&spec, &targets()[0]);
 }

@@ -11,6 +11,7 @@ mod family;
 mod matmul;
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use crate::graph::{Graph, NodeId, Op, verify};
 use crate::passes::{self, FusedKernel, Life, Schedule};
@@ -173,7 +174,8 @@ struct Emitted {
 /// [`KernelError`]; only [`KernelError::TooLarge`] and [`KernelError::Unplaced`] can be caused by a caller.
 ///
 /// # Panics
-/// When an input or output does not fit its slot.
+/// When an input or output does not fit its slot, and when a kernel would read an input that an earlier one has overwritten
+/// with an output: updates in place of values that depend on one another belong into separate programs.
 pub fn compile(spec: &Spec, target: &Target) -> Result<Program, KernelError> {
     let placed = spec.inputs.iter().copied().chain(spec.outputs.iter().map(|output| (output.node, output.place)));
     for (id, Place { slot, offset }) in placed {
@@ -194,6 +196,7 @@ pub fn compile(spec: &Spec, target: &Target) -> Result<Program, KernelError> {
     loop {
         let schedule = passes::fuse(graph, &outputs, &cuts);
         let targets = store_targets(spec, graph, &outputs, &schedule);
+        assert_inputs_survive(spec, graph, &inputs, &targets, &schedule);
         let scope = Scope { graph, inputs: &inputs, stored: &schedule.stored, targets: &targets };
         let kernels = schedule.kernels.iter().filter(|k| !graph.node(k.stores[0]).ty.is_empty());
         let emitted: Vec<(&FusedKernel, Emitted)> =
@@ -244,6 +247,33 @@ fn store_targets(
         targets.entry(id).or_default().push(StoreTarget { source: Source::Node(id), offset: 0, accumulate: false });
     }
     targets
+}
+
+/// Panics if a kernel reads from a range of the caller's that an earlier kernel has written.
+fn assert_inputs_survive(
+    spec: &Spec,
+    graph: &Graph,
+    inputs: &HashMap<NodeId, Place>,
+    targets: &HashMap<NodeId, Vec<StoreTarget>>,
+    schedule: &Schedule,
+) {
+    let mut written: Vec<(usize, Range<usize>)> = vec![];
+    for kernel in &schedule.kernels {
+        for (id, &Place { slot, offset }) in
+            schedule.loads(graph, kernel).iter().filter_map(|id| inputs.get_key_value(id))
+        {
+            let read = offset..offset + graph.node(*id).ty.len();
+            let clash = written.iter().any(|(s, w)| *s == slot && w.start < read.end && read.start < w.end);
+            assert!(!clash, "`{}` reads %{} of slot {slot} after it has been overwritten", spec.name, id.index());
+        }
+        for id in &kernel.stores {
+            let places = targets.get(id).into_iter().flatten();
+            written.extend(places.filter_map(|target| match target.source {
+                Source::Slot(slot) => Some((slot, target.offset..target.offset + graph.node(*id).ty.len())),
+                Source::Node(_) => None,
+            }));
+        }
+    }
 }
 
 /// Inputs are loaded from where the caller keeps them, even if some kernel also copies them to an output.
