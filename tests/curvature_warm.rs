@@ -81,7 +81,7 @@ fn on_a_network_at_the_edge_at_the_midpoints_of_its_two_cycle() {
     let train = data::load(&Request { train: 1000, ..Request::new(DataName::Embedded) }).unwrap().train;
     for (activation, top) in [(Activation::Relu, 1), (Activation::Tanh, 1), (Activation::Tanh, 3)] {
         let (inputs, outputs) = (train.dim(), train.classes);
-        let model = Arc::new(Mlp { inputs, width: 32, depth: 4, outputs, activation });
+        let model = Arc::new(Mlp { inputs, width: 64, depth: 4, outputs, activation });
         let mut objective = Objective::new(gpu(), model, Loss::Mse(Reduction::Mean), &train, 0).unwrap();
         let w = objective.vector("the parameters").unwrap();
         gpu().write(&w, &initial_params(objective.layout(), 0));
@@ -93,10 +93,10 @@ fn on_a_network_at_the_edge_at_the_midpoints_of_its_two_cycle() {
             gpu().run([&optimizer.step]).unwrap();
             gpu().read::<f32>(&w).unwrap()
         };
-        (0..199).for_each(|_| drop(step()));
+        (0..399).for_each(|_| drop(step()));
         let (mut before, mut here) = (step(), step());
         let mut counts = Counts::default();
-        for i in 0..21 {
+        for i in 0..16 {
             let after = step();
             if i % 5 == 0 {
                 let quarter = |((a, b), c): ((&f32, &f32), &f32)| (a + 2.0 * b + c) / 4.0;

@@ -96,7 +96,8 @@ pub fn lanczos(
         if krylov.frontier() == 0 && broken_down_at.is_none() {
             broken_down_at = Some(spent);
         }
-        let model = krylov.model_pairs();
+        let values: Vec<f64> = ritz.iter().map(|pair| pair.at.value).collect();
+        let model = krylov.model_pairs(nought(&values, options));
         let (wanted, expected) = (Wanted::among(&ritz, options), Wanted::among(&model, options));
         let complete = krylov.multiplied() == dim;
         let looked_around = broken_down_at.is_none_or(|at| spent >= at + most + LOOK_AROUND);
@@ -132,12 +133,23 @@ pub fn lanczos(
     }
 }
 
+/// What the model takes vᵀAv for where nothing is known: 0, as most eigenvalues of a Hessian are. Where the lowest are asked
+/// for and are not below 0, that would be one of them; so then it is at least a quarter of the way into the range of
+/// `values`.
+fn nought(values: &[f64], options: &EigenOptions) -> f64 {
+    if options.bottom == 0 {
+        return 0.0;
+    }
+    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &x| (l.min(x), h.max(x)));
+    0.0_f64.max(low + (high - low) / 4.0).min(high - (high - low) / 4.0)
+}
+
 /// Random directions for the frontier; how many there was room for.
 fn refill(krylov: &mut Krylov<'_>, count: usize, dim: usize, directions: &mut Directions) -> usize {
     let count = count.min(dim - krylov.basis.0.len());
     for _ in 0..count {
         let v = krylov.basis.fresh(dim, directions);
-        krylov.push(&v, 0.0);
+        krylov.push(&v, None);
     }
     count
 }
@@ -148,11 +160,11 @@ fn refill(krylov: &mut Krylov<'_>, count: usize, dim: usize, directions: &mut Di
 /// random one.
 fn begin(krylov: &mut Krylov<'_>, track: &Track, options: &EigenOptions, directions: &mut Directions) -> usize {
     for (value, vector) in track.predicted() {
-        krylov.push(&vector, value);
+        krylov.push(&vector, Some(value));
     }
     let near = krylov.frontier();
-    krylov.push(&directions.unit(krylov.products.dim()), 0.0);
-    let model = krylov.model_pairs();
+    krylov.push(&directions.unit(krylov.products.dim()), None);
+    let model = krylov.model_pairs(nought(&track.values, options));
     let wanted = Wanted::among(&model, options);
     let mut columns: Vec<&[f64]> = wanted.indices().map(|i| model[i].coefficients.as_slice()).collect();
     let mut guard: Vec<f64> = vec![0.0; krylov.frontier()];
