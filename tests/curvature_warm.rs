@@ -13,54 +13,45 @@ use super::curvature::{Known, options, outliers};
 use super::device::gpu;
 
 /// Products of one check after another.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Counts {
-    warm: usize,
-    cold: usize,
-    power: usize,
-    power_warm: usize,
-    checks: usize,
+    warm: Vec<usize>,
+    cold: Vec<usize>,
     last: Option<Spectrum>,
-    last_power: Option<Spectrum>,
 }
 
 impl Counts {
-    /// Solves in all four ways; the first check is warm for none, and not counted.
+    /// Solves warm and cold; the first check is warm for neither, and not counted.
     fn check(&mut self, operator: &mut dyn Operator, options: &EigenOptions) {
         let warm = lanczos(operator, self.last.as_ref(), options).unwrap();
         let cold = lanczos(operator, None, options).unwrap();
-        let power = power_iteration(operator, None, options).unwrap();
-        let power_warm = power_iteration(operator, self.last_power.as_ref(), options).unwrap();
-        for (i, pair) in warm.pairs.iter().enumerate() {
-            assert!(pair.converged && cold.pairs[i].converged && power.pairs[i].converged, "pair {i}");
+        for (i, (warm_pair, cold_pair)) in warm.pairs.iter().zip(&cold.pairs).enumerate() {
+            assert!(warm_pair.converged && cold_pair.converged, "pair {i}");
             // Float32 products are off by some 1e-6 of λ₁ besides.
-            let allowed = pair.residual + cold.pairs[i].residual + 1e-5 * warm.pairs[0].value.abs();
-            assert!((pair.value - cold.pairs[i].value).abs() <= allowed, "{i}: {} {}", pair.value, cold.pairs[i].value);
+            let allowed = warm_pair.residual + cold_pair.residual + 1e-5 * warm.pairs[0].value.abs();
+            let (warm, cold) = (warm_pair.value, cold_pair.value);
+            assert!((warm - cold).abs() <= allowed, "{i}: {warm} {cold}");
         }
         if self.last.is_some() {
-            self.warm += warm.products;
-            self.cold += cold.products;
-            self.power += power.products;
-            self.power_warm += power_warm.products;
-            self.checks += 1;
+            self.warm.push(warm.products);
+            self.cold.push(cold.products);
         }
         self.last = Some(warm);
-        self.last_power = Some(power_warm);
     }
 
-    fn judge(&self, case: &str) {
-        let mean = |count: usize| count as f64 / self.checks as f64;
-        println!(
-            "{case}: {:.1} products warm, {:.1} cold, {:.1} by power iteration ({:.1} warm)",
-            mean(self.warm),
-            mean(self.cold),
-            mean(self.power),
-            mean(self.power_warm)
-        );
-        assert!(3 * self.warm <= self.cold, "{case}: {} {}", self.warm, self.cold);
-        assert!(4 * self.warm <= self.power, "{case}: {} {}", self.warm, self.power);
+    /// Compares with cold checks, of which a warm one may take the fraction `most`, and with a last one by power iteration.
+    fn judge(&self, operator: &mut dyn Operator, options: &EigenOptions, most: f64, case: &str) {
+        let mean = |counts: &[usize]| counts.iter().sum::<usize>() as f64 / counts.len() as f64;
+        let (warm, cold) = (mean(&self.warm), mean(&self.cold));
+        let power = power_iteration(operator, None, options).unwrap();
+        println!("{case}: {warm:.1} products warm, {cold:.1} cold, {} by power iteration", power.products);
+        assert!(power.pairs.iter().all(|pair| pair.converged));
+        assert!(warm <= most * cold, "{case}: {warm} {cold}");
+        assert!(4.0 * warm <= power.products as f64, "{case}: {warm} {}", power.products);
     }
 }
+
+const THIRD: f64 = 1.0 / 3.0;
 
 #[test]
 fn on_a_matrix_that_turns_slowly() {
@@ -72,40 +63,52 @@ fn on_a_matrix_that_turns_slowly() {
             // Turned along directions of its own each time, as by examples that cross kinks.
             matrix = matrix.turned(0.002, 50 + 2 * i);
         }
-        counts.judge(&format!("top {top}"));
+        counts.judge(&mut matrix.operator(), &options(top, 1e-3), THIRD, &format!("top {top}"));
     }
 }
 
 #[test]
 fn on_a_network_at_the_edge_at_the_midpoints_of_its_two_cycle() {
-    let train = data::load(&Request { train: 1000, ..Request::new(DataName::Embedded) }).unwrap().train;
-    for (activation, top) in [(Activation::Relu, 1), (Activation::Tanh, 1), (Activation::Tanh, 3)] {
-        let (inputs, outputs) = (train.dim(), train.classes);
-        let model = Arc::new(Mlp { inputs, width: 64, depth: 4, outputs, activation });
-        let mut objective = Objective::new(gpu(), model, Loss::Mse(Reduction::Mean), &train, 0).unwrap();
-        let w = objective.vector("the parameters").unwrap();
-        gpu().write(&w, &initial_params(objective.layout(), 0));
-        let rule = Sam { lr: 0.5, rho: 0.03, epsilon: 1e-5 };
-        let optimizer = Optimizer::new(&mut objective, rule, &w).unwrap();
-        let midpoint = objective.vector("the midpoint").unwrap();
-        let mut hessian = HessianOperator::new(&mut objective, &midpoint).unwrap();
-        let step = || {
-            gpu().run([&optimizer.step]).unwrap();
-            gpu().read::<f32>(&w).unwrap()
-        };
-        (0..399).for_each(|_| drop(step()));
-        let (mut before, mut here) = (step(), step());
-        let mut counts = Counts::default();
-        for i in 0..16 {
-            let after = step();
-            if i % 5 == 0 {
-                let quarter = |((a, b), c): ((&f32, &f32), &f32)| (a + 2.0 * b + c) / 4.0;
-                let middle: Vec<f32> = before.iter().zip(&here).zip(&after).map(quarter).collect();
-                gpu().write(&midpoint, &middle);
-                counts.check(&mut hessian, &EigenOptions { top, max_iterations: 2000, ..Default::default() });
-            }
-            (before, here) = (here, after);
+    // A network with kinks needs two products a pair, and one to look for others: of three pairs a third would be too
+    // much to ask where a cold check takes 19.
+    train_and_check(Activation::Relu, [(1, THIRD), (3, 0.4)]);
+}
+
+#[test]
+fn on_a_smooth_network_at_the_edge() {
+    train_and_check(Activation::Tanh, [(1, THIRD), (3, THIRD)]);
+}
+
+/// Trains to the edge and measures every five steps, asking for each number of pairs.
+fn train_and_check(activation: Activation, tops: [(usize, f64); 2]) {
+    let train = data::load(&Request { train: 300, ..Request::new(DataName::Embedded) }).unwrap().train;
+    let (inputs, outputs) = (train.dim(), train.classes);
+    let model = Arc::new(Mlp { inputs, width: 64, depth: 4, outputs, activation });
+    let mut objective = Objective::new(gpu(), model, Loss::Mse(Reduction::Mean), &train, 0).unwrap();
+    let w = objective.vector("the parameters").unwrap();
+    gpu().write(&w, &initial_params(objective.layout(), 0));
+    let optimizer = Optimizer::new(&mut objective, Sam { lr: 0.5, rho: 0.03, epsilon: 1e-5 }, &w).unwrap();
+    let midpoint = objective.vector("the midpoint").unwrap();
+    let mut hessian = HessianOperator::new(&mut objective, &midpoint).unwrap();
+    let step = || {
+        gpu().run([&optimizer.step]).unwrap();
+        gpu().read::<f32>(&w).unwrap()
+    };
+    (0..399).for_each(|_| drop(step()));
+    let (mut before, mut here) = (step(), step());
+    let options = tops.map(|(top, _)| EigenOptions { top, max_iterations: 2000, ..Default::default() });
+    let mut counts = [Counts::default(), Counts::default()];
+    for i in 0..26 {
+        let after = step();
+        if i % 5 == 0 {
+            let quarter = |((a, b), c): ((&f32, &f32), &f32)| (a + 2.0 * b + c) / 4.0;
+            let middle: Vec<f32> = before.iter().zip(&here).zip(&after).map(quarter).collect();
+            gpu().write(&midpoint, &middle);
+            counts.iter_mut().zip(&options).for_each(|(counts, options)| counts.check(&mut hessian, options));
         }
-        counts.judge(&format!("{activation:?}, top {top}, every 5 steps"));
+        (before, here) = (here, after);
+    }
+    for ((counts, options), (top, most)) in counts.iter().zip(&options).zip(tops) {
+        counts.judge(&mut hessian, options, most, &format!("{activation:?}, top {top}, every 5 steps"));
     }
 }
