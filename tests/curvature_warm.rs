@@ -68,6 +68,48 @@ fn on_a_matrix_that_turns_slowly() {
 }
 
 #[test]
+fn a_warm_start_finds_both_ends_in_blocks_and_more_than_before() {
+    let mut values = outliers(1000);
+    (values[998], values[999]) = (-2.5, -2.6);
+    let matrix = Known::new(values, 2);
+    let small = matrix.solve(lanczos, None, &options(1, 1e-6));
+    let turned = matrix.turned(0.002, 70);
+    for (top, bottom, block) in [(3, 2, 1), (3, 2, 4), (20, 0, 1), (20, 3, 2), (1, 0, 1)] {
+        let case = format!("top {top}, bottom {bottom}, block {block}");
+        let options = EigenOptions { bottom, block, ..options(top, 1e-6) };
+        let cold = turned.solve(lanczos, None, &options);
+        for start in [&small, &matrix.solve(lanczos, None, &options)] {
+            let warm = turned.solve(lanczos, Some(start), &options);
+            turned.check_claims(&warm, 1e-6, &case);
+            for (warm, cold) in warm.pairs.iter().chain(&warm.bottom).zip(cold.pairs.iter().chain(&cold.bottom)) {
+                assert!(
+                    warm.converged && (warm.value - cold.value).abs() < 1e-5,
+                    "{case}: {} {}",
+                    warm.value,
+                    cold.value
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_eigenvalue_that_overtakes_from_the_bulk_is_seen_within_a_few_checks() {
+    for from in [1, 3, 8, 30, 300] {
+        let mut matrix = Known::new(outliers(2000), 3);
+        let mut last = matrix.solve(lanczos, None, &options(2, 1e-3));
+        matrix.values[from] = 12.0;
+        let mut checks = 0;
+        while (last.pairs[0].value - 12.0).abs() > 0.1 && checks < 100 {
+            last = matrix.solve(lanczos, Some(&last), &options(2, 1e-3));
+            checks += 1;
+        }
+        println!("from place {from}: after {checks} checks");
+        assert!(checks <= if from == 1 { 1 } else { 15 }, "{from}: {checks}");
+    }
+}
+
+#[test]
 fn on_a_network_at_the_edge_at_the_midpoints_of_its_two_cycle() {
     // A network with kinks needs two products a pair, and one to look for others: of three pairs a third would be too
     // much to ask where a cold check takes 19.

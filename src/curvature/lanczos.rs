@@ -41,7 +41,7 @@
 
 use nalgebra::DMatrix;
 
-use super::basis::{Directions, axpy, norm, scale};
+use super::basis::{Directions, axpy, dot, norm, scale};
 use super::krylov::{Krylov, Ritz};
 use super::operator::Products;
 use super::spectrum::{check_start, error_bound};
@@ -110,7 +110,7 @@ pub fn lanczos(
             let values = kept.iter().map(|pair| pair.at.value).collect();
             let vectors = kept.iter().map(|pair| krylov.vector(pair)).collect();
             return Ok(Spectrum {
-                pairs: (0..wanted.top.min(ritz.len())).map(pair).collect(),
+                pairs: (0..wanted.top).map(pair).collect(),
                 bottom: wanted.bottom.iter().map(|&i| pair(i)).collect(),
                 runner_up: (wanted.top..ritz.len()).find(|i| !wanted.bottom.contains(i)).map(pair),
                 lambda_max,
@@ -134,14 +134,18 @@ pub fn lanczos(
 }
 
 /// What the model takes vᵀAv for where nothing is known: 0, as most eigenvalues of a Hessian are. Where the lowest are asked
-/// for and are not below 0, that would be one of them; so then it is at least a quarter of the way into the range of
-/// `values`.
+/// for and are not below 0, that would be one of them; so then it is at least a quarter of the way from the last of these to the
+/// last of the top, among the `values` known.
 fn nought(values: &[f64], options: &EigenOptions) -> f64 {
     if options.bottom == 0 {
         return 0.0;
     }
-    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &x| (l.min(x), h.max(x)));
-    0.0_f64.max(low + (high - low) / 4.0).min(high - (high - low) / 4.0)
+    let mut low = values.to_vec();
+    low.sort_by(f64::total_cmp);
+    let mut large: Vec<f64> = values.iter().map(|x| x.abs()).collect();
+    large.sort_by(|a, b| b.total_cmp(a));
+    let (low, least) = (low[options.bottom.min(values.len()) - 1], large[options.top.min(values.len()) - 1]);
+    (low + (least - low) / 4.0).max(0.0)
 }
 
 /// Random directions for the frontier; how many there was room for.
@@ -169,7 +173,7 @@ fn begin(krylov: &mut Krylov<'_>, track: &Track, options: &EigenOptions, directi
     let mut columns: Vec<&[f64]> = wanted.indices().map(|i| model[i].coefficients.as_slice()).collect();
     let mut guard: Vec<f64> = vec![0.0; krylov.frontier()];
     let others = wanted.then_rest(&model, model.len());
-    let others = &others[columns.len().min(others.len())..];
+    let others = &others[columns.len()..];
     for (i, other) in others.iter().enumerate() {
         let weight = if i == 0 { 1.0 } else { OTHERS_WEIGHT / (others.len() as f64).sqrt() };
         axpy(weight * directions.sign(), &other.coefficients, &mut guard);
@@ -177,8 +181,10 @@ fn begin(krylov: &mut Krylov<'_>, track: &Track, options: &EigenOptions, directi
     if krylov.frontier() > near {
         guard[near] = RANDOM_WEIGHT;
     }
+    // The random direction is wanted itself where there are too few others.
+    columns.iter().for_each(|column| axpy(-dot(column, &guard), column, &mut guard));
     let length = norm(&guard);
-    if length > 0.0 {
+    if length > 1e-8 {
         scale(&mut guard, 1.0 / length);
         columns.push(&guard);
     }
@@ -192,6 +198,8 @@ struct Wanted {
     top: usize,
     /// By rising value.
     bottom: Vec<usize>,
+    /// Whether the list is long enough to tell.
+    complete: bool,
 }
 
 impl Wanted {
@@ -200,9 +208,10 @@ impl Wanted {
             None => options.top,
             Some(above) => pairs.iter().take_while(|pair| pair.at.value.abs() >= above).count() + 1,
         };
+        let top = top.min(options.top);
         let mut bottom = rising(pairs);
         bottom.truncate(options.bottom);
-        Self { top: top.min(options.top), bottom }
+        Self { top: top.min(pairs.len()), bottom, complete: top.max(options.bottom) <= pairs.len() }
     }
 
     /// Positions without repetition.
@@ -225,9 +234,7 @@ impl Wanted {
 
     /// Whether the wanted Ritz pairs are there and have converged, and the model expects no others.
     fn settled(&self, ritz: &[Ritz], expected: &Self, model: &[Ritz], options: &EigenOptions) -> bool {
-        let enough = ritz.len() >= self.top && self.bottom.len() == options.bottom;
-        let same_size = self.top == expected.top;
-        enough && same_size && {
+        self.complete && self.top == expected.top && {
             let largest = ritz[0].at.value.abs();
             let within = |i: usize, j: usize| {
                 let (found, expected) = (ritz[i].at, model[j].at);

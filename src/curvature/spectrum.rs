@@ -91,7 +91,8 @@ pub struct Eigenpair {
     /// How far θ is from an eigenvalue: min(r, r²/gap), r being the residual and gap the distance from θ to the nearest
     /// *other* eigenvalue (T. Kato 1949, G. Temple 1933; Parlett, "The Symmetric Eigenvalue Problem", theorem 11.7.1).
     /// The first is a bound without conditions. The second takes every other eigenvalue to be where the solver's other
-    /// Ritz values are, each within its own residual; it does not hold if one has been missed.
+    /// Ritz values are, each within its own residual; it does not hold if one has been missed. Both are of the products as
+    /// computed: in float32 these are off by some 1e-6 of the largest eigenvalue besides.
     pub error: f64,
     /// Whether `residual` met [`EigenOptions::tol`].
     pub converged: bool,
@@ -122,8 +123,7 @@ pub struct Spectrum {
     pub pairs: Vec<Eigenpair>,
     /// The `bottom` lowest eigenvalues, rising; some may be among `pairs` too.
     pub bottom: Vec<Eigenpair>,
-    /// The next pair by magnitude, seldom converged: it keeps the next solve from missing an eigenvalue that overtakes.
-    /// `None` where the method has none.
+    /// The next pair by magnitude, seldom converged. `None` where the method has none.
     pub runner_up: Option<Eigenpair>,
     /// The largest Ritz value met: a lower bound on the largest eigenvalue (Courant–Fischer). Where it is not among `pairs` it
     /// is a by-product, so judge it by its residual.
@@ -133,7 +133,7 @@ pub struct Spectrum {
     pub lambda_min: RitzValue,
     /// Matrix products spent.
     pub products: usize,
-    /// What a warm start needs beyond the pairs.
+    /// What a warm start needs beyond the pairs: the wanted vectors twice and ten more.
     pub(super) track: Option<Track>,
 }
 
