@@ -86,6 +86,49 @@ fn random_matrices_of_every_small_size() {
 }
 
 #[test]
+fn random_problems_are_solved_or_said_not_to_be() {
+    let mut solved = 0;
+    for case in 0..60_u64 {
+        let draw = noise(8, 1000 + case);
+        let pick = |i: usize, most: usize| ((draw[i] + 1.0) / 2.0 * most as f64) as usize;
+        let n = 20 + pick(0, 120);
+        let kernel = [0, n / 3][pick(1, 2)];
+        // Semidefinite either way, or indefinite; dense at 0, where the lowest may be next to impossible, or evenly spread.
+        let sign = [1.0, -1.0, 0.0][pick(2, 3)];
+        let power = [1, 4][pick(3, 2)];
+        let one = |x: f64| x.abs().powi(power) * if sign == 0.0 { x.signum() } else { sign };
+        let list: Vec<f64> =
+            (noise(n, case).into_iter().enumerate()).map(|(i, x)| if i < kernel { 0.0 } else { one(x) }).collect();
+        let options = EigenOptions {
+            bottom: pick(4, 4),
+            block: 1 + pick(5, 4),
+            max_iterations: 600,
+            ..options(1 + pick(6, 6), 1e-6)
+        };
+        let matrix = Known::new(list, case);
+        let found = matrix.solve(lanczos, None, &options);
+        let name = format!("{case}: {n} rows, kernel {kernel}, sign {sign}, power {power}, {options:?}");
+        matrix.check_claims(&found, 1e-6, &name);
+        if found.pairs.iter().chain(&found.bottom).any(|pair| !pair.converged) {
+            println!("not solved: {name}");
+            assert_eq!(found.products, 600, "{name}");
+            continue;
+        }
+        solved += 1;
+        assert!(found.products < 600, "{name}: converged and went on");
+        let (large, low) = ends(&matrix.values, options.top, options.bottom);
+        let magnitudes: Vec<f64> = found.pairs.iter().map(|pair| pair.value.abs()).collect();
+        assert_values(&magnitudes, &large, 1e-6, &name);
+        assert_values(&values(&found.bottom), &low, 1e-6, &name);
+        let warm = matrix.solve(lanczos, Some(&found), &options);
+        matrix.check_claims(&warm, 1e-6, &name);
+        println!("{name}: {} products, {} warm", found.products, warm.products);
+        assert!(warm.products < found.products, "{name}: {} {}", found.products, warm.products);
+    }
+    assert!(solved >= 50, "{solved}");
+}
+
+#[test]
 fn a_block_sees_every_copy_of_a_repeated_eigenvalue() {
     // At a loose tolerance: rounding brings up further copies in the end.
     let matrix = Known::new([vec![5.0; 4], outliers(200).split_off(6)].concat(), 4);

@@ -105,7 +105,18 @@ pub fn lanczos(
         if let (true, Some(lambda_max), Some(lambda_min)) =
             (complete || settled || spent >= options.max_iterations, lambda_max, lambda_min)
         {
-            let pair = |i: usize| wanted.pair(i, &ritz, &krylov, options);
+            let found: Vec<RitzValue> = ritz.iter().map(|pair| pair.at).collect();
+            let others: Vec<f64> = model.iter().map(|pair| pair.at.value).collect();
+            let pair = |i: usize| {
+                let RitzValue { value, residual } = found[i];
+                Eigenpair {
+                    value,
+                    vector: krylov.vector(&ritz[i]),
+                    residual,
+                    error: error_bound(&found, i, &others),
+                    converged: residual <= options.threshold(value, found[0].value.abs()),
+                }
+            };
             let kept = expected.then_rest(&model, expected.count() + KEPT);
             let values = kept.iter().map(|pair| pair.at.value).collect();
             let vectors = kept.iter().map(|pair| krylov.vector(pair)).collect();
@@ -243,18 +254,6 @@ impl Wanted {
                 found.residual <= threshold && (expected.value.abs() - found.value.abs()).abs() <= threshold
             };
             (0..self.top).all(|i| within(i, i)) && self.bottom.iter().zip(&expected.bottom).all(|(&i, &j)| within(i, j))
-        }
-    }
-
-    fn pair(&self, i: usize, ritz: &[Ritz], krylov: &Krylov<'_>, options: &EigenOptions) -> Eigenpair {
-        let values: Vec<RitzValue> = ritz.iter().map(|pair| pair.at).collect();
-        let RitzValue { value, residual } = values[i];
-        Eigenpair {
-            value,
-            vector: krylov.vector(&ritz[i]),
-            residual,
-            error: error_bound(&values, i),
-            converged: residual <= options.threshold(value, values[0].value.abs()),
         }
     }
 }

@@ -13,7 +13,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::basis::{Basis, Directions, axpy, dot, norm, scale};
 use super::operator::Products;
-use super::spectrum::{check_start, error_bound, refuse};
+use super::spectrum::{check_start, refuse};
 use super::{CurvatureError, EigenOptions, Eigenpair, Operator, RitzValue, Spectrum};
 
 /// The `options.top` eigenpairs of largest magnitude, with signs, by simultaneous power iteration.
@@ -72,7 +72,7 @@ pub fn power_iteration(
                     value: ritz[slot].value,
                     vector,
                     residual: ritz[slot].residual,
-                    error: error_bound(&ritz, slot),
+                    error: ritz[slot].residual,
                     converged: converged(slot),
                 })
                 .collect();
