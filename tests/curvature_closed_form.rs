@@ -129,7 +129,8 @@ fn a_linear_network_of_two_layers_curves_as_worked_out_by_hand() {
     check(&mut operator, &gauss_newton + &rest, "two layers");
 
     // One layer alone is linear regression: x²bbᵀ.
-    let mut layer = SubOperator::new(&mut operator, &[0..2]).unwrap();
+    let first = 0..2;
+    let mut layer = SubOperator::new(&mut operator, &[first]).unwrap();
     check(&mut layer, gauss_newton.view((0, 0), (2, 2)).into_owned(), "first layer");
 
     // H − G.

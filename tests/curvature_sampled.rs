@@ -1,7 +1,7 @@
 //! Trace and spectral density: exact where they claim to be, and elsewhere within their intervals as often as they say.
 
 use edgewalk::curvature::{
-    CurvatureError, DensityOptions, Estimate, FnOperator, TraceOptions, spectral_density, trace,
+    CurvatureError, DensityOptions, Estimate, FnOperator, SpectralDensity, TraceOptions, spectral_density, trace,
 };
 
 use super::curvature::{Known, outliers};
@@ -123,7 +123,7 @@ fn density_moments_cover_the_truth_as_often_as_they_say() {
         assert!(missed <= MOST_MISSES, "moment {k}: {missed}");
     }
     let truth: f64 = matrix.values.iter().sum();
-    assert!(misses(truth, densities.iter().map(|density| density.trace())) <= MOST_MISSES);
+    assert!(misses(truth, densities.iter().map(SpectralDensity::trace)) <= MOST_MISSES);
 }
 
 #[test]

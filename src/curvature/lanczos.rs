@@ -31,9 +31,10 @@
 //! (49.0), and five pairs every 5 steps 14.0 (50.0). At the iterates themselves, which swing with the two-cycle, the ReLU
 //! network on 300 images took 4.8 for one pair every step and 14.6 for five; at the midpoints 3.0 and 11.0.
 //!
-//! What was tried and left: growing one Krylov space from the sum of the old vectors (16.2 products for five pairs every 5 steps);
-//! multiplying what all pairs most need without the ten known ones (13.7, on 300 images; with them 11.0); extrapolating in full, which helps tanh,
-//! doubles the first residual with ReLU, and is why the prediction is fitted.
+//! What was tried and left: growing one Krylov space from the sum of the old vectors (16.2 products for five pairs every
+//! 5 steps, at the iterates); multiplying what all pairs most need without the ten known ones (13.7, on 300 images; with
+//! them 11.0); continuing the latest change in full, which with tanh takes the first residual down to a tenth and with ReLU
+//! doubles it, and is why the prediction is fitted.
 //!
 //! A start of b vectors sees b copies of an exactly repeated eigenvalue (the last layer of a squared loss has such), in a
 //! basis found from one random vector there is one. In rare cases a cold solve stops before an eigenvalue has emerged
@@ -88,15 +89,16 @@ pub fn lanczos(
         krylov.multiply(count.min(left))?;
         let spent = krylov.products.spent;
         let ritz = krylov.ritz_pairs();
+        let found: Vec<RitzValue> = ritz.iter().map(|pair| pair.at).collect();
         // Restarts drop Ritz values, so the extremes of all are kept apart; on a tie the later is the more accurate.
-        for pair in &ritz {
-            lambda_max = lambda_max.filter(|old| old.value > pair.at.value).or(Some(pair.at));
-            lambda_min = lambda_min.filter(|old| old.value < pair.at.value).or(Some(pair.at));
+        for &at in &found {
+            lambda_max = lambda_max.filter(|old| old.value > at.value).or(Some(at));
+            lambda_min = lambda_min.filter(|old| old.value < at.value).or(Some(at));
         }
         if krylov.frontier() == 0 && broken_down_at.is_none() {
             broken_down_at = Some(spent);
         }
-        let values: Vec<f64> = ritz.iter().map(|pair| pair.at.value).collect();
+        let values: Vec<f64> = found.iter().map(|at| at.value).collect();
         let model = krylov.model_pairs(nought(&values, options));
         let (wanted, expected) = (Wanted::among(&ritz, options), Wanted::among(&model, options));
         let complete = krylov.multiplied() == dim;
@@ -105,7 +107,6 @@ pub fn lanczos(
         if let (true, Some(lambda_max), Some(lambda_min)) =
             (complete || settled || spent >= options.max_iterations, lambda_max, lambda_min)
         {
-            let found: Vec<RitzValue> = ritz.iter().map(|pair| pair.at).collect();
             let others: Vec<f64> = model.iter().map(|pair| pair.at.value).collect();
             let pair = |i: usize| {
                 let RitzValue { value, residual } = found[i];
