@@ -11,19 +11,19 @@ const SOLVERS: [(&str, Solver); 2] = [("lanczos", lanczos), ("power", power_iter
 
 /// Q Λ Qᵀ.
 #[derive(Clone)]
-struct Known {
-    values: Vec<f64>,
+pub(crate) struct Known {
+    pub(crate) values: Vec<f64>,
     reflections: Vec<Vec<f64>>,
 }
 
 impl Known {
-    fn new(values: Vec<f64>, seed: u64) -> Self {
+    pub(crate) fn new(values: Vec<f64>, seed: u64) -> Self {
         let reflections = (0..6).map(|i| noise(values.len(), seed * 10 + i)).collect();
         Self { values, reflections }
     }
 
     /// The same matrix with its eigenvectors turned a little, by one reflection along v and one near v.
-    fn turned(&self, by: f64, seed: u64) -> Self {
+    pub(crate) fn turned(&self, by: f64, seed: u64) -> Self {
         let mut moved = self.clone();
         let v = noise(self.values.len(), seed);
         let near = v.iter().zip(noise(v.len(), seed + 1)).map(|(a, b)| a + by * b).collect();
@@ -31,7 +31,7 @@ impl Known {
         moved
     }
 
-    fn product(&self, v: &[f64]) -> Vec<f64> {
+    pub(crate) fn product(&self, v: &[f64]) -> Vec<f64> {
         let mut x = v.to_vec();
         self.reflections.iter().rev().for_each(|r| reflect(r, &mut x));
         x.iter_mut().zip(&self.values).for_each(|(x, value)| *x *= value);
@@ -40,25 +40,33 @@ impl Known {
     }
 
     /// The eigenvector of `values[i]`.
-    fn vector(&self, i: usize) -> Vec<f64> {
+    pub(crate) fn vector(&self, i: usize) -> Vec<f64> {
         let mut e = vec![0.0; self.values.len()];
         e[i] = 1.0;
         self.reflections.iter().for_each(|r| reflect(r, &mut e));
         e
     }
 
-    fn solve(&self, solver: Solver, start: Option<&Spectrum>, options: &EigenOptions) -> Spectrum {
-        let mut operator = FnOperator::new(self.values.len(), |v: &[f64], out: &mut [f64]| {
+    pub(crate) fn operator(&self) -> impl Operator {
+        FnOperator::new(self.values.len(), |v: &[f64], out: &mut [f64]| {
             out.copy_from_slice(&self.product(v));
             Ok(())
-        });
-        solver(&mut operator, start, options).unwrap()
+        })
+    }
+
+    pub(crate) fn solve(&self, solver: Solver, start: Option<&Spectrum>, options: &EigenOptions) -> Spectrum {
+        solver(&mut self.operator(), start, options).unwrap()
+    }
+
+    /// How far the nearest eigenvalue is.
+    pub(crate) fn distance(&self, value: f64) -> f64 {
+        self.values.iter().fold(f64::INFINITY, |near, x| near.min((x - value).abs()))
     }
 
     /// Reported residuals, unit length, orthogonality and convergence flags are what they claim to be.
-    fn check_claims(&self, found: &Spectrum, tol: f64, case: &str) {
+    pub(crate) fn check_claims(&self, found: &Spectrum, tol: f64, case: &str) {
         let largest = self.values.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
-        for (i, pair) in found.pairs.iter().enumerate() {
+        for (i, pair) in found.pairs.iter().chain(&found.bottom).enumerate() {
             let image = self.product(&pair.vector);
             let gap: f64 = image.iter().zip(&pair.vector).map(|(a, v)| (a - pair.value * v).powi(2)).sum();
             assert!(
@@ -70,9 +78,18 @@ impl Known {
             // Allowed: tol |θ|, for small θ a thousandth of tol |θ₁|, and rounding.
             let allowed = tol * pair.value.abs().max(1e-3 * largest) + 1e-13 * largest;
             assert!(!pair.converged || gap.sqrt() <= allowed, "{case}: pair {i} is not converged");
-            for (j, other) in found.pairs.iter().enumerate() {
-                let overlap = dot(&pair.vector, &other.vector);
-                assert!((overlap - f64::from(u8::from(i == j))).abs() < 1e-12, "{case}: {i}·{j} = {overlap}");
+            // Some eigenvalue is within the error, up to rounding; and so within the residual.
+            let off = self.distance(pair.value);
+            assert!(pair.error <= pair.residual, "{case}: {pair:?}");
+            assert!(off <= pair.error + 1e-13 * largest, "{case}: {off} {} {}", pair.error, pair.residual);
+            assert!((dot(&pair.vector, &pair.vector) - 1.0).abs() < 1e-12, "{case}: length of {i}");
+        }
+        for side in [&found.pairs, &found.bottom] {
+            for (i, pair) in side.iter().enumerate() {
+                for other in &side[..i] {
+                    let overlap = dot(&pair.vector, &other.vector);
+                    assert!(overlap.abs() < 1e-12, "{case}: {overlap}");
+                }
             }
         }
     }
@@ -83,12 +100,12 @@ fn reflect(r: &[f64], x: &mut [f64]) {
     x.iter_mut().zip(r).for_each(|(x, r)| *x -= c * r);
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// Reproducible numbers in −1..1 (SplitMix64).
-fn noise(len: usize, seed: u64) -> Vec<f64> {
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<f64> {
     let mut state = seed;
     (0..len)
         .map(|_| {
@@ -100,12 +117,12 @@ fn noise(len: usize, seed: u64) -> Vec<f64> {
         .collect()
 }
 
-fn options(top: usize, tol: f64) -> EigenOptions {
+pub(crate) fn options(top: usize, tol: f64) -> EigenOptions {
     EigenOptions { top, tol, max_iterations: 20_000, seed: 3, ..Default::default() }
 }
 
 /// A few outliers over a decaying bulk, as a network's Hessian has.
-fn outliers(n: usize) -> Vec<f64> {
+pub(crate) fn outliers(n: usize) -> Vec<f64> {
     (0..n).map(|i| if i < 5 { 10.0 - i as f64 } else { 3.0 / (i as f64 - 4.0) * (-1.0_f64).powi(i as i32) }).collect()
 }
 

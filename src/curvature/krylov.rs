@@ -33,13 +33,15 @@ pub(super) struct Krylov<'a> {
     h: Vec<Vec<f64>>,
     /// qᵢᵀA qⱼ on the frontier, as far as is known.
     guess: DMatrix<f64>,
+    /// The projection on the part of the frontier of which nothing is known.
+    unknown: DMatrix<f64>,
     largest_product: f64,
 }
 
 impl<'a> Krylov<'a> {
     pub(super) fn new(products: Products<'a>) -> Self {
-        let guess = DMatrix::zeros(0, 0);
-        Self { products, basis: Basis(vec![]), h: vec![], guess, largest_product: 0.0 }
+        let (guess, unknown) = (DMatrix::zeros(0, 0), DMatrix::zeros(0, 0));
+        Self { products, basis: Basis(vec![]), h: vec![], guess, unknown, largest_product: 0.0 }
     }
 
     /// How many vectors have been multiplied.
@@ -52,9 +54,9 @@ impl<'a> Krylov<'a> {
         self.basis.0.len() - self.h.len()
     }
 
-    /// Adds the part of `v` that is orthogonal to the basis to the frontier, with a guess of vᵀAv; nothing where too little
-    /// is left.
-    pub(super) fn push(&mut self, v: &[f64], guess: f64) {
+    /// Adds the part of `v` that is orthogonal to the basis to the frontier, with a guess of vᵀAv if there is one; nothing
+    /// where too little is left.
+    pub(super) fn push(&mut self, v: &[f64], guess: Option<f64>) {
         let mut v = v.to_vec();
         let before = norm(&v);
         self.basis.orthogonalise(&mut v);
@@ -66,11 +68,15 @@ impl<'a> Krylov<'a> {
         }
     }
 
-    fn advance(&mut self, v: Vec<f64>, guess: f64) {
+    fn advance(&mut self, v: Vec<f64>, guess: Option<f64>) {
         self.basis.0.push(v);
         let f = self.guess.nrows();
-        self.guess = std::mem::replace(&mut self.guess, DMatrix::zeros(0, 0)).resize(f + 1, f + 1, 0.0);
-        self.guess[(f, f)] = guess;
+        self.guess = self.guess.clone().resize(f + 1, f + 1, 0.0);
+        self.unknown = self.unknown.clone().resize(f + 1, f + 1, 0.0);
+        match guess {
+            Some(value) => self.guess[(f, f)] = value,
+            None => self.unknown[(f, f)] = 1.0,
+        }
     }
 
     /// Multiplies the first `count` vectors of the frontier.
@@ -86,13 +92,15 @@ impl<'a> Krylov<'a> {
             let length = norm(&w);
             if length > BREAKDOWN * self.largest_product && self.basis.0.len() < w.len() {
                 scale(&mut w, 1.0 / length);
-                self.advance(w, 0.0);
+                self.advance(w, None);
                 column.push(length);
             }
             self.h.push(column);
         }
-        let known = self.guess.nrows() - count;
-        self.guess = self.guess.view((count, count), (known, known)).into_owned();
+        let left = self.guess.nrows() - count;
+        for matrix in [&mut self.guess, &mut self.unknown] {
+            *matrix = matrix.view((count, count), (left, left)).into_owned();
+        }
         Ok(())
     }
 
@@ -108,8 +116,9 @@ impl<'a> Krylov<'a> {
         eigenpairs((square + square.transpose()) * 0.5, &h)
     }
 
-    /// The eigenpairs of the model, by falling magnitude, their residuals within it being nought.
-    pub(super) fn model_pairs(&self) -> Vec<Ritz> {
+    /// The eigenpairs of the model, by falling magnitude, their residuals within it being nought; vᵀAv is taken for `nought`
+    /// where nothing is known.
+    pub(super) fn model_pairs(&self, nought: f64) -> Vec<Ritz> {
         let (h, m) = (self.projected(), self.h.len());
         let (all, square) = (h.nrows(), h.rows(0, m));
         let mut model = DMatrix::zeros(all, all);
@@ -117,7 +126,7 @@ impl<'a> Krylov<'a> {
         let below = h.rows(m, all - m);
         model.view_mut((m, 0), (all - m, m)).copy_from(&below);
         model.view_mut((0, m), (m, all - m)).copy_from(&below.transpose());
-        model.view_mut((m, m), (all - m, all - m)).copy_from(&self.guess);
+        model.view_mut((m, m), (all - m, all - m)).copy_from(&(&self.guess + &self.unknown * nought));
         eigenpairs(model.clone(), &model)
     }
 
@@ -130,7 +139,9 @@ impl<'a> Krylov<'a> {
         let mut frontier = Basis(self.basis.0.split_off(m));
         frontier.rotate(&q.column_iter().map(|c| c.iter().copied().collect()).collect::<Vec<_>>());
         self.basis.0.append(&mut frontier.0);
-        self.guess = q.transpose() * &self.guess * &q;
+        for matrix in [&mut self.guess, &mut self.unknown] {
+            *matrix = q.transpose() * &*matrix * &q;
+        }
         for column in &mut self.h {
             column.resize(m + f, 0.0);
             let turned = q.tr_mul(&DMatrix::from_column_slice(f, 1, &column[m..]));

@@ -31,9 +31,10 @@
 //! (49.0), and five pairs every 5 steps 14.0 (50.0). At the iterates themselves, which swing with the two-cycle, the ReLU
 //! network on 300 images took 4.8 for one pair every step and 14.6 for five; at the midpoints 3.0 and 11.0.
 //!
-//! What was tried and left: growing one Krylov space from the sum of the old vectors (16.2 products for five pairs every 5 steps);
-//! multiplying what all pairs most need without the ten known ones (13.7, on 300 images; with them 11.0); extrapolating in full, which helps tanh,
-//! doubles the first residual with ReLU, and is why the prediction is fitted.
+//! What was tried and left: growing one Krylov space from the sum of the old vectors (16.2 products for five pairs every
+//! 5 steps, at the iterates); multiplying what all pairs most need without the ten known ones (13.7, on 300 images; with
+//! them 11.0); continuing the latest change in full, which with tanh takes the first residual down to a tenth and with ReLU
+//! doubles it, and is why the prediction is fitted.
 //!
 //! A start of b vectors sees b copies of an exactly repeated eigenvalue (the last layer of a squared loss has such), in a
 //! basis found from one random vector there is one. In rare cases a cold solve stops before an eigenvalue has emerged
@@ -41,7 +42,7 @@
 
 use nalgebra::DMatrix;
 
-use super::basis::{Directions, axpy, norm, scale};
+use super::basis::{Directions, axpy, dot, norm, scale};
 use super::krylov::{Krylov, Ritz};
 use super::operator::Products;
 use super::spectrum::{check_start, error_bound};
@@ -88,15 +89,17 @@ pub fn lanczos(
         krylov.multiply(count.min(left))?;
         let spent = krylov.products.spent;
         let ritz = krylov.ritz_pairs();
+        let found: Vec<RitzValue> = ritz.iter().map(|pair| pair.at).collect();
         // Restarts drop Ritz values, so the extremes of all are kept apart; on a tie the later is the more accurate.
-        for pair in &ritz {
-            lambda_max = lambda_max.filter(|old| old.value > pair.at.value).or(Some(pair.at));
-            lambda_min = lambda_min.filter(|old| old.value < pair.at.value).or(Some(pair.at));
+        for &at in &found {
+            lambda_max = lambda_max.filter(|old| old.value > at.value).or(Some(at));
+            lambda_min = lambda_min.filter(|old| old.value < at.value).or(Some(at));
         }
         if krylov.frontier() == 0 && broken_down_at.is_none() {
             broken_down_at = Some(spent);
         }
-        let model = krylov.model_pairs();
+        let values: Vec<f64> = found.iter().map(|at| at.value).collect();
+        let model = krylov.model_pairs(nought(&values, options));
         let (wanted, expected) = (Wanted::among(&ritz, options), Wanted::among(&model, options));
         let complete = krylov.multiplied() == dim;
         let looked_around = broken_down_at.is_none_or(|at| spent >= at + most + LOOK_AROUND);
@@ -104,12 +107,22 @@ pub fn lanczos(
         if let (true, Some(lambda_max), Some(lambda_min)) =
             (complete || settled || spent >= options.max_iterations, lambda_max, lambda_min)
         {
-            let pair = |i: usize| wanted.pair(i, &ritz, &krylov, options);
+            let others: Vec<f64> = model.iter().map(|pair| pair.at.value).collect();
+            let pair = |i: usize| {
+                let RitzValue { value, residual } = found[i];
+                Eigenpair {
+                    value,
+                    vector: krylov.vector(&ritz[i]),
+                    residual,
+                    error: error_bound(&found, i, &others),
+                    converged: residual <= options.threshold(value, found[0].value.abs()),
+                }
+            };
             let kept = expected.then_rest(&model, expected.count() + KEPT);
             let values = kept.iter().map(|pair| pair.at.value).collect();
             let vectors = kept.iter().map(|pair| krylov.vector(pair)).collect();
             return Ok(Spectrum {
-                pairs: (0..wanted.top.min(ritz.len())).map(pair).collect(),
+                pairs: (0..wanted.top).map(pair).collect(),
                 bottom: wanted.bottom.iter().map(|&i| pair(i)).collect(),
                 runner_up: (wanted.top..ritz.len()).find(|i| !wanted.bottom.contains(i)).map(pair),
                 lambda_max,
@@ -132,12 +145,27 @@ pub fn lanczos(
     }
 }
 
+/// What the model takes vᵀAv for where nothing is known: 0, as most eigenvalues of a Hessian are. Where the lowest are asked
+/// for and are not below 0, that would be one of them; so then it is at least a quarter of the way from the last of these to the
+/// last of the top, among the `values` known.
+fn nought(values: &[f64], options: &EigenOptions) -> f64 {
+    if options.bottom == 0 {
+        return 0.0;
+    }
+    let mut low = values.to_vec();
+    low.sort_by(f64::total_cmp);
+    let mut large: Vec<f64> = values.iter().map(|x| x.abs()).collect();
+    large.sort_by(|a, b| b.total_cmp(a));
+    let (low, least) = (low[options.bottom.min(values.len()) - 1], large[options.top.min(values.len()) - 1]);
+    (low + (least - low) / 4.0).max(0.0)
+}
+
 /// Random directions for the frontier; how many there was room for.
 fn refill(krylov: &mut Krylov<'_>, count: usize, dim: usize, directions: &mut Directions) -> usize {
     let count = count.min(dim - krylov.basis.0.len());
     for _ in 0..count {
         let v = krylov.basis.fresh(dim, directions);
-        krylov.push(&v, 0.0);
+        krylov.push(&v, None);
     }
     count
 }
@@ -148,16 +176,16 @@ fn refill(krylov: &mut Krylov<'_>, count: usize, dim: usize, directions: &mut Di
 /// random one.
 fn begin(krylov: &mut Krylov<'_>, track: &Track, options: &EigenOptions, directions: &mut Directions) -> usize {
     for (value, vector) in track.predicted() {
-        krylov.push(&vector, value);
+        krylov.push(&vector, Some(value));
     }
     let near = krylov.frontier();
-    krylov.push(&directions.unit(krylov.products.dim()), 0.0);
-    let model = krylov.model_pairs();
+    krylov.push(&directions.unit(krylov.products.dim()), None);
+    let model = krylov.model_pairs(nought(&track.values, options));
     let wanted = Wanted::among(&model, options);
     let mut columns: Vec<&[f64]> = wanted.indices().map(|i| model[i].coefficients.as_slice()).collect();
     let mut guard: Vec<f64> = vec![0.0; krylov.frontier()];
     let others = wanted.then_rest(&model, model.len());
-    let others = &others[columns.len().min(others.len())..];
+    let others = &others[columns.len()..];
     for (i, other) in others.iter().enumerate() {
         let weight = if i == 0 { 1.0 } else { OTHERS_WEIGHT / (others.len() as f64).sqrt() };
         axpy(weight * directions.sign(), &other.coefficients, &mut guard);
@@ -165,8 +193,10 @@ fn begin(krylov: &mut Krylov<'_>, track: &Track, options: &EigenOptions, directi
     if krylov.frontier() > near {
         guard[near] = RANDOM_WEIGHT;
     }
+    // The random direction is wanted itself where there are too few others.
+    columns.iter().for_each(|column| axpy(-dot(column, &guard), column, &mut guard));
     let length = norm(&guard);
-    if length > 0.0 {
+    if length > 1e-8 {
         scale(&mut guard, 1.0 / length);
         columns.push(&guard);
     }
@@ -180,6 +210,8 @@ struct Wanted {
     top: usize,
     /// By rising value.
     bottom: Vec<usize>,
+    /// Whether the list is long enough to tell.
+    complete: bool,
 }
 
 impl Wanted {
@@ -188,9 +220,10 @@ impl Wanted {
             None => options.top,
             Some(above) => pairs.iter().take_while(|pair| pair.at.value.abs() >= above).count() + 1,
         };
+        let top = top.min(options.top);
         let mut bottom = rising(pairs);
         bottom.truncate(options.bottom);
-        Self { top: top.min(options.top), bottom }
+        Self { top: top.min(pairs.len()), bottom, complete: top.max(options.bottom) <= pairs.len() }
     }
 
     /// Positions without repetition.
@@ -213,9 +246,7 @@ impl Wanted {
 
     /// Whether the wanted Ritz pairs are there and have converged, and the model expects no others.
     fn settled(&self, ritz: &[Ritz], expected: &Self, model: &[Ritz], options: &EigenOptions) -> bool {
-        let enough = ritz.len() >= self.top && self.bottom.len() == options.bottom;
-        let same_size = self.top == expected.top;
-        enough && same_size && {
+        self.complete && self.top == expected.top && {
             let largest = ritz[0].at.value.abs();
             let within = |i: usize, j: usize| {
                 let (found, expected) = (ritz[i].at, model[j].at);
@@ -224,18 +255,6 @@ impl Wanted {
                 found.residual <= threshold && (expected.value.abs() - found.value.abs()).abs() <= threshold
             };
             (0..self.top).all(|i| within(i, i)) && self.bottom.iter().zip(&expected.bottom).all(|(&i, &j)| within(i, j))
-        }
-    }
-
-    fn pair(&self, i: usize, ritz: &[Ritz], krylov: &Krylov<'_>, options: &EigenOptions) -> Eigenpair {
-        let values: Vec<RitzValue> = ritz.iter().map(|pair| pair.at).collect();
-        let RitzValue { value, residual } = values[i];
-        Eigenpair {
-            value,
-            vector: krylov.vector(&ritz[i]),
-            residual,
-            error: error_bound(&values, i),
-            converged: residual <= options.threshold(value, values[0].value.abs()),
         }
     }
 }

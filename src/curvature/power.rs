@@ -4,26 +4,27 @@
 //! one vector it is the power method). A Rayleigh–Ritz step in the small subspace gives signed eigenvalues in order and
 //! tells λ from −λ; the products it needs are those of the iteration, so the residuals it reports are measured.
 //!
-//! The error falls by |λ_{k+1}/λ_k| an iteration, which at the edge of stability, where eigenvalues crowd, is slow
-//! (43 products where [`lanczos`](super::lanczos) took 10, for one pair of an MLP on MNIST to tol 1e-3). With `top` = 1 and eigenvalues λ and −λ of equal magnitude it does
-//! not converge, and says so.
+//! The error falls by |λ_{k+1}/λ_k| an iteration, which at the edge of stability, where eigenvalues crowd, is slow: for one pair
+//! of an MLP on 1,000 digits to tol 1e-3 it took 58 products and, begun with the vector of five steps before, 71, where
+//! [`lanczos`](super::lanczos) took 15.7 and 3.3. With `top` = 1 and eigenvalues λ and −λ of equal magnitude it does not
+//! converge, and says so.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::basis::{Basis, Directions, axpy, dot, norm, scale};
 use super::operator::Products;
-use super::spectrum::{check_start, error_bound, refuse};
+use super::spectrum::{check_start, refuse};
 use super::{CurvatureError, EigenOptions, Eigenpair, Operator, RitzValue, Spectrum};
 
 /// The `options.top` eigenpairs of largest magnitude, with signs, by simultaneous power iteration.
 ///
-/// `start` holds vectors near the wanted ones, in order; missing ones are drawn at random, those beyond `top` are not
-/// used. 2·top vectors of the operator's dimension are kept. The `lambda_min` of the result is the lowest of the Ritz
-/// values found, and there is no runner-up. When `max_iterations` products do not allow another iteration (`top`
+/// `start` is a solve whose pairs are near the wanted ones; missing ones are drawn at random, those beyond `top` are not
+/// used. 2·top vectors of the operator's dimension are kept. `lambda_min` and `lambda_max` of the result are among the Ritz
+/// values found, and there is no runner-up; [`EigenOptions::bottom`] and [`EigenOptions::above`] are refused. When `max_iterations` products do not allow another iteration (`top`
 /// products), pairs are returned with `converged` false where they are not.
 ///
 /// # Errors
-/// Options out of range, start vectors that do not fit, products that fail or are not finite.
+/// Options out of range or not for this method, a start of another size, products that fail or are not finite.
 pub fn power_iteration(
     operator: &mut dyn Operator,
     start: Option<&Spectrum>,
@@ -71,7 +72,7 @@ pub fn power_iteration(
                     value: ritz[slot].value,
                     vector,
                     residual: ritz[slot].residual,
-                    error: error_bound(&ritz, slot),
+                    error: ritz[slot].residual,
                     converged: converged(slot),
                 })
                 .collect();
