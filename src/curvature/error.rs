@@ -5,7 +5,8 @@
 
 use std::error::Error;
 
-/// Why a solver gave no answer. Running out of iterations is not among the reasons: see [`Eigenpair::converged`].
+/// Why a solver gave no answer. Running out of iterations is not among the reasons: see
+/// [`Eigenpair::converged`](super::Eigenpair::converged).
 #[derive(Debug, thiserror::Error)]
 pub enum CurvatureError {
     /// The operator failed to form a product; the source says why.
