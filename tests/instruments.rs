@@ -125,14 +125,14 @@ fn a_window_shows_how_the_parameters_move() {
 #[test]
 fn a_tracked_set_ends_with_its_first_member_below_the_fraction() {
     let folder = tempfile::tempdir().unwrap();
-    let sets = ["steps=10", "measure.every=5", "top=8", "track=0.2", "bottom=2"];
+    let sets = ["steps=10", "measure.every=5", "top=30", "track=0.6", "bottom=1", "max_iterations=300"];
     for row in read_curvature(&run(folder.path(), "track", &sets).curvature()).unwrap() {
         let (last, others) = row.lambdas.split_last().unwrap();
-        assert!((1..8).contains(&others.len()), "{:?} of {}", row.lambdas, row.sam_edge);
-        assert!(others.iter().all(|lambda| lambda.abs() >= 0.2 * row.sam_edge));
-        assert!(last.abs() < 0.2 * row.sam_edge);
-        assert_eq!(row.bottoms.len(), 2);
-        assert!(row.bottoms[0] <= row.bottoms[1] && row.lambda_min.unwrap().value <= row.bottoms[0]);
+        assert!((0..29).contains(&others.len()), "{:?} of {}", row.lambdas, row.sam_edge);
+        assert!(others.iter().all(|lambda| lambda.abs() >= 0.6 * row.sam_edge));
+        assert!(last.abs() < 0.6 * row.sam_edge);
+        assert_eq!(row.bottoms.len(), 1);
+        assert!(row.lambda_min.unwrap().value <= row.bottoms[0]);
         assert!(row.lambda_max.unwrap().value >= row.lambdas[0]);
     }
 }

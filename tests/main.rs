@@ -1,5 +1,6 @@
 //! One integration binary, one module per subject.
 
+mod analysis;
 mod autodiff;
 mod autodiff_models;
 mod autodiff_random;

@@ -246,9 +246,19 @@ impl Linearised<'_> {
     }
 }
 
-/// The eigenvalue of largest magnitude and its unit eigenvector, to a relative residual of 1e-9 (textbook Lanczos,
-/// every vector kept and orthogonalised twice); panics if `limit` products do not reach it.
-pub fn top_eigenpair(dim: usize, limit: usize, mut apply: impl FnMut(&[f64]) -> DVector<f64>) -> (f64, DVector<f64>) {
+/// The eigenvalue of largest magnitude and its unit eigenvector, see [`top_eigenpairs`].
+pub fn top_eigenpair(dim: usize, limit: usize, apply: impl FnMut(&[f64]) -> DVector<f64>) -> (f64, DVector<f64>) {
+    top_eigenpairs(dim, 1, limit, apply).remove(0)
+}
+
+/// The `count` eigenvalues of largest magnitude and their unit eigenvectors, to a relative residual of 1e-9 (textbook
+/// Lanczos, every vector kept and orthogonalised twice); panics if `limit` products do not reach it.
+pub fn top_eigenpairs(
+    dim: usize,
+    count: usize,
+    limit: usize,
+    mut apply: impl FnMut(&[f64]) -> DVector<f64>,
+) -> Vec<(f64, DVector<f64>)> {
     let mut basis = vec![pseudo_normal(dim, 77).normalize()];
     let (mut diagonal, mut off) = (Vec::new(), Vec::<f64>::new());
     loop {
@@ -265,12 +275,17 @@ pub fn top_eigenpair(dim: usize, limit: usize, mut apply: impl FnMut(&[f64]) -> 
             t[(i + 1, i)] = *b;
         }
         let eigen = SymmetricEigen::new(t);
-        let top = eigen.eigenvalues.iamax();
-        let (value, s) = (eigen.eigenvalues[top], eigen.eigenvectors.column(top));
-        if m == dim || beta * s[m - 1].abs() <= 1e-9 * value.abs() {
-            let mut vector = DVector::zeros(dim);
-            basis.iter().zip(s.iter()).for_each(|(q, c)| vector += q * *c);
-            return (value, vector.normalize());
+        let mut order: Vec<usize> = (0..m).collect();
+        order.sort_by(|&a, &b| eigen.eigenvalues[b].abs().total_cmp(&eigen.eigenvalues[a].abs()));
+        order.truncate(count);
+        let converged = |&i: &usize| beta * eigen.eigenvectors[(m - 1, i)].abs() <= 1e-9 * eigen.eigenvalues[i].abs();
+        if m == dim || m >= count && order.iter().all(converged) {
+            let vector = |i: usize| {
+                let mut vector = DVector::zeros(dim);
+                basis.iter().zip(eigen.eigenvectors.column(i).iter()).for_each(|(q, c)| vector += q * *c);
+                vector.normalize()
+            };
+            return order.into_iter().map(|i| (eigen.eigenvalues[i], vector(i))).collect();
         }
         assert!(m < limit, "no convergence in {limit} products");
         off.push(beta);

@@ -39,6 +39,10 @@ impl<O: Operator> Operator for SubOperator<O> {
         self.dim
     }
 
+    fn rounding(&self) -> f64 {
+        self.operator.rounding()
+    }
+
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
         let mut products = [vec![0.0; out.len()]];
         self.apply_block(&[v], &mut products)?;
@@ -92,6 +96,10 @@ impl<A: Operator, B: Operator> Minus<A, B> {
 impl<A: Operator, B: Operator> Operator for Minus<A, B> {
     fn dim(&self) -> usize {
         self.0.dim()
+    }
+
+    fn rounding(&self) -> f64 {
+        self.0.rounding() + self.1.rounding()
     }
 
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {

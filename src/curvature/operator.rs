@@ -11,6 +11,12 @@ pub trait Operator {
     /// The number of rows, which is the number of columns.
     fn dim(&self) -> usize;
 
+    /// How far the product with a unit vector may be off, as a length, going by the products formed so far: no eigenvalue
+    /// is known better. 0 for an operator that is as good as float64.
+    fn rounding(&self) -> f64 {
+        0.0
+    }
+
     /// Writes A v to `out`; both have [`dim`](Self::dim) entries, and `out` holds anything beforehand.
     ///
     /// # Errors
@@ -60,6 +66,10 @@ impl<O: Operator + ?Sized> Operator for &mut O {
         (**self).dim()
     }
 
+    fn rounding(&self) -> f64 {
+        (**self).rounding()
+    }
+
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
         (**self).apply(v, out)
     }
@@ -83,6 +93,10 @@ impl<'a> Products<'a> {
 
     pub(super) fn dim(&self) -> usize {
         self.operator.dim()
+    }
+
+    pub(super) fn rounding(&self) -> f64 {
+        self.operator.rounding()
     }
 
     pub(super) fn apply(&mut self, v: &[f64]) -> Result<Vec<f64>, CurvatureError> {

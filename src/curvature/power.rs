@@ -72,7 +72,7 @@ pub fn power_iteration(
                     value: ritz[slot].value,
                     vector,
                     residual: ritz[slot].residual,
-                    error: ritz[slot].residual,
+                    error: ritz[slot].residual.max(products.rounding()),
                     converged: converged(slot),
                 })
                 .collect();

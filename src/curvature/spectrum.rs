@@ -19,7 +19,9 @@ pub struct EigenOptions {
     /// shares the operator's reading of its data, but takes more products in all.
     pub block: usize,
     /// Relative residual ‖Av − θv‖ ≤ tol·|θ| at which a pair counts as converged. An eigenvalue below a thousandth
-    /// of the largest is judged as if it were that large, or a zero one could never converge.
+    /// of the largest is judged as if it were that large, or a zero one could never converge. One of the `bottom` is judged
+    /// as if it were a tenth of the largest: how far the spectrum reaches below 0 is a question of its scale, and of a crowd
+    /// about 0 no member can be told from the next.
     pub tol: f64,
     /// The most matrix products to spend; at least `top` + `bottom`.
     pub max_iterations: usize,
@@ -77,6 +79,11 @@ impl EigenOptions {
     pub(super) fn threshold(&self, theta: f64, largest: f64) -> f64 {
         self.tol * theta.abs().max(1e-3 * largest) + 64.0 * f64::EPSILON * largest
     }
+
+    /// The same for one of the lowest.
+    pub(super) fn bottom_threshold(&self, theta: f64, largest: f64) -> f64 {
+        self.threshold(theta.abs().max(0.1 * largest), largest)
+    }
 }
 
 /// An approximate eigenvalue with its vector.
@@ -92,8 +99,8 @@ pub struct Eigenpair {
     /// *other* eigenvalue (T. Kato 1949, G. Temple 1933; Parlett, "The Symmetric Eigenvalue Problem", theorem 11.7.1).
     /// The first is a bound without conditions. The second takes every other eigenvalue to be no nearer than the solver's other
     /// Ritz values with their residuals, and than those it keeps from the solve before; it does not hold if one has been missed.
-    /// A method that knows no other eigenvalues gives the first. Both are of the products as
-    /// computed: in float32 these are off by some 1e-6 of the largest eigenvalue besides.
+    /// A method that knows no other eigenvalues gives the first, and so does each of the `bottom`, which crowd. Never less than the operator's own
+    /// [`rounding`](super::Operator::rounding).
     pub error: f64,
     /// Whether `residual` met [`EigenOptions::tol`].
     pub converged: bool,

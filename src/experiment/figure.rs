@@ -200,7 +200,11 @@ impl Figure {
         let xs = || self.values().map(|(x, _)| x);
         let (first, last) = match self.x_label {
             STEPS => (0.0, xs().fold(1.0, f64::max)),
-            _ => (xs().fold(f64::INFINITY, f64::min), xs().fold(f64::NEG_INFINITY, f64::max)),
+            _ => {
+                let (low, high) = (xs().fold(f64::INFINITY, f64::min), xs().fold(f64::NEG_INFINITY, f64::max));
+                let margin = 0.02 * (high - low);
+                (low - margin, high + margin)
+            }
         };
         let outside = self.values().filter(|(_, y)| !(axis.low..=axis.high).contains(y)).count();
         let entries = self.curves.iter().filter(|curve| !curve.label.is_empty());

@@ -113,10 +113,32 @@ impl MatrixProducts {
     }
 }
 
+/// How far a float32 product may be off, relative to the largest seen: some four times what the tests see in networks
+/// (`cargo test objective -- --nocapture` prints it).
+const PRECISION: f64 = 1e-6;
+
+/// The largest ‖Av‖/‖v‖ seen.
+#[derive(Default)]
+struct Largest(f64);
+
+impl Largest {
+    fn note(&mut self, v: &[f64], product: &[f64]) {
+        let square = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
+        let of_v = square(v);
+        if of_v > 0.0 {
+            self.0 = self.0.max((square(product) / of_v).sqrt());
+        }
+    }
+
+    fn rounding(&self) -> f64 {
+        PRECISION * self.0
+    }
+}
+
 macro_rules! operator {
     ($(#[$doc:meta])* $name:ident, $matrix:expr) => {
         $(#[$doc])*
-        pub struct $name(MatrixProducts);
+        pub struct $name(MatrixProducts, Largest);
 
         impl $name {
             /// Records products at the parameters that `w` holds whenever one is formed.
@@ -124,7 +146,7 @@ macro_rules! operator {
             /// # Errors
             /// Compilation or device errors.
             pub fn new(objective: &mut Objective, w: &Buffer) -> Result<Self, GpuError> {
-                Ok(Self(MatrixProducts::new(objective, $matrix, w, false)?))
+                Ok(Self(MatrixProducts::new(objective, $matrix, w, false)?, Largest::default()))
             }
 
             /// The same, ready to multiply [`BLOCK`] vectors at once, which takes less time for each and another program.
@@ -132,7 +154,7 @@ macro_rules! operator {
             /// # Errors
             /// Compilation or device errors.
             pub fn with_blocks(objective: &mut Objective, w: &Buffer) -> Result<Self, GpuError> {
-                Ok(Self(MatrixProducts::new(objective, $matrix, w, true)?))
+                Ok(Self(MatrixProducts::new(objective, $matrix, w, true)?, Largest::default()))
             }
 
             /// The operator at the parameters that `w` holds now: what depends on them alone is computed once, and a
@@ -142,7 +164,7 @@ macro_rules! operator {
             /// Device errors.
             pub fn linearise(&mut self) -> Result<Linearised<'_>, GpuError> {
                 self.0.gpu.run([&self.0.keep])?;
-                Ok(Linearised(&self.0))
+                Ok(Linearised(&self.0, Largest::default()))
             }
 
             /// What one product runs, and what runs before it if this is the first one at new parameters.
@@ -161,12 +183,20 @@ macro_rules! operator {
                 self.0.layout.len()
             }
 
+            fn rounding(&self) -> f64 {
+                self.1.rounding()
+            }
+
             fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
-                self.0.apply(&self.0.keep, v, out)
+                self.0.apply(&self.0.keep, v, out)?;
+                self.1.note(v, out);
+                Ok(())
             }
 
             fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
-                self.0.apply_block(&self.0.keep, vectors, products)
+                self.0.apply_block(&self.0.keep, vectors, products)?;
+                vectors.iter().zip(products).for_each(|(v, product)| self.1.note(v, product));
+                Ok(())
             }
         }
     };
@@ -183,19 +213,27 @@ operator! {
 }
 
 /// An operator at fixed parameters, see [`HessianOperator::linearise`].
-pub struct Linearised<'a>(&'a MatrixProducts);
+pub struct Linearised<'a>(&'a MatrixProducts, Largest);
 
 impl Operator for Linearised<'_> {
     fn dim(&self) -> usize {
         self.0.layout.len()
     }
 
+    fn rounding(&self) -> f64 {
+        self.1.rounding()
+    }
+
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
-        self.0.apply(&Recording::default(), v, out)
+        self.0.apply(&Recording::default(), v, out)?;
+        self.1.note(v, out);
+        Ok(())
     }
 
     fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
-        self.0.apply_block(&Recording::default(), vectors, products)
+        self.0.apply_block(&Recording::default(), vectors, products)?;
+        vectors.iter().zip(products).for_each(|(v, product)| self.1.note(v, product));
+        Ok(())
     }
 }
 

@@ -278,6 +278,10 @@ impl Operator for Watched<'_> {
         self.operator.dim()
     }
 
+    fn rounding(&self) -> f64 {
+        self.operator.rounding()
+    }
+
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
         self.note(1);
         self.operator.apply(v, out)

@@ -1,0 +1,212 @@
+//! `edgewalk curvature` against a float64 network: every quantity of the whole Hessian and of one layer's block.
+
+use std::fs;
+use std::path::Path;
+
+use edgewalk::curvature::{DensityOptions, EigenOptions, TraceOptions};
+use edgewalk::experiment::Format;
+use edgewalk::experiment::analysis::{Analysis, AnalysisRequest, Finding, Part, analyse};
+use edgewalk::experiment::rundir::RunDir;
+use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction, params_from_safetensors};
+use edgewalk::objective::HessianOperator;
+use nalgebra::{DMatrix, SymmetricEigen};
+
+use super::cli::edgewalk;
+use super::objective_cases::{Case, close, mnist, reference, widen};
+use super::reference_mlp::{self, top_eigenpairs};
+use super::training::train;
+
+const EXAMPLES: usize = 60;
+
+fn mlp() -> Mlp {
+    Mlp { inputs: 784, width: 4, depth: 2, outputs: 10, activation: Activation::Tanh }
+}
+
+fn small_run(folder: &Path) -> RunDir {
+    let sets = ["width=4", "depth=2", "activation=tanh", "train=60", "test=0", "steps=6", "measure.every=0"];
+    train(None, &folder.join("run"), &sets, None).unwrap()
+}
+
+fn request(path: &Path) -> AnalysisRequest {
+    AnalysisRequest {
+        path: path.into(),
+        config: None,
+        eigen: EigenOptions { top: 3, bottom: 1, tol: 1e-4, max_iterations: 300, ..Default::default() },
+        trace: Some(TraceOptions { products: 90, ..Default::default() }),
+        density: Some(DensityOptions { probes: 8, steps: 30, ..Default::default() }),
+        split: true,
+        blocks: vec![],
+        examples: 0,
+        out: None,
+        format: Format::Svg,
+        adapter: std::env::var("EDGEWALK_ADAPTER").ok(),
+    }
+}
+
+/// The float64 network at a run's last parameters.
+fn reference_of(run: &RunDir) -> (reference_mlp::Mlp, Vec<f64>) {
+    let bytes = fs::read(run.checkpoint(6).join("params.safetensors")).unwrap();
+    let w = params_from_safetensors(&Layout::of(&mlp()), &bytes).unwrap();
+    (reference(&mlp(), Loss::Mse(Reduction::Mean), &mnist(EXAMPLES)), widen(&w))
+}
+
+fn find(analysis: &Analysis, part: Part) -> &Finding {
+    analysis.findings.iter().find(|finding| finding.part == part).unwrap()
+}
+
+#[test]
+fn the_whole_hessian_and_its_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = small_run(folder.path());
+    let analysis = analyse(&request(run.path())).unwrap();
+    let (network, w) = reference_of(&run);
+    let here = network.at(&w);
+    assert_eq!((analysis.step, analysis.examples, analysis.findings.len()), (6, EXAMPLES, 3));
+    close("loss", &[analysis.loss], &[here.loss], 1e-6);
+    close("‖g‖", &[analysis.grad_norm], &[here.gradient.norm()], 1e-5);
+
+    let unit = |i: usize| {
+        let mut e = vec![0.0; w.len()];
+        e[i] = 1.0;
+        e
+    };
+    let trace = |product: &dyn Fn(&[f64]) -> f64| (0..w.len()).map(|i| product(&unit(i))).sum::<f64>();
+    for (part, product) in [
+        (Part::Hessian, &(|v: &[f64]| here.hvp(v)) as &dyn Fn(&[f64]) -> nalgebra::DVector<f64>),
+        (Part::GaussNewton, &|v| here.gnvp(v)),
+        (Part::Rest, &|v| here.hvp(v) - here.gnvp(v)),
+    ] {
+        let finding = find(&analysis, part);
+        let expected = top_eigenpairs(w.len(), 3, 400, product);
+        let largest = expected[0].0.abs();
+        for (pair, (lambda, vector)) in finding.spectrum.pairs.iter().zip(&expected) {
+            assert!(pair.converged && (pair.value - lambda).abs() <= pair.error, "{part:?}: {pair:?} for {lambda}");
+            assert!(pair.error < 1e-3 * largest, "{part:?}: {} ± {}", pair.value, pair.error);
+            let along = pair.vector.iter().zip(vector).map(|(a, b)| a * b).sum::<f64>().abs();
+            assert!(along > 1.0 - 1e-4, "{part:?}: an eigenvector is off by {:e}", 1.0 - along);
+        }
+        let exact = trace(&|e| product(e).iter().zip(e).map(|(a, b)| a * b).sum());
+        for estimate in [finding.trace.unwrap().estimate, finding.density.as_ref().unwrap().trace()] {
+            // Four standard errors: seeds are fixed, and one in some thousand would fail.
+            assert!(
+                (estimate.value - exact).abs() <= 4.0 * estimate.standard_error,
+                "{part:?}: {estimate:?} of {exact}"
+            );
+        }
+        let density = finding.density.as_ref().unwrap();
+        let (low, high) = (density.lambda_min.value, density.lambda_max.value);
+        assert!(low >= -1.001 * largest && high <= 1.001 * largest && (density.cumulative(high) - 1.0).abs() < 1e-9);
+    }
+    let [g, alignment] = [0, 1].map(|_| find(&analysis, Part::Hessian));
+    let (_, v) = &top_eigenpairs(w.len(), 1, 400, |v| here.hvp(v))[0];
+    let expected = here.gradient.dot(v).abs() / here.gradient.norm();
+    assert!((alignment.alignments[0] - expected).abs() < 1e-3, "{} {expected}", alignment.alignments[0]);
+    assert!(g.subspace[0] >= expected - 1e-3 && g.subspace[0] <= 1.0);
+
+    // What is on disk is what was returned.
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(analysis.out.join("curvature.json")).unwrap()).unwrap();
+    assert_eq!(json["findings"][0]["eigenvalues"][0]["value"], g.spectrum.pairs[0].value);
+    assert_eq!(json["findings"][2]["matrix"], "rest");
+    let table = fs::read_to_string(analysis.out.join("density-all.csv")).unwrap();
+    assert!(table.starts_with("lambda,hessian,gauss_newton,rest\n") && table.lines().count() > 500);
+    assert!(fs::read_to_string(analysis.out.join("density-all.svg")).unwrap().contains("<svg"));
+    let text = analysis.to_string();
+    assert!(text.contains("Hessian H of all parameters (3190)") && text.contains("trace"), "{text}");
+}
+
+#[test]
+fn the_block_of_one_layer_has_the_spectrum_of_the_dense_matrix() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = small_run(folder.path());
+    let checkpoint = run.checkpoint(6);
+    let wanted = AnalysisRequest {
+        eigen: EigenOptions { top: 5, bottom: 2, block: 2, ..request(run.path()).eigen },
+        blocks: vec!["dense1".into()],
+        split: false,
+        ..request(&checkpoint)
+    };
+    let analysis = analyse(&wanted).unwrap();
+    let (network, w) = reference_of(&run);
+    let here = network.at(&w);
+    let (first, n) = (785 * 4, 50);
+    let column = |j: usize| {
+        let mut e = vec![0.0; w.len()];
+        e[first + j] = 1.0;
+        here.hvp(&e)
+    };
+    let dense = DMatrix::from_columns(&(0..n).map(|j| column(j).rows(first, n).into_owned()).collect::<Vec<_>>());
+    let mut values = SymmetricEigen::new(dense.clone()).eigenvalues.as_slice().to_vec();
+    values.sort_by(f64::total_cmp);
+    let finding = &analysis.findings[0];
+    assert_eq!((finding.block.as_str(), finding.parameters), ("dense1", n));
+    for (i, pair) in finding.spectrum.bottom.iter().enumerate() {
+        assert!((pair.value - values[i]).abs() <= pair.residual + pair.error, "{pair:?} for {}", values[i]);
+    }
+    values.sort_by(|a, b| b.abs().total_cmp(&a.abs()));
+    for pair in &finding.spectrum.pairs {
+        // Eigenvalues repeat, once for each output: a pair is one of the dense matrix's.
+        let away = values.iter().map(|x| (x - pair.value).abs()).fold(f64::INFINITY, f64::min);
+        assert!(pair.converged && away <= pair.error, "{} ± {} is off by {away:e}", pair.value, pair.error);
+    }
+    assert!((finding.spectrum.pairs[0].value - values[0]).abs() <= finding.spectrum.pairs[0].error);
+    // 90 products of a matrix of 50 rows: nothing is left to chance.
+    let trace = finding.trace.unwrap();
+    close("an exact trace", &[trace.estimate.value], &[dense.trace()], 1e-5);
+    assert_eq!(trace.estimate.standard_error, 0.0);
+
+    // A folder, its run and a file with a configuration are the same parameters.
+    let file = AnalysisRequest {
+        path: checkpoint.join("params.safetensors"),
+        config: Some(run.config().to_string_lossy().into_owned()),
+        out: Some(folder.path().join("elsewhere")),
+        ..wanted.clone()
+    };
+    let again = analyse(&file).unwrap();
+    assert_eq!(again.findings[0].spectrum, finding.spectrum);
+    assert!(folder.path().join("elsewhere/density-dense1.svg").is_file());
+    let each = analyse(&AnalysisRequest { blocks: vec!["each".into()], trace: None, density: None, ..wanted }).unwrap();
+    assert_eq!(each.findings.iter().map(|f| f.block.as_str()).collect::<Vec<_>>(), ["dense0", "dense1"]);
+}
+
+#[test]
+fn wrong_input_is_refused_with_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = small_run(folder.path());
+    let check = |request: AnalysisRequest, code: u8, advice: &str| {
+        let error = analyse(&request).unwrap_err();
+        assert!(error.to_string().contains(advice), "{error}");
+        assert_eq!(error.exit_code(), code, "{error}");
+    };
+    check(AnalysisRequest { blocks: vec!["dense7".into()], ..request(run.path()) }, 2, "dense0, dense1");
+    check(AnalysisRequest { examples: 61, ..request(run.path()) }, 2, "60 training examples");
+    check(request(&folder.path().join("nowhere")), 1, "not a run folder");
+    let top = EigenOptions { top: 0, ..Default::default() };
+    check(AnalysisRequest { eigen: top, ..request(run.path()) }, 1, "top");
+    // Nothing was written by any of these.
+    assert!(!run.path().join("analysis").exists());
+    let bare = folder.path().join("bare.safetensors");
+    fs::copy(run.checkpoint(6).join("params.safetensors"), &bare).unwrap();
+    check(request(&bare), 1, "--config");
+    check(AnalysisRequest { config: Some("quickstart".into()), ..request(&bare) }, 1, "shape");
+    fs::remove_file(run.checkpoint(6).join("DONE")).unwrap();
+    check(request(run.path()), 1, "no complete checkpoint");
+    let output = edgewalk(folder.path(), &["curvature", "run"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn the_three_largest_eigenvalues_of_a_network_of_depth_4_and_width_64_on_a_thousand_images() {
+    let case = Case::new(64, 1000, Activation::Relu, Loss::Mse(Reduction::Mean));
+    let reference = case.reference();
+    let here = reference.at(&case.w64());
+    let expected = top_eigenpairs(case.w.len(), 3, 300, |v| here.hvp(v));
+    let mut device = case.on_device(0);
+    let mut hessian = HessianOperator::new(&mut device.objective, &device.w).unwrap();
+    let options = EigenOptions { top: 3, tol: 1e-4, ..Default::default() };
+    let found = edgewalk::curvature::lanczos(&mut hessian.linearise().unwrap(), None, &options).unwrap();
+    for (i, (pair, (lambda, _))) in found.pairs.iter().zip(&expected).enumerate() {
+        close(&format!("λ{} by {} products", i + 1, found.products), &[pair.value], &[*lambda], 1e-4);
+        assert!((pair.value - lambda).abs() <= pair.error, "{} ± {:e}, not {lambda}", pair.value, pair.error);
+    }
+}
