@@ -188,6 +188,35 @@ fn curvature_is_measured_on_the_set_that_is_named() {
 }
 
 #[test]
+fn the_minibatchs_own_sharpness_is_logged_whatever_is_measured_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, mut batches) = (mnist(EXAMPLES), Batches::new(EXAMPLES, BATCH, SEED));
+    let mut w = DVector::from_vec(widen(&some_params(&mlp(), 1)));
+    let mut expected = vec![];
+    for step in 0..=4 {
+        let batch = on(&data.select(&batches.indices(step)));
+        let here = batch.at(w.as_slice());
+        let g = &here.gradient;
+        expected.push([g.dot(&here.hvp(g.as_slice())) / g.norm_squared(), g.norm()]);
+        w = sam_step(&batch, &w, Rule::sam(0.5, 0.1));
+    }
+    for on in ["fixed", "train", "batch"] {
+        let set = format!("measure.on={on}");
+        let found = run(folder.path(), on, &["steps=4", "measure.every=2", &set, "measure.examples=50"]);
+        let rows = read_curvature(&found.curvature()).unwrap();
+        assert_eq!(rows.len(), 3);
+        for row in rows {
+            let batch = row.batch.unwrap();
+            let found = [batch.sharpness, batch.grad_norm];
+            close(&format!("on {on}, step {}", row.step), &found, &expected[row.step as usize], 1e-4);
+        }
+    }
+    assert!(
+        read_curvature(&run(folder.path(), "whole", &["batch=0", "steps=1"]).curvature()).unwrap()[0].batch.is_none()
+    );
+}
+
+#[test]
 fn full_batch_runs_measure_on_part_of_the_data_or_on_what_they_train_on() {
     let folder = tempfile::tempdir().unwrap();
     let with = |name: &str, sets: &[&str]| {

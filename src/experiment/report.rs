@@ -1,7 +1,7 @@
 //! What `--dry-run` says: the plan of a run, in words.
 
 use crate::gpu::GpuError;
-use crate::objective::{Objective, Plan};
+use crate::objective::{Matrix, Objective, Plan};
 
 use super::TrainRequest;
 use super::measuring::MeasuringSet;
@@ -17,7 +17,7 @@ pub fn plan(
     request: &TrainRequest,
     train: usize,
     objective: &mut Objective,
-    own: Option<&Objective>,
+    mut own: Option<&mut Objective>,
 ) -> Result<String, GpuError> {
     let config = &request.config;
     let gradient_secs = objective.gradient_secs()?;
@@ -56,6 +56,11 @@ pub fn plan(
         let checks = config.run.steps.div_ceil(config.measure.every) + 1;
         let (set, most) = (MeasuringSet::of(config, train), config.measure.max_iterations);
         lines.push(format!("  curvature         {checks} checks of at most {most} products, on {set}"));
+        let measured = own.as_deref_mut().unwrap_or(objective);
+        let (bytes, stays) = measured.kept_bytes(Matrix::Hessian)?;
+        let how =
+            if stays { "kept between the products of a check" } else { "too much to keep: computed for every product" };
+        lines.push(format!("  for each H·v       {} of what depends on the parameters alone, {how}", mib(bytes)));
     }
     if let Some(own) = own {
         let Plan { chunks, rows, data_bytes, .. } = own.plan();

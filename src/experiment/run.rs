@@ -62,13 +62,13 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     network::check_groups(config, &objective)?;
     let measured = (config.measure.every > 0).then(|| MeasuringSet::of(config, data.train.len()));
     let own = measured.and_then(|set| set.own(config, &data.train));
-    let own = own.map(|examples| on_device(&examples)).transpose()?;
+    let mut own = own.map(|examples| on_device(&examples)).transpose()?;
     let params = match &request.init {
         Some(path) => read_params(objective.layout(), path)?,
         None => initial_params(objective.layout(), config.run.seed),
     };
     if request.dry_run {
-        return print(&report::plan(request, data.train.len(), &mut objective, own.as_ref())?);
+        return print(&report::plan(request, data.train.len(), &mut objective, own.as_mut())?);
     }
     let w = objective.vector("the parameters")?;
     gpu.write(&w, &params);

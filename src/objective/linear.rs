@@ -51,6 +51,15 @@ impl Objective {
         self.in_turns(matrix, w, &Vectors { count: 1, v, result }, &kept)
     }
 
+    /// Bytes that products with a matrix keep of all chunks together, and whether that fits the memory set aside.
+    ///
+    /// # Errors
+    /// Compilation errors.
+    pub fn kept_bytes(&mut self, matrix: Matrix) -> Result<(u64, bool), GpuError> {
+        let bytes = 4 * self.kept_lens(matrix)?.iter().flatten().sum::<usize>();
+        Ok((bytes as u64, bytes <= KEPT_BYTES))
+    }
+
     /// Records products at `w` with each of `vectors`.
     pub(super) fn products(
         &mut self,
@@ -60,7 +69,7 @@ impl Objective {
     ) -> Result<Products, GpuError> {
         let lens = self.kept_lens(matrix)?;
         let mut recorded = Products { keep: Recording::default(), products: vec![] };
-        if 4 * lens.iter().flatten().sum::<usize>() > KEPT_BYTES {
+        if !self.kept_bytes(matrix)?.1 {
             let kept = self.shared_kept(&lens)?;
             for vectors in vectors {
                 recorded.products.push(self.in_turns(matrix, w, vectors, &kept)?);
