@@ -134,7 +134,7 @@ fn a_transformer_trains_on_a_text_of_ones_own() {
 
     let rows = |run: &str| {
         let table = read_curvature(&here.join(run).join("curvature.csv")).unwrap();
-        table.into_iter().map(|row| CurvatureRow { secs: 0.0, ..row }).collect::<Vec<_>>()
+        table.into_iter().map(|row| CurvatureRow { secs: 0.0, solve_secs: None, ..row }).collect::<Vec<_>>()
     };
     let first = rows("first");
     assert_eq!(first.iter().map(|row| row.step).collect::<Vec<_>>(), [0, 3, 6]);
