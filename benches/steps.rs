@@ -93,7 +93,9 @@ fn time(c: &mut Criterion, gpu: &Gpu, name: &str, (mut objective, w): (Objective
     let (product, keep) = hessian.recordings();
     time("kept for H·v", keep);
     time("H·v", product);
-    time("H·v of 4", hessian.block_recording().expect("recorded"));
+    if let Some(block) = hessian.block_recording() {
+        time("H·v of 4", block);
+    }
     group.finish();
 }
 

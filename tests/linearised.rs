@@ -1,12 +1,15 @@
 //! Products that share what depends on the parameters alone, one vector at a time and several, against a float64 network
 //! and against products that share nothing.
 
+use std::sync::Arc;
+
 use edgewalk::curvature::Operator;
-use edgewalk::model::{Activation, Loss, Reduction};
-use edgewalk::objective::{BLOCK, GaussNewtonOperator, HessianOperator};
+use edgewalk::data::{Examples, Features};
+use edgewalk::model::{Activation, Loss, Mlp, Reduction};
+use edgewalk::objective::{BLOCK, GaussNewtonOperator, HessianOperator, Objective};
 
 use super::device::gpu;
-use super::objective_cases::{Case, Product, close, direction, some_params};
+use super::objective_cases::{Case, OnDevice, Product, close, direction, some_params};
 
 /// The products of `operator` with `vectors`, in a block.
 fn block(operator: &mut dyn Operator, vectors: &[Vec<f64>]) -> Vec<Vec<f64>> {
@@ -79,4 +82,29 @@ fn what_is_shared_changes_no_bit() {
     assert!(product == alone, "chunks that take turns and chunks that keep their own differ");
     hessian.linearise().unwrap().apply(&v, &mut product).unwrap();
     assert!(product == alone);
+}
+
+#[test]
+fn a_block_that_would_exceed_the_adapters_limits_is_multiplied_one_by_one() {
+    // One vector's hidden values nearly fill the largest buffer that WebGPU promises.
+    let rows = 2048;
+    let width = gpu().max_binding_bytes() as usize / 4 / rows * 9 / 10;
+    let data = Examples {
+        features: Features::Real((0..4 * rows).map(|i| (i % 7) as f32 / 7.0 - 0.4).collect()),
+        shape: vec![4],
+        labels: (0..rows).map(|i| (i % 2) as u32).collect(),
+        classes: 2,
+    };
+    let mlp = Mlp { inputs: 4, width, depth: 2, outputs: 2, activation: Activation::Tanh };
+    let w = some_params(&mlp, 1);
+    let objective = Objective::new(gpu(), Arc::new(mlp), Loss::Mse(Reduction::Mean), &data, rows).unwrap();
+    let mut device = OnDevice::new(objective, &w);
+    let mut hessian = HessianOperator::with_blocks(&mut device.objective, &device.w).unwrap();
+    assert!(hessian.block_recording().is_none());
+    let vectors: Vec<Vec<f64>> = (0..2).map(|i| direction(w.len(), 90 + i)).collect();
+    let mut hessian = hessian.linearise().unwrap();
+    let products = block(&mut hessian, &vectors);
+    let mut alone = vec![0.0; w.len()];
+    hessian.apply(&vectors[1], &mut alone).unwrap();
+    assert!(products[1] == alone && alone.iter().any(|&x| x != 0.0));
 }

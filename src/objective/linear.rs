@@ -6,6 +6,7 @@
 //! and every product computes them again.
 
 use crate::gpu::{Buffer, GpuError, Loaded, Recording};
+use crate::kernel::KernelError;
 
 use super::Objective;
 use super::problem::{Matrix, Quantity, SLOTS};
@@ -58,6 +59,19 @@ impl Objective {
     pub fn kept_bytes(&mut self, matrix: Matrix) -> Result<(u64, bool), GpuError> {
         let bytes = 4 * self.kept_lens(matrix)?.iter().flatten().sum::<usize>();
         Ok((bytes as u64, bytes <= KEPT_BYTES))
+    }
+
+    /// Whether the program for `count` vectors at once stays within the adapter's limits, which chunks of examples were cut
+    /// to for one.
+    pub(super) fn block_fits(&mut self, matrix: Matrix, count: usize) -> Result<bool, GpuError> {
+        for chunk in 0..self.chunks.len() {
+            match self.load(Quantity::Product(matrix, count), chunk, chunk > 0) {
+                Ok(_) => {}
+                Err(GpuError::BufferTooLarge { .. } | GpuError::Kernel(KernelError::TooLarge(_))) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 
     /// Records products at `w` with each of `vectors`.

@@ -51,7 +51,7 @@ struct MatrixProducts {
 
 impl MatrixProducts {
     fn new(objective: &mut Objective, matrix: Matrix, w: &Buffer, blocks: bool) -> Result<Self, GpuError> {
-        let counts: &[usize] = if blocks { &[1, BLOCK] } else { &[1] };
+        let counts: &[usize] = if blocks && objective.block_fits(matrix, BLOCK)? { &[1, BLOCK] } else { &[1] };
         let buffers = counts.iter().map(|&count| Product::buffers(objective, count)).collect::<Result<Vec<_>, _>>()?;
         let vectors: Vec<Vectors<'_>> =
             buffers.iter().zip(counts).map(|([v, result], &count)| Vectors { count, v, result }).collect();
@@ -150,6 +150,7 @@ macro_rules! operator {
             }
 
             /// The same, ready to multiply [`BLOCK`] vectors at once, which takes less time for each and another program.
+            /// Where so many do not fit the adapter's limits, they are multiplied one by one.
             ///
             /// # Errors
             /// Compilation or device errors.
