@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         if step % MEASURE_EVERY == 0 {
             gpu.run([optimizer.probe.recording(step)])?;
             let metrics = optimizer.probe.metrics(&objective, &gpu.read(optimizer.probe.row())?);
-            let spectrum = lanczos(&mut hessian, last.as_ref(), &EigenOptions::default())?;
+            let spectrum = lanczos(&mut hessian.linearise()?, last.as_ref(), &EigenOptions::default())?;
             let top = &spectrum.pairs[0];
             let mut along = vec![0.0; top.vector.len()];
             differences.apply(&top.vector, &mut along)?;

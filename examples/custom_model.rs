@@ -84,8 +84,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     gpu.write(&w, &initial_params(objective.layout(), 0));
 
     let options = EigenOptions { top: 3, ..EigenOptions::default() };
-    let hessian = lanczos(&mut HessianOperator::new(&mut objective, &w)?, None, &options)?.pairs;
-    let gauss_newton = lanczos(&mut GaussNewtonOperator::new(&mut objective, &w)?, None, &options)?.pairs;
+    let hessian = lanczos(&mut HessianOperator::new(&mut objective, &w)?.linearise()?, None, &options)?.pairs;
+    let gauss_newton = lanczos(&mut GaussNewtonOperator::new(&mut objective, &w)?.linearise()?, None, &options)?.pairs;
     for (h, g) in hessian.iter().zip(&gauss_newton) {
         println!("Hessian {:9.5} ± {:.0e}   Gauss–Newton {:9.5} ± {:.0e}", h.value, h.residual, g.value, g.residual);
     }

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut hessian = HessianOperator::new(&mut objective, &w)?;
     println!("{} parameters on {}", hessian.dim(), gpu.adapter().name);
 
-    let top = lanczos(&mut hessian, None, &EigenOptions { top: 3, ..EigenOptions::default() })?;
+    let top = lanczos(&mut hessian.linearise()?, None, &EigenOptions { top: 3, ..EigenOptions::default() })?;
     for pair in &top.pairs {
         println!("λ = {:9.6} ± {:.1e}", pair.value, pair.residual);
     }

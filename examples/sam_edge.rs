@@ -41,8 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             // Loss and ‖g‖ here, without an update.
             gpu.run([optimizer.probe.recording(step)])?;
             let metrics = optimizer.probe.metrics(&objective, &gpu.read(optimizer.probe.row())?);
-            // The eigenvectors of ten steps ago are a good start.
-            let spectrum = lanczos(&mut hessian, last.as_ref(), &EigenOptions::default())?;
+            // The parameters rest: what depends on them alone is computed once. The eigenvectors of ten steps ago are a good
+            // start.
+            let spectrum = lanczos(&mut hessian.linearise()?, last.as_ref(), &EigenOptions::default())?;
             let sharpness = spectrum.pairs[0].value;
             let edge = sam_edge(rule.lr, rule.rho, metrics.grad_norm);
             println!(

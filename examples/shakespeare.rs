@@ -49,8 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             gpu.run([optimizer.probe.recording(step)])?;
             let metrics = optimizer.probe.metrics(&trained, &gpu.read(optimizer.probe.row())?);
             let options = EigenOptions::default();
-            let fixed = &lanczos(&mut of_fixed, None, &options)?.pairs[0];
-            let batch = &lanczos(&mut of_batch, None, &options)?.pairs[0];
+            let fixed = &lanczos(&mut of_fixed.linearise()?, None, &options)?.pairs[0];
+            let batch = &lanczos(&mut of_batch.linearise()?, None, &options)?.pairs[0];
             println!(
                 "{step:4} {:14.4} {:13.4} ± {:.0e} {:17.4} ± {:.0e}",
                 metrics.loss, fixed.value, fixed.residual, batch.value, batch.residual

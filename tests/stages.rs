@@ -93,7 +93,8 @@ fn every_op_may_have_a_leading_axis() {
 fn every_op_may_be_in_either_stage() {
     for case in cases() {
         let (mut graph, inputs, output) = case.build();
-        let other = graph.input("late", &graph.shape(output).to_vec(), graph.node(output).ty.dtype);
+        let shape = graph.shape(output).to_vec();
+        let other = graph.input("late", &shape, graph.node(output).ty.dtype);
         let both = graph.compare(edgewalk::graph::Compare::Eq, output, other);
         let mut given: Given = inputs.iter().copied().zip(case.inputs.iter().map(|(_, t)| t.clone())).collect();
         given.push((other, Tensor { shape: graph.shape(output).to_vec(), data: case.expected.clone() }));

@@ -59,7 +59,7 @@ pub struct CurvatureArgs {
     /// A preset or TOML file for parameters that do not lie in a run folder
     #[arg(long, value_name = "PRESET|FILE.toml")]
     config: Option<String>,
-    /// Where to write the results [default: analysis/step_<STEP> in the run folder]
+    /// Where to write the results [default: `analysis/step_…` in the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The format of the density's picture

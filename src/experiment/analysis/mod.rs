@@ -159,7 +159,7 @@ pub fn analyse(request: &AnalysisRequest) -> Result<Analysis, ExperimentError> {
     let mut gauss_newton = request.split.then(|| GaussNewtonOperator::with_blocks(&mut objective, &w)).transpose()?;
     let bar = ProgressBar::new_spinner();
     let mut findings = vec![];
-    for (name, ranges) in &blocks {
+    for Block { name, ranges } in &blocks {
         let mut of = |part: Part, operator: &mut dyn Operator| -> Result<(), CurvatureError> {
             let mut watched = Watched { operator, bar: &bar, what: format!("{} of {name}", part.words()), products: 0 };
             let mut operator = SubOperator::new(&mut watched, ranges)?;
@@ -226,14 +226,21 @@ fn look(
     })
 }
 
-/// The parameter ranges of the layers that are named, or all as one.
-fn blocks(layout: &Layout, names: &[String]) -> Result<Vec<(String, Vec<Range<usize>>)>, ConfigError> {
+/// Parameters that are looked at together.
+struct Block {
+    name: String,
+    /// Where they lie in the flat vector.
+    ranges: Vec<Range<usize>>,
+}
+
+/// The layers that are named, or all parameters as one block.
+fn blocks(layout: &Layout, names: &[String]) -> Result<Vec<Block>, ConfigError> {
     let ranges = |belongs: &dyn Fn(&str) -> bool| -> Vec<Range<usize>> {
         let params = layout.iter().filter(|(param, _)| belongs(&param.name));
         params.map(|(param, offset)| offset..offset + param.shape.iter().product::<usize>()).collect()
     };
     if names.is_empty() {
-        return Ok(vec![("all".to_owned(), vec![0..layout.len()])]);
+        return Ok(vec![Block { name: "all".to_owned(), ranges: ranges(&|_| true) }]);
     }
     let mut layers: Vec<&str> = layout.iter().filter_map(|(param, _)| Some(param.name.rsplit_once('.')?.0)).collect();
     layers.dedup();
@@ -251,7 +258,7 @@ fn blocks(layout: &Layout, names: &[String]) -> Result<Vec<(String, Vec<Range<us
                     allowed: format!("`each`, or a layer of this model: {}", layers.join(", ")),
                 });
             }
-            found.push((member.to_owned(), ranges));
+            found.push(Block { name: member.to_owned(), ranges });
         }
     }
     Ok(found)
