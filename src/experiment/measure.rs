@@ -97,7 +97,7 @@ impl Measurer {
         self.own.is_none()
     }
 
-    /// What must run before the last update that precedes a measurement, if anything.
+    /// What must run before every update, if anything.
     pub fn prepare(&self) -> Option<&Recording> {
         self.midpoint.as_ref().map(Midpoint::remember)
     }

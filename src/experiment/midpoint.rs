@@ -13,7 +13,7 @@ use crate::optim::Optimizer;
 /// Recordings around an optimizer's steps. See the module text.
 pub struct Midpoint {
     mean: Buffer,
-    /// Keeps the parameters as those before the next measurement.
+    /// Keeps the parameters as those before an update.
     remember: Recording,
     /// Keeps the optimizer's state, which the step ahead changes.
     save: Recording,
@@ -57,7 +57,7 @@ impl Midpoint {
         &self.mean
     }
 
-    /// Must run before the last update that precedes a measurement.
+    /// Must run before every update, so that the last one's start is known whenever a run is measured.
     pub fn remember(&self) -> &Recording {
         &self.remember
     }

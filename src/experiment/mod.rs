@@ -115,7 +115,8 @@ impl ExperimentError {
     /// The program's exit code: 2 for what the user asked wrongly, 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => 2,
+            // Options of the eigensolvers come from the command line; those of a configuration have been checked.
+            Self::Config(_) | Self::Curvature(CurvatureError::Option { .. }) => 2,
             Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Output(_) => 1,
             Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,
             Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,

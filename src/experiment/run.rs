@@ -208,9 +208,8 @@ impl Run<'_> {
                 self.flush()?;
                 self.measure(step)?;
             }
-            if let Some(prepare) = self.measurer.as_ref().and_then(Measurer::prepare)
-                && due(self.config.measure.every, step + 1)
-            {
+            // Whichever update is the last before a measurement: an interrupted run measures where it stands.
+            if let Some(prepare) = self.measurer.as_ref().and_then(Measurer::prepare) {
                 gpu.run([prepare])?;
             }
             if due(self.config.run.log_every, step) {
