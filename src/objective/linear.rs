@@ -83,15 +83,14 @@ impl Objective {
     ) -> Result<Products, GpuError> {
         let lens = self.kept_lens(matrix)?;
         let mut recorded = Products { keep: Recording::default(), products: vec![] };
-        if !self.kept_bytes(matrix)?.1 {
+        let own = if self.kept_bytes(matrix)?.1 { self.own_kept(&lens)? } else { None };
+        let Some(kept) = own else {
             let kept = self.shared_kept(&lens)?;
             for vectors in vectors {
                 recorded.products.push(self.in_turns(matrix, w, vectors, &kept)?);
             }
             return Ok(recorded);
-        }
-        let own = |lens: &Vec<usize>| lens.iter().map(|&len| self.gpu.buffer("kept values", len)).collect();
-        let kept: Vec<Vec<Buffer>> = lens.iter().map(own).collect::<Result<_, _>>()?;
+        };
         for (i, kept) in kept.iter().enumerate() {
             recorded.keep = recorded.keep.then(&self.keep(matrix, i, w, kept)?);
         }
@@ -125,6 +124,15 @@ impl Objective {
     fn kept_lens(&mut self, matrix: Matrix) -> Result<Vec<Vec<usize>>, GpuError> {
         let lens = |loaded: Loaded| loaded.program().slots[SLOTS..].to_vec();
         (0..self.chunks.len()).map(|i| self.load(Quantity::Kept(matrix), i, false).map(lens)).collect()
+    }
+
+    /// Buffers for what every chunk keeps; none if the device has not the memory.
+    fn own_kept(&self, lens: &[Vec<usize>]) -> Result<Option<Vec<Vec<Buffer>>>, GpuError> {
+        let of_chunk = |lens: &Vec<usize>| lens.iter().map(|&len| self.gpu.buffer("kept values", len)).collect();
+        match lens.iter().map(of_chunk).collect() {
+            Err(GpuError::Device(_)) => Ok(None),
+            kept => kept.map(Some),
+        }
     }
 
     /// Buffers for what any one chunk keeps.
