@@ -1,18 +1,44 @@
 //! Runs a graph on the adapter and compares it with the interpreter.
 
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 use edgewalk::gpu::Gpu;
 use edgewalk::graph::{DType, Graph, NodeId, Tensor, eval};
 use edgewalk::kernel::{Output, Place, Program, Spec, Target, compile};
 
-/// The adapter under test, opened once: the one named by EDGEWALK_ADAPTER, or the preferred one.
+/// Devices that no test uses at present.
+static IDLE: Mutex<Vec<&'static Gpu>> = Mutex::new(vec![]);
+
+/// A test's device, from its first use until its thread ends. A software driver compiles one kernel at a time on each
+/// device, so tests that run side by side have one each.
+struct Lease(&'static Gpu);
+
+impl Lease {
+    fn take() -> Self {
+        let idle = IDLE.lock().unwrap().pop();
+        Self(idle.unwrap_or_else(|| {
+            let wanted = std::env::var("EDGEWALK_ADAPTER").ok();
+            Box::leak(Box::new(Gpu::open(wanted.as_deref()).unwrap_or_else(|error| panic!("{error}"))))
+        }))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // A test that failed leaves its device alone: who knows in which state.
+        if !std::thread::panicking() {
+            IDLE.lock().unwrap().push(self.0);
+        }
+    }
+}
+
+thread_local! {
+    static LEASE: Lease = Lease::take();
+}
+
+/// The adapter under test: the one named by EDGEWALK_ADAPTER, or the preferred one.
 pub fn gpu() -> &'static Gpu {
-    static GPU: OnceLock<Gpu> = OnceLock::new();
-    GPU.get_or_init(|| {
-        let wanted = std::env::var("EDGEWALK_ADAPTER").ok();
-        Gpu::open(wanted.as_deref()).unwrap_or_else(|error| panic!("{error}"))
-    })
+    LEASE.with(|lease| lease.0)
 }
 
 /// Where things lie: `F32` inputs in slot 0 and outputs in slot 2, others in slots 1 and 3.

@@ -115,7 +115,7 @@ fn a_ragged_last_chunk_weighs_what_it_holds() {
     let v = direction(case.w.len(), 54);
     let reference = case.reference();
     let here = reference.at(&case.w64());
-    for chunk in [1, 3, 5, 7, 100] {
+    for chunk in [3, 5, 7] {
         let mut device = case.on_device(chunk);
         close("ragged loss", &[device.metrics().loss], &[here.loss], 1e-6);
         close("ragged gradient", &device.gradient(), here.gradient.as_slice(), 1e-5);
