@@ -11,7 +11,7 @@ use rand_distr::{Distribution, StandardNormal};
 const CHUNK: usize = 4096;
 
 /// a · b, in eight interleaved sums so that it vectorises.
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut lanes = [0.0; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
     let tail: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();

@@ -28,6 +28,7 @@ mod trace;
 mod track;
 
 pub use alignment::subspace_alignment;
+pub(crate) use basis::dot;
 pub use combine::{Minus, SubOperator};
 pub use density::{DensityOptions, Node, SpectralDensity, spectral_density};
 pub use error::CurvatureError;

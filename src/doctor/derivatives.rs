@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::case::normal;
 use super::definition::{Definition, widen};
 use super::{ROUNDOFF, Row};
+use crate::curvature::dot;
 use crate::data::{self, DataName, Examples, Features, Request};
 use crate::gpu::{Gpu, GpuError};
 use crate::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Norm, Pool, Reduction, Transformer, initial_params};
@@ -70,10 +71,6 @@ pub(super) fn transformer(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     let labels = (1..65).map(code).collect();
     let text = Examples { features, shape: vec![length], labels, classes: vocabulary };
     examine(gpu, "Transformer", Arc::new(model), Loss::CrossEntropy, &text)
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 fn norm(v: &[f64]) -> f64 {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::curvature::edge::alignment;
 use crate::curvature::{
-    EigenOptions, Eigenpair, RitzValue, Spectrum, lanczos, official, power_iteration, subspace_alignment,
+    EigenOptions, Eigenpair, RitzValue, Spectrum, dot, lanczos, official, power_iteration, subspace_alignment,
 };
 use crate::gpu::{Buffer, Recording};
 use crate::objective::{DifferenceOperator, HessianOperator, Objective};
@@ -224,7 +224,6 @@ impl Measurer {
         trained.gpu().run([optimizer.probe.recording(step), &batch.product])?;
         let gradient = widen(&trained.read(optimizer.probe.gradient())?);
         let product = widen(&trained.read(&batch.result)?);
-        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let square = dot(&gradient, &gradient);
         Ok(Some(BatchRow { sharpness: dot(&gradient, &product) / square, grad_norm: square.sqrt() }))
     }

@@ -7,7 +7,7 @@
 //! Minimization: Bouncing Across Ravines and Drifting Towards Wide Minima", JMLR 2023). Far from the bottom of the valley
 //! the plain gradient moves the parameters along n too; its share is reported beside.
 
-use crate::curvature::Eigenpair;
+use crate::curvature::{Eigenpair, dot};
 use crate::gpu::{Buffer, GpuError, Recording};
 use crate::objective::Objective;
 use crate::optim::{Ascent, Rule};
@@ -167,8 +167,4 @@ pub fn period(series: &[f64]) -> Option<usize> {
     let best = lags[turned..].iter().fold(PERIODIC, |best, &(_, c)| best.max(c));
     // Multiples of a period correlate as well as the period itself, up to noise.
     lags[turned..].iter().find(|&&(_, c)| c > PERIODIC && c >= 0.95 * best).map(|&(lag, _)| lag)
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -57,7 +57,7 @@ impl Objective {
     /// # Errors
     /// Compilation errors.
     pub fn kept_bytes(&mut self, matrix: Matrix) -> Result<(u64, bool), GpuError> {
-        let bytes = 4 * self.kept_lens(matrix)?.iter().flatten().sum::<usize>();
+        let bytes = bytes(&self.kept_lens(matrix)?);
         Ok((bytes as u64, bytes <= KEPT_BYTES))
     }
 
@@ -83,7 +83,7 @@ impl Objective {
     ) -> Result<Products, GpuError> {
         let lens = self.kept_lens(matrix)?;
         let mut recorded = Products { keep: Recording::default(), products: vec![] };
-        let own = if self.kept_bytes(matrix)?.1 { self.own_kept(&lens)? } else { None };
+        let own = if bytes(&lens) <= KEPT_BYTES { self.own_kept(&lens)? } else { None };
         let Some(kept) = own else {
             let kept = self.shared_kept(&lens)?;
             for vectors in vectors {
@@ -165,4 +165,9 @@ impl Objective {
         let loaded = self.load(Quantity::Product(matrix, count), chunk, chunk > 0)?;
         self.bind(&loaded, &self.chunks[chunk], w, Some(v), Some(result), kept)
     }
+}
+
+/// Size of buffers of these lengths.
+fn bytes(lens: &[Vec<usize>]) -> usize {
+    4 * lens.iter().flatten().sum::<usize>()
 }

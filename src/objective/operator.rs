@@ -28,14 +28,23 @@ impl Product {
         Ok([objective.gpu().buffer("v", len)?, objective.gpu().buffer("a curvature product", len)?])
     }
 
-    /// Runs the product, with `first` before it, and returns all elements of its result.
-    fn run(&self, gpu: &Gpu, first: &Recording, v: &[f32]) -> Result<Vec<f32>, CurvatureError> {
+    /// Runs the product, behind `first` if there is such, and returns all elements of its result.
+    fn run(&self, gpu: &Gpu, first: Option<&Recording>, v: &[f32]) -> Result<Vec<f32>, CurvatureError> {
         let run = || {
             gpu.write(&self.v, v);
-            gpu.run([first, &self.recording])?;
+            gpu.run(first.into_iter().chain([&self.recording]))?;
             gpu.read::<f32>(&self.result)
         };
         run().map_err(|error| CurvatureError::Operator(Box::new(error)))
+    }
+
+    /// The product with one vector, rounded to f32 and back.
+    fn apply(&self, gpu: &Gpu, first: Option<&Recording>, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
+        let rounded: Vec<f32> = v.iter().map(|&x| x as f32).collect();
+        for (out, x) in out.iter_mut().zip(self.run(gpu, first, &rounded)?) {
+            *out = f64::from(x);
+        }
+        Ok(())
     }
 }
 
@@ -47,7 +56,13 @@ struct MatrixProducts {
     keep: Recording,
     one: Product,
     block: Option<Product>,
+    /// The largest ‖Av‖/‖v‖ seen at these parameters.
+    largest: f64,
 }
+
+/// How far a float32 product may be off, relative to the largest seen: some four times what the tests see in networks
+/// (`cargo test objective -- --nocapture` prints it).
+const PRECISION: f64 = 1e-6;
 
 impl MatrixProducts {
     fn new(objective: &mut Objective, matrix: Matrix, w: &Buffer, blocks: bool) -> Result<Self, GpuError> {
@@ -60,38 +75,45 @@ impl MatrixProducts {
             (buffers.into_iter().zip(products)).map(|([v, result], recording)| Product { v, result, recording });
         let one = products.next().expect("the first count is 1");
         let block = products.next();
-        Ok(Self { gpu: objective.gpu().clone(), layout: objective.layout().clone(), keep, one, block })
+        Ok(Self { gpu: objective.gpu().clone(), layout: objective.layout().clone(), keep, one, block, largest: 0.0 })
     }
 
-    fn apply(&self, first: &Recording, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
-        let rounded: Vec<f32> = v.iter().map(|&x| x as f32).collect();
-        for (out, x) in out.iter_mut().zip(self.one.run(&self.gpu, first, &rounded)?) {
-            *out = f64::from(x);
-        }
-        Ok(())
-    }
-
-    fn apply_block(&self, first: &Recording, vectors: &[&[f64]], out: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
+    /// Products with each of `vectors`; `is_kept` says that what they share is there already.
+    fn apply(
+        &mut self,
+        is_kept: bool,
+        vectors: &[&[f64]],
+        out: &mut [impl AsMut<[f64]>],
+    ) -> Result<(), CurvatureError> {
+        let first = (!is_kept).then_some(&self.keep);
         for (vectors, out) in vectors.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
             match &self.block {
-                // A shorter block costs as much as a full one; two vectors are about where it pays.
-                Some(block) if vectors.len() > 1 => self.block(block, first, vectors, out)?,
+                // A block that is not full costs as much as one that is.
+                Some(block) if vectors.len() == BLOCK => self.apply_full(block, first, vectors, out)?,
                 _ => {
                     for (v, out) in vectors.iter().zip(out) {
-                        self.apply(first, v, out)?;
+                        self.one.apply(&self.gpu, first, v, out.as_mut())?;
                     }
                 }
+            }
+        }
+        let square = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
+        for (v, product) in vectors.iter().zip(out) {
+            let of_v = square(v);
+            if of_v > 0.0 {
+                self.largest = self.largest.max((square(product.as_mut()) / of_v).sqrt());
             }
         }
         Ok(())
     }
 
-    fn block(
+    /// Products with [`BLOCK`] vectors at once.
+    fn apply_full(
         &self,
         block: &Product,
-        first: &Recording,
+        first: Option<&Recording>,
         vectors: &[&[f64]],
-        out: &mut [Vec<f64>],
+        out: &mut [impl AsMut<[f64]>],
     ) -> Result<(), CurvatureError> {
         let mut packed = vec![0.0; block.v.len()];
         let tensors: Vec<(usize, usize)> =
@@ -106,39 +128,17 @@ impl MatrixProducts {
         for (i, out) in out.iter_mut().enumerate() {
             for &(offset, len) in &tensors {
                 let from = &result[BLOCK * offset + i * len..][..len];
-                out[offset..offset + len].iter_mut().zip(from).for_each(|(to, &x)| *to = f64::from(x));
+                out.as_mut()[offset..offset + len].iter_mut().zip(from).for_each(|(to, &x)| *to = f64::from(x));
             }
         }
         Ok(())
     }
 }
 
-/// How far a float32 product may be off, relative to the largest seen: some four times what the tests see in networks
-/// (`cargo test objective -- --nocapture` prints it).
-const PRECISION: f64 = 1e-6;
-
-/// The largest ‖Av‖/‖v‖ seen.
-#[derive(Default)]
-struct Largest(f64);
-
-impl Largest {
-    fn note(&mut self, v: &[f64], product: &[f64]) {
-        let square = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
-        let of_v = square(v);
-        if of_v > 0.0 {
-            self.0 = self.0.max((square(product) / of_v).sqrt());
-        }
-    }
-
-    fn rounding(&self) -> f64 {
-        PRECISION * self.0
-    }
-}
-
 macro_rules! operator {
     ($(#[$doc:meta])* $name:ident, $matrix:expr) => {
         $(#[$doc])*
-        pub struct $name(MatrixProducts, Largest);
+        pub struct $name(MatrixProducts);
 
         impl $name {
             /// Records products at the parameters that `w` holds whenever one is formed.
@@ -146,7 +146,7 @@ macro_rules! operator {
             /// # Errors
             /// Compilation or device errors.
             pub fn new(objective: &mut Objective, w: &Buffer) -> Result<Self, GpuError> {
-                Ok(Self(MatrixProducts::new(objective, $matrix, w, false)?, Largest::default()))
+                Ok(Self(MatrixProducts::new(objective, $matrix, w, false)?))
             }
 
             /// The same, ready to multiply [`BLOCK`] vectors at once, which takes less time for each and another program.
@@ -155,7 +155,7 @@ macro_rules! operator {
             /// # Errors
             /// Compilation or device errors.
             pub fn with_blocks(objective: &mut Objective, w: &Buffer) -> Result<Self, GpuError> {
-                Ok(Self(MatrixProducts::new(objective, $matrix, w, true)?, Largest::default()))
+                Ok(Self(MatrixProducts::new(objective, $matrix, w, true)?))
             }
 
             /// The operator at the parameters that `w` holds now: what depends on them alone is computed once, and a
@@ -165,7 +165,8 @@ macro_rules! operator {
             /// Device errors.
             pub fn linearise(&mut self) -> Result<Linearised<'_>, GpuError> {
                 self.0.gpu.run([&self.0.keep])?;
-                Ok(Linearised(&self.0, Largest::default()))
+                self.0.largest = 0.0;
+                Ok(Linearised(&mut self.0))
             }
 
             /// What one product runs, and what runs before it if this is the first one at new parameters.
@@ -185,19 +186,15 @@ macro_rules! operator {
             }
 
             fn rounding(&self) -> f64 {
-                self.1.rounding()
+                PRECISION * self.0.largest
             }
 
             fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
-                self.0.apply(&self.0.keep, v, out)?;
-                self.1.note(v, out);
-                Ok(())
+                self.0.apply(false, &[v], &mut [out])
             }
 
             fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
-                self.0.apply_block(&self.0.keep, vectors, products)?;
-                vectors.iter().zip(products).for_each(|(v, product)| self.1.note(v, product));
-                Ok(())
+                self.0.apply(false, vectors, products)
             }
         }
     };
@@ -214,7 +211,7 @@ operator! {
 }
 
 /// An operator at fixed parameters, see [`HessianOperator::linearise`].
-pub struct Linearised<'a>(&'a MatrixProducts, Largest);
+pub struct Linearised<'a>(&'a mut MatrixProducts);
 
 impl Operator for Linearised<'_> {
     fn dim(&self) -> usize {
@@ -222,19 +219,15 @@ impl Operator for Linearised<'_> {
     }
 
     fn rounding(&self) -> f64 {
-        self.1.rounding()
+        PRECISION * self.0.largest
     }
 
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
-        self.0.apply(&Recording::default(), v, out)?;
-        self.1.note(v, out);
-        Ok(())
+        self.0.apply(true, &[v], &mut [out])
     }
 
     fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
-        self.0.apply_block(&Recording::default(), vectors, products)?;
-        vectors.iter().zip(products).for_each(|(v, product)| self.1.note(v, product));
-        Ok(())
+        self.0.apply(true, vectors, products)
     }
 }
 
@@ -265,10 +258,6 @@ impl Operator for DifferenceOperator {
     }
 
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
-        let rounded: Vec<f32> = v.iter().map(|&x| x as f32).collect();
-        for (out, x) in out.iter_mut().zip(self.product.run(&self.gpu, &Recording::default(), &rounded)?) {
-            *out = f64::from(x);
-        }
-        Ok(())
+        self.product.apply(&self.gpu, None, v, out)
     }
 }

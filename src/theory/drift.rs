@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::curvature::Eigenpair;
+use crate::curvature::{Eigenpair, dot};
 use crate::gpu::Gpu;
 use crate::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use crate::optim::Rule;
@@ -37,10 +37,6 @@ fn sharpness(toy: &mut Toy) -> Result<(Eigenpair, Vec<f64>), TheoryError> {
     toy.gpu().run([&recording])?;
     let gradient = toy.objective.read(&result)?.into_iter().map(f64::from).collect();
     Ok((top, gradient))
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// a + s b
