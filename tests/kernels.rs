@@ -1,8 +1,10 @@
 //! Every kernel family against the interpreter, on the adapter.
 
+use std::sync::Arc;
+
 use edgewalk::autodiff::{grad, hvp};
 use edgewalk::graph::{Binary, Compare, ConvSide, DType, DotDims, Graph, NodeId, Op, Tensor, Unary, Window};
-use edgewalk::kernel::Target;
+use edgewalk::kernel::{Choices, Target, Variant};
 use edgewalk::model::Loss;
 use edgewalk::passes::SplitPolicy;
 
@@ -13,13 +15,22 @@ use super::oracle::Numbers;
 /// Sizes that fit nothing.
 const ODD: [usize; 6] = [1, 3, 17, 255, 257, 1000];
 
-/// Targets that lead to each kernel variant that this adapter can run.
+/// Targets that lead to every matmul variant that this adapter can run.
 fn targets() -> Vec<Target> {
-    let own = *gpu().target();
-    let portable = Target { subgroup: None, ..own };
-    let gpu_like = Target { subgroup: None, cpu: false, ..own };
-    let sliced = Target { split: SplitPolicy { wanted_tiles: 64, min_slice: 16 }, ..own };
-    vec![own, portable, gpu_like, sliced]
+    let own = gpu().target().clone();
+    let sliced = Target { split: SplitPolicy { wanted_tiles: 64, min_slice: 16 }, ..own.clone() };
+    let mut targets = vec![own.clone(), sliced];
+    for &variant in Variant::ALL {
+        let choices = Arc::new(Choices { tried: Some(variant), ..Choices::default() });
+        match variant {
+            // Nothing but an adapter with subgroups can run it.
+            Variant::Subgroup { .. } if own.subgroup.is_none() => {}
+            Variant::Subgroup { .. } => targets.push(Target { choices, ..own.clone() }),
+            Variant::Rows { .. } => targets.push(Target { choices, subgroup: None, cpu: true, ..own.clone() }),
+            Variant::Tile => targets.push(Target { choices, subgroup: None, cpu: false, ..own.clone() }),
+        }
+    }
+    targets
 }
 
 #[test]
@@ -41,7 +52,7 @@ fn contractions_of_odd_sizes_agree() {
             // The orientations and the other targets take turns: a kernel takes a driver a while to compile.
             let (lhs_contract, rhs_contract) = [(1, 0), (0, 0), (1, 1), (0, 1)][(i + j) % 4];
             let targets = targets();
-            for target in [targets[0], targets[1 + (2 * i + j) % 3]] {
+            for target in [&targets[0], &targets[1 + (6 * i + j) % (targets.len() - 1)]] {
                 let mut g = Graph::new();
                 let a = if lhs_contract == 1 { [m, k] } else { [k, m] };
                 let b = if rhs_contract == 0 { [k, n] } else { [n, k] };
@@ -49,7 +60,7 @@ fn contractions_of_odd_sizes_agree() {
                 let (lhs_contract, rhs_contract) = (vec![lhs_contract], vec![rhs_contract]);
                 let z = g.dot_general(x, y, DotDims { lhs_contract, rhs_contract, ..DotDims::default() });
                 let given = [(x, numbers.tensor(&a)), (y, numbers.tensor(&b))];
-                assert_agrees_for(&g, &[z], &given, 2e-6, &target);
+                assert_agrees_for(&g, &[z], &given, 2e-6, target);
             }
         }
     }
@@ -99,7 +110,8 @@ fn convolutions_agree() {
         for of in [ConvSide::Input, ConvSide::Kernel, ConvSide::Output] {
             // The portable kernels take a driver long to compile: one case has them all.
             let targets = targets();
-            for target in [targets[0], targets[if ci == 8 { 1 } else { 2 }]] {
+            let others = if ci == 8 { 1..targets.len() } else { targets.len() - 1..targets.len() };
+            for target in [&targets[..1], &targets[others]].concat() {
                 let mut g = Graph::new();
                 let operands = of.operands().map(|side| g.input_f32("x", &shape(side)));
                 let side = g.push(Op::Conv { of, window }, &operands);

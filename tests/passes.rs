@@ -162,7 +162,7 @@ proptest! {
     ) {
         let program = program(&instructions, seed);
         check_values(&program.graph, &program.outputs, &program.given);
-        let target = targets()[target];
+        let target = targets()[target].clone();
         check_hazards(&compiled(&program.graph, &program.outputs, &program.given, &target), &target);
     }
 }
@@ -338,7 +338,8 @@ fn the_gradient_of_a_network_is_matmuls_with_epilogues() {
             assert!(!stored || !matches!(node.op, Op::Compare(_)), "a mask is stored");
         }
         for target in targets() {
-            let program = compiled(&network.graph, wanted, &network.given, &Target { split: NO_SLICES, ..target });
+            let program =
+                compiled(&network.graph, wanted, &network.given, &Target { split: NO_SLICES, ..target.clone() });
             assert_eq!(program.dispatches.len(), 18);
             // At most three activations, the backward signal behind and before a layer and its weight are alive at once.
             assert!(program.temps.len() <= 6, "{} buffers for 10 values", program.temps.len());

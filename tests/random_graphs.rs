@@ -15,12 +15,12 @@ const TOLERANCE: f64 = 1e-4;
 
 /// The adapter's own target and what it could have been.
 fn targets() -> [Target; 5] {
-    let own = *gpu().target();
-    let portable = Target { subgroup: None, ..own };
+    let own = gpu().target().clone();
+    let portable = Target { subgroup: None, ..own.clone() };
     [
-        own,
-        portable,
-        Target { subgroup: None, cpu: false, ..own },
+        own.clone(),
+        portable.clone(),
+        Target { subgroup: None, cpu: false, ..own.clone() },
         Target { split: SplitPolicy { wanted_tiles: 16, min_slice: 8 }, ..own },
         Target { max_bindings: 6, ..portable },
     ]

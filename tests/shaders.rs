@@ -1,6 +1,7 @@
 //! Every kernel that networks lead to, for every kind of adapter, is valid WGSL within the WebGPU defaults. No GPU needed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use edgewalk::graph::Graph;
 use edgewalk::kernel::{Kernel, Output, Place, Spec, Target, compile, validate};
@@ -20,14 +21,21 @@ const UNSLICED: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256 };
 
 /// Software adapters with subgroups of 8 and 16 lanes and without, GPUs, and few bindings.
 pub fn targets() -> [Target; 5] {
-    let software = Target { subgroup: Some(8), cpu: true, max_bindings: MAX_STORAGE_BUFFERS, split: UNSLICED };
+    let software = |subgroup, split| Target {
+        subgroup,
+        cpu: true,
+        max_bindings: MAX_STORAGE_BUFFERS,
+        split,
+        choices: Arc::default(),
+    };
     let sliced = SplitPolicy { wanted_tiles: 128, min_slice: 16 };
+    let gpu = |split| Target { cpu: false, ..software(None, split) };
     [
-        software,
-        Target { subgroup: Some(16), split: sliced, ..software },
-        Target { subgroup: None, ..software },
-        Target { subgroup: None, cpu: false, split: sliced, ..software },
-        Target { subgroup: None, cpu: false, max_bindings: 6, ..software },
+        software(Some(8), UNSLICED),
+        software(Some(16), sliced),
+        software(None, UNSLICED),
+        gpu(sliced),
+        Target { max_bindings: 6, ..gpu(UNSLICED) },
     ]
 }
 
@@ -111,8 +119,14 @@ fn every_kernel_is_valid_within_the_webgpu_defaults() {
 fn a_kernel_that_asks_for_too_much_is_found() {
     let wgsl = "var<workgroup> a: array<vec4<f32>, 1025>;\n@group(0) @binding(0) var<storage, read_write> b: array<f32>;\n\
                 @compute @workgroup_size(257) fn main() { b[0] = a[0].x; }";
-    let kernel =
-        Kernel { label: "greedy".to_owned(), wgsl: wgsl.to_owned(), subgroups: false, access: vec![], offsets: 0 };
+    let kernel = Kernel {
+        label: "greedy".to_owned(),
+        wgsl: wgsl.to_owned(),
+        subgroups: false,
+        access: vec![],
+        offsets: 0,
+        variant: None,
+    };
     assert_eq!(excess(&kernel, 0).len(), 3);
     let broken = Kernel { wgsl: "fn main() -> f32 {}".to_owned(), ..kernel };
     assert!(validate(&broken).unwrap_err().to_string().contains("greedy"));

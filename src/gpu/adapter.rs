@@ -1,6 +1,7 @@
 //! Finding adapters, choosing one, and deciding the capability tier its kernels are compiled for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::GpuError;
 use crate::kernel::Target;
@@ -119,6 +120,7 @@ fn target(adapter: &wgpu::Adapter) -> Target {
         } else {
             SplitPolicy { wanted_tiles: 128, min_slice: 256 }
         },
+        choices: Arc::default(),
     }
 }
 

@@ -1,9 +1,17 @@
-//! Which matmul family a contraction gets on an adapter: the one place where shapes and tiers become kernels.
+//! Which variant of the matmul families a contraction gets on an adapter: the one place where shapes and tiers become kernels.
+//!
+//! [`Variant`] is what can be chosen, and [`choose`] what is taken: what [`Choices`] says of the shape's class, where it says
+//! something, and else the rule of thumb in [`default`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::passes::SplitPolicy;
 
 /// What the chooser knows of an adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Lanes of a subgroup, where kernels may use subgroup operations and the width is fixed.
     pub subgroup: Option<u32>,
@@ -13,16 +21,37 @@ pub struct Target {
     pub max_bindings: usize,
     /// When contractions are cut in slices.
     pub split: SplitPolicy,
+    /// Variants for classes of shapes that differ from the rule of thumb.
+    pub choices: Arc<Choices>,
 }
 
-/// The matmul families in `shaders/`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MatmulFamily {
-    /// Operands passed between lanes by broadcasts; for software adapters with subgroups.
-    Subgroup,
-    /// Registers alone; for software adapters without.
-    Rows,
-    /// Tiles in workgroup memory; for GPUs.
+/// Variants that are taken instead of the rule of thumb, where they suit a problem.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// For everything: what is being tried.
+    pub tried: Option<Variant>,
+    /// By class of shape: what a tuner found, or what a run was recorded with.
+    pub known: BTreeMap<ShapeClass, Variant>,
+}
+
+/// One way to compute a contraction: a family of `shaders/` and the block of the result that one of its units computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Variant {
+    /// `rows` × `cols` a lane, operands passed between lanes by broadcasts; for software adapters with subgroups.
+    Subgroup {
+        /// Of a lane.
+        rows: u32,
+        /// A multiple of 4.
+        cols: u32,
+    },
+    /// `rows` × `cols` an invocation, in registers alone; for software adapters without subgroups.
+    Rows {
+        /// Of an invocation.
+        rows: u32,
+        /// A multiple of 4.
+        cols: u32,
+    },
+    /// 64 × 64 a workgroup, in workgroup memory; for GPUs.
     Tile,
 }
 
@@ -35,65 +64,178 @@ pub(super) struct Problem {
     pub k: usize,
     /// Whether A is contiguous along k, not along m.
     pub a_along_k: bool,
+    /// Whether A is read through the patches of a convolution.
+    pub conv: bool,
 }
 
-/// A family and its parameters for one problem.
-pub(super) struct Choice {
-    family: MatmulFamily,
-    constants: Vec<(&'static str, u32)>,
-    /// Workgroups along x, y, z.
-    pub grid: [u32; 3],
+/// Problems that are alike: sizes up to the next power of two, the layout of A, and whether it is a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShapeClass {
+    conv: bool,
+    a_along_k: bool,
+    sizes: [usize; 4],
 }
 
-impl Choice {
-    pub fn source(&self) -> &'static str {
-        match self.family {
-            MatmulFamily::Subgroup => include_str!("../../shaders/matmul_subgroup.wgsl"),
-            MatmulFamily::Rows => include_str!("../../shaders/matmul_rows.wgsl"),
-            MatmulFamily::Tile => include_str!("../../shaders/matmul_tile.wgsl"),
+impl Problem {
+    pub fn class(&self) -> ShapeClass {
+        let sizes = [self.batch, self.m, self.n, self.k].map(usize::next_power_of_two);
+        ShapeClass { conv: self.conv, a_along_k: self.a_along_k, sizes }
+    }
+
+    pub fn flops(&self) -> f64 {
+        2.0 * [self.batch, self.m, self.n, self.k].iter().map(|&d| d as f64).product::<f64>()
+    }
+
+    pub fn label(&self, variant: Variant) -> String {
+        let batch = if self.batch == 1 { String::new() } else { format!("{}x", self.batch) };
+        let (kind, side) = kind(self.conv, self.a_along_k);
+        format!("{kind} {batch}{}x{}x{}{side} {variant}", self.m, self.n, self.k)
+    }
+}
+
+fn kind(conv: bool, a_along_k: bool) -> (&'static str, &'static str) {
+    (if conv { "conv" } else { "matmul" }, if a_along_k { "" } else { " At" })
+}
+
+impl fmt::Display for ShapeClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ((kind, side), [batch, m, n, k]) = (kind(self.conv, self.a_along_k), self.sizes);
+        write!(f, "{kind} {batch}x{m}x{n}x{k}{side}")
+    }
+}
+
+impl FromStr for ShapeClass {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (text, a_along_k) = text.strip_suffix(" At").map_or((text, true), |text| (text, false));
+        let (kind, sizes) = text.split_once(' ').ok_or(())?;
+        let conv = match kind {
+            "conv" => true,
+            "matmul" => false,
+            _ => return Err(()),
+        };
+        let sizes = sizes.split('x').map(|size| size.parse().map_err(|_| ())).collect::<Result<Vec<usize>, ()>>()?;
+        Ok(Self { conv, a_along_k, sizes: sizes.try_into().map_err(|_| ())? })
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subgroup { rows, cols } => write!(f, "subgroup {rows}x{cols}"),
+            Self::Rows { rows, cols } => write!(f, "rows {rows}x{cols}"),
+            Self::Tile => write!(f, "tile 64x64"),
+        }
+    }
+}
+
+impl FromStr for Variant {
+    type Err = ();
+
+    /// Only what [`Variant::ALL`] lists is a variant.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.iter().copied().find(|variant| variant.to_string() == text).ok_or(())
+    }
+}
+
+impl Variant {
+    /// All there are.
+    pub const ALL: &[Self] = &[
+        Self::Subgroup { rows: 1, cols: 16 },
+        Self::Subgroup { rows: 2, cols: 16 },
+        Self::Subgroup { rows: 4, cols: 16 },
+        Self::Subgroup { rows: 8, cols: 16 },
+        Self::Subgroup { rows: 4, cols: 32 },
+        Self::Subgroup { rows: 8, cols: 32 },
+        Self::Rows { rows: 4, cols: 16 },
+        Self::Rows { rows: 8, cols: 16 },
+        Self::Tile,
+    ];
+
+    pub(super) fn source(self) -> &'static str {
+        match self {
+            Self::Subgroup { .. } => include_str!("../../shaders/matmul_subgroup.wgsl"),
+            Self::Rows { .. } => include_str!("../../shaders/matmul_rows.wgsl"),
+            Self::Tile => include_str!("../../shaders/matmul_tile.wgsl"),
         }
     }
 
-    pub fn subgroups(&self) -> bool {
-        self.family == MatmulFamily::Subgroup
+    /// Whether its kernels use subgroup operations.
+    pub fn subgroups(self) -> bool {
+        matches!(self, Self::Subgroup { .. })
     }
 
     /// Declarations of the family's own constants.
-    pub fn constants(&self) -> String {
-        self.constants.iter().map(|(name, value)| format!("const {name}: u32 = {value}u;\n")).collect()
+    pub(super) fn constants(self, target: &Target) -> String {
+        let block = |lanes: (&str, u32), rows: u32, cols: u32| {
+            format!(
+                "const {}: u32 = {}u;\nconst ROWS: u32 = {rows}u;\nconst COLS4: u32 = {}u;\n",
+                lanes.0,
+                lanes.1,
+                cols / 4
+            )
+        };
+        match self {
+            Self::Subgroup { rows, cols } => block(("SUBGROUP", self.lanes(target)), rows, cols),
+            Self::Rows { rows, cols } => block(("WG", self.lanes(target)), rows, cols),
+            Self::Tile => String::new(),
+        }
     }
 
-    pub fn label(&self, p: &Problem) -> String {
-        let family = format!("{:?}", self.family).to_lowercase();
-        let parameters: String = self.constants.iter().map(|(name, value)| format!(" {name}={value}")).collect();
-        let batch = if p.batch == 1 { String::new() } else { format!("{}x", p.batch) };
-        let side = if p.a_along_k { "" } else { " At" };
-        format!("matmul_{family} {batch}{}x{}x{}{side}{parameters}", p.m, p.n, p.k)
+    /// Units that share a workgroup's rows.
+    fn lanes(self, target: &Target) -> u32 {
+        match self {
+            Self::Subgroup { .. } => target.subgroup.expect("only offered where there are subgroups"),
+            Self::Rows { .. } => 8,
+            Self::Tile => 1,
+        }
+    }
+
+    /// Workgroups along x, y, z.
+    pub(super) fn grid(self, p: &Problem, target: &Target) -> [usize; 3] {
+        let (rows, cols) = match self {
+            Self::Subgroup { rows, cols } | Self::Rows { rows, cols } => (rows, cols),
+            Self::Tile => (64, 64),
+        };
+        [p.n.div_ceil(cols as usize), p.m.div_ceil((self.lanes(target) * rows) as usize), p.batch]
+    }
+
+    /// Whether an adapter can run it, and it is meant for such adapters.
+    pub(super) fn suits(self, p: &Problem, target: &Target) -> bool {
+        let family = match self {
+            Self::Subgroup { .. } => target.cpu && target.subgroup.is_some(),
+            Self::Rows { .. } => target.cpu && target.subgroup.is_none(),
+            Self::Tile => !target.cpu,
+        };
+        // Where A lies along m, one load brings four rows.
+        let rows = match self {
+            Self::Subgroup { rows, .. } | Self::Rows { rows, .. } => p.a_along_k || rows.is_multiple_of(4),
+            Self::Tile => true,
+        };
+        family && rows
     }
 }
 
-/// Picks the family and the block that one invocation, lane or workgroup computes.
+/// The variant for a problem: what is tried, what is known of its class, or the rule of thumb.
+pub(super) fn choose(p: &Problem, target: &Target) -> Variant {
+    let Choices { tried, known } = &*target.choices;
+    let wanted = [*tried, known.get(&p.class()).copied()];
+    wanted.into_iter().flatten().find(|variant| variant.suits(p, target)).unwrap_or_else(|| default(p, target))
+}
+
+/// A good variant for a problem, from its shape alone.
 ///
 /// On software adapters every load costs as much as some fifty multiplications, so blocks are large, unless the problem
 /// is too small to fill them or to repay their compilation.
-pub(super) fn choose(p: &Problem, target: &Target) -> Choice {
-    let blocks = |n: usize, m: usize| [p.n.div_ceil(n) as u32, p.m.div_ceil(m) as u32, p.batch as u32];
-    let large = p.batch as f64 * p.m as f64 * p.n as f64 * p.k as f64 >= f64::from(1 << 26);
+fn default(p: &Problem, target: &Target) -> Variant {
+    let large = p.flops() >= f64::from(1 << 27);
     match (target.cpu, target.subgroup) {
-        (true, Some(lanes)) => {
-            let cols4 = if p.n <= 16 { 4 } else { 8 };
-            let rows = if p.n > 16 && large { 8 } else { 4 };
-            Choice {
-                family: MatmulFamily::Subgroup,
-                constants: vec![("SUBGROUP", lanes), ("ROWS", rows as u32), ("COLS4", cols4 as u32)],
-                grid: blocks(4 * cols4, lanes as usize * rows),
-            }
+        (true, Some(_)) => {
+            let (rows, cols) = (if p.n > 16 && large { 8 } else { 4 }, if p.n <= 16 { 16 } else { 32 });
+            Variant::Subgroup { rows, cols }
         }
-        (true, None) => Choice {
-            family: MatmulFamily::Rows,
-            constants: vec![("WG", 8), ("ROWS", 8), ("COLS4", 4)],
-            grid: blocks(16, 64),
-        },
-        (false, _) => Choice { family: MatmulFamily::Tile, constants: vec![], grid: blocks(64, 64) },
+        (true, None) => Variant::Rows { rows: 8, cols: 16 },
+        (false, _) => Variant::Tile,
     }
 }

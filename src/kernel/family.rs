@@ -63,7 +63,14 @@ fn linear(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Emitted, U
     let label = format!("{name} {shape:?}{}", if terms == 1 { String::new() } else { format!(" of {terms}") });
     let wgsl = module(family, &[MATH, &constants, &emitter.declarations(), &hooks]);
     Ok(Emitted {
-        kernel: Kernel { label, wgsl, subgroups: false, access: emitter.access(), offsets: emitter.offsets.len() },
+        kernel: Kernel {
+            label,
+            wgsl,
+            subgroups: false,
+            access: emitter.access(),
+            offsets: emitter.offsets.len(),
+            variant: None,
+        },
         sources: emitter.bindings.iter().map(|b| b.source).collect(),
         offsets: emitter.offsets,
         grid: [x as u32, y as u32, 1],

@@ -4,7 +4,7 @@
 //! free and contracted axes; a side of a convolution likewise (`conv` says how). Operands are loaded through their index
 //! maps; the fused epilogue runs in `store4`, before anything is stored. The chooser decides which family does it.
 
-use super::choose::{Choice, Problem, choose};
+use super::choose::{Problem, Variant, choose};
 use super::conv::Patches;
 use super::emit::{Emitter, Scope, Unsuitable};
 use super::family::{MATH, MAX_GRID, module, stores};
@@ -42,20 +42,21 @@ pub(super) fn emit(scope: &Scope, fused: &FusedKernel, root: NodeId, target: &Ta
         }
         other => unreachable!("{other:?} is not a contraction"),
     };
-    let problem = Problem { batch: 1, m: 1, n: 1, k: 1, a_along_k: true };
+    let conv = matches!(kind, Kind::Conv(_));
+    let problem = Problem { batch: 1, m: 1, n: 1, k: 1, a_along_k: true, conv };
     let mut contraction = Contraction { graph: scope.graph, root, operands, kind, problem };
     let size = |axes: Vec<usize>| axes.iter().product();
     let [batch, m, n, k] = contraction.axes().map(size);
-    contraction.problem = Problem { batch, m, n, k, a_along_k: true };
+    contraction.problem = Problem { batch, m, n, k, a_along_k: true, conv };
     contraction.problem.a_along_k = contraction.a_along_k(scope);
     let problem = contraction.problem;
-    let choice = choose(&problem, target);
-    if choice.grid.iter().any(|&g| g as usize > MAX_GRID) {
-        return Err(KernelError::TooLarge(choice.label(&problem)));
+    let variant = choose(&problem, target);
+    if variant.grid(&problem, target).iter().any(|&groups| groups > MAX_GRID) {
+        return Err(KernelError::TooLarge(problem.label(variant)));
     }
-    let wide = if problem.n.is_multiple_of(4) { contraction.kernel(scope, fused, &choice, 4) } else { Err(Unsuitable) };
-    wide.or_else(|Unsuitable| contraction.kernel(scope, fused, &choice, 1))
-        .map_err(|Unsuitable| KernelError::MixedTypes(choice.label(&problem)))
+    let kernel = |width| contraction.kernel(scope, fused, variant, target, width);
+    let wide = if problem.n.is_multiple_of(4) { kernel(4) } else { Err(Unsuitable) };
+    wide.or_else(|Unsuitable| kernel(1)).map_err(|Unsuitable| KernelError::MixedTypes(problem.label(variant)))
 }
 
 impl Contraction<'_> {
@@ -160,7 +161,14 @@ impl Contraction<'_> {
     }
 
     /// The complete kernel, its epilogue `width` elements at a time.
-    fn kernel(&self, scope: &Scope, fused: &FusedKernel, choice: &Choice, width: usize) -> Result<Emitted, Unsuitable> {
+    fn kernel(
+        &self,
+        scope: &Scope,
+        fused: &FusedKernel,
+        variant: Variant,
+        target: &Target,
+        width: usize,
+    ) -> Result<Emitted, Unsuitable> {
         let p = &self.problem;
         let mut emitter = Emitter::new(scope, &fused.stores, width);
         let mut hooks = String::new();
@@ -195,21 +203,22 @@ impl Contraction<'_> {
             // An empty sum is one term of zeros.
             p.k.max(1),
             p.a_along_k,
-            choice.constants()
+            variant.constants(target)
         );
-        let wgsl = module(choice.source(), &[MATH, &constants, &emitter.declarations(), &hooks]);
+        let wgsl = module(variant.source(), &[MATH, &constants, &emitter.declarations(), &hooks]);
         Ok(Emitted {
             kernel: Kernel {
-                label: choice.label(p),
+                label: p.label(variant),
                 wgsl,
-                subgroups: choice.subgroups(),
+                subgroups: variant.subgroups(),
                 access: emitter.access(),
                 offsets: emitter.offsets.len(),
+                variant: Some((p.class(), variant)),
             },
             sources: emitter.bindings.iter().map(|b| b.source).collect(),
             offsets: emitter.offsets,
-            grid: choice.grid,
-            flops: 2.0 * [p.batch, p.m, p.n, p.k].iter().map(|&d| d as f64).product::<f64>(),
+            grid: variant.grid(p, target).map(|groups| groups as u32),
+            flops: p.flops(),
         })
     }
 

@@ -17,7 +17,7 @@ use crate::graph::{Graph, NodeId, Op, verify};
 use crate::passes::{self, FusedKernel, Life, Schedule};
 
 pub use check::validate;
-pub use choose::Target;
+pub use choose::{Choices, ShapeClass, Target, Variant};
 use emit::{Scope, Target as StoreTarget};
 
 /// Why a program could not be made.
@@ -125,6 +125,8 @@ pub struct Kernel {
     pub access: Vec<Access>,
     /// Length of the uniform `offsets`, which is bound behind the storage buffers if it is not empty.
     pub offsets: usize,
+    /// Of a contraction: the class of its shape, and the variant that it got.
+    pub variant: Option<(ShapeClass, Variant)>,
 }
 
 /// One dispatch of a kernel.

@@ -73,7 +73,7 @@ impl Plan {
         let share = problem.examples as f64 / rows as f64;
         let largest = program.temps.iter().chain(&program.slots).copied().max().unwrap_or(0);
         let mut kernel_choices: Vec<String> =
-            program.kernels.iter().filter(|k| k.label.starts_with("matmul")).map(|k| k.label.clone()).collect();
+            program.kernels.iter().filter(|k| k.variant.is_some()).map(|k| k.label.clone()).collect();
         kernel_choices.sort_unstable();
         kernel_choices.dedup();
         Ok(Self {
