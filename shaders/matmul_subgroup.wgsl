@@ -7,16 +7,12 @@
 //
 // Grid: x = ceil(N / (4*COLS4)), y = ceil(M / (SUBGROUP*ROWS)), z = BATCH. Workgroup: exactly one subgroup.
 // A vec4 that straddles the end of its row may hold anything past it (load_a4, load_b4), but must not read outside.
-// Hooks: M N K A_ALONG_K SUBGROUP, load_a4 load_b4 store4, and from the chooser
-//   SUBGROUP >= 8 lanes;  COLS4 = 4 or 8 (vec4 columns a tile);  ROWS (a multiple of 4 when A is along m).
+// Hooks: M N K A_ALONG_K, load_a4 load_b4 store4, and from the chooser
+//   SUBGROUP >= 8 lanes;  COLS4 vec4 columns a tile, even;  ROWS a multiple of 4;
+//   multiply(&acc, &a, &y): acc[i][j] += (4 x 4 block of B in column j, broadcast from y) * a[i].
 
 const LAST_N4 = (N - 1u) & ~3u;
 const LAST_M4 = (M - 1u) & ~3u;
-// Where column 0 of the k-th row of the block of B sits among the loads: register y[Yk], lane 0 or ODD.
-const Y1 = COLS4 / 8u;
-const Y2 = COLS4 / 4u;
-const Y3 = 3u * COLS4 / 8u;
-const ODD = COLS4 % 8u;
 
 // Row i of a lane. Along k, lanes take neighbouring rows; along m, one load brings a lane four neighbouring rows.
 fn row(lane: u32, i: u32) -> u32 {
@@ -33,7 +29,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
     var acc: array<array<vec4<f32>, COLS4>, ROWS>;
     for (var k = 0u; k < K; k += 4u) {
         // B[k + p / COLS4, n0 + 4 * (p % COLS4)] for p = 0 .. 4*COLS4, eight of them in each load.
-        var y: array<vec4<f32>, 4>;
+        var y: array<vec4<f32>, COLS4 / 2u>;
         for (var g = 0u; g < COLS4 / 2u; g++) {
             let p = 8u * g + lane % 8u;
             y[g] = load_b4(b, min(k + p / COLS4, K - 1u), min(n0 + 4u * (p % COLS4), LAST_N4));
@@ -53,33 +49,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(subgroup_invocation_id)
         if (K % 4u != 0u) {
             for (var i = 0u; i < ROWS; i++) { a[i] = select(vec4(0.0), a[i], vec4(k) + vec4(0u, 1u, 2u, 3u) < vec4(K)); }
         }
-        // One vec4 column at a time: its 4 x 4 block of B stays in registers while it meets every row.
-        let b0 = mat4x4(subgroupBroadcast(y[0], 0u), subgroupBroadcast(y[Y1], ODD + 0u),
-                        subgroupBroadcast(y[Y2], 0u), subgroupBroadcast(y[Y3], ODD + 0u));
-        for (var i = 0u; i < ROWS; i++) { acc[i][0] += b0 * a[i]; }
-        let b1 = mat4x4(subgroupBroadcast(y[0], 1u), subgroupBroadcast(y[Y1], ODD + 1u),
-                        subgroupBroadcast(y[Y2], 1u), subgroupBroadcast(y[Y3], ODD + 1u));
-        for (var i = 0u; i < ROWS; i++) { acc[i][1] += b1 * a[i]; }
-        let b2 = mat4x4(subgroupBroadcast(y[0], 2u), subgroupBroadcast(y[Y1], ODD + 2u),
-                        subgroupBroadcast(y[Y2], 2u), subgroupBroadcast(y[Y3], ODD + 2u));
-        for (var i = 0u; i < ROWS; i++) { acc[i][2] += b2 * a[i]; }
-        let b3 = mat4x4(subgroupBroadcast(y[0], 3u), subgroupBroadcast(y[Y1], ODD + 3u),
-                        subgroupBroadcast(y[Y2], 3u), subgroupBroadcast(y[Y3], ODD + 3u));
-        for (var i = 0u; i < ROWS; i++) { acc[i][3] += b3 * a[i]; }
-        if (COLS4 > 4u) {
-            let b4 = mat4x4(subgroupBroadcast(y[0], 4u), subgroupBroadcast(y[1], 4u),
-                            subgroupBroadcast(y[2], 4u), subgroupBroadcast(y[3], 4u));
-            for (var i = 0u; i < ROWS; i++) { acc[i][4u % COLS4] += b4 * a[i]; }
-            let b5 = mat4x4(subgroupBroadcast(y[0], 5u), subgroupBroadcast(y[1], 5u),
-                            subgroupBroadcast(y[2], 5u), subgroupBroadcast(y[3], 5u));
-            for (var i = 0u; i < ROWS; i++) { acc[i][5u % COLS4] += b5 * a[i]; }
-            let b6 = mat4x4(subgroupBroadcast(y[0], 6u), subgroupBroadcast(y[1], 6u),
-                            subgroupBroadcast(y[2], 6u), subgroupBroadcast(y[3], 6u));
-            for (var i = 0u; i < ROWS; i++) { acc[i][6u % COLS4] += b6 * a[i]; }
-            let b7 = mat4x4(subgroupBroadcast(y[0], 7u), subgroupBroadcast(y[1], 7u),
-                            subgroupBroadcast(y[2], 7u), subgroupBroadcast(y[3], 7u));
-            for (var i = 0u; i < ROWS; i++) { acc[i][7u % COLS4] += b7 * a[i]; }
-        }
+        multiply(&acc, &a, &y);
     }
 
     for (var i = 0u; i < ROWS; i++) {

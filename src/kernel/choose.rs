@@ -142,12 +142,12 @@ impl FromStr for Variant {
 impl Variant {
     /// All there are.
     pub const ALL: &[Self] = &[
-        Self::Subgroup { rows: 1, cols: 16 },
-        Self::Subgroup { rows: 2, cols: 16 },
         Self::Subgroup { rows: 4, cols: 16 },
         Self::Subgroup { rows: 8, cols: 16 },
         Self::Subgroup { rows: 4, cols: 32 },
         Self::Subgroup { rows: 8, cols: 32 },
+        Self::Subgroup { rows: 4, cols: 64 },
+        Self::Subgroup { rows: 8, cols: 64 },
         Self::Rows { rows: 4, cols: 16 },
         Self::Rows { rows: 8, cols: 16 },
         Self::Tile,
@@ -177,7 +177,9 @@ impl Variant {
             )
         };
         match self {
-            Self::Subgroup { rows, cols } => block(("SUBGROUP", self.lanes(target)), rows, cols),
+            Self::Subgroup { rows, cols } => {
+                block(("SUBGROUP", self.lanes(target)), rows, cols) + &multiply(rows, cols / 4)
+            }
             Self::Rows { rows, cols } => block(("WG", self.lanes(target)), rows, cols),
             Self::Tile => String::new(),
         }
@@ -202,18 +204,12 @@ impl Variant {
     }
 
     /// Whether an adapter can run it, and it is meant for such adapters.
-    pub(super) fn suits(self, p: &Problem, target: &Target) -> bool {
-        let family = match self {
+    pub fn suits(self, target: &Target) -> bool {
+        match self {
             Self::Subgroup { .. } => target.cpu && target.subgroup.is_some(),
             Self::Rows { .. } => target.cpu && target.subgroup.is_none(),
             Self::Tile => !target.cpu,
-        };
-        // Where A lies along m, one load brings four rows.
-        let rows = match self {
-            Self::Subgroup { rows, .. } | Self::Rows { rows, .. } => p.a_along_k || rows.is_multiple_of(4),
-            Self::Tile => true,
-        };
-        family && rows
+        }
     }
 }
 
@@ -221,21 +217,46 @@ impl Variant {
 pub(super) fn choose(p: &Problem, target: &Target) -> Variant {
     let Choices { tried, known } = &*target.choices;
     let wanted = [*tried, known.get(&p.class()).copied()];
-    wanted.into_iter().flatten().find(|variant| variant.suits(p, target)).unwrap_or_else(|| default(p, target))
+    wanted.into_iter().flatten().find(|variant| variant.suits(target)).unwrap_or_else(|| default(p, target))
 }
 
 /// A good variant for a problem, from its shape alone.
 ///
 /// On software adapters every load costs as much as some fifty multiplications, so blocks are large, unless the problem
-/// is too small to fill them or to repay their compilation.
+/// is too small to fill them or to repay their compilation, which takes up to a second.
 fn default(p: &Problem, target: &Target) -> Variant {
-    let large = p.flops() >= f64::from(1 << 27);
     match (target.cpu, target.subgroup) {
-        (true, Some(_)) => {
-            let (rows, cols) = (if p.n > 16 && large { 8 } else { 4 }, if p.n <= 16 { 16 } else { 32 });
+        (true, Some(lanes)) => {
+            let is_tall = p.m > 4 * 4 * lanes as usize;
+            let (rows, cols) = match p.flops() {
+                _ if p.n <= 16 && is_tall && p.k > 64 => (8, 16),
+                _ if p.n <= 16 => (4, 16),
+                flops if flops >= f64::from(1 << 30) => (8, 64),
+                flops if flops >= f64::from(1 << 27) => (8, 32),
+                _ => (4, 32),
+            };
             Variant::Subgroup { rows, cols }
         }
         (true, None) => Variant::Rows { rows: 8, cols: 16 },
         (false, _) => Variant::Tile,
     }
+}
+
+/// acc[i][j] += B's 4 × 4 block in column j, handed round from `y`, times a[i]. A broadcast names its lane by a constant, so
+/// all is written out.
+fn multiply(rows: u32, cols4: u32) -> String {
+    let mut text = "fn multiply(acc: ptr<function, array<array<vec4<f32>, COLS4>, ROWS>>, \
+                    a: ptr<function, array<vec4<f32>, ROWS>>, y: ptr<function, array<vec4<f32>, COLS4 / 2u>>) {\n"
+        .to_owned();
+    for j in 0..cols4 {
+        let broadcast = |k: u32| {
+            let place = k * cols4 + j;
+            format!("subgroupBroadcast((*y)[{}], {}u)", place / 8, place % 8)
+        };
+        text += &format!("    let b{j} = mat4x4({});\n", [0, 1, 2, 3].map(broadcast).join(", "));
+        for i in 0..rows {
+            text += &format!("    (*acc)[{i}][{j}] += b{j} * (*a)[{i}];\n");
+        }
+    }
+    text + "}\n"
 }
