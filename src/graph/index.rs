@@ -50,6 +50,11 @@ impl Idx {
         Self::var(name, extent).times(4).plus(&Self::var(LANE, 4))
     }
 
+    /// The four consecutive values from a constant on, handled as one vec4.
+    pub fn quad_from(first: usize) -> Self {
+        Self::var(LANE, 4).plus(&Self::constant(first as u64))
+    }
+
     fn atom(atom: Atom) -> Self {
         Self { constant: 0, terms: BTreeMap::from([(atom, 1)]) }
     }

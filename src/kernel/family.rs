@@ -23,22 +23,32 @@ pub(super) const MAX_GRID: usize = 65_535;
 pub(super) fn emit(scope: &Scope, fused: &FusedKernel, target: &Target) -> Result<Emitted, KernelError> {
     match fused.root {
         Root::Dot(root) => matmul::emit(scope, fused, root, target),
-        Root::Map | Root::Reduce(_) => {
-            let len = scope.graph.node(fused.stores[0]).ty.len();
-            let wide = if len.is_multiple_of(4) { linear(scope, fused, 4) } else { Err(Unsuitable) };
+        Root::Map | Root::Reduce(_) | Root::Rows(_) => {
+            let side_by_side = match fused.root {
+                Root::Rows(first) => *scope.graph.shape(scope.graph.node(first).inputs[0]).last().expect("rows"),
+                Root::Map | Root::Reduce(_) | Root::Dot(_) => scope.graph.node(fused.stores[0]).ty.len(),
+            };
+            let wide = if side_by_side.is_multiple_of(4) { linear(scope, fused, 4) } else { Err(Unsuitable) };
             let name = format!("a kernel of shape {:?}", scope.graph.shape(fused.stores[0]));
             wide.or_else(|Unsuitable| linear(scope, fused, 1)).map_err(|Unsuitable| KernelError::MixedTypes(name))
         }
     }
 }
 
-/// A map or reduction with `width` elements per invocation. Shapes hold less than 2³² elements, so its grid always fits.
+/// A map or reduction with `width` elements per invocation, or a row of such elements. Shapes hold less than 2³² elements, so
+/// its grid always fits.
 fn linear(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Emitted, Unsuitable> {
     let graph = scope.graph;
-    let shape = graph.shape(fused.stores[0]);
+    let shape = match fused.root {
+        Root::Rows(first) => graph.shape(first),
+        Root::Map | Root::Reduce(_) | Root::Dot(_) => graph.shape(fused.stores[0]),
+    };
     let len: usize = shape.iter().product();
-    let count = len / width;
-    let i = if width == 4 { Idx::quad("i", count) } else { Idx::var("i", count) };
+    let (count, i) = match fused.root {
+        Root::Rows(_) => (len, Idx::var("i", len)),
+        _ if width == 4 => (len / 4, Idx::quad("i", len / 4)),
+        _ => (len, Idx::var("i", len)),
+    };
     let out = i.unflatten(shape);
     let mut emitter = Emitter::new(scope, &fused.stores, width);
     let (family, name, terms, hooks) = match fused.root {
@@ -47,6 +57,15 @@ fn linear(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Emitted, U
             emitter.define(root, &out, "result");
             let finish = stores(&mut emitter, fused, &out)?;
             (REDUCE, "reduce", terms, format!("{hooks}fn finish(i: u32, result: V) {{\n{finish}}}\n"))
+        }
+        Root::Rows(first) => {
+            let rows = graph.shape(graph.node(first).inputs[0]);
+            let row = rows[rows.len() - 1];
+            for &id in &fused.stores {
+                let elements = if graph.shape(id) == rows { emitter.along_row(&out, row) } else { vec![out.clone()] };
+                elements.iter().try_for_each(|index| emitter.store(id, index))?;
+            }
+            (MAP, "rows", row, format!("fn body(i: u32) {{\n{}}}\n", emitter.take_lines()))
         }
         Root::Map | Root::Dot(_) => {
             let body = stores(&mut emitter, fused, &out)?;
@@ -59,6 +78,8 @@ fn linear(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Emitted, U
     let constants = format!(
         "alias V = {v};\nconst WG: u32 = {WORKGROUP}u;\nconst GRID_X: u32 = {x}u;\nconst COUNT: u32 = {count}u;\n"
     );
+    // Of rows, all elements are written out.
+    let times = if matches!(fused.root, Root::Rows(_)) { width * len } else { len * terms };
     let operations = hooks.matches("let ").count() as f64;
     let label = format!("{name} {shape:?}{}", if terms == 1 { String::new() } else { format!(" of {terms}") });
     let wgsl = module(family, &[MATH, &constants, &emitter.declarations(), &hooks]);
@@ -74,7 +95,7 @@ fn linear(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Emitted, U
         sources: emitter.bindings.iter().map(|b| b.source).collect(),
         offsets: emitter.offsets,
         grid: [x as u32, y as u32, 1],
-        flops: operations * (len * terms) as f64,
+        flops: operations * times as f64,
     })
 }
 

@@ -3,7 +3,8 @@
 //! A kernel has a root (a contraction, a reduction, or none: a map) and an epilogue: elementwise nodes of the root's
 //! shape that need nothing computed later. Each elementwise node joins the *latest* kernel it depends on. A value that
 //! another kernel needs is stored, unless it is cheap to compute again from what is stored anyway (relu's mask from
-//! relu's value). Index maps (broadcast, reshape, transpose, slice, pad) are never executed: consumers load through
+//! relu's value). Reductions of short rows and what lies between them share a kernel that holds whole rows: a softmax or a
+//! layer norm is one. Index maps (broadcast, reshape, transpose, slice, pad) are never executed: consumers load through
 //! them; so are elementwise nodes behind them, which become a reduction's prologue. Operands of a contraction are read
 //! many times and must be stored, up to an index map that keeps the right operand's rows contiguous.
 
@@ -19,16 +20,18 @@ pub enum Root {
     Map,
     /// A `ReduceSum` or `ReduceMax` node.
     Reduce(NodeId),
+    /// Nothing, but every invocation computes a whole row: this is the first of the reductions of rows in it.
+    Rows(NodeId),
     /// A contraction: a `DotGeneral` or `Conv` node.
     Dot(NodeId),
 }
 
-/// One kernel to be: its root and the nodes of the root's shape that it stores.
+/// One kernel to be: its root and the nodes that it stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FusedKernel {
     /// See [`Root`].
     pub root: Root,
-    /// The stored nodes, at least one, all of the same shape.
+    /// The stored nodes, at least one, all of the root's shape; of [`Root::Rows`], of the rows' shape or with an element a row.
     pub stores: Vec<NodeId>,
 }
 
@@ -82,7 +85,7 @@ impl Schedule {
                 continue;
             }
             // Behind a reduction lies its prologue, a map when cut out.
-            let is_root = kernel.root == Root::Reduce(id);
+            let is_root = kernel.root == Root::Reduce(id) || kernel.root == Root::Rows(id);
             let root = if is_root { Root::Map } else { root };
             pending.extend(node.inputs.iter().filter(|i| seen.insert(**i)).map(|&i| (i, root)));
             let only_store = kernel.stores == [id];
@@ -129,6 +132,19 @@ pub(super) fn is_index_map(op: &Op) -> bool {
         op,
         Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. } | Op::Pad { .. }
     )
+}
+
+/// Longest row that an invocation holds.
+const LONGEST_ROW: usize = 128;
+
+/// The shape of the rows that a node reduces, if it reduces rows that an invocation can hold.
+fn reduced_rows(graph: &Graph, id: NodeId) -> Option<&[usize]> {
+    let node = graph.node(id);
+    let (Op::ReduceSum { axes } | Op::ReduceMax { axes }) = &node.op else { return None };
+    let rows = graph.shape(node.inputs[0]);
+    let last = rows.len() - 1;
+    let most = if rows[last].is_multiple_of(4) { LONGEST_ROW } else { LONGEST_ROW / 4 };
+    (*axes == [last] && (1..=most).contains(&rows[last])).then_some(rows)
 }
 
 /// The axis of a contraction's operand along which kernels read rows, which must lie side by side in memory.
@@ -178,7 +194,7 @@ pub fn fuse(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>) -> Schedu
     let mut pending: Vec<(NodeId, usize)> = vec![];
     for (k, kernel) in fuser.schedule.kernels.iter().enumerate() {
         match kernel.root {
-            Root::Map => {}
+            Root::Map | Root::Rows(_) => {}
             Root::Reduce(id) | Root::Dot(id) if graph.node(id).ty.is_empty() => {}
             Root::Reduce(id) | Root::Dot(id) => pending.extend(graph.node(id).inputs.iter().map(|&i| (i, k))),
         }
@@ -255,8 +271,14 @@ impl Fuser<'_> {
             | Op::Reshape { .. }
             | Op::Transpose { .. }
             | Op::Slice { .. }
-            | Op::Pad { .. } => latest.map_or(Ready::Free, Ready::After),
-            Op::ReduceSum { .. } | Op::ReduceMax { .. } => self.new_kernel(Root::Reduce(id)),
+            | Op::Pad { .. } => match latest {
+                Some(k) if self.spreads_over_rows(id, k) => Ready::In(k),
+                latest => latest.map_or(Ready::Free, Ready::After),
+            },
+            Op::ReduceSum { .. } | Op::ReduceMax { .. } => match reduced_rows(self.graph, id) {
+                Some(rows) => self.row_kernel(id, rows, cut),
+                None => self.new_kernel(Root::Reduce(id)),
+            },
             Op::DotGeneral(_) | Op::Conv { .. } => self.new_kernel(Root::Dot(id)),
         };
         let is_root = match node.op {
@@ -269,6 +291,40 @@ impl Fuser<'_> {
         self.ready[id.index()] = ready;
         if let (true, Some(k)) = (forced, ready.kernel()) {
             self.store(id, k);
+        }
+    }
+
+    /// The rows that kernel `k` holds.
+    fn rows_of(&self, k: usize) -> Option<&[usize]> {
+        match self.schedule.kernels[k].root {
+            Root::Rows(first) => Some(self.graph.shape(self.graph.node(first).inputs[0])),
+            Root::Map | Root::Reduce(_) | Root::Dot(_) => None,
+        }
+    }
+
+    /// Whether a node gives each element of a row in kernel `k` the row's value, known there.
+    fn spreads_over_rows(&self, id: NodeId, k: usize) -> bool {
+        let node = self.graph.node(id);
+        let (Op::BroadcastInDim { shape, dims }, Some(rows)) = (&node.op, self.rows_of(k)) else { return false };
+        let last = rows.len() - 1;
+        self.ready[node.inputs[0].index()] == Ready::In(k)
+            && shape == rows
+            && self.graph.shape(node.inputs[0]) == &rows[..last]
+            && dims.iter().copied().eq(0..last)
+    }
+
+    /// Puts a reduction of rows into the latest kernel that holds such rows and comes late enough, or a new one.
+    fn row_kernel(&mut self, id: NodeId, rows: &[usize], cut: bool) -> Ready {
+        let operand = self.ready[self.graph.node(id).inputs[0].index()];
+        let is_ready = |&k: &usize| match operand {
+            Ready::Free => true,
+            Ready::In(j) => j <= k,
+            Ready::After(j) => j < k,
+        };
+        let latest = (0..self.schedule.kernels.len()).rev().find(|&k| self.rows_of(k) == Some(rows));
+        match latest.filter(|k| !cut && is_ready(k)) {
+            Some(k) => Ready::In(k),
+            None => self.new_kernel(Root::Rows(id)),
         }
     }
 
