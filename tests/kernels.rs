@@ -27,7 +27,7 @@ fn targets() -> Vec<Target> {
             Variant::Subgroup { .. } if own.subgroup.is_none() => {}
             Variant::Subgroup { .. } => targets.push(Target { choices, ..own.clone() }),
             Variant::Rows { .. } => targets.push(Target { choices, subgroup: None, cpu: true, ..own.clone() }),
-            Variant::Tile => targets.push(Target { choices, subgroup: None, cpu: false, ..own.clone() }),
+            Variant::Tile { .. } => targets.push(Target { choices, subgroup: None, cpu: false, ..own.clone() }),
         }
     }
     targets

@@ -87,17 +87,25 @@ pub fn target(name: &str) -> Option<Target> {
 /// [`KernelError`] when a program cannot be compiled.
 pub fn kernels(task: &Task, target: &Target) -> Result<Vec<Kernel>, KernelError> {
     let mut found: BTreeMap<(String, String), Kernel> = BTreeMap::new();
-    for tried in [None].into_iter().chain(Variant::ALL.iter().copied().map(Some)) {
+    let graphs = graphs(task);
+    let family = |variant: &Variant| match variant {
+        Variant::Subgroup { .. } => target.subgroup.is_some(),
+        Variant::Rows { .. } => target.cpu && target.subgroup.is_none(),
+        Variant::Tile { .. } => !target.cpu,
+    };
+    let variants = Variant::ALL.iter().copied().filter(family).map(Some);
+    for tried in [None].into_iter().chain(variants) {
         let choices = Arc::new(Choices { tried, ..Choices::default() });
-        for program in programs(task, &Target { choices, ..target.clone() })? {
+        for (graph, outputs) in &graphs {
+            let program = program(task, graph, outputs, &Target { choices: choices.clone(), ..target.clone() })?;
             found.extend(program.kernels.into_iter().map(|kernel| ((kernel.label.clone(), kernel.wgsl.clone()), kernel)));
         }
     }
     Ok(found.into_values().collect())
 }
 
-/// The programs of a task.
-fn programs(task: &Task, target: &Target) -> Result<Vec<Program>, KernelError> {
+/// What a task computes, as graphs with outputs.
+fn graphs(task: &Task) -> Vec<(Graph, Vec<NodeId>)> {
     let layout = Layout::of(&*task.model);
     let mut graph = Graph::new();
     let vector = |g: &mut Graph| -> Vec<NodeId> {
@@ -123,20 +131,19 @@ fn programs(task: &Task, target: &Target) -> Result<Vec<Program>, KernelError> {
     let late: Vec<NodeId> = second.graph.ids().filter(is_v).collect();
     let product = second.outputs(&product);
     let four = passes::vmap(&second.graph, &product, &late, 4);
-    [
-        (&graph, &[vec![loss], gradient].concat()),
-        (&simple.graph, &stages.kept),
-        (&second.graph, &product),
-        (&four.graph, &four.outputs(&product)),
+    let products = four.outputs(&product);
+    vec![
+        (graph, [vec![loss], gradient].concat()),
+        (simple.graph, stages.kept),
+        (stages.second.graph, product),
+        (four.graph, products),
     ]
-    .map(|(graph, outputs)| program(graph, outputs, 2 * w.len(), target))
-    .into_iter()
-    .collect()
 }
 
-/// The program that computes `outputs`. The first `params` inputs lie in one buffer, as parameters and vectors do; features,
-/// labels and kept values have buffers of their own.
-fn program(graph: &Graph, outputs: &[NodeId], params: usize, target: &Target) -> Result<Program, KernelError> {
+/// The program that computes `outputs`. Parameters and vectors lie in one buffer, features, labels and kept values in
+/// buffers of their own.
+fn program(task: &Task, graph: &Graph, outputs: &[NodeId], target: &Target) -> Result<Program, KernelError> {
+    let params = 2 * task.model.params().len();
     let live = graph.reachable(outputs);
     let mut slots = vec![0, 0];
     let place = |slot: usize, len: usize, slots: &mut Vec<usize>| {
