@@ -23,20 +23,20 @@ const LAST_K4 = (K - 1u) & ~3u;
 // Whether the last slab is not full.
 const RAGGED = K % SLAB != 0u;
 
-// Vec4s of a slab that an invocation brings. Of an A along k they come in 4 x 4 blocks, which are turned on the way; a wide
-// tile may have fewer blocks than invocations.
+// Vec4s of a slab that an invocation brings; those of an A along k in 4 x 4 blocks, which are turned on the way. There may
+// be fewer blocks than invocations.
 const A_BLOCKS = ROWS4 * SLAB4;
 const A_EACH = select(4u * A_BLOCKS / WG, 4u * ((A_BLOCKS + WG - 1u) / WG), A_ALONG_K);
 const B_EACH = SLAB * COLS4 / WG;
 
 // Both slabs are k-major: [k][row / 4] and [k][column / 4].
-var<workgroup> a_slab: array<array<vec4<f32>, ROWS4>, SLAB>;
-var<workgroup> b_slab: array<array<vec4<f32>, COLS4>, SLAB>;
+var<workgroup> a_slab: array<vec4<f32>, SLAB * ROWS4>;
+var<workgroup> b_slab: array<vec4<f32>, SLAB * COLS4>;
 
-// Where four rows of A lie in row k of its slab. Neighbours that write turned blocks differ in k / 4, and would all meet in
-// the same banks if it were row4 itself.
-fn a_place(row4: u32, k: u32) -> u32 {
-    return row4 ^ (k / 4u * (8u / SLAB4));
+// Where four rows of A lie in its slab for the first of the four k of k4; the others follow ROWS4 apart. Neighbours that
+// write turned blocks differ in k4, and would all meet in the same banks if they did not change places in their rows.
+fn a_place(row4: u32, k4: u32) -> u32 {
+    return 4u * k4 * ROWS4 + (row4 ^ (k4 * (8u / SLAB4)));
 }
 
 // The invocation's vec4 number i of the slab of A at k0: along k, row i % 4 of a block; along m, four rows at one k.
@@ -61,11 +61,6 @@ fn fetch_b(b: u32, n0: u32, k0: u32, id: u32, i: u32) -> vec4<f32> {
     return load_b4(b, min(k0 + quad / COLS4, K - 1u), min(n0 + 4u * (quad % COLS4), LAST_N4));
 }
 
-// Whether vec4 i of A is this invocation's to bring.
-fn brings(id: u32, i: u32) -> bool {
-    return !A_ALONG_K || A_BLOCKS % WG == 0u || id + i / 4u * WG < A_BLOCKS;
-}
-
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) id: u32) {
     let b = tile.z;
@@ -77,43 +72,41 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
     var acc: array<array<vec4<f32>, BLOCK_COLS / 4u>, BLOCK_ROWS>;
     var next_a: array<vec4<f32>, A_EACH>;
     var next_b: array<vec4<f32>, B_EACH>;
-    for (var i = 0u; i < A_EACH; i++) { if (brings(id, i)) { next_a[i] = fetch_a(b, m0, 0u, id, i); } }
+    let brings_a = !A_ALONG_K || A_BLOCKS >= WG || id < A_BLOCKS;
+    if (brings_a) { for (var i = 0u; i < A_EACH; i++) { next_a[i] = fetch_a(b, m0, 0u, id, i); } }
     for (var i = 0u; i < B_EACH; i++) { next_b[i] = fetch_b(b, n0, 0u, id, i); }
 
     for (var k = 0u; k < K; k += SLAB) {
         if (A_ALONG_K) {
             for (var i = 0u; i < A_EACH; i += 4u) {
+                if (!brings_a) { break; }
                 let turned = transpose(mat4x4(next_a[i], next_a[i + 1u], next_a[i + 2u], next_a[i + 3u]));
                 let block = id + i / 4u * WG;
-                if (brings(id, i)) {
-                    for (var j = 0u; j < 4u; j++) {
-                        let q = 4u * (block % SLAB4) + j;
-                        a_slab[q][a_place(block / SLAB4, q)] = turned[j];
-                    }
-                }
+                let at = a_place(block / SLAB4, block % SLAB4);
+                for (var j = 0u; j < 4u; j++) { a_slab[at + j * ROWS4] = turned[j]; }
             }
         } else {
             for (var i = 0u; i < A_EACH; i++) {
                 let quad = id + i * WG;
-                a_slab[quad / ROWS4][a_place(quad % ROWS4, quad / ROWS4)] = next_a[i];
+                let k = quad / ROWS4;
+                a_slab[a_place(quad % ROWS4, k / 4u) + k % 4u * ROWS4] = next_a[i];
             }
         }
         for (var i = 0u; i < B_EACH; i++) {
-            let quad = id + i * WG;
-            b_slab[quad / COLS4][quad % COLS4] = next_b[i];
+            b_slab[id + i * WG] = next_b[i];
         }
         workgroupBarrier();
         if (k + SLAB < K) {
-            for (var i = 0u; i < A_EACH; i++) { if (brings(id, i)) { next_a[i] = fetch_a(b, m0, k + SLAB, id, i); } }
+            if (brings_a) { for (var i = 0u; i < A_EACH; i++) { next_a[i] = fetch_a(b, m0, k + SLAB, id, i); } }
             for (var i = 0u; i < B_EACH; i++) { next_b[i] = fetch_b(b, n0, k + SLAB, id, i); }
         }
         // Compilers unroll four, not sixteen.
-        for (var q4 = 0u; q4 < SLAB; q4 += 4u) {
-            for (var q = q4; q < q4 + 4u; q++) {
+        for (var k4 = 0u; k4 < SLAB4; k4++) {
+            for (var l = 0u; l < 4u; l++) {
                 var rows: array<vec4<f32>, BLOCK_ROWS / 4u>;
                 var cols: array<vec4<f32>, BLOCK_COLS / 4u>;
-                for (var i = 0u; i < BLOCK_ROWS / 4u; i++) { rows[i] = a_slab[q][a_place(row4 + DOWN * i, q)]; }
-                for (var j = 0u; j < BLOCK_COLS / 4u; j++) { cols[j] = b_slab[q][col4 + ACROSS * j]; }
+                for (var i = 0u; i < BLOCK_ROWS / 4u; i++) { rows[i] = a_slab[a_place(row4 + DOWN * i, k4) + l * ROWS4]; }
+                for (var j = 0u; j < BLOCK_COLS / 4u; j++) { cols[j] = b_slab[(4u * k4 + l) * COLS4 + col4 + ACROSS * j]; }
                 for (var i = 0u; i < BLOCK_ROWS; i++) {
                     let x = vec4(rows[i / 4u][i % 4u]);
                     for (var j = 0u; j < BLOCK_COLS / 4u; j++) { acc[i][j] = fma(x, cols[j], acc[i][j]); }

@@ -98,7 +98,9 @@ pub fn kernels(task: &Task, target: &Target) -> Result<Vec<Kernel>, KernelError>
         let choices = Arc::new(Choices { tried, ..Choices::default() });
         for (graph, outputs) in &graphs {
             let program = program(task, graph, outputs, &Target { choices: choices.clone(), ..target.clone() })?;
-            found.extend(program.kernels.into_iter().map(|kernel| ((kernel.label.clone(), kernel.wgsl.clone()), kernel)));
+            found.extend(
+                program.kernels.into_iter().map(|kernel| ((kernel.label.clone(), kernel.wgsl.clone()), kernel)),
+            );
         }
     }
     Ok(found.into_values().collect())

@@ -155,7 +155,6 @@ impl Variant {
         Self::Subgroup { rows: 8, cols: 32 },
         Self::Rows { rows: 4, cols: 16 },
         Self::Rows { rows: 8, cols: 16 },
-        Self::Tile { rows: 128, cols: 128 },
         Self::Tile { rows: 128, cols: 64 },
         Self::Tile { rows: 64, cols: 64 },
         Self::Tile { rows: 64, cols: 32 },
@@ -194,7 +193,7 @@ impl Variant {
                 let (block_rows, block_cols, slab) = match (rows, cols) {
                     (32, _) => (4, 4, 32),
                     (_, 16) => (4, 4, 16),
-                    (_, 32) => (8, 4, 16),
+                    (64, _) => (8, 4, 16),
                     _ => (8, 8, 16),
                 };
                 format!(
@@ -255,6 +254,22 @@ fn default(p: &Problem, target: &Target) -> Variant {
             Variant::Subgroup { rows, cols }
         }
         (true, None) => Variant::Rows { rows: 8, cols: 16 },
-        (false, _) => Variant::Tile { rows: 64, cols: 64 },
+        (false, _) => tile(p),
     }
+}
+
+/// The tile of a GPU: the one whose workgroups take the least time together, estimated from what they cover.
+///
+/// A tile's time is its area, more per element the smaller it is: by what compilers make of the tiles, the share of
+/// instructions that are no multiplications (docs/gpu-kernels.md). Fewer workgroups than fill a GPU take as long as these.
+fn tile(p: &Problem) -> Variant {
+    const FILL: usize = 128;
+    let tiles = [(64, 16, 1.5), (32, 32, 1.3), (64, 32, 1.25), (64, 64, 1.2), (128, 64, 1.0)];
+    let cost = |&(rows, cols, each): &(u32, u32, f64)| {
+        let groups = p.batch * p.m.div_ceil(rows as usize) * p.n.div_ceil(cols as usize);
+        groups.max(FILL) as f64 * f64::from(rows * cols) * each
+    };
+    let best = tiles.iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
+    let &(rows, cols, _) = best.expect("there are tiles");
+    Variant::Tile { rows, cols }
 }
