@@ -1,7 +1,8 @@
 //! Families: a WGSL file of `shaders/` plus the prelude that defines its hooks makes one kernel.
 //!
 //! WGSL module scope does not depend on order, so a kernel is simply family + helpers + prelude. This file holds the map
-//! and reduction families; `matmul` holds the contractions.
+//! and reduction families; `matmul` holds the contractions. Sums along rows have a family of their own on GPUs, where
+//! invocations that each walk a row would read far from one another.
 
 use super::emit::{Emitter, Scope, Unsuitable};
 use super::{Emitted, Kernel, KernelError, Target, matmul};
@@ -11,11 +12,14 @@ use crate::passes::{FusedKernel, Root};
 
 const MAP: &str = include_str!("../../shaders/map.wgsl");
 const REDUCE: &str = include_str!("../../shaders/reduce.wgsl");
+const REDUCE_ROWS: &str = include_str!("../../shaders/reduce_rows.wgsl");
 /// Elementary functions that expressions call.
 pub(super) const MATH: &str = include_str!("../../shaders/math.wgsl");
 
 /// Invocations per workgroup of the map and reduction families.
 const WORKGROUP: usize = 64;
+/// Fewest terms of a row that neighbours compute together.
+const SHARED_TERMS: usize = 8;
 /// Most workgroups along one axis of a grid under the WebGPU defaults.
 pub(super) const MAX_GRID: usize = 65_535;
 
@@ -25,15 +29,28 @@ pub(super) fn emit(scope: &Scope, fused: &FusedKernel, target: &Target) -> Resul
         Root::Dot(root) => matmul::emit(scope, fused, root, target),
         Root::Map | Root::Reduce(_) => {
             let len = scope.graph.node(fused.stores[0]).ty.len();
-            let wide = if len.is_multiple_of(4) { linear(scope, fused, 4) } else { Err(Unsuitable) };
+            let shared = !target.cpu && matches!(fused.root, Root::Reduce(root) if along_rows(scope, root));
+            let wide = if len.is_multiple_of(4) && !shared { linear(scope, fused, 4, false) } else { Err(Unsuitable) };
             let name = format!("a kernel of shape {:?}", scope.graph.shape(fused.stores[0]));
-            wide.or_else(|Unsuitable| linear(scope, fused, 1)).map_err(|Unsuitable| KernelError::MixedTypes(name))
+            wide.or_else(|Unsuitable| linear(scope, fused, 1, shared))
+                .map_err(|Unsuitable| KernelError::MixedTypes(name))
         }
     }
 }
 
-/// A map or reduction with `width` elements per invocation. Shapes hold less than 2³² elements, so its grid always fits.
-fn linear(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Emitted, Unsuitable> {
+/// Whether the terms of a reduction are rows of some length.
+fn along_rows(scope: &Scope, root: NodeId) -> bool {
+    let node = scope.graph.node(root);
+    let (Op::ReduceSum { axes } | Op::ReduceMax { axes }) = &node.op else { return false };
+    let operand = scope.graph.shape(node.inputs[0]);
+    let last = operand.iter().rposition(|&len| len > 1);
+    let terms: usize = axes.iter().map(|&a| operand[a]).product();
+    terms >= SHARED_TERMS && last.is_some_and(|last| axes.contains(&last))
+}
+
+/// A map or reduction with `width` elements per invocation, `shared` if its workgroups compute terms together. Shapes hold
+/// less than 2³² elements, so its grid always fits.
+fn linear(scope: &Scope, fused: &FusedKernel, width: usize, shared: bool) -> Result<Emitted, Unsuitable> {
     let graph = scope.graph;
     let shape = graph.shape(fused.stores[0]);
     let len: usize = shape.iter().product();
@@ -46,7 +63,8 @@ fn linear(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Emitted, U
             let (terms, hooks) = reduction(&mut emitter, scope, root, &out)?;
             emitter.define(root, &out, "result");
             let finish = stores(&mut emitter, fused, &out)?;
-            (REDUCE, "reduce", terms, format!("{hooks}fn finish(i: u32, result: V) {{\n{finish}}}\n"))
+            let (family, name) = if shared { (REDUCE_ROWS, "reduce rows") } else { (REDUCE, "reduce") };
+            (family, name, terms, format!("{hooks}fn finish(i: u32, result: V) {{\n{finish}}}\n"))
         }
         Root::Map | Root::Dot(_) => {
             let body = stores(&mut emitter, fused, &out)?;
