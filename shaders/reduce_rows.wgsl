@@ -6,7 +6,7 @@
 // Grid: GRID_X × rows of workgroups of WG invocations; row i = (y · GRID_X + x) · WG + local.
 // Hooks: as for reduce.wgsl, with V = f32.
 
-const STEP = min(TERMS, 32u);
+const STEP = min(TERMS, 16u);
 // A row is one longer than it has to be, so that invocations that walk their rows read from different banks.
 var<workgroup> part: array<f32, WG * (STEP + 1u)>;
 
@@ -15,13 +15,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first = (group.y * GRID_X + group.x) * WG;
     var result = V(INIT);
     for (var r = 0u; r < TERMS; r += STEP) {
-        for (var at = local; at < WG * STEP; at += WG) {
+        // Both loops count to a constant, so that compilers unroll them and have many loads under way.
+        for (var j = 0u; j < STEP; j++) {
+            let at = local + j * WG;
             let value = term(min(first + at / STEP, COUNT - 1u), min(r + at % STEP, TERMS - 1u));
             part[at / STEP * (STEP + 1u) + at % STEP] = value;
         }
         workgroupBarrier();
-        for (var j = 0u; j < min(STEP, TERMS - r); j++) {
-            result = combine(result, part[local * (STEP + 1u) + j]);
+        for (var j = 0u; j < STEP; j++) {
+            if (r + j < TERMS) { result = combine(result, part[local * (STEP + 1u) + j]); }
         }
         workgroupBarrier();
     }

@@ -258,16 +258,18 @@ fn default(p: &Problem, target: &Target) -> Variant {
     }
 }
 
-/// The tile of a GPU: the one whose workgroups take the least time together, estimated from what they cover.
+/// The tile of a GPU: the one whose workgroups take the least time together, by what they cover.
 ///
-/// A tile's time is its area, more per element the smaller it is: by what compilers make of the tiles, the share of
-/// instructions that are no multiplications (docs/gpu-kernels.md). Fewer workgroups than fill a GPU take as long as these.
+/// Per multiplication a tile takes the instructions that a compiler makes of it (docs/gpu-kernels.md), and some of the time
+/// of the elements that it brings. Fewer workgroups than fill a GPU take as long as if they filled it.
 fn tile(p: &Problem) -> Variant {
     const FILL: usize = 128;
-    let tiles = [(64, 16, 1.5), (32, 32, 1.3), (64, 32, 1.25), (64, 64, 1.2), (128, 64, 1.0)];
-    let cost = |&(rows, cols, each): &(u32, u32, f64)| {
+    const BRINGING: f64 = 4.0;
+    let tiles = [(64, 16, 1.43), (32, 32, 1.35), (64, 32, 1.28), (64, 64, 1.32), (128, 64, 1.17)];
+    let cost = |&(rows, cols, instructions): &(u32, u32, f64)| {
         let groups = p.batch * p.m.div_ceil(rows as usize) * p.n.div_ceil(cols as usize);
-        groups.max(FILL) as f64 * f64::from(rows * cols) * each
+        let each = f64::from(rows * cols) * instructions + BRINGING * f64::from(rows + cols);
+        groups.max(FILL) as f64 * each
     };
     let best = tiles.iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
     let &(rows, cols, _) = best.expect("there are tiles");
