@@ -1,95 +1,126 @@
-// C[b,m,n] = sum_k A[b,m,k] * B[b,k,n] for real GPUs: a 64 x 64 tile of C a workgroup, 16 k at a time in workgroup memory.
+// C[b,m,n] = sum_k A[b,m,k] * B[b,k,n] for real GPUs: a ROWS x COLS tile of C a workgroup, SLAB k at a time in workgroup
+// memory.
 //
-// 8 x 8 invocations own 8 x 8 outputs each, as 2 x 2 quadrants 32 apart so that neighbours read neighbouring vec4s. Per k
-// an invocation reads 16 floats of workgroup memory for 64 multiply-adds; the next slab is fetched into registers while
-// the present one is used, so memory latency hides behind arithmetic and two barriers a slab suffice.
+// DOWN x ACROSS invocations own BLOCK_ROWS x BLOCK_COLS outputs each, as quads (4 x 4) DOWN and ACROSS quads apart, so that
+// neighbours read neighbouring vec4s. Per k an invocation of an 8 x 8 block reads 16 floats of workgroup memory for 64
+// multiply-adds; the next slab is fetched into registers while the present one is used, so memory latency hides behind
+// arithmetic and two barriers a slab suffice. Each output adds up its terms in the order of k, whatever the tile.
 //
-// Grid: x = ceil(N / 64), y = ceil(M / 64), z = BATCH. Workgroup: 64 invocations, 8 KiB of workgroup memory.
+// Grid: x = ceil(N / COLS), y = ceil(M / ROWS), z = BATCH. Workgroup: DOWN * ACROSS invocations; 4 * SLAB * (ROWS + COLS)
+// bytes of workgroup memory.
 // A vec4 that straddles the end of its row may hold anything past it (load_a4, load_b4), but must not read outside.
-// Hooks: M N K A_ALONG_K, load_a4 load_b4 store4.
+// Hooks: M N K A_ALONG_K, ROWS COLS BLOCK_ROWS BLOCK_COLS SLAB, load_a4 load_b4 store4.
 
-const TILE = 64u;
-const SLAB = 16u;
+const DOWN = ROWS / BLOCK_ROWS;
+const ACROSS = COLS / BLOCK_COLS;
+const WG = DOWN * ACROSS;
+const ROWS4 = ROWS / 4u;
+const COLS4 = COLS / 4u;
+const SLAB4 = SLAB / 4u;
 const LAST_N4 = (N - 1u) & ~3u;
 const LAST_M4 = (M - 1u) & ~3u;
 const LAST_K4 = (K - 1u) & ~3u;
+// Whether the last slab is not full.
+const RAGGED = K % SLAB != 0u;
+
+// Vec4s of a slab that an invocation brings; those of an A along k in 4 x 4 blocks, which are turned on the way. There may
+// be fewer blocks than invocations.
+const A_BLOCKS = ROWS4 * SLAB4;
+const A_EACH = select(4u * A_BLOCKS / WG, 4u * ((A_BLOCKS + WG - 1u) / WG), A_ALONG_K);
+const B_EACH = SLAB * COLS4 / WG;
 
 // Both slabs are k-major: [k][row / 4] and [k][column / 4].
-var<workgroup> a_slab: array<array<vec4<f32>, 16>, SLAB>;
-var<workgroup> b_slab: array<array<vec4<f32>, 16>, SLAB>;
+var<workgroup> a_slab: array<vec4<f32>, SLAB * ROWS4>;
+var<workgroup> b_slab: array<vec4<f32>, SLAB * COLS4>;
 
-// Four vec4s of A that this invocation brings: along k, four rows of one vec4 of k; along m, four k of one vec4 of rows.
-fn fetch_a(b: u32, m0: u32, k0: u32, id: u32) -> mat4x4<f32> {
-    var v: array<vec4<f32>, 4>;
-    for (var i = 0u; i < 4u; i++) {
-        if (A_ALONG_K) {
-            let k = k0 + 4u * (id % 4u);
-            let v4 = load_a4(b, min(m0 + 4u * (id / 4u) + i, M - 1u), min(k, LAST_K4));
-            v[i] = select(vec4(0.0), v4, vec4(k) + vec4(0u, 1u, 2u, 3u) < vec4(K));
-        } else {
-            let k = k0 + id / 16u + 4u * i;
-            v[i] = select(vec4(0.0), load_a4(b, min(m0 + 4u * (id % 16u), LAST_M4), min(k, K - 1u)), k < K);
-        }
+// Where four rows of A lie in its slab for the first of the four k of k4; the others follow ROWS4 apart. Neighbours that
+// write turned blocks differ in k4, and would all meet in the same banks if they did not change places in their rows.
+fn a_place(row4: u32, k4: u32) -> u32 {
+    return 4u * k4 * ROWS4 + (row4 ^ (k4 * (8u / SLAB4)));
+}
+
+// The invocation's vec4 number i of the slab of A at k0: along k, row i % 4 of a block; along m, four rows at one k.
+fn fetch_a(b: u32, m0: u32, k0: u32, id: u32, i: u32) -> vec4<f32> {
+    if (A_ALONG_K) {
+        let block = id + i / 4u * WG;
+        let k = k0 + 4u * (block % SLAB4);
+        let v = load_a4(b, min(m0 + 4u * (block / SLAB4) + i % 4u, M - 1u), min(k, LAST_K4));
+        if (RAGGED) { return select(vec4(0.0), v, vec4(k) + vec4(0u, 1u, 2u, 3u) < vec4(K)); }
+        return v;
     }
-    return mat4x4(v[0], v[1], v[2], v[3]);
+    let quad = id + i * WG;
+    let k = k0 + quad / ROWS4;
+    let v = load_a4(b, min(m0 + 4u * (quad % ROWS4), LAST_M4), min(k, K - 1u));
+    if (RAGGED) { return select(vec4(0.0), v, k < K); }
+    return v;
 }
 
 // Rows of B past the last are read again; the zeros in A cancel them.
-fn fetch_b(b: u32, n0: u32, k0: u32, id: u32) -> mat4x4<f32> {
-    let n = min(n0 + 4u * (id % 16u), LAST_N4);
-    let k = k0 + id / 16u;
-    return mat4x4(load_b4(b, min(k, K - 1u), n), load_b4(b, min(k + 4u, K - 1u), n),
-                  load_b4(b, min(k + 8u, K - 1u), n), load_b4(b, min(k + 12u, K - 1u), n));
+fn fetch_b(b: u32, n0: u32, k0: u32, id: u32, i: u32) -> vec4<f32> {
+    let quad = id + i * WG;
+    return load_b4(b, min(k0 + quad / COLS4, K - 1u), min(n0 + 4u * (quad % COLS4), LAST_N4));
 }
 
-fn put_slabs(a: mat4x4<f32>, b: mat4x4<f32>, id: u32) {
-    let rows = transpose(a);
-    for (var i = 0u; i < 4u; i++) {
-        if (A_ALONG_K) {
-            a_slab[4u * (id % 4u) + i][id / 4u] = rows[i];
-        } else {
-            a_slab[id / 16u + 4u * i][id % 16u] = a[i];
-        }
-        b_slab[id / 16u + 4u * i][id % 16u] = b[i];
-    }
-}
-
-@compute @workgroup_size(64)
+@compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) id: u32) {
     let b = tile.z;
-    let m0 = tile.y * TILE;
-    let n0 = tile.x * TILE;
-    let row4 = id / 8u;
-    let col4 = id % 8u;
+    let m0 = tile.y * ROWS;
+    let n0 = tile.x * COLS;
+    let row4 = id / ACROSS;
+    let col4 = id % ACROSS;
 
-    var acc: array<array<vec4<f32>, 2>, 8>;
-    var next_a = fetch_a(b, m0, 0u, id);
-    var next_b = fetch_b(b, n0, 0u, id);
+    var acc: array<array<vec4<f32>, BLOCK_COLS / 4u>, BLOCK_ROWS>;
+    var next_a: array<vec4<f32>, A_EACH>;
+    var next_b: array<vec4<f32>, B_EACH>;
+    let brings_a = !A_ALONG_K || A_BLOCKS >= WG || id < A_BLOCKS;
+    if (brings_a) { for (var i = 0u; i < A_EACH; i++) { next_a[i] = fetch_a(b, m0, 0u, id, i); } }
+    for (var i = 0u; i < B_EACH; i++) { next_b[i] = fetch_b(b, n0, 0u, id, i); }
+
     for (var k = 0u; k < K; k += SLAB) {
-        put_slabs(next_a, next_b, id);
+        if (A_ALONG_K) {
+            for (var i = 0u; i < A_EACH; i += 4u) {
+                if (!brings_a) { break; }
+                let turned = transpose(mat4x4(next_a[i], next_a[i + 1u], next_a[i + 2u], next_a[i + 3u]));
+                let block = id + i / 4u * WG;
+                let at = a_place(block / SLAB4, block % SLAB4);
+                for (var j = 0u; j < 4u; j++) { a_slab[at + j * ROWS4] = turned[j]; }
+            }
+        } else {
+            for (var i = 0u; i < A_EACH; i++) {
+                let quad = id + i * WG;
+                let k = quad / ROWS4;
+                a_slab[a_place(quad % ROWS4, k / 4u) + k % 4u * ROWS4] = next_a[i];
+            }
+        }
+        for (var i = 0u; i < B_EACH; i++) {
+            b_slab[id + i * WG] = next_b[i];
+        }
         workgroupBarrier();
         if (k + SLAB < K) {
-            next_a = fetch_a(b, m0, k + SLAB, id);
-            next_b = fetch_b(b, n0, k + SLAB, id);
+            if (brings_a) { for (var i = 0u; i < A_EACH; i++) { next_a[i] = fetch_a(b, m0, k + SLAB, id, i); } }
+            for (var i = 0u; i < B_EACH; i++) { next_b[i] = fetch_b(b, n0, k + SLAB, id, i); }
         }
-        for (var q = 0u; q < SLAB; q++) {
-            let rows = array(a_slab[q][row4], a_slab[q][row4 + 8u]);
-            let b0 = b_slab[q][col4];
-            let b1 = b_slab[q][col4 + 8u];
-            for (var i = 0u; i < 8u; i++) {
-                let x = vec4(rows[i / 4u][i % 4u]);
-                acc[i][0] = fma(x, b0, acc[i][0]);
-                acc[i][1] = fma(x, b1, acc[i][1]);
+        // Compilers unroll four, not sixteen.
+        for (var k4 = 0u; k4 < SLAB4; k4++) {
+            for (var l = 0u; l < 4u; l++) {
+                var rows: array<vec4<f32>, BLOCK_ROWS / 4u>;
+                var cols: array<vec4<f32>, BLOCK_COLS / 4u>;
+                for (var i = 0u; i < BLOCK_ROWS / 4u; i++) { rows[i] = a_slab[a_place(row4 + DOWN * i, k4) + l * ROWS4]; }
+                for (var j = 0u; j < BLOCK_COLS / 4u; j++) { cols[j] = b_slab[(4u * k4 + l) * COLS4 + col4 + ACROSS * j]; }
+                for (var i = 0u; i < BLOCK_ROWS; i++) {
+                    let x = vec4(rows[i / 4u][i % 4u]);
+                    for (var j = 0u; j < BLOCK_COLS / 4u; j++) { acc[i][j] = fma(x, cols[j], acc[i][j]); }
+                }
             }
         }
         workgroupBarrier();
     }
 
-    for (var i = 0u; i < 8u; i++) {
-        let m = m0 + 32u * (i / 4u) + 4u * row4 + i % 4u;
+    for (var i = 0u; i < BLOCK_ROWS; i++) {
+        let m = m0 + 4u * (row4 + DOWN * (i / 4u)) + i % 4u;
         if (m < M) {
-            for (var j = 0u; j < 2u; j++) {
-                let n = n0 + 32u * j + 4u * col4;
+            for (var j = 0u; j < BLOCK_COLS / 4u; j++) {
+                let n = n0 + 4u * (col4 + ACROSS * j);
                 if (n < N) { store4(b, m, n, acc[i][j]); }
             }
         }

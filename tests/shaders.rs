@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use edgewalk::graph::Graph;
-use edgewalk::kernel::{Kernel, Output, Place, Spec, Target, compile, validate};
+use edgewalk::graph::{DotDims, Graph, Tensor};
+use edgewalk::kernel::{Choices, Kernel, Output, Place, Spec, Target, Variant, compile, validate};
 use edgewalk::passes::SplitPolicy;
 use naga::AddressSpace;
 
@@ -112,6 +112,28 @@ fn every_kernel_is_valid_within_the_webgpu_defaults() {
         let path = file.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(kernels.keys().any(|wgsl| wgsl.contains(&text)), "{} is in no kernel", path.display());
+    }
+}
+
+#[test]
+fn every_variant_is_valid_within_the_webgpu_defaults() {
+    for &variant in Variant::ALL {
+        let choices = Arc::new(Choices { tried: Some(variant), ..Choices::default() });
+        for target in targets().map(|target| Target { choices: choices.clone(), ..target }) {
+            // The left operand along k and along m; sizes that fit a tile and that do not.
+            for (m, n, k, lhs_contract) in [(128, 128, 64, 1), (128, 128, 64, 0), (65, 17, 33, 1), (65, 17, 33, 0)] {
+                let mut g = Graph::new();
+                let x = g.input_f32("a", &if lhs_contract == 1 { [m, k] } else { [k, m] });
+                let y = g.input_f32("b", &[k, n]);
+                let dims = DotDims { lhs_contract: vec![lhs_contract], rhs_contract: vec![0], ..DotDims::default() };
+                let z = g.dot_general(x, y, dims);
+                let zeros = |id| (id, Tensor { shape: g.shape(id).to_vec(), data: vec![0.0; g.node(id).ty.len()] });
+                for kernel in program(&g, &[z], &[zeros(x), zeros(y)], &target).kernels {
+                    validate(&kernel).unwrap();
+                    assert_eq!(excess(&kernel, target.max_bindings), Vec::<String>::new(), "{}", kernel.label);
+                }
+            }
+        }
     }
 }
 

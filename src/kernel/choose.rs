@@ -51,8 +51,13 @@ pub enum Variant {
         /// A multiple of 4.
         cols: u32,
     },
-    /// 64 × 64 a workgroup, in workgroup memory; for GPUs.
-    Tile,
+    /// `rows` × `cols` a workgroup, in workgroup memory; for GPUs.
+    Tile {
+        /// Of a workgroup.
+        rows: u32,
+        /// Of a workgroup.
+        cols: u32,
+    },
 }
 
 /// Sizes of C[b,m,n] = Σₖ A[b,m,k]·B[b,k,n].
@@ -125,7 +130,7 @@ impl fmt::Display for Variant {
         match self {
             Self::Subgroup { rows, cols } => write!(f, "subgroup {rows}x{cols}"),
             Self::Rows { rows, cols } => write!(f, "rows {rows}x{cols}"),
-            Self::Tile => write!(f, "tile 64x64"),
+            Self::Tile { rows, cols } => write!(f, "tile {rows}x{cols}"),
         }
     }
 }
@@ -150,14 +155,18 @@ impl Variant {
         Self::Subgroup { rows: 8, cols: 64 },
         Self::Rows { rows: 4, cols: 16 },
         Self::Rows { rows: 8, cols: 16 },
-        Self::Tile,
+        Self::Tile { rows: 128, cols: 64 },
+        Self::Tile { rows: 64, cols: 64 },
+        Self::Tile { rows: 64, cols: 32 },
+        Self::Tile { rows: 32, cols: 32 },
+        Self::Tile { rows: 64, cols: 16 },
     ];
 
     pub(super) fn source(self) -> &'static str {
         match self {
             Self::Subgroup { .. } => include_str!("../../shaders/matmul_subgroup.wgsl"),
             Self::Rows { .. } => include_str!("../../shaders/matmul_rows.wgsl"),
-            Self::Tile => include_str!("../../shaders/matmul_tile.wgsl"),
+            Self::Tile { .. } => include_str!("../../shaders/matmul_tile.wgsl"),
         }
     }
 
@@ -181,7 +190,19 @@ impl Variant {
                 block(("SUBGROUP", self.lanes(target)), rows, cols) + &multiply(rows, cols / 4)
             }
             Self::Rows { rows, cols } => block(("WG", self.lanes(target)), rows, cols),
-            Self::Tile => String::new(),
+            Self::Tile { rows, cols } => {
+                // The block of an invocation, and k at a time: as large as leaves 64 invocations or more and 16 KiB.
+                let (block_rows, block_cols, slab) = match (rows, cols) {
+                    (32, _) => (4, 4, 32),
+                    (_, 16) => (4, 4, 16),
+                    (64, _) => (8, 4, 16),
+                    _ => (8, 8, 16),
+                };
+                format!(
+                    "const ROWS: u32 = {rows}u;\nconst COLS: u32 = {cols}u;\nconst BLOCK_ROWS: u32 = {block_rows}u;\n\
+                     const BLOCK_COLS: u32 = {block_cols}u;\nconst SLAB: u32 = {slab}u;\n"
+                )
+            }
         }
     }
 
@@ -190,16 +211,13 @@ impl Variant {
         match self {
             Self::Subgroup { .. } => target.subgroup.expect("only offered where there are subgroups"),
             Self::Rows { .. } => 8,
-            Self::Tile => 1,
+            Self::Tile { .. } => 1,
         }
     }
 
     /// Workgroups along x, y, z.
     pub(super) fn grid(self, p: &Problem, target: &Target) -> [usize; 3] {
-        let (rows, cols) = match self {
-            Self::Subgroup { rows, cols } | Self::Rows { rows, cols } => (rows, cols),
-            Self::Tile => (64, 64),
-        };
+        let (Self::Subgroup { rows, cols } | Self::Rows { rows, cols } | Self::Tile { rows, cols }) = self;
         [p.n.div_ceil(cols as usize), p.m.div_ceil((self.lanes(target) * rows) as usize), p.batch]
     }
 
@@ -208,7 +226,7 @@ impl Variant {
         match self {
             Self::Subgroup { .. } => target.cpu && target.subgroup.is_some(),
             Self::Rows { .. } => target.cpu && target.subgroup.is_none(),
-            Self::Tile => !target.cpu,
+            Self::Tile { .. } => !target.cpu,
         }
     }
 }
@@ -238,7 +256,7 @@ fn default(p: &Problem, target: &Target) -> Variant {
             Variant::Subgroup { rows, cols }
         }
         (true, None) => Variant::Rows { rows: 8, cols: 16 },
-        (false, _) => Variant::Tile,
+        (false, _) => tile(p),
     }
 }
 
@@ -259,4 +277,22 @@ fn multiply(rows: u32, cols4: u32) -> String {
         }
     }
     text + "}\n"
+}
+
+/// The tile of a GPU: the one whose workgroups take the least time together, by what they cover.
+///
+/// Per multiplication a tile takes the instructions that a compiler makes of it (docs/gpu-kernels.md), and some of the time
+/// of the elements that it brings. Fewer workgroups than fill a GPU take as long as if they filled it.
+fn tile(p: &Problem) -> Variant {
+    const FILL: usize = 128;
+    const BRINGING: f64 = 4.0;
+    let tiles = [(64, 16, 1.43), (32, 32, 1.35), (64, 32, 1.28), (64, 64, 1.32), (128, 64, 1.17)];
+    let cost = |&(rows, cols, instructions): &(u32, u32, f64)| {
+        let groups = p.batch * p.m.div_ceil(rows as usize) * p.n.div_ceil(cols as usize);
+        let each = f64::from(rows * cols) * instructions + BRINGING * f64::from(rows + cols);
+        groups.max(FILL) as f64 * each
+    };
+    let best = tiles.iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
+    let &(rows, cols, _) = best.expect("there are tiles");
+    Variant::Tile { rows, cols }
 }

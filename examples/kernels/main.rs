@@ -1,0 +1,30 @@
+//! Writes the WGSL of every kernel of the three tasks' networks for a kind of adapter into a folder, in every variant.
+//!
+//!     cargo run --release --example kernels -- gpu kernels/ [TASK...]
+//!
+//! The kinds are `gpu`, `subgroup` and `rows`; a task goes by the name of its preset. No adapter is needed. A file is named after task, kernel, shape and a number
+//! that tells kernels of the same shape apart; `docs/gpu-kernels.md` shows what was learnt from them.
+
+mod collect;
+
+use std::error::Error;
+use std::path::Path;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [kind, folder, only @ ..] = &args[..] else {
+        return Err("usage: kernels gpu|subgroup|rows FOLDER [TASK...]".into());
+    };
+    let target = collect::target(kind).ok_or_else(|| format!("`{kind}` is none of gpu, subgroup, rows"))?;
+    std::fs::create_dir_all(folder)?;
+    for task in collect::tasks().iter().filter(|task| only.is_empty() || only.iter().any(|name| name == task.name)) {
+        let kernels = collect::kernels(task, &target)?;
+        println!("{}: {} kernels", task.name, kernels.len());
+        for (i, kernel) in kernels.iter().enumerate() {
+            let name = kernel.label.replace(['[', ']', ','], "").replace(' ', "-");
+            let path = Path::new(folder).join(format!("{}--{name}--{i}.wgsl", task.name));
+            std::fs::write(path, &kernel.wgsl)?;
+        }
+    }
+    Ok(())
+}
