@@ -39,6 +39,7 @@ mod optim;
 mod oracle;
 mod passes;
 mod plot;
+mod profile;
 mod random_graphs;
 mod random_programs;
 mod real_data;

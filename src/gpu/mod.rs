@@ -5,6 +5,7 @@
 
 mod adapter;
 mod buffer;
+mod profile;
 mod program;
 mod run;
 
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex};
 
 pub use adapter::{AdapterSummary, adapters};
 pub use buffer::Buffer;
+pub use profile::DispatchTime;
 pub use program::{Loaded, Recording};
 
 use crate::kernel::{Kernel, KernelError, Target};

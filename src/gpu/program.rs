@@ -17,6 +17,8 @@ pub(super) struct Pipeline {
 pub struct Loaded {
     program: Arc<Program>,
     pipelines: Vec<Pipeline>,
+    /// The kernels' labels, shared with recordings.
+    labels: Vec<Arc<str>>,
     temps: Vec<Buffer>,
     /// The uniforms `offsets` of all dispatches, of equal length, one after the other.
     offsets: Buffer,
@@ -35,7 +37,14 @@ pub struct Recording {
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// A bound dispatch, with its estimated work.
-    Dispatch { pipeline: wgpu::ComputePipeline, bind_group: wgpu::BindGroup, grid: [u32; 3], flops: f64, bytes: f64 },
+    Dispatch {
+        pipeline: wgpu::ComputePipeline,
+        bind_group: wgpu::BindGroup,
+        grid: [u32; 3],
+        label: Arc<str>,
+        flops: f64,
+        bytes: f64,
+    },
     /// All elements of one buffer to an element offset of another.
     Copy { from: Buffer, to: Buffer, at: usize },
 }
@@ -121,6 +130,7 @@ impl Loaded {
                 pipeline: pipeline.inner.clone(),
                 bind_group,
                 grid: dispatch.grid,
+                label: Arc::clone(&self.labels[dispatch.kernel]),
                 flops: dispatch.flops,
                 bytes: dispatch.bytes,
             }
@@ -141,6 +151,7 @@ impl Gpu {
             program.kernels.iter_mut().for_each(alter);
         }
         let pipelines = program.kernels.iter().map(|k| self.pipeline(k)).collect::<Result<_, _>>()?;
+        let labels = program.kernels.iter().map(|k| k.label.as_str().into()).collect();
         let temps = self.scratch(&program)?;
         let longest = program.dispatches.iter().map(|d| d.offsets.len()).max().unwrap_or(0);
         let each = longest.next_multiple_of(UNIFORM_ALIGNMENT).max(UNIFORM_ALIGNMENT);
@@ -149,7 +160,7 @@ impl Gpu {
             to[..dispatch.offsets.len()].copy_from_slice(&dispatch.offsets);
         }
         let offsets = self.buffer_from("offsets of tensors", &offsets)?;
-        Ok(Loaded { program: Arc::new(program), pipelines, temps, offsets })
+        Ok(Loaded { program: Arc::new(program), pipelines, labels, temps, offsets })
     }
 
     /// Buffers for a program's intermediate values, shared with all other programs: they run one after the other, and none
