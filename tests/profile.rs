@@ -58,3 +58,18 @@ fn times_tell_much_work_from_little() {
     let whole = gpu().time(&recording, 0.5).unwrap();
     assert!(whole > 0.3 * sum && whole < 10.0 * sum, "{whole} against {sum}");
 }
+
+#[test]
+fn an_adapter_has_limits_that_a_matmul_stays_below() {
+    let peaks = gpu().peaks().unwrap();
+    assert!(peaks.flops_per_sec > 1e8 && peaks.bytes_per_sec > 1e7, "{peaks:?}");
+    assert!(peaks.launch_secs > 1e-8 && peaks.launch_secs < 1e-2, "{peaks:?}");
+    let (recording, _) = twice(products(&[256]));
+    let row = &gpu().profile(&recording, 0.3).unwrap()[0];
+    let share = peaks.least_secs(row.flops, row.bytes) / row.secs;
+    // Twice, because other programs may have held the measurement of the limits up.
+    assert!(share < 2.0, "{share} of the limit: {row:?}, {peaks:?}");
+    // The larger of the two bounds counts.
+    let both = [1e9 / peaks.flops_per_sec, 1e9 / peaks.bytes_per_sec];
+    assert_eq!(peaks.least_secs(1e9, 1e9), both[0].max(both[1]));
+}

@@ -5,6 +5,7 @@
 
 mod adapter;
 mod buffer;
+mod peaks;
 mod profile;
 mod program;
 mod run;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex};
 
 pub use adapter::{AdapterSummary, adapters};
 pub use buffer::Buffer;
+pub use peaks::Peaks;
 pub use profile::DispatchTime;
 pub use program::{Loaded, Recording};
 
