@@ -209,7 +209,8 @@ impl Growth {
         text
     }
 
-    /// Time over size, both logarithmic, with the fitted powers as broken lines.
+    /// Time over size, both logarithmic, with the fitted powers as broken lines: where sizes are
+    /// small, launches lift the time above them.
     ///
     /// # Errors
     /// The plotting library's message, if it cannot encode the picture.
@@ -222,8 +223,7 @@ impl Growth {
             if let Some((slope, factor)) = fit {
                 let fitted = points.iter().map(|&(x, _)| (x, factor * x.powf(slope)));
                 let style = Style { color, width: 1.25, dashes: "4 4" };
-                let upper = fitted.skip(points.len() / 2).collect();
-                curves.push(Curve { label: String::new(), points: upper, style });
+                curves.push(Curve { label: String::new(), points: fitted.collect(), style });
             }
             let style = Style { color, width: 2.5, dashes: "" };
             curves.push(Curve { label: format!("{}{exponent}", axis.word()), points, style });
@@ -263,10 +263,12 @@ impl fmt::Display for Growth {
                 continue;
             };
             write!(f, "time ~ {}^{slope:.2}", axis.word())?;
-            match power_law(&self.series(axis, |point| point.parameters)) {
-                Some((slope, _)) if axis == Axis::Width => writeln!(f, " ~ parameters^{slope:.2}")?,
-                _ => writeln!(f)?,
+            if let Some((slope, _)) =
+                power_law(&self.series(axis, |point| point.parameters)).filter(|_| axis != Axis::Examples)
+            {
+                write!(f, " ~ parameters^{slope:.2}")?;
             }
+            writeln!(f)?;
         }
         Ok(())
     }
