@@ -7,35 +7,11 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use edgewalk::curvature::{EigenOptions, Spectrum, lanczos};
-use edgewalk::data::{Examples, Features};
+use edgewalk::data::{Examples, made_up};
 use edgewalk::gpu::{Buffer, Gpu, Recording};
 use edgewalk::model::{Activation, Cnn, Loss, Mlp, Model, Reduction, Transformer, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Optimizer, Rule};
-
-/// Made-up numbers below `most`: time does not depend on what they are.
-fn numbers(count: usize, most: usize) -> impl Iterator<Item = u32> {
-    (0..count).map(move |i| (i.wrapping_mul(2_654_435_761) >> 7) as u32 % most as u32)
-}
-
-fn images(count: usize, shape: [usize; 3]) -> Examples {
-    let pixels = numbers(count * shape.iter().product::<usize>(), 256);
-    Examples {
-        features: Features::Real(pixels.map(|pixel| pixel as f32 / 256.0 - 0.5).collect()),
-        shape: shape.to_vec(),
-        labels: numbers(count, 10).collect(),
-        classes: 10,
-    }
-}
-
-fn windows(count: usize, length: usize) -> Examples {
-    Examples {
-        features: Features::Tokens(numbers(count * length, 127).map(|code| code + 1).collect()),
-        shape: vec![length],
-        labels: numbers(count * length, 128).collect(),
-        classes: 128,
-    }
-}
 
 /// An objective at its model's initial parameters.
 fn setup(gpu: &Gpu, model: impl Model + 'static, loss: Loss, data: &Examples) -> (Objective, Buffer) {
@@ -48,20 +24,20 @@ fn setup(gpu: &Gpu, model: impl Model + 'static, loss: Loss, data: &Examples) ->
 /// 784-w-w-w-10, mean squared error.
 fn mlp(gpu: &Gpu, width: usize, count: usize) -> (Objective, Buffer) {
     let mlp = Mlp { inputs: 784, width, depth: 4, outputs: 10, activation: Activation::Relu };
-    setup(gpu, mlp, Loss::Mse(Reduction::Mean), &images(count, [28, 28, 1]))
+    setup(gpu, mlp, Loss::Mse(Reduction::Mean), &made_up::images(count, [28, 28, 1]))
 }
 
 /// The paper's CNN with so many channels in its first block.
 fn cnn(gpu: &Gpu, channels: usize, count: usize) -> (Objective, Buffer) {
     let image = [32, 32, 3];
     let cnn = Cnn::paper(image, channels, 10);
-    setup(gpu, cnn, Loss::Mse(Reduction::Mean), &images(count, image))
+    setup(gpu, cnn, Loss::Mse(Reduction::Mean), &made_up::images(count, image))
 }
 
 /// Two blocks of four heads of 16.
 fn transformer(gpu: &Gpu, length: usize, count: usize) -> (Objective, Buffer) {
     let model = Transformer { layers: 2, heads: 4, key_size: 16, model_size: 64, length, vocabulary: 128 };
-    setup(gpu, model, Loss::CrossEntropy, &windows(count, length))
+    setup(gpu, model, Loss::CrossEntropy, &made_up::windows(count, length))
 }
 
 /// Times what a run is made of.

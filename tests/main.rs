@@ -4,6 +4,7 @@ mod analysis;
 mod autodiff;
 mod autodiff_models;
 mod autodiff_random;
+mod bench;
 mod cli;
 mod cli_data;
 mod config;

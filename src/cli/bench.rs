@@ -79,10 +79,10 @@ pub fn run(args: &BenchArgs) -> Result<(), ExperimentError> {
 
 /// Prints every size as it is known, then the exponents, and writes table and picture.
 fn grow(args: &BenchArgs, gpu: &Gpu, Resolved { name, config }: &Resolved) -> Result<(), ExperimentError> {
-    let mut printed = print(&format!("{}\n", Point::HEAD));
+    let (mut printed, mut head) = (Ok(()), format!("{}\n", Point::HEAD));
     let mut watch = |point: &Point| {
         if printed.is_ok() {
-            printed = print(&format!("{point}\n"));
+            printed = print(&format!("{}{point}\n", std::mem::take(&mut head)));
         }
     };
     let growth = growth(gpu, name, config, args.budget, &mut watch)?;
