@@ -3,6 +3,8 @@
 //! `cargo bench --bench kernels` prints them for the preferred adapter (EDGEWALK_ADAPTER names another). An iteration is one
 //! submission, so what submitting costs is part of it; `edgewalk bench` times kernels without.
 
+use std::time::Duration;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use edgewalk::gpu::{Buffer, Gpu, Recording};
 use edgewalk::graph::{ConvSide, DotDims, Graph, NodeId, Op, Unary, Window};
@@ -86,7 +88,7 @@ fn kernels(c: &mut Criterion) {
     let gpu = Gpu::open(adapter.as_deref()).expect("an adapter");
     println!("adapter: {}", gpu.adapter().name);
     let mut group = c.benchmark_group("kernels");
-    group.sample_size(10);
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
     for case in cases() {
         let recording = case.record(&gpu);
         group.throughput(Throughput::Elements(recording.flops() as u64));

@@ -4,6 +4,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use edgewalk::curvature::{EigenOptions, Spectrum, lanczos};
@@ -12,6 +13,10 @@ use edgewalk::gpu::{Buffer, Gpu, Recording};
 use edgewalk::model::{Activation, Cnn, Loss, Mlp, Model, Reduction, Transformer, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Optimizer, Rule};
+
+// Ten samples in about a second, so that all of `cargo bench` is done in three minutes.
+const WARM_UP: Duration = Duration::from_millis(300);
+const MEASUREMENT: Duration = Duration::from_secs(1);
 
 /// An objective at its model's initial parameters.
 fn setup(gpu: &Gpu, model: impl Model + 'static, loss: Loss, data: &Examples) -> (Objective, Buffer) {
@@ -43,7 +48,7 @@ fn transformer(gpu: &Gpu, length: usize, count: usize) -> (Objective, Buffer) {
 /// Times what a run is made of.
 fn time(c: &mut Criterion, gpu: &Gpu, name: &str, (mut objective, w): (Objective, Buffer), repeated: bool) {
     let mut group = c.benchmark_group(name);
-    group.sample_size(10);
+    group.sample_size(10).warm_up_time(WARM_UP).measurement_time(MEASUREMENT);
     let mut time = |name: &str, recording: &Recording| {
         group.throughput(Throughput::Elements(recording.flops() as u64));
         let name = BenchmarkId::new(name, format!("{} dispatches", recording.dispatches()));
@@ -84,7 +89,7 @@ fn steps(c: &mut Criterion) {
         time(c, &gpu, &name, mlp(&gpu, width, count), width * count < 10_000);
     }
     time(c, &gpu, "CNN 8-16 on 100", cnn(&gpu, 8, 100), false);
-    time(c, &gpu, "CNN 16-32 on 1000", cnn(&gpu, 16, 1000), false);
+    time(c, &gpu, "CNN 16-32 on 200", cnn(&gpu, 16, 200), false);
     time(c, &gpu, "Transformer 2 x 64 on 32 x 32", transformer(&gpu, 32, 32), false);
     time(c, &gpu, "Transformer 2 x 64 on 32 x 64", transformer(&gpu, 64, 32), false);
     let (mut objective, w) = mlp(&gpu, 64, 1000);
@@ -93,7 +98,7 @@ fn steps(c: &mut Criterion) {
     let cold = lanczos(&mut hessian.linearise().expect("runs"), None, &options).expect("finite");
     println!("curvature check: {} products", cold.products);
     let mut group = c.benchmark_group("curvature check");
-    group.sample_size(10);
+    group.sample_size(10).warm_up_time(WARM_UP).measurement_time(MEASUREMENT);
     group.bench_function("cold", |b| {
         b.iter(|| {
             let mut here = hessian.linearise().expect("runs");

@@ -11,11 +11,11 @@ use super::program::{Recording, Step};
 use super::{Gpu, GpuError};
 
 /// Seconds a timed submission should take, so that what submitting costs does not show.
-const SUBMISSION_SECS: f64 = 0.02;
+const SUBMISSION_SECS: f64 = 0.01;
 /// Most repetitions in one submission, which bounds the memory of its commands.
 const MOST_REPETITIONS: usize = 4096;
 /// Timed submissions of full length, of which the best counts.
-const RUNS: usize = 4;
+const RUNS: usize = 5;
 
 /// A dispatch and what it takes.
 #[derive(Clone, Debug, PartialEq)]

@@ -88,10 +88,10 @@ pub fn growth(
             let Some(point) = point(gpu, config, axis, size)? else { break };
             watch(&point);
             points.push(point);
-            // The next one compiles about as much, and computes so many times more.
+            // The next one compiles twice as much at most, and computes so many times more.
             let took = point_began.elapsed().as_secs_f64();
             let computing = POINT_SECS.min(4.0 * point.secs) + point.secs;
-            let next = took + (axis.growth() - 1.0) * computing;
+            let next = 2.0 * took + (axis.growth() - 2.0) * computing;
             if axis_began.elapsed().as_secs_f64() + next > share {
                 break;
             }
