@@ -209,8 +209,8 @@ impl Growth {
         text
     }
 
-    /// Time over size, both logarithmic, with the fitted powers as broken lines: where sizes are
-    /// small, launches lift the time above them.
+    /// Time over size, both logarithmic, with the fitted powers as broken lines: where sizes are small, what does not grow
+    /// (launches, the first layer) lifts the time above them.
     ///
     /// # Errors
     /// The plotting library's message, if it cannot encode the picture.
