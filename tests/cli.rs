@@ -29,7 +29,7 @@ pub fn edgewalk(folder: &Path, args: &[&str]) -> Command {
     command.current_dir(folder).args(args).env_remove("EDGEWALK_DATA").stdin(Stdio::null());
     // Mesa's device-selection layer looks for a Wayland session and complains on machines without one.
     command.env("NODEVICE_SELECT", "1");
-    if let (Some(&"train"), Ok(adapter)) = (args.first(), std::env::var("EDGEWALK_ADAPTER"))
+    if let (Some(&"train" | &"bench"), Ok(adapter)) = (args.first(), std::env::var("EDGEWALK_ADAPTER"))
         && !args.contains(&"--adapter")
     {
         command.args(["--adapter", &adapter]);

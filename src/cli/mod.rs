@@ -1,5 +1,6 @@
 //! The command line: arguments in, a request out. The work is in [`crate::experiment`].
 
+pub mod bench;
 pub mod curvature;
 pub mod data;
 pub mod doctor;
@@ -15,6 +16,7 @@ use crate::experiment::preset::{PRESETS, Preset};
 use crate::experiment::rundir::RunDir;
 use crate::experiment::{ExperimentError, Format, TrainRequest, config, plot, run};
 
+use bench::BenchArgs;
 use curvature::CurvatureArgs;
 use data::DataCommand;
 use verify_theory::VerifyArgs;
@@ -35,6 +37,8 @@ enum Command {
     Plot(PlotArgs),
     /// Look at the curvature of a run's parameters: eigenvalues, trace, density, layer by layer
     Curvature(CurvatureArgs),
+    /// Measure how fast this adapter trains a network, kernel by kernel, and how that grows with its size
+    Bench(BenchArgs),
     /// See which data sets are here, and fetch others
     #[command(subcommand)]
     Data(DataCommand),
@@ -103,6 +107,7 @@ pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentErr
         Command::Train(args) => train(args, command_line),
         Command::Plot(args) => draw(&args),
         Command::Curvature(args) => curvature::run(args),
+        Command::Bench(args) => bench::run(&args),
         Command::Data(command) => data::run(command),
         Command::Info => info::run(),
         Command::VerifyTheory(args) => verify_theory::run(&args),

@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod idx;
 pub mod images;
 mod incoming;
+pub mod made_up;
 mod roots;
 pub mod text;
 

@@ -1,18 +1,12 @@
-//! How fast the kernel families are: figures to compare with what the hardware should do, and no verdict.
-
-use std::time::Instant;
+//! How fast the kernel families are: figures to compare with what the adapter can do at best, and no verdict.
 
 use super::Row;
 use super::case::{Bound, Case};
-use crate::gpu::{Gpu, GpuError, Recording};
+use crate::gpu::{Gpu, GpuError, Peaks};
 use crate::graph::Window;
 
-/// Timed runs, of which the median counts.
-const RUNS: usize = 5;
-/// Seconds a timed run should take, so that what a submission costs does not show.
-const RUN_SECS: f64 = 0.04;
-/// Most repetitions in a timed run.
-const REPETITIONS: f64 = 1000.0;
+/// Seconds to time a load.
+const BUDGET_SECS: f64 = 0.25;
 
 /// A case with its work in operations or bytes.
 struct Load {
@@ -53,6 +47,12 @@ fn elementwise() -> Load {
 }
 
 pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
+    let Peaks { flops_per_sec, bytes_per_sec, launch_secs } = gpu.peaks()?;
+    let mut rows = vec![
+        Row::note("multiply-adds in registers", format!("{:.1} GFLOP/s", flops_per_sec / 1e9)),
+        Row::note("copy", format!("{:.1} GB/s", bytes_per_sec / 1e9)),
+        Row::note("smallest dispatch", format!("{:.1} µs each", 1e6 * launch_secs)),
+    ];
     let loads = [
         matmul("matmul 512×512×512", [512, 512, 512], false),
         matmul("matmul 1000×64×784", [1000, 64, 784], false),
@@ -61,25 +61,14 @@ pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
         sum(),
         elementwise(),
     ];
-    loads.into_iter().map(|load| row(gpu, &load)).collect()
+    for load in &loads {
+        rows.push(row(gpu, load)?);
+    }
+    Ok(rows)
 }
 
 fn row(gpu: &Gpu, Load { case, work, unit }: &Load) -> Result<Row, GpuError> {
     let Bound { recording, .. } = case.load(gpu)?;
-    // The first run compiles, the second says how often to repeat.
-    time(gpu, &recording)?;
-    let once = time(gpu, &recording)?;
-    let repetitions = (RUN_SECS / once).clamp(1.0, REPETITIONS) as usize;
-    let repeated = (1..repetitions).fold(recording.clone(), |all, _| all.then(&recording));
-    let mut secs = (0..RUNS).map(|_| time(gpu, &repeated)).collect::<Result<Vec<_>, _>>()?;
-    secs.sort_by(f64::total_cmp);
-    let each = secs[RUNS / 2] / repetitions as f64;
+    let each = gpu.time(&recording, BUDGET_SECS)?;
     Ok(Row::note(case.name, format!("{:.1} {unit} ({:.3} ms each)", work / each / 1e9, 1e3 * each)))
-}
-
-fn time(gpu: &Gpu, recording: &Recording) -> Result<f64, GpuError> {
-    let start = Instant::now();
-    gpu.run([recording])?;
-    gpu.wait()?;
-    Ok(start.elapsed().as_secs_f64())
 }

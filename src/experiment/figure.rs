@@ -7,8 +7,6 @@
 use kuva::plot::{LinePlot, ScatterPlot};
 use kuva::prelude::{Layout, LegendEntry, LegendShape, Plot};
 
-/// The horizontal axis of a run.
-pub(super) const STEPS: &str = "step (updates made)";
 /// The nominal width of a picture in pixels.
 const WIDTH: f64 = 900.0;
 /// The nominal height of a picture in pixels.
@@ -44,6 +42,17 @@ impl Format {
             Self::Pdf => "pdf",
         }
     }
+}
+
+/// The horizontal axis: its scale, and what it shows with its unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Horizontal {
+    /// The updates of a run, from 0.
+    Steps,
+    /// Linear between the ends of the curves.
+    Linear(&'static str),
+    /// Logarithmic between them; values are positive.
+    Log(&'static str),
 }
 
 /// How the vertical axis is chosen.
@@ -84,8 +93,8 @@ pub(super) struct Curve {
 pub(super) struct Figure {
     /// The line above the picture.
     pub title: String,
-    /// What the horizontal axis shows, with its unit; [`STEPS`] begins at 0.
-    pub x_label: &'static str,
+    /// The horizontal axis.
+    pub x: Horizontal,
     /// What the vertical axis shows, with its unit.
     pub y_label: &'static str,
     /// The vertical axis.
@@ -198,13 +207,11 @@ impl Figure {
 
     fn layout(&self, axis: Axis) -> Layout {
         let xs = || self.values().map(|(x, _)| x);
-        let (first, last) = match self.x_label {
-            STEPS => (0.0, xs().fold(1.0, f64::max)),
-            _ => {
-                let (low, high) = (xs().fold(f64::INFINITY, f64::min), xs().fold(f64::NEG_INFINITY, f64::max));
-                let margin = 0.02 * (high - low);
-                (low - margin, high + margin)
-            }
+        let (low, high) = (xs().fold(f64::INFINITY, f64::min), xs().fold(f64::NEG_INFINITY, f64::max));
+        let (x_label, first, last) = match self.x {
+            Horizontal::Steps => ("step (updates made)", 0.0, high.max(1.0)),
+            Horizontal::Linear(label) => (label, low - 0.02 * (high - low), high + 0.02 * (high - low)),
+            Horizontal::Log(label) => (label, low * (low / high).powf(0.02), high * (high / low).powf(0.02)),
         };
         let outside = self.values().filter(|(_, y)| !(axis.low..=axis.high).contains(y)).count();
         let entries = self.curves.iter().filter(|curve| !curve.label.is_empty());
@@ -212,7 +219,7 @@ impl Figure {
             .with_width(WIDTH)
             .with_height(HEIGHT)
             .with_title(&self.title)
-            .with_x_label(self.x_label)
+            .with_x_label(x_label)
             .with_y_label(self.y_label)
             .with_x_axis_min(first)
             .with_x_axis_max(last)
@@ -235,6 +242,9 @@ impl Figure {
             );
         if axis.log {
             layout = layout.with_log_y();
+        }
+        if matches!(self.x, Horizontal::Log(_)) {
+            layout = layout.with_log_x();
         }
         match outside {
             0 => layout,
@@ -277,7 +287,7 @@ mod tests {
     fn figure(scale: Scale, points: Vec<(f64, f64)>) -> Figure {
         Figure {
             title: String::new(),
-            x_label: STEPS,
+            x: Horizontal::Steps,
             y_label: "",
             scale,
             curves: vec![Curve {

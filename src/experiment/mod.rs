@@ -4,6 +4,7 @@
 //! [`plot`] show it. Everything here is about files and words; the mathematics is in the stages before.
 
 pub mod analysis;
+pub mod bench;
 mod choice;
 pub mod config;
 mod conflicts;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::optim::Rule;
 
-use super::figure::{Curve, Figure, Format, STEPS, Scale, Style};
+use super::figure::{Curve, Figure, Format, Horizontal, Scale, Style};
 use super::record::{self, CurvatureRow, MetricsRow, RecordError};
 use super::rundir::{self, RunDir, RunDirError};
 use super::swings::{OscillationRow, read_oscillation};
@@ -144,7 +144,7 @@ fn edges(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
     curves.push(own);
     Figure {
         title: format!("Sharpness and the edges of stability: {name}"),
-        x_label: STEPS,
+        x: Horizontal::Steps,
         y_label: "Hessian eigenvalue (loss per squared weight)",
         scale: Scale::Auto,
         curves,
@@ -154,7 +154,7 @@ fn edges(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
 fn sam_only(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
     Figure {
         title: format!("Sharpness and its edge: {name}"),
-        x_label: STEPS,
+        x: Horizontal::Steps,
         y_label: "Hessian eigenvalue (loss per squared weight)",
         scale: Scale::Auto,
         curves: vec![curve(rows, "‖H‖", HESSIAN, |row| row.hessian_norm), own_edge(rows, rule)],
@@ -171,7 +171,7 @@ fn alignment(rows: &[CurvatureRow], name: &str) -> Figure {
     }
     Figure {
         title: format!("Alignment of the gradients with the top eigenvector: {name}"),
-        x_label: STEPS,
+        x: Horizontal::Steps,
         y_label: "alignment (0 orthogonal, 1 parallel)",
         scale: Scale::Fixed(0.0, 1.0),
         curves,
@@ -183,7 +183,7 @@ fn amplitude(rows: &[OscillationRow], name: &str) -> Figure {
     let predicted = swings(rows, "two-cycle on a quadratic", SAM_EDGE, |row| row.amplitude_predicted);
     Figure {
         title: format!("Oscillation along the top eigenvector: {name}"),
-        x_label: STEPS,
+        x: Horizontal::Steps,
         y_label: "amplitude (length in parameter space)",
         scale: Scale::Log,
         curves: vec![measured, predicted],
@@ -197,7 +197,7 @@ fn drift(rows: &[OscillationRow], name: &str) -> Figure {
     let predicted = swings(rows, "and −[2ηρ²/(2 − ηλ₁)²]∇λ₁", SAM_EDGE, sum);
     Figure {
         title: format!("Drift in the direction in which λ₁ rises: {name}"),
-        x_label: STEPS,
+        x: Horizontal::Steps,
         y_label: "length an update",
         scale: Scale::Auto,
         curves: vec![measured, gradient, predicted],
@@ -219,7 +219,13 @@ fn loss(rows: &[MetricsRow], name: &str) -> Figure {
     if !test.is_empty() {
         curves.push(Curve { label: "test".into(), points: test, style: solid(ORANGE, 2.0) });
     }
-    Figure { title: format!("Loss: {name}"), x_label: STEPS, y_label: "loss (per example)", scale: Scale::Log, curves }
+    Figure {
+        title: format!("Loss: {name}"),
+        x: Horizontal::Steps,
+        y_label: "loss (per example)",
+        scale: Scale::Log,
+        curves,
+    }
 }
 
 /// A number in subscript digits.

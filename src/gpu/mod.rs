@@ -5,6 +5,8 @@
 
 mod adapter;
 mod buffer;
+mod peaks;
+mod profile;
 mod program;
 mod run;
 
@@ -13,6 +15,8 @@ use std::sync::{Arc, Mutex};
 
 pub use adapter::{AdapterSummary, adapters};
 pub use buffer::Buffer;
+pub use peaks::Peaks;
+pub use profile::DispatchTime;
 pub use program::{Loaded, Recording};
 
 use crate::kernel::{Kernel, KernelError, Target};

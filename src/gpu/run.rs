@@ -76,7 +76,7 @@ impl Gpu {
     }
 
     /// One command buffer; consecutive dispatches share a pass.
-    fn encode(&self, steps: &[&Step]) -> wgpu::CommandBuffer {
+    pub(super) fn encode(&self, steps: &[&Step]) -> wgpu::CommandBuffer {
         let mut encoder = self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let is_copy = |step: &Step| matches!(step, Step::Copy { .. });
         for group in steps.chunk_by(|a, b| is_copy(a) == is_copy(b)) {

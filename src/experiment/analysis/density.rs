@@ -2,7 +2,7 @@
 
 use crate::curvature::SpectralDensity;
 use crate::experiment::ExperimentError;
-use crate::experiment::figure::{Curve, Figure, Format, Scale, Style};
+use crate::experiment::figure::{Curve, Figure, Format, Horizontal, Scale, Style};
 use crate::experiment::plot::{BLUE, ORANGE, PlotError, VERMILLION};
 use crate::experiment::rundir::write_file;
 
@@ -70,7 +70,7 @@ impl<'a> Table<'a> {
         }
         Figure {
             title,
-            x_label: "eigenvalue (loss per squared weight)",
+            x: Horizontal::Linear("eigenvalue (loss per squared weight)"),
             y_label: "eigenvalues per unit, smoothed",
             scale: Scale::Log,
             curves,

@@ -1,0 +1,96 @@
+//! `edgewalk bench`: how long the steps of a network take on an adapter.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::ProgressBar;
+
+use super::print;
+use crate::experiment::bench::growth::Point;
+use crate::experiment::bench::{bench, growth};
+use crate::experiment::config::{self, Resolved};
+use crate::experiment::plot::PlotError;
+use crate::experiment::rundir::write_file;
+use crate::experiment::{ExperimentError, Format};
+use crate::gpu::Gpu;
+
+/// The arguments of `edgewalk bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// A preset or a TOML file [default: quickstart]; its data are not needed, only their shape
+    #[arg(value_name = "PRESET|FILE.toml")]
+    target: Option<String>,
+    /// Change a setting, as for `edgewalk train`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// List the kernels of a Hessian-vector product instead of those of a gradient step
+    #[arg(long)]
+    hvp: bool,
+    /// Write the figures to a file too
+    #[arg(long, value_name = "FILE.json")]
+    json: Option<PathBuf>,
+    /// Time gradient steps of growing size instead: examples, width and depth in turn
+    #[arg(long, conflicts_with_all = ["hvp", "json"])]
+    growth: bool,
+    /// With --growth, seconds to spend in all
+    #[arg(long, value_name = "SECS", default_value_t = 60.0, requires = "growth", value_parser = seconds)]
+    budget: f64,
+    /// With --growth, the folder for growth.csv and its picture
+    #[arg(long, value_name = "DIR", default_value = ".", requires = "growth")]
+    out: PathBuf,
+    /// With --growth, the format of the picture
+    #[arg(long, value_enum, default_value_t = Format::Svg, requires = "growth")]
+    format: Format,
+    /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+    #[arg(long, value_name = "NAME|INDEX")]
+    adapter: Option<String>,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(secs) if secs > 0.0 && f64::is_finite(secs) => Ok(secs),
+        _ => Err("it must be a number of seconds above 0, such as 60".to_owned()),
+    }
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// [`ExperimentError`].
+pub fn run(args: &BenchArgs) -> Result<(), ExperimentError> {
+    let resolved = config::resolve(args.target.as_deref(), &args.sets)?;
+    let gpu = Gpu::open(args.adapter.as_deref())?;
+    if args.growth {
+        return grow(args, &gpu, &resolved);
+    }
+    let bar = ProgressBar::new_spinner().with_message("compiling and timing");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let measured = bench(&gpu, &resolved, args.hvp);
+    bar.finish_and_clear();
+    let measured = measured?;
+    print(&measured.to_string())?;
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&measured.json()).unwrap_or_default() + "\n";
+        write_file(path, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Prints every size as it is known, then the exponents, and writes table and picture.
+fn grow(args: &BenchArgs, gpu: &Gpu, Resolved { name, config }: &Resolved) -> Result<(), ExperimentError> {
+    let (mut printed, mut head) = (Ok(()), format!("{}\n", Point::HEAD));
+    let mut watch = |point: &Point| {
+        if printed.is_ok() {
+            printed = print(&format!("{}{point}\n", std::mem::take(&mut head)));
+        }
+    };
+    let growth = growth(gpu, name, config, args.budget, &mut watch)?;
+    printed?;
+    let file = |name: &str| Path::new(&args.out).join(name);
+    let (table, picture) = (file("growth.csv"), file("growth").with_extension(args.format.extension()));
+    write_file(&table, growth.csv().as_bytes())?;
+    let drawn = growth.picture(args.format).map_err(|message| PlotError::Draw { path: picture.clone(), message })?;
+    write_file(&picture, &drawn)?;
+    print(&format!("\n{growth}table in {}, picture in {}\n", table.display(), picture.display()))
+}

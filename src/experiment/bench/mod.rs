@@ -1,0 +1,189 @@
+//! How long the network of a configuration takes, kernel by kernel, and how far that is from what the adapter can do.
+//!
+//! The examples are made up, since time depends on shapes alone; so no data are needed. [`bench`] looks at one size
+//! closely, [`growth()`] at many sizes from afar.
+
+pub mod growth;
+mod report;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::data::{DataName, Examples, made_up};
+use crate::gpu::{Buffer, Gpu, Peaks, Recording};
+use crate::model::initial_params;
+use crate::objective::{HessianOperator, Objective};
+use crate::optim::{Optimizer, Rule};
+
+use super::ExperimentError;
+use super::config::{Config, Resolved};
+use super::network;
+
+pub use growth::growth;
+
+/// Most chunks of examples that are timed: the others would take as long.
+const MOST_CHUNKS: usize = 4;
+/// Examples that the size of a chunk is planned for.
+const PLANNED: usize = 4096;
+/// Seconds to time all kernels by themselves.
+const KERNELS_SECS: f64 = 4.0;
+/// Seconds to time each of the wholes.
+const WHOLE_SECS: f64 = 2.0;
+/// A learning rate that leaves float32 parameters as they are: a benchmark must not wander off.
+const NO_LEARNING: f64 = 1e-30;
+/// The radius of the SAM step; time does not depend on it.
+const RHO: f64 = 0.05;
+
+/// Kernels of one label within a recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelTime {
+    /// Family and sizes.
+    pub label: String,
+    /// Dispatches.
+    pub count: usize,
+    /// Seconds of all of them.
+    pub secs: f64,
+    /// Floating-point operations of all of them, estimated.
+    pub flops: f64,
+    /// Bytes that all of them load and store, estimated.
+    pub bytes: f64,
+}
+
+/// A recording as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WholeTime {
+    /// What it computes.
+    pub name: &'static str,
+    /// Dispatches.
+    pub dispatches: usize,
+    /// Seconds.
+    pub secs: f64,
+    /// Floating-point operations, estimated.
+    pub flops: f64,
+}
+
+/// What was measured of one configuration on one adapter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bench {
+    /// The preset or file.
+    pub name: String,
+    /// The adapter, with its backend and tier.
+    pub adapter: String,
+    /// Number of parameters.
+    pub parameters: usize,
+    /// Examples of the timed step.
+    pub examples: usize,
+    /// Examples of an update in the configuration, where its data set's size is known; more than `examples` where the rest
+    /// would take as long for each.
+    pub wanted: Option<usize>,
+    /// Examples of a chunk.
+    pub rows: usize,
+    /// The adapter's limits.
+    pub peaks: Peaks,
+    /// What `kernels` belong to.
+    pub kernels_of: &'static str,
+    /// The kernels, the longest total time first.
+    pub kernels: Vec<KernelTime>,
+    /// Gradient step, SAM step, what H·v keeps, H·v. The first is what the others are compared with.
+    pub wholes: Vec<WholeTime>,
+}
+
+/// An objective on made-up examples, and parameters that nobody needs.
+struct Scratch {
+    objective: Objective,
+    w: Buffer,
+}
+
+/// Measures the kernels of a gradient step, or with `hvp` of a Hessian-vector product, and the wholes.
+///
+/// # Errors
+/// [`ExperimentError::Config`] when the model cannot read the data set; device errors.
+pub fn bench(gpu: &Gpu, Resolved { name, config }: &Resolved, hvp: bool) -> Result<Bench, ExperimentError> {
+    let peaks = gpu.peaks()?;
+    let wanted = examples_of_update(config);
+    let mut scratch = Scratch::new(gpu, config, wanted.unwrap_or(PLANNED).min(PLANNED))?;
+    let most = MOST_CHUNKS * scratch.objective.plan().rows;
+    let examples = wanted.unwrap_or(most).min(most);
+    if examples != scratch.objective.examples() {
+        scratch = Scratch::new(gpu, config, examples)?;
+    }
+    let Scratch { mut objective, w } = scratch;
+    let gd = Optimizer::new(&mut objective, Rule::gd(NO_LEARNING), &w)?;
+    let sam = Optimizer::new(&mut objective, Rule::sam(NO_LEARNING, RHO), &w)?;
+    let hessian = HessianOperator::new(&mut objective, &w)?;
+    let (product, keep) = hessian.recordings();
+    let recordings =
+        [("gradient step", gd.step(0)), ("SAM step", sam.step(0)), ("kept for H·v", keep), ("H·v", product)];
+    let mut wholes = vec![];
+    for (name, recording) in recordings.into_iter().filter(|(_, recording)| recording.dispatches() > 0) {
+        let secs = gpu.time(recording, WHOLE_SECS)?;
+        wholes.push(WholeTime { name, dispatches: recording.dispatches(), secs, flops: recording.flops() });
+    }
+    let (kernels_of, profiled) = if hvp { ("H·v", product) } else { ("a gradient step", gd.step(0)) };
+    let summary = gpu.adapter();
+    Ok(Bench {
+        name: name.clone(),
+        adapter: format!("{} ({}, {} tier)", summary.name, summary.backend, summary.tier),
+        parameters: objective.layout().len(),
+        examples,
+        wanted,
+        rows: objective.plan().rows,
+        peaks,
+        kernels_of,
+        kernels: kernels(gpu, profiled)?,
+        wholes,
+    })
+}
+
+/// The dispatches of a recording by label, the longest total time first.
+fn kernels(gpu: &Gpu, recording: &Recording) -> Result<Vec<KernelTime>, ExperimentError> {
+    let mut kernels: Vec<KernelTime> = vec![];
+    let mut place = HashMap::new();
+    for row in gpu.profile(recording, KERNELS_SECS)? {
+        let place = *place.entry(Arc::clone(&row.label)).or_insert(kernels.len());
+        if place == kernels.len() {
+            kernels.push(KernelTime { label: row.label.to_string(), count: 0, secs: 0.0, flops: 0.0, bytes: 0.0 });
+        }
+        let kernel = &mut kernels[place];
+        kernel.count += 1;
+        kernel.secs += row.secs;
+        kernel.flops += row.flops;
+        kernel.bytes += row.bytes;
+    }
+    kernels.sort_by(|a, b| b.secs.total_cmp(&a.secs));
+    Ok(kernels)
+}
+
+impl Scratch {
+    fn new(gpu: &Gpu, config: &Config, count: usize) -> Result<Self, ExperimentError> {
+        let examples = made_up_examples(config, count);
+        let model = network::model(config, &examples)?;
+        let objective = Objective::new(gpu, model, network::loss(config), &examples, config.run.chunk)?;
+        let w = objective.vector("w")?;
+        gpu.write(&w, &initial_params(objective.layout(), config.run.seed));
+        Ok(Self { objective, w })
+    }
+}
+
+/// Examples of the shape that the configured data set has.
+fn made_up_examples(config: &Config, count: usize) -> Examples {
+    match config.data.name {
+        DataName::Embedded | DataName::Mnist | DataName::FashionMnist => made_up::images(count, [28, 28, 1]),
+        DataName::Cifar10 => made_up::images(count, [32, 32, 3]),
+        DataName::Shakespeare | DataName::Text => made_up::windows(count, config.model.seq_len),
+    }
+}
+
+/// How many examples an update sees; `None` for all of a text, whose length only the text knows.
+fn examples_of_update(config: &Config) -> Option<usize> {
+    match (config.optim.batch, config.data.train) {
+        (0, 0) => match config.data.name {
+            DataName::Embedded => Some(1000),
+            DataName::Mnist | DataName::FashionMnist => Some(60_000),
+            DataName::Cifar10 => Some(50_000),
+            DataName::Shakespeare | DataName::Text => None,
+        },
+        (0, train) => Some(train),
+        (batch, _) => Some(batch),
+    }
+}

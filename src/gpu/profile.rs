@@ -1,0 +1,115 @@
+//! How long each dispatch of a recording takes by itself.
+//!
+//! One dispatch is too short to time: a submission costs as much as several of them. So the same dispatch is encoded many
+//! times into one submission, which is timed from submit to done. What it reads is then as warm in the caches as they allow,
+//! so the times of a recording's dispatches add up to a little less than the recording takes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::program::{Recording, Step};
+use super::{Gpu, GpuError};
+
+/// Seconds a timed submission should take, so that what submitting costs does not show.
+const SUBMISSION_SECS: f64 = 0.01;
+/// Most repetitions in one submission, which bounds the memory of its commands.
+const MOST_REPETITIONS: usize = 4096;
+/// Timed submissions of full length, of which the best counts.
+const RUNS: usize = 5;
+
+/// A dispatch and what it takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DispatchTime {
+    /// Its kernel: family and sizes.
+    pub label: Arc<str>,
+    /// Seconds.
+    pub secs: f64,
+    /// Floating-point operations, estimated from shapes.
+    pub flops: f64,
+    /// Bytes loaded and stored once each, estimated from shapes.
+    pub bytes: f64,
+}
+
+impl Gpu {
+    /// The time of each dispatch, in the order of the recording; copies have none. Dispatches of one kernel are timed once,
+    /// since they do the same work. About `budget_secs` are spent, shared by the kernels, beside what compiling them takes,
+    /// and at least one timed run of each.
+    ///
+    /// The dispatches are run out of turn and many times over. What they write is not restored, and where they add to their
+    /// output it grows without bound; so profile on vectors that nobody needs any more.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] or [`GpuError::Device`].
+    pub fn profile(&self, recording: &Recording, budget_secs: f64) -> Result<Vec<DispatchTime>, GpuError> {
+        // Each kernel's first dispatch; a recording has many dispatches of few kernels.
+        let mut first: Vec<(&wgpu::ComputePipeline, &Step, f64)> = vec![];
+        for step in &recording.steps {
+            if let Step::Dispatch { pipeline, .. } = step
+                && first.iter().all(|(known, ..)| *known != pipeline)
+            {
+                first.push((pipeline, step, 0.0));
+            }
+        }
+        let share = budget_secs / first.len().max(1) as f64;
+        for (_, step, secs) in &mut first {
+            // The first run compiles.
+            self.submission_secs(step, 1)?;
+            *secs = best(share, MOST_REPETITIONS, |repetitions| self.submission_secs(step, repetitions))?;
+        }
+        let row = |step: &Step| match step {
+            Step::Dispatch { pipeline, label, flops, bytes, .. } => {
+                let (.., secs) = first.iter().find(|(known, ..)| *known == pipeline)?;
+                Some(DispatchTime { label: Arc::clone(label), secs: *secs, flops: *flops, bytes: *bytes })
+            }
+            Step::Copy { .. } => None,
+        };
+        Ok(recording.steps.iter().filter_map(row).collect())
+    }
+
+    /// Seconds from submit to done of a submission that repeats one step.
+    fn submission_secs(&self, step: &Step, repetitions: usize) -> Result<f64, GpuError> {
+        self.wait()?;
+        let commands = self.encode(&vec![step; repetitions]);
+        let start = Instant::now();
+        self.0.queue.submit([commands]);
+        self.wait()?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// Seconds that one run of a whole recording takes, the host's part included: the best of a few measurements within
+    /// about `budget_secs`, after a run that compiles. Short recordings are run many times in a row, so that a wait for the
+    /// host does not count. What it writes is not restored.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] or [`GpuError::Device`].
+    pub fn time(&self, recording: &Recording, budget_secs: f64) -> Result<f64, GpuError> {
+        let secs = |repetitions: usize| {
+            let start = Instant::now();
+            self.run(std::iter::repeat_n(recording, repetitions))?;
+            self.wait()?;
+            Ok(start.elapsed().as_secs_f64())
+        };
+        secs(1)?;
+        best(budget_secs, MOST_REPETITIONS.div_ceil(recording.dispatches().max(1)), secs)
+    }
+}
+
+/// The best time of one repetition. `run` takes a number of repetitions, at most `most`, and returns the seconds of all; it
+/// is called until a few runs of full length are done or the budget is spent.
+fn best(budget_secs: f64, most: usize, mut run: impl FnMut(usize) -> Result<f64, GpuError>) -> Result<f64, GpuError> {
+    let (mut repetitions, mut best, mut spent, mut full) = (1, f64::INFINITY, 0.0, 0);
+    loop {
+        let secs = run(repetitions)?;
+        spent += secs;
+        best = secs.min(best * repetitions as f64) / repetitions as f64;
+        // Half the length counts as full: the number of repetitions was a guess.
+        let is_full = secs >= 0.5 * SUBMISSION_SECS || repetitions == most;
+        full += usize::from(is_full);
+        if !is_full {
+            repetitions = ((SUBMISSION_SECS / best) as usize).clamp(2 * repetitions, 32 * repetitions).min(most);
+        }
+        if full >= RUNS || spent + best * repetitions as f64 > budget_secs {
+            return Ok(best);
+        }
+    }
+}
