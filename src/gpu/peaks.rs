@@ -90,6 +90,7 @@ impl Gpu {
                 subgroups: false,
                 access,
                 offsets: 0,
+                variant: None,
             }],
             dispatches: vec![Dispatch {
                 kernel: 0,
