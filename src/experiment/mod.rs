@@ -7,6 +7,7 @@ pub mod analysis;
 mod choice;
 pub mod config;
 mod conflicts;
+pub mod equipment;
 mod feed;
 mod figure;
 mod interrupt;

@@ -134,6 +134,8 @@ impl Gpu {
         if buffer.is_empty() || self.0.dry {
             return Ok(vec![T::zeroed(); buffer.len]);
         }
+        // Back in its place only when all has gone well: what failed may still be mapped.
+        *slot = None;
         let bytes = buffer.len as u64 * 4;
         let mut encoder = self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(buffer.raw(), 0, readback.raw(), 0, bytes);
@@ -152,6 +154,7 @@ impl Gpu {
         let values = bytemuck::pod_collect_to_vec(&view);
         drop(view);
         readback.raw().unmap();
+        *slot = Some(readback);
         Ok(values)
     }
 }
