@@ -50,7 +50,10 @@ fn the_memory_of_a_run_in_parts_is_known_before_its_first_step() {
 
 #[test]
 fn the_memory_of_a_cnn_is_known_before_its_first_step() {
-    peak("CNN", &["model.kind=cnn", "blocks=1", "channels=4", "train=24", "test=10", "steps=3", "measure.every=2"]);
+    peak(
+        "CNN",
+        &["model.kind=cnn", "blocks=1", "channels=4", "lr=0.01", "train=24", "test=10", "steps=3", "measure.every=2"],
+    );
 }
 
 #[test]
