@@ -29,6 +29,7 @@ mod instruments;
 mod interpreted;
 mod kernels;
 mod linearised;
+mod memory;
 mod minibatches;
 mod models;
 mod networks;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use edgewalk::experiment::config::{MeasureAt, MeasureOn};
+use edgewalk::experiment::equipment::MemoryPlan;
 use edgewalk::experiment::manifest::{Ended, Manifest};
 use edgewalk::experiment::measuring::MeasuringSet;
 use edgewalk::experiment::preset::PRESETS;
@@ -115,6 +116,8 @@ fn the_manifest_says_in_words_why_the_run_ended() {
         chunks: 2,
         measured: Some(MeasuringSet { on: MeasureOn::Fixed, examples: 200 }),
         parameters: 1234,
+        memory_plan: MemoryPlan { device_bytes: 4000, host_bytes: 500 },
+        memory_peak_bytes: 0,
         wall_secs: 1.5,
         steps_done: 10,
         ended: Ended::Running,

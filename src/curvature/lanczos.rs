@@ -60,6 +60,23 @@ const CROWD: usize = 30;
 /// Products spent looking outside an invariant subspace, beyond one a pair, before what it holds is accepted.
 const LOOK_AROUND: usize = 10;
 
+/// Vectors that have been multiplied, when the iteration restarts.
+fn basis_limit(options: &EigenOptions, dim: usize) -> usize {
+    let crowd = if options.bottom > 0 { CROWD } else { 0 };
+    (2 * (options.top + options.bottom) + 12 + 8 * options.block + crowd).min(dim)
+}
+
+impl EigenOptions {
+    /// Most vectors of `dim` numbers in f64 that [`lanczos`] holds at once: a full basis with what waits to be multiplied,
+    /// the spectrum that it started from and the one that it returns.
+    pub fn most_vectors(&self, dim: usize) -> usize {
+        let wanted = (self.top + self.bottom).min(dim);
+        // Pairs, the next one, and of the track vectors and changes.
+        let spectrum = wanted + 1 + (wanted + KEPT) + wanted;
+        basis_limit(self, dim) + KEPT + self.block + 2 * spectrum
+    }
+}
+
 /// The eigenpairs that `options` asks for: the largest by magnitude, with signs, and the lowest.
 ///
 /// `start` is the result of the solve before, where the matrix has moved a little since. The basis holds at most
@@ -80,8 +97,7 @@ pub fn lanczos(
     check_start(start, dim)?;
     let track = start.and_then(|spectrum| spectrum.track.as_ref());
     let most = options.top + options.bottom;
-    let crowd = if options.bottom > 0 { CROWD } else { 0 };
-    let limit = (2 * most + 12 + 8 * options.block + crowd).min(dim);
+    let limit = basis_limit(options, dim);
     let mut directions = Directions::new(options.seed);
     let mut krylov = Krylov::new(Products::new(operator));
     let mut count = match track {

@@ -90,6 +90,11 @@ impl Examples {
         self.labels.is_empty()
     }
 
+    /// Size of features and labels.
+    pub fn bytes(&self) -> usize {
+        4 * (self.features.len() + self.labels.len())
+    }
+
     /// For tokens, the weight of every label in the mean: 1/n where its token is one of the n that are not padding.
     /// `None` for real features: all labels weigh the same.
     pub fn label_weights(&self) -> Option<Vec<f32>> {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::equipment::MemoryPlan;
 use super::measuring::MeasuringSet;
 
 /// The contents of `manifest.json`.
@@ -40,6 +41,10 @@ pub struct Manifest {
     pub measured: Option<MeasuringSet>,
     /// Trained numbers in the model.
     pub parameters: usize,
+    /// Most memory that the run was going to take, as known before its first step.
+    pub memory_plan: MemoryPlan,
+    /// Most bytes of device buffers that there were at once; 0 until the run has ended.
+    pub memory_peak_bytes: u64,
     /// Wall time from the first step to the last.
     pub wall_secs: f64,
     /// Updates made.

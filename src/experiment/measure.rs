@@ -97,6 +97,11 @@ impl Measurer {
         self.own.is_none()
     }
 
+    /// The measuring set, where it is not what is trained on.
+    pub fn own(&mut self) -> Option<&mut Objective> {
+        self.own.as_mut().map(|(objective, _)| objective)
+    }
+
     /// What must run before every update, if anything.
     pub fn prepare(&self) -> Option<&Recording> {
         self.midpoint.as_ref().map(Midpoint::remember)

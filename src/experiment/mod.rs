@@ -8,6 +8,7 @@ pub mod bench;
 mod choice;
 pub mod config;
 mod conflicts;
+pub mod equipment;
 mod feed;
 mod figure;
 mod interrupt;

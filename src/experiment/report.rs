@@ -1,26 +1,29 @@
 //! What `--dry-run` says: the plan of a run, in words.
 
 use crate::gpu::GpuError;
-use crate::objective::{Matrix, Objective, Plan};
+use crate::objective::{Matrix, Plan};
 
 use super::TrainRequest;
+use super::equipment::{Equipment, MemoryPlan};
+use super::measure::Measurer;
 use super::measuring::MeasuringSet;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Buffers, chunks and estimated times of a run that has not begun, on `train` training examples; `own` is what only
-/// measurements look at.
+/// Buffers, chunks and estimated times of a run that has not begun, on `train` training examples: its equipment on a dry
+/// device, what that takes, and the time of a gradient.
 ///
 /// # Errors
-/// Device errors while a first chunk is timed.
+/// Compilation errors.
 pub fn plan(
     request: &TrainRequest,
     train: usize,
-    objective: &mut Objective,
-    mut own: Option<&mut Objective>,
+    equipment: Equipment,
+    memory: MemoryPlan,
+    gradient_secs: f64,
 ) -> Result<String, GpuError> {
     let config = &request.config;
-    let gradient_secs = objective.gradient_secs()?;
+    let Equipment { mut objective, mut measurer, .. } = equipment;
     let (plan, adapter) = (objective.plan().clone(), objective.gpu().adapter().clone());
     let gradients = config.optim.gradients();
     let step_secs = gradients as f64 * gradient_secs;
@@ -33,6 +36,8 @@ pub fn plan(
         format!("  examples          {} on the device", mib(plan.data_bytes)),
         format!("  chunks            {} of {} examples", plan.chunks, plan.rows),
         format!("  intermediates     {}", mib(plan.intermediate_bytes)),
+        format!("  peak memory       {} of device buffers, all programs of the run included", mib(memory.device_bytes)),
+        format!("  on the host       at most {} of examples and eigenvectors", mib(memory.host_bytes)),
         format!("  largest buffer    {} of {} that the adapter binds", mib(plan.largest_buffer_bytes), mib(limit)),
         format!(
             "  one gradient      {:.3} GFLOP in {} dispatches, about {}",
@@ -56,13 +61,14 @@ pub fn plan(
         let checks = config.run.steps.div_ceil(config.measure.every) + 1;
         let (set, most) = (MeasuringSet::of(config, train), config.measure.max_iterations);
         lines.push(format!("  curvature         {checks} checks of at most {most} products, on {set}"));
-        let measured = own.as_deref_mut().unwrap_or(objective);
+        let own = measurer.as_mut().and_then(Measurer::own);
+        let measured = own.unwrap_or(&mut objective);
         let (bytes, stays) = measured.kept_bytes(Matrix::Hessian)?;
         let how =
             if stays { "kept between the products of a check" } else { "too much to keep: computed for every product" };
         lines.push(format!("  for each H·v       {} of what depends on the parameters alone, {how}", mib(bytes)));
     }
-    if let Some(own) = own {
+    if let Some(own) = measurer.as_mut().and_then(Measurer::own) {
         let Plan { chunks, rows, data_bytes, .. } = own.plan();
         lines.push(format!("  measuring set     {} in {chunks} chunks of {rows} examples", mib(*data_bytes)));
     }

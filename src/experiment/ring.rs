@@ -35,6 +35,7 @@ impl Ring {
     pub fn new(gpu: &Gpu, optimizer: &Optimizer) -> Result<Self, GpuError> {
         let row = optimizer.probe.row();
         let buffer = gpu.buffer("metrics of several steps", ROWS * row.len())?;
+        gpu.prepare_read(&buffer)?;
         let copies = (0..ROWS).map(|i| Recording::copy(row, &buffer, i * row.len())).collect();
         Ok(Self { row_len: row.len(), buffer, copies, filled: vec![] })
     }

@@ -4,19 +4,20 @@
 //! full, before a measurement, and after `FLUSH_SECS`. The run folder appears only once data, device and parameters are
 //! known to be good.
 
+use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cli::print;
 use crate::curvature::CurvatureError;
-use crate::data::{self, Examples};
+use crate::data;
 use crate::gpu::Gpu;
 use crate::model::{Layout, initial_params, params_from_safetensors, params_to_safetensors};
 use crate::objective::{Metrics, Objective};
 use crate::optim::Optimizer;
 
 use super::config::{Config, MeasureMethod};
+use super::equipment::{Equipment, MemoryPlan, Parts};
 use super::feed::Feed;
 use super::manifest::{Ended, Manifest};
 use super::measure::Measurer;
@@ -52,41 +53,28 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     })?;
     let gpu = Gpu::open(request.adapter.as_deref())?;
     let model = network::model(config, &data.train)?;
-    let loss = network::loss(config);
-    let on_device = |examples: &Examples| Objective::new(&gpu, Arc::clone(&model), loss, examples, config.chunk());
     let mut feed = Feed::new(config, &data.train)?;
-    let mut objective = match &mut feed {
-        Some(feed) => on_device(&feed.batch(0))?,
-        None => on_device(&data.train)?,
-    };
-    network::check_groups(config, &objective)?;
+    let first = feed.as_mut().map_or(Cow::Borrowed(&data.train), |feed| Cow::Owned(feed.batch(0)));
     let measured = (config.measure.every > 0).then(|| MeasuringSet::of(config, data.train.len()));
-    let own = measured.and_then(|set| set.own(config, &data.train));
-    let mut own = own.map(|examples| on_device(&examples)).transpose()?;
+    let parts = Parts { config, model, data: &data, first: &first, measured };
+    let (planned, dry) = parts.plan(&gpu)?;
     let params = match &request.init {
-        Some(path) => read_params(objective.layout(), path)?,
-        None => initial_params(objective.layout(), config.run.seed),
+        Some(path) => read_params(dry.objective.layout(), path)?,
+        None => initial_params(dry.objective.layout(), config.run.seed),
     };
     if request.dry_run {
-        return print(&report::plan(request, data.train.len(), &mut objective, own.as_mut())?);
+        let gradient_secs = parts.objective(&gpu)?.gradient_secs()?;
+        return print(&report::plan(request, data.train.len(), dry, planned, gradient_secs)?);
     }
-    let w = objective.vector("the parameters")?;
-    gpu.write(&w, &params);
-    let optimizer = Optimizer::new(&mut objective, network::rule(config), &w)?;
-    let measurer = match measured {
-        Some(set) => Some(Measurer::new(&mut objective, own, set, &optimizer, config)?),
-        None => None,
-    };
-    let test = match &data.test {
-        Some(test) => Some(TestSet::new(on_device(test)?, &w)?),
-        None => None,
-    };
-    let ring = Ring::new(&gpu, &optimizer)?;
+    gpu.reserve(dry.objective.gpu())?;
+    drop(dry);
+    let Equipment { objective, optimizer, measurer, test, ring } = parts.assemble(&gpu)?;
+    gpu.write(optimizer.params(), &params);
 
     interrupt::listen();
     let dir = RunDir::create(request.out.as_deref(), &request.name)?;
     dir.write_config(config)?;
-    let mut manifest = manifest(request, &objective, measured);
+    let mut manifest = manifest(request, &objective, measured, planned);
     dir.write_manifest(&manifest)?;
     let mut run = Run {
         metrics: MetricsWriter::create(&dir.metrics())?,
@@ -119,6 +107,7 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     let result = run.train();
     run.progress.finish();
     manifest.steps_done = run.steps_done;
+    manifest.memory_peak_bytes = gpu.memory().peak;
     manifest.wall_secs = run.start.elapsed().as_secs_f64();
     manifest.ended = match &result {
         Ok(ended) => ended.clone(),
@@ -151,7 +140,12 @@ pub(super) fn read_params(layout: &Layout, path: &Path) -> Result<Vec<f32>, Expe
     params_from_safetensors(layout, &bytes).map_err(|cause| ExperimentError::Init { path: path.into(), cause })
 }
 
-fn manifest(request: &TrainRequest, objective: &Objective, measured: Option<MeasuringSet>) -> Manifest {
+fn manifest(
+    request: &TrainRequest,
+    objective: &Objective,
+    measured: Option<MeasuringSet>,
+    memory_plan: MemoryPlan,
+) -> Manifest {
     let (adapter, plan) = (objective.gpu().adapter().clone(), objective.plan());
     Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -169,6 +163,8 @@ fn manifest(request: &TrainRequest, objective: &Objective, measured: Option<Meas
         chunks: plan.chunks,
         measured,
         parameters: plan.parameters,
+        memory_plan,
+        memory_peak_bytes: 0,
         wall_secs: 0.0,
         steps_done: 0,
         ended: Ended::Running,

@@ -17,6 +17,7 @@ impl TestSet {
     /// Compilation or device errors.
     pub fn new(mut objective: Objective, w: &Buffer) -> Result<Self, GpuError> {
         let partials = objective.gpu().buffer("partial sums", objective.partials_len())?;
+        objective.gpu().prepare_read(&partials)?;
         let recording = objective.loss(w, &partials)?;
         Ok(Self { objective, partials, recording })
     }

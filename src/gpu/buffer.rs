@@ -1,17 +1,28 @@
 //! Flat device buffers of 4-byte elements: creation, upload, read-back.
 
+use std::sync::Arc;
+
 use futures::channel::oneshot;
 
-use super::{Gpu, GpuError};
+use super::memory::Share;
+use super::{Gpu, GpuError, lock};
 
 /// A flat buffer of `len` elements of 4 bytes (`f32` or `u32`) on the device. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Buffer {
-    pub(super) inner: wgpu::Buffer,
+    /// Nothing on a dry device.
+    inner: Option<wgpu::Buffer>,
     len: usize,
+    /// What it adds to the memory in use.
+    _share: Arc<Share>,
 }
 
 impl Buffer {
+    /// The device's buffer; commands are not made on dry devices, where there is none.
+    pub(super) fn raw(&self) -> &wgpu::Buffer {
+        self.inner.as_ref().expect("what a dry device made cannot be run")
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.len
@@ -57,11 +68,16 @@ impl Gpu {
     pub fn buffer(&self, what: &str, len: usize) -> Result<Buffer, GpuError> {
         let bytes = self.check_size(what, len)?;
         let copied = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::UNIFORM | copied;
-        let descriptor = wgpu::BufferDescriptor { label: Some(what), size: bytes, usage, mapped_at_creation: false };
-        let inner = self.0.device.create_buffer(&descriptor);
+        self.make(what, len, bytes, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::UNIFORM | copied)
+    }
+
+    /// The one place where buffers are made, and counted.
+    fn make(&self, what: &str, len: usize, size: u64, usage: wgpu::BufferUsages) -> Result<Buffer, GpuError> {
+        let share = Arc::new(Share::new(&self.0.account, size));
+        let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: false };
+        let inner = (!self.0.dry).then(|| self.0.device.create_buffer(&descriptor));
         self.check()?;
-        Ok(Buffer { inner, len })
+        Ok(Buffer { inner, len, _share: share })
     }
 
     /// Makes a buffer with these elements (`f32` or `u32`).
@@ -82,30 +98,50 @@ impl Gpu {
     /// When `data` is longer than the buffer.
     pub fn write<T: bytemuck::Pod>(&self, buffer: &Buffer, data: &[T]) {
         assert!(data.len() <= buffer.len, "{} elements do not fit a buffer of {}", data.len(), buffer.len);
-        self.0.queue.write_buffer(&buffer.inner, 0, bytemuck::cast_slice(data));
+        if !self.0.dry {
+            self.0.queue.write_buffer(buffer.raw(), 0, bytemuck::cast_slice(data));
+        }
     }
 
-    /// Waits for the work submitted so far and returns the buffer's elements.
+    /// Makes room for reading a buffer back, so that [`Self::read`] need not when it is called: one buffer of the device's,
+    /// as long as the longest that is read.
+    ///
+    /// # Errors
+    /// [`GpuError::Device`] when memory runs out.
+    pub fn prepare_read(&self, buffer: &Buffer) -> Result<(), GpuError> {
+        self.readback(&mut lock(&self.0.readback), buffer.len).map(|_| ())
+    }
+
+    /// A mapped-for-reading buffer of at least `len` elements.
+    fn readback(&self, slot: &mut Option<Buffer>, len: usize) -> Result<Buffer, GpuError> {
+        if slot.as_ref().is_none_or(|buffer| buffer.len < len) {
+            // The shorter one goes first: the longer is there instead, not besides.
+            *slot = None;
+            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+            *slot = Some(self.make("read-back", len, len.max(1) as u64 * 4, usage)?);
+        }
+        Ok(slot.clone().expect("it has just been made"))
+    }
+
+    /// Waits for the work submitted so far and returns the buffer's elements; zeros on a dry device.
     ///
     /// # Errors
     /// [`GpuError::Lost`] or [`GpuError::Device`].
     pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer) -> Result<Vec<T>, GpuError> {
         const { assert!(size_of::<T>() == 4) };
-        if buffer.is_empty() {
-            return Ok(vec![]);
+        let mut slot = lock(&self.0.readback);
+        let readback = self.readback(&mut slot, buffer.len)?;
+        if buffer.is_empty() || self.0.dry {
+            return Ok(vec![T::zeroed(); buffer.len]);
         }
+        // Back in its place only when all has gone well: what failed may still be mapped.
+        *slot = None;
         let bytes = buffer.len as u64 * 4;
-        let staging = self.0.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("read-back"),
-            size: bytes,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
         let mut encoder = self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(&buffer.inner, 0, &staging, 0, bytes);
+        encoder.copy_buffer_to_buffer(buffer.raw(), 0, readback.raw(), 0, bytes);
         self.0.queue.submit([encoder.finish()]);
         let (sender, receiver) = oneshot::channel();
-        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
+        readback.raw().slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
             // The receiver is gone only if the wait below failed, which is reported there.
             let _ = sender.send(result);
         });
@@ -113,8 +149,12 @@ impl Gpu {
         let mapped =
             pollster::block_on(receiver).map_err(|_| GpuError::Device("a read-back was dropped".to_owned()))?;
         mapped.map_err(|error| GpuError::Device(format!("read-back: {error}")))?;
-        let view = staging.slice(..).get_mapped_range();
+        let view = readback.raw().slice(..bytes).get_mapped_range();
         let view = view.map_err(|error| GpuError::Device(format!("read-back: {error}")))?;
-        Ok(bytemuck::pod_collect_to_vec(&view))
+        let values = bytemuck::pod_collect_to_vec(&view);
+        drop(view);
+        readback.raw().unmap();
+        *slot = Some(readback);
+        Ok(values)
     }
 }

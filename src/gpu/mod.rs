@@ -5,6 +5,8 @@
 
 mod adapter;
 mod buffer;
+mod compiled;
+mod memory;
 mod peaks;
 mod profile;
 mod program;
@@ -15,6 +17,7 @@ use std::sync::{Arc, Mutex};
 
 pub use adapter::{AdapterSummary, adapters};
 pub use buffer::Buffer;
+pub use memory::Memory;
 pub use peaks::Peaks;
 pub use profile::DispatchTime;
 pub use program::{Loaded, Recording};
@@ -86,8 +89,14 @@ struct Shared {
     queue: wgpu::Queue,
     summary: AdapterSummary,
     target: Target,
+    /// Whether it only counts, see [`Gpu::dry`].
+    dry: bool,
+    account: memory::Account,
+    compiled: Arc<compiled::Compiled>,
     pipelines: Mutex<HashMap<String, program::Pipeline>>,
     scratch: Mutex<Vec<Buffer>>,
+    /// Where buffers are copied to be read.
+    readback: Mutex<Option<Buffer>>,
     trouble: Arc<Mutex<Trouble>>,
     flight: Mutex<run::Flight>,
     alter: Option<Alter>,
@@ -143,11 +152,37 @@ impl Gpu {
             queue: opened.queue,
             summary: opened.summary,
             target: opened.target,
+            dry: false,
+            account: memory::Account::default(),
+            compiled: Arc::default(),
             pipelines: Mutex::default(),
             scratch: Mutex::default(),
+            readback: Mutex::default(),
             trouble,
             alter,
         })))
+    }
+
+    /// A dry device for the same adapter: it refuses what this one would refuse for its size, and counts the memory of the
+    /// rest ([`Gpu::memory`]), but nothing is made or run. Programs compiled for one are there for the other.
+    #[must_use]
+    pub fn dry(&self) -> Self {
+        let shared = &self.0;
+        Self(Arc::new(Shared {
+            device: shared.device.clone(),
+            queue: shared.queue.clone(),
+            summary: shared.summary.clone(),
+            target: shared.target.clone(),
+            dry: true,
+            account: memory::Account::default(),
+            compiled: Arc::clone(&shared.compiled),
+            pipelines: Mutex::default(),
+            scratch: Mutex::default(),
+            readback: Mutex::default(),
+            trouble: Arc::clone(&shared.trouble),
+            flight: Mutex::new(run::Flight::new(shared.target.cpu)),
+            alter: None,
+        }))
     }
 
     /// The adapter in use.

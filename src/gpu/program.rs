@@ -31,6 +31,8 @@ const UNIFORM_ALIGNMENT: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
     pub(super) steps: Vec<Step>,
+    /// What the steps are bound to, so that it counts as long as they hold it.
+    held: Vec<Arc<[Buffer]>>,
 }
 
 /// One thing to encode.
@@ -54,6 +56,7 @@ impl Recording {
     #[must_use]
     pub fn then(mut self, next: &Recording) -> Self {
         self.steps.extend(next.steps.iter().cloned());
+        self.held.extend(next.held.iter().cloned());
         self
     }
 
@@ -63,7 +66,7 @@ impl Recording {
     /// When it does not fit.
     pub fn copy(from: &Buffer, to: &Buffer, at: usize) -> Self {
         assert!(at + from.len() <= to.len(), "{} elements at {at} of {}", from.len(), to.len());
-        Self { steps: vec![Step::Copy { from: from.clone(), to: to.clone(), at }] }
+        Self { steps: vec![Step::Copy { from: from.clone(), to: to.clone(), at }], held: vec![] }
     }
 
     /// Number of dispatches.
@@ -100,14 +103,18 @@ impl Loaded {
         for (slot, (buffer, &len)) in slots.iter().zip(&program.slots).enumerate() {
             assert!(buffer.len() >= len, "slot {slot} of `{}` has {} of {len} elements", program.name, buffer.len());
         }
+        let held = slots.iter().copied().chain(&self.temps).chain([&self.offsets]).cloned().collect();
+        if gpu.0.dry {
+            return Ok(Recording { steps: vec![], held: vec![held] });
+        }
         let each = 4 * (self.offsets.len() / program.dispatches.len().max(1)) as u64;
         let steps = program.dispatches.iter().enumerate().map(|(number, dispatch)| {
             let pipeline = &self.pipelines[dispatch.kernel];
             let entry = |(binding, buffer): (usize, &BufferRef)| wgpu::BindGroupEntry {
                 binding: binding as u32,
                 resource: match *buffer {
-                    BufferRef::Slot(slot) => slots[slot].inner.as_entire_binding(),
-                    BufferRef::Temp(temp) => self.temps[temp].inner.as_entire_binding(),
+                    BufferRef::Slot(slot) => slots[slot].raw().as_entire_binding(),
+                    BufferRef::Temp(temp) => self.temps[temp].raw().as_entire_binding(),
                 },
             };
             let mut entries: Vec<_> = dispatch.buffers.iter().enumerate().map(entry).collect();
@@ -115,7 +122,7 @@ impl Loaded {
                 entries.push(wgpu::BindGroupEntry {
                     binding: entries.len() as u32,
                     resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                        buffer: &self.offsets.inner,
+                        buffer: self.offsets.raw(),
                         offset: number as u64 * each,
                         size: wgpu::BufferSize::new(each),
                     }),
@@ -135,7 +142,7 @@ impl Loaded {
                 bytes: dispatch.bytes,
             }
         });
-        let recording = Recording { steps: steps.collect() };
+        let recording = Recording { steps: steps.collect(), held: vec![held] };
         gpu.check()?;
         Ok(recording)
     }
@@ -146,12 +153,14 @@ impl Gpu {
     ///
     /// # Errors
     /// [`GpuError::Kernel`] for invalid WGSL, [`GpuError::BufferTooLarge`], or [`GpuError::Device`].
-    pub fn load(&self, mut program: Program) -> Result<Loaded, GpuError> {
+    pub fn load(&self, program: impl Into<Arc<Program>>) -> Result<Loaded, GpuError> {
+        let mut program = program.into();
         if let Some(alter) = &self.0.alter {
-            program.kernels.iter_mut().for_each(alter);
+            Arc::make_mut(&mut program).kernels.iter_mut().for_each(alter);
         }
-        let pipelines = program.kernels.iter().map(|k| self.pipeline(k)).collect::<Result<_, _>>()?;
-        let labels = program.kernels.iter().map(|k| k.label.as_str().into()).collect();
+        let kernels = if self.0.dry { &[] } else { &program.kernels[..] };
+        let pipelines = kernels.iter().map(|k| self.pipeline(k)).collect::<Result<_, _>>()?;
+        let labels = kernels.iter().map(|k| k.label.as_str().into()).collect();
         let temps = self.scratch(&program)?;
         let longest = program.dispatches.iter().map(|d| d.offsets.len()).max().unwrap_or(0);
         let each = longest.next_multiple_of(UNIFORM_ALIGNMENT).max(UNIFORM_ALIGNMENT);
@@ -160,35 +169,7 @@ impl Gpu {
             to[..dispatch.offsets.len()].copy_from_slice(&dispatch.offsets);
         }
         let offsets = self.buffer_from("offsets of tensors", &offsets)?;
-        Ok(Loaded { program: Arc::new(program), pipelines, labels, temps, offsets })
-    }
-
-    /// Buffers for a program's intermediate values, shared with all other programs: they run one after the other, and none
-    /// expects to find what it left behind.
-    fn scratch(&self, program: &Program) -> Result<Vec<Buffer>, GpuError> {
-        let mut pool = lock(&self.0.scratch);
-        let mut order: Vec<usize> = (0..program.temps.len()).collect();
-        order.sort_by_key(|&i| std::cmp::Reverse(program.temps[i]));
-        let mut taken = vec![false; pool.len()];
-        let mut temps = vec![None; order.len()];
-        for i in order {
-            let len = program.temps[i];
-            let fits = |&b: &usize| !taken[b] && pool[b].len() >= len;
-            let found = (0..pool.len()).filter(fits).min_by_key(|&b| pool[b].len());
-            let buffer = match found {
-                Some(b) => {
-                    taken[b] = true;
-                    pool[b].clone()
-                }
-                None => {
-                    pool.push(self.buffer(&format!("intermediate value {i} of {}", program.name), len)?);
-                    taken.push(true);
-                    pool[pool.len() - 1].clone()
-                }
-            };
-            temps[i] = Some(buffer);
-        }
-        Ok(temps.into_iter().flatten().collect())
+        Ok(Loaded { program, pipelines, labels, temps, offsets })
     }
 
     fn pipeline(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {

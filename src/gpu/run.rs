@@ -52,6 +52,9 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Lost`] or [`GpuError::Device`], possibly for work submitted earlier.
     pub fn run<'a>(&self, recordings: impl IntoIterator<Item = &'a Recording>) -> Result<(), GpuError> {
+        if self.0.dry {
+            return Ok(());
+        }
         let mut flight = lock(&self.0.flight);
         let mut steps = recordings.into_iter().flat_map(|r| &r.steps).peekable();
         while let Some(first) = steps.next() {
@@ -85,7 +88,7 @@ impl Gpu {
                 match step {
                     Step::Copy { from, to, at } => {
                         let len = from.len() as u64 * 4;
-                        encoder.copy_buffer_to_buffer(&from.inner, 0, &to.inner, *at as u64 * 4, len);
+                        encoder.copy_buffer_to_buffer(from.raw(), 0, to.raw(), *at as u64 * 4, len);
                     }
                     Step::Dispatch { pipeline, bind_group, grid, .. } => {
                         let pass = pass.get_or_insert_with(|| {

@@ -81,7 +81,7 @@ impl Type {
 }
 
 /// One node: an op applied to earlier nodes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
     /// The operation.
     pub op: Op,

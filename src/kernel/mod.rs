@@ -49,7 +49,7 @@ pub enum KernelError {
 }
 
 /// A range of one of the caller's buffers: `slot` counts buffers, `offset` counts elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Which buffer.
     pub slot: usize,
@@ -58,7 +58,7 @@ pub struct Place {
 }
 
 /// A value that a program leaves in one of the caller's buffers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Output {
     /// The node.
     pub node: NodeId,

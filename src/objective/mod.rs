@@ -245,7 +245,7 @@ impl Objective {
         if let Some(loaded) = self.programs.get(&key) {
             return Ok(loaded.clone());
         }
-        let loaded = self.gpu.load(self.problem.program(quantity, rows, accumulate, self.gpu.target())?)?;
+        let loaded = self.gpu.load(self.problem.program(quantity, rows, accumulate, &self.gpu)?)?;
         self.programs.insert(key, loaded.clone());
         Ok(loaded)
     }

@@ -25,7 +25,9 @@ struct Product {
 impl Product {
     fn buffers(objective: &Objective, count: usize) -> Result<[Buffer; 2], GpuError> {
         let len = count * objective.layout().device_len();
-        Ok([objective.gpu().buffer("v", len)?, objective.gpu().buffer("a curvature product", len)?])
+        let (v, result) = (objective.gpu().buffer("v", len)?, objective.gpu().buffer("a curvature product", len)?);
+        objective.gpu().prepare_read(&result)?;
+        Ok([v, result])
     }
 
     /// Runs the product, behind `first` if there is such, and returns all elements of its result.

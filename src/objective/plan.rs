@@ -45,7 +45,7 @@ impl Plan {
         let quantity = Quantity::Gradient { metrics: true };
         let mut rows = if wanted == 0 { problem.examples.min(max_rows) } else { wanted.min(problem.examples) };
         let program = loop {
-            let program = match problem.program(quantity, rows, false, target) {
+            let program = match problem.program(quantity, rows, false, gpu) {
                 // More workgroups along one axis than a dispatch has: halve them.
                 Err(GpuError::Kernel(KernelError::TooLarge(_))) if rows > 1 => {
                     rows /= 2;

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use crate::autodiff;
-use crate::gpu::GpuError;
+use crate::gpu::{Gpu, GpuError};
 use crate::graph::{DType, Graph, NodeId, Op};
-use crate::kernel::{Output, Place, Program, Spec, Target, compile};
+use crate::kernel::{Output, Place, Program, Spec};
 use crate::model::{Layout, Loss, Model, wrong};
 use crate::passes::{self, Stages};
 
@@ -75,8 +75,8 @@ impl Problem {
         quantity: Quantity,
         rows: usize,
         accumulate: bool,
-        target: &Target,
-    ) -> Result<Program, GpuError> {
+        gpu: &Gpu,
+    ) -> Result<Arc<Program>, GpuError> {
         let mut draft = self.trace(rows);
         let (w, v, loss) = (draft.w.clone(), draft.v.clone(), draft.loss);
         match quantity {
@@ -123,7 +123,7 @@ impl Problem {
             .collect();
         let name = format!("{quantity:?} of {rows} examples");
         let Draft { graph, stored, slots, .. } = &draft;
-        Ok(compile(&Spec { name: &name, graph, inputs: &inputs, outputs: stored, slots }, target)?)
+        Ok(gpu.compile(&Spec { name: &name, graph, inputs: &inputs, outputs: stored, slots })?)
     }
 
     /// The loss of `rows` examples, and a vector beside the parameters.

@@ -2,7 +2,7 @@
 
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::{Output, Place, Spec, compile};
+use crate::kernel::{Output, Place, Spec};
 
 /// Element `offset` of buffer `slot`.
 pub(crate) fn at(slot: usize, offset: usize) -> Place {
@@ -20,6 +20,6 @@ pub(crate) fn record(
 ) -> Result<Recording, GpuError> {
     let slots: Vec<usize> = buffers.iter().map(|b| b.len()).collect();
     let outputs: Vec<Output> = outputs.iter().map(|&(node, place)| Output { node, place, accumulate: false }).collect();
-    let program = compile(&Spec { name, graph, inputs, outputs: &outputs, slots: &slots }, gpu.target())?;
+    let program = gpu.compile(&Spec { name, graph, inputs, outputs: &outputs, slots: &slots })?;
     gpu.load(program)?.bind(gpu, buffers)
 }

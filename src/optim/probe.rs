@@ -48,6 +48,7 @@ impl Probe {
         let norm = gpu.buffer("partial sums", PARTIALS)?;
         let row = gpu.buffer("metrics", objective.partials_len() + PARTIALS)?;
         let settings = settings::buffer(&gpu, &rule)?;
+        [w, &row].into_iter().try_for_each(|buffer| gpu.prepare_read(buffer))?;
 
         let logged = objective.gradient(w, &gradient, Some(&row))?;
         let squares = squares(&gpu, &gradient, &norm)?;

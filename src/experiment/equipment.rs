@@ -1,0 +1,125 @@
+//! Everything on the device that a run needs, made before its first step; on a dry device, the plan of its memory.
+//!
+//! The plan is not a formula that would have to follow the code: it is this same code, run on a device that only counts.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::curvature::EigenOptions;
+use crate::data::{Dataset, Examples};
+use crate::gpu::{Gpu, GpuError};
+use crate::model::Model;
+use crate::objective::Objective;
+use crate::optim::Optimizer;
+
+use super::config::{Config, MeasureMethod};
+use super::measure::Measurer;
+use super::measuring::MeasuringSet;
+use super::ring::Ring;
+use super::test_set::TestSet;
+use super::{ExperimentError, network};
+
+/// What a run trains on and what it trains.
+pub struct Parts<'a> {
+    /// The settings.
+    pub config: &'a Config,
+    /// The model of these settings.
+    pub model: Arc<dyn Model>,
+    /// All examples.
+    pub data: &'a Dataset,
+    /// Those of the first update.
+    pub first: &'a Examples,
+    /// What curvature is measured on, if it is measured.
+    pub measured: Option<MeasuringSet>,
+}
+
+/// What a run needs on the device. See the module text.
+pub struct Equipment {
+    /// What is trained.
+    pub objective: Objective,
+    /// Its recorded steps; the parameters are still zeros.
+    pub optimizer: Optimizer,
+    /// Recorded measurements.
+    pub measurer: Option<Measurer>,
+    /// Held-out examples.
+    pub test: Option<TestSet>,
+    /// Metrics on their way to the host.
+    pub ring: Ring,
+}
+
+impl Parts<'_> {
+    /// The objective that is trained.
+    ///
+    /// # Errors
+    /// Those of [`Objective::new`], and groups of m-SAM that the planner had to cut.
+    pub fn objective(&self, gpu: &Gpu) -> Result<Objective, ExperimentError> {
+        let objective = self.on(gpu, self.first)?;
+        network::check_groups(self.config, &objective)?;
+        Ok(objective)
+    }
+
+    fn on(&self, gpu: &Gpu, examples: &Examples) -> Result<Objective, GpuError> {
+        Objective::new(gpu, Arc::clone(&self.model), network::loss(self.config), examples, self.config.chunk())
+    }
+
+    /// Makes and records everything.
+    ///
+    /// # Errors
+    /// Compilation or device errors, and what [`Self::objective`] refuses.
+    pub fn assemble(&self, gpu: &Gpu) -> Result<Equipment, ExperimentError> {
+        let Self { config, data, measured, .. } = *self;
+        let mut objective = self.objective(gpu)?;
+        let own = measured.and_then(|set| set.own(config, &data.train));
+        let own = own.map(|examples| self.on(gpu, &examples)).transpose()?;
+        let w = objective.vector("the parameters")?;
+        let optimizer = Optimizer::new(&mut objective, network::rule(config), &w)?;
+        let measurer = match measured {
+            Some(set) => Some(Measurer::new(&mut objective, own, set, &optimizer, config)?),
+            None => None,
+        };
+        let test = match &data.test {
+            Some(test) => Some(TestSet::new(self.on(gpu, test)?, &w)?),
+            None => None,
+        };
+        let ring = Ring::new(gpu, &optimizer)?;
+        Ok(Equipment { objective, optimizer, measurer, test, ring })
+    }
+
+    /// Assembles everything on a dry device, and says what that takes.
+    ///
+    /// # Errors
+    /// As [`Self::assemble`]; a buffer that the adapter cannot bind is found here.
+    pub fn plan(&self, gpu: &Gpu) -> Result<(MemoryPlan, Equipment), ExperimentError> {
+        let dry = gpu.dry();
+        let equipment = self.assemble(&dry)?;
+        let parameters = equipment.objective.layout().len();
+        let plan = MemoryPlan { device_bytes: dry.memory().peak, host_bytes: self.host_bytes(parameters) };
+        Ok((plan, equipment))
+    }
+
+    /// Most bytes that the host holds of numbers: the examples and the eigensolver's vectors.
+    fn host_bytes(&self, parameters: usize) -> u64 {
+        let Self { config, data, measured, .. } = self;
+        let examples = data.train.bytes() + data.test.as_ref().map_or(0, Examples::bytes);
+        let batch = if config.optim.batch > 0 { self.first.bytes() } else { 0 };
+        let vectors = match (measured, config.measure.method) {
+            (None, _) => 0,
+            (_, MeasureMethod::Power) => 2 * config.measure.top,
+            (_, MeasureMethod::Lanczos | MeasureMethod::Official) => {
+                let (top, bottom) = (config.measure.top, config.measure.bottom);
+                EigenOptions { top, bottom, ..Default::default() }.most_vectors(parameters)
+            }
+        };
+        (examples + batch + 8 * parameters * vectors) as u64
+    }
+}
+
+/// What a run will take, known before its first step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MemoryPlan {
+    /// Most bytes of device buffers at once.
+    pub device_bytes: u64,
+    /// Most bytes of examples and of the eigensolver's vectors in the host's memory.
+    pub host_bytes: u64,
+}

@@ -1,0 +1,45 @@
+//! Programs compiled on a device, each once whoever asks for it: the planner and the run that it planned, or two objectives
+//! with chunks of one size.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::{Gpu, lock};
+use crate::graph::{Node, NodeId};
+use crate::kernel::{KernelError, Output, Place, Program, Spec, compile};
+
+/// What a program follows from, on one device.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    name: String,
+    nodes: Vec<Node>,
+    inputs: Vec<(NodeId, Place)>,
+    outputs: Vec<Output>,
+    slots: Vec<usize>,
+}
+
+/// The programs so far.
+#[derive(Default)]
+pub(super) struct Compiled(Mutex<HashMap<Key, Arc<Program>>>);
+
+impl Gpu {
+    /// Compiles a graph for this device, or finds the program. It is plain data: see [`Gpu::load`].
+    ///
+    /// # Errors
+    /// As [`compile`].
+    pub fn compile(&self, spec: &Spec) -> Result<Arc<Program>, KernelError> {
+        let key = Key {
+            name: spec.name.to_owned(),
+            nodes: spec.graph.nodes().to_vec(),
+            inputs: spec.inputs.to_vec(),
+            outputs: spec.outputs.to_vec(),
+            slots: spec.slots.to_vec(),
+        };
+        if let Some(program) = lock(&self.0.compiled.0).get(&key) {
+            return Ok(Arc::clone(program));
+        }
+        let program = Arc::new(compile(spec, self.target())?);
+        lock(&self.0.compiled.0).insert(key, Arc::clone(&program));
+        Ok(program)
+    }
+}

@@ -1,0 +1,108 @@
+//! How much of the device's memory the buffers made here take, and devices that only count it.
+//!
+//! Each buffer enters its bytes in the account of its device and takes them out when the last handle is gone; a recording
+//! holds handles of all it is bound to. What a run will need is found by setting it up on a *dry* device: the calls are the
+//! same and so are the sizes, but no buffer is made, no kernel compiled for the adapter, and nothing runs.
+
+use std::sync::{Arc, Mutex};
+
+use super::{Buffer, Gpu, GpuError, lock};
+use crate::kernel::Program;
+
+/// Bytes of the buffers of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Of those there are.
+    pub now: u64,
+    /// The most there have been at once.
+    pub peak: u64,
+}
+
+/// The books of one device.
+pub(super) type Account = Arc<Mutex<Memory>>;
+
+/// The bytes of one buffer, in the account as long as this lives.
+#[derive(Debug)]
+pub(super) struct Share {
+    account: Account,
+    bytes: u64,
+}
+
+impl Share {
+    pub fn new(account: &Account, bytes: u64) -> Self {
+        let mut memory = lock(account);
+        memory.now += bytes;
+        memory.peak = memory.peak.max(memory.now);
+        Self { account: Arc::clone(account), bytes }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        lock(&self.account).now -= self.bytes;
+    }
+}
+
+impl Gpu {
+    /// Bytes of all buffers made through this device, read-back buffers included. What wgpu and the driver take for
+    /// themselves (kernels, commands, uploads under way) is not among them.
+    pub fn memory(&self) -> Memory {
+        *lock(&self.0.account)
+    }
+
+    /// Makes the buffers for intermediate values that all programs loaded on a dry device need: the largest value of any
+    /// program, the second largest, and so on. Made program by program they would grow step by step, and the smaller ones
+    /// stay behind.
+    ///
+    /// # Errors
+    /// As [`Gpu::buffer`].
+    pub fn reserve(&self, dry: &Self) -> Result<(), GpuError> {
+        let lens: Vec<usize> = lock(&dry.0.scratch).iter().map(Buffer::len).collect();
+        for (i, len) in lens.into_iter().enumerate() {
+            let buffer = self.buffer(&format!("intermediate value {i}"), len)?;
+            lock(&self.0.scratch).push(buffer);
+        }
+        Ok(())
+    }
+
+    /// Buffers for a program's intermediate values, shared with all other programs: they run one after the other, and none
+    /// expects to find what it left behind.
+    pub(super) fn scratch(&self, program: &Program) -> Result<Vec<Buffer>, GpuError> {
+        let mut order: Vec<usize> = (0..program.temps.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(program.temps[i]));
+        let mut pool = lock(&self.0.scratch);
+        if self.0.dry {
+            for (place, &i) in order.iter().enumerate() {
+                let (what, len) = (format!("intermediate value {i} of {}", program.name), program.temps[i]);
+                if place == pool.len() {
+                    pool.push(self.buffer(&what, len)?);
+                } else if pool[place].len() < len {
+                    // The smaller one goes first: the larger is there instead, not besides.
+                    pool.remove(place);
+                    pool.insert(place, self.buffer(&what, len)?);
+                }
+            }
+            return Ok(vec![]);
+        }
+        let mut taken = vec![false; pool.len()];
+        let mut temps = vec![None; order.len()];
+        for i in order {
+            let len = program.temps[i];
+            let fits = |&b: &usize| !taken[b] && pool[b].len() >= len;
+            let found = (0..pool.len()).filter(fits).min_by_key(|&b| pool[b].len());
+            let buffer = match found {
+                Some(b) => {
+                    taken[b] = true;
+                    pool[b].clone()
+                }
+                None => {
+                    pool.push(self.buffer(&format!("intermediate value {i} of {}", program.name), len)?);
+                    taken.push(true);
+                    pool[pool.len() - 1].clone()
+                }
+            };
+            temps[i] = Some(buffer);
+        }
+        Ok(temps.into_iter().flatten().collect())
+    }
+}

@@ -1,0 +1,113 @@
+//! What a run was going to take of the device's memory against what it took, and the accounts that both come from.
+
+use std::fs;
+use std::path::Path;
+
+use edgewalk::experiment::rundir::RunDir;
+use edgewalk::gpu::{Buffer, Gpu, GpuError, Recording};
+use serde_json::Value;
+
+use super::training::train;
+
+/// Planned and measured bytes of a finished run.
+fn planned_and_measured(run: &RunDir) -> (f64, f64) {
+    let manifest = fs::read_to_string(run.path().join("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let bytes = |value: &Value| value.as_f64().unwrap();
+    (bytes(&manifest["memory_plan"]["device_bytes"]), bytes(&manifest["memory_peak_bytes"]))
+}
+
+/// Trains, and returns the measured peak, from which the plan must not be further than 10 %.
+fn peak(name: &str, sets: &[&str]) -> f64 {
+    let folder = tempfile::tempdir().unwrap();
+    let run = train(None, &folder.path().join("run"), sets, None).unwrap();
+    let (planned, measured) = planned_and_measured(&run);
+    println!("{name}: planned {planned}, measured {measured}, ratio {:.4}", planned / measured);
+    assert!((planned / measured - 1.0).abs() < 0.1, "{name}: planned {planned}, measured {measured}");
+    measured
+}
+
+#[test]
+fn the_memory_of_a_full_batch_run_is_known_before_its_first_step() {
+    let small = ["train=96", "width=12", "steps=5"];
+    let bare = peak("GD", &[&small[..], &["optim.kind=gd", "measure.every=0", "test=0"]].concat());
+    // The examples with their labels, parameters and a gradient are there in any case.
+    let parameters = 784 * 12 + 12 + 2 * (12 * 12 + 12) + 12 * 10 + 10;
+    assert!(bare > 4.0 * f64::from(96 * 785 + 2 * parameters), "{bare}");
+
+    let measured = ["measure.every=9", "measure.at=midpoint", "momentum=0.5", "window=8", "test=40", "steps=10"];
+    let full = peak("SAM at midpoints, swings followed", &[&small[..], &measured].concat());
+    assert!(full - bare > 4.0 * f64::from(40 * 785 + 8 * parameters), "{bare}, {full}");
+}
+
+#[test]
+fn the_memory_of_a_run_in_parts_is_known_before_its_first_step() {
+    let small = ["train=96", "test=40", "width=12", "steps=5", "measure.every=3"];
+    peak("m-SAM, official method", &[&small[..], &["micro_batch=32", "measure.method=official"]].concat());
+    let on = ["batch=16", "measure.on=fixed", "measure.examples=24"];
+    peak("minibatches, a measuring set", &[&small[..], &on].concat());
+}
+
+#[test]
+fn the_memory_of_a_cnn_is_known_before_its_first_step() {
+    peak(
+        "CNN",
+        &["model.kind=cnn", "blocks=1", "channels=4", "lr=0.01", "train=24", "test=10", "steps=3", "measure.every=2"],
+    );
+}
+
+#[test]
+fn the_memory_of_a_transformer_is_known_before_its_first_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("poem.txt");
+    fs::write(&text, "Tyger Tyger, burning bright,\nIn the forests of the night;\n".repeat(8)).unwrap();
+    let path = format!("data.path={}", text.display());
+    let sets = "data.name=text data.train=12 data.test=3 model.kind=transformer layers=1 heads=2 key_size=4 model_size=8 \
+                seq_len=8 loss.kind=cross-entropy batch=5 steps=4 measure.every=2 measure.on=fixed measure.examples=7";
+    let sets: Vec<&str> = sets.split_whitespace().chain([path.as_str()]).collect();
+    peak("Transformer", &sets);
+}
+
+#[test]
+fn bytes_count_until_the_last_handle_is_gone() {
+    let gpu = Gpu::open(std::env::var("EDGEWALK_ADAPTER").ok().as_deref()).unwrap();
+    for gpu in [&gpu, &gpu.dry()] {
+        assert_eq!(gpu.memory().now, 0);
+        let make = |len: usize| -> Buffer { gpu.buffer("numbers", len).unwrap() };
+        let (a, b) = (make(100), make(1000));
+        assert_eq!(gpu.memory().now, 4400);
+        let copy = Recording::copy(&a, &b, 0);
+        let clone = b.clone();
+        drop((a, b));
+        assert_eq!(gpu.memory().now, 4400, "a recording and a clone are handles");
+        gpu.run([&copy]).unwrap();
+        assert_eq!(gpu.read::<f32>(&clone).unwrap(), [0.0; 1000]);
+        drop(copy);
+        assert_eq!(gpu.memory().now, 4000 + 4000, "b, and what it was read through");
+        drop(clone);
+        let memory = gpu.memory();
+        assert_eq!((memory.now, memory.peak), (4000, 8400));
+    }
+}
+
+#[test]
+fn a_dry_device_refuses_what_the_adapter_cannot_bind() {
+    let gpu = super::device::gpu();
+    let before = gpu.memory();
+    let most = usize::try_from(gpu.max_binding_bytes()).unwrap() / 4;
+    let dry = gpu.dry();
+    let fits = dry.buffer("numbers", most).unwrap();
+    assert!(dry.memory().now >= 4 * fits.len() as u64);
+    assert!(matches!(dry.buffer("numbers", most + 4), Err(GpuError::BufferTooLarge { .. })));
+    assert_eq!(gpu.memory(), before, "nothing was made");
+}
+
+/// A network too wide for the adapter's buffers is refused while nothing but the plan has been made.
+#[test]
+fn a_run_that_cannot_fit_leaves_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let error = train(None, &out, &["width=65535"], None).unwrap_err().to_string();
+    assert!(error.contains("MiB") && error.contains("smaller model"), "{error}");
+    assert!(!Path::new(&out).exists());
+}
