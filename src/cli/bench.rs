@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::print;
+use super::{print, workers};
 use crate::experiment::bench::growth::Point;
 use crate::experiment::bench::{bench, growth};
 use crate::experiment::config::{self, Resolved};
@@ -60,6 +60,10 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// [`ExperimentError`].
 pub fn run(args: &BenchArgs) -> Result<(), ExperimentError> {
     let resolved = config::resolve(args.target.as_deref(), &args.sets)?;
+    // Growth is about sizes that are not tiny.
+    if !args.growth {
+        workers::settle_for(&resolved.config);
+    }
     let gpu = Gpu::open(args.adapter.as_deref())?;
     if args.growth {
         return grow(args, &gpu, &resolved);

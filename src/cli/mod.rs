@@ -6,6 +6,7 @@ pub mod data;
 pub mod doctor;
 pub mod info;
 pub mod verify_theory;
+mod workers;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -120,6 +121,7 @@ fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), ExperimentErr
     if args.print_config {
         return print(&resolved.config.to_toml());
     }
+    workers::settle_for(&resolved.config);
     run::train(&TrainRequest {
         config: resolved.config,
         name: resolved.name,

@@ -30,6 +30,8 @@ fn about_tolerances() -> String {
 /// # Errors
 /// [`ExperimentError::Theory`] when a prediction fails, and device errors.
 pub fn run(args: &VerifyArgs) -> Result<(), ExperimentError> {
+    // Its problems have a few numbers each.
+    super::workers::settle(0.0);
     let gpu = Gpu::open(args.adapter.as_deref())?;
     let adapter = gpu.adapter().name.clone();
     let sections = theory::verify(&gpu)?;

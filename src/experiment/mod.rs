@@ -32,6 +32,7 @@ pub mod summary;
 pub mod swings;
 mod table;
 mod test_set;
+pub mod work;
 
 use std::path::PathBuf;
 

@@ -9,7 +9,6 @@ mod report;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::data::{DataName, Examples, made_up};
 use crate::gpu::{Buffer, Gpu, Peaks, Recording};
 use crate::model::initial_params;
 use crate::objective::{HessianOperator, Objective};
@@ -18,6 +17,7 @@ use crate::optim::{Optimizer, Rule};
 use super::ExperimentError;
 use super::config::{Config, Resolved};
 use super::network;
+use super::work::{examples_of_update, made_up_examples};
 
 pub use growth::growth;
 
@@ -162,28 +162,5 @@ impl Scratch {
         let w = objective.vector("w")?;
         gpu.write(&w, &initial_params(objective.layout(), config.run.seed));
         Ok(Self { objective, w })
-    }
-}
-
-/// Examples of the shape that the configured data set has.
-fn made_up_examples(config: &Config, count: usize) -> Examples {
-    match config.data.name {
-        DataName::Embedded | DataName::Mnist | DataName::FashionMnist => made_up::images(count, [28, 28, 1]),
-        DataName::Cifar10 => made_up::images(count, [32, 32, 3]),
-        DataName::Shakespeare | DataName::Text => made_up::windows(count, config.model.seq_len),
-    }
-}
-
-/// How many examples an update sees; `None` for all of a text, whose length only the text knows.
-fn examples_of_update(config: &Config) -> Option<usize> {
-    match (config.optim.batch, config.data.train) {
-        (0, 0) => match config.data.name {
-            DataName::Embedded => Some(1000),
-            DataName::Mnist | DataName::FashionMnist => Some(60_000),
-            DataName::Cifar10 => Some(50_000),
-            DataName::Shakespeare | DataName::Text => None,
-        },
-        (0, train) => Some(train),
-        (batch, _) => Some(batch),
     }
 }

@@ -1,0 +1,63 @@
+//! How much there is to do, known from the configuration alone: the shape of the examples, their number, and the
+//! multiplications of a forward pass.
+
+use crate::data::{DataName, Examples, made_up};
+use crate::graph::{DType, Graph, Node, Op};
+use crate::model::Model;
+
+use super::config::{Config, ModelKind};
+use super::network;
+
+/// Examples of the shape that the configured data set has.
+pub(super) fn made_up_examples(config: &Config, count: usize) -> Examples {
+    match config.data.name {
+        DataName::Embedded | DataName::Mnist | DataName::FashionMnist => made_up::images(count, [28, 28, 1]),
+        DataName::Cifar10 => made_up::images(count, [32, 32, 3]),
+        DataName::Shakespeare | DataName::Text => made_up::windows(count, config.model.seq_len),
+    }
+}
+
+/// How many examples an update sees; `None` for all of a text, whose length only the text knows.
+pub(super) fn examples_of_update(config: &Config) -> Option<usize> {
+    match (config.optim.batch, config.data.train) {
+        (0, 0) => match config.data.name {
+            DataName::Embedded => Some(1000),
+            DataName::Mnist | DataName::FashionMnist => Some(60_000),
+            DataName::Cifar10 => Some(50_000),
+            DataName::Shakespeare | DataName::Text => None,
+        },
+        (0, train) => Some(train),
+        (batch, _) => Some(batch),
+    }
+}
+
+/// Floating-point operations of a contraction of the forward pass of an update, in the mean; `None` where the number of
+/// examples or the model is not known from the configuration.
+pub fn flops_per_contraction(config: &Config) -> Option<f64> {
+    let count = examples_of_update(config)?;
+    let one = made_up_examples(config, 1);
+    let model = network::model(config, &one).ok()?;
+    let graph = forward(&*model, config, count, one.dim());
+    let flops: Vec<f64> = graph.ids().filter_map(|id| contraction(&graph, graph.node(id))).collect();
+    Some(flops.iter().sum::<f64>() / flops.len().max(1) as f64)
+}
+
+fn forward(model: &dyn Model, config: &Config, count: usize, dim: usize) -> Graph {
+    let mut graph = Graph::new();
+    let params: Vec<_> = model.params().iter().map(|param| graph.input_f32(&param.name, &param.shape)).collect();
+    let dtype = if config.model.kind == ModelKind::Transformer { DType::U32 } else { DType::F32 };
+    let x = graph.input("x", &[count, dim], dtype);
+    model.forward(&mut graph, &params, x);
+    graph
+}
+
+/// A multiplication and an addition for every term of every element; `None` of what is no contraction.
+fn contraction(graph: &Graph, node: &Node) -> Option<f64> {
+    let terms: usize = match &node.op {
+        Op::DotGeneral(dims) => dims.lhs_contract.iter().map(|&axis| graph.shape(node.inputs[0])[axis]).product(),
+        // A forward pass has the output side alone: height, width and channels in of the kernel.
+        Op::Conv { .. } => graph.shape(node.inputs[1])[..3].iter().product(),
+        _ => return None,
+    };
+    Some(2.0 * node.ty.len() as f64 * terms as f64)
+}
