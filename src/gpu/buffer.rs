@@ -92,13 +92,17 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// Replaces the first elements of a buffer, ordered with the work submitted before and after.
+    /// Replaces the first elements of a buffer, ordered with the work queued before and after.
     ///
     /// # Panics
     /// When `data` is longer than the buffer.
     pub fn write<T: bytemuck::Pod>(&self, buffer: &Buffer, data: &[T]) {
         assert!(data.len() <= buffer.len, "{} elements do not fit a buffer of {}", data.len(), buffer.len);
         if !self.0.dry {
+            if let Err(GpuError::Device(error)) = self.flush() {
+                // For the next call that can say so; a lost device stays lost.
+                lock(&self.0.trouble).error.get_or_insert(error);
+            }
             self.0.queue.write_buffer(buffer.raw(), 0, bytemuck::cast_slice(data));
         }
     }
@@ -123,7 +127,7 @@ impl Gpu {
         Ok(slot.clone().expect("it has just been made"))
     }
 
-    /// Waits for the work submitted so far and returns the buffer's elements; zeros on a dry device.
+    /// Waits for the work queued so far and returns the buffer's elements; zeros on a dry device.
     ///
     /// # Errors
     /// [`GpuError::Lost`] or [`GpuError::Device`].
@@ -136,6 +140,7 @@ impl Gpu {
         }
         // Back in its place only when all has gone well: what failed may still be mapped.
         *slot = None;
+        self.flush()?;
         let bytes = buffer.len as u64 * 4;
         let mut encoder = self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(buffer.raw(), 0, readback.raw(), 0, bytes);

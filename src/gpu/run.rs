@@ -2,9 +2,10 @@
 //!
 //! Drivers reset a GPU that stays silent for seconds, and a host that races ahead fills memory with commands. So a
 //! recording is cut into submissions of about [`SUBMISSION_SECS`], by an estimate of the adapter's speed that is
-//! corrected by what finished submissions took; at most [`IN_FLIGHT`] of them are outstanding. None of this can change a
-//! result.
+//! corrected by what finished submissions took; at most [`IN_FLIGHT`] of them are outstanding. Steps of tiny networks, on the
+//! other hand, share submissions while the device is busy. None of this can change a result.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -13,6 +14,8 @@ use super::{Gpu, GpuError, lock};
 
 /// Time one submission should take.
 const SUBMISSION_SECS: f64 = 0.2;
+/// Time that steps should take to be worth a submission while others are under way: steps of tiny networks go by the dozen.
+const WORTH_SECS: f64 = 0.002;
 /// Submissions the host may be ahead.
 const IN_FLIGHT: usize = 3;
 /// Cost of a dispatch beside its work.
@@ -20,6 +23,9 @@ const DISPATCH_SECS: f64 = 15e-6;
 
 /// Submissions under way and what is known of the adapter's speed.
 pub(super) struct Flight {
+    /// Steps that have not been submitted yet, and their estimated seconds at unit speed.
+    pending: Vec<Step>,
+    pending_secs: f64,
     /// Index, estimated seconds at unit speed.
     under_way: VecDeque<(wgpu::SubmissionIndex, f64)>,
     last_finished: Instant,
@@ -33,7 +39,16 @@ impl Flight {
     pub fn new(cpu: bool) -> Self {
         // Starting points; `slowdown` corrects them after the first submissions.
         let (flops_per_sec, bytes_per_sec) = if cpu { (1e10, 2e9) } else { (1e12, 1e11) };
-        Self { under_way: VecDeque::new(), last_finished: Instant::now(), slowdown: 1.0, flops_per_sec, bytes_per_sec }
+        let (pending, pending_secs) = (vec![], 0.0);
+        Self {
+            pending,
+            pending_secs,
+            under_way: VecDeque::new(),
+            last_finished: Instant::now(),
+            slowdown: 1.0,
+            flops_per_sec,
+            bytes_per_sec,
+        }
     }
 
     /// Seconds a step takes at unit slowdown.
@@ -47,7 +62,8 @@ impl Flight {
 }
 
 impl Gpu {
-    /// Submits recordings, one after the other. Returns as soon as the work is queued.
+    /// Queues recordings, one after the other, and submits them as soon as that is worth it, at the latest when something is
+    /// written, read or waited for.
     ///
     /// # Errors
     /// [`GpuError::Lost`] or [`GpuError::Device`], possibly for work submitted earlier.
@@ -56,36 +72,54 @@ impl Gpu {
             return Ok(());
         }
         let mut flight = lock(&self.0.flight);
-        let mut steps = recordings.into_iter().flat_map(|r| &r.steps).peekable();
-        while let Some(first) = steps.next() {
-            let mut batch = vec![first];
-            let mut estimate = flight.estimate(first);
-            while let Some(step) =
-                steps.next_if(|step| (estimate + flight.estimate(step)) * flight.slowdown <= SUBMISSION_SECS)
-            {
-                estimate += flight.estimate(step);
-                batch.push(step);
+        for step in recordings.into_iter().flat_map(|recording| &recording.steps) {
+            let estimate = flight.estimate(step);
+            if (flight.pending_secs + estimate) * flight.slowdown > SUBMISSION_SECS {
+                self.submit(&mut flight)?;
             }
-            if flight.under_way.is_empty() {
-                flight.last_finished = Instant::now();
-            }
-            let index = self.0.queue.submit([self.encode(&batch)]);
-            flight.under_way.push_back((index, estimate));
-            while flight.under_way.len() > IN_FLIGHT {
-                self.finish_oldest(&mut flight)?;
-            }
+            flight.pending.push(step.clone());
+            flight.pending_secs += estimate;
+        }
+        // A device that has nothing to do starts at once.
+        if flight.under_way.is_empty() || flight.pending_secs * flight.slowdown >= WORTH_SECS {
+            self.submit(&mut flight)?;
         }
         self.check()
     }
 
+    /// Submits what is queued.
+    ///
+    /// # Errors
+    /// As [`Gpu::run`].
+    pub(super) fn flush(&self) -> Result<(), GpuError> {
+        self.submit(&mut lock(&self.0.flight))
+    }
+
+    fn submit(&self, flight: &mut Flight) -> Result<(), GpuError> {
+        if flight.pending.is_empty() {
+            return Ok(());
+        }
+        if flight.under_way.is_empty() {
+            flight.last_finished = Instant::now();
+        }
+        let index = self.0.queue.submit([self.encode(&flight.pending)]);
+        flight.under_way.push_back((index, flight.pending_secs));
+        flight.pending.clear();
+        flight.pending_secs = 0.0;
+        while flight.under_way.len() > IN_FLIGHT {
+            self.finish_oldest(flight)?;
+        }
+        Ok(())
+    }
+
     /// One command buffer; consecutive dispatches share a pass.
-    pub(super) fn encode(&self, steps: &[&Step]) -> wgpu::CommandBuffer {
+    pub(super) fn encode(&self, steps: &[impl Borrow<Step>]) -> wgpu::CommandBuffer {
         let mut encoder = self.0.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let is_copy = |step: &Step| matches!(step, Step::Copy { .. });
-        for group in steps.chunk_by(|a, b| is_copy(a) == is_copy(b)) {
+        for group in steps.chunk_by(|a, b| is_copy(a.borrow()) == is_copy(b.borrow())) {
             let mut pass = None;
             for step in group {
-                match step {
+                match step.borrow() {
                     Step::Copy { from, to, at } => {
                         let len = from.len() as u64 * 4;
                         encoder.copy_buffer_to_buffer(from.raw(), 0, to.raw(), *at as u64 * 4, len);
@@ -104,12 +138,13 @@ impl Gpu {
         encoder.finish()
     }
 
-    /// Waits for everything submitted so far.
+    /// Waits for everything queued so far.
     ///
     /// # Errors
     /// [`GpuError::Lost`] or [`GpuError::Device`].
     pub fn wait(&self) -> Result<(), GpuError> {
         let mut flight = lock(&self.0.flight);
+        self.submit(&mut flight)?;
         while !flight.under_way.is_empty() {
             self.finish_oldest(&mut flight)?;
         }
