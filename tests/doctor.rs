@@ -75,6 +75,9 @@ fn reductions_that_skip_an_element_are_found() {
     let failed = failures(&["functions", "kernels"], |kernel| {
         if kernel.label.starts_with("reduce") {
             replace(kernel, "r < TERMS", "r + 1u < TERMS");
+        } else if kernel.label.starts_with("rows") && kernel.wgsl.contains(".w") {
+            // The fourth of every four, where four running sums are added up.
+            replace(kernel, ".w", ".z");
         }
     });
     let sums = ["sums of rows", "sums of columns", "sum of 100,000", "maximum"];

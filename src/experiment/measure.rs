@@ -102,7 +102,7 @@ impl Measurer {
         self.own.as_mut().map(|(objective, _)| objective)
     }
 
-    /// What must run before every update, if anything.
+    /// What must run at the first parameters and before every update, if anything.
     pub fn prepare(&self) -> Option<&Recording> {
         self.midpoint.as_ref().map(Midpoint::remember)
     }

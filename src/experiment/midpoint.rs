@@ -47,8 +47,6 @@ impl Midpoint {
         let buffers = [&before, &here, w, &mean];
         let average = record(objective.gpu(), "a midpoint", &g, &inputs, &[(quarter, at(3, 0))], &buffers)?;
         let remember = Recording::copy(w, &before, 0);
-        // Until an update has been made, the parameters are their own past.
-        objective.gpu().run([&remember])?;
         Ok(Self { remember, mean, save, finish: average.then(&restore) })
     }
 
@@ -57,7 +55,8 @@ impl Midpoint {
         &self.mean
     }
 
-    /// Must run before every update, so that the last one's start is known whenever a run is measured.
+    /// Must run before every update, so that the last one's start is known whenever a run is measured; and at the first
+    /// parameters, which are their own past.
     pub fn remember(&self) -> &Recording {
         &self.remember
     }

@@ -70,6 +70,7 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     drop(dry);
     let Equipment { objective, optimizer, measurer, test, ring } = parts.assemble(&gpu)?;
     gpu.write(optimizer.params(), &params);
+    gpu.run(measurer.as_ref().and_then(Measurer::prepare))?;
 
     interrupt::listen();
     let dir = RunDir::create(request.out.as_deref(), &request.name)?;
