@@ -4,8 +4,8 @@
 //! its one dispatch is run by itself. They take turns: a machine that is slow for a while is slow for all of them, and of
 //! each the best time counts.
 
-use std::collections::{BTreeMap, HashMap};
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,9 +19,11 @@ const SUBMISSION_SECS: f64 = 0.004;
 /// Most repetitions in one submission, which bounds the memory of its commands.
 const MOST_REPETITIONS: usize = 1024;
 /// Turns of each candidate.
-const ROUNDS: usize = 5;
-/// A candidate that takes so many times as long as the best is not run again.
-const HOPELESS: f64 = 2.0;
+const ROUNDS: usize = 12;
+/// A candidate that takes so many times as long as the best after [`FAIR_ROUNDS`] is not run again.
+const HOPELESS: f64 = 1.5;
+/// Turns that every candidate gets: a shared machine halves its speed for longer than a turn.
+const FAIR_ROUNDS: usize = 4;
 /// What a candidate may take, as a share of what the rule of thumb takes, to be chosen in its place: timings of less than
 /// that difference are not the same twice.
 const CLEARLY_FASTER: f64 = 0.9;
@@ -143,7 +145,8 @@ impl<'a> Tuner<'a> {
         }
         for round in 0..ROUNDS {
             let best = racers.iter().map(|racer| racer.secs).fold(f64::INFINITY, f64::min);
-            for racer in racers.iter_mut().filter(|racer| racer.secs <= HOPELESS * best) {
+            let in_it = |racer: &&mut Racer| round < FAIR_ROUNDS || racer.secs <= HOPELESS * best;
+            for racer in racers.iter_mut().filter(in_it) {
                 if is_over() {
                     return Ok(if round == 0 { vec![] } else { times(&racers) });
                 }

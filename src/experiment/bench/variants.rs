@@ -31,7 +31,10 @@ pub fn variants(gpu: &Gpu, Resolved { name, config }: &Resolved) -> Result<Varia
         let times = tuner.time(&contraction, None)?;
         rows.push((contraction, times));
     }
-    Ok(Variants { title: format!("{name} on {}, {} examples at a time", gpu.adapter().name, objective.plan().rows), rows })
+    Ok(Variants {
+        title: format!("{name} on {}, {} examples at a time", gpu.adapter().name, objective.plan().rows),
+        rows,
+    })
 }
 
 impl fmt::Display for Variants {
@@ -39,8 +42,11 @@ impl fmt::Display for Variants {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.title)?;
         writeln!(f, "times as multiples of the best; ° the rule of thumb, * what timing would choose\n")?;
-        let columns: Vec<Variant> =
-            Variant::ALL.iter().copied().filter(|v| self.rows.iter().any(|(_, times)| of(times, *v).is_some())).collect();
+        let columns: Vec<Variant> = Variant::ALL
+            .iter()
+            .copied()
+            .filter(|v| self.rows.iter().any(|(_, times)| of(times, *v).is_some()))
+            .collect();
         let heads: String = columns.iter().map(|variant| format!("{:>16}", variant.to_string())).collect();
         writeln!(f, "count   share   best ms{heads}  contraction")?;
         let total: f64 = self.rows.iter().map(|(contraction, _)| contraction.flops).sum();
