@@ -1,10 +1,11 @@
 //! The kernels remembered for one adapter: a JSON file in the user's cache folder, for one version of driver and program.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -104,18 +105,14 @@ impl KernelCache {
             File::options().create(true).truncate(false).write(true).open(&path)
         };
         let file = open().map_err(|error| self.unwritable(error))?;
-        let began = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::Error(error)) => return Err(self.unwritable(error)),
-                Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => sleep(Duration::from_millis(20)),
-                Err(TryLockError::WouldBlock) => {
-                    return Err(format!(
-                        "another run has been timing kernels for half a minute; it holds {}",
-                        path.display()
-                    ));
-                }
+        let (sender, receiver) = mpsc::channel();
+        // Should nobody wait for it any more, the file is dropped and with it the lock.
+        thread::spawn(move || sender.send(file.lock().map(|()| file)));
+        match receiver.recv_timeout(PATIENCE) {
+            Ok(locked) => locked.map_err(|error| self.unwritable(error)),
+            Err(_) => {
+                let path = path.display();
+                Err(format!("another run has been timing kernels for half a minute; it holds {path}"))
             }
         }
     }
