@@ -52,3 +52,4 @@ mod shaders;
 mod stages;
 mod theory;
 mod training;
+mod tuning;

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 
 use super::{print, workers};
 use crate::experiment::bench::growth::Point;
-use crate::experiment::bench::{bench, growth};
+use crate::experiment::bench::{bench, growth, variants};
 use crate::experiment::config::{self, Resolved};
 use crate::experiment::plot::PlotError;
 use crate::experiment::rundir::write_file;
@@ -33,6 +33,9 @@ pub struct BenchArgs {
     /// Time gradient steps of growing size instead: examples, width and depth in turn
     #[arg(long, conflicts_with_all = ["hvp", "json"])]
     growth: bool,
+    /// Time every variant of each matrix product and convolution of a gradient instead
+    #[arg(long, conflicts_with_all = ["hvp", "json", "growth"])]
+    variants: bool,
     /// With --growth, seconds to spend in all
     #[arg(long, value_name = "SECS", default_value_t = 60.0, requires = "growth", value_parser = seconds)]
     budget: f64,
@@ -70,6 +73,11 @@ pub fn run(args: &BenchArgs) -> Result<(), ExperimentError> {
     }
     let bar = ProgressBar::new_spinner().with_message("compiling and timing");
     bar.enable_steady_tick(Duration::from_millis(100));
+    if args.variants {
+        let timed = variants(&gpu, &resolved);
+        bar.finish_and_clear();
+        return print(&timed?.to_string());
+    }
     let measured = bench(&gpu, &resolved, args.hvp);
     bar.finish_and_clear();
     let measured = measured?;

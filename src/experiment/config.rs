@@ -79,6 +79,14 @@ pub enum ConfigError {
         /// What is accepted, in words.
         allowed: String,
     },
+    /// `run.kernels` names no usable record.
+    #[error("cannot take the kernels of {}: {problem}; run.kernels must be the manifest.json of a run", path.display())]
+    Kernels {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Two values that exclude one another.
     #[error("{problem}; {remedy}")]
     Conflict {
@@ -197,7 +205,7 @@ impl OptimConfig {
 }
 
 /// `[run]`: how long, from which random numbers, and how the work is cut.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
     /// Updates to make.
@@ -208,6 +216,44 @@ pub struct RunConfig {
     pub log_every: u64,
     /// Examples handled at once; 0 lets the planner choose. It never changes the result beyond rounding.
     pub chunk: usize,
+    /// Time to spend on choosing kernels by timing them.
+    pub tune: Tune,
+    /// A manifest whose kernels are taken as they are; `None` (written `""`) is to choose.
+    #[serde(serialize_with = "path_out", deserialize_with = "path_in")]
+    pub kernels: Option<PathBuf>,
+}
+
+/// `run.tune`: the time to spend, once per adapter and class of shapes, on choosing kernels by timing them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Tune {
+    /// Seconds; 0 is the rules of thumb alone.
+    Secs(f64),
+    /// As long as it pays.
+    Word(Auto),
+}
+
+/// The word for leaving it to the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auto {
+    /// `auto`
+    Auto,
+}
+
+impl Tune {
+    /// The default.
+    pub const AUTO: Self = Self::Word(Auto::Auto);
+
+    /// Seconds for an adapter. On software adapters compiling one candidate takes as long as many steps, and the rules of
+    /// thumb, made there, are close to the best (docs/performance.md): they are tuned only if asked.
+    pub fn secs(self, is_cpu: bool) -> f64 {
+        match self {
+            Self::Secs(secs) => secs,
+            Self::Word(Auto::Auto) if is_cpu => 0.0,
+            Self::Word(Auto::Auto) => 1.0,
+        }
+    }
 }
 
 /// `[measure]`: the Hessian's top eigenvalues.

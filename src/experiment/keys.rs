@@ -23,6 +23,8 @@ enum Rule {
     Positive,
     /// A number that is finite and not negative in 32 bits.
     NonNegative,
+    /// A number of seconds that is finite and not above a day, or `auto`.
+    Seconds,
     /// A number above 0 and below 1.
     Fraction,
     /// A number that is not negative and in 32 bits below 1.
@@ -46,6 +48,9 @@ const fn key(section: &'static str, name: &'static str, rule: Rule) -> Key {
 const MAX_INDEX: i64 = u32::MAX as i64;
 /// The widest layer whose width × width weights still have 32-bit indices.
 const MAX_WIDTH: i64 = u16::MAX as i64;
+
+/// The longest time to spend on kernels: a day.
+const MAX_SECS: f32 = 86_400.0;
 
 const KEYS: &[Key] = &[
     key("data", "name", Rule::Word(DataName::NAMES)),
@@ -87,6 +92,8 @@ const KEYS: &[Key] = &[
     key("run", "seed", Rule::Count(0, i64::MAX)),
     key("run", "log_every", Rule::Count(1, i64::MAX)),
     key("run", "chunk", Rule::Count(0, MAX_INDEX)),
+    key("run", "tune", Rule::Seconds),
+    key("run", "kernels", Rule::Text),
     key("measure", "every", Rule::Count(0, i64::MAX)),
     key("measure", "on", Rule::Word(MeasureOn::NAMES)),
     key("measure", "examples", Rule::Count(0, MAX_INDEX)),
@@ -139,6 +146,7 @@ impl Rule {
             Rule::Count(min, max) => value.as_integer().is_some_and(|n| (min..=max).contains(&n)),
             Rule::Positive => number().is_some_and(|x| x > 0.0 && x.is_finite()),
             Rule::NonNegative => number().is_some_and(|x| x >= 0.0 && x.is_finite()),
+            Rule::Seconds => value.as_str() == Some("auto") || number().is_some_and(|x| (0.0..=MAX_SECS).contains(&x)),
             Rule::Fraction => number().is_some_and(|x| x > 0.0 && x < 1.0),
             Rule::BelowOne => number().is_some_and(|x| (0.0..1.0).contains(&x)),
             Rule::Flag => value.is_bool(),
@@ -154,6 +162,7 @@ impl Rule {
             Rule::Count(min, max) => format!("a whole number from {min} to {max}"),
             Rule::Positive => "a number above 0 that 32 bits can hold, such as 0.1 or 1e-3".into(),
             Rule::NonNegative => "a number, 0 or above, that 32 bits can hold, such as 0.1".into(),
+            Rule::Seconds => format!("\"auto\", or a number of seconds from 0 to {MAX_SECS}"),
             Rule::Fraction => "a number above 0 and below 1, such as 1e-3".into(),
             Rule::BelowOne => "a number, 0 or above and below 1, such as 0.9".into(),
             Rule::Flag => "true or false".into(),

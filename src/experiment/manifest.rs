@@ -33,6 +33,9 @@ pub struct Manifest {
     pub tier: String,
     /// The kernel variants in use, one line each.
     pub kernel_choices: Vec<String>,
+    /// The variant of each class of contractions, for `run.kernels`. Where several are used in one class, because the rule of
+    /// thumb goes by more than the class, it is not listed: the rule of thumb gives them again.
+    pub choices: BTreeMap<String, String>,
     /// Examples handled at once; the last chunk may have fewer.
     pub chunk: usize,
     /// Chunks that make up the examples of an update.

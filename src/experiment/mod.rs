@@ -12,6 +12,8 @@ pub mod equipment;
 mod feed;
 mod figure;
 mod interrupt;
+pub mod kernel_cache;
+pub mod kernels;
 mod keys;
 pub mod manifest;
 mod measure;

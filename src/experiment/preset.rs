@@ -5,7 +5,7 @@
 
 use super::config::{
     Activation, Config, ConfigError, DataConfig, DataName, LossConfig, LossKind, MeasureAt, MeasureConfig,
-    MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction, RunConfig,
+    MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction, RunConfig, Tune,
 };
 
 /// The preset used when the command line names none, and the one a file's missing keys are taken from.
@@ -162,7 +162,7 @@ const SAM: OptimConfig = OptimConfig {
     micro_batch: 0,
 };
 
-const RUN: RunConfig = RunConfig { steps: 10_000, seed: 0, log_every: 1, chunk: 0 };
+const RUN: RunConfig = RunConfig { steps: 10_000, seed: 0, log_every: 1, chunk: 0, tune: Tune::AUTO, kernels: None };
 
 const MEASURE: MeasureConfig = MeasureConfig {
     every: 100,

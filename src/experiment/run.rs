@@ -30,7 +30,7 @@ use super::state::state_to_safetensors;
 use super::summary::Summary;
 use super::swings::OscillationWriter;
 use super::test_set::TestSet;
-use super::{ExperimentError, Format, TrainRequest, interrupt, network, plot, report};
+use super::{ExperimentError, Format, TrainRequest, interrupt, kernels, network, plot, report};
 
 /// Longest time before waiting metrics are read, so that files and progress stay fresh.
 const FLUSH_SECS: f64 = 0.5;
@@ -57,6 +57,7 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     let first = feed.as_mut().map_or(Cow::Borrowed(&data.train), |feed| Cow::Owned(feed.batch(0)));
     let measured = (config.measure.every > 0).then(|| MeasuringSet::of(config, data.train.len()));
     let parts = Parts { config, model, data: &data, first: &first, measured };
+    let gpu = kernels::choose(&gpu, &parts, request.dry_run)?;
     let (planned, dry) = parts.plan(&gpu)?;
     let params = match &request.init {
         Some(path) => read_params(dry.objective.layout(), path)?,
@@ -160,6 +161,7 @@ fn manifest(
         limits: adapter.limits,
         tier: adapter.tier,
         kernel_choices: plan.kernel_choices.clone(),
+        choices: kernels::words(&objective.gpu().variants()),
         chunk: plan.rows,
         chunks: plan.chunks,
         measured,
@@ -247,7 +249,7 @@ impl Run<'_> {
         let params = params_to_safetensors(self.objective.layout(), &params)?;
         let cursor = self.feed.as_ref().map(|feed| feed.cursor(step));
         let momentum = self.optimizer.velocity().map(|v| self.objective.read(v)).transpose()?;
-        let state = state_to_safetensors(step, cursor, momentum.as_deref())?;
+        let state = state_to_safetensors(step, cursor, momentum.as_deref(), &gpu.variants())?;
         self.dir.write_checkpoint(step, &params, &state)?;
         Ok(())
     }

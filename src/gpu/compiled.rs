@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{Gpu, lock};
 use crate::graph::{Node, NodeId};
-use crate::kernel::{KernelError, Output, Place, Program, Spec, compile};
+use crate::kernel::{Choices, KernelError, Output, Place, Program, Spec, compile};
 
 /// What a program follows from, on one device.
 #[derive(PartialEq, Eq, Hash)]
@@ -16,6 +16,7 @@ struct Key {
     inputs: Vec<(NodeId, Place)>,
     outputs: Vec<Output>,
     slots: Vec<usize>,
+    choices: Arc<Choices>,
 }
 
 /// The programs so far.
@@ -34,6 +35,7 @@ impl Gpu {
             inputs: spec.inputs.to_vec(),
             outputs: spec.outputs.to_vec(),
             slots: spec.slots.to_vec(),
+            choices: Arc::clone(&self.target().choices),
         };
         if let Some(program) = lock(&self.0.compiled.0).get(&key) {
             return Ok(Arc::clone(program));

@@ -12,7 +12,7 @@ mod profile;
 mod program;
 mod run;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 pub use adapter::{AdapterSummary, adapters};
@@ -22,7 +22,7 @@ pub use peaks::Peaks;
 pub use profile::DispatchTime;
 pub use program::{Loaded, Recording};
 
-use crate::kernel::{Kernel, KernelError, Target};
+use crate::kernel::{Choices, Kernel, KernelError, ShapeClass, Target, Variant};
 
 /// What can go wrong between us and a device.
 #[derive(Debug, thiserror::Error)]
@@ -80,20 +80,21 @@ pub enum GpuError {
     Kernel(#[from] KernelError),
 }
 
-/// An open device. Cloning is cheap and shares it.
+/// An open device, and what kernels are compiled for. Cloning is cheap and shares the device.
 #[derive(Clone)]
-pub struct Gpu(Arc<Shared>);
+pub struct Gpu(Arc<Shared>, Arc<Target>);
 
 struct Shared {
     device: wgpu::Device,
     queue: wgpu::Queue,
     summary: AdapterSummary,
-    target: Target,
     /// Whether it only counts, see [`Gpu::dry`].
     dry: bool,
     account: memory::Account,
     compiled: Arc<compiled::Compiled>,
-    pipelines: Mutex<HashMap<String, program::Pipeline>>,
+    pipelines: Arc<Mutex<HashMap<String, program::Pipeline>>>,
+    /// What the contractions of loaded programs are computed by.
+    variants: Mutex<BTreeMap<ShapeClass, BTreeSet<Variant>>>,
     scratch: Mutex<Vec<Buffer>>,
     /// Where buffers are copied to be read.
     readback: Mutex<Option<Buffer>>,
@@ -146,43 +147,63 @@ impl Gpu {
         opened.device.set_device_lost_callback(move |reason, message| {
             lock(&losses).lost.get_or_insert(format!("{reason:?}: {message}"));
         });
-        Ok(Self(Arc::new(Shared {
+        let shared = Shared {
             flight: Mutex::new(run::Flight::new(opened.target.cpu)),
             device: opened.device,
             queue: opened.queue,
             summary: opened.summary,
-            target: opened.target,
             dry: false,
             account: memory::Account::default(),
             compiled: Arc::default(),
-            pipelines: Mutex::default(),
+            pipelines: Arc::default(),
+            variants: Mutex::default(),
             scratch: Mutex::default(),
             readback: Mutex::default(),
             trouble,
             alter,
-        })))
+        };
+        Ok(Self(Arc::new(shared), Arc::new(opened.target)))
+    }
+
+    /// This device for kernels chosen otherwise: everything is shared, but programs compiled through the returned handle take
+    /// these variants. Opening a device gives the rules of thumb alone, which depend on nothing but shapes and the adapter.
+    #[must_use]
+    pub fn with_choices(&self, choices: Choices) -> Self {
+        let target = Target { choices: Arc::new(choices), ..self.target().clone() };
+        Self(Arc::clone(&self.0), Arc::new(target))
     }
 
     /// A dry device for the same adapter: it refuses what this one would refuse for its size, and counts the memory of the
     /// rest ([`Gpu::memory`]), but nothing is made or run. Programs compiled for one are there for the other.
     #[must_use]
     pub fn dry(&self) -> Self {
+        self.sibling(true)
+    }
+
+    /// This device with an account and intermediate values of its own, for work beside a run whose memory is counted.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        self.sibling(false)
+    }
+
+    fn sibling(&self, dry: bool) -> Self {
         let shared = &self.0;
-        Self(Arc::new(Shared {
+        let sibling = Shared {
             device: shared.device.clone(),
             queue: shared.queue.clone(),
             summary: shared.summary.clone(),
-            target: shared.target.clone(),
-            dry: true,
+            dry,
             account: memory::Account::default(),
             compiled: Arc::clone(&shared.compiled),
-            pipelines: Mutex::default(),
+            pipelines: Arc::clone(&shared.pipelines),
+            variants: Mutex::default(),
             scratch: Mutex::default(),
             readback: Mutex::default(),
             trouble: Arc::clone(&shared.trouble),
-            flight: Mutex::new(run::Flight::new(shared.target.cpu)),
+            flight: Mutex::new(run::Flight::new(self.target().cpu)),
             alter: None,
-        }))
+        };
+        Self(Arc::new(sibling), Arc::clone(&self.1))
     }
 
     /// The adapter in use.
@@ -192,7 +213,16 @@ impl Gpu {
 
     /// What kernels are compiled for.
     pub fn target(&self) -> &Target {
-        &self.0.target
+        &self.1
+    }
+
+    /// The variants that the contractions of all programs loaded so far are computed by. A class that has several, because the
+    /// rule of thumb goes by more than the class, is left out.
+    pub fn variants(&self) -> BTreeMap<ShapeClass, Variant> {
+        let single = |(&class, variants): (&ShapeClass, &BTreeSet<Variant>)| {
+            variants.first().filter(|_| variants.len() == 1).map(|&variant| (class, variant))
+        };
+        lock(&self.0.variants).iter().filter_map(single).collect()
     }
 
     /// Turns what the device reported since the last call into an error.

@@ -66,10 +66,23 @@ impl Gpu {
         Ok(recording.steps.iter().filter_map(row).collect())
     }
 
-    /// Seconds from submit to done of a submission that repeats one step.
+    /// Seconds from submit to done of one submission that repeats a recording. The first one of a recording compiles. What it
+    /// writes is not restored.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] or [`GpuError::Device`].
+    pub fn repeated_secs(&self, recording: &Recording, repetitions: usize) -> Result<f64, GpuError> {
+        self.steps_secs(&std::iter::repeat_n(&recording.steps, repetitions).flatten().collect::<Vec<_>>())
+    }
+
     fn submission_secs(&self, step: &Step, repetitions: usize) -> Result<f64, GpuError> {
+        self.steps_secs(&vec![step; repetitions])
+    }
+
+    /// Seconds from submit to done of a submission of these steps.
+    fn steps_secs(&self, steps: &[&Step]) -> Result<f64, GpuError> {
         self.wait()?;
-        let commands = self.encode(&vec![step; repetitions]);
+        let commands = self.encode(steps);
         let start = Instant::now();
         self.0.queue.submit([commands]);
         self.wait()?;

@@ -158,6 +158,9 @@ impl Gpu {
         if let Some(alter) = &self.0.alter {
             Arc::make_mut(&mut program).kernels.iter_mut().for_each(alter);
         }
+        for (class, variant) in program.kernels.iter().filter_map(|kernel| kernel.variant) {
+            lock(&self.0.variants).entry(class).or_default().insert(variant);
+        }
         let kernels = if self.0.dry { &[] } else { &program.kernels[..] };
         let pipelines = kernels.iter().map(|k| self.pipeline(k)).collect::<Result<_, _>>()?;
         let labels = kernels.iter().map(|k| k.label.as_str().into()).collect();

@@ -26,7 +26,7 @@ pub struct Target {
 }
 
 /// Variants that are taken instead of the rule of thumb, where they suit a problem.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Choices {
     /// For everything: what is being tried.
     pub tried: Option<Variant>,

@@ -13,6 +13,7 @@ mod linear;
 mod operator;
 mod plan;
 mod problem;
+pub mod tune;
 pub(crate) mod vectors;
 
 use std::collections::HashMap;

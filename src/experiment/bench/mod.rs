@@ -5,6 +5,7 @@
 
 pub mod growth;
 mod report;
+mod variants;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::network;
 use super::work::{examples_of_update, made_up_examples};
 
 pub use growth::growth;
+pub use variants::{Variants, variants};
 
 /// Most chunks of examples that are timed: the others would take as long.
 const MOST_CHUNKS: usize = 4;
@@ -101,13 +103,8 @@ struct Scratch {
 pub fn bench(gpu: &Gpu, Resolved { name, config }: &Resolved, hvp: bool) -> Result<Bench, ExperimentError> {
     let peaks = gpu.peaks()?;
     let wanted = examples_of_update(config);
-    let mut scratch = Scratch::new(gpu, config, wanted.unwrap_or(PLANNED).min(PLANNED))?;
-    let most = MOST_CHUNKS * scratch.objective.plan().rows;
-    let examples = wanted.unwrap_or(most).min(most);
-    if examples != scratch.objective.examples() {
-        scratch = Scratch::new(gpu, config, examples)?;
-    }
-    let Scratch { mut objective, w } = scratch;
+    let Scratch { mut objective, w } = Scratch::of_update(gpu, config)?;
+    let examples = objective.examples();
     let gd = Optimizer::new(&mut objective, Rule::gd(NO_LEARNING), &w)?;
     let sam = Optimizer::new(&mut objective, Rule::sam(NO_LEARNING, RHO), &w)?;
     let hessian = HessianOperator::new(&mut objective, &w)?;
@@ -155,6 +152,15 @@ fn kernels(gpu: &Gpu, recording: &Recording) -> Result<Vec<KernelTime>, Experime
 }
 
 impl Scratch {
+    /// The examples of an update, or as many of them as are timed.
+    fn of_update(gpu: &Gpu, config: &Config) -> Result<Self, ExperimentError> {
+        let wanted = examples_of_update(config);
+        let planned = Self::new(gpu, config, wanted.unwrap_or(PLANNED).min(PLANNED))?;
+        let most = MOST_CHUNKS * planned.objective.plan().rows;
+        let examples = wanted.unwrap_or(most).min(most);
+        if examples == planned.objective.examples() { Ok(planned) } else { Self::new(gpu, config, examples) }
+    }
+
     fn new(gpu: &Gpu, config: &Config, count: usize) -> Result<Self, ExperimentError> {
         let examples = made_up_examples(config, count);
         let model = network::model(config, &examples)?;
