@@ -7,7 +7,7 @@ use std::sync::Arc;
 use edgewalk::autodiff::{grad, hvp};
 use edgewalk::graph::{DType, Graph, NodeId, Op};
 use edgewalk::kernel::{Choices, Kernel, KernelError, Output, Place, Program, Spec, Target, Variant, compile};
-use edgewalk::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Norm, Pool, Reduction, Transformer};
+use edgewalk::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Reduction, Transformer};
 use edgewalk::passes::{self, SplitPolicy};
 
 /// A network, its loss, and how many examples are computed at once.
@@ -33,18 +33,7 @@ pub fn tasks() -> Vec<Task> {
     };
     let cnn = |name, channels, rows| Task {
         name,
-        model: Box::new(Cnn {
-            image: [32, 32, 3],
-            blocks: 2,
-            layers_per_block: 1,
-            channels,
-            growth: 2,
-            stride: 1,
-            activation: Activation::Relu,
-            norm: Norm::Layer,
-            pool: Pool::Max,
-            outputs: 10,
-        }),
+        model: Box::new(Cnn::paper([32, 32, 3], channels, 10)),
         loss: Loss::Mse(Reduction::Mean),
         rows,
         sizes: [32 * 32 * 3, 1],
@@ -52,7 +41,7 @@ pub fn tasks() -> Vec<Task> {
     };
     let transformer = |name, layers, heads, key_size, model_size, length, rows| Task {
         name,
-        model: Box::new(Transformer { layers, heads, key_size, model_size, length, vocabulary: 66 }),
+        model: Box::new(Transformer { layers, heads, key_size, model_size, length, vocabulary: 128 }),
         loss: Loss::CrossEntropy,
         rows,
         sizes: [length, length],
