@@ -104,6 +104,12 @@ fn summary(adapter: &wgpu::Adapter, subgroups: bool) -> AdapterSummary {
     }
 }
 
+/// Storage buffers that a kernel may bind: the WebGPU default of 8, or up to 16 where they are offered. Second derivatives of
+/// elementwise functions read that many, and a kernel that may not is cut in two.
+fn bindings(offered: &wgpu::Limits) -> u32 {
+    offered.max_storage_buffers_per_shader_stage.clamp(8, 16)
+}
+
 /// The tier of an adapter. Subgroup kernels need a width known in advance, and pay on software adapters.
 fn target(adapter: &wgpu::Adapter) -> Target {
     let info = adapter.get_info();
@@ -113,8 +119,7 @@ fn target(adapter: &wgpu::Adapter) -> Target {
     Target {
         subgroup: subgroups.then_some(info.subgroup_min_size),
         cpu,
-        // The WebGPU default, so that a program is the same on every adapter.
-        max_bindings: 8,
+        max_bindings: bindings(&adapter.limits()) as usize,
         split: if cpu {
             SplitPolicy { wanted_tiles: 1, min_slice: 256 }
         } else {
@@ -148,11 +153,12 @@ pub(super) fn open(wanted: Option<&str>) -> Result<Opened, GpuError> {
     };
     let adapter = &adapters[index];
     let target = target(adapter);
-    // Everything runs inside the WebGPU defaults; larger buffers are taken where they are offered.
+    // Everything runs inside the WebGPU defaults; larger buffers and more of them are taken where they are offered.
     let offered = adapter.limits();
     let limits = wgpu::Limits {
         max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
         max_buffer_size: offered.max_buffer_size,
+        max_storage_buffers_per_shader_stage: bindings(&offered),
         ..wgpu::Limits::default()
     };
     let limits = if limits.check_limits(&offered) { limits } else { offered };

@@ -121,7 +121,8 @@ impl FromStr for ShapeClass {
             _ => return Err(()),
         };
         let sizes = sizes.split('x').map(|size| size.parse().map_err(|_| ())).collect::<Result<Vec<usize>, ()>>()?;
-        Ok(Self { conv, a_along_k, sizes: sizes.try_into().map_err(|_| ())? })
+        let sizes: [usize; 4] = sizes.try_into().map_err(|_| ())?;
+        if sizes.iter().all(|size| size.is_power_of_two()) { Ok(Self { conv, a_along_k, sizes }) } else { Err(()) }
     }
 }
 
