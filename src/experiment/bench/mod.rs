@@ -1,6 +1,6 @@
 //! How long the network of a configuration takes, kernel by kernel, and how far that is from what the adapter can do.
 //!
-//! The examples are made up, since time depends on shapes alone; so no data are needed. [`bench`] looks at one size
+//! The examples are made up, since time depends on shapes alone; so no data are needed. [`bench()`] looks at one size
 //! closely, [`growth()`] at many sizes from afar.
 
 pub mod growth;
