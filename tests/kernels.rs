@@ -142,7 +142,7 @@ fn reductions_of_odd_sizes_agree() {
                 let root = g.unary(Unary::Sqrt, sum);
                 let given = [(x, numbers.tensor(&[m, n]))];
                 assert_agrees(&g, &[sum, max, root], &given, 2e-6);
-                // GPUs read rows in another way.
+                // As kernels for GPUs too.
                 if axes == [1] {
                     let other = Target { cpu: false, subgroup: None, ..gpu().target().clone() };
                     assert_agrees_for(&g, &[sum, max, root], &given, 2e-6, &other);

@@ -80,12 +80,10 @@ fn check_schedule(graph: &Graph, outputs: &[NodeId], schedule: &Schedule) {
             let input = matches!(graph.node(id).op, Op::Input(_));
             assert!(input || stored.contains(&id), "%{} is loaded before it is stored\n{graph}", id.index());
         }
-        let shape = match kernel.root {
-            Root::Rows(first) => graph.shape(graph.node(first).inputs[0]),
-            Root::Map | Root::Reduce(_) | Root::Dot(_) => graph.shape(kernel.stores[0]),
-        };
+        let rows = kernel.root.rows(graph);
+        let shape = rows.unwrap_or_else(|| graph.shape(kernel.stores[0]));
         for &id in &kernel.stores {
-            let of_rows = matches!(kernel.root, Root::Rows(_)) && graph.shape(id) == &shape[..shape.len() - 1];
+            let of_rows = rows.is_some_and(|rows| graph.shape(id) == &rows[..rows.len() - 1]);
             assert!(of_rows || graph.shape(id) == shape, "a kernel stores values of one shape");
             assert!(stored.insert(id), "%{} is stored twice\n{graph}", id.index());
             assert!(schedule.stored[id.index()]);

@@ -63,7 +63,7 @@ pub(super) struct Scope<'a> {
 
 /// Emits the expressions of one kernel. See the module text.
 pub(super) struct Emitter<'a> {
-    scope: &'a Scope<'a>,
+    pub scope: &'a Scope<'a>,
     /// Values of this kernel's own stores are computed, not loaded.
     own: HashSet<NodeId>,
     pub bindings: Vec<Binding>,
@@ -204,14 +204,10 @@ impl<'a> Emitter<'a> {
     fn compute(&mut self, id: NodeId, index: &[Idx]) -> Result<String, Unsuitable> {
         let node = self.scope.graph.node(id);
         let mut operands = vec![];
-        match node.op {
-            Op::Pad { .. } => {}
-            Op::ReduceSum { .. } => return self.reduce_row(node.inputs[0], index, |a, b| format!("{a} + {b}")),
-            Op::ReduceMax { .. } => return self.reduce_row(node.inputs[0], index, |a, b| format!("max({a}, {b})")),
-            _ => {
-                for &input in &node.inputs {
-                    operands.push(self.value(input, index)?);
-                }
+        // These look elsewhere for theirs.
+        if !matches!(node.op, Op::Pad { .. } | Op::ReduceSum { .. } | Op::ReduceMax { .. }) {
+            for &input in &node.inputs {
+                operands.push(self.value(input, index)?);
             }
         }
         let x = operands.first().map_or("", String::as_str);
@@ -254,49 +250,15 @@ impl<'a> Emitter<'a> {
                 DType::U32 | DType::F32 => format!("{v}({x})"),
             },
             Op::Pad { low, .. } => return self.pad(node.inputs[0], low, index),
+            Op::ReduceSum { .. } | Op::ReduceMax { .. } => return self.reduce_row(id, index),
             Op::Input(_) | Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. } => {
                 unreachable!("inputs have places and index maps are pulled back")
             }
-            Op::ReduceSum { .. } | Op::ReduceMax { .. } => unreachable!("returned above"),
             Op::DotGeneral(_) | Op::Conv { .. } => {
                 unreachable!("the schedule stores every contraction that another kernel reads")
             }
         };
         Ok(self.emit(&expression))
-    }
-
-    /// Indices of the element(s) of a row of so many elements, at the index of the row.
-    pub fn along_row(&self, row: &[Idx], len: usize) -> Vec<Vec<Idx>> {
-        let last = (0..len).step_by(self.width);
-        let last = last.map(|i| if self.width == 4 { Idx::quad_from(i) } else { Idx::constant(i as u64) });
-        last.map(|i| [row, &[i]].concat()).collect()
-    }
-
-    /// Reduces the row of `operand` at the index of the row, in order; of four at a time, all four are the result.
-    fn reduce_row(
-        &mut self,
-        operand: NodeId,
-        row: &[Idx],
-        combine: impl Fn(&str, &str) -> String,
-    ) -> Result<String, Unsuitable> {
-        let len = *self.scope.graph.shape(operand).last().expect("a row has elements");
-        let mut result: Option<String> = None;
-        for index in self.along_row(row, len) {
-            let x = self.value(operand, &index)?;
-            result = Some(match result {
-                None => x,
-                Some(sum) => self.emit(&combine(&sum, &x)),
-            });
-        }
-        let result = result.expect("a row has elements");
-        if self.width == 1 {
-            return Ok(result);
-        }
-        let [xy, zw] = ["xy", "zw"].map(|pair| pair.split_at(1)).map(|(a, b)| {
-            let pair = combine(&format!("{result}.{a}"), &format!("{result}.{b}"));
-            self.emit(&pair)
-        });
-        Ok(self.emit(&format!("vec4<f32>({})", combine(&xy, &zw))))
     }
 
     fn iota(&self, index: &Idx) -> String {

@@ -4,12 +4,13 @@
 //! and reduction families; `matmul` holds the contractions.
 
 use super::emit::{Emitter, Scope, Unsuitable};
+use super::rows::{self, combine};
 use super::{Emitted, Kernel, KernelError, Target, matmul};
 use crate::graph::index::Idx;
 use crate::graph::{NodeId, Op};
 use crate::passes::{FusedKernel, Root};
 
-const MAP: &str = include_str!("../../shaders/map.wgsl");
+pub(super) const MAP: &str = include_str!("../../shaders/map.wgsl");
 const REDUCE: &str = include_str!("../../shaders/reduce.wgsl");
 /// Elementary functions that expressions call.
 pub(super) const MATH: &str = include_str!("../../shaders/math.wgsl");
@@ -21,69 +22,69 @@ pub(super) const MAX_GRID: usize = 65_535;
 
 /// Emits the kernel of a scheduled group of nodes.
 pub(super) fn emit(scope: &Scope, fused: &FusedKernel, target: &Target) -> Result<Emitted, KernelError> {
-    match fused.root {
-        Root::Dot(root) => matmul::emit(scope, fused, root, target),
-        Root::Map | Root::Reduce(_) | Root::Rows(_) => {
-            let side_by_side = match fused.root {
-                Root::Rows(first) => *scope.graph.shape(scope.graph.node(first).inputs[0]).last().expect("rows"),
-                Root::Map | Root::Reduce(_) | Root::Dot(_) => scope.graph.node(fused.stores[0]).ty.len(),
-            };
-            let wide = if side_by_side.is_multiple_of(4) { linear(scope, fused, 4) } else { Err(Unsuitable) };
-            let name = format!("a kernel of shape {:?}", scope.graph.shape(fused.stores[0]));
-            wide.or_else(|Unsuitable| linear(scope, fused, 1)).map_err(|Unsuitable| KernelError::MixedTypes(name))
-        }
+    if let Root::Dot(root) = fused.root {
+        return matmul::emit(scope, fused, root, target);
     }
+    let shape = scope.graph.shape(fused.stores[0]);
+    let side_by_side = fused.root.rows(scope.graph).map_or_else(|| shape.iter().product(), |rows| rows[rows.len() - 1]);
+    let kernel = |width| match fused.root {
+        Root::Map | Root::Dot(_) => map(scope, fused, width),
+        Root::Reduce(root) => reduce(scope, fused, root, width),
+        Root::Rows(first) => rows::emit(scope, fused, first, width),
+    };
+    let wide = if side_by_side.is_multiple_of(4) { kernel(4) } else { Err(Unsuitable) };
+    let mixed = |Unsuitable| KernelError::MixedTypes(format!("a kernel of shape {shape:?}"));
+    wide.or_else(|Unsuitable| kernel(1)).map_err(mixed)
 }
 
-/// A map or reduction with `width` elements per invocation, or a row of such elements. Shapes hold less than 2³² elements, so
-/// its grid always fits.
-fn linear(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Emitted, Unsuitable> {
-    let graph = scope.graph;
-    let shape = match fused.root {
-        Root::Rows(first) => graph.shape(first),
-        Root::Map | Root::Reduce(_) | Root::Dot(_) => graph.shape(fused.stores[0]),
-    };
-    let len: usize = shape.iter().product();
-    let (count, i) = match fused.root {
-        Root::Rows(_) => (len, Idx::var("i", len)),
-        _ if width == 4 => (len / 4, Idx::quad("i", len / 4)),
-        _ => (len, Idx::var("i", len)),
-    };
-    let out = i.unflatten(shape);
+/// Elements of a shape by the groups of `width` that invocations compute: how many groups, and the multi-index of one.
+pub(super) fn groups(shape: &[usize], width: usize) -> (usize, Vec<Idx>) {
+    let count = shape.iter().product::<usize>() / width;
+    let i = if width == 4 { Idx::quad("i", count) } else { Idx::var("i", count) };
+    (count, i.unflatten(shape))
+}
+
+/// `width` elements an invocation.
+fn map(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Emitted, Unsuitable> {
+    let shape = scope.graph.shape(fused.stores[0]);
+    let (count, out) = groups(shape, width);
     let mut emitter = Emitter::new(scope, &fused.stores, width);
-    let (family, name, terms, hooks) = match fused.root {
-        Root::Reduce(root) => {
-            let (terms, hooks) = reduction(&mut emitter, scope, root, &out)?;
-            emitter.define(root, &out, "result");
-            let finish = stores(&mut emitter, fused, &out)?;
-            (REDUCE, "reduce", terms, format!("{hooks}fn finish(i: u32, result: V) {{\n{finish}}}\n"))
-        }
-        Root::Rows(first) => {
-            let rows = graph.shape(graph.node(first).inputs[0]);
-            let row = rows[rows.len() - 1];
-            for &id in &fused.stores {
-                let elements = if graph.shape(id) == rows { emitter.along_row(&out, row) } else { vec![out.clone()] };
-                elements.iter().try_for_each(|index| emitter.store(id, index))?;
-            }
-            (MAP, "rows", row, format!("fn body(i: u32) {{\n{}}}\n", emitter.take_lines()))
-        }
-        Root::Map | Root::Dot(_) => {
-            let body = stores(&mut emitter, fused, &out)?;
-            (MAP, "map", 1, format!("fn body(i: u32) {{\n{body}}}\n"))
-        }
-    };
+    let body = stores(&mut emitter, fused, &out)?;
+    let hooks = format!("fn body(i: u32) {{\n{body}}}\n");
+    Ok(linear(MAP, format!("map {shape:?}"), emitter, &hooks, count, count * width))
+}
+
+/// `width` results an invocation.
+fn reduce(scope: &Scope, fused: &FusedKernel, root: NodeId, width: usize) -> Result<Emitted, Unsuitable> {
+    let shape = scope.graph.shape(fused.stores[0]);
+    let (count, out) = groups(shape, width);
+    let mut emitter = Emitter::new(scope, &fused.stores, width);
+    let (terms, hooks) = reduction(&mut emitter, scope, root, &out)?;
+    emitter.define(root, &out, "result");
+    let finish = stores(&mut emitter, fused, &out)?;
+    let hooks = format!("{hooks}fn finish(i: u32, result: V) {{\n{finish}}}\n");
+    let label = format!("reduce {shape:?}{}", if terms == 1 { String::new() } else { format!(" of {terms}") });
+    Ok(linear(REDUCE, label, emitter, &hooks, count, count * width * terms))
+}
+
+/// A kernel of `count` invocations in a line. Each `let` of its hooks is executed `times` over all invocations. Shapes hold less
+/// than 2³² elements, so the grid always fits.
+pub(super) fn linear(
+    family: &str,
+    label: String,
+    emitter: Emitter,
+    hooks: &str,
+    count: usize,
+    times: usize,
+) -> Emitted {
     let groups = count.div_ceil(WORKGROUP);
     let (x, y) = (groups.min(MAX_GRID), groups.div_ceil(MAX_GRID));
-    let v = if width == 4 { "vec4<f32>" } else { "f32" };
+    let v = if emitter.width == 4 { "vec4<f32>" } else { "f32" };
     let constants = format!(
         "alias V = {v};\nconst WG: u32 = {WORKGROUP}u;\nconst GRID_X: u32 = {x}u;\nconst COUNT: u32 = {count}u;\n"
     );
-    // Of rows, all elements are written out.
-    let times = if matches!(fused.root, Root::Rows(_)) { width * len } else { len * terms };
-    let operations = hooks.matches("let ").count() as f64;
-    let label = format!("{name} {shape:?}{}", if terms == 1 { String::new() } else { format!(" of {terms}") });
-    let wgsl = module(family, &[MATH, &constants, &emitter.declarations(), &hooks]);
-    Ok(Emitted {
+    let wgsl = module(family, &[MATH, &constants, &emitter.declarations(), hooks]);
+    Emitted {
         kernel: Kernel {
             label,
             wgsl,
@@ -95,8 +96,8 @@ fn linear(scope: &Scope, fused: &FusedKernel, width: usize) -> Result<Emitted, U
         sources: emitter.bindings.iter().map(|b| b.source).collect(),
         offsets: emitter.offsets,
         grid: [x as u32, y as u32, 1],
-        flops: operations * times as f64,
-    })
+        flops: (hooks.matches("let ").count() * times) as f64,
+    }
 }
 
 /// Family and prelude as one module.
@@ -120,9 +121,9 @@ pub(super) fn stores(emitter: &mut Emitter, fused: &FusedKernel, out: &[Idx]) ->
 /// Number of terms, and the hooks `TERMS`, `INIT`, `term` and `combine`.
 fn reduction(emitter: &mut Emitter, scope: &Scope, root: NodeId, out: &[Idx]) -> Result<(usize, String), Unsuitable> {
     let node = scope.graph.node(root);
-    let (axes, init, combine) = match &node.op {
-        Op::ReduceMax { axes } => (axes, "-3.4028234e38", "max(a, b)"),
-        Op::ReduceSum { axes } => (axes, "0.0", "a + b"),
+    let (axes, init) = match &node.op {
+        Op::ReduceMax { axes } => (axes, "-3.4028234e38"),
+        Op::ReduceSum { axes } => (axes, "0.0"),
         other => unreachable!("{other:?} is not a reduction"),
     };
     let operand = scope.graph.shape(node.inputs[0]);
@@ -140,7 +141,8 @@ fn reduction(emitter: &mut Emitter, scope: &Scope, root: NodeId, out: &[Idx]) ->
     };
     let hooks = format!(
         "const TERMS: u32 = {terms}u;\nconst INIT: f32 = {init};\nfn term(i: u32, r: u32) -> V {{\n{body}}}\n\
-         fn combine(a: V, b: V) -> V {{\n    return {combine};\n}}\n"
+         fn combine(a: V, b: V) -> V {{\n    return {};\n}}\n",
+        combine(&node.op, "a", "b")
     );
     Ok((terms, hooks))
 }

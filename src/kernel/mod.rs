@@ -9,6 +9,7 @@ mod conv;
 mod emit;
 mod family;
 mod matmul;
+mod rows;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;

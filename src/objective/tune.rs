@@ -208,7 +208,12 @@ fn times(racers: &[Racer]) -> Vec<(Variant, f64)> {
 
 /// The fastest variant if it is clearly faster than the rule of thumb's, and else the rule of thumb's.
 pub fn decide(default: Variant, times: &[(Variant, f64)]) -> Variant {
-    let of_default = times.iter().find(|(variant, _)| *variant == default).map_or(0.0, |(_, secs)| *secs);
+    let of_default = secs_of(default, times).unwrap_or(0.0);
     let fastest = times.iter().min_by(|a, b| a.1.total_cmp(&b.1));
     fastest.filter(|(_, secs)| *secs <= CLEARLY_FASTER * of_default).map_or(default, |(variant, _)| *variant)
+}
+
+/// The seconds of one variant, if it was timed.
+pub fn secs_of(variant: Variant, times: &[(Variant, f64)]) -> Option<f64> {
+    times.iter().find(|(other, _)| *other == variant).map(|(_, secs)| *secs)
 }

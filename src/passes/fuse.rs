@@ -26,6 +26,16 @@ pub enum Root {
     Dot(NodeId),
 }
 
+impl Root {
+    /// The shape of the rows that invocations hold, of [`Root::Rows`].
+    pub fn rows(self, graph: &Graph) -> Option<&[usize]> {
+        match self {
+            Self::Rows(first) => Some(graph.shape(graph.node(first).inputs[0])),
+            Self::Map | Self::Reduce(_) | Self::Dot(_) => None,
+        }
+    }
+}
+
 /// One kernel to be: its root and the nodes that it stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FusedKernel {
@@ -294,18 +304,14 @@ impl Fuser<'_> {
         }
     }
 
-    /// The rows that kernel `k` holds.
-    fn rows_of(&self, k: usize) -> Option<&[usize]> {
-        match self.schedule.kernels[k].root {
-            Root::Rows(first) => Some(self.graph.shape(self.graph.node(first).inputs[0])),
-            Root::Map | Root::Reduce(_) | Root::Dot(_) => None,
-        }
-    }
-
     /// Whether a node gives each element of a row in kernel `k` the row's value, known there.
     fn spreads_over_rows(&self, id: NodeId, k: usize) -> bool {
         let node = self.graph.node(id);
-        let (Op::BroadcastInDim { shape, dims }, Some(rows)) = (&node.op, self.rows_of(k)) else { return false };
+        let (Op::BroadcastInDim { shape, dims }, Some(rows)) =
+            (&node.op, self.schedule.kernels[k].root.rows(self.graph))
+        else {
+            return false;
+        };
         let last = rows.len() - 1;
         self.ready[node.inputs[0].index()] == Ready::In(k)
             && shape == rows
@@ -321,7 +327,7 @@ impl Fuser<'_> {
             Ready::In(j) => j <= k,
             Ready::After(j) => j < k,
         };
-        let latest = (0..self.schedule.kernels.len()).rev().find(|&k| self.rows_of(k) == Some(rows));
+        let latest = self.schedule.kernels.iter().rposition(|kernel| kernel.root.rows(self.graph) == Some(rows));
         match latest.filter(|k| !cut && is_ready(k)) {
             Some(k) => Ready::In(k),
             None => self.new_kernel(Root::Rows(id)),

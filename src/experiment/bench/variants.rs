@@ -6,7 +6,7 @@ use crate::experiment::ExperimentError;
 use crate::experiment::config::Resolved;
 use crate::gpu::Gpu;
 use crate::kernel::Variant;
-use crate::objective::tune::{Contraction, Tuner, decide};
+use crate::objective::tune::{Contraction, Tuner, decide, secs_of};
 
 use super::Scratch;
 
@@ -45,7 +45,7 @@ impl fmt::Display for Variants {
         let columns: Vec<Variant> = Variant::ALL
             .iter()
             .copied()
-            .filter(|v| self.rows.iter().any(|(_, times)| of(times, *v).is_some()))
+            .filter(|v| self.rows.iter().any(|(_, times)| secs_of(*v, times).is_some()))
             .collect();
         let heads: String = columns.iter().map(|variant| format!("{:>16}", variant.to_string())).collect();
         writeln!(f, "count   share   best ms{heads}  contraction")?;
@@ -57,7 +57,7 @@ impl fmt::Display for Variants {
             for variant in &columns {
                 let mark = |is: bool, mark: char| if is { mark } else { ' ' };
                 let marks = [mark(variant == default, '°'), mark(*variant == chosen, '*')];
-                match of(times, *variant) {
+                match secs_of(*variant, times) {
                     Some(secs) => write!(f, "{:14.2}{}{}", secs / best, marks[0], marks[1])?,
                     None => write!(f, "{:>14}  ", "–")?,
                 }
@@ -66,8 +66,4 @@ impl fmt::Display for Variants {
         }
         Ok(())
     }
-}
-
-fn of(times: &[(Variant, f64)], variant: Variant) -> Option<f64> {
-    times.iter().find(|(other, _)| *other == variant).map(|(_, secs)| *secs)
 }
