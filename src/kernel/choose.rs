@@ -71,6 +71,8 @@ pub(super) struct Problem {
     pub a_along_k: bool,
     /// Whether A is read through the patches of a convolution.
     pub conv: bool,
+    /// Loads and stores beside those of A and B, for every vec4 of the result.
+    pub epilogue: usize,
 }
 
 /// Problems that are alike: sizes up to the next power of two, the layout of A, and whether it is a convolution.
@@ -230,35 +232,52 @@ impl Variant {
             Self::Tile { .. } => !target.cpu,
         }
     }
+
+    /// Whether a software adapter can be expected to compile it with the problem's epilogue.
+    fn fits(self, p: &Problem) -> bool {
+        match self {
+            Self::Subgroup { rows, cols } | Self::Rows { rows, cols } => {
+                (rows * cols / 4) as usize * p.epilogue <= MOST_ACCESSES
+            }
+            Self::Tile { .. } => true,
+        }
+    }
 }
+
+/// Most loads and stores of an epilogue that is written out for every vec4 of a block. lavapipe's compiler needs some two
+/// seconds for as many, and minutes for three times as many.
+const MOST_ACCESSES: usize = 256;
 
 /// The variant for a problem: what is tried, what is known of its class, or the rule of thumb.
 pub(super) fn choose(p: &Problem, target: &Target) -> Variant {
     let Choices { tried, known } = &*target.choices;
     let wanted = [*tried, known.get(&p.class()).copied()];
-    wanted.into_iter().flatten().find(|variant| variant.suits(target)).unwrap_or_else(|| default(p, target))
+    let possible = |variant: &Variant| variant.suits(target) && variant.fits(p);
+    wanted.into_iter().flatten().find(possible).unwrap_or_else(|| default(p, target))
 }
 
 /// A good variant for a problem, from its shape alone.
 ///
 /// On software adapters every load costs as much as some fifty multiplications, so blocks are large, unless the problem
-/// is too small to fill them or to repay their compilation, which takes up to a second.
+/// is too small to fill them or to repay their compilation, which takes up to a second, or its epilogue is long.
 fn default(p: &Problem, target: &Target) -> Variant {
-    match (target.cpu, target.subgroup) {
-        (true, Some(lanes)) => {
-            let is_tall = p.m > 4 * 4 * lanes as usize;
-            let (rows, cols) = match p.flops() {
-                _ if p.n <= 16 && is_tall && p.k > 64 => (8, 16),
-                _ if p.n <= 16 => (4, 16),
-                flops if flops >= f64::from(1 << 30) => (8, 64),
-                flops if flops >= f64::from(1 << 27) => (8, 32),
-                _ => (4, 32),
-            };
-            Variant::Subgroup { rows, cols }
-        }
-        (true, None) => Variant::Rows { rows: 8, cols: 16 },
-        (false, _) => tile(p),
-    }
+    let blocks: &[(u32, u32)] = match (target.cpu, target.subgroup) {
+        (true, Some(lanes)) => match p.flops() {
+            _ if p.n <= 16 && p.m > 4 * 4 * lanes as usize && p.k > 64 => &[(8, 16), (4, 16)],
+            _ if p.n <= 16 => &[(4, 16)],
+            flops if flops >= f64::from(1 << 30) => &[(8, 64), (8, 32), (4, 32), (4, 16)],
+            flops if flops >= f64::from(1 << 27) => &[(8, 32), (4, 32), (4, 16)],
+            _ => &[(4, 32), (4, 16)],
+        },
+        (true, None) => &[(8, 16), (4, 16)],
+        (false, _) => return tile(p),
+    };
+    let mut variants = blocks.iter().map(|&(rows, cols)| match target.subgroup {
+        Some(_) => Variant::Subgroup { rows, cols },
+        None => Variant::Rows { rows, cols },
+    });
+    // The last is the smallest there is.
+    variants.clone().find(|variant| variant.fits(p)).or_else(|| variants.next_back()).expect("there are blocks")
 }
 
 /// acc[i][j] += B's 4 × 4 block in column j, handed round from `y`, times a[i]. A broadcast names its lane by a constant, so

@@ -4,7 +4,7 @@
 //! free and contracted axes; a side of a convolution likewise (`conv` says how). Operands are loaded through their index
 //! maps; the fused epilogue runs in `store4`, before anything is stored. The chooser decides which family does it.
 
-use super::choose::{Problem, Variant, choose};
+use super::choose::{Problem, choose};
 use super::conv::Patches;
 use super::emit::{Emitter, Scope, Unsuitable};
 use super::family::{MATH, MAX_GRID, module, stores};
@@ -43,20 +43,20 @@ pub(super) fn emit(scope: &Scope, fused: &FusedKernel, root: NodeId, target: &Ta
         other => unreachable!("{other:?} is not a contraction"),
     };
     let conv = matches!(kind, Kind::Conv(_));
-    let problem = Problem { batch: 1, m: 1, n: 1, k: 1, a_along_k: true, conv };
+    let problem = Problem { batch: 1, m: 1, n: 1, k: 1, a_along_k: true, conv, epilogue: 0 };
     let mut contraction = Contraction { graph: scope.graph, root, operands, kind, problem };
     let size = |axes: Vec<usize>| axes.iter().product();
     let [batch, m, n, k] = contraction.axes().map(size);
-    contraction.problem = Problem { batch, m, n, k, a_along_k: true, conv };
+    contraction.problem = Problem { batch, m, n, k, a_along_k: true, conv, epilogue: 0 };
     contraction.problem.a_along_k = contraction.a_along_k(scope);
-    let problem = contraction.problem;
-    let variant = choose(&problem, target);
-    if variant.grid(&problem, target).iter().any(|&groups| groups > MAX_GRID) {
-        return Err(KernelError::TooLarge(problem.label(variant)));
+    let kernel = |width| contraction.kernel(scope, fused, target, width);
+    let wide = if n.is_multiple_of(4) { kernel(4) } else { Err(Unsuitable) };
+    let mixed = |Unsuitable| KernelError::MixedTypes(contraction.problem.class().to_string());
+    let emitted = wide.or_else(|Unsuitable| kernel(1)).map_err(mixed)?;
+    if emitted.grid.iter().any(|&groups| groups as usize > MAX_GRID) {
+        return Err(KernelError::TooLarge(emitted.kernel.label));
     }
-    let kernel = |width| contraction.kernel(scope, fused, variant, target, width);
-    let wide = if problem.n.is_multiple_of(4) { kernel(4) } else { Err(Unsuitable) };
-    wide.or_else(|Unsuitable| kernel(1)).map_err(|Unsuitable| KernelError::MixedTypes(problem.label(variant)))
+    Ok(emitted)
 }
 
 impl Contraction<'_> {
@@ -161,15 +161,9 @@ impl Contraction<'_> {
     }
 
     /// The complete kernel, its epilogue `width` elements at a time.
-    fn kernel(
-        &self,
-        scope: &Scope,
-        fused: &FusedKernel,
-        variant: Variant,
-        target: &Target,
-        width: usize,
-    ) -> Result<Emitted, Unsuitable> {
-        let p = &self.problem;
+    fn kernel(&self, scope: &Scope, fused: &FusedKernel, target: &Target, width: usize) -> Result<Emitted, Unsuitable> {
+        let mut problem = self.problem;
+        let p = &mut problem;
         let mut emitter = Emitter::new(scope, &fused.stores, width);
         let mut hooks = String::new();
         let mut function = |head: &str, body: &str| hooks += &format!("fn {head} {{\n{body}}}\n");
@@ -181,11 +175,14 @@ impl Contraction<'_> {
             function("load_a4(b: u32, m: u32, k: u32) -> vec4<f32>", &self.load4(&mut emitter, 0, along, extent)?);
             function("load_b4(b: u32, k: u32, n: u32) -> vec4<f32>", &self.load4(&mut emitter, 1, "n", p.n)?);
         }
+        let operands = emitter.bindings.len();
         emitter.width = width;
         let n = if width == 4 { Idx::quad("quad", p.n / 4) } else { Idx::var("n", p.n) };
         let out = self.output_index(&n);
         emitter.define(self.root, &out, "acc");
         let body = stores(&mut emitter, fused, &out)?;
+        p.epilogue = (emitter.bindings.len() - operands) * (4 / width);
+        let variant = choose(p, target);
         let store4 = if width == 4 {
             format!("    let quad = n / 4u;\n{body}")
         } else {
