@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::curvature::EigenOptions;
 use crate::data::{Dataset, Examples};
@@ -116,7 +116,7 @@ impl Parts<'_> {
 }
 
 /// What a run will take, known before its first step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryPlan {
     /// Most bytes of device buffers at once.
     pub device_bytes: u64,

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::equipment::MemoryPlan;
 use super::measuring::MeasuringSet;
 
 /// The contents of `manifest.json`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The program's version.
     pub version: String,
@@ -86,6 +86,27 @@ impl fmt::Display for Ended {
             Self::Diverged { step } => write!(f, "diverged at step {step}"),
             Self::Failed { error } => write!(f, "error: {error}"),
         }
+    }
+}
+
+/// Words that no version writes count as an error's.
+impl From<&str> for Ended {
+    fn from(words: &str) -> Self {
+        match words {
+            "running" => Self::Running,
+            "done" => Self::Done,
+            "interrupted" => Self::Interrupted,
+            _ => match words.strip_prefix("diverged at step ").and_then(|step| step.parse().ok()) {
+                Some(step) => Self::Diverged { step },
+                None => Self::Failed { error: words.strip_prefix("error: ").unwrap_or(words).to_owned() },
+            },
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Ended {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from(String::deserialize(deserializer)?.as_str()))
     }
 }
 

@@ -30,7 +30,7 @@ use super::state::state_to_safetensors;
 use super::summary::Summary;
 use super::swings::OscillationWriter;
 use super::test_set::TestSet;
-use super::{ExperimentError, Format, TrainRequest, interrupt, kernels, network, plot, report};
+use super::{ExperimentError, Format, TrainRequest, forecast, interrupt, kernels, network, plot};
 
 /// Longest time before waiting metrics are read, so that files and progress stay fresh.
 const FLUSH_SECS: f64 = 0.5;
@@ -65,7 +65,7 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     };
     if request.dry_run {
         let gradient_secs = parts.objective(&gpu)?.gradient_secs()?;
-        return print(&report::plan(request, data.train.len(), dry, planned, gradient_secs)?);
+        return print(&forecast::plan(request, data.train.len(), dry, planned, gradient_secs)?);
     }
     gpu.reserve(dry.objective.gpu())?;
     drop(dry);
@@ -121,11 +121,11 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
     if !metrics.is_empty() {
         plot::plot_run(&dir, Format::Svg)?;
         let secs = manifest.wall_secs;
-        let each = report::duration(secs / manifest.steps_done.max(1) as f64);
+        let each = forecast::duration(secs / manifest.steps_done.max(1) as f64);
         let times = format!(
             "{} steps in {}, measurements included ({each} a step)",
             manifest.steps_done,
-            report::duration(secs)
+            forecast::duration(secs)
         );
         print(&format!(
             "{}\n{times}; tables and plots in {}\n",

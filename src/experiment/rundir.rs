@@ -44,6 +44,14 @@ pub enum RunDirError {
         /// The run folder.
         path: PathBuf,
     },
+    /// `manifest.json` cannot be read.
+    #[error("cannot read {}: {problem}; give the folder of a run that this version of edgewalk made", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The system refused to make, write or rename something.
     #[error("cannot write {}: {cause}; check the free space and the permissions, or choose another --out", path.display())]
     Write {
@@ -169,6 +177,17 @@ impl RunDir {
     /// [`RunDirError::Write`].
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RunDirError> {
         write_file(&self.manifest(), manifest.to_json().as_bytes())
+    }
+
+    /// Reads `manifest.json`.
+    ///
+    /// # Errors
+    /// [`RunDirError::Manifest`].
+    pub fn read_manifest(&self) -> Result<Manifest, RunDirError> {
+        let path = self.manifest();
+        let text = fs::read_to_string(&path).map_err(|error| error.to_string());
+        text.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
+            .map_err(|problem| RunDirError::Manifest { path, problem })
     }
 
     /// Writes the checkpoint of `step`: the parameters and the state, each a safetensors file, then `DONE`.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::curvature::{Eigenpair, Estimate, RitzValue};
-use crate::experiment::report::duration;
+use crate::experiment::forecast::duration;
 use crate::experiment::rundir::write_file;
 use crate::experiment::{ExperimentError, Format};
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::experiment::report::duration;
+use crate::experiment::forecast::duration;
 use crate::gpu::Peaks;
 
 use super::{Bench, KernelTime, WholeTime};
