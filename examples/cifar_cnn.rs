@@ -11,7 +11,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use edgewalk::curvature::edge::sam_edge;
-use edgewalk::curvature::{EigenOptions, Operator, Spectrum, lanczos};
+use edgewalk::curvature::{EigenOptions, Operator, Track, lanczos};
 use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::model::{Cnn, Loss, Reduction, initial_params};
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut differences = DifferenceOperator::new(&mut objective, &w)?;
 
     println!("step     loss      ‖g‖        λ₁  SAM-edge  ratio  v₁ᵀ(difference along v₁)");
-    let mut last: Option<Spectrum> = None;
+    let mut last: Option<Track> = None;
     for step in 0..=STEPS {
         if step % MEASURE_EVERY == 0 {
             gpu.run([optimizer.probe.recording(step)])?;
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 top.value,
                 top.value.abs() / edge
             );
-            last = Some(spectrum);
+            last = Some(spectrum.track);
         }
         gpu.run([optimizer.step(step)])?;
     }

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use edgewalk::curvature::edge::{gd_edge, sam_edge};
-use edgewalk::curvature::{EigenOptions, Spectrum, lanczos};
+use edgewalk::curvature::{EigenOptions, Track, lanczos};
 use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     println!("2/η = {}", gd_edge(rule.lr));
     println!("step     loss      ‖g‖       λ₁  SAM-edge  ratio");
-    let mut last: Option<Spectrum> = None;
+    let mut last: Option<Track> = None;
     for step in 0..=STEPS {
         if step % MEASURE_EVERY == 0 {
             // Loss and ‖g‖ here, without an update.
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 metrics.grad_norm,
                 sharpness / edge
             );
-            last = Some(spectrum);
+            last = Some(spectrum.track);
         }
         gpu.run([optimizer.step(step)])?;
     }

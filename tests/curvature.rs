@@ -4,9 +4,11 @@
 //! checked with products of that matrix, never with the solver's own numbers.
 
 use edgewalk::curvature::edge::alignment;
-use edgewalk::curvature::{CurvatureError, EigenOptions, FnOperator, Operator, Spectrum, lanczos, power_iteration};
+use edgewalk::curvature::{
+    CurvatureError, EigenOptions, FnOperator, Operator, Spectrum, Track, lanczos, power_iteration,
+};
 
-type Solver = fn(&mut dyn Operator, Option<&Spectrum>, &EigenOptions) -> Result<Spectrum, CurvatureError>;
+type Solver = fn(&mut dyn Operator, Option<&Track>, &EigenOptions) -> Result<Spectrum, CurvatureError>;
 const SOLVERS: [(&str, Solver); 2] = [("lanczos", lanczos), ("power", power_iteration)];
 
 /// Q Λ Qᵀ.
@@ -54,7 +56,7 @@ impl Known {
         })
     }
 
-    pub(crate) fn solve(&self, solver: Solver, start: Option<&Spectrum>, options: &EigenOptions) -> Spectrum {
+    pub(crate) fn solve(&self, solver: Solver, start: Option<&Track>, options: &EigenOptions) -> Spectrum {
         solver(&mut self.operator(), start, options).unwrap()
     }
 
@@ -214,15 +216,15 @@ fn warm_start_saves_products() {
         let before = matrix.solve(lanczos, None, &options(top, 1e-3));
         let moved = matrix.turned(0.01, 70);
         let cold = moved.solve(lanczos, None, &options(top, 1e-3));
-        let warm = moved.solve(lanczos, Some(&before), &options(top, 1e-3));
+        let warm = moved.solve(lanczos, Some(&before.track), &options(top, 1e-3));
         moved.check_claims(&warm, 1e-3, "warm");
         for (pair, want) in warm.pairs.iter().zip(&moved.values) {
             assert!(pair.converged && (pair.value - want).abs() < 1e-3 * want, "{} {want}", pair.value);
         }
         println!("top {top}: {} products cold, {} warm", cold.products, warm.products);
         assert!(warm.products < cold.products, "top {top}: {} {}", warm.products, cold.products);
-        let power = |start: Option<&Spectrum>| moved.solve(power_iteration, start, &options(top, 1e-3)).products;
-        assert!(power(Some(&before)) < power(None));
+        let power = |start: Option<&Track>| moved.solve(power_iteration, start, &options(top, 1e-3)).products;
+        assert!(power(Some(&before.track)) < power(None));
     }
 }
 
@@ -232,7 +234,7 @@ fn warm_start_sees_a_runner_up_overtake() {
     let before = matrix.solve(lanczos, None, &options(1, 1e-3));
     // In so many dimensions the random part of a start has next to nothing along this vector.
     matrix.values[1] = 10.5;
-    let after = matrix.solve(lanczos, Some(&before), &options(1, 1e-3));
+    let after = matrix.solve(lanczos, Some(&before.track), &options(1, 1e-3));
     assert!((after.pairs[0].value - 10.5).abs() < 1e-3, "{}", after.pairs[0].value);
     assert!(alignment(&after.pairs[0].vector, &matrix.vector(1)) > 0.999);
 }
@@ -260,7 +262,7 @@ fn same_seed_same_bits() {
 #[test]
 fn bad_input_is_refused_with_advice() {
     for (_, solver) in SOLVERS {
-        let run = |start: Option<&Spectrum>, options: EigenOptions, fill: f64| {
+        let run = |start: Option<&Track>, options: EigenOptions, fill: f64| {
             let mut operator = FnOperator::new(3, move |_: &[f64], out: &mut [f64]| {
                 out.fill(fill);
                 Ok(())
@@ -283,7 +285,7 @@ fn bad_input_is_refused_with_advice() {
             assert!(matches!(error, CurvatureError::Option { name, .. } if name == field));
         }
         let other = Known::new(vec![2.0, 1.0], 1).solve(solver, None, &options(1, 1e-3));
-        let short = run(Some(&other), options(1, 1e-3), 1.0);
+        let short = run(Some(&other.track), options(1, 1e-3), 1.0);
         assert!(matches!(short, CurvatureError::Start { len: 2, dim: 3 }));
         let mut failing =
             FnOperator::new(3, |_: &[f64], _: &mut [f64]| Err(CurvatureError::Operator("device lost".into())));

@@ -1,6 +1,6 @@
 //! Lanczos for both ends of the spectrum, in blocks, and for a set that grows, on random matrices and hard ones.
 
-use edgewalk::curvature::{EigenOptions, FnOperator, Operator, Spectrum, lanczos};
+use edgewalk::curvature::{EigenOptions, FnOperator, Operator, Track, lanczos};
 use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::curvature::{Known, noise, options, outliers};
@@ -120,7 +120,7 @@ fn random_problems_are_solved_or_said_not_to_be() {
         let magnitudes: Vec<f64> = found.pairs.iter().map(|pair| pair.value.abs()).collect();
         assert_values(&magnitudes, &large, 1e-6, &name);
         assert_values(&values(&found.bottom), &low, 1e-6, &name);
-        let warm = matrix.solve(lanczos, Some(&found), &options);
+        let warm = matrix.solve(lanczos, Some(&found.track), &options);
         matrix.check_claims(&warm, 1e-6, &name);
         println!("{name}: {} products, {} warm", found.products, warm.products);
         assert!(warm.products < found.products, "{name}: {} {}", found.products, warm.products);
@@ -156,7 +156,7 @@ fn the_error_is_far_below_the_residual_where_there_is_a_gap() {
 fn a_tracked_set_grows_with_the_spectrum() {
     // 10, 9, 8, 7, 6, then 3, −1.5, 1 …
     let matrix = Known::new(outliers(400), 6);
-    let found = |above: f64, top: usize, start: Option<&Spectrum>, matrix: &Known| {
+    let found = |above: f64, top: usize, start: Option<&Track>, matrix: &Known| {
         let found = matrix.solve(lanczos, start, &EigenOptions { above: Some(above), ..options(top, 1e-6) });
         matrix.check_claims(&found, 1e-6, &format!("above {above}"));
         assert!(found.pairs.iter().all(|pair| pair.converged));
@@ -178,9 +178,9 @@ fn a_tracked_set_grows_with_the_spectrum() {
     let mut risen = matrix.clone();
     risen.values[2] = 8.7;
     risen.values[3] = 8.6;
-    let grown = found(8.5, 8, Some(&small), &risen);
+    let grown = found(8.5, 8, Some(&small.track), &risen);
     assert_values(&values(&grown.pairs), &[10.0, 9.0, 8.7, 8.6, 6.0], 1e-6, "grown");
-    let shrunk = found(8.5, 8, Some(&grown), &matrix);
+    let shrunk = found(8.5, 8, Some(&grown.track), &matrix);
     assert_values(&values(&shrunk.pairs), &[10.0, 9.0, 8.0], 1e-6, "shrunk");
 }
 
@@ -221,5 +221,8 @@ fn same_seed_same_bits_in_blocks_and_from_both_ends() {
     let options = EigenOptions { bottom: 2, block: 3, ..options(3, 1e-6) };
     let first = matrix.solve(lanczos, None, &options);
     assert_eq!(first, matrix.solve(lanczos, None, &options));
-    assert_eq!(matrix.solve(lanczos, Some(&first), &options), matrix.solve(lanczos, Some(&first), &options));
+    assert_eq!(
+        matrix.solve(lanczos, Some(&first.track), &options),
+        matrix.solve(lanczos, Some(&first.track), &options)
+    );
 }

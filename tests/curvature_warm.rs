@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use edgewalk::curvature::{EigenOptions, Operator, Spectrum, lanczos, power_iteration};
+use edgewalk::curvature::{EigenOptions, Operator, Track, lanczos, power_iteration};
 use edgewalk::data::{self, DataName, Request};
 use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
@@ -17,7 +17,7 @@ use super::device::gpu;
 struct Counts {
     warm: Vec<usize>,
     cold: Vec<usize>,
-    last: Option<Spectrum>,
+    last: Option<Track>,
 }
 
 impl Counts {
@@ -36,7 +36,7 @@ impl Counts {
             self.warm.push(warm.products);
             self.cold.push(cold.products);
         }
-        self.last = Some(warm);
+        self.last = Some(warm.track);
     }
 
     /// Compares with cold checks, of which a warm one may take the fraction `most`, and with a last one by power iteration.
@@ -79,7 +79,7 @@ fn a_warm_start_finds_both_ends_in_blocks_and_more_than_before() {
         let options = EigenOptions { bottom, block, ..options(top, 1e-6) };
         let cold = turned.solve(lanczos, None, &options);
         for start in [&small, &matrix.solve(lanczos, None, &options)] {
-            let warm = turned.solve(lanczos, Some(start), &options);
+            let warm = turned.solve(lanczos, Some(&start.track), &options);
             turned.check_claims(&warm, 1e-6, &case);
             for (warm, cold) in warm.pairs.iter().chain(&warm.bottom).zip(cold.pairs.iter().chain(&cold.bottom)) {
                 assert!(
@@ -101,7 +101,7 @@ fn an_eigenvalue_that_overtakes_from_the_bulk_is_seen_within_a_few_checks() {
         matrix.values[from] = 12.0;
         let mut checks = 0;
         while (last.pairs[0].value - 12.0).abs() > 0.1 && checks < 100 {
-            last = matrix.solve(lanczos, Some(&last), &options(2, 1e-3));
+            last = matrix.solve(lanczos, Some(&last.track), &options(2, 1e-3));
             checks += 1;
         }
         println!("from place {from}: after {checks} checks");

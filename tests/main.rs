@@ -47,6 +47,7 @@ mod random_programs;
 mod real_data;
 mod reference_mlp;
 mod reference_mlp_checks;
+mod resume;
 mod rundir;
 mod shaders;
 mod stages;

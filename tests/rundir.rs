@@ -5,7 +5,7 @@ use std::path::Path;
 
 use edgewalk::experiment::config::{MeasureAt, MeasureOn};
 use edgewalk::experiment::equipment::MemoryPlan;
-use edgewalk::experiment::manifest::{Ended, Manifest};
+use edgewalk::experiment::manifest::{DataRecord, Ended, Manifest};
 use edgewalk::experiment::measuring::MeasuringSet;
 use edgewalk::experiment::preset::PRESETS;
 use edgewalk::experiment::record::{
@@ -88,12 +88,6 @@ fn a_run_folder_holds_what_was_written() {
     assert_eq!(RunDir::open(&out).unwrap(), run);
     let config = edgewalk::experiment::config::resolve(run.config().to_str(), &[]).unwrap();
     assert_eq!(config.config, PRESETS[0].config);
-
-    let checkpoint = run.write_checkpoint(400, b"weights", b"step").unwrap();
-    assert_eq!(checkpoint, out.join("checkpoints/step_00000400"));
-    assert_eq!(fs::read(checkpoint.join("params.safetensors")).unwrap(), b"weights");
-    assert_eq!(fs::read(checkpoint.join("state.safetensors")).unwrap(), b"step");
-    assert!(checkpoint.join("DONE").exists());
 }
 
 #[test]
@@ -105,6 +99,8 @@ fn the_manifest_says_in_words_why_the_run_ended() {
         commit: None,
         command: vec!["edgewalk".into(), "train".into()],
         seed: 3,
+        data: DataRecord { name: "mnist".into(), train: 1000, test: 0, sha256: "ab".into() },
+        init: None,
         adapter: "some \"GPU\"".into(),
         driver: "driver".into(),
         driver_info: "1.2".into(),
@@ -122,11 +118,14 @@ fn the_manifest_says_in_words_why_the_run_ended() {
         wall_secs: 1.5,
         steps_done: 10,
         ended: Ended::Running,
+        resumed: vec![],
     };
     for (ended, words) in [
         (Ended::Running, "running"),
         (Ended::Done, "done"),
+        (Ended::Reached { until: "loss < 0.1".into() }, "reached loss < 0.1"),
         (Ended::Interrupted, "interrupted"),
+        (Ended::TimeLimit, "time limit"),
         (Ended::Diverged { step: 7 }, "diverged at step 7"),
         (Ended::Failed { error: "lost".into() }, "error: lost"),
     ] {
@@ -138,6 +137,7 @@ fn the_manifest_says_in_words_why_the_run_ended() {
         assert_eq!(json["adapter"], "some \"GPU\"");
         assert_eq!(json["limits"]["max_buffer_size"], 268_435_456);
         assert!(json["commit"].is_null());
+        assert_eq!(run.read_manifest().unwrap(), manifest);
         assert_eq!((&json["measured"]["on"], &json["measured"]["examples"]), (&"fixed".into(), &200.into()));
     }
 }

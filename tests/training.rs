@@ -24,12 +24,12 @@ use super::reference_mlp;
 pub fn train(target: Option<&str>, out: &Path, sets: &[&str], init: Option<&Path>) -> Result<RunDir, ExperimentError> {
     // The rules of thumb alone: no kernels that the user's runs have timed.
     let sets: Vec<String> = ["run.tune=0"].iter().chain(sets).map(|&set| set.into()).collect();
-    let resolved = resolve(target, &sets)?;
+    let mut resolved = resolve(target, &sets)?;
+    resolved.config.run.init = init.map(Path::to_path_buf);
     run::train(&TrainRequest {
         config: resolved.config,
         name: resolved.name,
         command_line: vec!["edgewalk".into(), "train".into()],
-        init: init.map(Path::to_path_buf),
         out: Some(out.into()),
         adapter: std::env::var("EDGEWALK_ADAPTER").ok(),
         dry_run: false,

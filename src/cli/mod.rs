@@ -5,6 +5,7 @@ pub mod curvature;
 pub mod data;
 pub mod doctor;
 pub mod info;
+pub mod resume;
 pub mod verify_theory;
 mod workers;
 
@@ -20,6 +21,7 @@ use crate::experiment::{ExperimentError, Format, TrainRequest, config, plot, run
 use bench::BenchArgs;
 use curvature::CurvatureArgs;
 use data::DataCommand;
+use resume::ResumeArgs;
 use verify_theory::VerifyArgs;
 
 /// Train networks with GD and SAM on any GPU, and measure the Hessian against the edge of stability.
@@ -34,6 +36,8 @@ pub struct Cli {
 enum Command {
     /// Train, measuring the curvature on the way, and write a run folder
     Train(TrainArgs),
+    /// Go on with a run that was stopped or killed, from its last checkpoint
+    Resume(ResumeArgs),
     /// Draw the pictures of finished runs into their plots folders
     Plot(PlotArgs),
     /// Look at the curvature of a run's parameters: eigenvalues, trace, density, layer by layer
@@ -106,6 +110,7 @@ fn presets() -> String {
 pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentError> {
     match cli.command {
         Command::Train(args) => train(args, command_line),
+        Command::Resume(args) => resume::run(args, command_line),
         Command::Plot(args) => draw(&args),
         Command::Curvature(args) => curvature::run(args),
         Command::Bench(args) => bench::run(&args),
@@ -117,7 +122,11 @@ pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentErr
 }
 
 fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), ExperimentError> {
-    let resolved = config::resolve(args.target.as_deref(), &args.sets)?;
+    let mut resolved = config::resolve(args.target.as_deref(), &args.sets)?;
+    if let Some(init) = args.init {
+        // config.toml has to name it wherever it is read from.
+        resolved.config.run.init = Some(std::path::absolute(&init).unwrap_or(init));
+    }
     if args.print_config {
         return print(&resolved.config.to_toml());
     }
@@ -126,7 +135,6 @@ fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), ExperimentErr
         config: resolved.config,
         name: resolved.name,
         command_line,
-        init: args.init,
         out: args.out,
         adapter: args.adapter,
         dry_run: args.dry_run,

@@ -68,18 +68,18 @@ fn basis_limit(options: &EigenOptions, dim: usize) -> usize {
 
 impl EigenOptions {
     /// Most vectors of `dim` numbers in f64 that [`lanczos`] holds at once: a full basis with what waits to be multiplied,
-    /// the spectrum that it started from and the one that it returns.
+    /// the track that it started from and the spectrum that it returns.
     pub fn most_vectors(&self, dim: usize) -> usize {
         let wanted = (self.top + self.bottom).min(dim);
-        // Pairs, the next one, and of the track vectors and changes.
-        let spectrum = wanted + 1 + (wanted + KEPT) + wanted;
-        basis_limit(self, dim) + KEPT + self.block + 2 * spectrum
+        let track = (wanted + KEPT) + wanted;
+        // Of the spectrum also its pairs and the next one.
+        basis_limit(self, dim) + KEPT + self.block + 2 * track + wanted + 1
     }
 }
 
 /// The eigenpairs that `options` asks for: the largest by magnitude, with signs, and the lowest.
 ///
-/// `start` is the result of the solve before, where the matrix has moved a little since. The basis holds at most
+/// `start` is the track of the solve before, where the matrix has moved a little since. The basis holds at most
 /// 2·(top + bottom) + 12 + 8·block vectors, and 30 more for a bottom, made as they are needed, and after a warm start the ten
 /// kept pairs besides. The
 /// solve ends when every wanted pair has converged and nothing that is known of other directions puts one in its place; or
@@ -89,18 +89,17 @@ impl EigenOptions {
 /// Options out of range, a start of another size, products that fail or are not finite.
 pub fn lanczos(
     operator: &mut dyn Operator,
-    start: Option<&Spectrum>,
+    start: Option<&Track>,
     options: &EigenOptions,
 ) -> Result<Spectrum, CurvatureError> {
     let dim = operator.dim();
     let options = &options.within(dim)?;
     check_start(start, dim)?;
-    let track = start.and_then(|spectrum| spectrum.track.as_ref());
     let most = options.top + options.bottom;
     let limit = basis_limit(options, dim);
     let mut directions = Directions::new(options.seed);
     let mut krylov = Krylov::new(Products::new(operator));
-    let mut count = match track {
+    let mut count = match start {
         Some(track) => begin(&mut krylov, track, options, &mut directions),
         None => refill(&mut krylov, options.block, dim, &mut directions),
     };
@@ -151,7 +150,7 @@ pub fn lanczos(
                 lambda_max,
                 lambda_min,
                 products: spent,
-                track: Some(Track::new(values, vectors, expected.count().min(kept.len()), track)),
+                track: Track::new(values, vectors, expected.count().min(kept.len()), start),
             });
         }
         if krylov.multiplied() >= limit {

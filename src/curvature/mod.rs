@@ -39,3 +39,4 @@ pub use operator::{FnOperator, Operator};
 pub use power::power_iteration;
 pub use spectrum::{EigenOptions, Eigenpair, RitzValue, Spectrum};
 pub use trace::{Trace, TraceOptions, trace};
+pub use track::Track;

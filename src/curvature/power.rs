@@ -14,11 +14,12 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use super::basis::{Basis, Directions, axpy, dot, norm, scale};
 use super::operator::Products;
 use super::spectrum::{check_start, refuse};
+use super::track::Track;
 use super::{CurvatureError, EigenOptions, Eigenpair, Operator, RitzValue, Spectrum};
 
 /// The `options.top` eigenpairs of largest magnitude, with signs, by simultaneous power iteration.
 ///
-/// `start` is a solve whose pairs are near the wanted ones; missing ones are drawn at random, those beyond `top` are not
+/// `start` is the track of a solve whose pairs are near the wanted ones; missing ones are drawn at random, those beyond `top` are not
 /// used. 2·top vectors of the operator's dimension are kept. `lambda_min` and `lambda_max` of the result are among the Ritz
 /// values found, and there is no runner-up; [`EigenOptions::bottom`] and [`EigenOptions::above`] are refused. When `max_iterations` products do not allow another iteration (`top`
 /// products), pairs are returned with `converged` false where they are not.
@@ -27,7 +28,7 @@ use super::{CurvatureError, EigenOptions, Eigenpair, Operator, RitzValue, Spectr
 /// Options out of range or not for this method, a start of another size, products that fail or are not finite.
 pub fn power_iteration(
     operator: &mut dyn Operator,
-    start: Option<&Spectrum>,
+    start: Option<&Track>,
     options: &EigenOptions,
 ) -> Result<Spectrum, CurvatureError> {
     let dim = operator.dim();
@@ -42,8 +43,8 @@ pub fn power_iteration(
     check_start(start, dim)?;
     let mut directions = Directions::new(options.seed);
     let mut products = Products::new(operator);
-    let near = start.iter().flat_map(|spectrum| &spectrum.pairs);
-    let mut images: Vec<Vec<f64>> = near.take(top).map(|pair| pair.vector.clone()).collect();
+    let near = start.iter().flat_map(|track| &track.vectors[..track.wanted]);
+    let mut images: Vec<Vec<f64>> = near.take(top).cloned().collect();
     images.resize_with(top, || directions.unit(dim));
     loop {
         let mut x = orthonormal(images, dim, &mut directions);
@@ -67,6 +68,7 @@ pub fn power_iteration(
             .collect();
         let converged = |slot: usize| ritz[slot].residual <= options.threshold(ritz[slot].value, largest);
         if (0..top).all(converged) || products.spent + top > options.max_iterations {
+            let track = Track::new(ritz.iter().map(|at| at.value).collect(), x.0.clone(), top, None);
             let pairs = (x.0.into_iter().enumerate())
                 .map(|(slot, vector)| Eigenpair {
                     value: ritz[slot].value,
@@ -86,7 +88,7 @@ pub fn power_iteration(
                 lambda_max: extreme(|new, best| new > best),
                 lambda_min: extreme(|new, best| new < best),
                 products: products.spent,
-                track: None,
+                track,
             });
         }
         images = ax.0;

@@ -145,14 +145,14 @@ pub struct Spectrum {
     pub lambda_min: RitzValue,
     /// Matrix products spent.
     pub products: usize,
-    /// What a warm start needs beyond the pairs: the wanted vectors twice and ten more.
-    pub(super) track: Option<Track>,
+    /// What a warm start needs: with `lanczos`, the wanted vectors twice and ten more.
+    pub track: Track,
 }
 
 /// Refuses the solution of a problem of another size.
-pub(super) fn check_start(start: Option<&Spectrum>, dim: usize) -> Result<(), CurvatureError> {
-    match start.and_then(|spectrum| spectrum.pairs.first()) {
-        Some(pair) if pair.vector.len() != dim => Err(CurvatureError::Start { len: pair.vector.len(), dim }),
-        _ => Ok(()),
+pub(super) fn check_start(start: Option<&Track>, dim: usize) -> Result<(), CurvatureError> {
+    match start.and_then(|track| track.vectors.iter().chain(&track.changes).find(|vector| vector.len() != dim)) {
+        Some(vector) => Err(CurvatureError::Start { len: vector.len(), dim }),
+        None => Ok(()),
     }
 }

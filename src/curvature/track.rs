@@ -10,19 +10,19 @@ use super::basis::{Basis, axpy, dot, scale};
 /// Pairs kept beyond the wanted ones.
 pub(super) const KEPT: usize = 10;
 
-/// See the module text.
+/// All that a warm start needs, and what has to be kept for one that is to go on later with the same bits.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Track {
-    /// The eigenvalues of the model when the solve ended, by falling magnitude.
-    pub(super) values: Vec<f64>,
-    /// Its eigenvectors, orthonormal.
-    pub(super) vectors: Vec<Vec<f64>>,
-    /// How many of the vectors are asked for, and come first.
-    wanted: usize,
-    /// What each wanted vector has outside the span of those before; empty where there was no solve before.
-    changes: Vec<Vec<f64>>,
-    /// By how much these continued the changes before.
-    persistence: f64,
+pub struct Track {
+    /// The eigenvalues expected when the solve ended, by falling magnitude, the wanted ones first.
+    pub values: Vec<f64>,
+    /// Their eigenvectors, orthonormal, each of the operator's dimension.
+    pub vectors: Vec<Vec<f64>>,
+    /// How many of the vectors are asked for.
+    pub wanted: usize,
+    /// What each wanted vector has outside the span of those of the solve before; empty where there was none.
+    pub changes: Vec<Vec<f64>>,
+    /// By how much these continued the changes before, from −1 to 1.
+    pub persistence: f64,
 }
 
 impl Track {

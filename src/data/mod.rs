@@ -50,6 +50,14 @@ impl Features {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The elements as they are in memory, four bytes each.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Real(values) => bytemuck::cast_slice(values),
+            Self::Tokens(codes) => bytemuck::cast_slice(codes),
+        }
+    }
 }
 
 /// Labelled examples, one row of features each: an image with its class, or a window of text with the character that

@@ -5,14 +5,20 @@
 //! `keys` on the way in, and the combinations that make no sense are refused here. Written back with
 //! [`Config::to_toml`] it lists every key, so `config.toml` in a run folder repeats the run.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
 use super::{conflicts, keys, preset};
 
-pub use super::choice::{LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind};
+pub use super::choice::{
+    Auto, CheckpointEvery, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind, Tune,
+};
+pub use super::until::Until;
 pub use crate::data::DataName;
 pub use crate::model::{Activation, Norm, Pool, Reduction};
 
@@ -210,6 +216,18 @@ impl OptimConfig {
 pub struct RunConfig {
     /// Updates to make.
     pub steps: u64,
+    /// Ends the run earlier, after the update of the first logged step whose row of `metrics.csv` meets it.
+    #[serde(serialize_with = "word_out", deserialize_with = "word_in")]
+    pub until: Option<Until>,
+    /// Seconds after which a run writes a checkpoint and ends, each time it is started or resumed; 0 is no limit.
+    pub time_limit: f64,
+    /// Steps between two checkpoints.
+    pub checkpoint_every: CheckpointEvery,
+    /// How many checkpoints are kept, the latest ones; 0 is all.
+    pub keep: usize,
+    /// A safetensors file with the initial weights; `None` (written `""`) is to draw them.
+    #[serde(serialize_with = "path_out", deserialize_with = "path_in")]
+    pub init: Option<PathBuf>,
     /// The seed of the initial weights, of the minibatches and of the eigensolver's start.
     pub seed: u64,
     /// Steps between two rows of `metrics.csv`.
@@ -223,45 +241,14 @@ pub struct RunConfig {
     pub kernels: Option<PathBuf>,
 }
 
-/// `run.tune`: the time to spend, once per adapter and class of shapes, on choosing kernels by timing them.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Tune {
-    /// Seconds; 0 is the rules of thumb alone.
-    Secs(f64),
-    /// As long as it pays.
-    Word(Auto),
-}
-
-/// The word for leaving it to the program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Auto {
-    /// `auto`
-    Auto,
-}
-
-impl Tune {
-    /// The default.
-    pub const AUTO: Self = Self::Word(Auto::Auto);
-
-    /// Seconds for an adapter. On software adapters compiling one candidate takes as long as many steps, and the rules of
-    /// thumb, made there, are close to the best (docs/performance.md): they are tuned only if asked.
-    pub fn secs(self, is_cpu: bool) -> f64 {
-        match self {
-            Self::Secs(secs) => secs,
-            Self::Word(Auto::Auto) if is_cpu => 0.0,
-            Self::Word(Auto::Auto) => 1.0,
-        }
-    }
-}
-
 /// `[measure]`: the Hessian's top eigenvalues.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeasureConfig {
     /// Steps between two rows of `curvature.csv`; 0 is never.
     pub every: u64,
+    /// Above 0, so many rows in every factor of ten of steps instead, see [`MeasureConfig::due`].
+    pub per_decade: u64,
     /// The examples to measure on.
     pub on: MeasureOn,
     /// With `on = "fixed"`, how many; 0 is the full training set.
@@ -380,4 +367,13 @@ fn path_out<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::O
 fn path_in<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok((!text.is_empty()).then(|| text.into()))
+}
+
+fn word_out<T: Display, S: Serializer>(word: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&word.as_ref().map(T::to_string).unwrap_or_default())
+}
+
+fn word_in<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
 }

@@ -54,7 +54,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             "lower optim.micro_batch (0 is one perturbation for the batch)",
         );
     }
-    let MeasureConfig { every, top, bottom, track, method, max_iterations, window, .. } = config.measure;
+    let MeasureConfig { every, per_decade, top, bottom, track, method, max_iterations, window, .. } = config.measure;
     if method == MeasureMethod::Power && (bottom > 0 || track > 0.0) {
         return conflict(
             "`measure.method = \"power\"` finds the largest eigenvalues, and neither `measure.bottom` nor `measure.track`"
@@ -62,10 +62,16 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             "set measure.method = \"lanczos\"",
         );
     }
-    if every > 0 && max_iterations < top + bottom {
+    if config.measure.is_on() && max_iterations < top + bottom {
         return conflict(
             format!("`measure.max_iterations = {max_iterations}` is less than `measure.top` + `measure.bottom`"),
             "raise measure.max_iterations, or look for fewer eigenvalues",
+        );
+    }
+    if window > 0 && per_decade > 0 {
+        return conflict(
+            format!("`measure.window = {window}` does not fit between the first of `measure.per_decade` measurements"),
+            "set measure.per_decade = 0 and measure.every, or measure.window = 0",
         );
     }
     if window > 0 && (window > every || window < oscillation::SHORTEST) {

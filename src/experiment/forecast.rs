@@ -57,8 +57,8 @@ pub fn plan(
         let line = format!("  minibatches       {} of {train} examples, {updates:.1} an epoch", config.optim.batch);
         lines.insert(2, line);
     }
-    if config.measure.every > 0 {
-        let checks = config.run.steps.div_ceil(config.measure.every) + 1;
+    if config.measure.is_on() {
+        let checks = config.measure.count(config.run.steps);
         let (set, most) = (MeasuringSet::of(config, train), config.measure.max_iterations);
         lines.push(format!("  curvature         {checks} checks of at most {most} products, on {set}"));
         let own = measurer.as_mut().and_then(Measurer::own);

@@ -36,7 +36,7 @@ pub fn choose(gpu: &Gpu, parts: &Parts, dry_run: bool) -> Result<Gpu, Experiment
     let run = &parts.config.run;
     if let Some(path) = &run.kernels {
         let known = recorded(path, gpu.target())?;
-        return Ok(gpu.with_choices(Choices { tried: None, known }));
+        return Ok(fixed(gpu, known));
     }
     let budget = run.tune.secs(gpu.target().cpu);
     if budget == 0.0 {
@@ -45,7 +45,12 @@ pub fn choose(gpu: &Gpu, parts: &Parts, dry_run: bool) -> Result<Gpu, Experiment
     let objective = parts.objective(&gpu.dry())?;
     let mut tuner = Tuner::new(gpu, &objective)?;
     let chosen = remembered_or_timed(gpu, &mut tuner, budget, dry_run)?;
-    Ok(gpu.with_choices(Choices { tried: None, known: chosen }))
+    Ok(fixed(gpu, chosen))
+}
+
+/// The device with these kernels and the rules of thumb for all others, as a checkpoint names them.
+pub fn fixed(gpu: &Gpu, known: Known) -> Gpu {
+    gpu.with_choices(Choices { tried: None, known })
 }
 
 fn remembered_or_timed(gpu: &Gpu, tuner: &mut Tuner, budget: f64, dry_run: bool) -> Result<Known, ExperimentError> {

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::config::{
     Activation, ConfigError, DataName, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool,
-    Reduction,
+    Reduction, Until,
 };
 
 /// What a key accepts.
@@ -25,6 +25,10 @@ enum Rule {
     NonNegative,
     /// A number of seconds that is finite and not above a day, or `auto`.
     Seconds,
+    /// A whole number, not negative, or `auto`.
+    CountOrAuto,
+    /// What ends a run early; empty means nothing.
+    Until,
     /// A number above 0 and below 1.
     Fraction,
     /// A number that is not negative and in 32 bits below 1.
@@ -89,12 +93,18 @@ const KEYS: &[Key] = &[
     key("optim", "batch", Rule::Count(0, MAX_INDEX)),
     key("optim", "micro_batch", Rule::Count(0, MAX_INDEX)),
     key("run", "steps", Rule::Count(1, i64::MAX)),
+    key("run", "until", Rule::Until),
+    key("run", "time_limit", Rule::NonNegative),
+    key("run", "checkpoint_every", Rule::CountOrAuto),
+    key("run", "keep", Rule::Count(0, MAX_INDEX)),
+    key("run", "init", Rule::Text),
     key("run", "seed", Rule::Count(0, i64::MAX)),
     key("run", "log_every", Rule::Count(1, i64::MAX)),
     key("run", "chunk", Rule::Count(0, MAX_INDEX)),
     key("run", "tune", Rule::Seconds),
     key("run", "kernels", Rule::Text),
     key("measure", "every", Rule::Count(0, i64::MAX)),
+    key("measure", "per_decade", Rule::Count(0, 1000)),
     key("measure", "on", Rule::Word(MeasureOn::NAMES)),
     key("measure", "examples", Rule::Count(0, MAX_INDEX)),
     key("measure", "at", Rule::Word(MeasureAt::NAMES)),
@@ -147,6 +157,8 @@ impl Rule {
             Rule::Positive => number().is_some_and(|x| x > 0.0 && x.is_finite()),
             Rule::NonNegative => number().is_some_and(|x| x >= 0.0 && x.is_finite()),
             Rule::Seconds => value.as_str() == Some("auto") || number().is_some_and(|x| (0.0..=MAX_SECS).contains(&x)),
+            Rule::CountOrAuto => value.as_str() == Some("auto") || value.as_integer().is_some_and(|n| n >= 0),
+            Rule::Until => value.as_str().is_some_and(|text| text.is_empty() || text.parse::<Until>().is_ok()),
             Rule::Fraction => number().is_some_and(|x| x > 0.0 && x < 1.0),
             Rule::BelowOne => number().is_some_and(|x| (0.0..1.0).contains(&x)),
             Rule::Flag => value.is_bool(),
@@ -163,6 +175,8 @@ impl Rule {
             Rule::Positive => "a number above 0 that 32 bits can hold, such as 0.1 or 1e-3".into(),
             Rule::NonNegative => "a number, 0 or above, that 32 bits can hold, such as 0.1".into(),
             Rule::Seconds => format!("\"auto\", or a number of seconds from 0 to {MAX_SECS}"),
+            Rule::CountOrAuto => "\"auto\", or a whole number of steps, 0 or more".into(),
+            Rule::Until => Until::ALLOWED.into(),
             Rule::Fraction => "a number above 0 and below 1, such as 1e-3".into(),
             Rule::BelowOne => "a number, 0 or above and below 1, such as 0.9".into(),
             Rule::Flag => "true or false".into(),
@@ -204,7 +218,7 @@ pub(super) fn set(table: &mut Table, argument: &str) -> Result<(), ConfigError> 
         None => find_short(name)?,
     };
     let value = match key.rule {
-        Rule::Word(_) | Rule::Text => word(text),
+        Rule::Word(_) | Rule::Text | Rule::Until => word(text),
         _ => parse(text).unwrap_or_else(|| text.into()),
     };
     key.store(table, value)

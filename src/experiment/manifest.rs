@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::ExperimentError;
+use super::checkpoint::sha256;
 use super::equipment::MemoryPlan;
 use super::measuring::MeasuringSet;
 
@@ -19,6 +22,10 @@ pub struct Manifest {
     pub command: Vec<String>,
     /// The seed, repeated from the configuration.
     pub seed: u64,
+    /// The examples.
+    pub data: DataRecord,
+    /// The file with the initial weights, where they were not drawn from the seed.
+    pub init: Option<Init>,
     /// The adapter's name.
     pub adapter: String,
     /// The driver's name.
@@ -54,6 +61,73 @@ pub struct Manifest {
     pub steps_done: u64,
     /// Why the run ended: `running` until it has.
     pub ended: Ended,
+    /// When it was resumed, and by what. The fields above say how it began.
+    pub resumed: Vec<Resumed>,
+}
+
+/// The examples of a run, told from any others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataRecord {
+    /// The data set.
+    pub name: String,
+    /// Training examples in use.
+    pub train: usize,
+    /// Test examples in use.
+    pub test: usize,
+    /// SHA-256 of their features and labels as they are on the device, little-endian, the training set first.
+    pub sha256: String,
+}
+
+impl fmt::Display for DataRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, train, test, sha256 } = self;
+        write!(f, "{train} and {test} examples of {name} (SHA-256 {}…)", sha256.get(..12).unwrap_or(sha256))
+    }
+}
+
+/// A file of initial weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Init {
+    /// Where it was.
+    pub path: PathBuf,
+    /// The SHA-256 of its bytes.
+    pub sha256: String,
+}
+
+impl Init {
+    /// That of a file.
+    ///
+    /// # Errors
+    /// [`ExperimentError::ReadInit`].
+    pub fn of(path: &Path) -> Result<Self, ExperimentError> {
+        let bytes = std::fs::read(path).map_err(|cause| ExperimentError::ReadInit { path: path.into(), cause })?;
+        Ok(Self { path: path.into(), sha256: sha256([bytes.as_slice()]) })
+    }
+}
+
+/// One resumption of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Updates made before.
+    pub step: u64,
+    /// The program's version.
+    pub version: String,
+    /// The source commit, if known.
+    pub commit: Option<String>,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The adapter's name.
+    pub adapter: String,
+    /// The driver's name and version.
+    pub driver: String,
+}
+
+impl Resumed {
+    /// A resumption by a process whose own manifest is `now`.
+    pub fn at(step: u64, now: &Manifest) -> Self {
+        let Manifest { version, commit, command, adapter, driver, driver_info, .. } = now.clone();
+        Self { step, version, commit, command, adapter, driver: format!("{driver} {driver_info}") }
+    }
 }
 
 /// Why a run ended; in the manifest, as the words of its `Display`.
@@ -63,8 +137,15 @@ pub enum Ended {
     Running,
     /// All steps were made.
     Done,
+    /// A row met `run.until`.
+    Reached {
+        /// What it met.
+        until: String,
+    },
     /// The user stopped it.
     Interrupted,
+    /// `run.time_limit` was over.
+    TimeLimit,
     /// The loss was no longer finite before this step.
     Diverged {
         /// The step.
@@ -82,9 +163,21 @@ impl fmt::Display for Ended {
         match self {
             Self::Running => f.write_str("running"),
             Self::Done => f.write_str("done"),
+            Self::Reached { until } => write!(f, "reached {until}"),
             Self::Interrupted => f.write_str("interrupted"),
+            Self::TimeLimit => f.write_str("time limit"),
             Self::Diverged { step } => write!(f, "diverged at step {step}"),
             Self::Failed { error } => write!(f, "error: {error}"),
+        }
+    }
+}
+
+impl Ended {
+    /// Whether nothing of the run is left to do: it made its steps, met its rule, or cannot go on.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Done | Self::Reached { .. } | Self::Diverged { .. } => true,
+            Self::Running | Self::Interrupted | Self::TimeLimit | Self::Failed { .. } => false,
         }
     }
 }
@@ -96,10 +189,16 @@ impl From<&str> for Ended {
             "running" => Self::Running,
             "done" => Self::Done,
             "interrupted" => Self::Interrupted,
-            _ => match words.strip_prefix("diverged at step ").and_then(|step| step.parse().ok()) {
-                Some(step) => Self::Diverged { step },
-                None => Self::Failed { error: words.strip_prefix("error: ").unwrap_or(words).to_owned() },
-            },
+            "time limit" => Self::TimeLimit,
+            _ => {
+                let after = |prefix| words.strip_prefix(prefix);
+                let diverged = after("diverged at step ").and_then(|step| step.parse().ok());
+                match (diverged, after("reached ")) {
+                    (Some(step), _) => Self::Diverged { step },
+                    (None, Some(until)) => Self::Reached { until: until.to_owned() },
+                    (None, None) => Self::Failed { error: after("error: ").unwrap_or(words).to_owned() },
+                }
+            }
         }
     }
 }
@@ -119,6 +218,24 @@ impl Serialize for Ended {
 impl Manifest {
     /// The commit this program was built from, where the build knew it.
     pub const COMMIT: Option<&str> = option_env!("EDGEWALK_COMMIT");
+
+    /// What has changed, if anything, that the bits of a run depend on, when a process with the manifest `now` goes on with it.
+    pub fn change(&self, now: &Self) -> Option<String> {
+        let fields = |m: &Self| {
+            let program = format!("{} {}", m.version, m.commit.as_deref().unwrap_or_default());
+            [
+                ("program", program),
+                ("adapter", m.adapter.clone()),
+                ("driver", format!("{} {}", m.driver, m.driver_info)),
+            ]
+        };
+        let (was, is) = (fields(self), fields(now));
+        let changed = was.iter().zip(&is).filter(|(was, is)| was != is);
+        let words: Vec<String> = changed
+            .map(|((name, was), (_, is))| format!("the {name} is `{}` and was `{}`", is.trim(), was.trim()))
+            .collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
 
     /// The manifest as indented JSON with a final newline.
     pub fn to_json(&self) -> String {

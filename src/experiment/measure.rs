@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use crate::curvature::edge::alignment;
 use crate::curvature::{
-    EigenOptions, Eigenpair, RitzValue, Spectrum, dot, lanczos, official, power_iteration, subspace_alignment,
+    EigenOptions, Eigenpair, RitzValue, Track, dot, lanczos, official, power_iteration, subspace_alignment,
 };
-use crate::gpu::{Buffer, Recording};
+use crate::gpu::{Buffer, Gpu, Recording};
 use crate::objective::{DifferenceOperator, HessianOperator, Objective};
 use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
 
@@ -19,6 +19,7 @@ use super::measuring::MeasuringSet;
 use super::midpoint::Midpoint;
 use super::oscillation::Oscillation;
 use super::record::{BatchRow, CurvatureRow, Extreme, OfficialRow};
+use super::state::State;
 use super::swings::OscillationRow;
 
 /// The random stream of the official method's start at step 0; later steps use those that follow.
@@ -36,7 +37,7 @@ pub struct Measurer {
     difference: Option<DifferenceOperator>,
     oscillation: Option<Oscillation>,
     batch: Option<BatchSharpness>,
-    last: Option<Spectrum>,
+    last: Option<Track>,
 }
 
 /// H_B g_B of the minibatch B that the trained objective holds.
@@ -87,7 +88,7 @@ impl Measurer {
         };
         let oscillation = match config.window {
             0 => None,
-            window => Some(Oscillation::new(objective, w, window)?),
+            window => Some(Oscillation::new(objective, w, *optimizer.probe.rule(), window)?),
         };
         Ok(Self { set, own, config, seed, midpoint, hessian, difference, oscillation, batch, last: None })
     }
@@ -105,6 +106,28 @@ impl Measurer {
     /// What must run at the first parameters and before every update, if anything.
     pub fn prepare(&self) -> Option<&Recording> {
         self.midpoint.as_ref().map(Midpoint::remember)
+    }
+
+    /// What later measurements depend on, into a checkpoint.
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn save(&self, trained: &Objective, state: &mut State) -> Result<(), ExperimentError> {
+        state.before = self.midpoint.as_ref().map(|midpoint| trained.read(midpoint.before())).transpose()?;
+        state.track.clone_from(&self.last);
+        state.window = self.oscillation.as_ref().and_then(Oscillation::window).cloned();
+        Ok(())
+    }
+
+    /// Takes it out of a checkpoint again.
+    pub fn restore(&mut self, gpu: &Gpu, state: &mut State) {
+        if let (Some(midpoint), Some(before)) = (&self.midpoint, &state.before) {
+            gpu.write(midpoint.before(), before);
+        }
+        self.last = state.track.take();
+        if let Some(oscillation) = &mut self.oscillation {
+            oscillation.go_on(state.window.take());
+        }
     }
 
     /// Measures at the present parameters, where no update is under way, and starts to follow them if that was asked for.
@@ -166,7 +189,7 @@ impl Measurer {
             None => None,
         };
         if let Some(oscillation) = &mut self.oscillation {
-            oscillation.open(objective, optimizer.params(), (step, rule), &gradient, first)?;
+            oscillation.open(objective, optimizer.params(), step, &gradient, first)?;
         }
         let relative = |pair: &Eigenpair| pair.residual / pair.value.abs().max(f64::MIN_POSITIVE);
         let extreme = |ritz: RitzValue| Some(Extreme { value: ritz.value, error: ritz.residual });
@@ -199,7 +222,7 @@ impl Measurer {
             measured: Some(self.set),
             official,
         };
-        self.last = Some(spectrum);
+        self.last = Some(spectrum.track);
         Ok(row)
     }
 

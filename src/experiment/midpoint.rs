@@ -13,6 +13,7 @@ use crate::optim::Optimizer;
 /// Recordings around an optimizer's steps. See the module text.
 pub struct Midpoint {
     mean: Buffer,
+    before: Buffer,
     /// Keeps the parameters as those before an update.
     remember: Recording,
     /// Keeps the optimizer's state, which the step ahead changes.
@@ -47,12 +48,17 @@ impl Midpoint {
         let buffers = [&before, &here, w, &mean];
         let average = record(objective.gpu(), "a midpoint", &g, &inputs, &[(quarter, at(3, 0))], &buffers)?;
         let remember = Recording::copy(w, &before, 0);
-        Ok(Self { remember, mean, save, finish: average.then(&restore) })
+        Ok(Self { remember, mean, before, save, finish: average.then(&restore) })
     }
 
     /// The mean, where [`Self::find`] leaves it.
     pub fn params(&self) -> &Buffer {
         &self.mean
+    }
+
+    /// The parameters one update earlier.
+    pub fn before(&self) -> &Buffer {
+        &self.before
     }
 
     /// Must run before every update, so that the last one's start is known whenever a run is measured; and at the first

@@ -5,6 +5,7 @@
 
 pub mod analysis;
 pub mod bench;
+pub mod checkpoint;
 mod choice;
 pub mod config;
 mod conflicts;
@@ -27,13 +28,16 @@ pub mod preset;
 pub mod progress;
 pub mod record;
 mod ring;
+mod room;
 pub mod run;
 pub mod rundir;
-mod state;
+mod schedule;
+pub mod state;
 pub mod summary;
 pub mod swings;
 mod table;
 mod test_set;
+mod until;
 pub mod work;
 
 use std::path::PathBuf;
@@ -45,6 +49,7 @@ use crate::gpu::GpuError;
 use crate::model::StoreError;
 use crate::theory::TheoryError;
 pub use figure::Format;
+pub use run::{ResumeRequest, TrainRequest};
 
 /// Everything that can end an experiment early.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +110,16 @@ pub enum ExperimentError {
         /// The run folder.
         folder: PathBuf,
     },
+    /// The run does not fit this machine.
+    #[error("this run needs {needs}, and there are {has}; {advice}")]
+    Memory {
+        /// How much of which memory.
+        needs: String,
+        /// How much there is.
+        has: String,
+        /// What would fit.
+        advice: String,
+    },
     /// `edgewalk doctor` found something wrong.
     #[error("this adapter failed {failed} of the checks above; do not trust what it computes")]
     Untrustworthy {
@@ -125,26 +140,7 @@ impl ExperimentError {
             Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Output(_) => 1,
             Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,
             Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,
-            Self::Theory(_) | Self::Untrustworthy { .. } => 1,
+            Self::Theory(_) | Self::Untrustworthy { .. } | Self::Memory { .. } => 1,
         }
     }
-}
-
-/// What `edgewalk train` was asked to do.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrainRequest {
-    /// The settings.
-    pub config: config::Config,
-    /// The preset's or file's name, after which a folder under `runs` is called.
-    pub name: String,
-    /// The command line, program name included, for the manifest.
-    pub command_line: Vec<String>,
-    /// Initial weights to read instead of drawing them.
-    pub init: Option<PathBuf>,
-    /// The run folder; none is `runs/<name>-<n>`.
-    pub out: Option<PathBuf>,
-    /// The adapter: part of its name, its number in `edgewalk info`, or `cpu` or `gpu`.
-    pub adapter: Option<String>,
-    /// Plan and report, but train nothing and write nothing.
-    pub dry_run: bool,
 }

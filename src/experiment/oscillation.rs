@@ -27,25 +27,32 @@ pub struct Oscillation {
     result: Buffer,
     /// ∇(vᵀHv) at the parameters.
     curvature_grad: Recording,
-    open: Option<Open>,
+    /// The rule of the run, whatever the step.
+    rule: Rule,
+    open: Option<Window>,
 }
 
 /// A window under way.
-struct Open {
-    first_step: u64,
-    lambda: f64,
-    rule: Rule,
-    /// w at its beginning.
-    origin: Vec<f64>,
-    v1: Vec<f64>,
-    /// Unit vector along ∇λ₁ without its part along v₁, and its length before.
-    rise: Vec<f64>,
-    slope: f64,
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// The step with which it began.
+    pub first_step: u64,
+    /// λ₁ there.
+    pub lambda: f64,
+    /// w there.
+    pub origin: Vec<f64>,
+    /// v₁ there.
+    pub v1: Vec<f64>,
+    /// n, the unit vector along ∇λ₁ without its part along v₁.
+    pub rise: Vec<f64>,
+    /// Its length before.
+    pub slope: f64,
     /// ⟨∇L(w₀), n⟩
-    gradient: f64,
-    /// ⟨w − w₀, v₁⟩ and ⟨w − w₀, n⟩ before each update and after the last.
-    along: Vec<f64>,
-    drift: Vec<f64>,
+    pub gradient: f64,
+    /// ⟨w − w₀, v₁⟩ before each update so far and after the last.
+    pub along: Vec<f64>,
+    /// ⟨w − w₀, n⟩ of the same.
+    pub drift: Vec<f64>,
 }
 
 impl Oscillation {
@@ -53,10 +60,20 @@ impl Oscillation {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn new(objective: &mut Objective, w: &Buffer, window: u64) -> Result<Self, GpuError> {
+    pub fn new(objective: &mut Objective, w: &Buffer, rule: Rule, window: u64) -> Result<Self, GpuError> {
         let [v, result] = [objective.vector("v₁")?, objective.vector("∇λ₁")?];
         let curvature_grad = objective.curvature_grad(w, &v, &result)?;
-        Ok(Self { window, v, result, curvature_grad, open: None })
+        Ok(Self { window, v, result, curvature_grad, rule, open: None })
+    }
+
+    /// The window under way.
+    pub fn window(&self) -> Option<&Window> {
+        self.open.as_ref()
+    }
+
+    /// Goes on with one.
+    pub fn go_on(&mut self, window: Option<Window>) {
+        self.open = window;
     }
 
     /// Opens a window at the present parameters `w`, where the gradient is `gradient` and the top eigenpair `top`; the
@@ -68,7 +85,7 @@ impl Oscillation {
         &mut self,
         objective: &Objective,
         w: &Buffer,
-        (step, rule): (u64, Rule),
+        step: u64,
         gradient: &[f64],
         top: &Eigenpair,
     ) -> Result<(), GpuError> {
@@ -80,10 +97,9 @@ impl Oscillation {
         rise.iter_mut().zip(&top.vector).for_each(|(r, v)| *r -= along * v);
         let slope = dot(&rise, &rise).sqrt();
         rise.iter_mut().for_each(|r| *r /= slope.max(f64::MIN_POSITIVE));
-        self.open = Some(Open {
+        self.open = Some(Window {
             first_step: step,
             lambda: top.value,
-            rule,
             origin: objective.read(w)?.into_iter().map(f64::from).collect(),
             gradient: dot(gradient, &rise),
             v1: top.vector.clone(),
@@ -105,13 +121,15 @@ impl Oscillation {
         open.along.push(dot(&moved, &open.v1));
         open.drift.push(dot(&moved, &open.rise));
         let is_over = open.along.len() as u64 > self.window;
-        Ok(if is_over { self.open.take().map(|open| open.row()) } else { None })
+        Ok(if is_over { self.open.take().map(|open| open.row(&self.rule)) } else { None })
     }
 }
 
-impl Open {
-    fn row(&self) -> OscillationRow {
-        let Self { lambda, rule, along, drift, .. } = self;
+impl Window {
+    fn row(&self, rule: &Rule) -> OscillationRow {
+        let Self { lambda, along, drift, .. } = self;
+        // As it was when the window opened.
+        let rule = &rule.at(self.first_step);
         let swings: Vec<f64> = along.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
         // The middle of two successive iterates is where a two-cycle turns around.
         let middle = |i: usize| (drift[i] + drift[i + 1]) / 2.0;

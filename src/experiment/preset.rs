@@ -4,8 +4,9 @@
 //! 2309.12488); what ends in `-small` shows the same on a machine without a GPU.
 
 use super::config::{
-    Activation, Config, ConfigError, DataConfig, DataName, LossConfig, LossKind, MeasureAt, MeasureConfig,
-    MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction, RunConfig, Tune,
+    Activation, CheckpointEvery, Config, ConfigError, DataConfig, DataName, LossConfig, LossKind, MeasureAt,
+    MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction,
+    RunConfig, Tune,
 };
 
 /// The preset used when the command line names none, and the one a file's missing keys are taken from.
@@ -162,10 +163,23 @@ const SAM: OptimConfig = OptimConfig {
     micro_batch: 0,
 };
 
-const RUN: RunConfig = RunConfig { steps: 10_000, seed: 0, log_every: 1, chunk: 0, tune: Tune::AUTO, kernels: None };
+const RUN: RunConfig = RunConfig {
+    steps: 10_000,
+    until: None,
+    time_limit: 0.0,
+    checkpoint_every: CheckpointEvery::AUTO,
+    keep: 2,
+    init: None,
+    seed: 0,
+    log_every: 1,
+    chunk: 0,
+    tune: Tune::AUTO,
+    kernels: None,
+};
 
 const MEASURE: MeasureConfig = MeasureConfig {
     every: 100,
+    per_decade: 0,
     on: MeasureOn::Train,
     examples: 0,
     at: MeasureAt::Iterate,

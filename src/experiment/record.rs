@@ -200,7 +200,23 @@ impl MetricsWriter {
     /// # Errors
     /// [`RecordError::Write`].
     pub fn create(path: &Path) -> Result<Self, RecordError> {
-        Table::create(path, &METRICS).map(Self)
+        Self::open(path, None)
+    }
+
+    /// The same, or with `len` goes on after the first so many bytes of the one that is there.
+    ///
+    /// # Errors
+    /// [`RecordError::Write`] or [`RecordError::CannotGoOn`].
+    pub fn open(path: &Path, len: Option<u64>) -> Result<Self, RecordError> {
+        Table::open(path, &METRICS, len).map(Self)
+    }
+
+    /// Sees to it that all rows are on the disk, and says how many bytes they are.
+    ///
+    /// # Errors
+    /// [`RecordError::Write`].
+    pub fn sync(&mut self) -> Result<u64, RecordError> {
+        self.0.sync()
     }
 
     /// Appends a row.
@@ -232,7 +248,23 @@ impl CurvatureWriter {
     /// # Errors
     /// [`RecordError::Write`].
     pub fn create(path: &Path, columns: CurvatureColumns) -> Result<Self, RecordError> {
-        Ok(Self { table: Table::create(path, &columns.names())?, columns })
+        Self::open(path, columns, None)
+    }
+
+    /// The same, or with `len` goes on after the first so many bytes of the one that is there.
+    ///
+    /// # Errors
+    /// [`RecordError::Write`] or [`RecordError::CannotGoOn`].
+    pub fn open(path: &Path, columns: CurvatureColumns, len: Option<u64>) -> Result<Self, RecordError> {
+        Ok(Self { table: Table::open(path, &columns.names(), len)?, columns })
+    }
+
+    /// Sees to it that all rows are on the disk, and says how many bytes they are.
+    ///
+    /// # Errors
+    /// [`RecordError::Write`].
+    pub fn sync(&mut self) -> Result<u64, RecordError> {
+        self.table.sync()
     }
 
     /// Appends a row. What the table has no columns for is left out; missing values are empty cells.

@@ -2,10 +2,10 @@
 //!
 //! One idea: what is there is whole. The folder is made only when everything that can fail early has succeeded
 //! ([`check`] refuses an unusable path before the work, [`RunDir::create`] makes the folder after it); files are
-//! written beside their place and renamed into it; a checkpoint counts once its `DONE` exists. The tables grow row by
-//! row and are the business of [`super::record`].
+//! written beside their place and renamed into it. The tables grow row by row and are the business of [`super::record`],
+//! checkpoints that of [`super::checkpoint`].
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -38,10 +38,30 @@ pub enum RunDirError {
         /// The file that every run folder has.
         missing: &'static str,
     },
-    /// The run has no checkpoint that is complete.
-    #[error("{} has no complete checkpoint yet; let the run finish or stop it with Ctrl-C, which writes one", path.display())]
+    /// The run has no checkpoint yet.
+    #[error("{} has no checkpoint yet; let the run finish or stop it with Ctrl-C, which writes one", path.display())]
     NoCheckpoint {
         /// The run folder.
+        path: PathBuf,
+    },
+    /// A checkpoint is not what was written.
+    #[error("the checkpoint {} is damaged ({problem}); use another of that run, or put back the files", path.display())]
+    Damaged {
+        /// The checkpoint's folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Another process trains in this folder.
+    #[error("another process is working on {}; wait until it has ended, or stop it with Ctrl-C", path.display())]
+    Busy {
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// The folder is not there any more.
+    #[error("{} was removed or renamed while the run went on; if it was renamed, `edgewalk resume` goes on there", path.display())]
+    Gone {
+        /// Where it was.
         path: PathBuf,
     },
     /// `manifest.json` cannot be read.
@@ -62,7 +82,7 @@ pub enum RunDirError {
     },
 }
 
-fn write_error(path: &Path) -> impl FnOnce(io::Error) -> RunDirError {
+pub(super) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> RunDirError {
     move |cause| RunDirError::Write { path: path.into(), cause }
 }
 
@@ -72,12 +92,18 @@ pub struct RunDir {
     path: PathBuf,
 }
 
+/// What is in a folder before it is a run folder: a process that is killed there has begun nothing.
+const UNBEGUN: [&str; 4] = [".lock", "manifest.json", "manifest.json.partial", "config.toml.partial"];
+
 /// Refuses an `--out` that [`RunDir::create`] would refuse, without making anything.
 ///
 /// # Errors
 /// [`RunDirError::NotEmpty`] or [`RunDirError::NotAFolder`].
 pub fn check(out: &Path) -> Result<(), RunDirError> {
-    match fs::read_dir(out).map(|mut entries| entries.next().is_some()) {
+    let is_more = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| !UNBEGUN.iter().any(|&name| entry.file_name() == name))
+    };
+    match fs::read_dir(out).map(|mut entries| entries.any(is_more)) {
         Ok(true) => Err(RunDirError::NotEmpty { path: out.into() }),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(RunDirError::NotAFolder { path: out.into() }),
         // Missing is what a new run wants; other trouble shows when the folder is made.
@@ -150,17 +176,39 @@ impl RunDir {
         self.path.join("plots")
     }
 
-    /// The folder of the checkpoint taken before update `step`.
-    pub fn checkpoint(&self, step: u64) -> PathBuf {
-        self.path.join("checkpoints").join(format!("step_{step:08}"))
+    /// The folder of the checkpoints.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
     }
 
-    /// The folder of the last complete checkpoint.
-    pub fn last_checkpoint(&self) -> Option<PathBuf> {
-        let entries = fs::read_dir(self.path.join("checkpoints")).ok()?;
-        let folders = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("DONE").is_file());
-        // Steps are written with as many digits as keep their order.
-        folders.max()
+    /// The folder of the checkpoint taken before update `step`.
+    pub fn checkpoint(&self, step: u64) -> PathBuf {
+        self.checkpoints().join(format!("step_{step:08}"))
+    }
+
+    /// Keeps other processes from working on this run until what is returned is dropped, or this process ends.
+    ///
+    /// # Errors
+    /// [`RunDirError::Busy`] if another process works on it, [`RunDirError::Write`].
+    pub fn lock(&self) -> Result<File, RunDirError> {
+        let path = self.path.join(".lock");
+        let file = File::create(&path).map_err(write_error(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(RunDirError::Busy { path: self.path.clone() }),
+            Err(TryLockError::Error(cause)) => Err(write_error(&path)(cause)),
+        }
+    }
+
+    /// Refuses to go on in a folder that has been removed or renamed: what is written to open files would be lost.
+    ///
+    /// # Errors
+    /// [`RunDirError::Gone`].
+    pub fn check_there(&self) -> Result<(), RunDirError> {
+        match self.metrics().is_file() {
+            true => Ok(()),
+            false => Err(RunDirError::Gone { path: self.path.clone() }),
+        }
     }
 
     /// Writes `config.toml`.
@@ -188,18 +236,6 @@ impl RunDir {
         let text = fs::read_to_string(&path).map_err(|error| error.to_string());
         text.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
             .map_err(|problem| RunDirError::Manifest { path, problem })
-    }
-
-    /// Writes the checkpoint of `step`: the parameters and the state, each a safetensors file, then `DONE`.
-    ///
-    /// # Errors
-    /// [`RunDirError::Write`].
-    pub fn write_checkpoint(&self, step: u64, params: &[u8], state: &[u8]) -> Result<PathBuf, RunDirError> {
-        let folder = self.checkpoint(step);
-        write_file(&folder.join("params.safetensors"), params)?;
-        write_file(&folder.join("state.safetensors"), state)?;
-        write_file(&folder.join("DONE"), b"")?;
-        Ok(folder)
     }
 }
 

@@ -1,41 +1,241 @@
 //! `state.safetensors`: where a run stands, besides its parameters.
 //!
-//! Tensors of one u64 each: `step`, the updates made, and in minibatch runs `data.epoch` and `data.position`, where the
-//! batch of that step begins (see [`Cursor`]). With momentum also `momentum`, f32: the velocity v, in the order of the flat
-//! parameter vector. With the parameters that is all that the next update needs. The metadata `choices` are those of the
-//! manifest, as JSON.
+//! With the parameters it is all that the rest of the run depends on, so that a run that goes on from here makes the same
+//! rows, bit for bit, as one that was never stopped. Tensors:
+//!
+//! | name | type, shape | |
+//! |---|---|---|
+//! | `step` | u64 | updates made |
+//! | `secs` | f64 | seconds spent so far |
+//! | `tables` | u64 [3] | bytes of `metrics.csv`, `curvature.csv` and `oscillation.csv` |
+//! | `data.epoch`, `data.position` | u64 | in minibatch runs, where the batch of this step begins ([`Cursor`]) |
+//! | `momentum` | f32 \[n] | with momentum, the velocity v |
+//! | `midpoint.before` | f32 \[n] | with `measure.at = "midpoint"`, the parameters one update earlier |
+//! | `track.*` | | what the eigensolver knows from the last measurement ([`Track`]) |
+//! | `window.*` | | an oscillation being followed |
+//!
+//! The metadata `choices` are those of the manifest, as JSON. Random numbers have no state of their own: batches and start
+//! vectors follow from the seed and the step.
 
 use std::collections::HashMap;
 
-use safetensors::tensor::{Dtype, TensorView, serialize};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
-use super::kernels::{Known, words};
+use super::kernels::{Known, parse, words};
+use super::oscillation::Window;
+use crate::curvature::Track;
 use crate::model::StoreError;
 use crate::optim::Cursor;
 
-/// The bytes of the file.
-///
-/// # Errors
-/// [`StoreError::Format`], should the library refuse.
-pub fn state_to_safetensors(
-    step: u64,
-    cursor: Option<Cursor>,
-    momentum: Option<&[f32]>,
-    known: &Known,
-) -> Result<Vec<u8>, StoreError> {
-    let mut values = vec![("step", step.to_le_bytes())];
-    if let Some(Cursor { epoch, position }) = cursor {
-        values.push(("data.epoch", epoch.to_le_bytes()));
-        values.push(("data.position", position.to_le_bytes()));
+/// See the module text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Updates made.
+    pub step: u64,
+    /// Seconds spent so far.
+    pub secs: f64,
+    /// Bytes of `metrics.csv`, `curvature.csv` and `oscillation.csv`; 0 of a table that the run does not write.
+    pub tables: [u64; 3],
+    /// Where the batch of this step begins.
+    pub cursor: Option<Cursor>,
+    /// The velocity.
+    pub momentum: Option<Vec<f32>>,
+    /// The parameters one update earlier.
+    pub before: Option<Vec<f32>>,
+    /// What the eigensolver starts from.
+    pub track: Option<Track>,
+    /// An oscillation being followed.
+    pub window: Option<Window>,
+    /// The kernels in use.
+    pub known: Known,
+}
+
+impl State {
+    /// The bytes of the file.
+    ///
+    /// # Errors
+    /// [`StoreError::Format`], should the library refuse.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StoreError> {
+        let mut tensors = Tensors::default();
+        tensors.u64s("step", &[], &[self.step]);
+        tensors.f64s("secs", &[], &[self.secs]);
+        tensors.u64s("tables", &[3], &self.tables);
+        if let Some(Cursor { epoch, position }) = self.cursor {
+            tensors.u64s("data.epoch", &[], &[epoch]);
+            tensors.u64s("data.position", &[], &[position]);
+        }
+        for (name, vector) in [("momentum", &self.momentum), ("midpoint.before", &self.before)] {
+            if let Some(vector) = vector {
+                tensors.add(name, Dtype::F32, &[vector.len()], vector.iter().flat_map(|x| x.to_le_bytes()).collect());
+            }
+        }
+        if let Some(Track { values, vectors, wanted, changes, persistence }) = &self.track {
+            tensors.f64s("track.values", &[values.len()], values);
+            tensors.matrix("track.vectors", vectors);
+            tensors.u64s("track.wanted", &[], &[*wanted as u64]);
+            tensors.matrix("track.changes", changes);
+            tensors.f64s("track.persistence", &[], &[*persistence]);
+        }
+        if let Some(Window { first_step, lambda, origin, v1, rise, slope, gradient, along, drift }) = &self.window {
+            tensors.u64s("window.first_step", &[], &[*first_step]);
+            tensors.f64s("window.scalars", &[3], &[*lambda, *slope, *gradient]);
+            for (name, vector) in [("origin", origin), ("v1", v1), ("rise", rise), ("along", along), ("drift", drift)] {
+                tensors.f64s(&format!("window.{name}"), &[vector.len()], vector);
+            }
+        }
+        tensors.serialize(&self.known)
     }
-    let velocity: Option<Vec<u8>> = momentum.map(|v| v.iter().flat_map(|x| x.to_le_bytes()).collect());
-    let mut views = vec![];
-    for (name, bytes) in &values {
-        views.push((*name, TensorView::new(Dtype::U64, vec![], bytes)?));
+
+    /// Reads the file of a run of `n` parameters.
+    ///
+    /// # Errors
+    /// In words: what is missing or does not fit.
+    pub fn from_bytes(bytes: &[u8], n: usize) -> Result<Self, String> {
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
+        let choices = header.metadata().as_ref().and_then(|metadata| metadata.get("choices")).ok_or("no `choices`")?;
+        let file = File(SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?);
+        let step = file.u64("step")?;
+        let tables = file.u64s("tables")?;
+        let cursor = match file.has("data.epoch") {
+            true => Some(Cursor { epoch: file.u64("data.epoch")?, position: file.u64("data.position")? }),
+            false => None,
+        };
+        let state = Self {
+            step,
+            secs: file.f64("secs")?,
+            tables: tables.try_into().map_err(|_| "`tables` must have 3 numbers")?,
+            cursor,
+            momentum: file.vector("momentum", n)?,
+            before: file.vector("midpoint.before", n)?,
+            track: file.track(n)?,
+            window: file.window(n)?,
+            known: parse(&format!("{{\"choices\":{choices}}}"))?,
+        };
+        Ok(state)
     }
-    if let Some(bytes) = &velocity {
-        views.push(("momentum", TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?));
+}
+
+/// Tensors being written.
+#[derive(Default)]
+struct Tensors(Vec<(String, Dtype, Vec<usize>, Vec<u8>)>);
+
+impl Tensors {
+    fn add(&mut self, name: &str, dtype: Dtype, shape: &[usize], bytes: Vec<u8>) {
+        self.0.push((name.to_owned(), dtype, shape.to_vec(), bytes));
     }
-    let choices = serde_json::to_string(&words(known)).expect("strings always have a JSON form");
-    Ok(serialize(views, Some(HashMap::from([("choices".to_owned(), choices)])))?)
+
+    fn u64s(&mut self, name: &str, shape: &[usize], values: &[u64]) {
+        self.add(name, Dtype::U64, shape, values.iter().flat_map(|x| x.to_le_bytes()).collect());
+    }
+
+    fn f64s(&mut self, name: &str, shape: &[usize], values: &[f64]) {
+        self.add(name, Dtype::F64, shape, values.iter().flat_map(|x| x.to_le_bytes()).collect());
+    }
+
+    fn matrix(&mut self, name: &str, rows: &[Vec<f64>]) {
+        self.f64s(name, &[rows.len(), rows.first().map_or(0, Vec::len)], &rows.concat());
+    }
+
+    fn serialize(&self, known: &Known) -> Result<Vec<u8>, StoreError> {
+        let mut views = vec![];
+        for (name, dtype, shape, bytes) in &self.0 {
+            views.push((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?));
+        }
+        let choices = serde_json::to_string(&words(known)).expect("strings always have a JSON form");
+        Ok(serialize(views, Some(HashMap::from([("choices".to_owned(), choices)])))?)
+    }
+}
+
+/// A file being read. Errors name the tensor.
+struct File<'a>(SafeTensors<'a>);
+
+impl File<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.0.tensor(name).is_ok()
+    }
+
+    fn words<const N: usize, T>(&self, name: &str, dtype: Dtype, of: fn([u8; N]) -> T) -> Result<Vec<T>, String> {
+        let tensor = self.0.tensor(name).map_err(|error| format!("`{name}`: {error}"))?;
+        if tensor.dtype() != dtype {
+            return Err(format!("`{name}` must be of type {dtype:?}"));
+        }
+        Ok(tensor.data().as_chunks().0.iter().map(|&bytes| of(bytes)).collect())
+    }
+
+    fn u64s(&self, name: &str) -> Result<Vec<u64>, String> {
+        self.words(name, Dtype::U64, u64::from_le_bytes)
+    }
+
+    fn f64s(&self, name: &str) -> Result<Vec<f64>, String> {
+        self.words(name, Dtype::F64, f64::from_le_bytes)
+    }
+
+    fn u64(&self, name: &str) -> Result<u64, String> {
+        self.u64s(name)?.first().copied().ok_or_else(|| format!("`{name}` is empty"))
+    }
+
+    fn f64(&self, name: &str) -> Result<f64, String> {
+        self.f64s(name)?.first().copied().ok_or_else(|| format!("`{name}` is empty"))
+    }
+
+    fn f64s_of_len(&self, name: &str, len: usize) -> Result<Vec<f64>, String> {
+        self.f64s(name).and_then(|vector| of_len(name, vector, len))
+    }
+
+    fn vector(&self, name: &str, n: usize) -> Result<Option<Vec<f32>>, String> {
+        match self.has(name) {
+            true => self.words(name, Dtype::F32, f32::from_le_bytes).and_then(|v| of_len(name, v, n)).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn matrix(&self, name: &str, n: usize) -> Result<Vec<Vec<f64>>, String> {
+        let values = self.f64s(name)?;
+        match values.len().is_multiple_of(n) {
+            true => Ok(values.chunks(n.max(1)).map(<[f64]>::to_vec).collect()),
+            false => Err(format!("`{name}` must have rows of {n} numbers")),
+        }
+    }
+
+    fn track(&self, n: usize) -> Result<Option<Track>, String> {
+        if !self.has("track.values") {
+            return Ok(None);
+        }
+        let track = Track {
+            values: self.f64s("track.values")?,
+            vectors: self.matrix("track.vectors", n)?,
+            wanted: self.u64("track.wanted")? as usize,
+            changes: self.matrix("track.changes", n)?,
+            persistence: self.f64("track.persistence")?,
+        };
+        let Track { values, vectors, wanted, changes, .. } = &track;
+        let fits = values.len() == vectors.len()
+            && *wanted <= vectors.len()
+            && (changes.is_empty() || changes.len() == *wanted);
+        if fits { Ok(Some(track)) } else { Err("the tensors `track.*` do not fit one another".into()) }
+    }
+
+    fn window(&self, n: usize) -> Result<Option<Window>, String> {
+        if !self.has("window.first_step") {
+            return Ok(None);
+        }
+        let [lambda, slope, gradient] =
+            self.f64s("window.scalars")?.try_into().map_err(|_| "`window.scalars` must have 3 numbers")?;
+        let along = self.f64s("window.along")?;
+        Ok(Some(Window {
+            first_step: self.u64("window.first_step")?,
+            lambda,
+            slope,
+            gradient,
+            origin: self.f64s_of_len("window.origin", n)?,
+            v1: self.f64s_of_len("window.v1", n)?,
+            rise: self.f64s_of_len("window.rise", n)?,
+            drift: self.f64s_of_len("window.drift", along.len())?,
+            along,
+        }))
+    }
+}
+
+fn of_len<T>(name: &str, vector: Vec<T>, len: usize) -> Result<Vec<T>, String> {
+    if vector.len() == len { Ok(vector) } else { Err(format!("`{name}` must have {len} numbers")) }
 }

@@ -44,12 +44,20 @@ const OSCILLATION: [&str; 9] = [
 pub struct OscillationWriter(Table);
 
 impl OscillationWriter {
-    /// Makes the table, replacing one of that name.
+    /// Makes the table, replacing one of that name; or, from its first `len` bytes, goes on with the one that is there.
+    ///
+    /// # Errors
+    /// [`RecordError::Write`] or [`RecordError::CannotGoOn`].
+    pub fn open(path: &Path, len: Option<u64>) -> Result<Self, RecordError> {
+        Table::open(path, &OSCILLATION, len).map(Self)
+    }
+
+    /// Sees to it that all rows are on the disk, and says how many bytes they are.
     ///
     /// # Errors
     /// [`RecordError::Write`].
-    pub fn create(path: &Path) -> Result<Self, RecordError> {
-        Table::create(path, &OSCILLATION).map(Self)
+    pub fn sync(&mut self) -> Result<u64, RecordError> {
+        self.0.sync()
     }
 
     /// Appends a row.

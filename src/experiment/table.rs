@@ -3,8 +3,8 @@
 //! Each row is on the disk when `write` returns, and numbers have the shortest form that reads back to the same bits. An
 //! empty cell is a value that was not measured. A table may have more columns than its reader asks for.
 
-use std::fs::File;
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -28,6 +28,14 @@ pub enum RecordError {
         path: PathBuf,
         /// What the system or the reader said.
         cause: csv::Error,
+    },
+    /// The table is not what an earlier part of the run has written.
+    #[error("cannot go on with {}: {problem}; put back the table that belongs to the checkpoint", path.display())]
+    CannotGoOn {
+        /// The table.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
     /// A column is missing.
     #[error("{} has no column `{column}`; it was not written by this version of edgewalk", path.display())]
@@ -54,24 +62,75 @@ pub enum RecordError {
 /// A CSV file that grows row by row.
 pub(super) struct Table {
     path: PathBuf,
-    writer: csv::Writer<File>,
+    file: File,
+    /// Bytes of all complete rows.
+    len: u64,
 }
 
 impl Table {
-    pub(super) fn create<S: AsRef<[u8]>>(path: &Path, columns: &[S]) -> Result<Self, RecordError> {
-        let file = File::create(path).map_err(|cause| RecordError::Write { path: path.into(), cause })?;
-        let mut table = Self { path: path.into(), writer: csv::Writer::from_writer(file) };
-        table.write(columns)?;
-        Ok(table)
+    /// Makes the table, replacing one of that name; or, from its first `len` bytes, goes on with the one that is there.
+    pub(super) fn open<S: AsRef<[u8]>>(path: &Path, columns: &[S], len: Option<u64>) -> Result<Self, RecordError> {
+        let write_error = |cause| RecordError::Write { path: path.into(), cause };
+        let Some(len) = len else {
+            let file = File::create(path).map_err(write_error)?;
+            let mut table = Self { path: path.into(), file, len: 0 };
+            table.write(columns)?;
+            return Ok(table);
+        };
+        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(write_error)?;
+        let header = line(columns).map_err(write_error)?;
+        check_prefix(&mut file, &header, len)
+            .map_err(|problem| RecordError::CannotGoOn { path: path.into(), problem })?;
+        file.set_len(len).and_then(|()| file.seek(SeekFrom::End(0))).map_err(write_error)?;
+        Ok(Self { path: path.into(), file, len })
     }
 
-    /// Appends one line and hands it to the system in one piece.
+    /// Appends one line and hands it to the system in one piece. After an error the file ends with the line before.
     pub(super) fn write<S: AsRef<[u8]>>(&mut self, cells: &[S]) -> Result<(), RecordError> {
-        self.writer
-            .write_record(cells)
-            .map_err(io::Error::from)
-            .and_then(|()| self.writer.flush())
-            .map_err(|cause| RecordError::Write { path: self.path.clone(), cause })
+        let line = line(cells);
+        let written = line.and_then(|line| self.file.write_all(&line).map(|()| line.len() as u64));
+        match written {
+            Ok(bytes) => {
+                self.len += bytes;
+                Ok(())
+            }
+            Err(cause) => {
+                // Best effort: readers overlook an unfinished line too.
+                let _ = self.file.set_len(self.len);
+                Err(RecordError::Write { path: self.path.clone(), cause })
+            }
+        }
+    }
+
+    /// Sees to it that all rows are on the disk, and says how many bytes they are.
+    pub(super) fn sync(&mut self) -> Result<u64, RecordError> {
+        self.file.sync_data().map_err(|cause| RecordError::Write { path: self.path.clone(), cause })?;
+        Ok(self.len)
+    }
+}
+
+/// A line of CSV with its end.
+fn line<S: AsRef<[u8]>>(cells: &[S]) -> io::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(vec![]);
+    writer.write_record(cells)?;
+    writer.into_inner().map_err(csv::IntoInnerError::into_error)
+}
+
+/// Whether the first `len` bytes of a table are whole lines below the right header.
+fn check_prefix(file: &mut File, header: &[u8], len: u64) -> Result<(), String> {
+    let mut read = |at: u64, bytes: &mut [u8]| {
+        let done = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(bytes));
+        done.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => format!("it has fewer than the {len} bytes that it had"),
+            _ => error.to_string(),
+        })
+    };
+    let (mut first, mut last) = (vec![0; header.len()], [0]);
+    read(len.saturating_sub(1), &mut last)?;
+    read(0, &mut first)?;
+    match first == header && last == *b"\n" && len >= header.len() as u64 {
+        true => Ok(()),
+        false => Err("its columns or lines are not those that were written".into()),
     }
 }
 
@@ -133,10 +192,12 @@ impl Line<'_> {
     }
 }
 
-/// Reads every line of a table.
+/// Reads every complete line of a table: one without an end is being written, or its writer was killed.
 pub(super) fn read<R>(path: &Path, row: impl Fn(&Line<'_>) -> Result<R, RecordError>) -> Result<Vec<R>, RecordError> {
     let error = |cause| RecordError::Read { path: path.into(), cause };
-    let mut reader = csv::Reader::from_path(path).map_err(error)?;
+    let bytes = fs::read(path).map_err(|cause| error(cause.into()))?;
+    let complete = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let mut reader = csv::Reader::from_reader(&bytes[..complete]);
     let header = reader.headers().map_err(error)?.clone();
     reader.records().map(|cells| row(&Line { path, header: &header, cells: &cells.map_err(error)? })).collect()
 }

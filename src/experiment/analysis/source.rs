@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::experiment::ExperimentError;
+use crate::experiment::checkpoint::{self, Checkpoint};
 use crate::experiment::config::{self, Config};
 use crate::experiment::rundir::{RunDir, RunDirError};
 
@@ -20,10 +21,10 @@ pub(super) struct Source {
 /// What the user may have meant by a path.
 ///
 /// # Errors
-/// [`RunDirError::NoCheckpoint`] where there is nothing complete, [`RunDirError::NotARun`] where no configuration is found
+/// [`RunDirError::NoCheckpoint`] where there is none, [`RunDirError::Damaged`] where none is undamaged, [`RunDirError::NotARun`] where no configuration is found
 /// and none is given, and what is wrong with a configuration.
 pub(super) fn find(path: &Path, given: Option<&str>) -> Result<Source, ExperimentError> {
-    let params = if path.is_file() { path.to_path_buf() } else { checkpoint(path)?.join("params.safetensors") };
+    let params = if path.is_file() { path.to_path_buf() } else { find_checkpoint(path)?.join(checkpoint::PARAMS) };
     // A checkpoint lies two folders below its run.
     let run = params.ancestors().skip(1).take(4).find_map(|folder| RunDir::open(folder).ok());
     let target = given.map(PathBuf::from).or_else(|| Some(run.as_ref()?.config()));
@@ -34,7 +35,7 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<Source, Experimen
     };
     let config = config::resolve(Some(&target.to_string_lossy()), &[])?.config;
     let folder = params.parent().unwrap_or(Path::new("."));
-    let step = folder.file_name().and_then(|name| name.to_str()?.strip_prefix("step_")?.parse().ok());
+    let step = checkpoint::step_of(folder);
     let out = match (&run, step) {
         (Some(run), Some(step)) => run.path().join("analysis").join(format!("step_{step:08}")),
         _ => folder.join("analysis"),
@@ -42,10 +43,15 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<Source, Experimen
     Ok(Source { step: step.unwrap_or(0), params, config, out })
 }
 
-/// The complete checkpoint that a folder is, or the last one of the run that it is.
-fn checkpoint(path: &Path) -> Result<PathBuf, RunDirError> {
-    if path.join("DONE").is_file() {
-        return Ok(path.to_path_buf());
+/// The undamaged checkpoint that a folder is, or the last one of the run that it is.
+fn find_checkpoint(path: &Path) -> Result<PathBuf, RunDirError> {
+    if path.join(checkpoint::DONE).is_file() {
+        return Ok(Checkpoint::read(path)?.path);
     }
-    RunDir::open(path)?.last_checkpoint().ok_or_else(|| RunDirError::NoCheckpoint { path: path.into() })
+    let (found, damaged) = checkpoint::last(&RunDir::open(path)?);
+    match (found, damaged.into_iter().next()) {
+        (Some(found), _) => Ok(found.path),
+        (None, Some(error)) => Err(error),
+        (None, None) => Err(RunDirError::NoCheckpoint { path: path.into() }),
+    }
 }

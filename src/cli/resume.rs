@@ -1,0 +1,34 @@
+//! `edgewalk resume`: a run goes on from its last checkpoint.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::workers;
+use crate::experiment::rundir::RunDir;
+use crate::experiment::{ExperimentError, ResumeRequest, config, run};
+
+/// The arguments of `edgewalk resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The run folder
+    #[arg(value_name = "DIR")]
+    path: PathBuf,
+    /// Change when the run ends or is saved: run.steps, until, time_limit, checkpoint_every, keep; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Another adapter than the run had: part of its name, its number in `edgewalk info`, or cpu or gpu
+    #[arg(long, value_name = "NAME|INDEX")]
+    adapter: Option<String>,
+}
+
+/// Goes on.
+///
+/// # Errors
+/// [`ExperimentError`].
+pub fn run(args: ResumeArgs, command_line: Vec<String>) -> Result<(), ExperimentError> {
+    let ResumeArgs { path, sets, adapter } = args;
+    let dir = RunDir::open(&path)?;
+    workers::settle_for(&config::resolve(Some(&dir.config().to_string_lossy()), &sets)?.config);
+    run::resume(&ResumeRequest { path, sets, command_line, adapter })
+}

@@ -1,0 +1,63 @@
+//! What a run stands on before anything of it is made: the data, the device and the model.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::data::{self, Dataset, Examples};
+use crate::experiment::config::Config;
+use crate::experiment::equipment::Parts;
+use crate::experiment::feed::Feed;
+use crate::experiment::manifest::DataRecord;
+use crate::experiment::measuring::MeasuringSet;
+use crate::experiment::{ExperimentError, checkpoint, network};
+use crate::gpu::Gpu;
+use crate::model::Model;
+
+/// See the module text.
+pub(super) struct Ground {
+    pub data: Dataset,
+    pub gpu: Gpu,
+    model: Arc<dyn Model>,
+}
+
+impl Ground {
+    /// Loads the data and opens the adapter.
+    pub fn of(config: &Config, adapter: Option<&str>) -> Result<Self, ExperimentError> {
+        let data = data::load(&data::Request {
+            name: config.data.name,
+            path: config.data.path.clone(),
+            train: config.data.train,
+            test: config.data.test,
+            seq_len: config.model.seq_len,
+        })?;
+        let gpu = Gpu::open(adapter)?;
+        let model = network::model(config, &data.train)?;
+        Ok(Self { data, gpu, model })
+    }
+
+    /// The minibatches, if there are such, and the examples of the first update.
+    pub fn feed(&self, config: &Config) -> Result<(Option<Feed<'_>>, Cow<'_, Examples>), ExperimentError> {
+        let mut feed = Feed::new(config, &self.data.train)?;
+        let first = feed.as_mut().map_or(Cow::Borrowed(&self.data.train), |feed| Cow::Owned(feed.batch(0)));
+        Ok((feed, first))
+    }
+
+    /// What a run is made of.
+    pub fn parts<'a>(&'a self, config: &'a Config, first: &'a Examples) -> Parts<'a> {
+        let measured = config.measure.is_on().then(|| MeasuringSet::of(config, self.data.train.len()));
+        Parts { config, model: Arc::clone(&self.model), data: &self.data, first, measured }
+    }
+
+    /// The data as the manifest names them.
+    pub fn record(&self, config: &Config) -> DataRecord {
+        let Dataset { train, test, .. } = &self.data;
+        let sets = || std::iter::once(train).chain(test);
+        let bytes = sets().flat_map(|examples| [examples.features.as_bytes(), bytemuck::cast_slice(&examples.labels)]);
+        DataRecord {
+            name: config.data.name.to_string(),
+            train: train.len(),
+            test: test.as_ref().map_or(0, Examples::len),
+            sha256: checkpoint::sha256(bytes),
+        }
+    }
+}

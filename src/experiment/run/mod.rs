@@ -1,0 +1,219 @@
+//! A run from its configuration to its last picture, or from its last checkpoint: set up everything that can fail, then train,
+//! measure and record.
+//!
+//! The one idea: going on is beginning, with other numbers in the buffers. [`train`] and [`resume`] share every line from the
+//! data to the last step; a checkpoint replaces the initial parameters, the empty tables and the eigensolver's cold start.
+//! The run folder appears only once data, device and parameters are known to be good.
+
+mod ground;
+mod order;
+mod steps;
+mod tables;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::cli::print;
+use crate::model::{Layout, initial_params, params_from_safetensors};
+
+use super::config::Config;
+use super::equipment::Equipment;
+use super::manifest::{Ended, Manifest};
+use super::measure::Measurer;
+use super::progress::Progress;
+use super::record::{read_curvature, read_metrics};
+use super::rundir::{self, RunDir, RunDirError};
+use super::state::State;
+use super::summary::Summary;
+use super::{ExperimentError, Format, forecast, interrupt, kernels, network, plot, room};
+
+use ground::Ground;
+use order::{Order, Place};
+use steps::{Clock, Run};
+use tables::Tables;
+
+/// What `edgewalk train` was asked to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainRequest {
+    /// The settings.
+    pub config: Config,
+    /// The preset's or file's name, after which a folder under `runs` is called.
+    pub name: String,
+    /// The command line, program name included, for the manifest.
+    pub command_line: Vec<String>,
+    /// The run folder; none is `runs/<name>-<n>`.
+    pub out: Option<PathBuf>,
+    /// The adapter: part of its name, its number in `edgewalk info`, or `cpu` or `gpu`.
+    pub adapter: Option<String>,
+    /// Plan and report, but train nothing and write nothing.
+    pub dry_run: bool,
+}
+
+/// What `edgewalk resume` was asked to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResumeRequest {
+    /// The run folder.
+    pub path: PathBuf,
+    /// Changes of when the run ends and is saved, as `key=value`; nothing else can change.
+    pub sets: Vec<String>,
+    /// The command line, program name included, for the manifest.
+    pub command_line: Vec<String>,
+    /// The adapter; none is the one that the run had.
+    pub adapter: Option<String>,
+}
+
+/// Trains as asked, or plans if only that was asked.
+///
+/// # Errors
+/// [`ExperimentError`]; a run folder that was created keeps everything logged before.
+pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
+    let began = Instant::now();
+    if let Some(out) = &request.out {
+        rundir::check(out)?;
+    }
+    if request.dry_run {
+        return forecast(request);
+    }
+    carry_out(Order::of_new(request), began)
+}
+
+/// Goes on with a run from its last undamaged checkpoint, or from its beginning if it has none: the rows that follow are bit
+/// for bit those of a run that was never stopped, on the same adapter and driver. What was logged after the checkpoint is made again.
+///
+/// # Errors
+/// [`ExperimentError`]; what was logged before the checkpoint is kept.
+pub fn resume(request: &ResumeRequest) -> Result<(), ExperimentError> {
+    let began = Instant::now();
+    match Order::of_old(request)? {
+        Some(order) => carry_out(order, began),
+        None => Ok(()),
+    }
+}
+
+fn forecast(request: &TrainRequest) -> Result<(), ExperimentError> {
+    let config = &request.config;
+    let ground = Ground::of(config, request.adapter.as_deref())?;
+    let (_, first) = ground.feed(config)?;
+    let parts = ground.parts(config, &first);
+    let gpu = kernels::choose(&ground.gpu, &parts, true)?;
+    let (planned, dry) = parts.plan(&gpu)?;
+    // What cannot be read is to be known now, too.
+    params(config, dry.objective.layout())?;
+    let gradient_secs = parts.objective(&gpu)?.gradient_secs()?;
+    print(&forecast::plan(request, ground.data.train.len(), dry, planned, gradient_secs)?)
+}
+
+fn carry_out(order: Order, began: Instant) -> Result<(), ExperimentError> {
+    let config = &order.config.clone();
+    let ground = Ground::of(config, order.adapter.as_deref())?;
+    let data = ground.record(config);
+    let (feed, first) = ground.feed(config)?;
+    let parts = ground.parts(config, &first);
+    order.check_data(&data)?;
+    let state = order.state(parts.model.as_ref())?;
+    let gpu = match &state {
+        Some(state) => kernels::fixed(&ground.gpu, state.known.clone()),
+        None => kernels::choose(&ground.gpu, &parts, false)?,
+    };
+    let (planned, dry) = parts.plan(&gpu)?;
+    room::check(&parts, &gpu, &planned)?;
+    let w = match order.params(dry.objective.layout())? {
+        Some(w) => w,
+        None => params(config, dry.objective.layout())?,
+    };
+    gpu.reserve(dry.objective.gpu())?;
+    drop(dry);
+    let mut equipment = parts.assemble(&gpu).map_err(|error| room::refused(error, &planned))?;
+    gpu.write(equipment.optimizer.params(), &w);
+    let (mut step, mut spent, mut bytes) = (0, 0.0, None);
+    match state {
+        None => gpu.run(equipment.measurer.as_ref().and_then(Measurer::prepare))?,
+        Some(state) => {
+            (step, spent, bytes) = (state.step, state.secs, Some(state.tables));
+            restore(&mut equipment, state);
+        }
+    }
+
+    interrupt::listen();
+    let Place { dir, lock, mut manifest } = order.place(&equipment.objective, parts.measured, planned, data, step)?;
+    let mut run = Run {
+        config,
+        dir: &dir,
+        feed,
+        equipment,
+        tables: Tables::open(&dir, config, bytes)?,
+        progress: Progress::new(config.run.steps, config.optim.batch > 0),
+        clock: Clock::new(began, spent),
+        steps_done: step,
+        saved: bytes.is_some().then_some(step),
+    };
+    let result = run.train();
+    run.progress.finish();
+    manifest.steps_done = run.steps_done;
+    manifest.memory_peak_bytes = gpu.memory().peak;
+    manifest.wall_secs = run.clock.secs();
+    manifest.ended = match &result {
+        Ok(ended) => ended.clone(),
+        Err(ExperimentError::Diverged { step, .. }) => Ended::Diverged { step: *step },
+        Err(error) => Ended::Failed { error: error.to_string() },
+    };
+    // Where the folder is gone, writing would make it anew.
+    if let Err(error @ ExperimentError::RunDir(RunDirError::Gone { .. })) = result {
+        return Err(error);
+    }
+    let shown =
+        dir.write_manifest(&manifest).map_err(ExperimentError::from).and_then(|()| show(&dir, config, &manifest));
+    drop(lock);
+    // What ended the run is worth more than what came of it.
+    result.and(shown)
+}
+
+/// The numbers of a checkpoint, back on the device and where the measurements look for them.
+fn restore(equipment: &mut Equipment, mut state: State) {
+    let gpu = equipment.objective.gpu();
+    if let (Some(velocity), Some(momentum)) = (equipment.optimizer.velocity(), &state.momentum) {
+        gpu.write(velocity, momentum);
+    }
+    if let Some(measurer) = &mut equipment.measurer {
+        measurer.restore(gpu, &mut state);
+    }
+}
+
+/// Draws the pictures of what was logged, and prints what it says.
+fn show(dir: &RunDir, config: &Config, manifest: &Manifest) -> Result<(), ExperimentError> {
+    let (metrics, curvature) = (read_metrics(&dir.metrics())?, read_curvature(&dir.curvature())?);
+    if metrics.is_empty() {
+        return Ok(());
+    }
+    plot::plot_run(dir, Format::Svg)?;
+    let Manifest { wall_secs, steps_done, ended, .. } = manifest;
+    let each = forecast::duration(wall_secs / (*steps_done).max(1) as f64);
+    let times =
+        format!("{steps_done} steps in {}, measurements included ({each} a step)", forecast::duration(*wall_secs));
+    let summary = Summary::of(&metrics, &curvature);
+    let summary = Summary { batch: config.optim.batch, rule: network::rule(config), ..summary };
+    let path = dir.path().display();
+    let stopped = match ended {
+        Ended::Reached { until } => format!("ended at {until}\n"),
+        Ended::Interrupted => format!("interrupted before step {steps_done}; `edgewalk resume {path}` goes on\n"),
+        Ended::TimeLimit => {
+            format!("run.time_limit reached before step {steps_done}; `edgewalk resume {path}` goes on\n")
+        }
+        Ended::Running | Ended::Done | Ended::Diverged { .. } | Ended::Failed { .. } => String::new(),
+    };
+    print(&format!("{summary}\n{stopped}{times}; tables and plots in {path}\n"))
+}
+
+/// The initial parameters.
+fn params(config: &Config, layout: &Layout) -> Result<Vec<f32>, ExperimentError> {
+    match &config.run.init {
+        Some(path) => read_params(layout, path),
+        None => Ok(initial_params(layout, config.run.seed)),
+    }
+}
+
+/// Reads the parameters of a model.
+pub(super) fn read_params(layout: &Layout, path: &Path) -> Result<Vec<f32>, ExperimentError> {
+    let bytes = std::fs::read(path).map_err(|cause| ExperimentError::ReadInit { path: path.into(), cause })?;
+    params_from_safetensors(layout, &bytes).map_err(|cause| ExperimentError::Init { path: path.into(), cause })
+}

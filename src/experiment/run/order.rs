@@ -1,0 +1,207 @@
+//! Where a run begins: at its first step in a folder of its own, or at a checkpoint in the folder that it has.
+
+use std::fs::File;
+
+use super::{ResumeRequest, TrainRequest};
+use crate::cli::print;
+use crate::experiment::checkpoint::{self, Checkpoint};
+use crate::experiment::config::{self, Config, ConfigError};
+use crate::experiment::equipment::MemoryPlan;
+use crate::experiment::manifest::{DataRecord, Ended, Init, Manifest, Resumed};
+use crate::experiment::measuring::MeasuringSet;
+use crate::experiment::rundir::{RunDir, RunDirError};
+use crate::experiment::state::State;
+use crate::experiment::{ExperimentError, kernels};
+use crate::model::{Layout, Model, params_from_safetensors};
+use crate::objective::Objective;
+
+/// What to do, and where.
+pub(super) struct Order<'a> {
+    pub config: Config,
+    pub adapter: Option<String>,
+    command_line: &'a [String],
+    begin: Begin<'a>,
+}
+
+enum Begin<'a> {
+    New(&'a TrainRequest),
+    /// Boxed, since the other is so much smaller.
+    Old(Box<Old>),
+}
+
+/// A run that goes on.
+struct Old {
+    dir: RunDir,
+    lock: File,
+    manifest: Manifest,
+    checkpoint: Option<Checkpoint>,
+}
+
+/// The folder of a run under way, kept from other processes, and its manifest.
+pub(super) struct Place {
+    pub dir: RunDir,
+    pub lock: File,
+    pub manifest: Manifest,
+}
+
+impl<'a> Order<'a> {
+    /// A run from its first step.
+    pub fn of_new(request: &'a TrainRequest) -> Self {
+        let TrainRequest { config, adapter, command_line, .. } = request;
+        Self { config: config.clone(), adapter: adapter.clone(), command_line, begin: Begin::New(request) }
+    }
+
+    /// The rest of a run; none if nothing is left to do, which is said.
+    pub fn of_old(request: &'a ResumeRequest) -> Result<Option<Self>, ExperimentError> {
+        let dir = RunDir::open(&request.path)?;
+        let lock = dir.lock()?;
+        let manifest = dir.read_manifest()?;
+        let target = dir.config().to_string_lossy().into_owned();
+        let old = config::resolve(Some(&target), &[])?.config;
+        let config = config::resolve(Some(&target), &request.sets)?.config;
+        check_changes(&old, &config)?;
+        let (checkpoint, damaged) = checkpoint::last(&dir);
+        for error in &damaged {
+            eprintln!("warning: {error}");
+        }
+        let path = dir.path().display();
+        let more = config.run.steps > manifest.steps_done && config != old;
+        if manifest.ended.is_final() && !more {
+            print(&format!(
+                "nothing is left to do in {path} ({}); `--set run.steps=N` makes it longer\n",
+                manifest.ended
+            ))?;
+            return Ok(None);
+        }
+        let adapter = request.adapter.clone().unwrap_or_else(|| manifest.adapter.clone());
+        let begin = Begin::Old(Box::new(Old { dir, lock, manifest, checkpoint }));
+        Ok(Some(Self { config, adapter: Some(adapter), command_line: &request.command_line, begin }))
+    }
+
+    /// Refuses to go on with other data.
+    pub fn check_data(&self, data: &DataRecord) -> Result<(), ConfigError> {
+        match &self.begin {
+            Begin::Old(old) if old.manifest.data != *data => Err(ConfigError::Conflict {
+                problem: format!("the data are {data}, and this run was made on {}", old.manifest.data),
+                remedy: "put back the files that it was made on, see config.toml and manifest.json",
+            }),
+            Begin::Old(_) | Begin::New(_) => Ok(()),
+        }
+    }
+
+    fn checkpoint(&self) -> Option<&Checkpoint> {
+        match &self.begin {
+            Begin::New(_) => None,
+            Begin::Old(old) => old.checkpoint.as_ref(),
+        }
+    }
+
+    /// The state to go on from.
+    pub fn state(&self, model: &dyn Model) -> Result<Option<State>, ExperimentError> {
+        let Some(checkpoint) = self.checkpoint() else { return Ok(None) };
+        let n = Layout::of(model).len();
+        let state = State::from_bytes(&checkpoint.state, n);
+        state.map(Some).map_err(|problem| RunDirError::Damaged { path: checkpoint.path.clone(), problem }.into())
+    }
+
+    /// The parameters to go on from.
+    pub fn params(&self, layout: &Layout) -> Result<Option<Vec<f32>>, ExperimentError> {
+        let Some(Checkpoint { path, params, .. }) = self.checkpoint() else { return Ok(None) };
+        let params = params_from_safetensors(layout, params);
+        params.map(Some).map_err(|cause| ExperimentError::Init { path: path.join(checkpoint::PARAMS), cause })
+    }
+
+    /// The folder, made if there is none, with its configuration and manifest in it.
+    pub fn place(
+        self,
+        objective: &Objective,
+        measured: Option<MeasuringSet>,
+        memory_plan: MemoryPlan,
+        data: DataRecord,
+        step: u64,
+    ) -> Result<Place, ExperimentError> {
+        let mut manifest = manifest(&self.config, self.command_line, objective, measured, memory_plan, data);
+        manifest.steps_done = step;
+        manifest.init = self.config.run.init.as_deref().map(Init::of).transpose()?;
+        let (dir, lock) = match self.begin {
+            Begin::New(request) => {
+                let dir = RunDir::create(request.out.as_deref(), &request.name)?;
+                let lock = dir.lock()?;
+                (dir, lock)
+            }
+            Begin::Old(old) => {
+                let Old { dir, lock, manifest: earlier, checkpoint } = *old;
+                print(&match &checkpoint {
+                    Some(checkpoint) => format!("going on from {}\n", checkpoint.path.display()),
+                    None => format!("{}: no checkpoint can be used, so it begins at step 0\n", dir.path().display()),
+                })?;
+                if let Some(change) = earlier.change(&manifest) {
+                    eprintln!("warning: {change}; the rest of the run need not have the bits that it would have had");
+                }
+                // What the run began with stays; what it goes on with is listed.
+                let resumed = Resumed::at(step, &manifest);
+                manifest = Manifest { limits: manifest.limits, tier: manifest.tier, memory_plan, ..earlier };
+                manifest.resumed.push(resumed);
+                (dir, lock)
+            }
+        };
+        manifest.ended = Ended::Running;
+        // In this order: what has a config.toml is a run folder.
+        dir.write_manifest(&manifest)?;
+        dir.write_config(&self.config)?;
+        Ok(Place { dir, lock, manifest })
+    }
+}
+
+/// Refuses changes of anything but when a run ends and is saved.
+fn check_changes(old: &Config, new: &Config) -> Result<(), ConfigError> {
+    let mut same = new.clone();
+    let (run, was) = (&mut same.run, &old.run);
+    (run.steps, run.until, run.time_limit) = (was.steps, was.until, was.time_limit);
+    (run.checkpoint_every, run.keep) = (was.checkpoint_every, was.keep);
+    if same == *old {
+        return Ok(());
+    }
+    Err(ConfigError::Conflict {
+        problem: "a run goes on with the settings that it has".into(),
+        remedy: "change no others than run.steps, run.until, run.time_limit, run.checkpoint_every and run.keep, or begin a \
+                 new run with `edgewalk train DIR/config.toml --set …`",
+    })
+}
+
+fn manifest(
+    config: &Config,
+    command_line: &[String],
+    objective: &Objective,
+    measured: Option<MeasuringSet>,
+    memory_plan: MemoryPlan,
+    data: DataRecord,
+) -> Manifest {
+    let (adapter, plan) = (objective.gpu().adapter().clone(), objective.plan());
+    Manifest {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: Manifest::COMMIT.map(str::to_owned),
+        command: command_line.to_vec(),
+        seed: config.run.seed,
+        data,
+        init: None,
+        adapter: adapter.name,
+        driver: adapter.driver,
+        driver_info: adapter.driver_info,
+        backend: adapter.backend,
+        limits: adapter.limits,
+        tier: adapter.tier,
+        kernel_choices: plan.kernel_choices.clone(),
+        choices: kernels::words(&objective.gpu().variants()),
+        chunk: plan.rows,
+        chunks: plan.chunks,
+        measured,
+        parameters: plan.parameters,
+        memory_plan,
+        memory_peak_bytes: 0,
+        wall_secs: 0.0,
+        steps_done: 0,
+        ended: Ended::Running,
+        resumed: vec![],
+    }
+}
