@@ -53,4 +53,5 @@ mod shaders;
 mod stages;
 mod theory;
 mod training;
+mod trouble;
 mod tuning;

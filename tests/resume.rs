@@ -82,7 +82,7 @@ fn ended(run: &Path) -> Ended {
 }
 
 /// Waits for the time to pass.
-fn pause(time: Duration) {
+pub fn pause(time: Duration) {
     let (_sender, receiver) = mpsc::channel::<()>();
     let _elapsed = receiver.recv_timeout(time);
 }

@@ -1,9 +1,12 @@
 //! What `--dry-run` says: the plan of a run, in words.
 
+use std::time::Instant;
+
 use crate::gpu::GpuError;
 use crate::objective::{Matrix, Plan};
 
 use super::TrainRequest;
+use super::config::Config;
 use super::equipment::{Equipment, MemoryPlan};
 use super::measure::Measurer;
 use super::measuring::MeasuringSet;
@@ -74,6 +77,47 @@ pub fn plan(
     }
     lines.push(String::new());
     Ok(lines.join("\n"))
+}
+
+/// What is ahead of a run whose `steps` are left, in two lines: memory, and the time of a step, which is measured.
+///
+/// # Errors
+/// Device errors.
+pub(super) fn ahead(
+    config: &Config,
+    equipment: &Equipment,
+    memory: &MemoryPlan,
+    (first, steps): (u64, u64),
+) -> Result<String, GpuError> {
+    let Equipment { objective, optimizer, measurer, .. } = equipment;
+    let gpu = objective.gpu();
+    // Its gradients are those of a step, and it leaves the parameters alone. The first look compiles and warms up.
+    let look = optimizer.probe.recording(first);
+    gpu.run([look])?;
+    gpu.wait()?;
+    let began = Instant::now();
+    gpu.run([look])?;
+    gpu.wait()?;
+    let secs = began.elapsed().as_secs_f64();
+    let mib = |bytes: u64| bytes as f64 / MIB;
+    let mut lines = format!(
+        "{} parameters on {}: {:.1} MiB of device buffers, at most {:.1} MiB of numbers on the host\n\
+         a step takes about {}, {} steps {}",
+        objective.layout().len(),
+        gpu.adapter().name,
+        mib(memory.device_bytes),
+        mib(memory.host_bytes),
+        duration(secs),
+        steps,
+        duration(secs * steps as f64)
+    );
+    if measurer.is_some() {
+        // Each count has one for the end of the run.
+        let checks = config.measure.count(first + steps) - config.measure.count(first) + 1;
+        let most = config.measure.max_iterations;
+        lines += &format!("; {checks} checks of the curvature besides, each of at most {most} products H·v");
+    }
+    Ok(lines + "\n")
 }
 
 /// A time in the unit that suits it.

@@ -28,7 +28,7 @@ pub mod preset;
 pub mod progress;
 pub mod record;
 mod ring;
-mod room;
+pub mod room;
 pub mod run;
 pub mod rundir;
 mod schedule;

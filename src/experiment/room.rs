@@ -26,13 +26,12 @@ pub fn free_bytes() -> u64 {
     system.cgroup_limits().map_or(free, |limits| free.min(limits.free_memory))
 }
 
-/// Refuses a plan that does not fit.
+/// Refuses a plan that does not fit into `has` bytes of the machine's memory; 0 is not known.
 ///
 /// # Errors
 /// [`ExperimentError::Memory`], with chunks that would fit, if any would; compilation errors.
-pub(super) fn check(parts: &Parts, gpu: &Gpu, plan: &MemoryPlan) -> Result<(), ExperimentError> {
-    let (needs, has) = (machine_bytes(plan, gpu), free_bytes());
-    // Where the system says nothing, it is not asked.
+pub fn check(parts: &Parts, gpu: &Gpu, plan: &MemoryPlan, has: u64) -> Result<(), ExperimentError> {
+    let needs = machine_bytes(plan, gpu);
     if needs <= has || has == 0 {
         return Ok(());
     }

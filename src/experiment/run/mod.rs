@@ -107,7 +107,7 @@ fn carry_out(order: Order, began: Instant) -> Result<(), ExperimentError> {
     let config = &order.config.clone();
     let ground = Ground::of(config, order.adapter.as_deref())?;
     let data = ground.record(config);
-    let (feed, first) = ground.feed(config)?;
+    let (mut feed, first) = ground.feed(config)?;
     let parts = ground.parts(config, &first);
     order.check_data(&data)?;
     let state = order.state(parts.model.as_ref())?;
@@ -116,7 +116,7 @@ fn carry_out(order: Order, began: Instant) -> Result<(), ExperimentError> {
         None => kernels::choose(&ground.gpu, &parts, false)?,
     };
     let (planned, dry) = parts.plan(&gpu)?;
-    room::check(&parts, &gpu, &planned)?;
+    room::check(&parts, &gpu, &planned, room::free_bytes())?;
     let w = match order.params(dry.objective.layout())? {
         Some(w) => w,
         None => params(config, dry.objective.layout())?,
@@ -134,8 +134,15 @@ fn carry_out(order: Order, began: Instant) -> Result<(), ExperimentError> {
         }
     }
 
+    if let Some(feed) = &mut feed {
+        feed.load(&equipment.objective, step);
+    }
+    let ahead = (step, config.run.steps.saturating_sub(step));
+    let ahead = forecast::ahead(config, &equipment, &planned, ahead)?;
+
     interrupt::listen();
     let Place { dir, lock, mut manifest } = order.place(&equipment.objective, parts.measured, planned, data, step)?;
+    print(&ahead)?;
     let mut run = Run {
         config,
         dir: &dir,
