@@ -190,7 +190,9 @@ fn wrong_input_is_refused_with_advice() {
     check(request(&bare), 1, "--config");
     check(AnalysisRequest { config: Some("quickstart".into()), ..request(&bare) }, 1, "shape");
     fs::remove_file(run.checkpoint(6).join("DONE")).unwrap();
-    check(request(run.path()), 1, "no complete checkpoint");
+    check(request(run.path()), 1, "step_00000006 is damaged (DONE:");
+    fs::remove_dir_all(run.checkpoint(6)).unwrap();
+    check(request(run.path()), 1, "no checkpoint yet");
     let output = edgewalk(folder.path(), &["curvature", "run"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
 }
