@@ -32,6 +32,7 @@ pub fn train(target: Option<&str>, out: &Path, sets: &[&str], init: Option<&Path
         command_line: vec!["edgewalk".into(), "train".into()],
         out: Some(out.into()),
         adapter: std::env::var("EDGEWALK_ADAPTER").ok(),
+        json: false,
         dry_run: false,
     })?;
     Ok(RunDir::open(out)?)

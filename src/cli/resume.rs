@@ -20,6 +20,9 @@ pub struct ResumeArgs {
     /// Another adapter than the run had: part of its name, its number in `edgewalk info`, or cpu or gpu
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
+    /// Write every logged row to standard output as a line of JSON, and all else to standard error
+    #[arg(long)]
+    json: bool,
 }
 
 /// Goes on.
@@ -27,8 +30,8 @@ pub struct ResumeArgs {
 /// # Errors
 /// [`ExperimentError`].
 pub fn run(args: ResumeArgs, command_line: Vec<String>) -> Result<(), ExperimentError> {
-    let ResumeArgs { path, sets, adapter } = args;
+    let ResumeArgs { path, sets, adapter, json } = args;
     let dir = RunDir::open(&path)?;
     workers::settle_for(&config::resolve(Some(&dir.config().to_string_lossy()), &sets)?.config);
-    run::resume(&ResumeRequest { path, sets, command_line, adapter })
+    run::resume(&ResumeRequest { path, sets, command_line, adapter, json })
 }

@@ -228,6 +228,8 @@ pub struct RunConfig {
     /// A safetensors file with the initial weights; `None` (written `""`) is to draw them.
     #[serde(serialize_with = "path_out", deserialize_with = "path_in")]
     pub init: Option<PathBuf>,
+    /// Whether rows also go to an event file of TensorBoard, in `RUN/tensorboard`.
+    pub tensorboard: bool,
     /// The seed of the initial weights, of the minibatches and of the eigensolver's start.
     pub seed: u64,
     /// Steps between two rows of `metrics.csv`.

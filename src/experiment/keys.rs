@@ -98,6 +98,7 @@ const KEYS: &[Key] = &[
     key("run", "checkpoint_every", Rule::CountOrAuto),
     key("run", "keep", Rule::Count(0, MAX_INDEX)),
     key("run", "init", Rule::Text),
+    key("run", "tensorboard", Rule::Flag),
     key("run", "seed", Rule::Count(0, i64::MAX)),
     key("run", "log_every", Rule::Count(1, i64::MAX)),
     key("run", "chunk", Rule::Count(0, MAX_INDEX)),

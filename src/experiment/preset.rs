@@ -170,6 +170,7 @@ const RUN: RunConfig = RunConfig {
     checkpoint_every: CheckpointEvery::AUTO,
     keep: 2,
     init: None,
+    tensorboard: false,
     seed: 0,
     log_every: 1,
     chunk: 0,

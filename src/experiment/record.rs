@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use super::config::MeasureAt;
+use super::live::Logged;
 use super::measuring::MeasuringSet;
 use super::table::{Line, Table, number, optional, read};
 
@@ -208,7 +209,7 @@ impl MetricsWriter {
     /// # Errors
     /// [`RecordError::Write`] or [`RecordError::CannotGoOn`].
     pub fn open(path: &Path, len: Option<u64>) -> Result<Self, RecordError> {
-        Table::open(path, &METRICS, len).map(Self)
+        Table::open(path, METRICS.map(str::to_owned).to_vec(), len).map(Self)
     }
 
     /// Sees to it that all rows are on the disk, and says how many bytes they are.
@@ -219,12 +220,12 @@ impl MetricsWriter {
         self.0.sync()
     }
 
-    /// Appends a row.
+    /// Appends a row, and shows what it has become.
     ///
     /// # Errors
     /// [`RecordError::Write`].
-    pub fn write(&mut self, row: &MetricsRow) -> Result<(), RecordError> {
-        self.0.write(&[
+    pub fn write(&mut self, row: &MetricsRow) -> Result<Logged<'_>, RecordError> {
+        self.0.write(vec![
             row.step.to_string(),
             number(row.secs),
             number(row.loss),
@@ -256,7 +257,7 @@ impl CurvatureWriter {
     /// # Errors
     /// [`RecordError::Write`] or [`RecordError::CannotGoOn`].
     pub fn open(path: &Path, columns: CurvatureColumns, len: Option<u64>) -> Result<Self, RecordError> {
-        Ok(Self { table: Table::open(path, &columns.names(), len)?, columns })
+        Ok(Self { table: Table::open(path, columns.names(), len)?, columns })
     }
 
     /// Sees to it that all rows are on the disk, and says how many bytes they are.
@@ -267,11 +268,11 @@ impl CurvatureWriter {
         self.table.sync()
     }
 
-    /// Appends a row. What the table has no columns for is left out; missing values are empty cells.
+    /// Appends a row, and shows what it has become. What the table has no columns for is left out; missing values are empty cells.
     ///
     /// # Errors
     /// [`RecordError::Write`].
-    pub fn write(&mut self, row: &CurvatureRow) -> Result<(), RecordError> {
+    pub fn write(&mut self, row: &CurvatureRow) -> Result<Logged<'_>, RecordError> {
         let CurvatureColumns { top, bottom, batch, official } = self.columns;
         let padded = |values: &[f64], count: usize| -> Vec<String> {
             (0..count).map(|i| optional(values.get(i).copied())).collect()
@@ -300,7 +301,7 @@ impl CurvatureWriter {
         if official {
             cells.extend(row.official.as_ref().map_or_else(Default::default, OfficialRow::cells));
         }
-        self.table.write(&cells)
+        self.table.write(cells)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::live::Logged;
 use super::table::{RecordError, Table, number, optional, read};
 
 /// One row of `oscillation.csv`: what the parameters did in some updates after a measurement.
@@ -49,7 +50,7 @@ impl OscillationWriter {
     /// # Errors
     /// [`RecordError::Write`] or [`RecordError::CannotGoOn`].
     pub fn open(path: &Path, len: Option<u64>) -> Result<Self, RecordError> {
-        Table::open(path, &OSCILLATION, len).map(Self)
+        Table::open(path, OSCILLATION.map(str::to_owned).to_vec(), len).map(Self)
     }
 
     /// Sees to it that all rows are on the disk, and says how many bytes they are.
@@ -60,12 +61,12 @@ impl OscillationWriter {
         self.0.sync()
     }
 
-    /// Appends a row.
+    /// Appends a row, and shows what it has become.
     ///
     /// # Errors
     /// [`RecordError::Write`].
-    pub fn write(&mut self, row: &OscillationRow) -> Result<(), RecordError> {
-        self.0.write(&[
+    pub fn write(&mut self, row: &OscillationRow) -> Result<Logged<'_>, RecordError> {
+        self.0.write(vec![
             row.step.to_string(),
             row.updates.to_string(),
             number(row.lambda_1),

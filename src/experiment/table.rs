@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 use csv::StringRecord;
 
+use super::live::Logged;
+
 /// What can go wrong with a table. Each message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -63,43 +65,49 @@ pub enum RecordError {
 pub(super) struct Table {
     path: PathBuf,
     file: File,
+    columns: Vec<String>,
+    /// The line written last.
+    cells: Vec<String>,
     /// Bytes of all complete rows.
     len: u64,
 }
 
 impl Table {
     /// Makes the table, replacing one of that name; or, from its first `len` bytes, goes on with the one that is there.
-    pub(super) fn open<S: AsRef<[u8]>>(path: &Path, columns: &[S], len: Option<u64>) -> Result<Self, RecordError> {
+    pub(super) fn open(path: &Path, columns: Vec<String>, len: Option<u64>) -> Result<Self, RecordError> {
         let write_error = |cause| RecordError::Write { path: path.into(), cause };
+        let header = line(&columns).map_err(write_error)?;
         let Some(len) = len else {
             let file = File::create(path).map_err(write_error)?;
-            let mut table = Self { path: path.into(), file, len: 0 };
-            table.write(columns)?;
+            let mut table = Self { path: path.into(), file, columns, cells: vec![], len: 0 };
+            table.append(&header)?;
             return Ok(table);
         };
         let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(write_error)?;
-        let header = line(columns).map_err(write_error)?;
         check_prefix(&mut file, &header, len)
             .map_err(|problem| RecordError::CannotGoOn { path: path.into(), problem })?;
         file.set_len(len).and_then(|()| file.seek(SeekFrom::End(0))).map_err(write_error)?;
-        Ok(Self { path: path.into(), file, len })
+        Ok(Self { path: path.into(), file, columns, cells: vec![], len })
     }
 
-    /// Appends one line and hands it to the system in one piece. After an error the file ends with the line before.
-    pub(super) fn write<S: AsRef<[u8]>>(&mut self, cells: &[S]) -> Result<(), RecordError> {
-        let line = line(cells);
-        let written = line.and_then(|line| self.file.write_all(&line).map(|()| line.len() as u64));
-        match written {
-            Ok(bytes) => {
-                self.len += bytes;
-                Ok(())
-            }
-            Err(cause) => {
-                // Best effort: readers overlook an unfinished line too.
-                let _ = self.file.set_len(self.len);
-                Err(RecordError::Write { path: self.path.clone(), cause })
-            }
-        }
+    /// Appends one line, and shows it.
+    pub(super) fn write(&mut self, cells: Vec<String>) -> Result<Logged<'_>, RecordError> {
+        let line = line(&cells).map_err(|cause| RecordError::Write { path: self.path.clone(), cause })?;
+        self.append(&line)?;
+        self.cells = cells;
+        let table = self.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        Ok(Logged { table, columns: &self.columns, cells: &self.cells })
+    }
+
+    /// Hands a line to the system in one piece. After an error the file ends with the line before.
+    fn append(&mut self, line: &[u8]) -> Result<(), RecordError> {
+        self.file.write_all(line).map_err(|cause| {
+            // Best effort: readers overlook an unfinished line too.
+            let _ = self.file.set_len(self.len);
+            RecordError::Write { path: self.path.clone(), cause }
+        })?;
+        self.len += line.len() as u64;
+        Ok(())
     }
 
     /// Sees to it that all rows are on the disk, and says how many bytes they are.
@@ -110,7 +118,7 @@ impl Table {
 }
 
 /// A line of CSV with its end.
-fn line<S: AsRef<[u8]>>(cells: &[S]) -> io::Result<Vec<u8>> {
+fn line(cells: &[String]) -> io::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(vec![]);
     writer.write_record(cells)?;
     writer.into_inner().map_err(csv::IntoInnerError::into_error)
@@ -194,10 +202,17 @@ impl Line<'_> {
 
 /// Reads every complete line of a table: one without an end is being written, or its writer was killed.
 pub(super) fn read<R>(path: &Path, row: impl Fn(&Line<'_>) -> Result<R, RecordError>) -> Result<Vec<R>, RecordError> {
+    let (header, lines) = read_lines(path)?;
+    lines.iter().map(|cells| row(&Line { path, header: &header, cells })).collect()
+}
+
+/// The header and the complete lines of a table, as they are.
+pub(super) fn read_lines(path: &Path) -> Result<(StringRecord, Vec<StringRecord>), RecordError> {
     let error = |cause| RecordError::Read { path: path.into(), cause };
     let bytes = fs::read(path).map_err(|cause| error(cause.into()))?;
     let complete = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     let mut reader = csv::Reader::from_reader(&bytes[..complete]);
     let header = reader.headers().map_err(error)?.clone();
-    reader.records().map(|cells| row(&Line { path, header: &header, cells: &cells.map_err(error)? })).collect()
+    let lines: csv::Result<_> = reader.records().collect();
+    Ok((header, lines.map_err(error)?))
 }

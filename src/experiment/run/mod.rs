@@ -45,6 +45,8 @@ pub struct TrainRequest {
     pub out: Option<PathBuf>,
     /// The adapter: part of its name, its number in `edgewalk info`, or `cpu` or `gpu`.
     pub adapter: Option<String>,
+    /// Whether each logged row goes to standard output as a line of JSON, and all else to standard error.
+    pub json: bool,
     /// Plan and report, but train nothing and write nothing.
     pub dry_run: bool,
 }
@@ -60,6 +62,8 @@ pub struct ResumeRequest {
     pub command_line: Vec<String>,
     /// The adapter; none is the one that the run had.
     pub adapter: Option<String>,
+    /// As in [`TrainRequest`].
+    pub json: bool,
 }
 
 /// Trains as asked, or plans if only that was asked.
@@ -140,15 +144,16 @@ fn carry_out(order: Order, began: Instant) -> Result<(), ExperimentError> {
     let ahead = (step, config.run.steps.saturating_sub(step));
     let ahead = forecast::ahead(config, &equipment, &planned, ahead)?;
 
+    let (json, say) = (order.json, order.say());
     interrupt::listen();
     let Place { dir, lock, mut manifest } = order.place(&equipment.objective, parts.measured, planned, data, step)?;
-    print(&ahead)?;
+    say(&ahead)?;
     let mut run = Run {
         config,
         dir: &dir,
         feed,
         equipment,
-        tables: Tables::open(&dir, config, bytes)?,
+        tables: Tables::open(&dir, config, bytes, json)?,
         progress: Progress::new(config.run.steps, config.optim.batch > 0),
         clock: Clock::new(began, spent),
         steps_done: step,
@@ -168,8 +173,11 @@ fn carry_out(order: Order, began: Instant) -> Result<(), ExperimentError> {
     if let Err(error @ ExperimentError::RunDir(RunDirError::Gone { .. })) = result {
         return Err(error);
     }
-    let shown =
-        dir.write_manifest(&manifest).map_err(ExperimentError::from).and_then(|()| show(&dir, config, &manifest));
+    let shown = dir
+        .write_manifest(&manifest)
+        .map_err(ExperimentError::from)
+        .and_then(|()| show(&dir, config, &manifest))
+        .and_then(|text| say(&text));
     drop(lock);
     // What ended the run is worth more than what came of it.
     result.and(shown)
@@ -186,11 +194,11 @@ fn restore(equipment: &mut Equipment, mut state: State) {
     }
 }
 
-/// Draws the pictures of what was logged, and prints what it says.
-fn show(dir: &RunDir, config: &Config, manifest: &Manifest) -> Result<(), ExperimentError> {
+/// Draws the pictures of what was logged, and returns what it says.
+fn show(dir: &RunDir, config: &Config, manifest: &Manifest) -> Result<String, ExperimentError> {
     let (metrics, curvature) = (read_metrics(&dir.metrics())?, read_curvature(&dir.curvature())?);
     if metrics.is_empty() {
-        return Ok(());
+        return Ok(String::new());
     }
     plot::plot_run(dir, Format::Svg)?;
     let Manifest { wall_secs, steps_done, ended, .. } = manifest;
@@ -208,7 +216,7 @@ fn show(dir: &RunDir, config: &Config, manifest: &Manifest) -> Result<(), Experi
         }
         Ended::Running | Ended::Done | Ended::Diverged { .. } | Ended::Failed { .. } => String::new(),
     };
-    print(&format!("{summary}\n{stopped}{times}; tables and plots in {path}\n"))
+    Ok(format!("{summary}\n{stopped}{times}; tables and plots in {path}\n"))
 }
 
 /// The initial parameters.

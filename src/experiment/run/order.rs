@@ -19,6 +19,7 @@ use crate::objective::Objective;
 pub(super) struct Order<'a> {
     pub config: Config,
     pub adapter: Option<String>,
+    pub json: bool,
     command_line: &'a [String],
     begin: Begin<'a>,
 }
@@ -47,8 +48,9 @@ pub(super) struct Place {
 impl<'a> Order<'a> {
     /// A run from its first step.
     pub fn of_new(request: &'a TrainRequest) -> Self {
-        let TrainRequest { config, adapter, command_line, .. } = request;
-        Self { config: config.clone(), adapter: adapter.clone(), command_line, begin: Begin::New(request) }
+        let TrainRequest { config, adapter, command_line, json, .. } = request;
+        let (config, adapter) = (config.clone(), adapter.clone());
+        Self { config, adapter, json: *json, command_line, begin: Begin::New(request) }
     }
 
     /// The rest of a run; none if nothing is left to do, which is said.
@@ -67,7 +69,7 @@ impl<'a> Order<'a> {
         let path = dir.path().display();
         let more = config.run.steps > manifest.steps_done && config != old;
         if manifest.ended.is_final() && !more {
-            print(&format!(
+            saying(request.json)(&format!(
                 "nothing is left to do in {path} ({}); `--set run.steps=N` makes it longer\n",
                 manifest.ended
             ))?;
@@ -75,7 +77,13 @@ impl<'a> Order<'a> {
         }
         let adapter = request.adapter.clone().unwrap_or_else(|| manifest.adapter.clone());
         let begin = Begin::Old(Box::new(Old { dir, lock, manifest, checkpoint }));
-        Ok(Some(Self { config, adapter: Some(adapter), command_line: &request.command_line, begin }))
+        let ResumeRequest { command_line, json, .. } = request;
+        Ok(Some(Self { config, adapter: Some(adapter), json: *json, command_line, begin }))
+    }
+
+    /// Prints what is not a row.
+    pub fn say(&self) -> fn(&str) -> Result<(), ExperimentError> {
+        saying(self.json)
     }
 
     /// Refuses to go on with other data.
@@ -131,7 +139,7 @@ impl<'a> Order<'a> {
             }
             Begin::Old(old) => {
                 let Old { dir, lock, manifest: earlier, checkpoint } = *old;
-                print(&match &checkpoint {
+                saying(self.json)(&match &checkpoint {
                     Some(checkpoint) => format!("going on from {}\n", checkpoint.path.display()),
                     None => format!("{}: no checkpoint can be used, so it begins at step 0\n", dir.path().display()),
                 })?;
@@ -151,6 +159,15 @@ impl<'a> Order<'a> {
         dir.write_config(&self.config)?;
         Ok(Place { dir, lock, manifest })
     }
+}
+
+/// To standard output, or to standard error where rows go to the former.
+fn saying(json: bool) -> fn(&str) -> Result<(), ExperimentError> {
+    let aside = |text: &str| {
+        eprint!("{text}");
+        Ok(())
+    };
+    if json { aside } else { print }
 }
 
 /// Refuses changes of anything but when a run ends and is saved.

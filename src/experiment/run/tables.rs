@@ -1,6 +1,10 @@
-//! The tables of a run: begun, or gone on with where a checkpoint was taken.
+//! The tables of a run, begun or gone on with where a checkpoint was taken, and those who follow their rows.
 
+use crate::cli::print;
+use crate::experiment::ExperimentError;
 use crate::experiment::config::{Config, MeasureMethod};
+use crate::experiment::live::tensorboard::TensorBoard;
+use crate::experiment::live::{Logged, json};
 use crate::experiment::record::{
     CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter, RecordError,
 };
@@ -12,11 +16,30 @@ pub(super) struct Tables {
     metrics: MetricsWriter,
     curvature: CurvatureWriter,
     oscillation: Option<OscillationWriter>,
+    followers: Followers,
+}
+
+struct Followers {
+    /// Whether rows go to standard output.
+    json: bool,
+    tensorboard: Option<TensorBoard>,
+}
+
+impl Followers {
+    fn show(&mut self, logged: Logged<'_>) -> Result<(), ExperimentError> {
+        if self.json {
+            print(&json::line(logged))?;
+        }
+        if let Some(tensorboard) = &mut self.tensorboard {
+            tensorboard.write(logged)?;
+        }
+        Ok(())
+    }
 }
 
 impl Tables {
     /// New tables; or those of the run cut to the bytes that they had at a checkpoint.
-    pub fn open(dir: &RunDir, config: &Config, bytes: Option<[u64; 3]>) -> Result<Self, RecordError> {
+    pub fn open(dir: &RunDir, config: &Config, bytes: Option<[u64; 3]>, json: bool) -> Result<Self, RecordError> {
         let columns = CurvatureColumns {
             top: config.measure.top,
             bottom: config.measure.bottom,
@@ -24,26 +47,29 @@ impl Tables {
             official: config.measure.method == MeasureMethod::Official,
         };
         let [metrics, curvature, oscillation] = [0, 1, 2].map(|table| bytes.map(|bytes| bytes[table]));
-        Ok(Self {
-            metrics: MetricsWriter::open(&dir.metrics(), metrics)?,
-            curvature: CurvatureWriter::open(&dir.curvature(), columns, curvature)?,
-            oscillation: match config.measure.window {
-                0 => None,
-                _ => Some(OscillationWriter::open(&dir.oscillation(), oscillation)?),
-            },
-        })
+        let metrics = MetricsWriter::open(&dir.metrics(), metrics)?;
+        let curvature = CurvatureWriter::open(&dir.curvature(), columns, curvature)?;
+        let oscillation = match config.measure.window {
+            0 => None,
+            _ => Some(OscillationWriter::open(&dir.oscillation(), oscillation)?),
+        };
+        let tensorboard = if config.run.tensorboard { Some(TensorBoard::of_tables(dir)?) } else { None };
+        Ok(Self { metrics, curvature, oscillation, followers: Followers { json, tensorboard } })
     }
 
-    pub fn metrics(&mut self, row: &MetricsRow) -> Result<(), RecordError> {
-        self.metrics.write(row)
+    pub fn metrics(&mut self, row: &MetricsRow) -> Result<(), ExperimentError> {
+        self.followers.show(self.metrics.write(row)?)
     }
 
-    pub fn curvature(&mut self, row: &CurvatureRow) -> Result<(), RecordError> {
-        self.curvature.write(row)
+    pub fn curvature(&mut self, row: &CurvatureRow) -> Result<(), ExperimentError> {
+        self.followers.show(self.curvature.write(row)?)
     }
 
-    pub fn oscillation(&mut self, row: &OscillationRow) -> Result<(), RecordError> {
-        self.oscillation.as_mut().map_or(Ok(()), |table| table.write(row))
+    pub fn oscillation(&mut self, row: &OscillationRow) -> Result<(), ExperimentError> {
+        match &mut self.oscillation {
+            Some(table) => self.followers.show(table.write(row)?),
+            None => Ok(()),
+        }
     }
 
     /// Sees to it that all rows are on the disk, and says how many bytes each table has.
