@@ -29,7 +29,9 @@ fn lines(run: &Path) -> Vec<(String, Vec<(String, String)>)> {
 /// Every line of JSON must be a line of a table, and the other way round.
 fn assert_same_rows(stdout: &str, run: &Path, from: u64) {
     let mut expected = lines(run);
-    expected.retain(|(_, cells)| cells[0].1.parse::<u64>().unwrap() >= from);
+    // A window that was open is closed after the resumption, eight steps after it began.
+    let made = |table: &str| if table == "oscillation" { 8 } else { 0 };
+    expected.retain(|(table, cells)| cells[0].1.parse::<u64>().unwrap() + made(table) >= from);
     let rows: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), expected.len(), "{stdout}");
     for row in rows {
