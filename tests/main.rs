@@ -50,6 +50,7 @@ mod reference_mlp_checks;
 mod rundir;
 mod shaders;
 mod stages;
+mod sweep;
 mod theory;
 mod training;
 mod tuning;

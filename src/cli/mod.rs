@@ -5,6 +5,7 @@ pub mod curvature;
 pub mod data;
 pub mod doctor;
 pub mod info;
+pub mod sweep;
 pub mod verify_theory;
 mod workers;
 
@@ -20,6 +21,7 @@ use crate::experiment::{ExperimentError, Format, TrainRequest, config, plot, run
 use bench::BenchArgs;
 use curvature::CurvatureArgs;
 use data::DataCommand;
+use sweep::SweepArgs;
 use verify_theory::VerifyArgs;
 
 /// Train networks with GD and SAM on any GPU, and measure the Hessian against the edge of stability.
@@ -34,6 +36,8 @@ pub struct Cli {
 enum Command {
     /// Train, measuring the curvature on the way, and write a run folder
     Train(TrainArgs),
+    /// Train every combination of several values of some settings, in one folder that can be resumed
+    Sweep(SweepArgs),
     /// Draw the pictures of finished runs into their plots folders
     Plot(PlotArgs),
     /// Look at the curvature of a run's parameters: eigenvalues, trace, density, layer by layer
@@ -106,6 +110,7 @@ fn presets() -> String {
 pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentError> {
     match cli.command {
         Command::Train(args) => train(args, command_line),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Plot(args) => draw(&args),
         Command::Curvature(args) => curvature::run(args),
         Command::Bench(args) => bench::run(&args),

@@ -5,14 +5,10 @@
 //! that set. Other drivers do not look at it, results do not depend on it, and who has set it is left alone.
 
 use crate::experiment::config::Config;
-use crate::experiment::work::flops_per_contraction;
+use crate::experiment::work::{flops_per_contraction, is_tiny};
 
 /// What lavapipe reads.
 const VARIABLE: &str = "LP_NUM_THREADS";
-
-/// Work of a contraction, in floating-point operations, up to which two threads are slower than one: some 30 µs of it at 20
-/// GFLOP/s a core, twice, since half of the dispatches of a step are no contractions (docs/performance.md).
-const WORTH_WAKING: f64 = 1.5e6;
 
 /// [`settle`] for the work of a configuration, where that is known.
 pub fn settle_for(config: &Config) {
@@ -27,10 +23,7 @@ pub fn settle_for(config: &Config) {
 pub fn settle(flops_per_contraction: f64) {
     use std::os::unix::process::CommandExt;
 
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
-    // With more cores there is less to gain from staying on one.
-    let is_small = cores == 1.0 || flops_per_contraction * (1.0 - 1.0 / cores) < WORTH_WAKING;
-    if is_small
+    if is_tiny(flops_per_contraction)
         && std::env::var_os(VARIABLE).is_none()
         && let Ok(program) = std::env::current_exe()
     {

@@ -31,6 +31,7 @@ pub mod run;
 pub mod rundir;
 mod state;
 pub mod summary;
+pub mod sweep;
 pub mod swings;
 mod table;
 mod test_set;
@@ -92,6 +93,9 @@ pub enum ExperimentError {
         /// What does not fit.
         cause: StoreError,
     },
+    /// A sweep cannot be made, or not all of it came to an end.
+    #[error(transparent)]
+    Sweep(#[from] sweep::SweepError),
     /// Parameters cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -122,6 +126,7 @@ impl ExperimentError {
         match self {
             // Options of the eigensolvers come from the command line; those of a configuration have been checked.
             Self::Config(_) | Self::Curvature(CurvatureError::Option { .. }) => 2,
+            Self::Sweep(error) => error.exit_code(),
             Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Output(_) => 1,
             Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,
             Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,

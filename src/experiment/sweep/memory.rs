@@ -1,0 +1,148 @@
+//! How many jobs run at once: what the cores are good for, and never more than memory allows.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use sysinfo::{ProcessesToUpdate, System, get_current_pid};
+
+use super::SweepError;
+use crate::data::{self, DataError, Dataset};
+use crate::experiment::config::{Config, DataConfig};
+use crate::experiment::equipment::{MemoryPlan, Parts};
+use crate::experiment::feed::Feed;
+use crate::experiment::measuring::MeasuringSet;
+use crate::experiment::work::{cores, flops_per_contraction, is_tiny};
+use crate::experiment::{ExperimentError, network};
+use crate::gpu::Gpu;
+
+/// What a process takes besides what its run is known to: the program, the driver, and kernels being compiled.
+const PROCESS_BYTES: u64 = 300 << 20;
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// How many jobs at once, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capacity {
+    /// Jobs at once; at least 1.
+    pub parallel: usize,
+    /// The reason, in words.
+    pub why: String,
+    /// What the largest job takes, in bytes of this machine's memory.
+    pub job_bytes: u64,
+    /// What is free, in bytes; `u64::MAX` where the system does not say.
+    pub free_bytes: u64,
+}
+
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes as f64 / MIB;
+        write!(
+            f,
+            "{} at a time ({}; the largest needs {:.0} MiB of {:.0} MiB)",
+            self.parallel,
+            self.why,
+            mib(self.job_bytes),
+            mib(self.free_bytes)
+        )
+    }
+}
+
+/// Plans the memory of every job on the adapter and decides how many run at once: `wanted`, or as many as the cores are good
+/// for, but no more than fit.
+///
+/// A job whose data cannot be read counts for nothing: its own process will say what is wrong.
+///
+/// # Errors
+/// [`SweepError::TooLarge`] for a job that does not fit alone, [`SweepError::Job`] for one that the adapter or the model
+/// refuses, and [`crate::gpu::GpuError`] where there is no adapter.
+pub fn capacity(
+    jobs: &[(String, Config)],
+    adapter: Option<&str>,
+    wanted: Option<usize>,
+) -> Result<Capacity, ExperimentError> {
+    let gpu = Gpu::open(adapter)?;
+    let kind = gpu.adapter().kind.clone();
+    let free_bytes = free_bytes();
+    let mut planner = Planner { gpu, data: None, needs: HashMap::new() };
+    let mut job_bytes = PROCESS_BYTES;
+    for (job, config) in jobs {
+        let need = match planner.need(config) {
+            Ok(plan) => plan,
+            Err(ExperimentError::Data(_)) => continue,
+            Err(cause) => return Err(SweepError::Job { job: job.clone(), cause: Box::new(cause) }.into()),
+        };
+        // Only a discrete GPU has memory of its own, whose size no interface tells.
+        let buffers = if kind == "DiscreteGpu" { 0 } else { need.device_bytes };
+        let bytes = buffers + need.host_bytes + PROCESS_BYTES;
+        if bytes > free_bytes {
+            let mib = |bytes: u64| bytes as f64 / MIB;
+            return Err(SweepError::TooLarge { job: job.clone(), needs_mib: mib(bytes), has_mib: mib(free_bytes) }.into());
+        }
+        job_bytes = job_bytes.max(bytes);
+    }
+    let (count, why) = match wanted {
+        Some(wanted) => (wanted, "as asked".to_owned()),
+        None if kind != "Cpu" => (1, "a job has the GPU for itself".to_owned()),
+        None if jobs.iter().all(|(_, config)| flops_per_contraction(config).is_some_and(is_tiny)) => {
+            (cores(), format!("a job uses one of {} cores", cores()))
+        }
+        None => (1, "a job uses all cores".to_owned()),
+    };
+    let fit = usize::try_from(free_bytes / job_bytes).unwrap_or(usize::MAX);
+    let (parallel, why) = if fit < count { (fit, "memory holds no more".to_owned()) } else { (count, why) };
+    Ok(Capacity { parallel, why, job_bytes, free_bytes })
+}
+
+/// Memory that processes of this one's kind may still take: of the machine, or of the control group that it is confined to.
+fn free_bytes() -> u64 {
+    // Where the system cannot be asked, it is its own judge.
+    let Ok(mut system) = System::new() else { return u64::MAX };
+    system.refresh_memory();
+    let confined = get_current_pid().ok().and_then(|own| {
+        system.refresh_processes(ProcessesToUpdate::Some(&[own]), false);
+        system.process(own)?.cgroup_limits()
+    });
+    system.available_memory().min(confined.map_or(u64::MAX, |limits| limits.free_memory))
+}
+
+/// Plans that are made once for all jobs that differ in numbers alone.
+struct Planner {
+    gpu: Gpu,
+    data: Option<(DataConfig, usize, Dataset)>,
+    needs: HashMap<String, MemoryPlan>,
+}
+
+impl Planner {
+    fn need(&mut self, config: &Config) -> Result<MemoryPlan, ExperimentError> {
+        let mut class = config.clone();
+        class.run.seed = 0;
+        class.run.steps = 1;
+        class.optim.lr = 1.0;
+        class.optim.rho = if config.optim.perturbs() { 1.0 } else { 0.0 };
+        let key = class.to_toml();
+        if let Some(&plan) = self.needs.get(&key) {
+            return Ok(plan);
+        }
+        self.load(config)?;
+        let (_, _, data) = self.data.as_ref().expect("loaded just now");
+        let model = network::model(config, &data.train)?;
+        let mut feed = Feed::new(config, &data.train)?;
+        let first = feed.as_mut().map_or(Cow::Borrowed(&data.train), |feed| Cow::Owned(feed.batch(0)));
+        let measured = (config.measure.every > 0).then(|| MeasuringSet::of(config, data.train.len()));
+        let (plan, _) = Parts { config, model, data, first: &first, measured }.plan(&self.gpu)?;
+        self.needs.insert(key, plan);
+        Ok(plan)
+    }
+
+    /// Reads the data of a configuration, unless they are those of the one before.
+    fn load(&mut self, config: &Config) -> Result<(), DataError> {
+        let seq_len = config.model.seq_len;
+        if !self.data.as_ref().is_some_and(|(data, len, _)| *data == config.data && *len == seq_len) {
+            let DataConfig { name, path, train, test } = config.data.clone();
+            let data = data::load(&data::Request { name, path, train, test, seq_len })?;
+            self.data = Some((config.data.clone(), seq_len, data));
+        }
+        Ok(())
+    }
+}
