@@ -51,6 +51,7 @@ mod rundir;
 mod shaders;
 mod stages;
 mod sweep;
+mod sweep_jobs;
 mod theory;
 mod training;
 mod tuning;

@@ -118,6 +118,12 @@ pub enum SweepError {
         /// The highest there is.
         last: usize,
     },
+    /// A script was asked for and there is nothing that it could do.
+    #[error("all jobs of the sweep {} have ended; there is nothing left for Slurm", path.display())]
+    NothingLeft {
+        /// The sweep folder.
+        path: PathBuf,
+    },
     /// Jobs failed.
     #[error("{count} of the jobs failed, the first being {first}: {message}; see {}", log.display())]
     Failed {
@@ -159,7 +165,7 @@ impl SweepError {
             Self::Senseless { .. } | Self::SameRun { .. } | Self::NoSuchJob { .. } => 2,
             Self::Job { cause, .. } => cause.exit_code(),
             Self::TooLarge { .. } | Self::NotASweep { .. } | Self::Unreadable { .. } | Self::Busy { .. } => 1,
-            Self::Failed { .. } | Self::Nowhere(_) | Self::NoProgram(_) => 1,
+            Self::NothingLeft { .. } | Self::Failed { .. } | Self::Nowhere(_) | Self::NoProgram(_) => 1,
         }
     }
 }
@@ -328,9 +334,12 @@ pub fn run_job(path: &Path, number: usize, launch: &Launch) -> Result<(), Experi
 /// The script for Slurm that does the jobs of a sweep that are left, at most `launch.jobs` at a time.
 ///
 /// # Errors
-/// [`SweepError::Nowhere`].
+/// [`SweepError::NothingLeft`] and [`SweepError::Nowhere`].
 pub fn slurm_script(sweep: &SweepDir, launch: &Launch) -> Result<String, ExperimentError> {
     let left = queue::Board::look(sweep).left();
+    if left.is_empty() {
+        return Err(SweepError::NothingLeft { path: sweep.path.clone() }.into());
+    }
     let script = slurm::script(sweep, &left, &launch.program, launch.jobs);
     script.map_err(|error| SweepError::Nowhere(error).into())
 }
