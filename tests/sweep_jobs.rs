@@ -129,7 +129,8 @@ fn a_job_array_does_what_the_sweep_would() {
     // Two at the same time, of which neither overwrites what the other has written.
     let tasks = [1, 2].map(|number| task(&script, number).spawn().unwrap());
     assert!(tasks.into_iter().all(|mut task| task.wait().unwrap().success()));
-    let states = || SweepDir::open(&out).unwrap().jobs().iter().map(|job| rows(&out)[&job.name].state).collect::<Vec<_>>();
+    let states =
+        || SweepDir::open(&out).unwrap().jobs().iter().map(|job| rows(&out)[&job.name].state).collect::<Vec<_>>();
     assert_eq!(states(), [State::Waiting, State::Done, State::Done, State::Waiting]);
     // What is left is an array of its own, and a task that was done already ends at once.
     let rest = succeeds(edgewalk(&here, &["sweep", "s", "--slurm"]));

@@ -17,7 +17,7 @@ pub struct SweepArgs {
     /// Change a setting, as for `edgewalk train`, or sweep it over several values (lr=0.03,0.1); may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE[,VALUE…]")]
     sets: Vec<String>,
-    /// The sweep folder, new or empty [default: the next runs/<PRESET>-sweep-<NUMBER>]
+    /// The sweep folder, new or empty [default: the next `runs/PRESET-sweep-NUMBER`]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Jobs at once [default: as many as the cores are good for, one on a GPU]; never more than memory allows

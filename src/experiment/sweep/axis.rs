@@ -28,7 +28,7 @@ pub struct Axis {
 
 /// One value of every axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Combination {
+pub(super) struct Combination {
     /// A name for it that every file system takes, such as `lr=0.03,rho=0`.
     pub name: String,
     /// The values, one an axis.

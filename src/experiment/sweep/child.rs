@@ -9,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use super::state::{State, is_held, judge, lock_file};
+use super::state::{is_held, judge, lock_file};
 use super::{Job, SweepDir};
 use crate::experiment::interrupt;
 use crate::experiment::rundir::RunDir;
@@ -152,13 +152,4 @@ pub fn ask_to_stop(pid: u32) {
     }
     #[cfg(not(unix))]
     let _told = pid;
-}
-
-/// What to make of a job whose attempt has ended: the folder's word, but for a failure that left no trace there.
-pub fn verdict(state: State, problem: Option<&str>, stopping: bool) -> State {
-    match (state, problem) {
-        // Told to stop before it had begun to listen.
-        (State::Waiting | State::Interrupted, Some(_)) if !stopping => State::Failed,
-        _ => state,
-    }
 }

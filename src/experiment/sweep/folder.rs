@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::axis::{Axis, combinations};
+use super::axis::{Axis, Combination, combinations};
 use super::{Grid, SweepError};
 use crate::experiment::ExperimentError;
 use crate::experiment::config::{self, Config};
@@ -60,8 +60,7 @@ impl SweepDir {
     pub fn create(grid: &Grid, out: Option<&Path>) -> Result<Self, ExperimentError> {
         let folder = RunDir::create(out, &format!("{}-sweep", grid.name))?;
         folder.write_config(grid.base())?;
-        let toml =
-            SweepToml { name: grid.name.clone(), adapter: grid.adapter.clone(), axis: grid.axes.clone() };
+        let toml = SweepToml { name: grid.name.clone(), adapter: grid.adapter.clone(), axis: grid.axes.clone() };
         make(&folder.path().join("logs"))?;
         let text = toml::to_string(&toml).expect("words and lists of words have a TOML form");
         // Last: with this file a folder is a sweep's.
@@ -86,7 +85,7 @@ impl SweepDir {
         if axes.is_empty() || axes.iter().any(|axis| axis.values.is_empty()) {
             return Err(unreadable("an axis has no values".into()));
         }
-        let job = |it: super::Combination| Job { run: path.join("runs").join(&it.name), name: it.name, values: it.values };
+        let job = |it: Combination| Job { run: path.join("runs").join(&it.name), name: it.name, values: it.values };
         let jobs = combinations(&axes)?.into_iter().map(job).collect();
         Ok(Self { path: path.into(), name, adapter, axes, jobs })
     }
@@ -152,7 +151,7 @@ impl SweepDir {
 
     fn open_lock(&self, name: &str) -> Result<(File, PathBuf), RunDirError> {
         let path = self.path.join(name);
-        match File::options().create(true).truncate(false).write(true).open(&path) {
+        match File::options().create(true).truncate(false).read(true).write(true).open(&path) {
             Ok(file) => Ok((file, path)),
             Err(cause) => Err(RunDirError::Write { path, cause }),
         }

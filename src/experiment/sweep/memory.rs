@@ -34,17 +34,24 @@ pub struct Capacity {
     pub free_bytes: u64,
 }
 
+impl Capacity {
+    /// `count` jobs at once for the reason `why`, or as many as memory holds. One is known to fit.
+    fn of(count: usize, why: String, job_bytes: u64, free_bytes: u64) -> Self {
+        let fit = usize::try_from(free_bytes / job_bytes).unwrap_or(usize::MAX).max(1);
+        let (parallel, why) = if fit < count { (fit, "memory holds no more".to_owned()) } else { (count.max(1), why) };
+        Self { parallel, why, job_bytes, free_bytes }
+    }
+}
+
+/// A size for people.
+fn mib(bytes: u64) -> String {
+    format!("{:.0} MiB", bytes as f64 / MIB)
+}
+
 impl fmt::Display for Capacity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mib = |bytes: u64| bytes as f64 / MIB;
-        write!(
-            f,
-            "{} at a time ({}; the largest needs {:.0} MiB of {:.0} MiB)",
-            self.parallel,
-            self.why,
-            mib(self.job_bytes),
-            mib(self.free_bytes)
-        )
+        let Self { parallel, why, job_bytes, free_bytes } = self;
+        write!(f, "{parallel} at a time ({why}; the largest needs {} of {})", mib(*job_bytes), mib(*free_bytes))
     }
 }
 
@@ -76,8 +83,14 @@ pub fn capacity(
         let buffers = if kind == "DiscreteGpu" { 0 } else { need.device_bytes };
         let bytes = buffers + need.host_bytes + PROCESS_BYTES;
         if bytes > free_bytes {
-            let mib = |bytes: u64| bytes as f64 / MIB;
-            return Err(SweepError::TooLarge { job: job.clone(), needs_mib: mib(bytes), has_mib: mib(free_bytes) }.into());
+            return Err(SweepError::TooLarge {
+                job: job.clone(),
+                needs: mib(bytes),
+                buffers: mib(buffers),
+                numbers: mib(need.host_bytes),
+                has: mib(free_bytes),
+            }
+            .into());
         }
         job_bytes = job_bytes.max(bytes);
     }
@@ -89,9 +102,7 @@ pub fn capacity(
         }
         None => (1, "a job uses all cores".to_owned()),
     };
-    let fit = usize::try_from(free_bytes / job_bytes).unwrap_or(usize::MAX);
-    let (parallel, why) = if fit < count { (fit, "memory holds no more".to_owned()) } else { (count, why) };
-    Ok(Capacity { parallel, why, job_bytes, free_bytes })
+    Ok(Capacity::of(count, why, job_bytes, free_bytes))
 }
 
 /// Memory that processes of this one's kind may still take: of the machine, or of the control group that it is confined to.
@@ -144,5 +155,22 @@ impl Planner {
             self.data = Some((config.data.clone(), seq_len, data));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_run_at_once_than_memory_holds() {
+        let at_once = |count, job_bytes, free_bytes| {
+            let capacity = Capacity::of(count, "as asked".into(), job_bytes, free_bytes);
+            (capacity.parallel, capacity.why)
+        };
+        assert_eq!(at_once(4, 100, 400), (4, "as asked".into()));
+        assert_eq!(at_once(4, 100, 399), (3, "memory holds no more".into()));
+        assert_eq!(at_once(1, 100, 199), (1, "as asked".into()));
+        assert_eq!(at_once(16, 300 << 20, u64::MAX), (16, "as asked".into()));
     }
 }

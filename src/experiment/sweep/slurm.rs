@@ -12,12 +12,7 @@ const GRACE_SECS: u32 = 120;
 ///
 /// # Errors
 /// What the system says where it does not know the current folder.
-pub(super) fn script(
-    sweep: &SweepDir,
-    left: &[usize],
-    program: &Path,
-    throttle: Option<usize>,
-) -> io::Result<String> {
+pub(super) fn script(sweep: &SweepDir, left: &[usize], program: &Path, throttle: Option<usize>) -> io::Result<String> {
     let (folder, here) = (absolute(&sweep.path)?, std::env::current_dir()?);
     let array = ranges(left) + &throttle.map_or_else(String::new, |jobs| format!("%{jobs}"));
     // In file names, Slurm takes what follows a percent sign for a field.

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use super::state::judge;
 use super::{Job, State, SweepDir};
+use crate::experiment::ExperimentError;
 use crate::experiment::forecast::duration;
 use crate::experiment::record::{RecordError, read_curvature, read_metrics};
 use crate::experiment::rundir::{RunDir, write_file};
 use crate::experiment::summary::Summary;
 use crate::experiment::table::{number, read};
-use crate::experiment::ExperimentError;
 
 /// One job's row. What is not known, or was not measured, is `None`.
 #[derive(Debug, Clone, PartialEq)]
