@@ -67,7 +67,7 @@ fn start(mut command: Command) -> (Child, impl Iterator<Item = String>) {
 }
 
 /// Waits for something that another process does, which must come.
-fn until(what: &str, came: impl Fn() -> bool) {
+pub fn until(what: &str, came: impl Fn() -> bool) {
     let start = std::time::Instant::now();
     while !came() {
         assert!(start.elapsed().as_secs() < 120, "{what} never came");

@@ -8,10 +8,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use edgewalk::experiment::rundir::RunDir;
 use edgewalk::experiment::sweep::{Grid, Launch, State, SweepDir, resume, start};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::cli::{edgewalk, refuses, succeeds, text};
-use crate::sweep::{rows, sweep};
+use crate::sweep::{rows, sweep, until};
 
 fn grid(sets: &[&str]) -> Grid {
     let tiny = ["width=8", "train=50", "test=20", "steps=4", "measure.every=2"];
@@ -69,6 +73,19 @@ fn a_crash_is_the_failure_of_one_job() {
     // The real program does it the next time.
     resume(&here.join("s"), &Launch { program: real.into(), jobs: None }).unwrap();
     assert_eq!(rows(&here.join("s"))["seed=2"].state, State::Done);
+}
+
+#[test]
+fn a_folder_that_is_gone_is_not_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let program = program(here, "mv \"$here/s\" \"$here/elsewhere\"");
+    let error = start(&grid(&["seed=1,2"]), Some(&here.join("s")), &Launch { program, jobs: Some(1) }).unwrap_err();
+    assert!(error.to_string().contains("removed or renamed") && error.exit_code() == 1, "{error}");
+    assert!(!here.join("s").exists());
+    let real = Launch { program: env!("CARGO_BIN_EXE_edgewalk").into(), jobs: None };
+    resume(&here.join("elsewhere"), &real).unwrap();
+    assert!(rows(&here.join("elsewhere")).values().all(|row| row.state == State::Done));
 }
 
 #[test]
@@ -145,4 +162,26 @@ fn a_job_array_does_what_the_sweep_would() {
     refuses(edgewalk(&here, &["sweep", "s", "--slurm"]), 1, &["nothing left for Slurm"]);
     refuses(edgewalk(&here, &["sweep", "s", "--job", "4"]), 2, &["no job 4", "0 to 3"]);
     refuses(edgewalk(&here, &["sweep", "s", "--set", "lr=1,2"]), 2, &["settled", "--set"]);
+}
+
+#[test]
+fn a_task_that_slurm_stops_writes_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let endless = ["steps=1000000", "measure.every=100000", "seed=1,2"];
+    let script = here.join("array.sh");
+    fs::write(&script, succeeds(sweep(here, &endless, &["--out", "s", "--slurm"]))).unwrap();
+    let mut task = task(&script, 1).spawn().unwrap();
+    let run = here.join("s/runs/seed=2");
+    until("the run", || fs::read(run.join("metrics.csv")).is_ok_and(|rows| rows.len() > 500));
+    assert_eq!(rows(&here.join("s"))["seed=2"].state, State::Running);
+    // To the shell that bash was when the task began, as `--signal=B:TERM` does.
+    kill(Pid::from_raw(i32::try_from(task.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert!(task.wait().unwrap().success());
+    let run = RunDir::open(&run).unwrap();
+    assert_eq!(run.read_manifest().unwrap().ended.to_string(), "interrupted");
+    assert!(run.last_checkpoint().is_some());
+    let all = rows(&here.join("s"));
+    assert_eq!(["seed=1", "seed=2"].map(|job| all[job].state), [State::Waiting, State::Interrupted]);
+    assert!(succeeds(edgewalk(here, &["sweep", "s", "--slurm"])).contains("#SBATCH --array=0-1\n"));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::summary::{SummaryRow, read_summary, write_summary};
-use super::{Job, State, SweepDir};
+use super::{Job, State, SweepDir, SweepError};
 use crate::experiment::ExperimentError;
 use crate::experiment::forecast::duration;
 
@@ -44,7 +44,7 @@ impl<'a> Board<'a> {
     /// Notes that a job's process runs.
     ///
     /// # Errors
-    /// As [`write_summary`], for this and the next.
+    /// As [`write_summary`], for this and the next, and [`SweepError::Removed`].
     pub fn begun(&mut self, job: usize) -> Result<(), ExperimentError> {
         self.change(|board| (board.rows[job].state, board.rows[job].message) = (State::Running, String::new()))
     }
@@ -66,6 +66,10 @@ impl<'a> Board<'a> {
 
     /// Changes the table as it is now: other processes may have done so, if each does a job of its own.
     fn change(&mut self, change: impl FnOnce(&mut Self)) -> Result<(), ExperimentError> {
+        // Or else files would be made again in a folder that someone no longer wants there.
+        if !SweepDir::is_one(&self.sweep.path) {
+            return Err(SweepError::Removed { path: self.sweep.path.clone() }.into());
+        }
         let _lock = self.sweep.lock_summary()?;
         *self = Self::read(self.sweep);
         change(self);

@@ -77,6 +77,12 @@ pub enum SweepError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder went away while its jobs ran.
+    #[error("the sweep folder {} was removed or renamed while its jobs ran; go on with it where it is now", path.display())]
+    Removed {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// `sweep.toml` cannot be read.
     #[error("cannot read {}: {problem}; correct it, or start the sweep again in another folder", path.display())]
     Unreadable {
@@ -146,7 +152,11 @@ impl SweepError {
             Self::Senseless { .. } | Self::SameRun { .. } | Self::NoSuchJob { .. } => 2,
             Self::Job { cause, .. } => cause.exit_code(),
             Self::TooLarge { .. } | Self::NotASweep { .. } | Self::Unreadable { .. } | Self::Busy { .. } => 1,
-            Self::NothingLeft { .. } | Self::Failed { .. } | Self::Nowhere(_) | Self::NoProgram(_) => 1,
+            Self::Removed { .. }
+            | Self::NothingLeft { .. }
+            | Self::Failed { .. }
+            | Self::Nowhere(_)
+            | Self::NoProgram(_) => 1,
         }
     }
 }
