@@ -5,10 +5,7 @@
 //! that set. Other drivers do not look at it, results do not depend on it, and who has set it is left alone.
 
 use crate::experiment::config::Config;
-use crate::experiment::work::{flops_per_contraction, is_tiny};
-
-/// What lavapipe reads.
-const VARIABLE: &str = "LP_NUM_THREADS";
+use crate::experiment::work::flops_per_contraction;
 
 /// [`settle`] for the work of a configuration, where that is known.
 pub fn settle_for(config: &Config) {
@@ -23,12 +20,14 @@ pub fn settle_for(config: &Config) {
 pub fn settle(flops_per_contraction: f64) {
     use std::os::unix::process::CommandExt;
 
+    use crate::experiment::work::{THREADS_VARIABLE, is_tiny};
+
     if is_tiny(flops_per_contraction)
-        && std::env::var_os(VARIABLE).is_none()
+        && std::env::var_os(THREADS_VARIABLE).is_none()
         && let Ok(program) = std::env::current_exe()
     {
         let _not_replaced =
-            std::process::Command::new(program).args(std::env::args_os().skip(1)).env(VARIABLE, "0").exec();
+            std::process::Command::new(program).args(std::env::args_os().skip(1)).env(THREADS_VARIABLE, "0").exec();
     }
 }
 

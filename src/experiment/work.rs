@@ -12,6 +12,9 @@ use super::network;
 /// GFLOP/s a core, twice, since half of the dispatches of a step are no contractions (docs/performance.md).
 const WORTH_WAKING: f64 = 1.5e6;
 
+/// The environment variable in which lavapipe finds the number of its worker threads when it starts; 0 is the calling thread alone.
+pub const THREADS_VARIABLE: &str = "LP_NUM_THREADS";
+
 /// Cores of this machine that the program may use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)

@@ -13,6 +13,7 @@ use super::state::{is_held, judge, lock_file};
 use super::{Job, SweepDir};
 use crate::experiment::interrupt;
 use crate::experiment::rundir::RunDir;
+use crate::experiment::work::THREADS_VARIABLE;
 
 /// The end of a log that is searched for an error.
 const TAIL_BYTES: u64 = 64 * 1024;
@@ -39,16 +40,17 @@ pub struct Attempt {
     /// The program and the arguments of a new run.
     new: Vec<String>,
     program: PathBuf,
+    threads: Option<usize>,
 }
 
 impl Attempt {
-    /// Prepares the attempt at a job of a sweep by `program`.
-    pub fn new(sweep: &SweepDir, job: &Job, program: &Path) -> Self {
+    /// Prepares the attempt at a job of a sweep by `program`, on so many threads of a software adapter.
+    pub fn new(sweep: &SweepDir, job: &Job, program: &Path, threads: Option<usize>) -> Self {
         let mut new = vec!["train".to_owned(), sweep.config().to_string_lossy().into_owned()];
         new.extend(sweep.sets(job).into_iter().flat_map(|set| ["--set".to_owned(), set]));
         new.extend(["--out".to_owned(), job.run.to_string_lossy().into_owned()]);
         new.extend(sweep.adapter.iter().flat_map(|adapter| ["--adapter".to_owned(), adapter.clone()]));
-        Self { job: job.clone(), log: sweep.log(job), new, program: program.into() }
+        Self { job: job.clone(), log: sweep.log(job), new, program: program.into(), threads }
     }
 
     /// Does the job, or finds that there is nothing left to do, and tells `stage` how far it is. Returns what failed, if the
@@ -112,6 +114,12 @@ impl Attempt {
         let from = log.metadata().map_err(said("read", &self.log))?.len();
         let copy = log.try_clone().map_err(said("write", &self.log))?;
         command.stdin(Stdio::null()).stdout(log).stderr(copy);
+        if let Some(threads) = self.threads
+            && std::env::var_os(THREADS_VARIABLE).is_none()
+        {
+            // Worker threads are besides the calling one, which waits for them; one alone is better off without.
+            command.env(THREADS_VARIABLE, if threads == 1 { "0".into() } else { threads.to_string() });
+        }
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.spawn().map_err(said("start", &self.program))?;

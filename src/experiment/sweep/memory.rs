@@ -28,6 +28,8 @@ pub struct Capacity {
     pub parallel: usize,
     /// The reason, in words.
     pub why: String,
+    /// Threads that a job is to leave it at, where the adapter is software and would use all cores for each.
+    pub threads: Option<usize>,
     /// What the largest job takes, in bytes of this machine's memory.
     pub job_bytes: u64,
     /// What is free, in bytes; `u64::MAX` where the system does not say.
@@ -39,7 +41,7 @@ impl Capacity {
     fn of(count: usize, why: String, job_bytes: u64, free_bytes: u64) -> Self {
         let fit = usize::try_from(free_bytes / job_bytes).unwrap_or(usize::MAX).max(1);
         let (parallel, why) = if fit < count { (fit, "memory holds no more".to_owned()) } else { (count.max(1), why) };
-        Self { parallel, why, job_bytes, free_bytes }
+        Self { parallel, why, threads: None, job_bytes, free_bytes }
     }
 }
 
@@ -50,7 +52,7 @@ fn mib(bytes: u64) -> String {
 
 impl fmt::Display for Capacity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { parallel, why, job_bytes, free_bytes } = self;
+        let Self { parallel, why, job_bytes, free_bytes, .. } = self;
         write!(f, "{parallel} at a time ({why}; the largest needs {} of {})", mib(*job_bytes), mib(*free_bytes))
     }
 }
@@ -97,12 +99,15 @@ pub fn capacity(
     let (count, why) = match wanted {
         Some(wanted) => (wanted, "as asked".to_owned()),
         None if kind != "Cpu" => (1, "a job has the GPU for itself".to_owned()),
-        None if jobs.iter().all(|(_, config)| flops_per_contraction(config).is_some_and(is_tiny)) => {
-            (cores(), format!("a job uses one of {} cores", cores()))
-        }
-        None => (1, "a job uses all cores".to_owned()),
+        // One thread each is faster than all threads for each in turn: nobody waits for anybody (docs/sweeps.md).
+        None => (cores().min(jobs.len()), format!("{} cores", cores())),
     };
-    Ok(Capacity::of(count, why, job_bytes, free_bytes))
+    let mut capacity = Capacity::of(count, why, job_bytes, free_bytes);
+    let tiny = |(_, config): &(String, Config)| flops_per_contraction(config).is_some_and(is_tiny);
+    if kind == "Cpu" && capacity.parallel > 1 && !jobs.iter().all(tiny) {
+        capacity.threads = Some((cores() / capacity.parallel).max(1));
+    }
+    Ok(capacity)
 }
 
 /// Memory that processes of this one's kind may still take: of the machine, or of the control group that it is confined to.

@@ -82,7 +82,7 @@ fn run(board: &mut Board<'_>, launch: &Launch, capacity: &Capacity) -> Result<()
     let (folder, left) = (board.sweep.path.display(), board.left().len());
     print(&format!("{left} of {} jobs to do in {folder}, {capacity}\n", board.rows.len()))?;
     board.write()?;
-    queue::work(board, board.left(), &launch.program, capacity.parallel)?;
+    queue::work(board, board.left(), &launch.program, capacity)?;
     finish(board)
 }
 
@@ -110,12 +110,14 @@ pub fn run_job(path: &Path, number: usize, launch: &Launch) -> Result<(), Experi
         return Err(SweepError::NoSuchJob { number, last: sweep.jobs().len() - 1 }.into());
     };
     let _claim = sweep.claim(true)?;
-    if !state::judge(job).0.has_result() {
-        capacity(&configs(&sweep, &[number])?, sweep.adapter.as_deref(), Some(1))?;
-    }
-    interrupt::listen();
     let mut board = Board::read(&sweep);
-    queue::work(&mut board, vec![number], &launch.program, 1)?;
+    if state::judge(job).0.has_result() {
+        board.ended(number, None, false)?;
+        return print(&format!("{}\n", board.line(number)));
+    }
+    let capacity = capacity(&configs(&sweep, &[number])?, sweep.adapter.as_deref(), Some(1))?;
+    interrupt::listen();
+    queue::work(&mut board, vec![number], &launch.program, &capacity)?;
     let row = &board.rows[number];
     if row.state == State::Failed {
         return Err(failed(&sweep, 1, &job.name, &row.message));

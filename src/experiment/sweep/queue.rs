@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::State;
 use super::board::Board;
 use super::child::{Attempt, Stage, ask_to_stop};
+use super::{Capacity, State};
 use crate::cli::print;
 use crate::experiment::forecast::duration;
 use crate::experiment::{ExperimentError, interrupt};
@@ -24,7 +24,7 @@ enum Event {
     Ended(Option<String>),
 }
 
-/// Tries the jobs of these numbers, `parallel` at a time.
+/// Tries the jobs of these numbers, as many at a time as `capacity` allows.
 ///
 /// # Errors
 /// [`ExperimentError`] if the summary or standard output cannot be written; the running jobs are then asked to stop. What a job
@@ -33,10 +33,10 @@ pub(super) fn work(
     board: &mut Board<'_>,
     jobs: Vec<usize>,
     program: &Path,
-    parallel: usize,
+    capacity: &Capacity,
 ) -> Result<(), ExperimentError> {
     let mut running = BTreeMap::new();
-    let worked = supervise(board, jobs.into(), program, parallel, &mut running);
+    let worked = supervise(board, jobs.into(), program, capacity, &mut running);
     if worked.is_err() {
         running.values().for_each(|&stage| stop(stage));
     }
@@ -48,7 +48,7 @@ fn supervise(
     board: &mut Board<'_>,
     mut waiting: VecDeque<usize>,
     program: &Path,
-    parallel: usize,
+    capacity: &Capacity,
     running: &mut BTreeMap<usize, Stage>,
 ) -> Result<(), ExperimentError> {
     let (events, reports) = channel();
@@ -66,10 +66,11 @@ fn supervise(
             running.retain(|_, stage| *stage != Stage::WaitingForAnother);
         }
         while !stopping
-            && running.len() < parallel
+            && running.len() < capacity.parallel
             && let Some(job) = waiting.pop_front()
         {
-            let (events, attempt) = (events.clone(), Attempt::new(sweep, &sweep.jobs()[job], program));
+            let attempt = Attempt::new(sweep, &sweep.jobs()[job], program, capacity.threads);
+            let events = events.clone();
             running.insert(job, Stage::Starting);
             // Nobody listens once the sweep is over.
             let send = move |event| drop(events.send((job, event)));
