@@ -55,6 +55,8 @@ mod resume;
 mod rundir;
 mod shaders;
 mod stages;
+mod sweep;
+mod sweep_jobs;
 mod theory;
 mod training;
 mod trouble;

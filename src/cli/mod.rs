@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod info;
 pub mod plot;
 pub mod resume;
+pub mod sweep;
 pub mod verify_theory;
 mod workers;
 
@@ -23,6 +24,7 @@ use curvature::CurvatureArgs;
 use data::DataCommand;
 use plot::PlotArgs;
 use resume::ResumeArgs;
+use sweep::SweepArgs;
 use verify_theory::VerifyArgs;
 
 /// Train networks with GD and SAM on any GPU, and measure the Hessian against the edge of stability.
@@ -37,8 +39,10 @@ pub struct Cli {
 enum Command {
     /// Train, measuring the curvature on the way, and write a run folder
     Train(TrainArgs),
-    /// Go on with a run that was stopped or killed, from its last checkpoint
+    /// Go on with a run or a sweep that was stopped or killed
     Resume(ResumeArgs),
+    /// Train every combination of several values of some settings, in one folder that can be resumed
+    Sweep(SweepArgs),
     /// Draw the pictures of runs into their plots folders, once or as rows arrive
     Plot(PlotArgs),
     /// Look at the curvature of a run's parameters: eigenvalues, trace, density, layer by layer
@@ -105,6 +109,7 @@ pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentErr
     match cli.command {
         Command::Train(args) => train(args, command_line),
         Command::Resume(args) => resume::run(args, command_line),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Curvature(args) => curvature::run(args),
         Command::Bench(args) => bench::run(&args),

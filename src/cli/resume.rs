@@ -1,4 +1,4 @@
-//! `edgewalk resume`: a run goes on from its last checkpoint.
+//! `edgewalk resume`: a run goes on from its last checkpoint, a sweep with the jobs that are left.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,13 @@ use clap::Args;
 
 use super::workers;
 use crate::experiment::rundir::RunDir;
+use crate::experiment::sweep::{self, SweepDir, SweepError};
 use crate::experiment::{ExperimentError, ResumeRequest, config, run};
 
 /// The arguments of `edgewalk resume`.
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
-    /// The run folder
+    /// The folder of a run or a sweep
     #[arg(value_name = "DIR")]
     path: PathBuf,
     /// Change when the run ends or is saved: run.steps, until, time_limit, checkpoint_every, keep; may be repeated
@@ -31,6 +32,12 @@ pub struct ResumeArgs {
 /// [`ExperimentError`].
 pub fn run(args: ResumeArgs, command_line: Vec<String>) -> Result<(), ExperimentError> {
     let ResumeArgs { path, sets, adapter, json } = args;
+    if SweepDir::is_one(&path) {
+        if json || !sets.is_empty() || adapter.is_some() {
+            return Err(SweepError::Settled { path }.into());
+        }
+        return sweep::resume(&path, &super::sweep::launch(None)?);
+    }
     let dir = RunDir::open(&path)?;
     workers::settle_for(&config::resolve(Some(&dir.config().to_string_lossy()), &sets)?.config);
     run::resume(&ResumeRequest { path, sets, command_line, adapter, json })

@@ -7,13 +7,6 @@
 use crate::experiment::config::Config;
 use crate::experiment::work::flops_per_contraction;
 
-/// What lavapipe reads.
-const VARIABLE: &str = "LP_NUM_THREADS";
-
-/// Work of a contraction, in floating-point operations, up to which two threads are slower than one: some 30 µs of it at 20
-/// GFLOP/s a core, twice, since half of the dispatches of a step are no contractions (docs/performance.md).
-const WORTH_WAKING: f64 = 1.5e6;
-
 /// [`settle`] for the work of a configuration, where that is known.
 pub fn settle_for(config: &Config) {
     if let Some(flops) = flops_per_contraction(config) {
@@ -27,15 +20,14 @@ pub fn settle_for(config: &Config) {
 pub fn settle(flops_per_contraction: f64) {
     use std::os::unix::process::CommandExt;
 
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
-    // With more cores there is less to gain from staying on one.
-    let is_small = cores == 1.0 || flops_per_contraction * (1.0 - 1.0 / cores) < WORTH_WAKING;
-    if is_small
-        && std::env::var_os(VARIABLE).is_none()
+    use crate::experiment::work::{THREADS_VARIABLE, is_tiny};
+
+    if is_tiny(flops_per_contraction)
+        && std::env::var_os(THREADS_VARIABLE).is_none()
         && let Ok(program) = std::env::current_exe()
     {
         let _not_replaced =
-            std::process::Command::new(program).args(std::env::args_os().skip(1)).env(VARIABLE, "0").exec();
+            std::process::Command::new(program).args(std::env::args_os().skip(1)).env(THREADS_VARIABLE, "0").exec();
     }
 }
 

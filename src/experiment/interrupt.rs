@@ -1,9 +1,14 @@
-//! Ctrl-C and SIGTERM: a run finishes its step, keeps everything and ends; a second one ends the program at once.
+//! Ctrl-C and SIGTERM: a run finishes its step, keeps everything and ends; a second one ends the program at once, unless it
+//! comes with the first: batch systems may signal a process and its group alike.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-static REQUESTED: AtomicBool = AtomicBool::new(false);
+/// When it was asked for first.
+static REQUESTED: OnceLock<Instant> = OnceLock::new();
+
+/// What comes so soon after the first signal belongs to it.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Starts listening, also where a shell in the background has told its children to ignore Ctrl-C.
 #[expect(clippy::disallowed_methods, reason = "whoever asks twice wants the program gone, not an orderly end")]
@@ -11,7 +16,7 @@ pub fn listen() {
     static LISTENING: OnceLock<()> = OnceLock::new();
     LISTENING.get_or_init(|| {
         let handler = ctrlc::set_handler(|| {
-            if REQUESTED.swap(true, Ordering::Relaxed) {
+            if REQUESTED.get_or_init(Instant::now).elapsed() > TOGETHER {
                 std::process::exit(130);
             }
         });
@@ -22,5 +27,5 @@ pub fn listen() {
 
 /// Whether to stop.
 pub fn requested() -> bool {
-    REQUESTED.load(Ordering::Relaxed)
+    REQUESTED.get().is_some()
 }

@@ -35,6 +35,7 @@ pub mod rundir;
 mod schedule;
 pub mod state;
 pub mod summary;
+pub mod sweep;
 pub mod swings;
 mod table;
 mod test_set;
@@ -98,6 +99,9 @@ pub enum ExperimentError {
         /// What does not fit.
         cause: StoreError,
     },
+    /// A sweep cannot be made, or not all of it came to an end.
+    #[error(transparent)]
+    Sweep(#[from] sweep::SweepError),
     /// Parameters cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -127,12 +131,6 @@ pub enum ExperimentError {
         /// How many checks.
         failed: usize,
     },
-    /// A run folder vanished while it was watched.
-    #[error("the run folder {} is gone: it was removed or renamed while it was watched", folder.display())]
-    RunGone {
-        /// The folder.
-        folder: PathBuf,
-    },
     /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}; check where it leads")]
     Output(std::io::Error),
@@ -144,7 +142,8 @@ impl ExperimentError {
         match self {
             // Options of the eigensolvers come from the command line; those of a configuration have been checked.
             Self::Config(_) | Self::Curvature(CurvatureError::Option { .. }) => 2,
-            Self::RunDir(_) | Self::RunGone { .. } | Self::Record(_) | Self::Plot(_) | Self::Output(_) => 1,
+            Self::Sweep(error) => error.exit_code(),
+            Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Output(_) => 1,
             Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,
             Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,
             Self::Theory(_) | Self::Untrustworthy { .. } | Self::Memory { .. } => 1,

@@ -3,36 +3,42 @@
 //! The memory of a software adapter is that of the machine, which can be asked. WebGPU does not say how much a GPU has: there
 //! the driver refuses when the buffers are made, still before the first step, and the plan goes into the message.
 
-use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+use sysinfo::{ProcessesToUpdate, System, get_current_pid};
 
 use super::ExperimentError;
 use super::config::Config;
 use super::equipment::{MemoryPlan, Parts};
 use crate::gpu::{Gpu, GpuError};
 
-/// What the driver and its compiler take of the machine's memory beside a run's buffers (docs/memory.md).
-const DRIVER_BYTES: u64 = 300 << 20;
+/// What a process takes besides what its run is known to: the program, the driver, and kernels being compiled
+/// (docs/memory.md).
+pub const PROCESS_BYTES: u64 = 300 << 20;
 
-/// Bytes of the machine's memory that a run takes on an adapter.
+/// Bytes of the machine's memory that a run takes on an adapter: only a discrete GPU has memory of its own.
 pub fn machine_bytes(plan: &MemoryPlan, gpu: &Gpu) -> u64 {
-    plan.host_bytes + if gpu.target().cpu { plan.device_bytes + DRIVER_BYTES } else { 0 }
+    let buffers = if gpu.adapter().kind == "DiscreteGpu" { 0 } else { plan.device_bytes };
+    buffers + plan.host_bytes + PROCESS_BYTES
 }
 
-/// Bytes of the machine's memory, or of this process's share of it, that are free; 0 where the system does not say.
+/// Bytes of memory that processes of this one's kind may still take: of the machine, or of the control group that it is confined to; `u64::MAX` where the
+/// system does not say.
 pub fn free_bytes() -> u64 {
-    let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
-    let Ok(system) = System::new_with_specifics(memory) else { return 0 };
-    let free = system.available_memory();
-    system.cgroup_limits().map_or(free, |limits| free.min(limits.free_memory))
+    let Ok(mut system) = System::new() else { return u64::MAX };
+    system.refresh_memory();
+    let confined = get_current_pid().ok().and_then(|own| {
+        system.refresh_processes(ProcessesToUpdate::Some(&[own]), false);
+        system.process(own)?.cgroup_limits()
+    });
+    system.available_memory().min(confined.map_or(u64::MAX, |limits| limits.free_memory))
 }
 
-/// Refuses a plan that does not fit into `has` bytes of the machine's memory; 0 is not known.
+/// Refuses a plan that does not fit into `has` bytes of the machine's memory.
 ///
 /// # Errors
 /// [`ExperimentError::Memory`], with chunks that would fit, if any would; compilation errors.
 pub fn check(parts: &Parts, gpu: &Gpu, plan: &MemoryPlan, has: u64) -> Result<(), ExperimentError> {
     let needs = machine_bytes(plan, gpu);
-    if needs <= has || has == 0 {
+    if needs <= has {
         return Ok(());
     }
     Err(ExperimentError::Memory {

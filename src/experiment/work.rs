@@ -8,6 +8,25 @@ use crate::model::Model;
 use super::config::{Config, ModelKind};
 use super::network;
 
+/// Work of a contraction, in floating-point operations, up to which two threads are slower than one: some 30 µs of it at 20
+/// GFLOP/s a core, twice, since half of the dispatches of a step are no contractions (docs/performance.md).
+const WORTH_WAKING: f64 = 1.5e6;
+
+/// The environment variable in which lavapipe finds the number of its worker threads when it starts; 0 is the calling thread alone.
+pub const THREADS_VARIABLE: &str = "LP_NUM_THREADS";
+
+/// Cores of this machine that the program may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Whether a software adapter does work of this size best on one thread.
+pub fn is_tiny(flops_per_contraction: f64) -> bool {
+    let cores = cores() as f64;
+    // With more cores there is less to gain from staying on one.
+    cores == 1.0 || flops_per_contraction * (1.0 - 1.0 / cores) < WORTH_WAKING
+}
+
 /// Examples of the shape that the configured data set has.
 pub(super) fn made_up_examples(config: &Config, count: usize) -> Examples {
     match config.data.name {

@@ -14,7 +14,7 @@ use super::super::config::{self, Resolved};
 use super::super::manifest::Ended;
 use super::super::plot::{PlotError, plot_run};
 use super::super::record::{read_curvature, read_metrics};
-use super::super::rundir::{RunDir, write_file};
+use super::super::rundir::{RunDir, RunDirError, write_file};
 use super::super::summary::Summary;
 use super::super::{ExperimentError, Format, interrupt, network};
 
@@ -40,7 +40,7 @@ pub struct Redrawn {
 /// Ctrl-C is pressed. `redrawn` is told of every time.
 ///
 /// # Errors
-/// [`ExperimentError::RunDir`] if a folder is not that of a run, [`ExperimentError::RunGone`] if it is removed meanwhile, a
+/// [`ExperimentError::RunDir`] if a folder is not that of a run, [`RunDirError::Gone`] if it is removed meanwhile, a
 /// [`PlotError`] if a table that nobody writes to any more cannot be read, or a picture cannot be drawn; and the error of
 /// `redrawn`.
 pub fn watch(
@@ -94,7 +94,7 @@ impl<'a> Watched<'a> {
             return Ok(None);
         }
         if !self.run.config().is_file() {
-            return Err(ExperimentError::RunGone { folder: self.run.path().into() });
+            return Err(RunDirError::Gone { path: self.run.path().into() }.into());
         }
         // In this order: a run that has ended has written its last row before.
         let ended = self.run.read_manifest().map_or(Ended::Running, |manifest| manifest.ended);

@@ -1,0 +1,83 @@
+//! `edgewalk sweep`: a run for every combination of several values.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::print;
+use crate::experiment::ExperimentError;
+use crate::experiment::sweep::{self, Grid, Launch, SweepDir, SweepError};
+
+/// The arguments of `edgewalk sweep`.
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// A preset or a TOML file [default: quickstart], or the folder of an earlier sweep to go on with
+    #[arg(value_name = "PRESET|FILE.toml|SWEEP")]
+    target: Option<String>,
+    /// Change a setting, as for `edgewalk train`, or sweep it over several values (lr=0.03,0.1); may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE[,VALUE…]")]
+    sets: Vec<String>,
+    /// The sweep folder, new or empty [default: the next `runs/PRESET-sweep-NUMBER`]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Jobs at once [default: as many as the cores are good for, one on a GPU]; never more than memory allows
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+    #[arg(long, value_name = "NAME|INDEX")]
+    adapter: Option<String>,
+    /// Make the folder, run nothing, and print a script for Slurm that runs the jobs, --jobs at a time
+    #[arg(long, conflicts_with_all = ["dry_run", "job"])]
+    slurm: bool,
+    /// Say which jobs there would be, but run nothing and write nothing
+    #[arg(long, conflicts_with = "job")]
+    dry_run: bool,
+    /// Do only the job of this number, of a sweep whose folder is given
+    #[arg(long, value_name = "NUMBER", conflicts_with = "jobs")]
+    job: Option<usize>,
+}
+
+/// Makes or opens the sweep, and does what is asked of it.
+///
+/// # Errors
+/// [`ExperimentError`].
+pub fn run(args: &SweepArgs) -> Result<(), ExperimentError> {
+    let launch = launch(args.jobs.map(usize::from))?;
+    let target = args.target.as_deref();
+    if let Some(folder) = target.map(Path::new).filter(|path| path.is_dir()) {
+        return go_on(args, folder, &launch);
+    }
+    if let Some(number) = args.job {
+        return Err(SweepError::JobOfNothing { number }.into());
+    }
+    let grid = Grid::new(target, &args.sets, args.adapter.clone())?;
+    let out = args.out.as_deref();
+    if args.dry_run {
+        return print(&grid.plan(launch.jobs)?);
+    }
+    if args.slurm {
+        let sweep = SweepDir::create(&grid, out)?;
+        return print(&sweep::slurm_script(&sweep, &launch)?);
+    }
+    sweep::start(&grid, out, &launch)
+}
+
+/// Jobs as processes of this program, so many at once.
+pub(super) fn launch(jobs: Option<usize>) -> Result<Launch, SweepError> {
+    let program = std::env::current_exe().map_err(SweepError::NoProgram)?;
+    Ok(Launch { program, jobs })
+}
+
+/// Goes on with the sweep in a folder.
+fn go_on(args: &SweepArgs, folder: &Path, launch: &Launch) -> Result<(), ExperimentError> {
+    let sweep = SweepDir::open(folder)?;
+    if !args.sets.is_empty() || args.out.is_some() || args.adapter.is_some() {
+        return Err(SweepError::Settled { path: folder.into() }.into());
+    }
+    match args.job {
+        _ if args.slurm => print(&sweep::slurm_script(&sweep, launch)?),
+        _ if args.dry_run => print(&sweep::what_is_left(&sweep, launch)?),
+        Some(number) => sweep::run_job(folder, number, launch),
+        None => sweep::resume(folder, launch),
+    }
+}

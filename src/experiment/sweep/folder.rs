@@ -1,0 +1,167 @@
+//! The folder of a sweep: what is swept, one run folder a job, their logs, and the table of results.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::axis::{Axis, Combination, combinations};
+use super::{Grid, SweepError};
+use crate::experiment::ExperimentError;
+use crate::experiment::config::{self, Config};
+use crate::experiment::rundir::{RunDir, RunDirError, write_file};
+
+/// What is swept, in words for `sweep.toml`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SweepToml {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adapter: Option<String>,
+    axis: Vec<Axis>,
+}
+
+/// An existing sweep folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SweepDir {
+    /// The folder.
+    pub path: PathBuf,
+    /// The preset's name, or the file's without `.toml`.
+    pub name: String,
+    /// The adapter that the jobs ask for, as `--adapter` takes it.
+    pub adapter: Option<String>,
+    /// What is swept.
+    pub axes: Vec<Axis>,
+    jobs: Vec<Job>,
+}
+
+/// One combination of values and its run folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The name of its run folder, such as `lr=0.03,rho=0`.
+    pub name: String,
+    /// Its values, one an axis.
+    pub values: Vec<String>,
+    /// Its run folder, which may not be there yet.
+    pub run: PathBuf,
+}
+
+impl SweepDir {
+    /// Whether this is the folder of a sweep.
+    pub fn is_one(path: &Path) -> bool {
+        path.join("sweep.toml").is_file()
+    }
+
+    /// Makes the folder of a new sweep, in `out` or the next `runs/<name>-sweep-<n>`.
+    ///
+    /// # Errors
+    /// [`RunDirError`] if the folder is taken or the system refuses.
+    pub fn create(grid: &Grid, out: Option<&Path>) -> Result<Self, ExperimentError> {
+        let folder = RunDir::create(out, &format!("{}-sweep", grid.name))?;
+        folder.write_config(grid.base())?;
+        let toml = SweepToml { name: grid.name.clone(), adapter: grid.adapter.clone(), axis: grid.axes.clone() };
+        make(&folder.path().join("logs"))?;
+        let text = toml::to_string(&toml).expect("words and lists of words have a TOML form");
+        // Last: with this file a folder is a sweep's.
+        write_file(&folder.path().join("sweep.toml"), text.as_bytes())?;
+        Ok(Self::open(folder.path())?)
+    }
+
+    /// Opens the folder of an earlier sweep.
+    ///
+    /// # Errors
+    /// [`SweepError::NotASweep`] without a `sweep.toml`, [`SweepError::Unreadable`] where it is not one, and
+    /// [`SweepError::TooMany`].
+    pub fn open(path: &Path) -> Result<Self, SweepError> {
+        if !Self::is_one(path) {
+            return Err(SweepError::NotASweep { path: path.into() });
+        }
+        let file = path.join("sweep.toml");
+        let unreadable = |problem: String| SweepError::Unreadable { path: file.clone(), problem };
+        let text = fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
+        let SweepToml { name, adapter, axis: axes } =
+            toml::from_str(&text).map_err(|error| unreadable(error.to_string().trim_end().into()))?;
+        if axes.is_empty() || axes.iter().any(|axis| axis.values.is_empty()) {
+            return Err(unreadable("an axis has no values".into()));
+        }
+        let job = |it: Combination| Job { run: path.join("runs").join(&it.name), name: it.name, values: it.values };
+        let jobs = combinations(&axes)?.into_iter().map(job).collect();
+        Ok(Self { path: path.into(), name, adapter, axes, jobs })
+    }
+
+    /// Every job, the last axis changing fastest.
+    pub fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    /// What a job changes in the base configuration: `key=value`, one an axis.
+    pub fn sets(&self, job: &Job) -> Vec<String> {
+        self.axes.iter().zip(&job.values).map(|(axis, value)| format!("{}={value}", axis.key)).collect()
+    }
+
+    /// The complete configuration of a job.
+    ///
+    /// # Errors
+    /// [`config::ConfigError`] if `config.toml` or `sweep.toml` was changed into something that makes no sense.
+    pub fn config_of(&self, job: &Job) -> Result<Config, ExperimentError> {
+        let base = self.config().to_string_lossy().into_owned();
+        Ok(config::resolve(Some(&base), &self.sets(job))?.config)
+    }
+
+    /// The base configuration, that of the first job.
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// What the process of a job printed.
+    pub fn log(&self, job: &Job) -> PathBuf {
+        self.path.join("logs").join(format!("{}.txt", job.name))
+    }
+
+    /// The table of results: [`super::read_summary`].
+    pub fn summary(&self) -> PathBuf {
+        self.path.join("summary.csv")
+    }
+
+    /// Claims the sweep until the returned file is closed: for this process alone, or `shared` among those that do one job each.
+    ///
+    /// # Errors
+    /// [`SweepError::Busy`] if another process has claimed it, [`RunDirError::Write`].
+    pub(super) fn claim(&self, shared: bool) -> Result<File, ExperimentError> {
+        let (file, path) = self.open_lock(".lock")?;
+        match if shared { file.try_lock_shared() } else { file.try_lock() } {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(SweepError::Busy { path: self.path.clone() }.into()),
+            Err(TryLockError::Error(cause)) => Err(RunDirError::Write { path, cause }.into()),
+        }
+    }
+
+    /// Waits until no other process changes `summary.csv`, and keeps them from it until the returned file is closed.
+    ///
+    /// # Errors
+    /// [`RunDirError::Write`].
+    pub(super) fn lock_summary(&self) -> Result<File, ExperimentError> {
+        let (file, path) = self.open_lock(".summary.lock")?;
+        match file.lock() {
+            Ok(()) => Ok(file),
+            Err(cause) => Err(RunDirError::Write { path, cause }.into()),
+        }
+    }
+
+    fn open_lock(&self, name: &str) -> Result<(File, PathBuf), RunDirError> {
+        let path = self.path.join(name);
+        match File::options().create(true).truncate(false).read(true).write(true).open(&path) {
+            Ok(file) => Ok((file, path)),
+            Err(cause) => Err(RunDirError::Write { path, cause }),
+        }
+    }
+}
+
+/// Makes a folder and those above it.
+///
+/// # Errors
+/// [`RunDirError::Write`].
+pub(super) fn make(folder: &Path) -> Result<(), RunDirError> {
+    fs::create_dir_all(folder).map_err(|cause: io::Error| RunDirError::Write { path: folder.into(), cause })
+}

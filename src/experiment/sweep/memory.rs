@@ -1,0 +1,163 @@
+//! How many jobs run at once: what the cores are good for, and never more than memory allows.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use super::SweepError;
+use crate::data::{self, DataError, Dataset};
+use crate::experiment::config::{Config, DataConfig};
+use crate::experiment::equipment::{MemoryPlan, Parts};
+use crate::experiment::feed::Feed;
+use crate::experiment::measuring::MeasuringSet;
+use crate::experiment::room::{PROCESS_BYTES, free_bytes, machine_bytes};
+use crate::experiment::work::{cores, flops_per_contraction, is_tiny};
+use crate::experiment::{ExperimentError, network};
+use crate::gpu::Gpu;
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// How many jobs at once, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capacity {
+    /// Jobs at once; at least 1.
+    pub parallel: usize,
+    /// The reason, in words.
+    pub why: String,
+    /// Threads that a job is to leave it at, where the adapter is software and would use all cores for each.
+    pub threads: Option<usize>,
+    /// What the largest job takes, in bytes of this machine's memory.
+    pub job_bytes: u64,
+    /// What is free, in bytes; `u64::MAX` where the system does not say.
+    pub free_bytes: u64,
+}
+
+impl Capacity {
+    /// `count` jobs at once for the reason `why`, or as many as memory holds. One is known to fit.
+    fn of(count: usize, why: String, job_bytes: u64, free_bytes: u64) -> Self {
+        let fit = usize::try_from(free_bytes / job_bytes).unwrap_or(usize::MAX).max(1);
+        let (parallel, why) = if fit < count { (fit, "memory holds no more".to_owned()) } else { (count.max(1), why) };
+        Self { parallel, why, threads: None, job_bytes, free_bytes }
+    }
+}
+
+/// A size for people.
+fn mib(bytes: u64) -> String {
+    format!("{:.0} MiB", bytes as f64 / MIB)
+}
+
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { parallel, why, job_bytes, free_bytes, .. } = self;
+        write!(f, "{parallel} at a time ({why}; the largest needs {} of {})", mib(*job_bytes), mib(*free_bytes))
+    }
+}
+
+/// Plans the memory of every job on the adapter and decides how many run at once: `wanted`, or as many as the cores are good
+/// for, but no more than fit.
+///
+/// A job whose data cannot be read counts for nothing: its own process will say what is wrong.
+///
+/// # Errors
+/// [`SweepError::TooLarge`] for a job that does not fit alone, [`SweepError::Job`] for one that the adapter or the model
+/// refuses, and [`crate::gpu::GpuError`] where there is no adapter.
+pub fn capacity(
+    jobs: &[(String, Config)],
+    adapter: Option<&str>,
+    wanted: Option<usize>,
+) -> Result<Capacity, ExperimentError> {
+    let gpu = Gpu::open(adapter)?;
+    let kind = gpu.adapter().kind.clone();
+    let free_bytes = free_bytes();
+    let mut planner = Planner { gpu, data: None, needs: HashMap::new() };
+    let mut job_bytes = PROCESS_BYTES;
+    for (job, config) in jobs {
+        let need = match planner.need(config) {
+            Ok(plan) => plan,
+            Err(ExperimentError::Data(_)) => continue,
+            Err(cause) => return Err(SweepError::Job { job: job.clone(), cause: Box::new(cause) }.into()),
+        };
+        let bytes = machine_bytes(&need, &planner.gpu);
+        if bytes > free_bytes {
+            return Err(SweepError::TooLarge {
+                job: job.clone(),
+                needs: mib(bytes),
+                buffers: mib(bytes - need.host_bytes - PROCESS_BYTES),
+                numbers: mib(need.host_bytes),
+                has: mib(free_bytes),
+            }
+            .into());
+        }
+        job_bytes = job_bytes.max(bytes);
+    }
+    let (count, why) = match wanted {
+        Some(wanted) => (wanted, "as asked".to_owned()),
+        None if kind != "Cpu" => (1, "a job has the GPU for itself".to_owned()),
+        // One thread each is faster than all threads for each in turn: nobody waits for anybody (docs/sweeps.md).
+        None => (cores().min(jobs.len()), format!("{} cores", cores())),
+    };
+    let mut capacity = Capacity::of(count, why, job_bytes, free_bytes);
+    let tiny = |(_, config): &(String, Config)| flops_per_contraction(config).is_some_and(is_tiny);
+    if kind == "Cpu" && capacity.parallel > 1 && !jobs.iter().all(tiny) {
+        capacity.threads = Some((cores() / capacity.parallel).max(1));
+    }
+    Ok(capacity)
+}
+
+/// Plans that are made once for all jobs that differ in numbers alone.
+struct Planner {
+    gpu: Gpu,
+    data: Option<(DataConfig, usize, Dataset)>,
+    needs: HashMap<String, MemoryPlan>,
+}
+
+impl Planner {
+    fn need(&mut self, config: &Config) -> Result<MemoryPlan, ExperimentError> {
+        let mut class = config.clone();
+        class.run.seed = 0;
+        class.run.steps = 1;
+        class.optim.lr = 1.0;
+        class.optim.rho = if config.optim.perturbs() { 1.0 } else { 0.0 };
+        let key = class.to_toml();
+        if let Some(&plan) = self.needs.get(&key) {
+            return Ok(plan);
+        }
+        self.load(config)?;
+        let (_, _, data) = self.data.as_ref().expect("loaded just now");
+        let model = network::model(config, &data.train)?;
+        let mut feed = Feed::new(config, &data.train)?;
+        let first = feed.as_mut().map_or(Cow::Borrowed(&data.train), |feed| Cow::Owned(feed.batch(0)));
+        let measured = config.measure.is_on().then(|| MeasuringSet::of(config, data.train.len()));
+        let (plan, _) = Parts { config, model, data, first: &first, measured }.plan(&self.gpu)?;
+        self.needs.insert(key, plan);
+        Ok(plan)
+    }
+
+    /// Reads the data of a configuration, unless they are those of the one before.
+    fn load(&mut self, config: &Config) -> Result<(), DataError> {
+        let seq_len = config.model.seq_len;
+        if !self.data.as_ref().is_some_and(|(data, len, _)| *data == config.data && *len == seq_len) {
+            let DataConfig { name, path, train, test } = config.data.clone();
+            let data = data::load(&data::Request { name, path, train, test, seq_len })?;
+            self.data = Some((config.data.clone(), seq_len, data));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_run_at_once_than_memory_holds() {
+        let at_once = |count, job_bytes, free_bytes| {
+            let capacity = Capacity::of(count, "as asked".into(), job_bytes, free_bytes);
+            (capacity.parallel, capacity.why)
+        };
+        assert_eq!(at_once(4, 100, 400), (4, "as asked".into()));
+        assert_eq!(at_once(4, 100, 399), (3, "memory holds no more".into()));
+        assert_eq!(at_once(1, 100, 199), (1, "as asked".into()));
+        assert_eq!(at_once(16, 300 << 20, u64::MAX), (16, "as asked".into()));
+    }
+}

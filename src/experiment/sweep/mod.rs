@@ -1,0 +1,174 @@
+//! Sweeps: a run for every combination of several values of some keys, in one folder that can be resumed.
+//!
+//! One idea: the folder is the queue. A job is a process of this same program with a run folder of its own, and what is left to
+//! do is what those folders say is left ([`State`]). So a sweep that was killed goes on by being started again, and jobs on
+//! many machines need to share nothing but the folder.
+//!
+//! [`Grid`] is a sweep that is known to make sense, [`SweepDir`] one that has a folder.
+
+mod axis;
+mod board;
+mod child;
+mod error;
+mod folder;
+mod grid;
+mod memory;
+mod queue;
+mod slurm;
+mod state;
+mod summary;
+
+use std::path::{Path, PathBuf};
+
+use super::config::Config;
+use super::{ExperimentError, interrupt};
+use crate::cli::print;
+
+use board::Board;
+
+pub use axis::{Axis, MAX_JOBS};
+pub use error::SweepError;
+pub use folder::{Job, SweepDir};
+pub use grid::Grid;
+pub use memory::{Capacity, capacity};
+pub use state::State;
+pub use summary::{SummaryRow, read_summary};
+
+/// How a sweep is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// The `edgewalk` program, which the jobs are processes of.
+    pub program: PathBuf,
+    /// Jobs at once; none is as many as the cores are good for. Never more than fit into memory.
+    pub jobs: Option<usize>,
+}
+
+/// Makes the folder of a sweep, in `out` or the next `runs/<name>-sweep-<n>`, and does its jobs.
+///
+/// # Errors
+/// Those of [`capacity`] and [`SweepDir::create`], before anything is made; afterwards as [`resume`].
+pub fn start(grid: &Grid, out: Option<&Path>, launch: &Launch) -> Result<(), ExperimentError> {
+    if let Some(out) = out {
+        super::rundir::check(out)?;
+    }
+    let capacity = capacity(&grid.jobs, grid.adapter.as_deref(), launch.jobs)?;
+    let sweep = SweepDir::create(grid, out)?;
+    let _claim = sweep.claim(false)?;
+    run(&mut Board::look(&sweep), launch, &capacity)
+}
+
+/// Does the jobs of a sweep that are left: those that have not begun, were stopped or killed, or failed.
+///
+/// A signal ends it early and well: the running jobs finish their step and write a checkpoint.
+///
+/// # Errors
+/// [`SweepError::Failed`] if a job failed, when all others have been done; those of [`SweepDir::open`], [`capacity`], and of
+/// writing `summary.csv`.
+pub fn resume(path: &Path, launch: &Launch) -> Result<(), ExperimentError> {
+    let sweep = SweepDir::open(path)?;
+    let _claim = sweep.claim(false)?;
+    let mut board = Board::look(&sweep);
+    let left = configs(&sweep, &board.left())?;
+    if left.is_empty() {
+        board.write()?;
+        return finish(&board);
+    }
+    let capacity = capacity(&left, sweep.adapter.as_deref(), launch.jobs)?;
+    run(&mut board, launch, &capacity)
+}
+
+fn run(board: &mut Board<'_>, launch: &Launch, capacity: &Capacity) -> Result<(), ExperimentError> {
+    interrupt::listen();
+    let (folder, left) = (board.sweep.path.display(), board.left().len());
+    print(&format!("{left} of {} jobs to do in {folder}, {capacity}\n", board.rows.len()))?;
+    board.write()?;
+    queue::work(board, board.left(), &launch.program, capacity)?;
+    finish(board)
+}
+
+/// What [`resume`] would do, in words.
+///
+/// # Errors
+/// Those of [`capacity`].
+pub fn what_is_left(sweep: &SweepDir, launch: &Launch) -> Result<String, ExperimentError> {
+    let left = Board::look(sweep).left();
+    let capacity = capacity(&configs(sweep, &left)?, sweep.adapter.as_deref(), launch.jobs)?;
+    let (name, count) = (&sweep.name, sweep.jobs().len());
+    let names = left.iter().map(|&number| (number, sweep.jobs()[number].name.as_str()));
+    Ok(format!("{} of {count} jobs of {name} are left, {capacity}\n{}", left.len(), grid::numbered(names)))
+}
+
+/// Does one job of a sweep, given by its number, or goes on with it; what a task of a job array calls.
+///
+/// Such processes may be many at once, also on several machines that share the folder.
+///
+/// # Errors
+/// [`SweepError::NoSuchJob`]; [`SweepError::Failed`] if this job failed; otherwise as [`resume`].
+pub fn run_job(path: &Path, number: usize, launch: &Launch) -> Result<(), ExperimentError> {
+    let sweep = SweepDir::open(path)?;
+    let Some(job) = sweep.jobs().get(number) else {
+        return Err(SweepError::NoSuchJob { number, last: sweep.jobs().len() - 1 }.into());
+    };
+    let _claim = sweep.claim(true)?;
+    let mut board = Board::read(&sweep);
+    if state::judge(job).0.has_result() {
+        board.ended(number, None, false)?;
+        return print(&format!("{}\n", board.line(number)));
+    }
+    let capacity = capacity(&configs(&sweep, &[number])?, sweep.adapter.as_deref(), Some(1))?;
+    interrupt::listen();
+    queue::work(&mut board, vec![number], &launch.program, &capacity)?;
+    let row = &board.rows[number];
+    if row.state == State::Failed {
+        return Err(failed(&sweep, 1, &job.name, &row.message));
+    }
+    Ok(())
+}
+
+/// The script for Slurm that does the jobs of a sweep that are left, at most `launch.jobs` at a time.
+///
+/// # Errors
+/// [`SweepError::NothingLeft`] and [`SweepError::Nowhere`].
+pub fn slurm_script(sweep: &SweepDir, launch: &Launch) -> Result<String, ExperimentError> {
+    let left = Board::look(sweep).left();
+    if left.is_empty() {
+        return Err(SweepError::NothingLeft { path: sweep.path.clone() }.into());
+    }
+    let script = slurm::script(sweep, &left, &launch.program, launch.jobs);
+    script.map_err(|error| SweepError::Nowhere(error).into())
+}
+
+fn configs(sweep: &SweepDir, numbers: &[usize]) -> Result<Vec<(String, Config)>, ExperimentError> {
+    let config = |&number: &usize| {
+        let job = &sweep.jobs()[number];
+        Ok((job.name.clone(), sweep.config_of(job)?))
+    };
+    numbers.iter().map(config).collect()
+}
+
+/// What a sweep closes with, when its jobs have ended or it was stopped: the table of results, and then what became of it.
+/// This is the place for the report of the whole sweep.
+fn finish(board: &Board<'_>) -> Result<(), ExperimentError> {
+    let (sweep, folder) = (board.sweep, board.sweep.path.display());
+    let count = board.rows.len();
+    let ended = board.rows.iter().filter(|row| row.state.has_result()).count();
+    print(&format!(
+        "{}{ended} of {count} jobs ended; table in {}, runs in {}\n",
+        summary::in_columns(sweep, &board.rows),
+        sweep.summary().display(),
+        sweep.path.join("runs").display()
+    ))?;
+    let stopped = count - ended - board.count(State::Failed);
+    if stopped > 0 {
+        print(&format!("{stopped} jobs are left; `edgewalk sweep {folder}` goes on with them\n"))?;
+    }
+    match board.rows.iter().find(|row| row.state == State::Failed) {
+        Some(row) => Err(failed(sweep, board.count(State::Failed), &row.job, &row.message)),
+        None => Ok(()),
+    }
+}
+
+fn failed(sweep: &SweepDir, count: usize, first: &str, message: &str) -> ExperimentError {
+    let log = sweep.jobs().iter().find(|job| job.name == first).map(|job| sweep.log(job)).unwrap_or_default();
+    SweepError::Failed { count, first: first.to_owned(), message: message.to_owned(), log }.into()
+}

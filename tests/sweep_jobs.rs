@@ -1,0 +1,188 @@
+//! How the jobs of a sweep are run: side by side, one by one by Slurm, and what becomes of those whose process does not do as
+//! the real program would. Programs that stand in for it are shell scripts.
+
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use edgewalk::experiment::checkpoint;
+use edgewalk::experiment::rundir::RunDir;
+use edgewalk::experiment::sweep::{Grid, Launch, State, SweepDir, resume, start};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::cli::{edgewalk, refuses, succeeds, text};
+use crate::sweep::{rows, sweep, until};
+
+fn grid(sets: &[&str]) -> Grid {
+    let tiny = ["width=8", "train=50", "test=20", "steps=4", "measure.every=2"];
+    let sets: Vec<String> = tiny.iter().chain(sets).map(|&set| set.to_owned()).collect();
+    Grid::new(None, &sets, std::env::var("EDGEWALK_ADAPTER").ok()).unwrap()
+}
+
+/// A program that does what `body` says. `$3 …` are `train`'s arguments, `$run` the run folder, `$seed` the seed in its name.
+fn program(folder: &Path, body: &str) -> PathBuf {
+    let path = folder.join("program");
+    let head = "#!/bin/sh\nif [ \"$1\" = resume ]; then run=$2; else run=$(printf '%s\\n' \"$@\" | grep -A1 -x -- --out | tail -1); fi\n\
+                seed=${run##*=}\nhere=$(dirname \"$0\")\n";
+    fs::write(&path, format!("{head}{body}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+/// Each job leaves a sign and waits for that of the other: both see it only if they run at once.
+#[test]
+fn two_jobs_at_a_time_are_two_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let meet = "touch \"$here/here-$seed\"; other=$((3 - seed)); tries=0
+        until [ -e \"$here/here-$other\" ]; do
+            tries=$((tries + 1)); [ $tries -lt $(cat \"$here/patience\") ] || { echo 'error: alone'; exit 1; }; sleep 0.05
+        done
+        sleep 0.2; rm -f \"$here/here-$seed\"";
+    let program = program(here, meet);
+    fs::write(here.join("patience"), "1200").unwrap();
+    let both = Launch { program: program.clone(), jobs: Some(2) };
+    start(&grid(&["seed=1,2"]), Some(&here.join("both")), &both).unwrap();
+
+    // The same two, one after the other, do not meet.
+    fs::write(here.join("patience"), "5").unwrap();
+    let remove_sign = |seed: u8| fs::remove_file(here.join(format!("here-{seed}")));
+    let _ = (remove_sign(1), remove_sign(2));
+    let program = self::program(here, &format!("rm -f \"$here\"/here-*\n{meet}"));
+    let apart = start(&grid(&["seed=1,2"]), Some(&here.join("apart")), &Launch { program, jobs: Some(1) });
+    assert!(apart.unwrap_err().to_string().starts_with("2 of the jobs failed, the first being seed=1: alone"));
+}
+
+#[test]
+fn a_crash_is_the_failure_of_one_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let real = env!("CARGO_BIN_EXE_edgewalk");
+    let program = program(here, &format!("[ $seed = 2 ] && kill -SEGV $$\nexec '{real}' \"$@\""));
+    let launch = Launch { program, jobs: Some(1) };
+    let error = start(&grid(&["seed=1,2,3"]), Some(&here.join("s")), &launch).unwrap_err().to_string();
+    assert!(error.contains("1 of the jobs failed") && error.contains("seed=2") && error.contains("signal"), "{error}");
+    let all = rows(&here.join("s"));
+    assert_eq!(["seed=1", "seed=2", "seed=3"].map(|job| all[job].state), [State::Done, State::Failed, State::Done]);
+    assert!(all["seed=2"].message.contains("signal: 11"), "{}", all["seed=2"].message);
+
+    // The real program does it the next time.
+    resume(&here.join("s"), &Launch { program: real.into(), jobs: None }).unwrap();
+    assert_eq!(rows(&here.join("s"))["seed=2"].state, State::Done);
+}
+
+#[test]
+fn a_folder_that_is_gone_is_not_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let program = program(here, "mv \"$here/s\" \"$here/elsewhere\"");
+    let error = start(&grid(&["seed=1,2"]), Some(&here.join("s")), &Launch { program, jobs: Some(1) }).unwrap_err();
+    assert!(error.to_string().contains("removed or renamed") && error.exit_code() == 1, "{error}");
+    assert!(!here.join("s").exists());
+    let real = Launch { program: env!("CARGO_BIN_EXE_edgewalk").into(), jobs: None };
+    resume(&here.join("elsewhere"), &real).unwrap();
+    assert!(rows(&here.join("elsewhere")).values().all(|row| row.state == State::Done));
+}
+
+#[test]
+fn a_run_with_a_checkpoint_is_resumed_and_one_without_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let out = here.join("s");
+    let real = Launch { program: env!("CARGO_BIN_EXE_edgewalk").into(), jobs: Some(1) };
+    start(&grid(&["seed=1,2,3"]), Some(&out), &real).unwrap();
+    let manifest = |seed: u8| out.join(format!("runs/seed={seed}/manifest.json"));
+    for (seed, ended) in [(1, "interrupted"), (2, "running"), (3, "running")] {
+        let text = fs::read_to_string(manifest(seed)).unwrap();
+        fs::write(manifest(seed), text.replace("\"ended\": \"done\"", &format!("\"ended\": \"{ended}\""))).unwrap();
+    }
+    // Killed before it had written a checkpoint.
+    fs::remove_dir_all(out.join("runs/seed=3/checkpoints")).unwrap();
+
+    let body = "echo \"$1 ${run##*/}\" >> \"$here/calls\"
+        if [ \"$1\" = resume ]; then sed -i.old 's/\"ended\": \"[a-z]*\"/\"ended\": \"done\"/' \"$run/manifest.json\"
+        else [ ! -e \"$run\" ] || exit 1; exec 'REAL' \"$@\"; fi";
+    let program = program(here, &body.replace("REAL", env!("CARGO_BIN_EXE_edgewalk")));
+    resume(&out, &Launch { program, jobs: Some(1) }).unwrap();
+    let calls = fs::read_to_string(here.join("calls")).unwrap();
+    assert_eq!(calls.lines().collect::<Vec<_>>(), ["resume seed=1", "resume seed=2", "train seed=3"]);
+    assert!(rows(&out).values().all(|row| row.state == State::Done));
+}
+
+/// The script as a task of a job array sees it.
+fn task(script: &Path, number: usize) -> Command {
+    let mut command = Command::new("bash");
+    command.arg(script).env("SLURM_ARRAY_TASK_ID", number.to_string()).env_remove("EDGEWALK_DATA");
+    command.env("NODEVICE_SELECT", "1");
+    command
+}
+
+#[test]
+fn a_job_array_does_what_the_sweep_would() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().join("it's 100% \"mine\"");
+    fs::create_dir(&here).unwrap();
+    let text_of = succeeds(sweep(&here, &["lr=0.03,0.1", "seed=1,2"], &["--out", "s", "--slurm", "--jobs", "3"]));
+    for line in ["#!/bin/bash", "#SBATCH --array=0-3%3", "#SBATCH --requeue", "#SBATCH --open-mode=append"] {
+        assert!(text_of.lines().any(|it| it == line), "{line}: {text_of}");
+    }
+    assert!(text_of.contains("\n#SBATCH --signal=B:TERM@120\n") && text_of.contains("\nexec '/"), "{text_of}");
+    assert!(text_of.contains("100%% \\\"mine\\\"/s/logs/slurm-%a.txt\""), "{text_of}");
+    let out = here.join("s");
+    assert!(!out.join("runs").exists(), "nothing has run");
+
+    let script = folder.path().join("array.sh");
+    fs::write(&script, &text_of).unwrap();
+    assert!(Command::new("bash").arg("-n").arg(&script).status().unwrap().success());
+    // Where it is installed.
+    if let Ok(Output { status, stdout, .. }) = Command::new("shellcheck").arg(&script).output() {
+        assert!(status.success(), "{}", text(&stdout));
+    }
+
+    // Two at the same time, of which neither overwrites what the other has written.
+    let tasks = [1, 2].map(|number| task(&script, number).spawn().unwrap());
+    assert!(tasks.into_iter().all(|mut task| task.wait().unwrap().success()));
+    let states =
+        || SweepDir::open(&out).unwrap().jobs().iter().map(|job| rows(&out)[&job.name].state).collect::<Vec<_>>();
+    assert_eq!(states(), [State::Waiting, State::Done, State::Done, State::Waiting]);
+    // What is left is an array of its own, and a task that was done already ends at once.
+    let rest = succeeds(edgewalk(&here, &["sweep", "s", "--slurm"]));
+    assert!(rest.contains("#SBATCH --array=0,3\n"), "{rest}");
+    let manifest = out.join("runs/lr=0.03,seed=2/manifest.json");
+    let before = fs::read(&manifest).unwrap();
+    for number in 0..4 {
+        succeeds(task(&script, number));
+    }
+    assert_eq!(fs::read(&manifest).unwrap(), before);
+    assert_eq!(states(), [State::Done; 4]);
+    refuses(edgewalk(&here, &["sweep", "s", "--slurm"]), 1, &["nothing left for Slurm"]);
+    refuses(edgewalk(&here, &["sweep", "s", "--job", "4"]), 2, &["no job 4", "0 to 3"]);
+    refuses(edgewalk(&here, &["sweep", "s", "--set", "lr=1,2"]), 2, &["settled", "--set"]);
+}
+
+#[test]
+fn a_task_that_slurm_stops_writes_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let endless = ["steps=1000000", "measure.every=100000", "seed=1,2"];
+    let script = here.join("array.sh");
+    fs::write(&script, succeeds(sweep(here, &endless, &["--out", "s", "--slurm"]))).unwrap();
+    let mut task = task(&script, 1).spawn().unwrap();
+    let run = here.join("s/runs/seed=2");
+    until("the run", || fs::read(run.join("metrics.csv")).is_ok_and(|rows| rows.len() > 500));
+    assert_eq!(rows(&here.join("s"))["seed=2"].state, State::Running);
+    // To the shell that bash was when the task began, as `--signal=B:TERM` does.
+    kill(Pid::from_raw(i32::try_from(task.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert!(task.wait().unwrap().success());
+    let run = RunDir::open(&run).unwrap();
+    assert_eq!(run.read_manifest().unwrap().ended.to_string(), "interrupted");
+    assert!(checkpoint::last(&run).0.is_some());
+    let all = rows(&here.join("s"));
+    assert_eq!(["seed=1", "seed=2"].map(|job| all[job].state), [State::Waiting, State::Interrupted]);
+    assert!(succeeds(edgewalk(here, &["sweep", "s", "--slurm"])).contains("#SBATCH --array=0-1\n"));
+}
