@@ -1,16 +1,18 @@
 //! Hands the source commit to the manifest (`EDGEWALK_COMMIT`), when the build runs in the crate's own repository, and
-//! tells the tests whether the full data sets are at hand (`cfg(real_data)`): without them the tests that need them are
-//! listed as ignored.
+//! tells the tests whether the full data sets (`cfg(real_data)`) and TensorBoard (`cfg(tensorboard)`) are at hand: without them
+//! the tests that need them are listed as ignored.
 
 use std::path::Path;
 use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-env-changed=EDGEWALK_COMMIT");
-    println!("cargo:rerun-if-env-changed=EDGEWALK_DATA");
-    println!("cargo:rustc-check-cfg=cfg(real_data)");
-    if std::env::var_os("EDGEWALK_DATA").is_some() {
-        println!("cargo:rustc-cfg=real_data");
+    for (variable, name) in [("EDGEWALK_DATA", "real_data"), ("EDGEWALK_TENSORBOARD_PYTHON", "tensorboard")] {
+        println!("cargo:rerun-if-env-changed={variable}");
+        println!("cargo:rustc-check-cfg=cfg({name})");
+        if std::env::var_os(variable).is_some() {
+            println!("cargo:rustc-cfg={name}");
+        }
     }
     println!("cargo:rerun-if-changed=build.rs");
     // Every commit and checkout adds a line to this file. Without it this is a packaged copy, not a repository.

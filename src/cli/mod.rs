@@ -5,6 +5,7 @@ pub mod curvature;
 pub mod data;
 pub mod doctor;
 pub mod info;
+pub mod plot;
 pub mod resume;
 pub mod verify_theory;
 mod workers;
@@ -15,12 +16,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::experiment::preset::{PRESETS, Preset};
-use crate::experiment::rundir::RunDir;
-use crate::experiment::{ExperimentError, Format, TrainRequest, config, plot, run};
+use crate::experiment::{ExperimentError, TrainRequest, config, run};
 
 use bench::BenchArgs;
 use curvature::CurvatureArgs;
 use data::DataCommand;
+use plot::PlotArgs;
 use resume::ResumeArgs;
 use verify_theory::VerifyArgs;
 
@@ -38,7 +39,7 @@ enum Command {
     Train(TrainArgs),
     /// Go on with a run that was stopped or killed, from its last checkpoint
     Resume(ResumeArgs),
-    /// Draw the pictures of finished runs into their plots folders
+    /// Draw the pictures of runs into their plots folders, once or as rows arrive
     Plot(PlotArgs),
     /// Look at the curvature of a run's parameters: eigenvalues, trace, density, layer by layer
     Curvature(CurvatureArgs),
@@ -85,16 +86,6 @@ struct TrainArgs {
     print_config: bool,
 }
 
-#[derive(Debug, Args)]
-struct PlotArgs {
-    /// Run folders
-    #[arg(required = true, value_name = "RUN")]
-    runs: Vec<PathBuf>,
-    /// The file format
-    #[arg(long, value_enum, default_value_t = Format::Svg)]
-    format: Format,
-}
-
 /// The list of presets at the end of `edgewalk train --help`.
 fn presets() -> String {
     let width = PRESETS.iter().map(|preset| preset.name.len()).max().unwrap_or(0);
@@ -111,7 +102,7 @@ pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentErr
     match cli.command {
         Command::Train(args) => train(args, command_line),
         Command::Resume(args) => resume::run(args, command_line),
-        Command::Plot(args) => draw(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Curvature(args) => curvature::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Data(command) => data::run(command),
@@ -139,16 +130,6 @@ fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), ExperimentErr
         adapter: args.adapter,
         dry_run: args.dry_run,
     })
-}
-
-fn draw(args: &PlotArgs) -> Result<(), ExperimentError> {
-    for path in &args.runs {
-        let run = RunDir::open(path)?;
-        for picture in plot::plot_run(&run, args.format)? {
-            print(&format!("{}\n", picture.display()))?;
-        }
-    }
-    Ok(())
 }
 
 /// Writes to standard output. A reader that has gone away wanted no more: that is success.

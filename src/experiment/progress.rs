@@ -1,8 +1,16 @@
 //! The line that moves while a run is under way, on standard error; nothing where that is not a terminal.
+//!
+//! ```text
+//! 1200/10000  loss 3.21e-3  ‖g‖ 1.2e-2  ‖H‖ 12.3 = 0.98 × edge, at  57.2/s  ETA 2m ███████░░░░░
+//! ```
+//!
+//! What matters fits in eighty columns; the bar has the rest of the terminal, or is left out.
 
 use std::fmt;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+use super::summary::Verdict;
 
 /// The progress line of one run.
 pub struct Progress {
@@ -15,12 +23,12 @@ impl Progress {
     /// Starts the line of a run of `steps` updates, on minibatches or not.
     pub fn new(steps: u64, minibatches: bool) -> Self {
         let bar = ProgressBar::new(steps);
-        let template = "{pos}/{len} {bar:16} {msg}  {rate}  ETA {eta}";
+        let template = "{pos}/{len}  {msg}  {rate}/s  ETA {eta} {wide_bar}";
         // The template is a constant; should it ever be wrong, the plain style still informs.
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
             // Writing to a string in memory cannot fail.
-            let _ = write!(text, "{:.1} steps/s", state.per_sec());
+            let _ = text.write_str(&three_digits(state.per_sec()));
         };
         bar.set_style(style.with_key("rate", rate));
         let loss = if minibatches { "batch loss" } else { "loss" };
@@ -29,14 +37,19 @@ impl Progress {
 
     /// Notes a curvature measurement, the ratio being NaN where there is no edge; it stays on the line until the next.
     pub fn measured(&mut self, hessian_norm: f64, edge_ratio: f64) {
-        let ratio = if edge_ratio.is_nan() { String::new() } else { format!(" = {edge_ratio:.3} × edge") };
-        self.sharpness = format!("  ‖H‖ {hessian_norm:.3}{ratio}");
+        let word = match Verdict::on(edge_ratio) {
+            Verdict::Below => "below",
+            Verdict::At => "at",
+            Verdict::Above => "above",
+        };
+        let ratio = if edge_ratio.is_nan() { String::new() } else { format!(" = {edge_ratio:.2} × edge, {word}") };
+        self.sharpness = format!("  ‖H‖ {}{ratio}", three_digits(hessian_norm));
     }
 
     /// Shows that `step` updates are made, with the loss and gradient norm there.
     pub fn step(&self, step: u64, loss: f64, grad_norm: f64) {
         let Self { loss: name, sharpness, .. } = self;
-        let message = format!("{name} {loss:.3e}  ‖g‖ {grad_norm:.2e}{sharpness}");
+        let message = format!("{name} {loss:.2e}  ‖g‖ {grad_norm:.1e}{sharpness}");
         self.bar.set_message(message);
         self.bar.set_position(step);
     }
@@ -44,5 +57,15 @@ impl Progress {
     /// Removes the line, so that what is printed next starts clean.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// A number above 0 in few characters: three digits where it is neither tiny nor huge.
+fn three_digits(number: f64) -> String {
+    match number {
+        number if number >= 1e5 || number < 0.01 && number > 0.0 => format!("{number:.1e}"),
+        number if number >= 100.0 => format!("{number:.0}"),
+        number if number >= 10.0 => format!("{number:.1}"),
+        number => format!("{number:.2}"),
     }
 }

@@ -11,7 +11,7 @@ use super::config::MeasureOn;
 use super::measuring::MeasuringSet;
 use super::record::{CurvatureRow, MetricsRow};
 
-/// How far the median ratio may be from 1 for a run to count as at the edge.
+/// How far a ratio, or the median of a run's, may be from 1 to count as at the edge.
 const TOLERANCE: f64 = 0.1;
 
 /// The median and extremes of some values.
@@ -48,12 +48,23 @@ impl fmt::Display for Spread {
 /// Where the sharpness sat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The median ratio is under 0.9.
+    /// The ratio is under 0.9.
     Below,
-    /// The median ratio is from 0.9 to 1.1.
+    /// The ratio is from 0.9 to 1.1.
     At,
-    /// The median ratio is over 1.1.
+    /// The ratio is over 1.1.
     Above,
+}
+
+impl Verdict {
+    /// The verdict on a ratio of ‖H‖ to the edge.
+    pub fn on(ratio: f64) -> Self {
+        match ratio {
+            ratio if ratio < 1.0 - TOLERANCE => Self::Below,
+            ratio if ratio > 1.0 + TOLERANCE => Self::Above,
+            _ => Self::At,
+        }
+    }
 }
 
 impl fmt::Display for Verdict {
@@ -109,11 +120,7 @@ impl EdgeSummary {
 
     /// The verdict on the median ratio.
     pub fn verdict(&self) -> Verdict {
-        match self.ratio.median {
-            ratio if ratio < 1.0 - TOLERANCE => Verdict::Below,
-            ratio if ratio > 1.0 + TOLERANCE => Verdict::Above,
-            _ => Verdict::At,
-        }
+        Verdict::on(self.ratio.median)
     }
 }
 

@@ -1,0 +1,63 @@
+//! `edgewalk plot`: what a run's tables hold, as pictures or for TensorBoard, once or as rows arrive.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::print;
+use crate::experiment::live::tensorboard::TensorBoard;
+use crate::experiment::live::watch::{Redrawn, live_page, watch};
+use crate::experiment::manifest::Ended;
+use crate::experiment::rundir::RunDir;
+use crate::experiment::{ExperimentError, Format, plot};
+
+/// The arguments of `edgewalk plot`.
+#[derive(Debug, Args)]
+pub struct PlotArgs {
+    /// Run folders
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// The file format
+    #[arg(long, value_enum, default_value_t = Format::Svg)]
+    format: Format,
+    /// Draw again whenever rows arrive, with a page plots/live.html for a browser, until the runs end or Ctrl-C
+    #[arg(long)]
+    watch: bool,
+    /// Write an event file for TensorBoard into RUN/tensorboard instead
+    #[arg(long, conflicts_with_all = ["watch", "format"])]
+    tensorboard: bool,
+}
+
+/// Draws or converts, and says what it wrote.
+///
+/// # Errors
+/// [`ExperimentError`].
+pub fn run(args: &PlotArgs) -> Result<(), ExperimentError> {
+    let runs = args.runs.iter().map(|path| Ok(RunDir::open(path)?));
+    let runs = runs.collect::<Result<Vec<RunDir>, ExperimentError>>()?;
+    if args.watch {
+        for run in &runs {
+            print(&format!("{} shows the pictures in a browser; Ctrl-C ends this\n", live_page(run).display()))?;
+        }
+        return watch(&runs, args.format, told);
+    }
+    for run in &runs {
+        if args.tensorboard {
+            print(&format!("{}\n", TensorBoard::of_tables(run)?.path().display()))?;
+        } else {
+            plot::plot_run(run, args.format)?.iter().try_for_each(|path| print(&format!("{}\n", path.display())))?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints what was drawn.
+fn told(news: &Redrawn) -> Result<(), ExperimentError> {
+    let names = news.pictures.iter().filter_map(|path| Path::file_name(path)?.to_str());
+    let names = names.collect::<Vec<_>>().join(", ");
+    let ended = match &news.ended {
+        Ended::Running => String::new(),
+        ended => format!("; the run has ended: {ended}"),
+    };
+    print(&format!("{}, step {}: {names}{ended}\n", news.run.display(), news.step))
+}
