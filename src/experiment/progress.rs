@@ -1,10 +1,10 @@
 //! The line that moves while a run is under way, on standard error; nothing where that is not a terminal.
 //!
 //! ```text
-//! 1200/10000  loss 3.21e-3  ‖g‖ 1.2e-2  ‖H‖ 12.3 = 0.98 × edge, at  57.2/s  ETA 2m ███████░░░░░
+//!  1200/10000 57.2/s ETA  2m  loss 3.21e-3  ‖H‖ 12.3: 0.98 × edge, at     ‖g‖ 1.2e-2
 //! ```
 //!
-//! What matters fits in eighty columns; the bar has the rest of the terminal, or is left out.
+//! It is never wider than the terminal: what matters least comes last and is cut off. Its columns keep their places.
 
 use std::fmt;
 
@@ -23,9 +23,10 @@ impl Progress {
     /// Starts the line of a run of `steps` updates, on minibatches or not.
     pub fn new(steps: u64, minibatches: bool) -> Self {
         let bar = ProgressBar::new(steps);
-        let template = "{pos}/{len}  {msg}  {rate}/s  ETA {eta} {wide_bar}";
-        // The template is a constant; should it ever be wrong, the plain style still informs.
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let digits = steps.to_string().len();
+        let template = format!("{{pos:>{digits}}}/{{len}} {{rate:>4}}/s ETA {{eta:>3}}  {{wide_msg}}");
+        // Should the template ever be wrong, the plain style still informs.
+        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
             // Writing to a string in memory cannot fail.
             let _ = text.write_str(&three_digits(state.per_sec()));
@@ -42,14 +43,14 @@ impl Progress {
             Verdict::At => "at",
             Verdict::Above => "above",
         };
-        let ratio = if edge_ratio.is_nan() { String::new() } else { format!(" = {edge_ratio:.2} × edge, {word}") };
+        let ratio = if edge_ratio.is_nan() { String::new() } else { format!(": {edge_ratio:.2} × edge, {word:5}") };
         self.sharpness = format!("  ‖H‖ {}{ratio}", three_digits(hessian_norm));
     }
 
     /// Shows that `step` updates are made, with the loss and gradient norm there.
     pub fn step(&self, step: u64, loss: f64, grad_norm: f64) {
         let Self { loss: name, sharpness, .. } = self;
-        let message = format!("{name} {loss:.2e}  ‖g‖ {grad_norm:.1e}{sharpness}");
+        let message = format!("{name} {loss:.2e}{sharpness}  ‖g‖ {grad_norm:.1e}");
         self.bar.set_message(message);
         self.bar.set_position(step);
     }
