@@ -127,12 +127,6 @@ pub enum ExperimentError {
         /// How many checks.
         failed: usize,
     },
-    /// A run folder vanished while it was watched.
-    #[error("the run folder {} is gone: it was removed or renamed while it was watched", folder.display())]
-    RunGone {
-        /// The folder.
-        folder: PathBuf,
-    },
     /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}; check where it leads")]
     Output(std::io::Error),
@@ -144,10 +138,17 @@ impl ExperimentError {
         match self {
             // Options of the eigensolvers come from the command line; those of a configuration have been checked.
             Self::Config(_) | Self::Curvature(CurvatureError::Option { .. }) => 2,
-            Self::RunDir(_) | Self::RunGone { .. } | Self::Record(_) | Self::Plot(_) | Self::Output(_) => 1,
+            Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Output(_) => 1,
             Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,
             Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,
             Self::Theory(_) | Self::Untrustworthy { .. } | Self::Memory { .. } => 1,
         }
+    }
+}
+
+impl From<config::Resolved> for TrainRequest {
+    /// A run of this configuration in the next folder of its name, on the preferred adapter.
+    fn from(config::Resolved { name, config }: config::Resolved) -> Self {
+        Self { config, name, command_line: vec![], out: None, adapter: None, dry_run: false }
     }
 }
