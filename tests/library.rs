@@ -34,7 +34,7 @@ fn a_run_from_rust_has_its_folder_tables_and_pictures() {
     assert!(last.step == 200 && first.edge_ratio < 0.5 && last.edge_ratio > 0.8, "{first:?} to {last:?}");
     assert_eq!(run.read_manifest().unwrap().ended, Ended::Done);
     assert!(run.plots().join("edges.svg").is_file() && run.metrics().is_file());
-    assert!(run.last_checkpoint().is_some());
+    assert!(run.checkpoint(200).is_dir());
 }
 
 #[test]
