@@ -48,6 +48,9 @@ pub struct Learnt {
 }
 
 /// Trains a small network on the spirals.
+///
+/// # Errors
+/// Whatever the device says.
 pub fn learn() -> Result<Learnt, Box<dyn Error>> {
     let gpu = Gpu::open(None)?;
     let model = Arc::new(Mlp { inputs: 2, width: 32, depth: 3, outputs: 2, activation: Activation::Tanh });

@@ -49,6 +49,9 @@ pub struct Row {
 }
 
 /// Trains a small network with SAM, measuring λ₁ and its ratio to the SAM-edge on the way.
+///
+/// # Errors
+/// Whatever the device says.
 pub fn train(loss: Loss) -> Result<Vec<Row>, Box<dyn Error>> {
     let gpu = Gpu::open(None)?;
     let data = data::load(&Request { train: 100, ..Request::new(DataName::Embedded) })?.train;

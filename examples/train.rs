@@ -11,6 +11,9 @@ use edgewalk::experiment::rundir::RunDir;
 use edgewalk::experiment::{TrainRequest, config, run};
 
 /// Trains into an empty folder, and reads what was measured.
+///
+/// # Errors
+/// Whatever ends the run early.
 pub fn train(folder: &RunDir) -> Result<Vec<CurvatureRow>, Box<dyn Error>> {
     let sets = ["width=16", "train=200", "steps=200", "run.tune=0"].map(String::from);
     let request = TrainRequest::from(config::resolve(Some("quickstart"), &sets)?);
