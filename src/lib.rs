@@ -45,8 +45,9 @@
 //! # Ok::<(), edgewalk::graph::GraphError>(())
 //! ```
 //!
-//! `examples/` goes on from here: `hvp` (products and eigenvalues of a network), `sam_edge` (training, measured as it
-//! goes) and `custom_model` (a network of one's own). ARCHITECTURE.md explains how it works and why.
+//! docs/library.md goes on from here, and so does `examples/`: `train` (a run with its folder), `hvp` (products and eigenvalues of a
+//! network), `sam_edge` (training, measured as it goes), `custom_model`, `custom_loss` and `custom_data`. ARCHITECTURE.md explains
+//! how it works and why.
 
 pub mod autodiff;
 mod choice;
@@ -64,7 +65,8 @@ pub mod optim;
 pub mod passes;
 pub mod theory;
 
-/// The code of the README is compiled with the tests.
+/// The code of the README and of the page about the library is compiled with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../docs/library.md")]
+struct Pages;

@@ -168,11 +168,12 @@ fn an_event_file_has_the_numbers_of_the_tables() {
     let all = [("metrics.csv", METRICS), ("curvature.csv", CURVATURE), ("oscillation.csv", OSCILLATION)];
     let run = run_of(folder.path(), &all);
     let board = TensorBoard::of_tables(&run).unwrap();
-    let start = fs::metadata(run.config()).unwrap().modified().unwrap().duration_since(UNIX_EPOCH).unwrap();
-    let name = format!("tensorboard/events.out.tfevents.{}.edgewalk", start.as_secs());
+    let written = fs::metadata(run.config()).unwrap().modified().unwrap();
+    let start = written.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let name = format!("tensorboard/events.out.tfevents.{start}.edgewalk");
     assert_eq!(board.path(), run.path().join(name));
 
-    let start = start.as_secs_f64();
+    let start = start as f64;
     let scalars = |step, secs, values: &[(&str, f32)]| {
         Event::Scalars(step, start + secs, values.iter().map(|(tag, number)| ((*tag).to_owned(), *number)).collect())
     };
@@ -191,7 +192,7 @@ fn an_event_file_has_the_numbers_of_the_tables() {
 #[test]
 fn what_follows_row_by_row_is_what_the_tables_give() {
     let folder = tempfile::tempdir().unwrap();
-    // A run that has just begun, with a half-written file of an earlier life and somebody else's notes.
+    // A run that goes on: half an event file of its earlier life, which knows its start, and somebody else's notes.
     let header = |table: &'static str| table.split_inclusive('\n').next().unwrap();
     let run = run_of(folder.path(), &[("metrics.csv", METRICS), ("curvature.csv", header(CURVATURE))]);
     let events = folder.path().join("tensorboard");
@@ -199,6 +200,7 @@ fn what_follows_row_by_row_is_what_the_tables_give() {
     fs::write(events.join("events.out.tfevents.17.edgewalk"), "half").unwrap();
     fs::write(events.join("notes"), "keep").unwrap();
     let mut board = TensorBoard::of_tables(&run).unwrap();
+    assert_eq!(board.path(), events.join("events.out.tfevents.17.edgewalk"));
     for (table, text) in [("curvature", CURVATURE), ("oscillation", OSCILLATION)] {
         let mut lines = text.lines().map(|line| strings(&line.split(',').collect::<Vec<_>>()));
         let columns = lines.next().unwrap();
@@ -208,7 +210,8 @@ fn what_follows_row_by_row_is_what_the_tables_give() {
     }
     let live = fs::read(board.path()).unwrap();
     fs::write(run.curvature(), CURVATURE).unwrap();
-    fs::write(run.oscillation(), OSCILLATION).unwrap();
+    // Its last row is not all there.
+    fs::write(run.oscillation(), OSCILLATION.to_owned() + "308,4,0.0").unwrap();
     assert_eq!(live, fs::read(TensorBoard::of_tables(&run).unwrap().path()).unwrap());
     let mut names: Vec<_> = fs::read_dir(&events).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();

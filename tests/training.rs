@@ -33,9 +33,7 @@ pub fn train(target: Option<&str>, out: &Path, sets: &[&str], init: Option<&Path
         out: Some(out.into()),
         adapter: std::env::var("EDGEWALK_ADAPTER").ok(),
         json: false,
-        dry_run: false,
-    })?;
-    Ok(RunDir::open(out)?)
+    })
 }
 
 /// Writes a safetensors file with these parameters, in an order of its own.

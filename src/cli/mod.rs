@@ -130,15 +130,15 @@ fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), ExperimentErr
         return print(&resolved.config.to_toml());
     }
     workers::settle_for(&resolved.config);
-    run::train(&TrainRequest {
+    let request = TrainRequest {
         config: resolved.config,
         name: resolved.name,
         command_line,
         out: args.out,
         adapter: args.adapter,
         json: args.json,
-        dry_run: args.dry_run,
-    })
+    };
+    if args.dry_run { print(&run::plan(&request)?) } else { run::train(&request).map(|_| ()) }
 }
 
 /// Writes to standard output. A reader that has gone away wanted no more: that is success.

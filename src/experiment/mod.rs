@@ -150,3 +150,10 @@ impl ExperimentError {
         }
     }
 }
+
+impl From<config::Resolved> for TrainRequest {
+    /// A run of this configuration in the next folder of its name, on the preferred adapter.
+    fn from(config::Resolved { name, config }: config::Resolved) -> Self {
+        Self { config, name, command_line: vec![], out: None, adapter: None, json: false }
+    }
+}

@@ -93,16 +93,18 @@ pub struct RunDir {
 }
 
 /// What is in a folder before it is a run folder: a process that is killed there has begun nothing.
-const UNBEGUN: [&str; 4] = [".lock", "manifest.json", "manifest.json.partial", "config.toml.partial"];
+fn is_unbegun(name: &str) -> bool {
+    let is_partial = ["manifest.json.", "config.toml."].iter().any(|start| name.starts_with(start));
+    [".lock", "manifest.json"].contains(&name) || is_partial && name.ends_with(".partial")
+}
 
 /// Refuses an `--out` that [`RunDir::create`] would refuse, without making anything.
 ///
 /// # Errors
 /// [`RunDirError::NotEmpty`] or [`RunDirError::NotAFolder`].
 pub fn check(out: &Path) -> Result<(), RunDirError> {
-    let is_more = |entry: io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| !UNBEGUN.iter().any(|&name| entry.file_name() == name))
-    };
+    let is_more =
+        |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !entry.file_name().to_str().is_some_and(is_unbegun));
     match fs::read_dir(out).map(|mut entries| entries.any(is_more)) {
         Ok(true) => Err(RunDirError::NotEmpty { path: out.into() }),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(RunDirError::NotAFolder { path: out.into() }),
@@ -244,8 +246,9 @@ impl RunDir {
 /// # Errors
 /// [`RunDirError::Write`], naming the file; what was there before is then still there.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
+    // Two programs may write the same file at once: a run its pictures, and `edgewalk plot --watch`.
     let mut beside = path.as_os_str().to_owned();
-    beside.push(".partial");
+    beside.push(format!(".{}.partial", std::process::id()));
     let beside = PathBuf::from(beside);
     let write = || {
         if let Some(folder) = path.parent() {

@@ -15,15 +15,22 @@ choice! {
     }
 }
 
+/// A loss of one's own: outputs `[n, classes]` and `U32` labels `[n]`, each below `classes`, to the loss of each label `[n]`, in ops
+/// of the graph. Derivatives of every order follow from the ops.
+pub type PerLabel = fn(&mut Graph, NodeId, NodeId) -> NodeId;
+
 /// What is minimised, as a function of a model's outputs: a loss for classification by labels, or the output itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub enum Loss {
     /// Squared distance to the one-hot label.
     Mse(Reduction),
     /// `−log softmax(outputs)[label]`
     CrossEntropy,
-    /// The model's single output, for losses of one's own: labels have no effect, and nothing is misclassified. Its
-    /// Gauss–Newton matrix is 0, since it is linear in the output.
+    /// A loss of one's own, of outputs and labels.
+    Custom(PerLabel),
+    /// The model's single output, for losses that need no labels, such as the residual of an equation or the distance to
+    /// targets among the features: labels have no effect, and nothing is misclassified. Its Gauss–Newton matrix is 0,
+    /// since it is linear in the output.
     Output,
 }
 
@@ -31,9 +38,9 @@ impl Loss {
     /// Loss of each label: outputs `[n, classes]` and `U32` labels `[n]` to `[n]`.
     ///
     /// # Panics
-    /// For [`Loss::Output`], when there is more than one output.
+    /// For [`Loss::Output`], when there is more than one output; for [`Loss::Custom`], when its result is not `[n]`.
     pub fn per_label(self, g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
-        let classes = g.shape(outputs)[1];
+        let [n, classes] = g.shape(outputs)[..] else { panic!("outputs have two axes, not {:?}", g.shape(outputs)) };
         let target = g.one_hot(labels, classes);
         match self {
             Loss::Mse(reduction) => {
@@ -52,10 +59,12 @@ impl Loss {
                 let hit = g.reduce_sum(hit, &[1]);
                 g.sub(log_sum, hit)
             }
-            Loss::Output => {
-                let n = g.shape(outputs)[0];
-                g.reshape(outputs, &[n])
+            Loss::Custom(per_label) => {
+                let losses = per_label(g, outputs, labels);
+                assert_eq!(g.shape(losses), [n], "a loss of one's own gives one value for each label");
+                losses
             }
+            Loss::Output => g.reshape(outputs, &[n]),
         }
     }
 }

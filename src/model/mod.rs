@@ -13,7 +13,7 @@ mod transformer;
 
 pub use cnn::{Cnn, Norm, Pool};
 pub use init::{Init, initial_params};
-pub use loss::{Loss, Reduction, wrong};
+pub use loss::{Loss, PerLabel, Reduction, wrong};
 pub use mlp::{Activation, Mlp};
 pub use store::{StoreError, params_from_safetensors, params_to_safetensors};
 pub use transformer::Transformer;

@@ -11,14 +11,15 @@
 //! row by row, so a run that begins, a run that goes on from a checkpoint and a run that is over are one case. Scalars are
 //! float32 there; whoever needs the digits takes the tables.
 //!
-//! A row's wall time is the start of the run plus its `secs`. The start is when `config.toml` was written, which is what a
-//! run does first; so nothing here asks for the date, and converting twice gives the same bytes.
+//! A row's wall time is the start of the run plus its `secs`. The start is in the name of the event file, in whole seconds;
+//! where there is none yet, it is when `config.toml` was written. So nothing here asks for the date, a run that goes on keeps
+//! its start, and converting twice gives the same bytes.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use csv::StringRecord;
 
@@ -44,23 +45,22 @@ impl TensorBoard {
     /// # Errors
     /// [`RecordError::Read`] if a table cannot be read, [`RecordError::Write`] if the system refuses to write.
     pub fn of_tables(run: &RunDir) -> Result<Self, RecordError> {
-        let start = start(run).map_err(|cause| RecordError::Write { path: run.config(), cause })?;
-        let mut records = Records { start, measured: BTreeMap::new() };
-        let mut all = event_file::version(start);
+        let folder = run.path().join("tensorboard");
+        let start = start(run, &folder).map_err(|cause| RecordError::Write { path: folder.clone(), cause })?;
+        let mut records = Records { start: start as f64, measured: BTreeMap::new() };
+        let mut all = event_file::version(records.start);
         for path in [run.metrics(), run.curvature(), run.oscillation()].iter().filter(|path| path.is_file()) {
-            let table = path.file_stem().unwrap_or_default().to_string_lossy();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
             let (columns, lines) = read_lines(path)?;
             let owned = |cells: &StringRecord| cells.iter().map(str::to_owned).collect::<Vec<_>>();
             let columns = owned(&columns);
             for cells in &lines {
-                all.extend(records.of(Logged { table: &table, columns: &columns, cells: &owned(cells) }));
+                all.extend(records.of(Logged { table: &name, columns: &columns, cells: &owned(cells) }));
             }
         }
-        let folder = run.path().join("tensorboard");
-        let path = folder.join(format!("{PREFIX}{}{SUFFIX}", start as u64));
+        let path = folder.join(format!("{PREFIX}{start}{SUFFIX}"));
         let write = || {
             fs::create_dir_all(&folder)?;
-            remove_event_files(&folder)?;
             fs::write(&path, &all)?;
             OpenOptions::new().append(true).open(&path)
         };
@@ -120,20 +120,16 @@ fn tag(table: &str, column: &str) -> String {
 }
 
 /// When a run began, in seconds since 1970.
-fn start(run: &RunDir) -> io::Result<f64> {
-    let written: SystemTime = fs::metadata(run.config())?.modified()?;
-    Ok(written.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()))
-}
-
-/// Removes what earlier calls have written: TensorBoard would show all event files of a folder as one run.
-fn remove_event_files(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
-            fs::remove_file(entry.path())?;
+fn start(run: &RunDir, folder: &Path) -> io::Result<u64> {
+    if folder.is_dir() {
+        for entry in fs::read_dir(folder)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let start = name.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(SUFFIX));
+            if let Some(start) = start.and_then(|start| start.parse().ok()) {
+                return Ok(start);
+            }
         }
     }
-    Ok(())
+    let written = fs::metadata(run.config())?.modified()?;
+    Ok(written.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }

@@ -1,11 +1,10 @@
 //! Pictures that follow a run: drawn again whenever its tables have grown, with a page that shows them in a browser.
 //!
 //! One idea: look at the size and time of a run's tables every second. Nothing has to be told by the run, which may be on
-//! another machine that shares the disk, and nothing here can disturb it. A table in the middle of a line, or that is not
-//! there yet, is looked at again later. Drawing takes at most a tenth of the time, since the run may need this processor.
+//! another machine that shares the disk, and nothing here can disturb it. A table that is not
+//! there yet is looked at again later. Drawing takes at most a tenth of the time, since the run may need this processor.
 
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -40,8 +39,7 @@ pub struct Redrawn {
 /// Ctrl-C is pressed. `redrawn` is told of every time.
 ///
 /// # Errors
-/// [`ExperimentError::RunDir`] if a folder is not that of a run, [`RunDirError::Gone`] if it is removed meanwhile, a
-/// [`PlotError`] if a table that nobody writes to any more cannot be read, or a picture cannot be drawn; and the error of
+/// [`RunDirError::Gone`] if a folder is removed meanwhile, a [`PlotError`] if a table that nobody writes to any more cannot be read, or a picture cannot be drawn; and the error of
 /// `redrawn`.
 pub fn watch(
     runs: &[RunDir],
@@ -106,7 +104,7 @@ impl<'a> Watched<'a> {
                 return self.refused.take().map_or(Ok(None), |error| Err(error.into()));
             }
             // Every run has the first two.
-            if now[..2].contains(&None) || tables.iter().any(|path| is_in_a_line(path)) {
+            if now[..2].contains(&None) {
                 return Ok(None);
             }
         }
@@ -146,17 +144,6 @@ pub fn live_page(run: &RunDir) -> PathBuf {
 fn state(table: &Path) -> State {
     let metadata = fs::metadata(table).ok()?;
     Some((metadata.len(), metadata.modified().ok()?))
-}
-
-/// Whether a table's last line has no end yet.
-fn is_in_a_line(table: &Path) -> bool {
-    let last_byte = || {
-        let mut file = File::open(table)?;
-        file.seek(SeekFrom::End(-1))?;
-        let mut byte = [0];
-        file.read_exact(&mut byte).map(|()| byte[0])
-    };
-    last_byte().is_ok_and(|byte| byte != b'\n')
 }
 
 /// A page with what is known and the pictures beside it, which loads itself anew while the run goes on.

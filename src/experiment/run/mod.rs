@@ -13,7 +13,6 @@ mod tables;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::cli::print;
 use crate::model::{Layout, initial_params, params_from_safetensors};
 
 use super::config::Config;
@@ -47,8 +46,6 @@ pub struct TrainRequest {
     pub adapter: Option<String>,
     /// Whether each logged row goes to standard output as a line of JSON, and all else to standard error.
     pub json: bool,
-    /// Plan and report, but train nothing and write nothing.
-    pub dry_run: bool,
 }
 
 /// What `edgewalk resume` was asked to do.
@@ -66,17 +63,14 @@ pub struct ResumeRequest {
     pub json: bool,
 }
 
-/// Trains as asked, or plans if only that was asked.
+/// Trains as asked, and returns the run folder.
 ///
 /// # Errors
 /// [`ExperimentError`]; a run folder that was created keeps everything logged before.
-pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
+pub fn train(request: &TrainRequest) -> Result<RunDir, ExperimentError> {
     let began = Instant::now();
     if let Some(out) = &request.out {
         rundir::check(out)?;
-    }
-    if request.dry_run {
-        return forecast(request);
     }
     carry_out(Order::of_new(request), began)
 }
@@ -89,12 +83,19 @@ pub fn train(request: &TrainRequest) -> Result<(), ExperimentError> {
 pub fn resume(request: &ResumeRequest) -> Result<(), ExperimentError> {
     let began = Instant::now();
     match Order::of_old(request)? {
-        Some(order) => carry_out(order, began),
+        Some(order) => carry_out(order, began).map(|_| ()),
         None => Ok(()),
     }
 }
 
-fn forecast(request: &TrainRequest) -> Result<(), ExperimentError> {
+/// What [`train`] would do, in words: chunks, memory, and times, for which a gradient is measured. Nothing is written.
+///
+/// # Errors
+/// As [`train`], for all that is known before the first step.
+pub fn plan(request: &TrainRequest) -> Result<String, ExperimentError> {
+    if let Some(out) = &request.out {
+        rundir::check(out)?;
+    }
     let config = &request.config;
     let ground = Ground::of(config, request.adapter.as_deref())?;
     let (_, first) = ground.feed(config)?;
@@ -104,10 +105,10 @@ fn forecast(request: &TrainRequest) -> Result<(), ExperimentError> {
     // What cannot be read is to be known now, too.
     params(config, dry.objective.layout())?;
     let gradient_secs = parts.objective(&gpu)?.gradient_secs()?;
-    print(&forecast::plan(request, ground.data.train.len(), dry, planned, gradient_secs)?)
+    Ok(forecast::plan(request, ground.data.train.len(), dry, planned, gradient_secs)?)
 }
 
-fn carry_out(order: Order, began: Instant) -> Result<(), ExperimentError> {
+fn carry_out(order: Order, began: Instant) -> Result<RunDir, ExperimentError> {
     let config = &order.config.clone();
     let ground = Ground::of(config, order.adapter.as_deref())?;
     let data = ground.record(config);
@@ -180,7 +181,8 @@ fn carry_out(order: Order, began: Instant) -> Result<(), ExperimentError> {
         .and_then(|text| say(&text));
     drop(lock);
     // What ended the run is worth more than what came of it.
-    result.and(shown)
+    result.and(shown)?;
+    Ok(dir)
 }
 
 /// The numbers of a checkpoint, back on the device and where the measurements look for them.
