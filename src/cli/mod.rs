@@ -1,10 +1,12 @@
 //! The command line: arguments in, a request out. The work is in [`crate::experiment`].
 
 pub mod bench;
+pub mod compare;
 pub mod curvature;
 pub mod data;
 pub mod doctor;
 pub mod info;
+pub mod report;
 pub mod verify_theory;
 mod workers;
 
@@ -14,12 +16,16 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::experiment::preset::{PRESETS, Preset};
+use crate::experiment::report::plot_sweep;
 use crate::experiment::rundir::RunDir;
+use crate::experiment::sweep::SweepDir;
 use crate::experiment::{ExperimentError, Format, TrainRequest, config, plot, run};
 
 use bench::BenchArgs;
+use compare::CompareArgs;
 use curvature::CurvatureArgs;
 use data::DataCommand;
+use report::ReportArgs;
 use verify_theory::VerifyArgs;
 
 /// Train networks with GD and SAM on any GPU, and measure the Hessian against the edge of stability.
@@ -34,8 +40,12 @@ pub struct Cli {
 enum Command {
     /// Train, measuring the curvature on the way, and write a run folder
     Train(TrainArgs),
-    /// Draw the pictures of finished runs into their plots folders
+    /// Draw the pictures of runs and sweeps into their plots folders
     Plot(PlotArgs),
+    /// Write one HTML file that shows a run, or a sweep, to people without the program
+    Report(ReportArgs),
+    /// Draw runs over each other and print how they differ
+    Compare(CompareArgs),
     /// Look at the curvature of a run's parameters: eigenvalues, trace, density, layer by layer
     Curvature(CurvatureArgs),
     /// Measure how fast this adapter trains a network, kernel by kernel, and how that grows with its size
@@ -83,8 +93,8 @@ struct TrainArgs {
 
 #[derive(Debug, Args)]
 struct PlotArgs {
-    /// Run folders
-    #[arg(required = true, value_name = "RUN")]
+    /// Run folders, and folders of sweeps
+    #[arg(required = true, value_name = "RUN|SWEEP")]
     runs: Vec<PathBuf>,
     /// The file format
     #[arg(long, value_enum, default_value_t = Format::Svg)]
@@ -107,6 +117,8 @@ pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentErr
     match cli.command {
         Command::Train(args) => train(args, command_line),
         Command::Plot(args) => draw(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(args),
         Command::Curvature(args) => curvature::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Data(command) => data::run(command),
@@ -135,8 +147,12 @@ fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), ExperimentErr
 
 fn draw(args: &PlotArgs) -> Result<(), ExperimentError> {
     for path in &args.runs {
-        let run = RunDir::open(path)?;
-        for picture in plot::plot_run(&run, args.format)? {
+        let pictures = if SweepDir::is_one(path) {
+            plot_sweep(&SweepDir::open(path)?, args.format)?
+        } else {
+            plot::plot_run(&RunDir::open(path)?, args.format)?
+        };
+        for picture in pictures {
             print(&format!("{}\n", picture.display()))?;
         }
     }

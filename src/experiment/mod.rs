@@ -6,8 +6,10 @@
 pub mod analysis;
 pub mod bench;
 mod choice;
+pub mod compare;
 pub mod config;
 mod conflicts;
+mod digits;
 pub mod equipment;
 mod feed;
 mod figure;
@@ -21,16 +23,19 @@ mod measure;
 pub mod measuring;
 mod midpoint;
 mod network;
+pub mod official_raw;
 pub mod oscillation;
 pub mod plot;
 pub mod preset;
 pub mod progress;
 pub mod record;
+pub mod report;
 mod ring;
 pub mod run;
 pub mod rundir;
 mod state;
 pub mod summary;
+pub mod sweep;
 pub mod swings;
 mod table;
 mod test_set;
@@ -61,6 +66,12 @@ pub enum ExperimentError {
     /// A picture cannot be made.
     #[error(transparent)]
     Plot(#[from] plot::PlotError),
+    /// The folder of a sweep cannot be read.
+    #[error(transparent)]
+    Sweep(#[from] sweep::SweepError),
+    /// A raw file of the official code cannot be read.
+    #[error(transparent)]
+    Raw(#[from] official_raw::RawError),
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -122,7 +133,7 @@ impl ExperimentError {
         match self {
             // Options of the eigensolvers come from the command line; those of a configuration have been checked.
             Self::Config(_) | Self::Curvature(CurvatureError::Option { .. }) => 2,
-            Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Output(_) => 1,
+            Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Sweep(_) | Self::Raw(_) | Self::Output(_) => 1,
             Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,
             Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,
             Self::Theory(_) | Self::Untrustworthy { .. } => 1,
