@@ -79,7 +79,7 @@ fn json_lines_and_event_files_have_the_rows_of_the_tables() {
         let (stdout, stderr) = (text(&stdout), text(&stderr));
         assert!(status.success(), "{stderr}");
         assert_same_rows(&stdout, &run, from);
-        for words in ["parameters on", "tables and plots in run"] {
+        for words in ["parameters on", "report.html in run"] {
             assert!(stderr.contains(words), "{stderr}");
         }
         // What followed the rows is what the tables give afterwards, but for the order of their rows.

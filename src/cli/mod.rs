@@ -1,11 +1,13 @@
 //! The command line: arguments in, a request out. The work is in [`crate::experiment`].
 
 pub mod bench;
+pub mod compare;
 pub mod curvature;
 pub mod data;
 pub mod doctor;
 pub mod info;
 pub mod plot;
+pub mod report;
 pub mod resume;
 pub mod sweep;
 pub mod verify_theory;
@@ -20,9 +22,11 @@ use crate::experiment::preset::{PRESETS, Preset};
 use crate::experiment::{ExperimentError, TrainRequest, config, run};
 
 use bench::BenchArgs;
+use compare::CompareArgs;
 use curvature::CurvatureArgs;
 use data::DataCommand;
 use plot::PlotArgs;
+use report::ReportArgs;
 use resume::ResumeArgs;
 use sweep::SweepArgs;
 use verify_theory::VerifyArgs;
@@ -43,8 +47,12 @@ enum Command {
     Resume(ResumeArgs),
     /// Train every combination of several values of some settings, in one folder that can be resumed
     Sweep(SweepArgs),
-    /// Draw the pictures of runs into their plots folders, once or as rows arrive
+    /// Draw the pictures of runs and sweeps into their plots folders, once or as rows arrive
     Plot(PlotArgs),
+    /// Write one HTML file that shows a run, or a sweep, to people without the program
+    Report(ReportArgs),
+    /// Draw runs over each other and print how they differ
+    Compare(CompareArgs),
     /// Look at the curvature of a run's parameters: eigenvalues, trace, density, layer by layer
     Curvature(CurvatureArgs),
     /// Measure how fast this adapter trains a network, kernel by kernel, and how that grows with its size
@@ -111,6 +119,8 @@ pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentErr
         Command::Resume(args) => resume::run(args, command_line),
         Command::Sweep(args) => sweep::run(&args),
         Command::Plot(args) => plot::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(args),
         Command::Curvature(args) => curvature::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Data(command) => data::run(command),

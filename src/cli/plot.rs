@@ -1,4 +1,4 @@
-//! `edgewalk plot`: what a run's tables hold, as pictures or for TensorBoard, once or as rows arrive.
+//! `edgewalk plot`: what the tables of runs and sweeps hold, as pictures or for TensorBoard, once or as rows arrive.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +8,16 @@ use super::print;
 use crate::experiment::live::tensorboard::TensorBoard;
 use crate::experiment::live::watch::{Redrawn, live_page, watch};
 use crate::experiment::manifest::Ended;
+use crate::experiment::report::plot_sweep;
 use crate::experiment::rundir::RunDir;
+use crate::experiment::sweep::SweepDir;
 use crate::experiment::{ExperimentError, Format, plot};
 
 /// The arguments of `edgewalk plot`.
 #[derive(Debug, Args)]
 pub struct PlotArgs {
-    /// Run folders
-    #[arg(required = true, value_name = "RUN")]
+    /// Folders of runs and sweeps
+    #[arg(required = true, value_name = "RUN|SWEEP")]
     runs: Vec<PathBuf>,
     /// The file format
     #[arg(long, value_enum, default_value_t = Format::Svg)]
@@ -33,8 +35,18 @@ pub struct PlotArgs {
 /// # Errors
 /// [`ExperimentError`].
 pub fn run(args: &PlotArgs) -> Result<(), ExperimentError> {
-    let runs = args.runs.iter().map(|path| Ok(RunDir::open(path)?));
-    let runs = runs.collect::<Result<Vec<RunDir>, ExperimentError>>()?;
+    let say = |path: &PathBuf| print(&format!("{}\n", path.display()));
+    let mut runs = vec![];
+    for path in &args.runs {
+        if !SweepDir::is_one(path) {
+            runs.push(RunDir::open(path)?);
+        } else if args.watch || args.tensorboard {
+            // Those of its jobs that have begun.
+            runs.extend(SweepDir::open(path)?.jobs().iter().filter_map(|job| RunDir::open(&job.run).ok()));
+        } else {
+            plot_sweep(&SweepDir::open(path)?, args.format)?.iter().try_for_each(say)?;
+        }
+    }
     if args.watch {
         for run in &runs {
             print(&format!("{} shows the pictures in a browser; Ctrl-C ends this\n", live_page(run).display()))?;
@@ -45,7 +57,7 @@ pub fn run(args: &PlotArgs) -> Result<(), ExperimentError> {
         if args.tensorboard {
             print(&format!("{}\n", TensorBoard::of_tables(run)?.path().display()))?;
         } else {
-            plot::plot_run(run, args.format)?.iter().try_for_each(|path| print(&format!("{}\n", path.display())))?;
+            plot::plot_run(run, args.format)?.iter().try_for_each(say)?;
         }
     }
     Ok(())

@@ -7,8 +7,10 @@ pub mod analysis;
 pub mod bench;
 pub mod checkpoint;
 mod choice;
+pub mod compare;
 pub mod config;
 mod conflicts;
+mod digits;
 pub mod equipment;
 mod feed;
 mod figure;
@@ -23,11 +25,13 @@ mod measure;
 pub mod measuring;
 mod midpoint;
 mod network;
+pub mod official_raw;
 pub mod oscillation;
 pub mod plot;
 pub mod preset;
 pub mod progress;
 pub mod record;
+pub mod report;
 mod ring;
 pub mod room;
 pub mod run;
@@ -68,6 +72,9 @@ pub enum ExperimentError {
     /// A picture cannot be made.
     #[error(transparent)]
     Plot(#[from] plot::PlotError),
+    /// A raw file of the official code cannot be read.
+    #[error(transparent)]
+    Raw(#[from] official_raw::RawError),
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -143,7 +150,7 @@ impl ExperimentError {
             // Options of the eigensolvers come from the command line; those of a configuration have been checked.
             Self::Config(_) | Self::Curvature(CurvatureError::Option { .. }) => 2,
             Self::Sweep(error) => error.exit_code(),
-            Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Output(_) => 1,
+            Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Raw(_) | Self::Output(_) => 1,
             Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,
             Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,
             Self::Theory(_) | Self::Untrustworthy { .. } | Self::Memory { .. } => 1,

@@ -3,7 +3,7 @@
 //! ‖H‖ against the edges shows whether training sits at the edge of stability; the second picture leaves 2/η out, which
 //! for SAM may be many times higher. In a run of gradient descent the SAM-edge is 2/η, and is drawn once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::optim::Rule;
 
@@ -41,25 +41,25 @@ pub enum PlotError {
 // Okabe and Ito's palette, which stays distinct for colour-blind readers.
 pub(super) const BLUE: &str = "#0072B2";
 pub(super) const VERMILLION: &str = "#D55E00";
-const BLACK: &str = "#000000";
+pub(super) const BLACK: &str = "#000000";
 pub(super) const ORANGE: &str = "#E69F00";
-const GREEN: &str = "#009E73";
-const PURPLE: &str = "#CC79A7";
-const SKY: &str = "#56B4E9";
-const GREY: &str = "#999999";
+pub(super) const GREEN: &str = "#009E73";
+pub(super) const PURPLE: &str = "#CC79A7";
+pub(super) const SKY: &str = "#56B4E9";
+pub(super) const GREY: &str = "#999999";
 
 /// λ₁, λ₂ …; those beyond are grey.
 const LAMBDA_COLORS: [&str; 4] = [ORANGE, GREEN, PURPLE, SKY];
 
-const fn solid(color: &'static str, width: f64) -> Style {
+pub(super) const fn solid(color: &'static str, width: f64) -> Style {
     Style { color, width, dashes: "" }
 }
 
 const HESSIAN: Style = solid(BLUE, 3.0);
-const SAM_EDGE: Style = Style { color: VERMILLION, width: 2.0, dashes: "10 5" };
+pub(super) const SAM_EDGE: Style = Style { color: VERMILLION, width: 2.0, dashes: "10 5" };
 const OFFICIAL: Style = Style { color: GREY, width: 2.0, dashes: "4 6" };
 const BATCH: Style = Style { color: GREY, width: 1.5, dashes: "" };
-const GD_EDGE: Style = Style { color: BLACK, width: 1.5, dashes: "3 4" };
+pub(super) const GD_EDGE: Style = Style { color: BLACK, width: 1.5, dashes: "3 4" };
 
 /// Draws the pictures of a run into its `plots` folder and returns their paths. A run without curvature
 /// measurements has only its loss to show.
@@ -67,6 +67,27 @@ const GD_EDGE: Style = Style { color: BLACK, width: 1.5, dashes: "3 4" };
 /// # Errors
 /// A [`PlotError`], if the tables cannot be read or hold no rows, or a picture cannot be made or written.
 pub fn plot_run(run: &RunDir, format: Format) -> Result<Vec<PathBuf>, PlotError> {
+    figures(run)?.into_iter().map(|(stem, figure)| save(&figure, &run.plots().join(stem), format)).collect()
+}
+
+/// Draws a picture into a file of this name, which gets the extension of its format, and returns its path.
+///
+/// # Errors
+/// [`PlotError::Draw`] or [`PlotError::RunDir`].
+pub(super) fn save(figure: &Figure, stem: &Path, format: Format) -> Result<PathBuf, PlotError> {
+    let mut path = stem.as_os_str().to_owned();
+    path.push(format!(".{}", format.extension()));
+    let path = PathBuf::from(path);
+    let drawn = figure.render(format).map_err(|message| PlotError::Draw { path: path.clone(), message })?;
+    rundir::write_file(&path, &drawn)?;
+    Ok(path)
+}
+
+/// The pictures of a run, with the names of their files.
+///
+/// # Errors
+/// As [`plot_run`], but for drawing.
+pub(super) fn figures(run: &RunDir) -> Result<Vec<(&'static str, Figure)>, PlotError> {
     let metrics = record::read_metrics(&run.metrics())?;
     if metrics.is_empty() {
         return Err(PlotError::NoRows { path: run.metrics() });
@@ -91,15 +112,7 @@ pub fn plot_run(run: &RunDir, format: Format) -> Result<Vec<PathBuf>, PlotError>
         }
     }
     figures.push(("loss", loss(&metrics, &name)));
-
-    let mut written = Vec::new();
-    for (stem, figure) in figures {
-        let path = run.plots().join(stem).with_extension(format.extension());
-        let drawn = figure.render(format).map_err(|message| PlotError::Draw { path: path.clone(), message })?;
-        rundir::write_file(&path, &drawn)?;
-        written.push(path);
-    }
-    Ok(written)
+    Ok(figures)
 }
 
 fn curve(rows: &[CurvatureRow], label: impl Into<String>, style: Style, value: impl Fn(&CurvatureRow) -> f64) -> Curve {
@@ -194,7 +207,7 @@ fn drift(rows: &[OscillationRow], name: &str) -> Figure {
     let measured = swings(rows, "measured", solid(BLUE, 2.0), |row| Some(row.drift));
     let gradient = swings(rows, "by −η∇L alone", solid(GREY, 1.5), |row| Some(row.drift_of_gradient));
     let sum = |row: &OscillationRow| Some(row.drift_of_gradient + row.drift_predicted?);
-    let predicted = swings(rows, "and −[2ηρ²/(2 − ηλ₁)²]∇λ₁", SAM_EDGE, sum);
+    let predicted = swings(rows, "by −η∇L and −[2ηρ²/(2 − ηλ₁)²]∇λ₁", SAM_EDGE, sum);
     Figure {
         title: format!("Drift in the direction in which λ₁ rises: {name}"),
         x: Horizontal::Steps,
@@ -229,7 +242,7 @@ fn loss(rows: &[MetricsRow], name: &str) -> Figure {
 }
 
 /// A number in subscript digits.
-fn subscript(number: usize) -> String {
+pub(super) fn subscript(number: usize) -> String {
     let digits = number.to_string();
     let lower = |digit: char| {
         let value = digit.to_digit(10).unwrap_or(0);

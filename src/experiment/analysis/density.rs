@@ -70,7 +70,7 @@ impl<'a> Table<'a> {
         }
         Figure {
             title,
-            x: Horizontal::Linear("eigenvalue (loss per squared weight)"),
+            x: Horizontal::Linear("eigenvalue (loss per squared weight)".into()),
             y_label: "eigenvalues per unit, smoothed",
             scale: Scale::Log,
             curves,

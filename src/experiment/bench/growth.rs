@@ -230,7 +230,7 @@ impl Growth {
         }
         let figure = Figure {
             title: format!("Time of a gradient step: {}", self.title),
-            x: Horizontal::Log("examples, width, depth"),
+            x: Horizontal::Log("examples, width, depth".into()),
             y_label: "seconds a step",
             scale: Scale::Log,
             curves,

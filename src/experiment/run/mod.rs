@@ -21,6 +21,7 @@ use super::manifest::{Ended, Manifest};
 use super::measure::Measurer;
 use super::progress::Progress;
 use super::record::{read_curvature, read_metrics};
+use super::report::run_report;
 use super::rundir::{self, RunDir, RunDirError};
 use super::state::State;
 use super::summary::Summary;
@@ -203,6 +204,7 @@ fn show(dir: &RunDir, config: &Config, manifest: &Manifest) -> Result<String, Ex
         return Ok(String::new());
     }
     plot::plot_run(dir, Format::Svg)?;
+    run_report(dir)?;
     let Manifest { wall_secs, steps_done, ended, .. } = manifest;
     let each = forecast::duration(wall_secs / (*steps_done).max(1) as f64);
     let times =
@@ -218,7 +220,7 @@ fn show(dir: &RunDir, config: &Config, manifest: &Manifest) -> Result<String, Ex
         }
         Ended::Running | Ended::Done | Ended::Diverged { .. } | Ended::Failed { .. } => String::new(),
     };
-    Ok(format!("{summary}\n{stopped}{times}; tables and plots in {path}\n"))
+    Ok(format!("{summary}\n{stopped}{times}; tables, plots and report.html in {path}\n"))
 }
 
 /// The initial parameters.

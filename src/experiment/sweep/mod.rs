@@ -21,6 +21,7 @@ mod summary;
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
+use super::report::sweep_report;
 use super::{ExperimentError, interrupt};
 use crate::cli::print;
 
@@ -147,15 +148,15 @@ fn configs(sweep: &SweepDir, numbers: &[usize]) -> Result<Vec<(String, Config)>,
 }
 
 /// What a sweep closes with, when its jobs have ended or it was stopped: the table of results, and then what became of it.
-/// This is the place for the report of the whole sweep.
 fn finish(board: &Board<'_>) -> Result<(), ExperimentError> {
     let (sweep, folder) = (board.sweep, board.sweep.path.display());
     let count = board.rows.len();
     let ended = board.rows.iter().filter(|row| row.state.has_result()).count();
     print(&format!(
-        "{}{ended} of {count} jobs ended; table in {}, runs in {}\n",
+        "{}{ended} of {count} jobs ended; table in {}, report in {}, runs in {}\n",
         summary::in_columns(sweep, &board.rows),
         sweep.summary().display(),
+        sweep_report(sweep)?.display(),
         sweep.path.join("runs").display()
     ))?;
     let stopped = count - ended - board.count(State::Failed);

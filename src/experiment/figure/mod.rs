@@ -1,11 +1,25 @@
-//! One picture: curves over steps, drawn as SVG, PNG or PDF. The only file that knows the plotting library.
+//! One picture: curves, or the cells of a [`heat_map`], drawn as SVG, PNG or PDF. The only folder that knows the plotting
+//! library.
 //!
 //! What it adds to the library: limits that one spike cannot wreck (the curve then leaves the frame and the subtitle
-//! says how many points are outside), a logarithmic axis where the values need one, and curves thinned to what a
-//! screen can show without losing their extremes.
+//! says how many points are outside), a logarithmic axis where the values need one, curves thinned to what a screen can
+//! show without losing their extremes, and marks at the points of curves that have few.
 
+mod format;
+pub(super) mod heat_map;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use kuva::TickFormat;
+use kuva::plot::legend::LegendPosition;
 use kuva::plot::{LinePlot, ScatterPlot};
 use kuva::prelude::{Layout, LegendEntry, LegendShape, Plot};
+use kuva::render::render::render_multiple;
+
+use super::digits::digits;
+pub use format::Format;
+use format::encode;
 
 /// The nominal width of a picture in pixels.
 const WIDTH: f64 = 900.0;
@@ -19,40 +33,30 @@ const FEW_ROWS: usize = 10;
 const REACH: f64 = 0.5;
 /// Buckets that a long curve is thinned to; each keeps its smallest and largest value.
 const BUCKETS: usize = 1000;
+/// In pictures of curves with so many points at most, these are marked,
+const FEW_POINTS: usize = 25;
+/// if there are no more curves than this.
+const FEW_CURVES: usize = 6;
+/// Decades of a logarithmic axis above which not all have a number.
+const MANY_DECADES: f64 = 12.0;
+/// The longest name, in characters, that leaves the legend beside the picture.
+const SHORT_LABEL: usize = 18;
+/// The most names that leave it there.
+const FEW_LABELS: usize = 16;
 /// The range above which the axis is logarithmic.
 const LOG_RANGE: f64 = 100.0;
-
-/// The file format of a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// Vector graphics for the web.
-    Svg,
-    /// Pixels, at twice the nominal size.
-    Png,
-    /// Vector graphics for print.
-    Pdf,
-}
-
-impl Format {
-    /// The file name extension.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Svg => "svg",
-            Self::Png => "png",
-            Self::Pdf => "pdf",
-        }
-    }
-}
+/// The range below which it is not even on request: it would hardly have a number.
+const NARROW: f64 = 4.0;
 
 /// The horizontal axis: its scale, and what it shows with its unit.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Horizontal {
     /// The updates of a run, from 0.
     Steps,
     /// Linear between the ends of the curves.
-    Linear(&'static str),
+    Linear(Cow<'static, str>),
     /// Logarithmic between them; values are positive.
-    Log(&'static str),
+    Log(Cow<'static, str>),
 }
 
 /// How the vertical axis is chosen.
@@ -60,8 +64,10 @@ pub(super) enum Horizontal {
 pub(super) enum Scale {
     /// Logarithmic where the values are positive and span more than two decades, else linear.
     Auto,
-    /// Logarithmic where all values are positive.
+    /// Logarithmic where all values are positive, unless they hardly differ.
     Log,
+    /// As `Log`, and what is above a limit leaves the frame.
+    LogBelow(f64),
     /// Linear over a fixed range.
     Fixed(f64, f64),
 }
@@ -117,18 +123,7 @@ impl Figure {
     /// # Errors
     /// The plotting library's message, if it cannot encode the picture.
     pub fn render(&self, format: Format) -> Result<Vec<u8>, String> {
-        let axis = self.axis();
-        let (plots, layout) = (self.plots(), self.layout(axis));
-        match format {
-            Format::Svg => {
-                // Without a view box, a page that shows the picture smaller would crop it.
-                let svg = kuva::render_to_svg(plots, layout);
-                let view = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" ");
-                Ok(svg.replacen("<svg ", &view, 1).into_bytes())
-            }
-            Format::Png => kuva::render_to_png(plots, layout, 2.0),
-            Format::Pdf => kuva::render_to_pdf(plots, layout),
-        }
+        encode(&render_multiple(self.plots(), self.layout(self.axis())), format)
     }
 
     fn values(&self) -> impl Iterator<Item = (f64, f64)> {
@@ -143,9 +138,14 @@ impl Figure {
         }
         let positive = self.values().all(|(_, y)| y > 0.0);
         if positive {
-            let log = self.limits(f64::ln);
+            let mut log = self.limits(f64::ln);
             let wide = log.1 - log.0 > LOG_RANGE.ln();
-            if wide || self.scale == Scale::Log {
+            if let Scale::LogBelow(limit) = self.scale
+                && limit.ln() > log.0
+            {
+                log.1 = log.1.min(limit.ln());
+            }
+            if wide || (self.scale != Scale::Auto && log.1 - log.0 > NARROW.ln()) {
                 let margin = 0.04 * (log.1 - log.0).max(0.5);
                 return Axis { low: (log.0 - margin).exp(), high: (log.1 + margin).exp(), log: true };
             }
@@ -187,13 +187,18 @@ impl Figure {
 
     fn plots(&self) -> Vec<Plot> {
         let mut plots = Vec::new();
+        // Lines through a few points hide which of their bends are measured. Many curves of marks hide one another.
+        let lines = || self.curves.iter().map(|curve| curve.points.len()).filter(|&points| points > 2);
+        let marked = lines().count() <= FEW_CURVES && lines().all(|points| points <= FEW_POINTS);
         for curve in &self.curves {
             let points = thin(&curve.points);
             let style = curve.style;
+            // A line through one point shows nothing.
+            if points.len() == 1 || (marked && points.len() > 2 && style.dashes.is_empty()) {
+                let dots = ScatterPlot::new().with_data(points.clone());
+                plots.push(dots.with_color(style.color).with_size(2.0 + 0.6 * style.width).into());
+            }
             if points.len() == 1 {
-                // A line through one point shows nothing.
-                let dot = ScatterPlot::new().with_data(points);
-                plots.push(dot.with_color(style.color).with_size(4.0).into());
                 continue;
             }
             let line = LinePlot::new().with_data(points).with_color(style.color).with_stroke_width(style.width);
@@ -208,18 +213,26 @@ impl Figure {
     fn layout(&self, axis: Axis) -> Layout {
         let xs = || self.values().map(|(x, _)| x);
         let (low, high) = (xs().fold(f64::INFINITY, f64::min), xs().fold(f64::NEG_INFINITY, f64::max));
-        let (x_label, first, last) = match self.x {
-            Horizontal::Steps => ("step (updates made)", 0.0, high.max(1.0)),
+        let (x_label, first, last) = match &self.x {
+            Horizontal::Steps => (&Cow::Borrowed("step (updates made)"), 0.0, high.max(1.0)),
             Horizontal::Linear(label) => (label, low - 0.02 * (high - low), high + 0.02 * (high - low)),
             Horizontal::Log(label) => (label, low * (low / high).powf(0.02), high * (high / low).powf(0.02)),
         };
         let outside = self.values().filter(|(_, y)| !(axis.low..=axis.high).contains(y)).count();
-        let entries = self.curves.iter().filter(|curve| !curve.label.is_empty());
+        let named = || self.curves.iter().filter(|curve| !curve.label.is_empty());
+        // Long names beside the picture would leave little of it.
+        let below = named().count() > FEW_LABELS || named().any(|curve| curve.label.chars().count() > SHORT_LABEL);
+        let decades = if axis.log { (axis.high / axis.low).log10() } else { 0.0 };
+        let every = (decades / MANY_DECADES).ceil() as i64;
+        let y_ticks = move |y: f64| {
+            let skipped = every > 1 && (y.log10().round() as i64) % every != 0;
+            if skipped { String::new() } else { digits(y, 6) }
+        };
         let mut layout = Layout::new((first, last), (axis.low, axis.high))
             .with_width(WIDTH)
             .with_height(HEIGHT)
             .with_title(&self.title)
-            .with_x_label(x_label)
+            .with_x_label(x_label.as_ref())
             .with_y_label(self.y_label)
             .with_x_axis_min(first)
             .with_x_axis_max(last)
@@ -230,8 +243,15 @@ impl Figure {
             .with_tick_size(13)
             .with_body_size(13)
             .with_legend_box(false)
+            .with_x_tick_format(TickFormat::Custom(Arc::new(|x| digits(x, 6))))
+            .with_y_tick_format(TickFormat::Custom(Arc::new(y_ticks)))
+            .with_legend_position(if below {
+                LegendPosition::OutsideBottomColumns
+            } else {
+                LegendPosition::OutsideRightTop
+            })
             .with_legend_entries(
-                entries
+                named()
                     .map(|curve| LegendEntry {
                         label: curve.label.clone(),
                         color: curve.style.color.into(),
@@ -319,8 +339,19 @@ mod tests {
         assert!(log(Scale::Auto, 0.01, 1.1));
         assert!(!log(Scale::Auto, 0.01, 0.9));
         assert!(!log(Scale::Auto, -0.01, 1000.0));
-        assert!(log(Scale::Log, 0.5, 0.9));
+        assert!(log(Scale::Log, 0.2, 0.9));
+        assert!(!log(Scale::Log, 0.5, 0.9));
         assert!(!log(Scale::Log, 0.0, 0.9));
+    }
+
+    #[test]
+    fn what_is_above_a_limit_leaves_the_frame() {
+        let points = vec![(0.0, 0.1), (1.0, 0.05), (2.0, 1e30)];
+        let figure = figure(Scale::LogBelow(1.0), points);
+        let axis = figure.axis();
+        assert!(axis.log && axis.low < 0.05 && axis.high > 1.0 && axis.high < 2.0, "{axis:?}");
+        let svg = String::from_utf8(figure.render(Format::Svg).unwrap()).unwrap();
+        assert!(svg.contains("1 point lies outside the frame"));
     }
 
     #[test]
@@ -332,7 +363,7 @@ mod tests {
             vec![(0.0, -3.0)],
             vec![(0.0, 1e-300), (1.0, 1e300)],
         ] {
-            for scale in [Scale::Auto, Scale::Log] {
+            for scale in [Scale::Auto, Scale::Log, Scale::LogBelow(1e-9), Scale::LogBelow(10.0)] {
                 let figure = figure(scale, points.clone());
                 let axis = figure.axis();
                 assert!(axis.low < axis.high, "{points:?}: {axis:?}");

@@ -1,0 +1,32 @@
+//! `edgewalk compare`: runs beside each other.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::experiment::compare::{CompareRequest, compare};
+use crate::experiment::{ExperimentError, Format};
+
+/// The arguments of `edgewalk compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Run folders, and raw data files of the official code of Long and Bartlett; the first is what the others are compared with
+    #[arg(required = true, value_name = "RUN|RAW.txt")]
+    paths: Vec<PathBuf>,
+    /// Where to put the pictures; earlier ones there are replaced
+    #[arg(long, value_name = "DIR", default_value = "compare")]
+    out: PathBuf,
+    /// The file format
+    #[arg(long, value_enum, default_value_t = Format::Svg)]
+    format: Format,
+}
+
+/// Compares, prints the differences and the paths of the pictures.
+///
+/// # Errors
+/// [`ExperimentError`].
+pub fn run(args: CompareArgs) -> Result<(), ExperimentError> {
+    let CompareArgs { paths, out, format } = args;
+    let comparison = compare(&CompareRequest { paths, out, format })?;
+    super::print(&format!("{comparison}\n"))
+}

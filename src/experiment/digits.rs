@@ -1,0 +1,39 @@
+//! Numbers as people read them.
+
+/// A number with so many significant digits at most, trailing zeros left out, and an exponent where it would otherwise have
+/// many zeros: `0.05`, `1.234`, `100000`, `5e-4`.
+pub(super) fn digits(x: f64, significant: usize) -> String {
+    let scientific = format!("{x:.*e}", significant.saturating_sub(1));
+    let Ok(rounded) = scientific.parse::<f64>() else { return scientific };
+    let size = rounded.abs();
+    if rounded == 0.0 || (1e-3..1e6).contains(&size) || !rounded.is_finite() {
+        // No sign for a zero.
+        return format!("{}", rounded + 0.0);
+    }
+    format!("{rounded:e}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::digits;
+
+    #[test]
+    fn numbers_keep_their_digits_and_lose_their_zeros() {
+        for (x, significant, text) in [
+            (0.0, 3, "0"),
+            (-0.0, 3, "0"),
+            (0.05, 6, "0.05"),
+            (0.1 + 0.2, 6, "0.3"),
+            (1.23456, 4, "1.235"),
+            (100_000.0, 3, "100000"),
+            (1.5e6, 3, "1.5e6"),
+            (0.000_499_96, 3, "5e-4"),
+            (0.000_999_9, 2, "0.001"),
+            (-2.5, 3, "-2.5"),
+            (f64::NAN, 3, "NaN"),
+            (f64::NEG_INFINITY, 3, "-inf"),
+        ] {
+            assert_eq!(digits(x, significant), text);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The raw data files of the official code of Long and Bartlett (`sam_edge.py` of google-deepmind/sam_edge), read.
+//!
+//! What that code does, and so what its file holds: lines of eight numbers with one space between them and no header, one line
+//! for every check of the Hessian (`--raw_data_output`):
+//!
+//! 1. seconds of wall time since the training loop began, checks included: `time.time()` minus its value at the start, while the
+//!    options for the time limit and the gap between checks are in hours (the help of the latter says seconds);
+//! 2. ‖H‖: the magnitude of its power iteration's Rayleigh quotient, or with several components the largest norm of a product;
+//! 3. 2/η;
+//! 4. the SAM-edge, which is 2/η when ρ = 0;
+//! 5. ‖g‖, the gradient's norm over the batch of the step;
+//! 6. the loss of that batch, before the update;
+//! 7. the cosine of g and its eigenvector, which `more_tree_utils` gives as a magnitude;
+//! 8. the cosine of the gradient at w + ρg/(‖g‖ + 1e-5) and that vector.
+//!
+//! The number of updates is not in it. The file is opened for appending, so it may hold several runs one after the other: a run
+//! begins where the time jumps back. `nan` stands where training had diverged.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Numbers in a line.
+const COLUMNS: usize = 8;
+
+/// What is wrong with a raw file. Each message names the file, and the line where there is one.
+#[derive(Debug, thiserror::Error)]
+pub enum RawError {
+    /// It cannot be read.
+    #[error("cannot read {}: {cause}; give a run folder or a raw file of the official code", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// A line is not one of eight numbers.
+    #[error(
+        "{}, line {line}: {problem}; a raw file of the official code has 8 numbers in every line, with spaces between them",
+        path.display()
+    )]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// It has no lines.
+    #[error("{} is empty; give a run folder or a raw file of the official code", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// One check of the official code. See the module text for where each number comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RawRow {
+    /// Seconds since training began.
+    pub secs: f64,
+    /// ‖H‖ as that code estimates it.
+    pub hessian_norm: f64,
+    /// 2/η
+    pub gd_edge: f64,
+    /// The SAM-edge.
+    pub sam_edge: f64,
+    /// ‖g‖
+    pub grad_norm: f64,
+    /// The loss.
+    pub loss: f64,
+    /// |cos(g, v)|
+    pub grad_alignment: f64,
+    /// |cos(∇L(w + ρg/‖g‖), v)|
+    pub sam_grad_alignment: f64,
+}
+
+/// Reads a raw file: the rows of each of the runs in it, at least one run of at least one row. Empty lines are skipped.
+///
+/// # Errors
+/// [`RawError`].
+pub fn read_raw(path: &Path) -> Result<Vec<Vec<RawRow>>, RawError> {
+    let text = fs::read_to_string(path).map_err(|cause| RawError::Read { path: path.into(), cause })?;
+    let mut runs: Vec<Vec<RawRow>> = vec![];
+    for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let row = row(line).map_err(|problem| RawError::Line { path: path.into(), line: i + 1, problem })?;
+        match runs.last_mut() {
+            Some(run) if run.last().is_some_and(|last| row.secs > last.secs) => run.push(row),
+            _ => runs.push(vec![row]),
+        }
+    }
+    if runs.is_empty() { Err(RawError::Empty { path: path.into() }) } else { Ok(runs) }
+}
+
+fn row(line: &str) -> Result<RawRow, String> {
+    let cells: Vec<&str> = line.split_whitespace().collect();
+    let number = |cell: &&str| cell.parse::<f64>().map_err(|_| format!("`{cell}` is not a number"));
+    let numbers: Vec<f64> = cells.iter().map(number).collect::<Result<_, _>>()?;
+    let [secs, hessian_norm, gd_edge, sam_edge, grad_norm, loss, grad_alignment, sam_grad_alignment] = numbers[..]
+    else {
+        return Err(format!("it has {} numbers instead of {COLUMNS}", cells.len()));
+    };
+    if !(secs >= 0.0 && secs.is_finite()) {
+        return Err(format!("`{}` is not a time in seconds", cells[0]));
+    }
+    Ok(RawRow { secs, hessian_norm, gd_edge, sam_edge, grad_norm, loss, grad_alignment, sam_grad_alignment })
+}

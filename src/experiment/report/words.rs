@@ -1,0 +1,213 @@
+//! A configuration in words and formulas.
+
+use crate::experiment::config::{
+    Config, DataName, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool, Reduction,
+};
+use crate::experiment::digits::digits;
+use crate::experiment::network;
+
+/// A description, with the formula behind it where there is one.
+pub(super) struct Words {
+    /// What is described.
+    pub subject: &'static str,
+    /// In a sentence.
+    pub sentence: String,
+    /// As a formula; empty where there is none.
+    pub formula: String,
+}
+
+/// What was trained, on what, how, and what was measured.
+pub(super) fn describe(config: &Config, parameters: Option<usize>) -> Vec<Words> {
+    let plain = |subject, sentence| Words { subject, sentence, formula: String::new() };
+    let (sentence, formula) = loss(config);
+    let (rule, update) = optimizer(config);
+    vec![
+        plain("Model", model(config, parameters)),
+        plain("Data", data(config)),
+        Words { subject: "Loss", sentence, formula },
+        Words { subject: "Optimizer", sentence: rule, formula: update },
+        plain("Curvature", measurement(config)),
+    ]
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn model(config: &Config, parameters: Option<usize>) -> String {
+    let m = &config.model;
+    let network = match m.kind {
+        ModelKind::Mlp if m.depth == 1 => "A linear model: one dense layer".to_owned(),
+        ModelKind::Mlp => format!(
+            "A multi-layer perceptron of {} dense layers: {} of {} units, each followed by {}, and a linear output",
+            m.depth,
+            counted(m.depth - 1, "hidden one", "hidden ones"),
+            m.width,
+            m.activation,
+        ),
+        ModelKind::Cnn => {
+            let norm = match m.norm {
+                Norm::None => String::new(),
+                norm @ Norm::Layer => format!(" and {norm} normalisation"),
+            };
+            let pool = match m.pool {
+                Pool::None => String::new(),
+                pool => format!(", each ending with {pool} pooling"),
+            };
+            format!(
+                "A convolutional network of {}{pool}: {} in each, {} channels in the first and {} times as many in every next \
+                 one, stride {}, {} after every convolution{norm}",
+                counted(m.blocks, "block", "blocks"),
+                counted(m.layers_per_block, "convolution", "convolutions"),
+                m.channels,
+                m.growth,
+                m.stride,
+                m.activation,
+            )
+        }
+        ModelKind::Transformer => format!(
+            "A Transformer that predicts the next character: {} with {} of size {}, {} features a token, windows of {} characters",
+            counted(m.layers, "block", "blocks"),
+            counted(m.heads, "attention head", "attention heads"),
+            m.key_size,
+            m.model_size,
+            m.seq_len,
+        ),
+    };
+    let count = parameters.map_or(String::new(), |count| format!("; {count} parameters in all"));
+    format!("{network}{count}. Weights are drawn from seed {}; numbers on the device are float32.", config.run.seed)
+}
+
+fn data(config: &Config) -> String {
+    let d = &config.data;
+    let set = match d.name {
+        DataName::Embedded => "the images of MNIST that the program brings along (handwritten digits)",
+        DataName::Mnist => "MNIST (images of handwritten digits)",
+        DataName::FashionMnist => "Fashion-MNIST (images of clothes)",
+        DataName::Cifar10 => "CIFAR-10 (colour images of ten classes)",
+        DataName::Shakespeare => "tiny_shakespeare (text)",
+        DataName::Text => "a text file",
+    };
+    let unit = if config.model.kind == ModelKind::Transformer { "windows of text" } else { "examples" };
+    let train = match d.train {
+        0 => format!("All training {unit} of {set}"),
+        count => format!("The first {count} training {unit} of {set}"),
+    };
+    let test = match d.test {
+        0 => "no test set".to_owned(),
+        count => format!("the first {count} test {unit} are held out"),
+    };
+    let update = match config.optim.batch {
+        0 => "every update sees all of them (full batch)".to_owned(),
+        batch => format!("an update sees {batch} of them, reshuffled every epoch from seed {}", config.run.seed),
+    };
+    format!("{train}; {update}; {test}.")
+}
+
+fn loss(config: &Config) -> (String, String) {
+    let (sentence, formula) = match (config.loss.kind, config.loss.reduction) {
+        (LossKind::Mse, Reduction::Mean) => (
+            "Squared error against one-hot targets, averaged over the K outputs and the N examples.",
+            "L(w) = (1/N) Σᵢ (1/K) Σₖ (fₖ(xᵢ; w) − yᵢₖ)²",
+        ),
+        (LossKind::Mse, Reduction::HalfSum) => (
+            "Half the squared error against one-hot targets, summed over the outputs and averaged over the N examples.",
+            "L(w) = (1/N) Σᵢ ½ Σₖ (fₖ(xᵢ; w) − yᵢₖ)²",
+        ),
+        (LossKind::CrossEntropy, _) => {
+            ("Softmax cross-entropy, averaged over the N labels.", "L(w) = −(1/N) Σᵢ log softmax(f(xᵢ; w))[yᵢ]")
+        }
+    };
+    (sentence.into(), formula.into())
+}
+
+fn optimizer(config: &Config) -> (String, String) {
+    let o = &config.optim;
+    let number = |x: f64| digits(x, 6);
+    let perturbs = o.perturbs();
+    let name = match o.kind {
+        _ if !perturbs => "Gradient descent",
+        OptimKind::Gd | OptimKind::Sam => "Sharpness-aware minimisation (SAM, Foret et al. 2021)",
+        OptimKind::Usam => "SAM without normalisation (Agarwala and Dauphin 2023)",
+        OptimKind::Asam => "Adaptive SAM (Kwon et al. 2021)",
+    };
+    let mut sentence = format!("{name} with learning rate η = {}", number(o.lr));
+    if perturbs {
+        sentence += &format!(", radius ρ = {}", number(o.rho));
+    }
+    if o.momentum > 0.0 {
+        sentence +=
+            &format!(", {} momentum β = {}", if o.nesterov { "Nesterov's" } else { "Polyak's" }, number(o.momentum));
+    }
+    if o.weight_decay > 0.0 {
+        sentence += &format!(", weight decay c = {}", number(o.weight_decay));
+    }
+    sentence += ".";
+    if perturbs {
+        if o.ascent_steps > 1 {
+            let each = number(o.rho / o.ascent_steps as f64);
+            sentence += &format!(
+                " The perturbation is made in {} steps of {each}, each along the gradient where it stands.",
+                o.ascent_steps
+            );
+        }
+        if o.micro_batch > 0 {
+            sentence += &format!(" Groups of {} examples have perturbations of their own (m-SAM).", o.micro_batch);
+        }
+        if o.sam_from > 0 || o.sam_until > 0 {
+            let until = if o.sam_until > 0 { format!(" and before update {}", o.sam_until) } else { String::new() };
+            sentence += &format!(" Updates from {} on{until} are perturbed, the others plain.", o.sam_from);
+        }
+    }
+    let e = match o.kind {
+        _ if !perturbs => "",
+        OptimKind::Gd | OptimKind::Sam => "e = ρ g/(‖g‖ + ε)",
+        OptimKind::Usam => "e = ρ g",
+        OptimKind::Asam => "e = ρ T²g/(‖Tg‖ + ε), T = diag(|w| + asam_eta)",
+    };
+    let gradient = if perturbs { "∇L(w + e)" } else { "∇L(w)" };
+    let decayed = if o.weight_decay > 0.0 { format!("{gradient} + c w") } else { gradient.to_owned() };
+    let update = match (o.momentum > 0.0, o.nesterov) {
+        (false, _) if o.weight_decay > 0.0 => format!("w ← w − η ({decayed})"),
+        (false, _) => format!("w ← w − η {decayed}"),
+        (true, false) => format!("d = {decayed}, v ← βv + d, w ← w − η v"),
+        (true, true) => format!("d = {decayed}, v ← βv + d, w ← w − η (d + βv)"),
+    };
+    let formula = if perturbs { format!("{update},  where g = ∇L(w) and {e}") } else { update };
+    (sentence, formula)
+}
+
+fn measurement(config: &Config) -> String {
+    let m = &config.measure;
+    if m.every == 0 {
+        return "Not measured (measure.every = 0).".into();
+    }
+    let on = match m.on {
+        MeasureOn::Train => "the full training set".to_owned(),
+        MeasureOn::Fixed if m.examples == 0 => "the full training set".to_owned(),
+        MeasureOn::Fixed => format!("the first {} training examples", m.examples),
+        MeasureOn::Batch => "the minibatch of the step".to_owned(),
+    };
+    let how = match m.method {
+        MeasureMethod::Lanczos => "the Lanczos method with exact Hessian-vector products",
+        MeasureMethod::Power => "power iteration with exact Hessian-vector products",
+        MeasureMethod::Official => {
+            "the Lanczos method with exact Hessian-vector products, and beside it the estimate of the official code of the paper, \
+             which takes differences of gradients"
+        }
+    };
+    let at = match m.at {
+        MeasureAt::Iterate => "",
+        MeasureAt::Midpoint => " at midpoints between two steps",
+    };
+    let every = if m.every == 1 { "every step".to_owned() } else { format!("every {} steps", m.every) };
+    let edge = network::rule(config).edge(1.0).map_or(" Theory gives no edge for this rule.", |_| "");
+    format!(
+        "{} of the Hessian of the loss on {on},{at} {every}, by {how}, to a relative residual of {}.{edge}",
+        match m.top {
+            1 => "The eigenvalue of largest magnitude".to_owned(),
+            top => format!("The {top} eigenvalues of largest magnitude"),
+        },
+        digits(m.tol, 3),
+    )
+}

@@ -1,0 +1,307 @@
+//! Reports: what they say of runs in every state, that they are whole, and that nothing in them is loaded or run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use edgewalk::experiment::Format;
+use edgewalk::experiment::manifest::Ended;
+use edgewalk::experiment::report::{plot_sweep, run_report, sweep_report};
+use edgewalk::experiment::rundir::RunDir;
+use edgewalk::experiment::sweep::SweepDir;
+
+use crate::cli::{edgewalk, refuses, succeeds, text};
+
+/// A run of a second.
+const SHORT: [&str; 14] = [
+    "--set",
+    "train=50",
+    "--set",
+    "width=8",
+    "--set",
+    "test=20",
+    "--set",
+    "steps=12",
+    "--set",
+    "measure.every=3",
+    "--set",
+    "measure.top=2",
+    "--set",
+    "seed=3",
+];
+
+fn trained(folder: &Path, name: &str, sets: &[&str]) -> RunDir {
+    let mut args = [&["train", "quickstart", "--out", name], &SHORT[..]].concat();
+    for set in sets {
+        args.extend(["--set", set]);
+    }
+    // A run that diverges ends with an error, and has a report all the same.
+    let output = edgewalk(folder, &args).output().unwrap();
+    RunDir::open(&folder.join(name)).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)))
+}
+
+fn report(run: &RunDir) -> String {
+    let path = run_report(run).unwrap();
+    assert_eq!(path, run.path().join("report.html"));
+    let html = fs::read_to_string(path).unwrap();
+    is_whole(&html);
+    html
+}
+
+/// Every element is closed in order, no attribute is without quotes, and nothing is loaded or run.
+fn is_whole(html: &str) {
+    const VOID: [&str; 4] = ["meta", "img", "br", "link"];
+    assert!(html.starts_with("<!DOCTYPE html>") && html.ends_with("</html>\n"));
+    let (head, body) = html.split_once("</style>").unwrap();
+    let (head, style) = head.split_once("<style>").unwrap();
+    assert!(!style.contains("url(") && !style.contains("@import"));
+    let mut open = vec![];
+    for tag in format!("{head}{body}").split('<').skip(2) {
+        let (tag, text) = tag.split_once('>').unwrap_or_else(|| panic!("<{tag} is not closed"));
+        assert!(!text.contains('>'), "a bare > after <{tag}>");
+        for entity in text.split('&').skip(1) {
+            let name = entity.split(';').next().unwrap();
+            assert!(["lt", "gt", "amp", "quot"].contains(&name), "&{name}");
+        }
+        match tag.strip_prefix('/') {
+            Some(name) => assert_eq!(open.pop().as_deref(), Some(name)),
+            None => {
+                let name = tag.split(' ').next().unwrap();
+                assert!(!["script", "iframe", "link", "object", "embed"].contains(&name), "<{tag}>");
+                // Of the pieces between quotes every other is a name with its =, or what comes after the last value.
+                let names: Vec<&str> = tag.split('"').step_by(2).collect();
+                let (last, names) = names.split_last().unwrap();
+                assert!(names.iter().all(|name| name.ends_with('=')) && !last.contains('='), "<{tag}>");
+                for address in tag.split("src=\"").skip(1).chain(tag.split("href=\"").skip(1)) {
+                    assert!(address.starts_with("data:image/") || address.starts_with('#'), "<{tag}>");
+                }
+                if !VOID.contains(&name) {
+                    open.push(name.to_owned());
+                }
+            }
+        }
+    }
+    // The last closing tag of all is that of the document.
+    assert!(open.is_empty(), "{open:?}");
+    // Nor do the pictures name anything outside of themselves: an address is the name of a format, or a place within.
+    for svg in pictures(html) {
+        for address in svg.split("href=\"").skip(1).chain(svg.split("url(").skip(1)) {
+            assert!(address.starts_with('#'), "{}", &address[..40.min(address.len())]);
+        }
+        assert!(!svg.contains("<script") && !svg.contains("<image"));
+    }
+}
+
+/// The pictures in a page.
+fn pictures(html: &str) -> Vec<String> {
+    use base64::Engine;
+    let encoded = html.split("data:image/svg+xml;base64,").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let decode = |text| base64::engine::general_purpose::STANDARD.decode(text).unwrap();
+    encoded.map(|text| String::from_utf8(decode(text)).unwrap()).collect()
+}
+
+/// The page's text with tags taken out.
+fn words(html: &str) -> String {
+    let body = html.split_once("</style>").unwrap().1;
+    body.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text)).collect::<Vec<_>>().join(" ")
+}
+
+fn has(html: &str, parts: &[&str]) {
+    let words = words(html);
+    for part in parts {
+        assert!(words.contains(part), "{part:?} is not in {words}");
+    }
+}
+
+#[test]
+fn a_report_tells_a_reader_what_was_done_and_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path(), "walk", &["measure.every=8", "measure.window=8"]);
+    let html = report(&run);
+    has(
+        &html,
+        &[
+            "Finished.",
+            "12 of 12 updates were made",
+            "A multi-layer perceptron of 4 dense layers",
+            "η = 0.5, radius ρ = 0.03",
+        ],
+    );
+    has(
+        &html,
+        &[
+            "w ← w − η ∇L(w + e)",
+            "(‖g‖/2ρ)·(√(1 + 8ρ/(η‖g‖)) − 1)",
+            "[measure]",
+            "edgewalk train --set run.tune=0 quickstart",
+        ],
+    );
+    let manifest = run.read_manifest().unwrap();
+    has(&html, &[&manifest.adapter, &manifest.driver_info, &manifest.parameters.to_string()]);
+    // λ₁ with the error bar that the table has, to two digits.
+    let table = fs::read_to_string(run.curvature()).unwrap();
+    let cell = |column: &str| -> f64 {
+        let place = table.lines().next().unwrap().split(',').position(|name| name == column).unwrap();
+        table.lines().last().unwrap().split(',').nth(place).unwrap().parse().unwrap()
+    };
+    let shown = words(&html);
+    let shown = shown.split("λ₁").map(str::trim).find(|text| text.contains(" ± ")).unwrap();
+    let (value, rest) = shown.split_once(" ± ").unwrap();
+    let (value, error): (f64, f64) = (value.parse().unwrap(), rest.split(' ').next().unwrap().parse().unwrap());
+    assert!((value / cell("lambda_1") - 1.0).abs() < 1e-6, "{shown}");
+    assert!((error / cell("error_1") - 1.0).abs() < 0.06, "{shown}");
+    // The paper's four pictures, two of the oscillation, the gradient, and the spectrum.
+    assert_eq!(pictures(&html).len(), 8);
+}
+
+#[test]
+fn a_run_that_has_not_ended_well_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path(), "walk", &[]);
+    let mut manifest = run.read_manifest().unwrap();
+    for (ended, parts) in [
+        (Ended::Running, ["Not ended.", "had been killed", "12 of 12"]),
+        (Ended::Interrupted, ["Interrupted.", "stopped after 12 of 12", "Key numbers"]),
+        (Ended::Diverged { step: 12 }, ["Diverged.", "After 12 of 12", "no longer finite"]),
+        (Ended::Failed { error: "a <b> & c".into() }, ["Failed.", "a &lt;b&gt; &amp; c", "Key numbers"]),
+    ] {
+        manifest.ended = ended;
+        run.write_manifest(&manifest).unwrap();
+        has(&report(&run), &parts);
+    }
+    fs::remove_file(run.manifest()).unwrap();
+    has(&report(&run), &["No manifest."]);
+    // Nor one that was killed before it could measure, or do anything at all.
+    fs::remove_file(run.curvature()).unwrap();
+    fs::remove_file(run.metrics()).unwrap();
+    has(&report(&run), &["No step was logged"]);
+}
+
+#[test]
+fn runs_without_curvature_and_runs_that_diverge_have_reports() {
+    let folder = tempfile::tempdir().unwrap();
+    let html = report(&trained(folder.path(), "blind", &["measure.every=0"]));
+    has(&html, &["not measured", "measure.every = 0"]);
+    assert_eq!(pictures(&html).len(), 2);
+    let html = report(&trained(folder.path(), "wild", &["lr=500", "steps=200"]));
+    has(&html, &["Diverged.", "of 200 updates the numbers were no longer finite"]);
+    let html = report(&trained(folder.path(), "noisy", &["optim.kind=asam", "optim.batch=10"]));
+    has(&html, &["Adaptive SAM", "an update sees 10 of them", "theory gives no edge for this rule"]);
+}
+
+#[test]
+fn names_are_escaped() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = "a<b onclick=x>&\"c'";
+    let html = report(&trained(folder.path(), name, &[]));
+    assert!(html.contains("<h1>a&lt;b onclick=x&gt;&amp;&quot;c'</h1>"), "{}", &html[..9000.min(html.len())]);
+    assert!(!html.contains("<b onclick"));
+    for svg in pictures(&html) {
+        assert!(!svg.contains("<b onclick"));
+    }
+}
+
+#[test]
+fn the_command_takes_runs_and_sweeps_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    trained(folder.path(), "walk", &[]);
+    assert_eq!(succeeds(edgewalk(folder.path(), &["report", "walk"])), "walk/report.html\n");
+    sweep(
+        folder.path(),
+        &[("optim.lr", &["0.5"])],
+        &[("lr=0.5", &["0.5"], "done,12,0.1,0,1,,,1,0.9,0.8,1,0.9,1e-5,1,")],
+    );
+    assert_eq!(succeeds(edgewalk(folder.path(), &["report", "sweep"])), "sweep/report.html\n");
+    refuses(edgewalk(folder.path(), &["report", "nothing"]), 1, &["nothing", "not a run folder"]);
+    assert_eq!(edgewalk(folder.path(), &["report"]).output().unwrap().status.code(), Some(2));
+}
+
+/// The folder of a sweep with a table of results and no runs.
+fn sweep(folder: &Path, axes: &[(&str, &[&str])], rows: &[(&str, &[&str], &str)]) -> PathBuf {
+    let path = folder.join("sweep");
+    let mut toml = "name = \"a<b\"\n".to_owned();
+    for (key, values) in axes {
+        toml += &format!("[[axis]]\nkey = \"{key}\"\nvalues = {values:?}\n");
+    }
+    let keys: String = axes.iter().map(|(key, _)| format!("{key},")).collect();
+    let mut table = format!(
+        "job,{keys}state,steps,loss,error,grad_norm,test_loss,test_error,hessian_norm,edge_ratio,edge_ratio_low,\
+         edge_ratio_high,gauge,worst_residual,wall_secs,message\n"
+    );
+    for (job, values, rest) in rows {
+        table += &format!("\"{job}\",{},{rest}\n", values.join(","));
+    }
+    fs::create_dir_all(&path).unwrap();
+    fs::write(path.join("sweep.toml"), toml).unwrap();
+    fs::write(path.join("summary.csv"), table).unwrap();
+    let config = edgewalk::experiment::config::resolve(None, &[]).unwrap().config.to_toml();
+    fs::write(path.join("config.toml"), config).unwrap();
+    path
+}
+
+#[test]
+fn a_sweep_shows_every_cell_and_says_why_some_are_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = sweep(
+        folder.path(),
+        &[("optim.lr", &["0.1", "0.5"]), ("optim.rho", &["0.0", "0.03", "0.1"])],
+        &[
+            ("lr=0.1,rho=0.0", &["0.1", "0.0"], "done,12,0.25,0,1,,,1,0.52,0.4,0.6,0.5,1e-5,1,"),
+            ("lr=0.1,rho=0.03", &["0.1", "0.03"], "done,12,0.0625,0,1,,,1,1.13,1,1.25,1,1e-5,1,"),
+            ("lr=0.1,rho=0.1", &["0.1", "0.1"], "failed,,,,,,,,,,,,,,no <adapter>"),
+            ("lr=0.5,rho=0.0", &["0.5", "0.0"], "diverged,3,1e30,0,1,,,1,9,9,9,9,1e-5,1,at step 4"),
+            ("lr=0.5,rho=0.03", &["0.5", "0.03"], "waiting,,,,,,,,,,,,,,"),
+        ],
+    );
+    let sweep = SweepDir::open(&path).unwrap();
+    let report = sweep_report(&sweep).unwrap();
+    assert_eq!(report, path.join("report.html"));
+    let html = fs::read_to_string(report).unwrap();
+    is_whole(&html);
+    has(
+        &html,
+        &["a&lt;b: a sweep", "2 of 6 done", "1 diverged, 1 failed, 1 waiting", "no &lt;adapter&gt;", "at step 4"],
+    );
+    let map = fs::read_to_string(path.join("plots/edge_ratio.svg")).unwrap();
+    // Two numbers, of which the smaller is also at the end of the scale, and the rest in words. What a job had before it
+    // diverged is no result.
+    for (text, count) in
+        [(">0.52<", 2), (">1.13<", 1), (">diverged<", 1), (">failed<", 1), (">waiting<", 1), (">no job<", 1)]
+    {
+        assert_eq!(map.matches(text).count(), count, "{text} in {map}");
+    }
+    assert!(!map.contains(">9<") && map.contains(">optim.lr<") && map.contains(">optim.rho<"));
+    for (format, magic) in [(Format::Png, &b"\x89PNG"[..]), (Format::Pdf, b"%PDF-")] {
+        let written = plot_sweep(&sweep, format).unwrap();
+        assert_eq!(written.len(), 2);
+        assert!(written.iter().all(|path| fs::read(path).unwrap().starts_with(magic)), "{written:?}");
+    }
+    let map = fs::read_to_string(path.join("plots/loss.svg")).unwrap();
+    assert!(map.contains(">0.25<") && map.contains(">0.0625<") && !map.contains("1e30"));
+}
+
+#[test]
+fn sweeps_of_one_axis_and_of_three() {
+    let folder = tempfile::tempdir().unwrap();
+    let rest = "done,12,0.25,0,1,,,1,0.5,0.4,0.6,0.5,1e-5,1,";
+    let path = sweep(
+        folder.path(),
+        &[("optim.lr", &["0.1", "0.5", "1"])],
+        &[("lr=0.1", &["0.1"], rest), ("lr=0.5", &["0.5"], rest), ("lr=1", &["1"], "diverged,,,,,,,,,,,,,,")],
+    );
+    let html = fs::read_to_string(sweep_report(&SweepDir::open(&path).unwrap()).unwrap()).unwrap();
+    has(&html, &["1 of 3 values have no result"]);
+    let line = fs::read_to_string(path.join("plots/edge_ratio.svg")).unwrap();
+    assert!(line.contains("median") && line.contains("range") && line.contains("optim.lr"));
+
+    let other = tempfile::tempdir().unwrap();
+    let axes: &[(&str, &[&str])] =
+        &[("optim.lr", &["0.1"]), ("optim.rho", &["0.0"]), ("model.activation", &["relu", "tanh"])];
+    let path = sweep(other.path(), axes, &[("x", &["0.1", "0.0", "relu"], rest), ("y", &["0.1", "0.0", "tanh"], rest)]);
+    let html = fs::read_to_string(sweep_report(&SweepDir::open(&path).unwrap()).unwrap()).unwrap();
+    is_whole(&html);
+    for name in ["edge_ratio-relu", "edge_ratio-tanh", "loss-relu", "loss-tanh"] {
+        let svg = fs::read_to_string(path.join(format!("plots/{name}.svg"))).unwrap();
+        assert!(svg.contains(&format!("activation = {}", name.split_once('-').unwrap().1)));
+    }
+    refuses(edgewalk(other.path(), &["report", "."]), 1, &["not a run folder"]);
+}
