@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use edgewalk::experiment::checkpoint;
+use edgewalk::experiment::record::{MetricsRow, read_metrics};
 use edgewalk::experiment::rundir::RunDir;
 use edgewalk::experiment::sweep::{Grid, Launch, State, SweepDir, resume, start};
 
@@ -90,28 +91,38 @@ fn a_folder_that_is_gone_is_not_made_again() {
 }
 
 #[test]
-fn a_run_with_a_checkpoint_is_resumed_and_one_without_begins_anew() {
+fn whatever_a_job_has_left_it_goes_on_to_the_same_end() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let out = here.join("s");
     let real = Launch { program: env!("CARGO_BIN_EXE_edgewalk").into(), jobs: Some(1) };
-    start(&grid(&["seed=1,2,3"]), Some(&out), &real).unwrap();
-    let manifest = |seed: u8| out.join(format!("runs/seed={seed}/manifest.json"));
-    for (seed, ended) in [(1, "interrupted"), (2, "running"), (3, "running")] {
-        let text = fs::read_to_string(manifest(seed)).unwrap();
-        fs::write(manifest(seed), text.replace("\"ended\": \"done\"", &format!("\"ended\": \"{ended}\""))).unwrap();
+    start(&grid(&["seed=1,2,3,4"]), Some(&out), &real).unwrap();
+    let run = |seed: u8| out.join(format!("runs/seed={seed}"));
+    let before: Vec<_> = (1..=4).map(|seed| read_metrics(&run(seed).join("metrics.csv")).unwrap()).collect();
+    for (seed, ended) in [(1, "interrupted"), (2, "running"), (3, "running"), (4, "running")] {
+        let manifest = run(seed).join("manifest.json");
+        let text = fs::read_to_string(&manifest).unwrap();
+        fs::write(&manifest, text.replace("\"ended\": \"done\"", &format!("\"ended\": \"{ended}\""))).unwrap();
     }
-    // Killed before it had written a checkpoint.
-    fs::remove_dir_all(out.join("runs/seed=3/checkpoints")).unwrap();
+    // Killed before it had written a checkpoint, and before it was a run.
+    fs::remove_dir_all(run(3).join("checkpoints")).unwrap();
+    let manifest = fs::read(run(4).join("manifest.json")).unwrap();
+    fs::remove_dir_all(run(4)).unwrap();
+    fs::create_dir(run(4)).unwrap();
+    fs::write(run(4).join("manifest.json"), manifest).unwrap();
 
-    let body = "echo \"$1 ${run##*/}\" >> \"$here/calls\"
-        if [ \"$1\" = resume ]; then sed -i.old 's/\"ended\": \"[a-z]*\"/\"ended\": \"done\"/' \"$run/manifest.json\"
-        else [ ! -e \"$run\" ] || exit 1; exec 'REAL' \"$@\"; fi";
-    let program = program(here, &body.replace("REAL", env!("CARGO_BIN_EXE_edgewalk")));
-    resume(&out, &Launch { program, jobs: Some(1) }).unwrap();
-    let calls = fs::read_to_string(here.join("calls")).unwrap();
-    assert_eq!(calls.lines().collect::<Vec<_>>(), ["resume seed=1", "resume seed=2", "train seed=3"]);
+    resume(&out, &real).unwrap();
     assert!(rows(&out).values().all(|row| row.state == State::Done));
+    for (seed, said) in
+        [(1, "going on from"), (2, "going on from"), (3, "so it begins at step 0"), (4, "parameters on")]
+    {
+        let after = read_metrics(&run(seed).join("metrics.csv")).unwrap();
+        let timeless =
+            |rows: &[MetricsRow]| rows.iter().map(|row| MetricsRow { secs: 0.0, ..row.clone() }).collect::<Vec<_>>();
+        assert_eq!(timeless(&after), timeless(&before[usize::from(seed) - 1]), "{seed}");
+        let log = fs::read_to_string(out.join(format!("logs/seed={seed}.txt"))).unwrap();
+        assert!(log.contains(said) && log.contains("going on from") == (seed < 3), "{log}");
+    }
 }
 
 /// The script as a task of a job array sees it.

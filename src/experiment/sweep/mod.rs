@@ -161,7 +161,7 @@ fn finish(board: &Board<'_>) -> Result<(), ExperimentError> {
     ))?;
     let stopped = count - ended - board.count(State::Failed);
     if stopped > 0 {
-        print(&format!("{stopped} jobs are left; `edgewalk sweep {folder}` goes on with them\n"))?;
+        print(&format!("{stopped} jobs are left; `edgewalk resume {folder}` goes on with them\n"))?;
     }
     match board.rows.iter().find(|row| row.state == State::Failed) {
         Some(row) => Err(failed(sweep, board.count(State::Failed), &row.job, &row.message)),
