@@ -257,7 +257,7 @@ fn a_signal_stops_it_in_good_order() {
     let said: Vec<String> = lines.collect();
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
     assert_eq!(status.code(), Some(0), "{said:?} {}", text(&stderr));
-    assert!(said.iter().any(|line| line.contains("3 jobs are left; `edgewalk sweep s` goes on")), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("3 jobs are left; `edgewalk resume s` goes on")), "{said:?}");
     let all = rows(&here.join("s"));
     for seed in ["seed=1", "seed=2"] {
         assert_eq!(all[seed].state, State::Interrupted, "{said:?}");

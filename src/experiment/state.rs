@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `step` | u64 | updates made |
 //! | `secs` | f64 | seconds spent so far |
-//! | `tables` | u64 [3] | bytes of `metrics.csv`, `curvature.csv` and `oscillation.csv` |
+//! | `tables` | u64 \[3\] | bytes of `metrics.csv`, `curvature.csv` and `oscillation.csv` |
 //! | `data.epoch`, `data.position` | u64 | in minibatch runs, where the batch of this step begins ([`Cursor`]) |
 //! | `momentum` | f32 \[n] | with momentum, the velocity v |
 //! | `midpoint.before` | f32 \[n] | with `measure.at = "midpoint"`, the parameters one update earlier |

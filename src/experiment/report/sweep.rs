@@ -27,6 +27,7 @@ pub fn sweep_report(sweep: &SweepDir) -> Result<PathBuf, ExperimentError> {
     let text = fs::read_to_string(sweep.config()).unwrap_or_default();
     let maps = shown(sweep, &over_axes(sweep, &rows))?;
     let curves = shown(sweep, &trajectories(sweep)?)?;
+    let varies = |section: &str| sweep.axes.iter().any(|axis| axis.key.split('.').next() == Some(section));
     let body = html! {
         h1 { (sweep.name) ": a sweep" }
         p.made { (sweep.jobs().len()) " runs, one for every combination of the values below, by edgewalk " (env!("CARGO_PKG_VERSION")) "." }
@@ -51,7 +52,8 @@ pub fn sweep_report(sweep: &SweepDir) -> Result<PathBuf, ExperimentError> {
         @if let Ok(resolved) = config::resolve(Some(&sweep.config().to_string_lossy()), &[]) {
             table {
                 tbody {
-                    @for words in words::describe(&resolved.config, None) {
+                    // In words only what all jobs have in common.
+                    @for words in words::describe(&resolved.config, None).iter().filter(|words| !varies(words.section)) {
                         tr {
                             th scope="row" { (words.subject) }
                             td { (words.sentence) @if !words.formula.is_empty() { span.formula { (words.formula) } } }

@@ -10,6 +10,8 @@ use crate::experiment::network;
 pub(super) struct Words {
     /// What is described.
     pub subject: &'static str,
+    /// The section of the configuration that it follows from.
+    pub section: &'static str,
     /// In a sentence.
     pub sentence: String,
     /// As a formula; empty where there is none.
@@ -18,15 +20,15 @@ pub(super) struct Words {
 
 /// What was trained, on what, how, and what was measured.
 pub(super) fn describe(config: &Config, parameters: Option<usize>) -> Vec<Words> {
-    let plain = |subject, sentence| Words { subject, sentence, formula: String::new() };
+    let plain = |subject, section, sentence| Words { subject, section, sentence, formula: String::new() };
     let (sentence, formula) = loss(config);
     let (rule, update) = optimizer(config);
     vec![
-        plain("Model", model(config, parameters)),
-        plain("Data", data(config)),
-        Words { subject: "Loss", sentence, formula },
-        Words { subject: "Optimizer", sentence: rule, formula: update },
-        plain("Curvature", measurement(config)),
+        plain("Model", "model", model(config, parameters)),
+        plain("Data", "data", data(config)),
+        Words { subject: "Loss", section: "loss", sentence, formula },
+        Words { subject: "Optimizer", section: "optim", sentence: rule, formula: update },
+        plain("Curvature", "measure", measurement(config)),
     ]
 }
 

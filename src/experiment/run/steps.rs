@@ -27,8 +27,8 @@ use crate::objective::Metrics;
 /// Longest time before waiting metrics are read, so that files and progress stay fresh.
 const FLUSH_SECS: f64 = 0.5;
 /// Shortest time between two checkpoints that the run chooses itself, and most of the time that they may take.
-const CHECKPOINT_SECS: f64 = 30.0;
-const CHECKPOINT_SHARE: f64 = 0.05;
+const CHECKPOINT_SECS: f64 = 10.0;
+const CHECKPOINT_SHARE: f64 = 0.02;
 
 /// A run under way.
 pub(super) struct Run<'a> {
