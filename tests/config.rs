@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use edgewalk::experiment::config::{
-    Activation, Config, ConfigError, DataName, LossKind, MeasureMethod, MeasureOn, OptimKind, Reduction, resolve,
+    Activation, CheckpointEvery, Config, ConfigError, DataName, LossKind, MeasureMethod, MeasureOn, OptimKind,
+    Reduction, resolve,
 };
 use edgewalk::experiment::preset::PRESETS;
 use proptest::prelude::*;
@@ -133,6 +134,17 @@ fn bad_values_name_the_key_the_value_and_what_is_allowed() {
         ("activation=relu6", "\"relu\", \"tanh\", \"gelu\", \"elu\", \"softplus\""),
         ("loss.kind=hinge", "\"mse\", \"cross-entropy\""),
         ("model.kind=rnn", "\"mlp\", \"cnn\", \"transformer\""),
+        ("until=loss", "loss < NUMBER"),
+        ("until=accuracy < 0.1", "error < NUMBER"),
+        ("until=loss < nan", "loss < NUMBER"),
+        ("until=0.1 < loss", "loss < NUMBER"),
+        ("time_limit=-1", "0 or above"),
+        ("time_limit=2h", "0 or above"),
+        ("checkpoint_every=-1", "\"auto\", or a whole number"),
+        ("checkpoint_every=often", "\"auto\", or a whole number"),
+        ("keep=-1", "from 0 to"),
+        ("tensorboard=1", "true or false"),
+        ("per_decade=1001", "from 0 to 1000"),
         ("method=arnoldi", "\"lanczos\", \"power\", \"official\""),
     ];
     for (set, allowed) in cases {
@@ -213,6 +225,7 @@ fn values_that_exclude_one_another_are_refused_with_a_way_out() {
         (&["nesterov=true"], ["without momentum", "optim.momentum"]),
         (&["micro_batch=10", "chunk=20"], ["run.chunk = 20", "run.chunk = 0"]),
         (&["micro_batch=65", "batch=64"], ["optim.batch = 64", "lower optim.micro_batch"]),
+        (&["window=8", "per_decade=3"], ["measure.window = 8", "measure.per_decade = 0"]),
     ] {
         let text = message(sets);
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
@@ -241,6 +254,29 @@ fn unknown_presets_and_files_say_what_there_is() {
     assert!(text.contains("my run.toml") && text.contains("line 2"), "{text}");
 }
 
+#[test]
+fn measuring_by_decades_counts_what_it_does() {
+    let due = |set: &str, steps: u64| -> Vec<u64> {
+        let measure = with(&[set]).unwrap().measure;
+        (0..steps).filter(|&step| measure.due(step)).collect()
+    };
+    assert_eq!(due("per_decade=1", 20_000), [0, 1, 10, 100, 1000, 10_000]);
+    assert_eq!(due("per_decade=3", 300), [0, 1, 2, 5, 10, 22, 46, 100, 215]);
+    assert_eq!(due("measure.every=7", 22), [0, 7, 14, 21]);
+    assert_eq!(due("measure.every=0", 100), [0; 0]);
+    for set in ["per_decade=1", "per_decade=3", "per_decade=10", "per_decade=1000", "measure.every=7"] {
+        for steps in [1, 2, 9, 10, 11, 14, 100, 1000, 5000] {
+            // The end of the run counts too.
+            assert_eq!(with(&[set]).unwrap().measure.count(steps), due(set, steps).len() as u64 + 1, "{set} {steps}");
+        }
+    }
+    assert!(
+        with(&["per_decade=1000", &format!("steps={}", i64::MAX)]).unwrap().measure.count(i64::MAX as u64) < 20_000
+    );
+    let measure = with(&["measure.every=0"]).unwrap().measure;
+    assert!(!measure.is_on() && measure.count(10) == 0);
+}
+
 prop_compose! {
     fn any_config()(
         examples in (any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>()),
@@ -251,6 +287,7 @@ prop_compose! {
         reals in (f32::MIN_POSITIVE..=f32::MAX, 0.0..=f32::MAX, 0.0..1.0_f64, 1e-9..0.99_f64),
         run in (1..=i64::MAX as u64, 0..=i64::MAX as u64, 1..=i64::MAX as u64),
         measure in (0..=i64::MAX as u64, 1..=100_usize, 1..=u32::MAX as usize),
+        ends in (proptest::option::of((any::<bool>(), -1e9..1e9_f64)), 0.0..1e9_f64, proptest::option::of(0..=i64::MAX as u64)),
     ) -> Config {
         let mut config = PRESETS[1].config.clone();
         config.data.path = path.map(Into::into);
@@ -273,6 +310,11 @@ prop_compose! {
         (config.optim.weight_decay, config.optim.asam_eta) = (f64::from(rule.4), f64::from(rule.4));
         config.optim.epsilon = reals.2;
         config.measure.tol = reals.3;
+        let until = ends.0.map(|(error, below)| format!("{} < {below:?}", if error { "error" } else { "loss" }));
+        config.run.until = until.map(|text| text.parse().unwrap());
+        config.run.time_limit = ends.1;
+        config.run.checkpoint_every = ends.2.map_or(CheckpointEvery::AUTO, CheckpointEvery::Steps);
+        (config.run.keep, config.run.tensorboard) = (examples.0 as usize, words.0);
         (config.run.steps, config.run.seed, config.run.log_every) = run;
         (config.measure.every, config.measure.top, config.measure.max_iterations) = measure;
         config
