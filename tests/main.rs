@@ -61,5 +61,6 @@ mod sweep;
 mod sweep_jobs;
 mod theory;
 mod training;
+mod translations;
 mod trouble;
 mod tuning;
