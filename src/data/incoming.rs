@@ -93,7 +93,8 @@ pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
     Ok(hex(hash))
 }
 
-fn hex(hash: Sha256) -> String {
+/// A hash as lower-case hexadecimal.
+pub(crate) fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

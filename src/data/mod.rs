@@ -26,6 +26,7 @@ use images::Images;
 use text::TestLines;
 
 pub use error::DataError;
+pub(crate) use incoming::hex;
 pub use roots::{DATA_VARIABLE, Roots};
 
 /// What a network reads of its examples, row-major.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::rundir::{RunDir, RunDirError, write_error, write_file};
+use crate::data::hex;
 
 /// The parameters, by name.
 pub const PARAMS: &str = "params.safetensors";
@@ -121,7 +122,7 @@ fn done(params: &[u8], state: &[u8]) -> String {
 pub(super) fn sha256<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     pieces.into_iter().for_each(|piece| hash.update(piece));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hash)
 }
 
 fn remove(folder: &Path) -> io::Result<()> {

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
+use super::checkpoint::sha256;
 use super::kernels::{Known, parse, read_text, words};
 use super::rundir::write_file;
 use crate::gpu::AdapterSummary;
@@ -42,8 +42,7 @@ impl KernelCache {
         let identity = json!({
             "adapter": name, "driver": driver, "driver_info": driver_info, "backend": backend, "version": version,
         });
-        let digest = Sha256::digest(identity.to_string());
-        let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let hash = &sha256([identity.to_string().as_bytes()])[..16];
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
         let name: String = name.chars().map(plain).take(40).collect();
         Self { path: folder.join("kernels").join(format!("{name}-{hash}.json")), identity }

@@ -15,6 +15,7 @@ pub mod equipment;
 mod feed;
 mod figure;
 mod forecast;
+mod ground;
 mod interrupt;
 pub mod kernel_cache;
 pub mod kernels;

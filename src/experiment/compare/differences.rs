@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use csv::StringRecord;
 use toml::{Table, Value};
 
 use super::{Rows, Run, Source};
 use crate::experiment::config::Config;
 use crate::experiment::digits::digits;
-use crate::experiment::record::RecordError;
+use crate::experiment::table::{RecordError, read_lines};
 
 /// Columns that tell how long something took: they differ between any two runs.
 const TIMINGS: [&str; 2] = ["secs", "solve_secs"];
@@ -117,18 +118,11 @@ struct Sheet {
 
 impl Sheet {
     fn read(path: &Path) -> Result<Self, RecordError> {
-        let error = |cause| RecordError::Read { path: path.into(), cause };
-        let mut reader = csv::Reader::from_path(path).map_err(error)?;
-        let columns: Vec<String> = reader.headers().map_err(error)?.iter().map(str::to_owned).collect();
-        let mut rows = BTreeMap::new();
-        for record in reader.records() {
-            let cells: Vec<String> = record.map_err(error)?.iter().map(str::to_owned).collect();
-            // The typed readers have been over this table: its first column is the step.
-            if let Some(step) = cells.first().and_then(|cell| cell.parse().ok()) {
-                rows.insert(step, cells);
-            }
-        }
-        Ok(Self { columns, rows })
+        let (header, lines) = read_lines(path)?;
+        let owned = |cells: &StringRecord| cells.iter().map(str::to_owned).collect::<Vec<_>>();
+        // The typed readers have been over this table: its first column is the step.
+        let by_step = |cells: &StringRecord| Some((cells.get(0)?.parse().ok()?, owned(cells)));
+        Ok(Self { columns: owned(&header), rows: lines.iter().filter_map(by_step).collect() })
     }
 
     fn cell(&self, step: u64, column: &str) -> Option<&str> {

@@ -5,7 +5,6 @@
 //! data to the last step; a checkpoint replaces the initial parameters, the empty tables and the eigensolver's cold start.
 //! The run folder appears only once data, device and parameters are known to be good.
 
-mod ground;
 mod order;
 mod steps;
 mod tables;
@@ -17,6 +16,7 @@ use crate::model::{Layout, initial_params, params_from_safetensors};
 
 use super::config::Config;
 use super::equipment::Equipment;
+use super::ground::Ground;
 use super::manifest::{Ended, Manifest};
 use super::measure::Measurer;
 use super::progress::Progress;
@@ -27,7 +27,6 @@ use super::state::State;
 use super::summary::Summary;
 use super::{ExperimentError, Format, forecast, interrupt, kernels, network, plot, room};
 
-use ground::Ground;
 use order::{Order, Place};
 use steps::{Clock, Run};
 use tables::Tables;

@@ -54,23 +54,6 @@ pub enum SweepError {
         /// Why.
         cause: Box<ExperimentError>,
     },
-    /// A job that memory cannot hold.
-    #[error(
-        "the job {job} needs {needs} of memory ({buffers} of buffers, {numbers} of examples and eigenvectors) and this machine \
-         has {has} free; try a smaller model, data.train, run.chunk or measure.top, or end other programs"
-    )]
-    TooLarge {
-        /// The job.
-        job: String,
-        /// What it needs, with its unit, as the others.
-        needs: String,
-        /// What of that are buffers of the device.
-        buffers: String,
-        /// What of that are numbers on the host.
-        numbers: String,
-        /// What there is.
-        has: String,
-    },
     /// The folder is no sweep's.
     #[error("{} is not a sweep folder: it has no sweep.toml; give the folder that `edgewalk sweep` named", path.display())]
     NotASweep {
@@ -151,7 +134,7 @@ impl SweepError {
             Self::Settled { .. } | Self::JobOfNothing { .. } => 2,
             Self::Senseless { .. } | Self::SameRun { .. } | Self::NoSuchJob { .. } => 2,
             Self::Job { cause, .. } => cause.exit_code(),
-            Self::TooLarge { .. } | Self::NotASweep { .. } | Self::Unreadable { .. } | Self::Busy { .. } => 1,
+            Self::NotASweep { .. } | Self::Unreadable { .. } | Self::Busy { .. } => 1,
             Self::Removed { .. }
             | Self::NothingLeft { .. }
             | Self::Failed { .. }

@@ -1,18 +1,16 @@
 //! How many jobs run at once: what the cores are good for, and never more than memory allows.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::SweepError;
-use crate::data::{self, DataError, Dataset};
+use crate::data::{DataError, Dataset};
+use crate::experiment::ExperimentError;
 use crate::experiment::config::{Config, DataConfig};
-use crate::experiment::equipment::{MemoryPlan, Parts};
-use crate::experiment::feed::Feed;
-use crate::experiment::measuring::MeasuringSet;
-use crate::experiment::room::{PROCESS_BYTES, free_bytes, machine_bytes};
+use crate::experiment::ground::Ground;
+use crate::experiment::room::{PROCESS_BYTES, check, free_bytes, machine_bytes};
 use crate::experiment::work::{cores, flops_per_contraction, is_tiny};
-use crate::experiment::{ExperimentError, network};
 use crate::gpu::Gpu;
 
 const MIB: f64 = (1 << 20) as f64;
@@ -59,8 +57,7 @@ impl fmt::Display for Capacity {
 /// A job whose data cannot be read counts for nothing: its own process will say what is wrong.
 ///
 /// # Errors
-/// [`SweepError::TooLarge`] for a job that does not fit alone, [`SweepError::Job`] for one that the adapter or the model
-/// refuses, and [`crate::gpu::GpuError`] where there is no adapter.
+/// [`SweepError::Job`] for one that does not fit alone, or that the adapter or the model refuses, and [`crate::gpu::GpuError`] where there is no adapter.
 pub fn capacity(
     jobs: &[(String, Config)],
     adapter: Option<&str>,
@@ -69,26 +66,14 @@ pub fn capacity(
     let gpu = Gpu::open(adapter)?;
     let kind = gpu.adapter().kind.clone();
     let free_bytes = free_bytes();
-    let mut planner = Planner { gpu, data: None, needs: HashMap::new() };
+    let mut planner = Planner { gpu, free_bytes, data: None, needs: HashMap::new() };
     let mut job_bytes = PROCESS_BYTES;
     for (job, config) in jobs {
-        let need = match planner.need(config) {
-            Ok(plan) => plan,
-            Err(ExperimentError::Data(_)) => continue,
+        match planner.need(config) {
+            Ok(bytes) => job_bytes = job_bytes.max(bytes),
+            Err(ExperimentError::Data(_)) => {}
             Err(cause) => return Err(SweepError::Job { job: job.clone(), cause: Box::new(cause) }.into()),
-        };
-        let bytes = machine_bytes(&need, &planner.gpu);
-        if bytes > free_bytes {
-            return Err(SweepError::TooLarge {
-                job: job.clone(),
-                needs: mib(bytes),
-                buffers: mib(bytes - need.host_bytes - PROCESS_BYTES),
-                numbers: mib(need.host_bytes),
-                has: mib(free_bytes),
-            }
-            .into());
         }
-        job_bytes = job_bytes.max(bytes);
     }
     let (count, why) = match wanted {
         Some(wanted) => (wanted, "as asked".to_owned()),
@@ -107,41 +92,44 @@ pub fn capacity(
 /// Plans that are made once for all jobs that differ in numbers alone.
 struct Planner {
     gpu: Gpu,
-    data: Option<(DataConfig, usize, Dataset)>,
-    needs: HashMap<String, MemoryPlan>,
+    free_bytes: u64,
+    data: Option<(DataConfig, usize, Arc<Dataset>)>,
+    needs: HashMap<String, u64>,
 }
 
 impl Planner {
-    fn need(&mut self, config: &Config) -> Result<MemoryPlan, ExperimentError> {
+    /// Bytes of this machine's memory that a job takes, which are there.
+    fn need(&mut self, config: &Config) -> Result<u64, ExperimentError> {
         let mut class = config.clone();
         class.run.seed = 0;
         class.run.steps = 1;
         class.optim.lr = 1.0;
         class.optim.rho = if config.optim.perturbs() { 1.0 } else { 0.0 };
         let key = class.to_toml();
-        if let Some(&plan) = self.needs.get(&key) {
-            return Ok(plan);
+        if let Some(&bytes) = self.needs.get(&key) {
+            return Ok(bytes);
         }
-        self.load(config)?;
-        let (_, _, data) = self.data.as_ref().expect("loaded just now");
-        let model = network::model(config, &data.train)?;
-        let mut feed = Feed::new(config, &data.train)?;
-        let first = feed.as_mut().map_or(Cow::Borrowed(&data.train), |feed| Cow::Owned(feed.batch(0)));
-        let measured = config.measure.is_on().then(|| MeasuringSet::of(config, data.train.len()));
-        let (plan, _) = Parts { config, model, data, first: &first, measured }.plan(&self.gpu)?;
-        self.needs.insert(key, plan);
-        Ok(plan)
+        let ground = Ground::on(self.gpu.clone(), self.data(config)?, config)?;
+        let (_, first) = ground.feed(config)?;
+        let parts = ground.parts(config, &first);
+        let (plan, _) = parts.plan(&self.gpu)?;
+        check(&parts, &self.gpu, &plan, self.free_bytes)?;
+        let bytes = machine_bytes(&plan, &self.gpu);
+        self.needs.insert(key, bytes);
+        Ok(bytes)
     }
 
-    /// Reads the data of a configuration, unless they are those of the one before.
-    fn load(&mut self, config: &Config) -> Result<(), DataError> {
+    /// The data of a configuration, read unless they are those of the one before.
+    fn data(&mut self, config: &Config) -> Result<Arc<Dataset>, DataError> {
         let seq_len = config.model.seq_len;
-        if !self.data.as_ref().is_some_and(|(data, len, _)| *data == config.data && *len == seq_len) {
-            let DataConfig { name, path, train, test } = config.data.clone();
-            let data = data::load(&data::Request { name, path, train, test, seq_len })?;
-            self.data = Some((config.data.clone(), seq_len, data));
+        match &self.data {
+            Some((of, len, data)) if *of == config.data && *len == seq_len => Ok(Arc::clone(data)),
+            _ => {
+                let data = Arc::new(Ground::data(config)?);
+                self.data = Some((config.data.clone(), seq_len, Arc::clone(&data)));
+                Ok(data)
+            }
         }
-        Ok(())
     }
 }
 

@@ -8,10 +8,10 @@ use super::state::judge;
 use super::{Job, State, SweepDir};
 use crate::experiment::ExperimentError;
 use crate::experiment::forecast::duration;
-use crate::experiment::record::{RecordError, read_curvature, read_metrics};
+use crate::experiment::record::{read_curvature, read_metrics};
 use crate::experiment::rundir::{RunDir, write_file};
 use crate::experiment::summary::Summary;
-use crate::experiment::table::{number, read};
+use crate::experiment::table::{RecordError, number, read, read_lines};
 
 /// One job's row. What is not known, or was not measured, is `None`.
 #[derive(Debug, Clone, PartialEq)]
@@ -180,8 +180,7 @@ pub(super) fn write_summary(sweep: &SweepDir, rows: &mut [SummaryRow]) -> Result
 /// # Errors
 /// [`RecordError`] if there is no such table or it is not one.
 pub fn read_summary(path: &Path) -> Result<Vec<SummaryRow>, RecordError> {
-    let error = |cause| RecordError::Read { path: path.into(), cause };
-    let header = csv::Reader::from_path(path).and_then(|mut reader| reader.headers().cloned()).map_err(error)?;
+    let (header, _) = read_lines(path)?;
     // What stands between the job and its state are the axes.
     let axes: Vec<&str> = header.iter().skip(1).take_while(|name| *name != "state").collect();
     read(path, |line| {

@@ -3,19 +3,20 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::data::{self, Dataset, Examples};
-use crate::experiment::config::Config;
-use crate::experiment::equipment::Parts;
-use crate::experiment::feed::Feed;
-use crate::experiment::manifest::DataRecord;
-use crate::experiment::measuring::MeasuringSet;
-use crate::experiment::{ExperimentError, checkpoint, network};
+use crate::data::{self, DataError, Dataset, Examples};
 use crate::gpu::Gpu;
 use crate::model::Model;
 
+use super::config::Config;
+use super::equipment::Parts;
+use super::feed::Feed;
+use super::manifest::DataRecord;
+use super::measuring::MeasuringSet;
+use super::{ExperimentError, checkpoint, network};
+
 /// See the module text.
 pub(super) struct Ground {
-    pub data: Dataset,
+    pub data: Arc<Dataset>,
     pub gpu: Gpu,
     model: Arc<dyn Model>,
 }
@@ -23,14 +24,23 @@ pub(super) struct Ground {
 impl Ground {
     /// Loads the data and opens the adapter.
     pub fn of(config: &Config, adapter: Option<&str>) -> Result<Self, ExperimentError> {
-        let data = data::load(&data::Request {
+        let data = Self::data(config)?;
+        Self::on(Gpu::open(adapter)?, Arc::new(data), config)
+    }
+
+    /// Loads the data alone.
+    pub fn data(config: &Config) -> Result<Dataset, DataError> {
+        data::load(&data::Request {
             name: config.data.name,
             path: config.data.path.clone(),
             train: config.data.train,
             test: config.data.test,
             seq_len: config.model.seq_len,
-        })?;
-        let gpu = Gpu::open(adapter)?;
+        })
+    }
+
+    /// The same with data and adapter that are there.
+    pub fn on(gpu: Gpu, data: Arc<Dataset>, config: &Config) -> Result<Self, ExperimentError> {
         let model = network::model(config, &data.train)?;
         Ok(Self { data, gpu, model })
     }
@@ -50,7 +60,7 @@ impl Ground {
 
     /// The data as the manifest names them.
     pub fn record(&self, config: &Config) -> DataRecord {
-        let Dataset { train, test, .. } = &self.data;
+        let Dataset { train, test, .. } = &*self.data;
         let sets = || std::iter::once(train).chain(test);
         let bytes = sets().flat_map(|examples| [examples.features.as_bytes(), bytemuck::cast_slice(&examples.labels)]);
         DataRecord {
