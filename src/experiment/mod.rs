@@ -31,6 +31,7 @@ pub mod oscillation;
 pub mod plot;
 pub mod preset;
 pub mod progress;
+mod readout;
 pub mod record;
 pub mod report;
 mod ring;

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::optim::Rule;
 
 use super::figure::{Curve, Figure, Format, Horizontal, Scale, Style};
-use super::record::{self, CurvatureRow, MetricsRow, RecordError};
+use super::readout::Readout;
+use super::record::{CurvatureRow, MetricsRow, RecordError};
 use super::rundir::{self, RunDir, RunDirError};
 use super::swings::{OscillationRow, read_oscillation};
-use super::{config, network};
 
 /// What can go wrong with the pictures of a run.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,15 @@ pub(super) const GD_EDGE: Style = Style { color: BLACK, width: 1.5, dashes: "3 4
 /// # Errors
 /// A [`PlotError`], if the tables cannot be read or hold no rows, or a picture cannot be made or written.
 pub fn plot_run(run: &RunDir, format: Format) -> Result<Vec<PathBuf>, PlotError> {
-    figures(run)?.into_iter().map(|(stem, figure)| save(&figure, &run.plots().join(stem), format)).collect()
+    plot_readout(run, &Readout::of(run)?, format)
+}
+
+/// The same of what has been read from the folder.
+///
+/// # Errors
+/// As [`plot_run`].
+pub(super) fn plot_readout(run: &RunDir, readout: &Readout, format: Format) -> Result<Vec<PathBuf>, PlotError> {
+    figures(run, readout)?.into_iter().map(|(stem, figure)| save(&figure, &run.plots().join(stem), format)).collect()
 }
 
 /// Draws a picture into a file of this name, which gets the extension of its format, and returns its path.
@@ -87,22 +95,18 @@ pub(super) fn save(figure: &Figure, stem: &Path, format: Format) -> Result<PathB
 ///
 /// # Errors
 /// As [`plot_run`], but for drawing.
-pub(super) fn figures(run: &RunDir) -> Result<Vec<(&'static str, Figure)>, PlotError> {
-    let metrics = record::read_metrics(&run.metrics())?;
+pub(super) fn figures(run: &RunDir, readout: &Readout) -> Result<Vec<(&'static str, Figure)>, PlotError> {
+    let Readout { rule, metrics, curvature, .. } = readout;
     if metrics.is_empty() {
         return Err(PlotError::NoRows { path: run.metrics() });
     }
     let name = run.path().file_name().unwrap_or(run.path().as_os_str());
     let name = name.to_string_lossy();
-    // A configuration that cannot be read any more costs names, not pictures.
-    let rule = config::resolve(Some(&run.config().to_string_lossy()), &[]);
-    let rule = rule.map_or(Rule::sam(1.0, 1.0), |resolved| network::rule(&resolved.config));
     let mut figures = Vec::new();
-    let curvature = record::read_curvature(&run.curvature())?;
     if !curvature.is_empty() {
-        figures.push(("edges", edges(&curvature, &rule, &name)));
-        figures.push(("edges_sam_only", sam_only(&curvature, &rule, &name)));
-        figures.push(("alignment", alignment(&curvature, &name)));
+        figures.push(("edges", edges(curvature, rule, &name)));
+        figures.push(("edges_sam_only", sam_only(curvature, rule, &name)));
+        figures.push(("alignment", alignment(curvature, &name)));
     }
     if run.oscillation().is_file() {
         let swings = read_oscillation(&run.oscillation())?;
@@ -111,7 +115,7 @@ pub(super) fn figures(run: &RunDir) -> Result<Vec<(&'static str, Figure)>, PlotE
             figures.push(("drift", drift(&swings, &name)));
         }
     }
-    figures.push(("loss", loss(&metrics, &name)));
+    figures.push(("loss", loss(metrics, &name)));
     Ok(figures)
 }
 

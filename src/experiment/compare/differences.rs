@@ -56,7 +56,7 @@ fn section(heading: &str, lines: &[String]) -> String {
 fn settings(a: &Run, b: &Run) -> Vec<String> {
     let [a, b] = [a, b].map(|run| {
         // A configuration that this version can read is complete; of another, what is there.
-        let text = run.config.as_ref().map(Config::to_toml);
+        let text = run.readout.config.as_ref().map(Config::to_toml);
         let text = text.or_else(|| fs::read_to_string(run.folder.config()).ok()).unwrap_or_default();
         flat(&text.parse().unwrap_or_default())
     });

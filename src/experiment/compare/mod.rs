@@ -11,13 +11,11 @@ mod table;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::config::{self, Config};
 use super::manifest::Manifest;
 use super::official_raw::{RawRow, read_raw};
-use super::record::{CurvatureRow, MetricsRow, read_curvature, read_metrics};
+use super::readout::Readout;
 use super::rundir::{RunDir, RunDirError};
-use super::{ExperimentError, Format, network};
-use crate::optim::Rule;
+use super::{ExperimentError, Format};
 
 /// What `edgewalk compare` was asked to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,11 +43,8 @@ enum Rows {
 /// A run folder, read.
 struct Run {
     folder: RunDir,
-    config: Option<Config>,
-    rule: Rule,
+    readout: Readout,
     manifest: Option<Manifest>,
-    metrics: Vec<MetricsRow>,
-    curvature: Vec<CurvatureRow>,
 }
 
 /// What came of it; its `Display` is the text for people.
@@ -88,19 +83,13 @@ fn read(path: &Path) -> Result<Vec<Source>, ExperimentError> {
     let name = full.file_name().unwrap_or(full.as_os_str()).to_string_lossy().into_owned();
     if path.is_dir() {
         let folder = RunDir::open(path)?;
-        let config =
-            config::resolve(Some(&folder.config().to_string_lossy()), &[]).ok().map(|resolved| resolved.config);
-        let metrics = read_metrics(&folder.metrics())?;
         let run = Run {
-            rule: config.as_ref().map_or(Rule::sam(1.0, 1.0), network::rule),
-            config,
+            readout: Readout::of(&folder)?,
             // A run of which only the tables are left can still be compared by them.
             manifest: match folder.read_manifest() {
                 Err(error) if folder.manifest().is_file() => return Err(error.into()),
                 manifest => manifest.ok(),
             },
-            metrics,
-            curvature: if folder.curvature().is_file() { read_curvature(&folder.curvature())? } else { vec![] },
             folder,
         };
         return Ok(vec![Source { name, rows: Rows::Run(Box::new(run)) }]);

@@ -108,16 +108,16 @@ fn of(source: &Source, by_time: bool) -> Curves {
 fn of_run(run: &Run, by_time: bool) -> Curves {
     let place = |step: u64, secs: f64| if by_time { secs } else { step as f64 };
     let points = |value: fn(&CurvatureRow) -> f64| -> Points {
-        run.curvature.iter().map(|row| (place(row.step, row.secs), value(row))).collect()
+        run.readout.curvature.iter().map(|row| (place(row.step, row.secs), value(row))).collect()
     };
     Curves {
         norm: points(|row| row.hessian_norm),
         edge: points(|row| row.sam_edge),
         ratio: points(|row| row.edge_ratio),
-        loss: run.metrics.iter().map(|row| (place(row.step, row.secs), row.loss)).collect(),
-        test: run.metrics.iter().filter_map(|row| Some((place(row.step, row.secs), row.test_loss?))).collect(),
+        loss: run.readout.metrics.iter().map(|row| (place(row.step, row.secs), row.loss)).collect(),
+        test: run.readout.metrics.iter().filter_map(|row| Some((place(row.step, row.secs), row.test_loss?))).collect(),
         alignment: points(|row| row.grad_alignment),
         // Without a perturbation it is the same curve.
-        sam_alignment: if run.rule.perturbs() { points(|row| row.sam_grad_alignment) } else { vec![] },
+        sam_alignment: if run.readout.rule.perturbs() { points(|row| row.sam_grad_alignment) } else { vec![] },
     }
 }

@@ -4,7 +4,7 @@ use super::{Rows, Run, Source};
 use crate::experiment::digits::digits;
 use crate::experiment::forecast::duration;
 use crate::experiment::official_raw::RawRow;
-use crate::experiment::summary::{Spread, Summary};
+use crate::experiment::summary::Spread;
 
 /// The rows of the table.
 const NAMES: [&str; 11] =
@@ -46,7 +46,7 @@ fn range(spread: &Spread) -> String {
 }
 
 fn of_run(run: &Run) -> [String; NAMES.len()] {
-    let summary = Summary::of(&run.metrics, &run.curvature);
+    let summary = run.readout.summary();
     let last = summary.last.as_ref();
     let number = |value: Option<f64>| value.map_or_else(String::new, |x| digits(x, 6));
     let edge = summary.edge.as_ref();

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::super::config::{self, Resolved};
+use maud::{DOCTYPE, PreEscaped, html};
+
 use super::super::manifest::Ended;
-use super::super::plot::{PlotError, plot_run};
-use super::super::record::{read_curvature, read_metrics};
+use super::super::plot::{PlotError, plot_readout};
+use super::super::readout::Readout;
 use super::super::rundir::{RunDir, RunDirError, write_file};
 use super::super::summary::Summary;
-use super::super::{ExperimentError, Format, interrupt, network};
+use super::super::{ExperimentError, Format, interrupt};
 
 /// The shortest time from one look to the next.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -120,15 +121,9 @@ impl<'a> Watched<'a> {
     }
 
     fn draw(&self, format: Format, ended: Ended) -> Result<Redrawn, PlotError> {
-        let pictures = plot_run(self.run, format)?;
-        let (metrics, curvature) = (read_metrics(&self.run.metrics())?, read_curvature(&self.run.curvature())?);
-        let summary = match config::resolve(Some(&self.run.config().to_string_lossy()), &[]) {
-            Ok(Resolved { config, .. }) => {
-                Summary { batch: config.optim.batch, rule: network::rule(&config), ..Summary::of(&metrics, &curvature) }
-            }
-            // As for the pictures: a configuration that cannot be read any more costs names alone.
-            Err(_) => Summary::of(&metrics, &curvature),
-        };
+        let readout = Readout::of(self.run)?;
+        let pictures = plot_readout(self.run, &readout, format)?;
+        let summary = readout.summary();
         let page = page(self.run, &summary, &pictures, &ended);
         write_file(&live_page(self.run), page.as_bytes())?;
         let step = summary.last.map_or(0, |row| row.step);
@@ -148,26 +143,24 @@ fn state(table: &Path) -> State {
 
 /// A page with what is known and the pictures beside it, which loads itself anew while the run goes on.
 fn page(run: &RunDir, summary: &Summary, pictures: &[PathBuf], ended: &Ended) -> String {
-    let name = escaped(&run.path().file_name().unwrap_or(run.path().as_os_str()).to_string_lossy());
-    let refresh = if *ended == Ended::Running { "<meta http-equiv=\"refresh\" content=\"2\">\n" } else { "" };
-    // The step in the address makes browsers look at the file again.
+    let name = run.path().file_name().unwrap_or(run.path().as_os_str()).to_string_lossy();
     let step = summary.last.as_ref().map_or(0, |row| row.step);
-    let shown: String = pictures
-        .iter()
-        .filter_map(|path| path.file_name()?.to_str())
-        .fold(String::new(), |shown, file| shown + &format!("<embed src=\"{file}?{step}\">\n"));
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n{refresh}<title>{name}: {}</title>\n<style>{STYLE}</style>\n\
-         <h1>{name}: {}</h1>\n<pre>{}</pre>\n{shown}</html>\n",
-        step,
-        escaped(&ended.to_string()),
-        escaped(&summary.to_string())
-    )
+    let files = pictures.iter().filter_map(|path| path.file_name()?.to_str());
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            meta charset="utf-8";
+            @if *ended == Ended::Running { meta http-equiv="refresh" content="2"; }
+            title { (name) ": " (step) }
+            style { (PreEscaped(STYLE)) }
+            h1 { (name) ": " (ended) }
+            pre { (summary) }
+            // The step in the address makes browsers look at the file again.
+            @for file in files { embed src={ (file) "?" (step) }; }
+        }
+    };
+    page.into_string() + "\n"
 }
 
 const STYLE: &str = "body { font-family: sans-serif; margin: 1.5em } pre { white-space: pre-wrap; font-size: 1.05em } \
                      embed { width: min(100%, 900px); aspect-ratio: 5 / 3 }";
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}

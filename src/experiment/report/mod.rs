@@ -12,5 +12,6 @@ mod sweep;
 mod sweep_figures;
 mod words;
 
+pub(super) use run::report_readout;
 pub use run::run_report;
 pub use sweep::{plot_sweep, sweep_report};

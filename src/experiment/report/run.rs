@@ -8,28 +8,24 @@ use maud::{Markup, html};
 use super::glossary::{caption, glossary};
 use super::page::{drawn, key_values, page};
 use super::{spectrum, words};
-use crate::experiment::config::{self, Config, MeasureOn};
+use crate::experiment::ExperimentError;
+use crate::experiment::config::MeasureOn;
 use crate::experiment::digits::digits;
 use crate::experiment::figure::{Curve, Figure, Horizontal, Scale};
 use crate::experiment::forecast::duration;
 use crate::experiment::manifest::{Ended, Manifest};
 use crate::experiment::plot::{BLUE, figures, solid};
-use crate::experiment::record::{CurvatureRow, MetricsRow, read_curvature, read_metrics};
+use crate::experiment::readout::Readout;
+use crate::experiment::record::CurvatureRow;
 use crate::experiment::rundir::{RunDir, write_file};
 use crate::experiment::summary::{EdgeSummary, Spread, Summary};
-use crate::experiment::{ExperimentError, network};
-use crate::optim::Rule;
 
 /// Everything that a report tells of.
 struct Facts {
     name: String,
-    /// None where this version cannot read it.
-    config: Option<Config>,
+    readout: Readout,
     config_text: String,
     manifest: Result<Manifest, String>,
-    metrics: Vec<MetricsRow>,
-    curvature: Vec<CurvatureRow>,
-    rule: Rule,
     summary: Summary,
 }
 
@@ -38,7 +34,15 @@ struct Facts {
 /// # Errors
 /// A table that cannot be read, a picture that cannot be drawn, a file that cannot be written.
 pub fn run_report(run: &RunDir) -> Result<PathBuf, ExperimentError> {
-    let facts = Facts::of(run)?;
+    report_readout(run, Readout::so_far(run)?)
+}
+
+/// The same of what has been read from the folder.
+///
+/// # Errors
+/// As [`run_report`].
+pub(in crate::experiment) fn report_readout(run: &RunDir, readout: Readout) -> Result<PathBuf, ExperimentError> {
+    let facts = Facts::of(run, readout);
     let body = html! {
         h1 { (facts.name) }
         p.made { (facts.headline()) }
@@ -47,17 +51,17 @@ pub fn run_report(run: &RunDir) -> Result<PathBuf, ExperimentError> {
         (facts.key_numbers())
         h2 { "What was trained" }
         (facts.trained())
-        @if facts.metrics.is_empty() {
+        @if facts.readout.metrics.is_empty() {
             h2 { "Pictures" }
             p { "No step was logged, so there is nothing to show." }
         } @else {
             h2 { "Pictures" }
             (facts.pictures(run)?)
         }
-        @if let Some(row) = facts.curvature.last() {
+        @if let Some(row) = facts.readout.curvature.last() {
             h2 { "Spectrum" }
             h3 { "The last measurement, at step " (row.step) }
-            (spectrum::last(row, &facts.rule)?)
+            (spectrum::last(row, &facts.readout.rule)?)
             @if let Some(analysis) = spectrum::analysis(run) { (analysis) }
         }
         h2 { "What the words mean" }
@@ -73,34 +77,25 @@ pub fn run_report(run: &RunDir) -> Result<PathBuf, ExperimentError> {
 }
 
 impl Facts {
-    fn of(run: &RunDir) -> Result<Self, ExperimentError> {
+    fn of(run: &RunDir, readout: Readout) -> Self {
         let path = run.path().canonicalize().unwrap_or_else(|_| run.path().into());
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let config = config::resolve(Some(&run.config().to_string_lossy()), &[]).ok().map(|resolved| resolved.config);
-        let rule = config.as_ref().map_or(Rule::sam(1.0, 1.0), network::rule);
-        // A run that was stopped before its first step has no tables.
-        let metrics = if run.metrics().is_file() { read_metrics(&run.metrics())? } else { vec![] };
-        let curvature = if run.curvature().is_file() { read_curvature(&run.curvature())? } else { vec![] };
-        let batch = config.as_ref().map_or(0, |config| config.optim.batch);
-        Ok(Self {
-            summary: Summary { batch, rule, ..Summary::of(&metrics, &curvature) },
+        Self {
+            summary: readout.summary(),
             config_text: fs::read_to_string(run.config()).unwrap_or_default(),
             manifest: run.read_manifest().map_err(|error| error.to_string()),
             name,
-            config,
-            metrics,
-            curvature,
-            rule,
-        })
+            readout,
+        }
     }
 
     fn edge_name(&self) -> String {
-        let is_gd = self.curvature.iter().all(CurvatureRow::edges_coincide);
-        if is_gd { self.rule.unperturbed().edge_name() } else { self.rule.edge_name() }
+        let is_gd = self.readout.curvature.iter().all(CurvatureRow::edges_coincide);
+        if is_gd { self.readout.rule.unperturbed().edge_name() } else { self.readout.rule.edge_name() }
     }
 
     fn steps_done(&self) -> u64 {
-        let logged = self.metrics.last().map_or(0, |row| row.step);
+        let logged = self.readout.metrics.last().map_or(0, |row| row.step);
         self.manifest.as_ref().map_or(0, |manifest| manifest.steps_done).max(logged)
     }
 
@@ -119,7 +114,7 @@ impl Facts {
     /// How it ended.
     fn state(&self) -> Markup {
         let done = self.steps_done();
-        let of = self.config.as_ref().map_or_else(String::new, |config| format!(" of {}", config.run.steps));
+        let of = self.readout.config.as_ref().map_or_else(String::new, |config| format!(" of {}", config.run.steps));
         let (class, first, rest) = match self.manifest.as_ref().map(|manifest| &manifest.ended) {
             Ok(Ended::Done) => ("state", "Finished.", format!("{done}{of} updates were made.")),
             Ok(Ended::Reached { until }) => (
@@ -179,7 +174,7 @@ impl Facts {
                 "the last measurement on held-out examples",
             ));
         }
-        let last = self.curvature.last();
+        let last = self.readout.curvature.last();
         if let Some((row, &lambda)) = last.and_then(|row| Some((row, row.lambdas.first()?))) {
             let bar = row.errors.first().filter(|e| e.is_finite());
             let bar = bar.map_or_else(String::new, |error| format!(" ± {}", digits(*error, 2)));
@@ -200,7 +195,7 @@ impl Facts {
         }
         if let Some(edge) = &self.summary.edge {
             self.edge_rows(edge, &mut rows);
-        } else if self.curvature.is_empty() {
+        } else if self.readout.curvature.is_empty() {
             rows.push(("curvature", "not measured".into(), "measure.every = 0 turns the measurements off"));
         } else {
             rows.push(("edge ratio", "not known".into(), "theory gives no edge for this rule"));
@@ -244,7 +239,7 @@ impl Facts {
     }
 
     fn trained(&self) -> Markup {
-        let Some(config) = &self.config else {
+        let Some(config) = &self.readout.config else {
             return html! { p { "This version of the program cannot read the configuration; it is shown below as it is." } };
         };
         let parameters = self.manifest.as_ref().ok().map(|manifest| manifest.parameters);
@@ -263,8 +258,8 @@ impl Facts {
     }
 
     fn pictures(&self, run: &RunDir) -> Result<Markup, ExperimentError> {
-        let mut all = figures(run)?;
-        let points = self.metrics.iter().map(|row| (row.step as f64, row.grad_norm)).collect();
+        let mut all = figures(run, &self.readout)?;
+        let points = self.readout.metrics.iter().map(|row| (row.step as f64, row.grad_norm)).collect();
         all.push((
             "gradient",
             Figure {

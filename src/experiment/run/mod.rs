@@ -20,12 +20,11 @@ use super::ground::Ground;
 use super::manifest::{Ended, Manifest};
 use super::measure::Measurer;
 use super::progress::Progress;
-use super::record::{read_curvature, read_metrics};
-use super::report::run_report;
+use super::readout::Readout;
+use super::report::report_readout;
 use super::rundir::{self, RunDir, RunDirError};
 use super::state::State;
-use super::summary::Summary;
-use super::{ExperimentError, Format, forecast, interrupt, kernels, network, plot, room};
+use super::{ExperimentError, Format, forecast, interrupt, kernels, plot, room};
 
 use order::{Order, Place};
 use steps::{Clock, Run};
@@ -177,7 +176,7 @@ fn carry_out(order: Order, began: Instant) -> Result<RunDir, ExperimentError> {
     let shown = dir
         .write_manifest(&manifest)
         .map_err(ExperimentError::from)
-        .and_then(|()| show(&dir, config, &manifest))
+        .and_then(|()| show(&dir, &manifest))
         .and_then(|text| say(&text));
     drop(lock);
     // What ended the run is worth more than what came of it.
@@ -197,19 +196,18 @@ fn restore(equipment: &mut Equipment, mut state: State) {
 }
 
 /// Draws the pictures of what was logged, and returns what it says.
-fn show(dir: &RunDir, config: &Config, manifest: &Manifest) -> Result<String, ExperimentError> {
-    let (metrics, curvature) = (read_metrics(&dir.metrics())?, read_curvature(&dir.curvature())?);
-    if metrics.is_empty() {
+fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, ExperimentError> {
+    let readout = Readout::of(dir)?;
+    if readout.metrics.is_empty() {
         return Ok(String::new());
     }
-    plot::plot_run(dir, Format::Svg)?;
-    run_report(dir)?;
+    let summary = readout.summary();
+    plot::plot_readout(dir, &readout, Format::Svg)?;
+    report_readout(dir, readout)?;
     let Manifest { wall_secs, steps_done, ended, .. } = manifest;
     let each = forecast::duration(wall_secs / (*steps_done).max(1) as f64);
     let times =
         format!("{steps_done} steps in {}, measurements included ({each} a step)", forecast::duration(*wall_secs));
-    let summary = Summary::of(&metrics, &curvature);
-    let summary = Summary { batch: config.optim.batch, rule: network::rule(config), ..summary };
     let path = dir.path().display();
     let stopped = match ended {
         Ended::Reached { until } => format!("ended at {until}\n"),

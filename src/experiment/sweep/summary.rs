@@ -8,7 +8,7 @@ use super::state::judge;
 use super::{Job, State, SweepDir};
 use crate::experiment::ExperimentError;
 use crate::experiment::forecast::duration;
-use crate::experiment::record::{read_curvature, read_metrics};
+use crate::experiment::readout::Readout;
 use crate::experiment::rundir::{RunDir, write_file};
 use crate::experiment::summary::Summary;
 use crate::experiment::table::{RecordError, number, read, read_lines};
@@ -116,12 +116,7 @@ impl SummaryRow {
 
     /// Fills in what the tables of a run say.
     fn read_tables(&mut self, run: &RunDir) -> Result<(), RecordError> {
-        if !run.metrics().is_file() {
-            return Ok(());
-        }
-        let metrics = read_metrics(&run.metrics())?;
-        let curvature = if run.curvature().is_file() { read_curvature(&run.curvature())? } else { vec![] };
-        let Summary { last, test, edge, norm, .. } = Summary::of(&metrics, &curvature);
+        let Summary { last, test, edge, norm, .. } = Readout::so_far(run)?.summary();
         if let Some(last) = last {
             self.steps = Some(last.step);
             (self.loss, self.error, self.grad_norm) = (Some(last.loss), Some(last.error), Some(last.grad_norm));
