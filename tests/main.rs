@@ -22,6 +22,8 @@ mod device;
 mod doctor;
 mod doctor_drivers;
 mod edge;
+#[cfg(target_os = "linux")]
+mod faults;
 mod fetch;
 mod fetch_set;
 mod golden;
@@ -30,6 +32,7 @@ mod instruments;
 mod interpreted;
 mod kernels;
 mod library;
+mod limits;
 mod linearised;
 mod live;
 mod live_run;

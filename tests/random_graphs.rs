@@ -22,7 +22,7 @@ fn targets() -> [Target; 5] {
         portable.clone(),
         Target { subgroup: None, cpu: false, ..own.clone() },
         Target { split: SplitPolicy { wanted_tiles: 16, min_slice: 8 }, ..own },
-        Target { max_bindings: 6, ..portable },
+        Target { max_bindings: 4, ..portable },
     ]
 }
 

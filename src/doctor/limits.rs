@@ -5,8 +5,8 @@ use crate::gpu::{Gpu, GpuError};
 
 /// By WebGPU name: what every kernel family needs, and why.
 const NEEDED: [(&str, u64, &str); 4] = [
-    ("max_storage_buffers_per_shader_stage", 8, "buffers of a kernel, at most"),
-    ("max_compute_invocations_per_workgroup", 64, "map, reduce and matmul_tile"),
+    ("max_storage_buffers_per_shader_stage", 4, "a choice between two values needs as many"),
+    ("max_compute_invocations_per_workgroup", 128, "the largest tiles of matmul_tile"),
     ("max_compute_workgroup_storage_size", 8192, "the slabs of matmul_tile"),
     ("max_compute_workgroups_per_dimension", 65_535, "WebGPU's default, to which grids are cut"),
 ];

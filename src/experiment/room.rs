@@ -76,10 +76,10 @@ fn smaller(parts: &Parts, gpu: &Gpu, has: u64) -> Result<Option<(usize, u64)>, E
     Ok(None)
 }
 
-/// An error of making a run's buffers, with the plan beside it where memory may have run out.
+/// An error of making a run's buffers, with the plan beside it where memory ran out.
 pub(super) fn refused(error: ExperimentError, plan: &MemoryPlan) -> ExperimentError {
     match error {
-        ExperimentError::Gpu(GpuError::Device(message)) => ExperimentError::Memory {
+        ExperimentError::Gpu(GpuError::NoMemory(message)) => ExperimentError::Memory {
             needs: format!("{} of the adapter's memory", gib(plan.device_bytes)),
             has: format!("not as many: it refused ({message})"),
             advice: "try a smaller run.chunk, a smaller model, or another --adapter".into(),

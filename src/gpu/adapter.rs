@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::GpuError;
+use crate::choice::choice;
 use crate::kernel::Target;
 use crate::passes::SplitPolicy;
 
@@ -26,6 +27,62 @@ pub struct AdapterSummary {
     pub limits: BTreeMap<String, u64>,
 }
 
+/// The environment variable that says what may be used of an adapter, see [`Ceiling`].
+const CEILING_VARIABLE: &str = "EDGEWALK_LIMITS";
+
+choice! {
+    /// What is used of an adapter at most. Less than it offers is for seeing that less suffices.
+    Ceiling {
+        /// Whatever it offers.
+        Adapter = "adapter",
+        /// WebGPU's default limits, which every adapter of a browser has, and no features.
+        WebGpu = "webgpu",
+        /// What OpenGL ES 3.1 asks of every driver (its tables of implementation-dependent limits), and no features.
+        Gles = "gles",
+    }
+}
+
+impl Ceiling {
+    fn from_env() -> Result<Self, GpuError> {
+        let Some(text) = std::env::var_os(CEILING_VARIABLE) else { return Ok(Self::Adapter) };
+        let text = text.to_string_lossy();
+        text.parse().map_err(|problem| GpuError::Ceiling { variable: CEILING_VARIABLE, problem })
+    }
+
+    fn limits(self) -> Option<wgpu::Limits> {
+        match self {
+            Self::Adapter => None,
+            Self::WebGpu => Some(wgpu::Limits::defaults()),
+            Self::Gles => Some(wgpu::Limits {
+                max_compute_invocations_per_workgroup: 128,
+                max_compute_workgroup_size_x: 128,
+                max_compute_workgroup_size_y: 128,
+                max_compute_workgroup_size_z: 64,
+                ..wgpu::Limits::downlevel_defaults()
+            }),
+        }
+    }
+}
+
+/// An adapter, and what of its limits and features may be used.
+struct Candidate {
+    adapter: wgpu::Adapter,
+    info: wgpu::AdapterInfo,
+    limits: wgpu::Limits,
+    features: wgpu::Features,
+}
+
+impl Candidate {
+    fn new(adapter: wgpu::Adapter, ceiling: Ceiling) -> Self {
+        let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
+        let (limits, features) = match ceiling.limits() {
+            None => (limits, features),
+            Some(most) => (limits.or_worse_values_from(&most), wgpu::Features::empty()),
+        };
+        Self { adapter, info, limits, features }
+    }
+}
+
 pub(super) struct Opened {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
@@ -44,7 +101,8 @@ const ADVICE: &str = if cfg!(target_os = "linux") {
     "install a Vulkan driver"
 };
 
-fn enumerate() -> Result<Vec<wgpu::Adapter>, GpuError> {
+fn enumerate() -> Result<Vec<Candidate>, GpuError> {
+    let ceiling = Ceiling::from_env()?;
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     // Validation layers are for driver developers; naga validates every kernel already.
     descriptor.flags -= wgpu::InstanceFlags::VALIDATION | wgpu::InstanceFlags::DEBUG;
@@ -52,9 +110,10 @@ fn enumerate() -> Result<Vec<wgpu::Adapter>, GpuError> {
     descriptor.backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::PRIMARY);
     let backends = descriptor.backends;
     let instance = wgpu::Instance::new(descriptor);
-    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
-    adapters.retain(|a| a.limits().max_compute_workgroups_per_dimension > 0);
-    adapters.sort_by_key(|a| rank(a.get_info().device_type));
+    let adapters = pollster::block_on(instance.enumerate_adapters(backends)).into_iter();
+    let mut adapters: Vec<Candidate> = adapters.map(|adapter| Candidate::new(adapter, ceiling)).collect();
+    adapters.retain(|candidate| candidate.limits.max_compute_workgroups_per_dimension > 0);
+    adapters.sort_by_key(|candidate| rank(candidate.info.device_type));
     if adapters.is_empty() {
         let enabled = backends & wgpu::Instance::enabled_backend_features();
         let backends = enabled.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
@@ -78,11 +137,10 @@ fn rank(kind: wgpu::DeviceType) -> u8 {
 /// # Errors
 /// [`GpuError::NoAdapter`] when there is none.
 pub fn adapters() -> Result<Vec<AdapterSummary>, GpuError> {
-    Ok(enumerate()?.iter().map(|a| summary(a, target(a).subgroup.is_some())).collect())
+    Ok(enumerate()?.iter().map(|candidate| summary(candidate, target(candidate).subgroup.is_some())).collect())
 }
 
-fn summary(adapter: &wgpu::Adapter, subgroups: bool) -> AdapterSummary {
-    let (info, limits) = (adapter.get_info(), adapter.limits());
+fn summary(Candidate { info, limits, .. }: &Candidate, subgroups: bool) -> AdapterSummary {
     let limits = [
         ("max_buffer_size", limits.max_buffer_size),
         ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
@@ -94,9 +152,9 @@ fn summary(adapter: &wgpu::Adapter, subgroups: bool) -> AdapterSummary {
         ("subgroup_max_size", info.subgroup_max_size.into()),
     ];
     AdapterSummary {
-        name: info.name,
-        driver: info.driver,
-        driver_info: info.driver_info,
+        name: info.name.clone(),
+        driver: info.driver.clone(),
+        driver_info: info.driver_info.clone(),
         backend: format!("{:?}", info.backend),
         kind: format!("{:?}", info.device_type),
         tier: if subgroups { "subgroup" } else { "portable" }.to_owned(),
@@ -104,22 +162,21 @@ fn summary(adapter: &wgpu::Adapter, subgroups: bool) -> AdapterSummary {
     }
 }
 
-/// Storage buffers that a kernel may bind: the WebGPU default of 8, or up to 16 where they are offered. Second derivatives of
-/// elementwise functions read that many, and a kernel that may not is cut in two.
+/// Storage buffers that a kernel may bind: as many as are offered, up to 16. Second derivatives of elementwise functions read
+/// that many, and a kernel that may not is cut in two.
 fn bindings(offered: &wgpu::Limits) -> u32 {
-    offered.max_storage_buffers_per_shader_stage.clamp(8, 16)
+    offered.max_storage_buffers_per_shader_stage.min(16)
 }
 
 /// The tier of an adapter. Subgroup kernels need a width known in advance, and pay on software adapters.
-fn target(adapter: &wgpu::Adapter) -> Target {
-    let info = adapter.get_info();
+fn target(Candidate { info, limits, features, .. }: &Candidate) -> Target {
     let cpu = info.device_type == wgpu::DeviceType::Cpu;
     let fixed = info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size >= 8;
-    let subgroups = cpu && fixed && adapter.features().contains(wgpu::Features::SUBGROUP);
+    let subgroups = cpu && fixed && features.contains(wgpu::Features::SUBGROUP);
     Target {
         subgroup: subgroups.then_some(info.subgroup_min_size),
         cpu,
-        max_bindings: bindings(&adapter.limits()) as usize,
+        max_bindings: bindings(limits) as usize,
         split: if cpu {
             SplitPolicy { wanted_tiles: 1, min_slice: 256 }
         } else {
@@ -129,15 +186,15 @@ fn target(adapter: &wgpu::Adapter) -> Target {
     }
 }
 
-fn pick(adapters: &[wgpu::Adapter], wanted: &str) -> Option<usize> {
+fn pick(adapters: &[Candidate], wanted: &str) -> Option<usize> {
     let lower = wanted.to_lowercase();
-    let is_cpu = |a: &wgpu::Adapter| a.get_info().device_type == wgpu::DeviceType::Cpu;
+    let is_cpu = |a: &Candidate| a.info.device_type == wgpu::DeviceType::Cpu;
     match lower.as_str() {
         "cpu" => adapters.iter().position(is_cpu),
         "gpu" => adapters.iter().position(|a| !is_cpu(a)),
         _ => match lower.parse::<usize>() {
             Ok(index) => (index < adapters.len()).then_some(index),
-            Err(_) => adapters.iter().position(|a| a.get_info().name.to_lowercase().contains(&lower)),
+            Err(_) => adapters.iter().position(|a| a.info.name.to_lowercase().contains(&lower)),
         },
     }
 }
@@ -147,21 +204,19 @@ pub(super) fn open(wanted: Option<&str>) -> Result<Opened, GpuError> {
     let index = match wanted {
         None => 0,
         Some(wanted) => pick(&adapters, wanted).ok_or_else(|| {
-            let names = adapters.iter().enumerate().map(|(i, a)| format!("{i} = {}", a.get_info().name));
+            let names = adapters.iter().enumerate().map(|(i, a)| format!("{i} = {}", a.info.name));
             GpuError::UnknownAdapter { wanted: wanted.to_owned(), known: names.collect::<Vec<_>>().join(", ") }
         })?,
     };
-    let adapter = &adapters[index];
-    let target = target(adapter);
-    // Everything runs inside the WebGPU defaults; larger buffers and more of them are taken where they are offered.
-    let offered = adapter.limits();
+    let candidate = &adapters[index];
+    let (target, offered) = (target(candidate), &candidate.limits);
+    // WebGPU's defaults suffice; larger buffers and more of them are taken where they are offered, and less where less is.
     let limits = wgpu::Limits {
         max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
         max_buffer_size: offered.max_buffer_size,
-        max_storage_buffers_per_shader_stage: bindings(&offered),
-        ..wgpu::Limits::default()
+        max_storage_buffers_per_shader_stage: bindings(offered),
+        ..wgpu::Limits::defaults().or_worse_values_from(offered)
     };
-    let limits = if limits.check_limits(&offered) { limits } else { offered };
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("edgewalk"),
         required_features: if target.subgroup.is_some() { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() },
@@ -169,7 +224,7 @@ pub(super) fn open(wanted: Option<&str>) -> Result<Opened, GpuError> {
         memory_hints: wgpu::MemoryHints::MemoryUsage,
         ..Default::default()
     };
-    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
-        .map_err(|error| GpuError::NoDevice { adapter: adapter.get_info().name, reason: error.to_string() })?;
-    Ok(Opened { device, queue, summary: summary(adapter, target.subgroup.is_some()), target })
+    let (device, queue) = pollster::block_on(candidate.adapter.request_device(&descriptor))
+        .map_err(|error| GpuError::NoDevice { adapter: candidate.info.name.clone(), reason: error.to_string() })?;
+    Ok(Opened { device, queue, summary: summary(candidate, target.subgroup.is_some()), target })
 }

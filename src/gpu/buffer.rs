@@ -64,7 +64,7 @@ impl Gpu {
     /// Makes a zeroed buffer of `len` elements; `what` names it in errors.
     ///
     /// # Errors
-    /// [`GpuError::BufferTooLarge`], or [`GpuError::Device`] when memory runs out.
+    /// [`GpuError::BufferTooLarge`], or [`GpuError::NoMemory`].
     pub fn buffer(&self, what: &str, len: usize) -> Result<Buffer, GpuError> {
         let bytes = self.check_size(what, len)?;
         let copied = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
@@ -99,8 +99,8 @@ impl Gpu {
     pub fn write<T: bytemuck::Pod>(&self, buffer: &Buffer, data: &[T]) {
         assert!(data.len() <= buffer.len, "{} elements do not fit a buffer of {}", data.len(), buffer.len);
         if !self.0.dry {
-            if let Err(GpuError::Device(error)) = self.flush() {
-                // For the next call that can say so; a lost device stays lost.
+            if let Err(error) = self.flush() {
+                // For the next call that can say so.
                 lock(&self.0.trouble).error.get_or_insert(error);
             }
             self.0.queue.write_buffer(buffer.raw(), 0, bytemuck::cast_slice(data));
@@ -111,7 +111,7 @@ impl Gpu {
     /// as long as the longest that is read.
     ///
     /// # Errors
-    /// [`GpuError::Device`] when memory runs out.
+    /// [`GpuError::NoMemory`].
     pub fn prepare_read(&self, buffer: &Buffer) -> Result<(), GpuError> {
         self.readback(&mut lock(&self.0.readback), buffer.len).map(|_| ())
     }
@@ -130,7 +130,7 @@ impl Gpu {
     /// Waits for the work queued so far and returns the buffer's elements; zeros on a dry device.
     ///
     /// # Errors
-    /// [`GpuError::Lost`] or [`GpuError::Device`].
+    /// [`GpuError::Lost`], [`GpuError::NoMemory`] or [`GpuError::Device`].
     pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer) -> Result<Vec<T>, GpuError> {
         const { assert!(size_of::<T>() == 4) };
         let mut slot = lock(&self.0.readback);

@@ -43,6 +43,14 @@ pub enum GpuError {
         /// Index and name of each adapter.
         known: String,
     },
+    /// An environment variable that says what may be used of adapters says something else.
+    #[error("{variable}: {problem}")]
+    Ceiling {
+        /// Its name.
+        variable: &'static str,
+        /// What it may say.
+        problem: String,
+    },
     /// The adapter refused to give a device.
     #[error("adapter `{adapter}` gave no device: {reason}; try another one with --adapter (see `edgewalk info`)")]
     NoDevice {
@@ -66,8 +74,11 @@ pub enum GpuError {
         /// The adapter's name.
         adapter: String,
     },
-    /// Validation failed or memory ran out while recording or running.
-    #[error("the device refused work: {0}; if memory ran out, use a smaller model or smaller chunks (run.chunk)")]
+    /// Memory ran out.
+    #[error("the device's memory ran out ({0}); use a smaller model or smaller chunks (run.chunk)")]
+    NoMemory(String),
+    /// Validation failed while recording or running.
+    #[error("the device refused work: {0}")]
     Device(String),
     /// The device went away.
     #[error(
@@ -109,8 +120,10 @@ type Alter = Box<dyn Fn(&mut Kernel) + Send + Sync>;
 /// What the device reported from its own threads.
 #[derive(Default)]
 struct Trouble {
+    /// That it is lost, and why. There is no way back.
     lost: Option<String>,
-    error: Option<String>,
+    /// The first error since the last look.
+    error: Option<GpuError>,
 }
 
 impl Gpu {
@@ -142,7 +155,11 @@ impl Gpu {
         let trouble = Arc::new(Mutex::new(Trouble::default()));
         let (errors, losses) = (Arc::clone(&trouble), Arc::clone(&trouble));
         opened.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            lock(&errors).error.get_or_insert(error.to_string());
+            let error = match error {
+                wgpu::Error::OutOfMemory { .. } => GpuError::NoMemory(error.to_string()),
+                _ => GpuError::Device(error.to_string()),
+            };
+            lock(&errors).error.get_or_insert(error);
         }));
         opened.device.set_device_lost_callback(move |reason, message| {
             lock(&losses).lost.get_or_insert(format!("{reason:?}: {message}"));
@@ -228,12 +245,13 @@ impl Gpu {
     /// Turns what the device reported since the last call into an error.
     fn check(&self) -> Result<(), GpuError> {
         let mut trouble = lock(&self.0.trouble);
-        if let Some(reason) = &trouble.lost {
-            return Err(GpuError::Lost(reason.clone()));
-        }
-        match trouble.error.take() {
-            Some(error) => Err(GpuError::Device(error)),
-            None => Ok(()),
+        let error = trouble.error.take();
+        match (&trouble.lost, error) {
+            // Some allocations fail for good: wgpu then gives the device up, for this reason.
+            (Some(reason), _) if reason.contains("Out of memory") => Err(GpuError::NoMemory(reason.clone())),
+            (Some(reason), _) => Err(GpuError::Lost(reason.clone())),
+            (None, Some(error)) => Err(error),
+            (None, None) => Ok(()),
         }
     }
 }

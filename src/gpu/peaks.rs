@@ -38,7 +38,7 @@ impl Gpu {
     /// Measures the limits of this adapter, in about a second.
     ///
     /// # Errors
-    /// [`GpuError::Device`], when memory runs out, or [`GpuError::Lost`].
+    /// [`GpuError::NoMemory`] or [`GpuError::Lost`].
     pub fn peaks(&self) -> Result<Peaks, GpuError> {
         let cpu = self.target().cpu;
         let groups = if cpu { 1 << 10 } else { 1 << 15 };

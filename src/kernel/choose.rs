@@ -264,7 +264,7 @@ fn default(p: &Problem, target: &Target) -> Variant {
     let blocks: &[(u32, u32)] = match (target.cpu, target.subgroup) {
         (true, Some(lanes)) => match p.flops() {
             _ if p.n <= 16 && p.m > 4 * 4 * lanes as usize && p.k > 64 => &[(8, 16), (4, 16)],
-            _ if p.n <= 16 => &[(4, 16)],
+            flops if p.n <= 16 || flops < f64::from(1 << 20) => &[(4, 16)],
             flops if flops >= f64::from(1 << 30) => &[(8, 64), (8, 32), (4, 32), (4, 16)],
             flops if flops >= f64::from(1 << 27) => &[(8, 32), (4, 32), (4, 16)],
             _ => &[(4, 32), (4, 16)],

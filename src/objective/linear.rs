@@ -130,7 +130,7 @@ impl Objective {
     fn own_kept(&self, lens: &[Vec<usize>]) -> Result<Option<Vec<Vec<Buffer>>>, GpuError> {
         let of_chunk = |lens: &Vec<usize>| lens.iter().map(|&len| self.gpu.buffer("kept values", len)).collect();
         match lens.iter().map(of_chunk).collect() {
-            Err(GpuError::Device(_)) => Ok(None),
+            Err(GpuError::NoMemory(_)) => Ok(None),
             kept => kept.map(Some),
         }
     }
