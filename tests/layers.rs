@@ -14,7 +14,7 @@ const STAGES: [(&str, &[&str]); 15] = [
     ("autodiff", &["graph"]),
     ("passes", &["graph"]),
     ("kernel", &["graph", "passes"]),
-    ("gpu", &["kernel", "passes"]),
+    ("gpu", &["graph", "kernel", "passes"]),
     ("model", &["choice", "graph"]),
     ("data", &["choice"]),
     ("curvature", &[]),
