@@ -259,8 +259,10 @@ fn a_run_is_numbered_summarised_and_drawn_again() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let said = succeeds(edgewalk(here, &[&["train"], &TINY[..]].concat()));
-    assert!(said.contains("SAM-edge") && said.contains("median") && said.contains("runs/quickstart-001"), "{said}");
-    let run = here.join("runs").join("quickstart-001");
+    assert!(said.contains("SAM-edge") && said.contains("median"), "{said}");
+    let run = Path::new("runs").join("quickstart-001");
+    assert!(said.contains(run.to_str().unwrap()), "{said}");
+    let run = here.join(run);
     let manifest: serde_json::Value = serde_json::from_slice(&fs::read(run.join("manifest.json")).unwrap()).unwrap();
     assert_eq!(manifest["command"][1], "train");
 

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -133,11 +133,15 @@ fn a_removed_run_is_an_error() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_watching_well() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
     let folder = tempfile::tempdir().unwrap();
     run_under_way(folder.path());
     let (mut child, lines) = watcher(folder.path());
     assert!(next(&lines).contains("live.html") && next(&lines).contains("step 1"));
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
     assert!(child.wait().unwrap().success());
 }
 

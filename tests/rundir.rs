@@ -1,7 +1,6 @@
 //! The run folder: never overwritten, never half written, and its tables read back to the same bits.
 
 use std::fs;
-use std::path::Path;
 
 use edgewalk::experiment::config::{MeasureAt, MeasureOn};
 use edgewalk::experiment::equipment::MemoryPlan;
@@ -258,7 +257,7 @@ fn damaged_tables_are_refused_with_the_line_and_column() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_an_error_that_names_the_file() {
-    let full = Path::new("/dev/full");
+    let full = std::path::Path::new("/dev/full");
     let text = MetricsWriter::create(full).err().expect("must fail").to_string();
     assert!(text.contains("/dev/full") && text.contains("free space"), "{text}");
 }

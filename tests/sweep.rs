@@ -6,7 +6,6 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use edgewalk::experiment::checkpoint;
 use edgewalk::experiment::config;
 use edgewalk::experiment::record::{read_curvature, read_metrics};
 use edgewalk::experiment::rundir::RunDir;
@@ -50,6 +49,7 @@ fn timeless(path: &Path) -> Vec<Vec<String>> {
 }
 
 /// Every table of two sweeps must be the same, times aside.
+#[cfg(target_os = "linux")]
 fn same_tables(a: &Path, b: &Path) {
     for job in SweepDir::open(a).unwrap().jobs() {
         for table in ["metrics.csv", "curvature.csv"] {
@@ -68,6 +68,7 @@ fn start(mut command: Command) -> (Child, impl Iterator<Item = String>) {
 }
 
 /// Waits for something that another process does, which must come.
+#[cfg(unix)]
 pub fn until(what: &str, came: impl Fn() -> bool) {
     let start = std::time::Instant::now();
     while !came() {
@@ -263,7 +264,7 @@ fn a_signal_stops_it_in_good_order() {
         assert_eq!(all[seed].state, State::Interrupted, "{said:?}");
         let run = RunDir::open(&run(seed)).unwrap();
         assert_eq!(run.read_manifest().unwrap().ended.to_string(), "interrupted");
-        assert!(checkpoint::last(&run).0.is_some());
+        assert!(edgewalk::experiment::checkpoint::last(&run).0.is_some());
     }
     assert_eq!(all["seed=3"].state, State::Waiting);
     assert!(!run("seed=3").exists());
