@@ -13,11 +13,11 @@ pub mod sweep;
 pub mod verify_theory;
 mod workers;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::experiment::output::print;
 use crate::experiment::preset::{PRESETS, Preset};
 use crate::experiment::{ExperimentError, TrainRequest, config, run};
 
@@ -149,16 +149,4 @@ fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), ExperimentErr
         json: args.json,
     };
     if args.dry_run { print(&run::plan(&request)?) } else { run::train(&request).map(|_| ()) }
-}
-
-/// Writes to standard output. A reader that has gone away wanted no more: that is success.
-///
-/// # Errors
-/// [`ExperimentError::Output`] for any other trouble, such as a full disk.
-pub fn print(text: &str) -> Result<(), ExperimentError> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(ExperimentError::Output(error)),
-        _ => Ok(()),
-    }
 }

@@ -28,6 +28,7 @@ mod midpoint;
 mod network;
 pub mod official_raw;
 pub mod oscillation;
+pub(crate) mod output;
 pub mod plot;
 pub mod preset;
 pub mod progress;

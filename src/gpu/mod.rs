@@ -82,8 +82,8 @@ pub enum GpuError {
     Device(String),
     /// The device went away.
     #[error(
-        "the device was lost ({0}); everything logged so far is kept: run again, with smaller chunks (run.chunk) if the \
-         driver resets slow work"
+        "the device was lost ({0}); everything logged so far is kept: go on with `edgewalk resume`, or run again with smaller \
+         chunks (run.chunk) if the driver resets slow work"
     )]
     Lost(String),
     /// The program could not be generated.

@@ -189,27 +189,34 @@ pub fn compile(spec: &Spec, target: &Target) -> Result<Program, KernelError> {
     let simple = passes::simplify(spec.graph, &wanted);
     let wanted = simple.outputs(&wanted);
     let split = passes::split(&simple.graph, &wanted, target.split);
-    let outputs = split.outputs(&wanted);
-    let graph = &split.graph;
+    let mut outputs = split.outputs(&wanted);
+    let mut graph = split.graph;
     if cfg!(debug_assertions) {
-        verify(graph)?;
+        verify(&graph)?;
     }
-    let inputs = places(spec, graph, &outputs)?;
+    let inputs = places(spec, &graph, &outputs)?;
     let mut cuts = HashSet::new();
     loop {
-        let schedule = passes::fuse(graph, &outputs, &cuts);
-        let targets = store_targets(spec, graph, &outputs, &schedule);
-        assert_inputs_survive(spec, graph, &inputs, &targets, &schedule);
-        let scope = Scope { graph, inputs: &inputs, stored: &schedule.stored, targets: &targets };
+        let schedule = passes::fuse(&graph, &outputs, &cuts);
+        let targets = store_targets(spec, &graph, &outputs, &schedule);
+        assert_inputs_survive(spec, &graph, &inputs, &targets, &schedule);
+        let scope = Scope { graph: &graph, inputs: &inputs, stored: &schedule.stored, targets: &targets };
         let kernels = schedule.kernels.iter().filter(|k| !graph.node(k.stores[0]).ty.is_empty());
         let emitted: Vec<(&FusedKernel, Emitted)> =
             kernels.map(|k| Ok((k, family::emit(&scope, k, target)?))).collect::<Result<_, KernelError>>()?;
         let crowded = emitted.iter().find(|(_, e)| e.sources.len() > target.max_bindings);
-        let Some((fused, e)) = crowded else { return Ok(link(spec, graph, &schedule, emitted)) };
-        match schedule.cut(graph, fused, &cuts) {
-            Some(node) => cuts.insert(node),
-            None => return Err(KernelError::TooManyBuffers(e.kernel.label.clone(), target.max_bindings)),
+        let Some((fused, e)) = crowded else { return Ok(link(spec, &graph, &schedule, emitted)) };
+        if let Some(node) = schedule.cut(&graph, fused, &cuts) {
+            cuts.insert(node);
+            continue;
+        }
+        // Nothing is left to cut, but a value may go to several buffers: one of them gets a copy, by a kernel of its own.
+        let shared = |id: &NodeId| fused.stores.contains(id) && targets[id].len() > 1;
+        let Some(output) = outputs.iter().position(shared) else {
+            return Err(KernelError::TooManyBuffers(e.kernel.label.clone(), target.max_bindings));
         };
+        let shape = graph.shape(outputs[output]).to_vec();
+        outputs[output] = graph.push(Op::Reshape { shape }, &[outputs[output]]);
     }
 }
 

@@ -3,12 +3,12 @@
 use std::fs::File;
 
 use super::{ResumeRequest, TrainRequest};
-use crate::cli::print;
 use crate::experiment::checkpoint::{self, Checkpoint};
 use crate::experiment::config::{self, Config, ConfigError};
 use crate::experiment::equipment::MemoryPlan;
 use crate::experiment::manifest::{DataRecord, Ended, Init, Manifest, Resumed};
 use crate::experiment::measuring::MeasuringSet;
+use crate::experiment::output::print;
 use crate::experiment::rundir::{RunDir, RunDirError};
 use crate::experiment::state::State;
 use crate::experiment::{ExperimentError, kernels};

@@ -1,10 +1,10 @@
 //! The tables of a run, begun or gone on with where a checkpoint was taken, and those who follow their rows.
 
-use crate::cli::print;
 use crate::experiment::ExperimentError;
 use crate::experiment::config::{Config, MeasureMethod};
 use crate::experiment::live::tensorboard::TensorBoard;
 use crate::experiment::live::{Logged, json};
+use crate::experiment::output::print;
 use crate::experiment::record::{
     CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter, RecordError,
 };

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use super::config::Config;
 use super::report::sweep_report;
 use super::{ExperimentError, interrupt};
-use crate::cli::print;
+use crate::experiment::output::print;
 
 use board::Board;
 

@@ -11,8 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::board::Board;
 use super::child::{Attempt, Stage, ask_to_stop};
 use super::{Capacity, State};
-use crate::cli::print;
 use crate::experiment::forecast::duration;
+use crate::experiment::output::print;
 use crate::experiment::{ExperimentError, interrupt};
 
 /// How often it is seen whether someone wants to stop.
