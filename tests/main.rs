@@ -69,3 +69,4 @@ mod training;
 mod translations;
 mod trouble;
 mod tuning;
+mod whole_runs;

@@ -12,11 +12,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 
-use edgewalk::kernel::Kernel;
+use edgewalk::kernel::{Kernel, Target};
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ResourceBinding, ShaderStage};
+
+use super::whole_runs;
 
 #[path = "../examples/kernels/collect.rs"]
 mod collect;
@@ -217,22 +219,37 @@ fn translate((number, kernel): (usize, &Kernel), verdicts: &Mutex<Verdicts>, fil
     compile("glslang", glsl, "comp", "glslangValidator", &["-S", "comp"]);
 }
 
-/// The kernels of the presets' small networks: loss, gradient, what is kept of H·v and its products, for every kind of adapter,
-/// in every variant that a tuner may choose there. (The paper's sizes have the same with other constants.)
+/// Kernels by their source.
+type Kernels = BTreeMap<String, Kernel>;
+
+/// The kinds of adapter.
+fn kinds() -> [Target; 3] {
+    ["gpu", "subgroup", "rows"].map(|kind| collect::target(kind).unwrap())
+}
+
+/// What the tasks of some sizes lead to: loss, gradient, what is kept of H·v and its products, for every kind of adapter, in every
+/// variant that a tuner may choose there.
+fn kernels_of_tasks(wanted: impl Fn(&str) -> bool) -> Kernels {
+    let mut tasks = collect::tasks();
+    tasks.retain(|task| wanted(task.name));
+    let kinds = kinds();
+    let jobs: Vec<_> = kinds.iter().flat_map(|target| tasks.iter().map(move |task| (task, target))).collect();
+    let found: Mutex<Kernels> = Mutex::default();
+    in_parallel(&jobs, |_, (task, target)| {
+        let kernels = collect::kernels(task, target).unwrap_or_else(|error| panic!("{}: {error}", task.name));
+        found.lock().unwrap().extend(kernels.into_iter().map(|kernel| (kernel.wgsl.clone(), kernel)));
+    });
+    found.into_inner().unwrap()
+}
+
+/// The kernels of the presets' small networks in every variant, and of whole runs. (The paper's sizes have the same with other
+/// constants.)
 fn kernels() -> &'static [Kernel] {
     static KERNELS: OnceLock<Vec<Kernel>> = OnceLock::new();
     KERNELS.get_or_init(|| {
-        let kinds = ["gpu", "subgroup", "rows"].map(|kind| collect::target(kind).unwrap());
-        let mut tasks = collect::tasks();
-        tasks.retain(|task| task.name.ends_with("-small"));
-        let jobs: Vec<_> = kinds.iter().flat_map(|target| tasks.iter().map(move |task| (task, target))).collect();
-        let found: Mutex<BTreeMap<String, Kernel>> = Mutex::default();
-        in_parallel(&jobs, |_, (task, target)| {
-            let kernels = collect::kernels(task, target).unwrap_or_else(|error| panic!("{}: {error}", task.name));
-            let mut found = found.lock().unwrap();
-            found.extend(kernels.into_iter().map(|kernel| (kernel.wgsl.clone(), kernel)));
-        });
-        found.into_inner().unwrap().into_values().collect()
+        let mut found = kernels_of_tasks(|name| name.ends_with("-small"));
+        found.extend(whole_runs::kernels(&kinds()));
+        found.into_values().collect()
     })
 }
 
@@ -253,8 +270,8 @@ fn in_parallel<T: Sync>(items: &[T], each: impl Fn(usize, &T) + Sync) {
     });
 }
 
-fn check(files: Option<&Path>) -> BTreeMap<&'static str, usize> {
-    let (kernels, verdicts) = (kernels(), Mutex::new(Verdicts::default()));
+fn check(kernels: &[Kernel], files: Option<&Path>) -> BTreeMap<&'static str, usize> {
+    let verdicts = Mutex::new(Verdicts::default());
     in_parallel(kernels, |number, kernel| translate((number, kernel), &verdicts, files));
     let Verdicts { taken, refused } = verdicts.into_inner().unwrap();
     println!("{} kernels; taken by {taken:?}", kernels.len());
@@ -275,7 +292,15 @@ fn check(files: Option<&Path>) -> BTreeMap<&'static str, usize> {
 
 #[test]
 fn every_kernel_of_the_three_tasks_can_be_said_in_every_language() {
-    check(None);
+    check(kernels(), None);
+}
+
+#[test]
+#[ignore = "takes many minutes: cargo test --release papers_sizes -- --ignored"]
+fn every_kernel_of_the_papers_sizes_can_be_said_in_every_language() {
+    let kernels: Vec<Kernel> = kernels_of_tasks(|name| !name.ends_with("-small")).into_values().collect();
+    let folder = cfg!(shader_compilers).then(|| tempfile::tempdir().unwrap());
+    check(&kernels, folder.as_ref().map(tempfile::TempDir::path));
 }
 
 #[test]
@@ -285,7 +310,7 @@ fn every_kernel_of_the_three_tasks_can_be_said_in_every_language() {
 )]
 fn compilers_take_what_is_said() {
     let folder = tempfile::tempdir().unwrap();
-    let taken = check(Some(folder.path()));
+    let taken = check(kernels(), Some(folder.path()));
     assert_eq!((taken["spirv-val"], taken["glslang"]), (taken["SPIR-V"], taken["GLSL"]));
 }
 

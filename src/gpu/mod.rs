@@ -115,7 +115,7 @@ struct Shared {
 }
 
 /// Changes a kernel before it is compiled.
-type Alter = Box<dyn Fn(&mut Kernel) + Send + Sync>;
+type Alter = Arc<dyn Fn(&mut Kernel) + Send + Sync>;
 
 /// What the device reported from its own threads.
 #[derive(Default)]
@@ -147,7 +147,7 @@ impl Gpu {
         wanted: Option<&str>,
         alter: impl Fn(&mut Kernel) + Send + Sync + 'static,
     ) -> Result<Self, GpuError> {
-        Self::open_with(wanted, Some(Box::new(alter)))
+        Self::open_with(wanted, Some(Arc::new(alter)))
     }
 
     fn open_with(wanted: Option<&str>, alter: Option<Alter>) -> Result<Self, GpuError> {
@@ -203,6 +203,15 @@ impl Gpu {
         self.sibling(false)
     }
 
+    /// A dry device that compiles for another kind of adapter, whose kernels can be looked at and not run.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn dry_for(&self, target: Target) -> Self {
+        let Self(mut shared, _) = self.sibling(true);
+        Arc::get_mut(&mut shared).expect("it has just been made").compiled = Arc::default();
+        Self(shared, Arc::new(target))
+    }
+
     fn sibling(&self, dry: bool) -> Self {
         let shared = &self.0;
         let sibling = Shared {
@@ -218,7 +227,7 @@ impl Gpu {
             readback: Mutex::default(),
             trouble: Arc::clone(&shared.trouble),
             flight: Mutex::new(run::Flight::new(self.target().cpu)),
-            alter: None,
+            alter: shared.alter.clone(),
         };
         Self(Arc::new(sibling), Arc::clone(&self.1))
     }
