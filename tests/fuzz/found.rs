@@ -15,6 +15,9 @@ use safetensors::tensor::{Dtype, TensorView, serialize};
 use super::parsers::tensors::STATE_PARAMS;
 use super::seeds;
 
+/// The tensors of a file, by name.
+type Tensors<'a> = Vec<(String, TensorView<'a>)>;
+
 /// The message that reading a file of this text ends with.
 fn refusal<T, E: ToString>(text: &str, read: impl FnOnce(&std::path::Path) -> Result<T, E>) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -24,13 +27,13 @@ fn refusal<T, E: ToString>(text: &str, read: impl FnOnce(&std::path::Path) -> Re
 }
 
 /// A table of the seeds, as text.
-fn table(seed: Vec<super::Parts>) -> String {
+fn table(seed: &[super::Parts]) -> String {
     String::from_utf8(seed[0][0].clone()).unwrap()
 }
 
 #[test]
 fn the_second_half_of_any_number_of_steps_can_be_told() {
-    let text = table(seeds::curvature()).replace("\n10,", &format!("\n{},", u64::MAX));
+    let text = table(&seeds::curvature()).replace("\n10,", &format!("\n{},", u64::MAX));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("curvature.csv");
     fs::write(&path, text).unwrap();
@@ -41,14 +44,14 @@ fn the_second_half_of_any_number_of_steps_can_be_told() {
 
 #[test]
 fn a_column_that_is_there_twice_is_not_read_as_the_first() {
-    let text = table(seeds::metrics()).replace(",error,", ",loss,");
+    let text = table(&seeds::metrics()).replace(",error,", ",loss,");
     let message = refusal(&text, read_metrics);
     assert!(message.contains("two columns `loss`"), "{message}");
 }
 
 #[test]
 fn an_eigenvalue_behind_a_missing_one_is_not_dropped() {
-    let text = table(seeds::curvature()).replacen("-3.0,2.0,", ",2.0,", 1);
+    let text = table(&seeds::curvature()).replacen("-3.0,2.0,", ",2.0,", 1);
     let message = refusal(&text, read_curvature);
     assert!(message.contains("line 2") && message.contains("`lambda_1`"), "{message}");
 }
@@ -62,7 +65,7 @@ fn two_spellings_of_a_class_are_not_one_choice() {
 #[test]
 fn a_state_says_nothing_that_is_not_read() {
     let sound = seeds::state().remove(1).remove(0);
-    let refused = |change: &dyn Fn(&mut Vec<(String, TensorView<'_>)>), choices: &str, part: &str| {
+    let refused = |change: &dyn Fn(&mut Tensors<'_>), choices: &str, part: &str| {
         let file = safetensors::SafeTensors::deserialize(&sound).unwrap();
         let mut tensors = file.tensors();
         change(&mut tensors);
