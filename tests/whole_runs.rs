@@ -52,7 +52,7 @@ pub fn kernels(kinds: &[Target]) -> BTreeMap<String, Kernel> {
         seen.lock().unwrap().insert(kernel.wgsl.clone(), kernel.clone());
     });
     let gpu = gpu.unwrap();
-    let data = |of: fn(usize) -> Examples| Dataset { train: of(20), test: Some(of(8)), ..Dataset::default() };
+    let data = |of: fn(usize) -> Examples| Dataset { train: of(20), test: Some(of(8)) };
     for kind in kinds {
         let gpu = gpu.dry_for(kind.clone());
         let activation = Activation::Tanh;

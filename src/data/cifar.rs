@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::images::{CLASSES, Images};
+use super::images::{CLASSES, Images, MAX_EXAMPLES};
 use super::{DataError, Split};
 
 /// Height, width and channels of a picture.
@@ -49,12 +49,20 @@ pub fn files(folder: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
 /// Reads the first `first_n` examples (0 = all) of one half of the data from the folder of its files.
 ///
 /// # Errors
-/// [`DataError::Missing`] and [`DataError::Io`]; [`DataError::Malformed`] for a file whose length is not a multiple of a
-/// record's and for a label over 9; [`DataError::TooFew`] if the files hold fewer than `first_n`.
+/// [`DataError::Missing`] and [`DataError::Io`]; [`DataError::Malformed`] for files whose length is not a multiple of a
+/// record's or beyond any data set's and for a label over 9; [`DataError::TooFew`] if the files hold fewer than `first_n`.
 pub fn read_folder(folder: &Path, split: Split, first_n: usize) -> Result<Images, DataError> {
     let files = files(folder, split)?;
     let held = files.iter().map(|path| records(path)).collect::<Result<Vec<_>, _>>()?;
-    let total = held.iter().sum();
+    let total: usize = held.iter().sum();
+    if total > MAX_EXAMPLES {
+        return Err(DataError::Malformed {
+            file: folder.display().to_string(),
+            expected: format!("at most {MAX_EXAMPLES} records"),
+            found: total.to_string(),
+            advice: FETCH_AGAIN,
+        });
+    }
     if first_n > total {
         return Err(DataError::TooFew {
             file: match split {

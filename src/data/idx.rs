@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::images::{CLASSES, Images};
+use super::images::{CLASSES, Images, MAX_EXAMPLES};
 use super::{DataError, Split};
 
 /// Height, width and channels of an image.
@@ -20,8 +20,6 @@ pub const IMAGE_SHAPE: [usize; 3] = [28, 28, 1];
 /// Pixels per image: 28 × 28.
 pub const IMAGE_PIXELS: usize = 28 * 28;
 
-/// Many times the largest set in this format; a header beyond it is damage, not data.
-const MAX_EXAMPLES: u32 = 1 << 20;
 const IMAGES_MAGIC: u32 = 0x0803;
 const LABELS_MAGIC: u32 = 0x0801;
 const FETCH_AGAIN: &str = "fetch the file again from its source";
@@ -116,7 +114,7 @@ impl<'a> Source<'a> {
         }
         let bytes = self.read_bytes(4 * DIMS as u64, "dimensions")?;
         let dims: [u32; DIMS] = std::array::from_fn(|i| word(&bytes[4 * i..4 * (i + 1)]));
-        if !(1..=MAX_EXAMPLES).contains(&dims[0]) {
+        if !(1..=MAX_EXAMPLES).contains(&(dims[0] as usize)) {
             return Err(self.malformed(
                 format!("1 to {MAX_EXAMPLES} examples in the header"),
                 dims[0].to_string(),

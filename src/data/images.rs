@@ -8,6 +8,9 @@ use super::{Dataset, Examples, Features};
 /// Number of classes of every image set read here: labels run from 0 to 9.
 pub const CLASSES: usize = 10;
 
+/// Many times the largest set; files that claim more, or hold more, are damaged.
+pub(super) const MAX_EXAMPLES: usize = 1 << 20;
+
 /// Raw images and their labels, in file order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {

@@ -119,5 +119,5 @@ fn windows(name: String, text: &[u8], first_n: usize, seq_len: usize) -> Result<
 }
 
 fn too_short(file: String, held: usize, seq_len: usize) -> DataError {
-    DataError::TooShort { file, held, needed: seq_len + 1 }
+    DataError::TooShort { file, held, needed: seq_len.saturating_add(1) }
 }

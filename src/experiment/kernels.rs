@@ -126,8 +126,18 @@ pub fn parse(text: &str) -> Result<Known, String> {
         choices: BTreeMap<String, String>,
     }
     let Recorded { choices } = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    from_words(choices)
+}
+
+/// Choices from how they stand in files.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn from_words(choices: BTreeMap<String, String>) -> Result<Known, String> {
     let entry = |(class, variant): (String, String)| {
-        let known_class = class.parse().map_err(|()| format!("`{class}` is no class of shapes"))?;
+        // In its one spelling: with others two choices could be for the same class.
+        let parsed = class.parse().ok().filter(|parsed: &ShapeClass| parsed.to_string() == class);
+        let known_class = parsed.ok_or_else(|| format!("`{class}` is no class of shapes"))?;
         let known_variant = variant.parse().map_err(|()| {
             let all = Variant::ALL.iter().map(Variant::to_string).collect::<Vec<_>>().join(", ");
             format!("`{variant}` for `{class}` is none of the variants {all}")

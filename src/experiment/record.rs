@@ -308,7 +308,7 @@ impl CurvatureWriter {
 /// Reads `metrics.csv`.
 ///
 /// # Errors
-/// [`RecordError::Read`], [`RecordError::NoColumn`] or [`RecordError::BadCell`].
+/// [`RecordError::Read`], [`RecordError::NoColumn`], [`RecordError::TwoColumns`] or [`RecordError::BadCell`].
 pub fn read_metrics(path: &Path) -> Result<Vec<MetricsRow>, RecordError> {
     read(path, |line| {
         Ok(MetricsRow {
@@ -326,7 +326,7 @@ pub fn read_metrics(path: &Path) -> Result<Vec<MetricsRow>, RecordError> {
 /// Reads `curvature.csv`.
 ///
 /// # Errors
-/// [`RecordError::Read`], [`RecordError::NoColumn`] or [`RecordError::BadCell`].
+/// [`RecordError::Read`], [`RecordError::NoColumn`], [`RecordError::TwoColumns`] or [`RecordError::BadCell`].
 pub fn read_curvature(path: &Path) -> Result<Vec<CurvatureRow>, RecordError> {
     read(path, |line| {
         Ok(CurvatureRow {

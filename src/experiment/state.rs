@@ -21,7 +21,7 @@ use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
-use super::kernels::{Known, parse, words};
+use super::kernels::{Known, from_words, words};
 use super::oscillation::Window;
 use crate::curvature::Track;
 use crate::model::StoreError;
@@ -56,6 +56,10 @@ impl State {
     /// # Errors
     /// [`StoreError::Format`], should the library refuse.
     pub fn to_bytes(&self) -> Result<Vec<u8>, StoreError> {
+        self.tensors().serialize(&self.known)
+    }
+
+    fn tensors(&self) -> Tensors {
         let mut tensors = Tensors::default();
         tensors.u64s("step", &[], &[self.step]);
         tensors.f64s("secs", &[], &[self.secs]);
@@ -83,7 +87,7 @@ impl State {
                 tensors.f64s(&format!("window.{name}"), &[vector.len()], vector);
             }
         }
-        tensors.serialize(&self.known)
+        tensors
     }
 
     /// Reads the file of a run of `n` parameters.
@@ -109,9 +113,14 @@ impl State {
             before: file.vector("midpoint.before", n)?,
             track: file.track(n)?,
             window: file.window(n)?,
-            known: parse(&format!("{{\"choices\":{choices}}}"))?,
+            known: serde_json::from_str(choices).map_err(|error| format!("`choices`: {error}")).and_then(from_words)?,
         };
-        Ok(state)
+        // What has no place in the state would be lost, and the run would go on as another.
+        let tensors = state.tensors();
+        match file.0.names().into_iter().find(|&name| !tensors.0.iter().any(|(known, ..)| known == name)) {
+            Some(name) => Err(format!("`{name}` does not go with the other tensors")),
+            None => Ok(state),
+        }
     }
 }
 
@@ -171,11 +180,11 @@ impl File<'_> {
     }
 
     fn u64(&self, name: &str) -> Result<u64, String> {
-        self.u64s(name)?.first().copied().ok_or_else(|| format!("`{name}` is empty"))
+        self.u64s(name).and_then(|numbers| of_len(name, numbers, 1)).map(|number| number[0])
     }
 
     fn f64(&self, name: &str) -> Result<f64, String> {
-        self.f64s(name)?.first().copied().ok_or_else(|| format!("`{name}` is empty"))
+        self.f64s_of_len(name, 1).map(|number| number[0])
     }
 
     fn f64s_of_len(&self, name: &str, len: usize) -> Result<Vec<f64>, String> {

@@ -127,7 +127,7 @@ impl EdgeSummary {
 /// The rows that are judged.
 fn second_half(rows: &[CurvatureRow]) -> impl Iterator<Item = &CurvatureRow> {
     let last_step = rows.last().map_or(0, |row| row.step);
-    rows.iter().filter(move |row| 2 * row.step >= last_step)
+    rows.iter().filter(move |row| row.step >= last_step.div_ceil(2))
 }
 
 /// What a run showed; its `Display` is the text a run closes with.

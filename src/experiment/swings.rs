@@ -83,7 +83,7 @@ impl OscillationWriter {
 /// Reads `oscillation.csv`.
 ///
 /// # Errors
-/// [`RecordError::Read`], [`RecordError::NoColumn`] or [`RecordError::BadCell`].
+/// [`RecordError::Read`], [`RecordError::NoColumn`], [`RecordError::TwoColumns`] or [`RecordError::BadCell`].
 pub fn read_oscillation(path: &Path) -> Result<Vec<OscillationRow>, RecordError> {
     read(path, |line| {
         Ok(OscillationRow {

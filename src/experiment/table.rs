@@ -3,6 +3,7 @@
 //! Each row is on the disk when `write` returns, and numbers have the shortest form that reads back to the same bits. An
 //! empty cell is a value that was not measured. A table may have more columns than its reader asks for.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -42,6 +43,14 @@ pub enum RecordError {
     /// A column is missing.
     #[error("{} has no column `{column}`; it was not written by this version of edgewalk", path.display())]
     NoColumn {
+        /// The table.
+        path: PathBuf,
+        /// The column.
+        column: String,
+    },
+    /// Two columns have one name.
+    #[error("{} has two columns `{column}`; remove one of them", path.display())]
+    TwoColumns {
         /// The table.
         path: PathBuf,
         /// The column.
@@ -179,15 +188,25 @@ impl Line<'_> {
 
     /// The value in a column that the table must have; none if the cell is empty.
     fn in_column<T: FromStr>(&self, column: &str) -> Result<Option<T>, RecordError> {
-        if !self.header.iter().any(|name| name == column) {
-            return Err(RecordError::NoColumn { path: self.path.into(), column: column.into() });
+        match self.has(column) {
+            true => self.optional(column),
+            false => Err(RecordError::NoColumn { path: self.path.into(), column: column.into() }),
         }
-        self.optional(column)
     }
 
-    /// The cells of `name_1`, `name_2` … up to the first missing column or empty cell.
+    fn has(&self, column: &str) -> bool {
+        self.header.iter().any(|name| name == column)
+    }
+
+    /// The cells of `name_1`, `name_2` … up to the first empty one, behind which all must be empty.
     pub(super) fn numbered(&self, name: &str) -> Result<Vec<f64>, RecordError> {
-        (1..).map_while(|i| self.optional(&format!("{name}_{i}")).transpose()).collect()
+        let columns = (1..).map(|i| format!("{name}_{i}")).take_while(|column| self.has(column));
+        let cells = columns.map(|column| self.optional(&column)).collect::<Result<Vec<_>, _>>()?;
+        let count = cells.iter().take_while(|cell| cell.is_some()).count();
+        match cells[count..].iter().any(Option::is_some) {
+            true => Err(self.bad_cell(&format!("{name}_{}", count + 1), "")),
+            false => Ok(cells.into_iter().flatten().collect()),
+        }
     }
 
     fn bad_cell(&self, column: &str, cell: &str) -> RecordError {
@@ -213,6 +232,10 @@ pub(super) fn read_lines(path: &Path) -> Result<(StringRecord, Vec<StringRecord>
     let complete = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     let mut reader = csv::Reader::from_reader(&bytes[..complete]);
     let header = reader.headers().map_err(error)?.clone();
+    let mut names = HashSet::new();
+    if let Some(column) = header.iter().find(|name| !names.insert(*name)) {
+        return Err(RecordError::TwoColumns { path: path.into(), column: column.into() });
+    }
     let lines: csv::Result<_> = reader.records().collect();
     Ok((header, lines.map_err(error)?))
 }

@@ -156,7 +156,7 @@ impl Gpu {
     pub fn load(&self, program: impl Into<Arc<Program>>) -> Result<Loaded, GpuError> {
         let mut program = program.into();
         if let Some(alter) = &self.0.alter {
-            Arc::make_mut(&mut program).kernels.iter_mut().for_each(alter);
+            Arc::make_mut(&mut program).kernels.iter_mut().for_each(|kernel| alter(kernel));
         }
         for (class, variant) in program.kernels.iter().filter_map(|kernel| kernel.variant) {
             lock(&self.0.variants).entry(class).or_default().insert(variant);

@@ -99,6 +99,17 @@ fn check(argument: &str) -> Result<(), ConfigError> {
     }
 }
 
+/// What is wrong with axes that someone may have written by hand, where they are not what [`divide`] makes.
+pub(super) fn problem(axes: &[Axis]) -> Option<String> {
+    let keys = keys();
+    let wrong = |(i, Axis { key, values }): (usize, &Axis)| match values.is_empty() {
+        true => Some(format!("`{key}` has no values")),
+        false if !keys.contains(key) => Some(format!("there is no key `{key}`")),
+        false => axes[..i].iter().any(|other| other.key == *key).then(|| format!("`{key}` is there twice")),
+    };
+    if axes.is_empty() { Some("it has no axis".into()) } else { axes.iter().enumerate().find_map(wrong) }
+}
+
 /// Every key of the configuration with its section.
 fn keys() -> Vec<String> {
     let config = &preset::find(QUICKSTART).expect("the default preset is among the presets").config;

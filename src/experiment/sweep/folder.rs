@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::axis::{Axis, Combination, combinations};
+use super::axis::{self, Axis, Combination, combinations};
 use super::{Grid, SweepError};
 use crate::experiment::ExperimentError;
 use crate::experiment::config::{self, Config};
@@ -82,8 +82,8 @@ impl SweepDir {
         let text = fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
         let SweepToml { name, adapter, axis: axes } =
             toml::from_str(&text).map_err(|error| unreadable(error.to_string().trim_end().into()))?;
-        if axes.is_empty() || axes.iter().any(|axis| axis.values.is_empty()) {
-            return Err(unreadable("an axis has no values".into()));
+        if let Some(problem) = axis::problem(&axes) {
+            return Err(unreadable(problem));
         }
         let job = |it: Combination| Job { run: path.join("runs").join(&it.name), name: it.name, values: it.values };
         let jobs = combinations(&axes)?.into_iter().map(job).collect();
