@@ -6,14 +6,13 @@ use edgewalk::graph::{Binary, DotDims, Graph, NodeId, Op, Tensor, Unary, verify}
 use edgewalk::kernel::{Access, BufferRef, Program, Target};
 use edgewalk::model::{Activation, Loss, Reduction};
 use edgewalk::passes::{Root, Schedule, SplitPolicy, fuse, simplify, split};
-use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use super::device::program as compiled;
 use super::networks::{ACTIVATIONS, LOSSES, mlp, network};
 use super::op_cases::cases;
 use super::oracle::{Given, run};
-use super::random_programs::{largest_error, program};
+use super::random;
+use super::random_programs::{LARGE, instructions, largest_error, program};
 use super::shaders::targets;
 
 /// Most terms that one invocation adds up (the module text of `split`).
@@ -31,7 +30,7 @@ fn rewritten(graph: &Graph, outputs: &[NodeId], policy: SplitPolicy) -> (Graph, 
 }
 
 /// The same values for the inputs of another graph, which has them in the same order.
-fn given_to(from: &Graph, to: &Graph, given: &Given) -> Given {
+pub fn given_to(from: &Graph, to: &Graph, given: &Given) -> Given {
     assert_eq!(from.inputs(), to.inputs(), "a pass keeps the inputs and their order");
     let number = |g: &Graph, id: NodeId| match g.node(id).op {
         Op::Input(number) => number,
@@ -63,7 +62,7 @@ fn check_values(graph: &Graph, outputs: &[NodeId], given: &Given) {
 }
 
 /// No reduction has more terms than one invocation adds up.
-fn check_stages(graph: &Graph) {
+pub fn check_stages(graph: &Graph) {
     for node in graph.nodes() {
         if let Op::ReduceSum { axes } | Op::ReduceMax { axes } = &node.op {
             let terms: usize = axes.iter().map(|&a| graph.shape(node.inputs[0])[a]).product();
@@ -73,7 +72,7 @@ fn check_stages(graph: &Graph) {
 }
 
 /// Kernels load what earlier ones stored, every value is stored once, and every output is.
-fn check_schedule(graph: &Graph, outputs: &[NodeId], schedule: &Schedule) {
+pub fn check_schedule(graph: &Graph, outputs: &[NodeId], schedule: &Schedule) {
     let mut stored: HashSet<NodeId> = HashSet::new();
     for kernel in &schedule.kernels {
         for id in schedule.loads(graph, kernel) {
@@ -95,7 +94,7 @@ fn check_schedule(graph: &Graph, outputs: &[NodeId], schedule: &Schedule) {
 
 /// No dispatch binds a buffer twice if it writes it, and none of the program's own is read and written at once; what is
 /// read of those was written before. Bindings stay within the target's limit.
-fn check_hazards(program: &Program, target: &Target) {
+pub fn check_hazards(program: &Program, target: &Target) {
     let mut written: HashSet<usize> = HashSet::new();
     for dispatch in &program.dispatches {
         let access = &program.kernels[dispatch.kernel].access;
@@ -148,25 +147,16 @@ fn passes_preserve_the_programs_of_networks() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 300,
-        rng_seed: RngSeed::Fixed(20_230_914),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn passes_preserve_random_programs(
-        instructions in prop::collection::vec((any::<u8>(), 0..100usize, 0..100usize, 0..1000usize), 1..16),
-        seed in 0..1_000_000u64,
-        target in 0..5usize,
-    ) {
-        let program = program(&instructions, seed);
+#[test]
+fn passes_preserve_random_programs() {
+    let strategy = || (instructions(16), 0..1_000_000u64, 0..targets().len());
+    random::check(20_230_914, 300, strategy, |(instructions, seed, target)| {
+        let program = program(&LARGE, &instructions, seed);
         check_values(&program.graph, &program.outputs, &program.given);
         let target = targets()[target].clone();
         check_hazards(&compiled(&program.graph, &program.outputs, &program.given, &target), &target);
-    }
+        Ok(())
+    });
 }
 
 /// Simplifies what `build` makes of an input of shape [2, 3] and expects what `expected` makes of it.
