@@ -249,6 +249,15 @@ impl Rule<'_> {
     }
 }
 
+/// Values of `outputs` with bounds on the errors of those that are inexact.
+pub fn bounded(graph: &mut Graph, outputs: &[NodeId], given: &Given) -> Vec<(Tensor, Option<Tensor>)> {
+    let bounds = Bounds::new(graph, outputs);
+    let ends: Vec<Option<NodeId>> = outputs.iter().map(|&id| bounds.of(id)).collect();
+    let mut values = run(graph, &outputs.iter().chain(ends.iter().flatten()).copied().collect::<Vec<_>>(), given);
+    let mut bounds = values.split_off(outputs.len()).into_iter();
+    values.into_iter().zip(ends).map(|(value, end)| (value, end.and_then(|_| bounds.next()))).collect()
+}
+
 /// The largest error of any element in units of its bound. `bound` is 0 where it is missing: then any error is too large.
 pub fn excess(found: &Tensor, expected: &Tensor, bound: Option<&Tensor>) -> f64 {
     assert_eq!(found.shape, expected.shape);
