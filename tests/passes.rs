@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use edgewalk::graph::{Binary, DotDims, Graph, NodeId, Op, Tensor, Unary, verify};
-use edgewalk::kernel::{Access, BufferRef, Program, Target};
+use edgewalk::graph::{Binary, Compare, DotDims, Graph, NodeId, Op, Tensor, Unary, verify};
+use edgewalk::kernel::{Access, BufferRef, Output, Place, Program, Spec, Target, compile};
 use edgewalk::model::{Activation, Loss, Reduction};
 use edgewalk::passes::{Root, Schedule, SplitPolicy, fuse, simplify, split};
 
@@ -250,6 +250,27 @@ fn constants_fold_only_where_that_is_exact() {
         let scaled = g.mul(scaled, fb);
         let given = vec![(x, Tensor { shape: vec![2], data: vec![1.0, -3.0] })];
         check_values(&g, &[product, sum, scaled], &given);
+    }
+}
+
+/// A product whose epilogue loads two more values binds five buffers; with four, it has a kernel of its own.
+#[test]
+fn an_epilogue_is_cut_from_its_contraction() {
+    let mut g = Graph::new();
+    let shapes: [&[usize]; 4] = [&[4, 3], &[3, 8], &[4, 8], &[4, 8]];
+    let inputs = shapes.map(|shape| g.input_f32("x", shape));
+    let [a, b, m, other] = inputs;
+    let (product, zero) = (g.matmul(a, b), g.full(0.0, &[4, 8]));
+    let mask = g.compare(Compare::Gt, m, zero);
+    let chosen = g.select(mask, product, other);
+    let at = |slot: usize| Place { slot, offset: 0 };
+    let places: Vec<(NodeId, Place)> = inputs.iter().enumerate().map(|(slot, &id)| (id, at(slot))).collect();
+    let outputs = [Output { node: chosen, place: at(4), accumulate: false }];
+    let spec = Spec { name: "five", graph: &g, inputs: &places, outputs: &outputs, slots: &[12, 24, 32, 32, 32] };
+    for target in targets().map(|target| Target { max_bindings: 4, ..target }) {
+        let program = compile(&spec, &target).unwrap();
+        check_hazards(&program, &target);
+        assert_eq!(program.dispatches.len(), 2);
     }
 }
 

@@ -10,7 +10,7 @@ use proptest::strategy::ValueTree;
 use super::device::{gpu, run_for};
 use super::random;
 use super::random_derivatives::{Parts, parts};
-use super::random_programs::{LARGE, Program, instructions, program};
+use super::random_programs::{FEWEST, LARGE, Program, instructions, program};
 use super::rounding::{Bounds, bounded, excess};
 
 /// Errors are measured in units of a bound of first order (rounding.rs); what is of second order is far smaller.
@@ -26,7 +26,7 @@ fn targets() -> [Target; 6] {
         Target { subgroup: None, cpu: false, ..own.clone() },
         Target { split: SplitPolicy { wanted_tiles: 16, min_slice: 8 }, ..own },
         Target { max_bindings: 6, ..portable.clone() },
-        Target { max_bindings: 4, ..portable },
+        Target { max_bindings: FEWEST, ..portable },
     ]
 }
 

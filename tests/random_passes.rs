@@ -14,7 +14,7 @@ use super::oracle::{Given, inner, run};
 use super::passes::{check_hazards, check_schedule, check_stages, given_to};
 use super::random;
 use super::random_derivatives::{Parts, is_whole, parts};
-use super::random_programs::{Program, SMALL, instructions, largest_error, program};
+use super::random_programs::{FEWEST, Program, SMALL, instructions, largest_error, program};
 use super::shaders::targets;
 use super::stages::{check_stage, check_vmap};
 
@@ -208,7 +208,7 @@ fn check(mut program: Program, seed: u64, how: u64) {
 
 /// Compiles for every kind of adapter, with inputs and outputs side by side in few buffers and in a buffer each.
 fn check_kernels(graph: &Graph, outputs: &[NodeId], given: &Given) {
-    for target in targets().into_iter().chain([Target { max_bindings: 4, ..targets()[0].clone() }]) {
+    for target in targets().into_iter().chain([Target { max_bindings: FEWEST, ..targets()[0].clone() }]) {
         for program in [compiled(graph, outputs, given, &target), apart(graph, outputs, given, &target)] {
             check_hazards(&program, &target);
             program

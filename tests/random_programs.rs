@@ -89,6 +89,9 @@ pub const SMALL: Scale = Scale {
     most: 300,
     most_products: 1 << 12,
 };
+/// Fewest buffers with which every program can be compiled: a choice loads three values, and stores its own twice where it is
+/// an output that later kernels read.
+pub const FEWEST: usize = 5;
 /// No value is larger.
 pub const LARGEST: f64 = 8.0;
 

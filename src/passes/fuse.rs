@@ -98,8 +98,9 @@ impl Schedule {
             let is_root = kernel.root == Root::Reduce(id) || kernel.root == Root::Rows(id);
             let root = if is_root { Root::Map } else { root };
             pending.extend(node.inputs.iter().filter(|i| seen.insert(**i)).map(|&i| (i, root)));
-            let only_store = kernel.stores == [id];
-            if !is_root && !cuts.contains(&id) && !only_store && !node.inputs.is_empty() {
+            // A kernel's only store can be cut from its root, and where there is none from nothing.
+            let is_whole = kernel.stores == [id] && kernel.root == Root::Map;
+            if !is_root && !cuts.contains(&id) && !is_whole && !node.inputs.is_empty() {
                 let alone = FusedKernel { root, stores: vec![id] };
                 let loads = self.loads(graph, &alone).len();
                 if loads >= 2 || kernel.stores.contains(&id) {
