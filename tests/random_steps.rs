@@ -79,7 +79,7 @@ impl Builder {
         let (bound, exact) = (x.bound.max(y.bound), x.exact && y.exact);
         match op {
             8 => {
-                let f = if form % 3 == 0 { Unary::StopGradient } else { Unary::Neg };
+                let f = if form.is_multiple_of(3) { Unary::StopGradient } else { Unary::Neg };
                 Value { id: self.graph.unary(f, x.id), ..x }
             }
             9 | 10 if exact => {
@@ -238,7 +238,7 @@ impl Builder {
     /// Some side of a convolution, from two values fitted to the shapes of the other two.
     fn convolution(&mut self, i: usize, j: usize, form: usize) -> Value {
         let (x, other) = (self.values[i % self.values.len()], self.values[j % self.values.len()]);
-        let window = if form % 2 == 0 {
+        let window = if form.is_multiple_of(2) {
             Window::same([2 + form % 3, 3], [1 + form / 3 % 3, 2], [1 + form / 9 % 2, 1])
         } else {
             // Whatever the op allows: windows that leave the input, miss parts of it, or have no positions.
