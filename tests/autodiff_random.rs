@@ -3,9 +3,9 @@
 use edgewalk::autodiff::{grad, hvp, jvp, vjp};
 use edgewalk::graph::{Binary, Compare, DotDims, Graph, NodeId, Unary, verify};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use super::oracle::{Given, Numbers, assert_close, assert_near, central_difference, inner, run};
+use super::random;
 
 /// One instruction: which op, and which earlier values it takes (both modulo what there is).
 type Instruction = (u8, usize, usize);
@@ -113,48 +113,44 @@ fn program(instructions: &[Instruction], seed: u64) -> (Graph, Vec<NodeId>, Vec<
     (graph, inputs, vec![last, both], given)
 }
 
-proptest! {
-    // The seed is fixed so that the suite's verdict is; each failure is shrunk and printed.
-    #![proptest_config(ProptestConfig {
-        cases: 300,
-        rng_seed: RngSeed::Fixed(20_230_912),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+#[test]
+fn derivatives_of_random_programs_agree() {
+    let instructions = || prop::collection::vec((any::<u8>(), 0..100usize, 0..100usize), 1..12);
+    random::check(
+        20_230_912,
+        300,
+        || (instructions(), 0..1_000_000u64),
+        |(instructions, seed)| {
+            let (mut graph, inputs, outputs, mut given) = program(&instructions, seed);
+            let mut numbers = Numbers::new(seed + 1);
+            let (v, v_values) = numbers.inputs_like(&mut graph, &inputs);
+            let (u, u_values) = numbers.inputs_like(&mut graph, &outputs);
+            given.extend(v.iter().copied().zip(v_values.iter().cloned()));
+            given.extend(u.iter().copied().zip(u_values.iter().cloned()));
 
-    #[test]
-    fn derivatives_of_random_programs_agree(
-        instructions in prop::collection::vec((any::<u8>(), 0..100usize, 0..100usize), 1..12),
-        seed in 0..1_000_000u64,
-    ) {
-        let (mut graph, inputs, outputs, mut given) = program(&instructions, seed);
-        let mut numbers = Numbers::new(seed + 1);
-        let (v, v_values) = numbers.inputs_like(&mut graph, &inputs);
-        let (u, u_values) = numbers.inputs_like(&mut graph, &outputs);
-        given.extend(v.iter().copied().zip(v_values.iter().cloned()));
-        given.extend(u.iter().copied().zip(u_values.iter().cloned()));
+            let forward = jvp(&mut graph, &outputs, &inputs, &v);
+            let backward = vjp(&mut graph, &outputs, &inputs, &u);
+            let loss = graph.sum_all(outputs[1]);
+            let gradient = grad(&mut graph, loss, &inputs);
+            let hv = hvp(&mut graph, loss, &inputs, &v);
+            verify(&graph).unwrap();
 
-        let forward = jvp(&mut graph, &outputs, &inputs, &v);
-        let backward = vjp(&mut graph, &outputs, &inputs, &u);
-        let loss = graph.sum_all(outputs[1]);
-        let gradient = grad(&mut graph, loss, &inputs);
-        let hv = hvp(&mut graph, loss, &inputs, &v);
-        verify(&graph).unwrap();
-
-        let expected = central_difference(&graph, &outputs, &given, &inputs, &v_values);
-        let mut pushed = 0.0;
-        for ((found, expected), u) in forward.iter().zip(&expected).zip(&u_values) {
-            match found {
-                Some(found) => {
-                    let found = run(&graph, &[*found], &given);
-                    assert_close(&found, std::slice::from_ref(expected), 1e-6, "jvp");
-                    pushed += inner(std::slice::from_ref(u), &found);
+            let expected = central_difference(&graph, &outputs, &given, &inputs, &v_values);
+            let mut pushed = 0.0;
+            for ((found, expected), u) in forward.iter().zip(&expected).zip(&u_values) {
+                match found {
+                    Some(found) => {
+                        let found = run(&graph, &[*found], &given);
+                        assert_close(&found, std::slice::from_ref(expected), 1e-6, "jvp");
+                        pushed += inner(std::slice::from_ref(u), &found);
+                    }
+                    None => prop_assert!(expected.data.iter().all(|&x| x == 0.0)),
                 }
-                None => prop_assert!(expected.data.iter().all(|&x| x == 0.0)),
             }
-        }
-        assert_near(inner(&run(&graph, &backward, &given), &v_values), pushed, 1e-11, "vjp");
-        let expected = central_difference(&graph, &gradient, &given, &inputs, &v_values);
-        assert_close(&run(&graph, &hv, &given), &expected, 1e-5, "hvp");
-    }
+            assert_near(inner(&run(&graph, &backward, &given), &v_values), pushed, 1e-11, "vjp");
+            let expected = central_difference(&graph, &gradient, &given, &inputs, &v_values);
+            assert_close(&run(&graph, &hv, &given), &expected, 1e-5, "hvp");
+            Ok(())
+        },
+    );
 }

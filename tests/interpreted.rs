@@ -55,13 +55,27 @@ fn forward(model: &dyn Model, data: &Examples, w: &[f64]) -> Forward {
     Forward { graph, inputs, w, outputs, labels }
 }
 
-/// Everything at `w`, along `v`.
-pub fn interpret(model: &dyn Model, loss: Loss, data: &Examples, w: &[f64], v: &[f64]) -> Interpreted {
+/// What is asked of a model on a data set, as nodes of one graph: sums over the labels, of which the means are wanted.
+pub struct Sums {
+    pub graph: Graph,
+    pub inputs: Vec<(NodeId, Tensor)>,
+    /// Labels that count.
+    pub counted: usize,
+    pub loss: NodeId,
+    pub errors: NodeId,
+    pub gradient: Vec<NodeId>,
+    pub hvp: Vec<NodeId>,
+    outputs: NodeId,
+    w: Vec<NodeId>,
+    v: Vec<NodeId>,
+}
+
+/// Loss, errors, gradient and H·v at `w`, along `v`.
+pub fn sums(model: &dyn Model, loss: Loss, data: &Examples, w: &[f64], v: &[f64]) -> Sums {
     let Forward { graph: mut g, mut inputs, w, outputs, labels } = forward(model, data, w);
     let v = vector(&Layout::of(model), "v.", v, (&mut g, &mut inputs));
     let losses = loss.per_label(&mut g, outputs, labels);
     let wrong = wrong(&mut g, outputs, labels);
-    // The exact weight, not its f32 rounding, multiplies the values below.
     let (losses, wrong, counted) = match &data.features {
         Features::Real(_) => (losses, wrong, data.len()),
         Features::Tokens(codes) => {
@@ -72,13 +86,22 @@ pub fn interpret(model: &dyn Model, loss: Loss, data: &Examples, w: &[f64], v: &
             (g.mul(losses, node), g.mul(wrong, node), counted)
         }
     };
-    let (sum, errors) = (g.sum_all(losses), g.sum_all(wrong));
-    let mut wanted = vec![sum, errors];
-    wanted.extend(autodiff::grad(&mut g, sum, &w));
-    wanted.extend(autodiff::hvp(&mut g, sum, &w, &v));
-    wanted.extend(autodiff::ggn(&mut g, sum, outputs, &w, &v));
-    wanted.extend(autodiff::curvature_grad(&mut g, sum, &w, &v));
+    let (loss, errors) = (g.sum_all(losses), g.sum_all(wrong));
+    let gradient = autodiff::grad(&mut g, loss, &w);
+    let hvp = autodiff::hvp(&mut g, loss, &w, &v);
+    Sums { graph: g, inputs, counted, loss, errors, gradient, hvp, outputs, w, v }
+}
+
+/// Everything at `w`, along `v`.
+pub fn interpret(model: &dyn Model, loss: Loss, data: &Examples, w: &[f64], v: &[f64]) -> Interpreted {
+    let Sums { graph: mut g, inputs, counted, loss, errors, gradient, hvp, outputs, w, v } =
+        sums(model, loss, data, w, v);
+    let mut wanted = vec![loss, errors];
+    wanted.extend(gradient.into_iter().chain(hvp));
+    wanted.extend(autodiff::ggn(&mut g, loss, outputs, &w, &v));
+    wanted.extend(autodiff::curvature_grad(&mut g, loss, &w, &v));
     let values = eval(&g, &wanted, &inputs).unwrap();
+    // The exact weight, not its f32 rounding, multiplies the values.
     let mean = |t: &Tensor| t.data.iter().map(|x| x / counted as f64).collect::<Vec<f64>>();
     let mut vectors = values[2..].chunks(w.len()).map(|tensors| tensors.iter().flat_map(mean).collect());
     let mut vector = || vectors.next().unwrap();

@@ -44,7 +44,7 @@ fn windows(n: usize, length: usize, vocabulary: usize) -> Examples {
 
 /// Parameters near which every layer is alive: kernels of the scale that keeps variances, everything else near its
 /// initial value but not on it.
-fn params(model: &dyn Model, seed: u64) -> Vec<f32> {
+pub fn params(model: &dyn Model, seed: u64) -> Vec<f32> {
     let mut numbers = Numbers::new(seed);
     let mut all = vec![];
     for (param, _) in Layout::of(model).iter() {

@@ -38,9 +38,9 @@ fn case(op: Op, inputs: &[(DType, &[usize], &[f64])], expected: &[f64]) -> Case 
 /// then fails `every_op_has_a_case` until it has a case.
 macro_rules! kinds {
     ($($pattern:pat => $name:literal,)*) => {
-        const KINDS: &[&str] = &[$($name),*];
+        pub const KINDS: &[&str] = &[$($name),*];
 
-        fn kind(op: &Op) -> &'static str {
+        pub fn kind(op: &Op) -> &'static str {
             match op {
                 $($pattern => $name,)*
             }
@@ -112,6 +112,9 @@ fn elementwise() -> Vec<Case> {
     };
     let compare =
         |f, y: &[f64]| case(Op::Compare(f), &[(F32, &[3], &[1.0, 2.0, 3.0]), (F32, &[3], &[2.0, 2.0, 2.0])], y);
+    let of_masks = |f, y: &[f64]| {
+        case(Op::Compare(f), &[(Bool, &[4], &[0.0, 0.0, 1.0, 1.0]), (Bool, &[4], &[0.0, 1.0, 0.0, 1.0])], y)
+    };
     let e = std::f64::consts::E;
     let ln_2 = std::f64::consts::LN_2;
     vec![
@@ -136,6 +139,9 @@ fn elementwise() -> Vec<Case> {
         compare(Compare::Gt, &[0.0, 0.0, 1.0]),
         compare(Compare::Ge, &[0.0, 1.0, 1.0]),
         compare(Compare::Eq, &[0.0, 1.0, 0.0]),
+        of_masks(Compare::Gt, &[0.0, 0.0, 1.0, 0.0]),
+        of_masks(Compare::Ge, &[1.0, 0.0, 1.0, 1.0]),
+        of_masks(Compare::Eq, &[1.0, 0.0, 0.0, 1.0]),
         case(Op::Compare(Compare::Eq), &[(U32, &[2], &[7.0, 8.0]), (U32, &[2], &[7.0, 9.0])], &[1.0, 0.0]),
         case(
             Op::Select,

@@ -2,18 +2,17 @@
 
 use std::collections::HashSet;
 
-use edgewalk::graph::{Binary, DotDims, Graph, NodeId, Op, Tensor, Unary, verify};
-use edgewalk::kernel::{Access, BufferRef, Program, Target};
+use edgewalk::graph::{Binary, Compare, DotDims, Graph, NodeId, Op, Tensor, Unary, verify};
+use edgewalk::kernel::{Access, BufferRef, Output, Place, Program, Spec, Target, compile};
 use edgewalk::model::{Activation, Loss, Reduction};
 use edgewalk::passes::{Root, Schedule, SplitPolicy, fuse, simplify, split};
-use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use super::device::program as compiled;
 use super::networks::{ACTIVATIONS, LOSSES, mlp, network};
 use super::op_cases::cases;
 use super::oracle::{Given, run};
-use super::random_programs::{largest_error, program};
+use super::random;
+use super::random_programs::{LARGE, instructions, largest_error, program};
 use super::shaders::targets;
 
 /// Most terms that one invocation adds up (the module text of `split`).
@@ -31,7 +30,7 @@ fn rewritten(graph: &Graph, outputs: &[NodeId], policy: SplitPolicy) -> (Graph, 
 }
 
 /// The same values for the inputs of another graph, which has them in the same order.
-fn given_to(from: &Graph, to: &Graph, given: &Given) -> Given {
+pub fn given_to(from: &Graph, to: &Graph, given: &Given) -> Given {
     assert_eq!(from.inputs(), to.inputs(), "a pass keeps the inputs and their order");
     let number = |g: &Graph, id: NodeId| match g.node(id).op {
         Op::Input(number) => number,
@@ -63,7 +62,7 @@ fn check_values(graph: &Graph, outputs: &[NodeId], given: &Given) {
 }
 
 /// No reduction has more terms than one invocation adds up.
-fn check_stages(graph: &Graph) {
+pub fn check_stages(graph: &Graph) {
     for node in graph.nodes() {
         if let Op::ReduceSum { axes } | Op::ReduceMax { axes } = &node.op {
             let terms: usize = axes.iter().map(|&a| graph.shape(node.inputs[0])[a]).product();
@@ -73,7 +72,7 @@ fn check_stages(graph: &Graph) {
 }
 
 /// Kernels load what earlier ones stored, every value is stored once, and every output is.
-fn check_schedule(graph: &Graph, outputs: &[NodeId], schedule: &Schedule) {
+pub fn check_schedule(graph: &Graph, outputs: &[NodeId], schedule: &Schedule) {
     let mut stored: HashSet<NodeId> = HashSet::new();
     for kernel in &schedule.kernels {
         for id in schedule.loads(graph, kernel) {
@@ -95,7 +94,7 @@ fn check_schedule(graph: &Graph, outputs: &[NodeId], schedule: &Schedule) {
 
 /// No dispatch binds a buffer twice if it writes it, and none of the program's own is read and written at once; what is
 /// read of those was written before. Bindings stay within the target's limit.
-fn check_hazards(program: &Program, target: &Target) {
+pub fn check_hazards(program: &Program, target: &Target) {
     let mut written: HashSet<usize> = HashSet::new();
     for dispatch in &program.dispatches {
         let access = &program.kernels[dispatch.kernel].access;
@@ -148,25 +147,16 @@ fn passes_preserve_the_programs_of_networks() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 300,
-        rng_seed: RngSeed::Fixed(20_230_914),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn passes_preserve_random_programs(
-        instructions in prop::collection::vec((any::<u8>(), 0..100usize, 0..100usize, 0..1000usize), 1..16),
-        seed in 0..1_000_000u64,
-        target in 0..5usize,
-    ) {
-        let program = program(&instructions, seed);
+#[test]
+fn passes_preserve_random_programs() {
+    let strategy = || (instructions(16), 0..1_000_000u64, 0..targets().len());
+    random::check(20_230_914, 300, strategy, |(instructions, seed, target)| {
+        let program = program(&LARGE, &instructions, seed);
         check_values(&program.graph, &program.outputs, &program.given);
         let target = targets()[target].clone();
         check_hazards(&compiled(&program.graph, &program.outputs, &program.given, &target), &target);
-    }
+        Ok(())
+    });
 }
 
 /// Simplifies what `build` makes of an input of shape [2, 3] and expects what `expected` makes of it.
@@ -260,6 +250,27 @@ fn constants_fold_only_where_that_is_exact() {
         let scaled = g.mul(scaled, fb);
         let given = vec![(x, Tensor { shape: vec![2], data: vec![1.0, -3.0] })];
         check_values(&g, &[product, sum, scaled], &given);
+    }
+}
+
+/// A product whose epilogue loads two more values binds five buffers; with four, it has a kernel of its own.
+#[test]
+fn an_epilogue_is_cut_from_its_contraction() {
+    let mut g = Graph::new();
+    let shapes: [&[usize]; 4] = [&[4, 3], &[3, 8], &[4, 8], &[4, 8]];
+    let inputs = shapes.map(|shape| g.input_f32("x", shape));
+    let [a, b, m, other] = inputs;
+    let (product, zero) = (g.matmul(a, b), g.full(0.0, &[4, 8]));
+    let mask = g.compare(Compare::Gt, m, zero);
+    let chosen = g.select(mask, product, other);
+    let at = |slot: usize| Place { slot, offset: 0 };
+    let places: Vec<(NodeId, Place)> = inputs.iter().enumerate().map(|(slot, &id)| (id, at(slot))).collect();
+    let outputs = [Output { node: chosen, place: at(4), accumulate: false }];
+    let spec = Spec { name: "five", graph: &g, inputs: &places, outputs: &outputs, slots: &[12, 24, 32, 32, 32] };
+    for target in targets().map(|target| Target { max_bindings: 4, ..target }) {
+        let program = compile(&spec, &target).unwrap();
+        check_hazards(&program, &target);
+        assert_eq!(program.dispatches.len(), 2);
     }
 }
 

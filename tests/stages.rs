@@ -4,12 +4,12 @@ use edgewalk::graph::{Graph, NodeId, Op, Tensor, verify};
 use edgewalk::model::{Activation, Loss, Reduction};
 use edgewalk::passes::{Stages, simplify, stage, vmap};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use super::networks::{ACTIVATIONS, LOSSES, mlp, network};
 use super::op_cases::cases;
 use super::oracle::{Given, run};
-use super::random_programs::{largest_error, program};
+use super::random;
+use super::random_programs::{LARGE, instructions, largest_error, program};
 
 /// The node of input `number`.
 fn input(graph: &Graph, number: usize) -> NodeId {
@@ -24,7 +24,7 @@ fn number(graph: &Graph, id: NodeId) -> usize {
 }
 
 /// Checks `count` values of the inputs `mapped` at once against one after the other.
-fn check_vmap(graph: &Graph, outputs: &[NodeId], given: &Given, mapped: &[NodeId], count: usize) {
+pub fn check_vmap(graph: &Graph, outputs: &[NodeId], given: &Given, mapped: &[NodeId], count: usize) {
     // Values of the same kind: those given, in another order.
     let turned = |tensor: &Tensor, by: usize| {
         let mut data = tensor.data.clone();
@@ -60,7 +60,7 @@ fn check_vmap(graph: &Graph, outputs: &[NodeId], given: &Given, mapped: &[NodeId
 }
 
 /// Checks the two stages for these late inputs against the graph, and returns them.
-fn check_stage(graph: &Graph, outputs: &[NodeId], given: &Given, late: &[NodeId]) -> Stages {
+pub fn check_stage(graph: &Graph, outputs: &[NodeId], given: &Given, late: &[NodeId]) -> Stages {
     let stages = stage(graph, outputs, late);
     let second = &stages.second.graph;
     verify(second).unwrap();
@@ -106,26 +106,21 @@ fn every_op_may_be_in_either_stage() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 300,
-        rng_seed: RngSeed::Fixed(20_230_915),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn random_programs_in_stages_and_side_by_side(
-        instructions in prop::collection::vec((any::<u8>(), 0..100usize, 0..100usize, 0..1000usize), 1..16),
-        seed in 0..1_000_000u64,
-        set in any::<u8>(),
-    ) {
-        let program = program(&instructions, seed);
-        let chosen: Vec<NodeId> =
-            program.given.iter().map(|(id, _)| *id).enumerate().filter(|(i, _)| set >> (i % 8) & 1 == 1).map(|(_, id)| id).collect();
-        check_stage(&program.graph, &program.outputs, &program.given, &chosen);
-        check_vmap(&program.graph, &program.outputs, &program.given, &chosen, 2);
-    }
+#[test]
+fn random_programs_in_stages_and_side_by_side() {
+    random::check(
+        20_230_915,
+        300,
+        || (instructions(16), 0..1_000_000u64, any::<u8>()),
+        |(instructions, seed, set)| {
+            let program = program(&LARGE, &instructions, seed);
+            let inputs = program.given.iter().map(|(id, _)| *id).enumerate();
+            let chosen: Vec<NodeId> = inputs.filter(|(i, _)| set >> (i % 8) & 1 == 1).map(|(_, id)| id).collect();
+            check_stage(&program.graph, &program.outputs, &program.given, &chosen);
+            check_vmap(&program.graph, &program.outputs, &program.given, &chosen, 2);
+            Ok(())
+        },
+    );
 }
 
 #[test]

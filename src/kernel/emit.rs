@@ -237,12 +237,15 @@ impl<'a> Emitter<'a> {
                 }
             }
             Op::Compare(f) => {
-                let sign = match f {
-                    Compare::Gt => ">",
-                    Compare::Ge => ">=",
-                    Compare::Eq => "==",
-                };
-                format!("({x} {sign} {})", operands[1])
+                let (y, of_masks) = (&operands[1], self.scope.graph.node(node.inputs[0]).ty.dtype == DType::Bool);
+                match f {
+                    // WGSL orders no truth values.
+                    Compare::Gt if of_masks => format!("({x} & !{y})"),
+                    Compare::Ge if of_masks => format!("({x} | !{y})"),
+                    Compare::Gt => format!("({x} > {y})"),
+                    Compare::Ge => format!("({x} >= {y})"),
+                    Compare::Eq => format!("({x} == {y})"),
+                }
             }
             Op::Select => format!("select({}, {}, {x})", operands[2], operands[1]),
             Op::ToF32 => match self.scope.graph.node(node.inputs[0]).ty.dtype {
