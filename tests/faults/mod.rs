@@ -81,7 +81,7 @@ fn a_device_that_is_lost_ends_the_run_and_it_can_go_on() {
             assert_eq!(rows(&run), whole, "{out}");
             begun += 1;
         }
-        after += 1 + after;
+        after = 2 * after + 1;
     }
     assert!(begun >= 3, "only {begun} runs were lost after they had begun");
 }

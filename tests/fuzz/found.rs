@@ -101,6 +101,8 @@ fn the_jobs_of_a_sweep_stay_in_its_folder() {
         // Ten thousand jobs times ten thousand axes would take gigabytes.
         (axis("optim.lr").repeat(10_000), "`optim.lr` is there twice"),
         ("axis = []".into(), "no axis"),
+        // So would ten thousand copies of a long value.
+        (format!("[[axis]]\nkey = \"data.path\"\nvalues = [\"{}\"]\n", "a".repeat(5000)), "more than 4096 bytes"),
     ] {
         let message = open(&axes).unwrap_err();
         assert!(message.contains("sweep.toml") && message.contains(part), "{message}");

@@ -16,6 +16,9 @@ pub const MAX_JOBS: usize = 10_000;
 /// The longest name of a job, in bytes: file systems allow 255, some of which others may append.
 const LONGEST_NAME: usize = 120;
 
+/// The longest value, in bytes: every job that has it holds a copy.
+const LONGEST_VALUE: usize = 4096;
+
 /// A key of the configuration and the values it takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +108,9 @@ pub(super) fn problem(axes: &[Axis]) -> Option<String> {
     let wrong = |(i, Axis { key, values }): (usize, &Axis)| match values.is_empty() {
         true => Some(format!("`{key}` has no values")),
         false if !keys.contains(key) => Some(format!("there is no key `{key}`")),
+        false if values.iter().any(|value| value.len() > LONGEST_VALUE) => {
+            Some(format!("`{key}` has a value of more than {LONGEST_VALUE} bytes"))
+        }
         false => axes[..i].iter().any(|other| other.key == *key).then(|| format!("`{key}` is there twice")),
     };
     if axes.is_empty() { Some("it has no axis".into()) } else { axes.iter().enumerate().find_map(wrong) }
