@@ -1,7 +1,7 @@
 //! Every parser of the program, fed with damaged files of its own making. See docs/portability.md.
 //!
 //! A binary of its own: its allocator counts. `EDGEWALK_FUZZ` is the number of inputs for each parser. What is found, and the
-//! sound files that the damage began with, lie in `target/tmp/fuzz/PARSER/`, from where `cargo fuzz` goes on.
+//! sound files that the damage began with, lie in `target/tmp/fuzz/PARSER/`.
 
 mod found;
 mod hostile;

@@ -1,7 +1,7 @@
 //! What is asked of every parser, whatever its input: `Ok` or an error with words, memory in proportion, and no wrong answer.
 //!
 //! Each function here reads one input with one parser, says whether it was accepted, and panics if the parser broke a
-//! promise. `cargo test` calls them with inputs of its own making, `cargo fuzz` with those of libFuzzer.
+//! promise.
 
 pub mod data;
 pub mod folders;
@@ -64,7 +64,6 @@ thread_local! {
 }
 
 /// The most memory that an input of this thread took, in bytes.
-#[allow(dead_code, reason = "libFuzzer has a report of its own")]
 pub fn peak() -> usize {
     PEAK.get()
 }
