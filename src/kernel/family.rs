@@ -3,6 +3,8 @@
 //! WGSL module scope does not depend on order, so a kernel is simply family + helpers + prelude. This file holds the map
 //! and reduction families; `matmul` holds the contractions.
 
+use std::collections::HashSet;
+
 use super::emit::{Emitter, Scope, Unsuitable};
 use super::rows::{self, combine};
 use super::{Emitted, Kernel, KernelError, Target, matmul};
@@ -32,7 +34,13 @@ pub(super) fn emit(scope: &Scope, fused: &FusedKernel, target: &Target) -> Resul
         Root::Reduce(root) => reduce(scope, fused, root, width),
         Root::Rows(first) => rows::emit(scope, fused, first, width),
     };
+    // A buffer that is read in both ways, by fours and one by one, is bound twice, which there may not be room for.
+    let fits = |e: &Emitted| {
+        let distinct: HashSet<_> = e.sources.iter().collect();
+        distinct.len() == e.sources.len() || e.sources.len() <= target.max_bindings
+    };
     let wide = if side_by_side.is_multiple_of(4) { kernel(4) } else { Err(Unsuitable) };
+    let wide = wide.and_then(|e| if fits(&e) { Ok(e) } else { Err(Unsuitable) });
     let mixed = |Unsuitable| KernelError::MixedTypes(format!("a kernel of shape {shape:?}"));
     wide.or_else(|Unsuitable| kernel(1)).map_err(mixed)
 }
