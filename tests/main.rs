@@ -66,6 +66,7 @@ mod requirements;
 mod resume;
 mod rounding;
 mod rundir;
+mod sample_manifest;
 mod shaders;
 mod stages;
 mod sweep;

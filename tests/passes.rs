@@ -253,6 +253,23 @@ fn constants_fold_only_where_that_is_exact() {
     }
 }
 
+/// Compiled for four bindings, with every input and output in a buffer of its own.
+fn with_four(graph: &Graph, inputs: &[NodeId], outputs: &[NodeId]) -> Vec<Program> {
+    let at = |slot: usize| Place { slot, offset: 0 };
+    let places: Vec<(NodeId, Place)> = inputs.iter().enumerate().map(|(slot, &id)| (id, at(slot))).collect();
+    let result = |(i, &node): (usize, &NodeId)| Output { node, place: at(inputs.len() + i), accumulate: false };
+    let results: Vec<Output> = outputs.iter().enumerate().map(result).collect();
+    let slots: Vec<usize> = inputs.iter().chain(outputs).map(|&id| graph.node(id).ty.len()).collect();
+    let spec = Spec { name: "four", graph, inputs: &places, outputs: &results, slots: &slots };
+    let programs = targets().map(|target| {
+        let target = Target { max_bindings: 4, ..target };
+        let program = compile(&spec, &target).unwrap();
+        check_hazards(&program, &target);
+        program
+    });
+    programs.to_vec()
+}
+
 /// A product whose epilogue loads two more values binds five buffers; with four, it has a kernel of its own.
 #[test]
 fn an_epilogue_is_cut_from_its_contraction() {
@@ -263,14 +280,36 @@ fn an_epilogue_is_cut_from_its_contraction() {
     let (product, zero) = (g.matmul(a, b), g.full(0.0, &[4, 8]));
     let mask = g.compare(Compare::Gt, m, zero);
     let chosen = g.select(mask, product, other);
-    let at = |slot: usize| Place { slot, offset: 0 };
-    let places: Vec<(NodeId, Place)> = inputs.iter().enumerate().map(|(slot, &id)| (id, at(slot))).collect();
-    let outputs = [Output { node: chosen, place: at(4), accumulate: false }];
-    let spec = Spec { name: "five", graph: &g, inputs: &places, outputs: &outputs, slots: &[12, 24, 32, 32, 32] };
-    for target in targets().map(|target| Target { max_bindings: 4, ..target }) {
-        let program = compile(&spec, &target).unwrap();
-        check_hazards(&program, &target);
+    for program in with_four(&g, &inputs, &[chosen]) {
         assert_eq!(program.dispatches.len(), 2);
+    }
+}
+
+/// A choice loads three values; stored as an output and for a later kernel too, it would bind five buffers.
+#[test]
+fn a_value_that_goes_to_two_buffers_is_copied_to_one() {
+    let mut g = Graph::new();
+    let [a, b] = [(); 2].map(|()| g.input_f32("x", &[8]));
+    let mask = g.compare(Compare::Gt, a, b);
+    let chosen = g.select(mask, b, a);
+    let sum = g.add(chosen, b);
+    with_four(&g, &[a, b], &[chosen, sum, mask]);
+}
+
+/// Read by fours and one by one, each of two inputs would be bound twice.
+#[test]
+fn a_buffer_that_is_read_in_two_ways_is_bound_once() {
+    let mut g = Graph::new();
+    let inputs = [(); 2].map(|()| g.input_f32("x", &[8]));
+    let sums = inputs.map(|x| {
+        let first = g.slice(x, &[0], &[1]);
+        let first = g.reshape(first, &[]);
+        let first = g.broadcast(first, &[8], &[]);
+        g.add(x, first)
+    });
+    let product = g.mul(sums[0], sums[1]);
+    for program in with_four(&g, &inputs, &[product]) {
+        assert_eq!(program.dispatches.len(), 1);
     }
 }
 

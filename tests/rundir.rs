@@ -3,8 +3,7 @@
 use std::fs;
 
 use edgewalk::experiment::config::{MeasureAt, MeasureOn};
-use edgewalk::experiment::equipment::MemoryPlan;
-use edgewalk::experiment::manifest::{DataRecord, Ended, Manifest};
+use edgewalk::experiment::manifest::Ended;
 use edgewalk::experiment::measuring::MeasuringSet;
 use edgewalk::experiment::preset::PRESETS;
 use edgewalk::experiment::record::{
@@ -14,6 +13,8 @@ use edgewalk::experiment::record::{
 use edgewalk::experiment::rundir::{RunDir, check, write_file};
 use edgewalk::experiment::summary::{EdgeSummary, Spread, Summary, Verdict};
 use proptest::prelude::*;
+
+use super::sample_manifest::manifest;
 
 fn curvature_row(step: u64, edge_ratio: f64) -> CurvatureRow {
     CurvatureRow {
@@ -93,32 +94,7 @@ fn a_run_folder_holds_what_was_written() {
 fn the_manifest_says_in_words_why_the_run_ended() {
     let folder = tempfile::tempdir().unwrap();
     let run = RunDir::create(Some(&folder.path().join("run")), "x").unwrap();
-    let mut manifest = Manifest {
-        version: "0.1.0".into(),
-        commit: None,
-        command: vec!["edgewalk".into(), "train".into()],
-        seed: 3,
-        data: DataRecord { name: "mnist".into(), train: 1000, test: 0, sha256: "ab".into() },
-        init: None,
-        adapter: "some \"GPU\"".into(),
-        driver: "driver".into(),
-        driver_info: "1.2".into(),
-        backend: "Vulkan".into(),
-        limits: [("max_buffer_size".into(), 1 << 28)].into(),
-        tier: "portable".into(),
-        kernel_choices: vec!["matmul: 64x64".into()],
-        choices: [("matmul 1x64x64x1024 At".into(), "tile 64x64".into())].into(),
-        chunk: 512,
-        chunks: 2,
-        measured: Some(MeasuringSet { on: MeasureOn::Fixed, examples: 200 }),
-        parameters: 1234,
-        memory_plan: MemoryPlan { device_bytes: 4000, host_bytes: 500 },
-        memory_peak_bytes: 0,
-        wall_secs: 1.5,
-        steps_done: 10,
-        ended: Ended::Running,
-        resumed: vec![],
-    };
+    let mut manifest = manifest();
     for (ended, words) in [
         (Ended::Running, "running"),
         (Ended::Done, "done"),

@@ -14,9 +14,9 @@ use edgewalk::model::{Activation, Cnn, Mlp, Model, Transformer};
 /// Settings, each beside the preset's others: rules, measurements, losses.
 const SETTINGS: [&[&str]; 15] = [
     &[],
-    &["kind=gd"],
-    &["kind=usam"],
-    &["kind=asam"],
+    &["optim.kind=gd"],
+    &["optim.kind=usam"],
+    &["optim.kind=asam"],
     &["momentum=0.9"],
     &["momentum=0.9", "nesterov=true", "weight_decay=0.01"],
     &["ascent_steps=3", "sam_from=2"],
@@ -31,8 +31,7 @@ const SETTINGS: [&[&str]; 15] = [
 ];
 
 fn config(sets: &[&str]) -> Config {
-    let sets: Vec<String> =
-        sets.iter().map(|&set| set.replace("kind=", "optim.kind=").replace("loss.optim.", "loss.")).collect();
+    let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
     resolve(Some("quickstart"), &sets).unwrap().config
 }
 

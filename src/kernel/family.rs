@@ -36,8 +36,8 @@ pub(super) fn emit(scope: &Scope, fused: &FusedKernel, target: &Target) -> Resul
     };
     // A buffer that is read in both ways, by fours and one by one, is bound twice, which there may not be room for.
     let fits = |e: &Emitted| {
-        let distinct: HashSet<_> = e.sources.iter().collect();
-        distinct.len() == e.sources.len() || e.sources.len() <= target.max_bindings
+        let bound = e.sources.len();
+        bound <= target.max_bindings || e.sources.iter().collect::<HashSet<_>>().len() == bound
     };
     let wide = if side_by_side.is_multiple_of(4) { kernel(4) } else { Err(Unsuitable) };
     let wide = wide.and_then(|e| if fits(&e) { Ok(e) } else { Err(Unsuitable) });

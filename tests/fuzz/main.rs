@@ -7,6 +7,8 @@ mod found;
 mod hostile;
 mod mutate;
 mod parsers;
+#[path = "../sample_manifest.rs"]
+mod sample_manifest;
 mod seeds;
 
 use std::fs;

@@ -6,9 +6,8 @@ use std::path::Path;
 use edgewalk::curvature::Track;
 use edgewalk::experiment::checkpoint::{Checkpoint, DONE};
 use edgewalk::experiment::config::{MeasureAt, MeasureOn};
-use edgewalk::experiment::equipment::MemoryPlan;
 use edgewalk::experiment::kernels::parse;
-use edgewalk::experiment::manifest::{DataRecord, Ended, Init, Manifest, Resumed};
+use edgewalk::experiment::manifest::{Ended, Init, Manifest, Resumed};
 use edgewalk::experiment::measuring::MeasuringSet;
 use edgewalk::experiment::oscillation::Window;
 use edgewalk::experiment::preset::PRESETS;
@@ -21,9 +20,9 @@ use edgewalk::experiment::swings::{OscillationRow, OscillationWriter};
 use edgewalk::model::params_to_safetensors;
 use edgewalk::optim::Cursor;
 
-use super::Parts;
 use super::parsers::folders::cache;
 use super::parsers::tensors::{STATE_PARAMS, layout};
+use super::{Parts, sample_manifest};
 
 /// Choices of kernels, as in a manifest.
 const CHOICES: &str = r#"{"choices": {"matmul 1x64x64x1024 At": "tile 64x64", "conv 1x1024x16x32": "subgroup 4x16"}}"#;
@@ -258,30 +257,10 @@ pub fn official() -> Vec<Parts> {
 
 pub fn manifest() -> Vec<Parts> {
     let manifest = Manifest {
-        version: "0.1.0".into(),
         commit: Some("abc".into()),
         command: vec!["edgewalk".into(), "train".into(), "--set=path=\"a\\b\"\n".into()],
-        seed: 3,
-        data: DataRecord { name: "mnist".into(), train: 1000, test: 0, sha256: "ab".into() },
         init: Some(Init { path: "some/weights".into(), sha256: "cd".into() }),
-        adapter: "some \"GPU\"".into(),
-        driver: "driver".into(),
-        driver_info: "1.2".into(),
-        backend: "Vulkan".into(),
-        limits: [("max_buffer_size".into(), 1 << 28)].into(),
-        tier: "portable".into(),
-        kernel_choices: vec!["matmul: 64x64".into()],
-        choices: [("matmul 1x64x64x1024 At".into(), "tile 64x64".into())].into(),
-        chunk: 512,
-        chunks: 2,
-        measured: Some(MeasuringSet { on: MeasureOn::Fixed, examples: 200 }),
-        parameters: 1234,
-        memory_plan: MemoryPlan { device_bytes: 4000, host_bytes: 500 },
-        memory_peak_bytes: 0,
-        wall_secs: 1.5,
-        steps_done: 10,
-        ended: Ended::Running,
-        resumed: vec![],
+        ..sample_manifest::manifest()
     };
     let ends = [
         Ended::Running,
