@@ -24,8 +24,8 @@ fn targets() -> [Target; 6] {
         own.clone(),
         portable.clone(),
         Target { subgroup: None, cpu: false, ..own.clone() },
-        Target { split: SplitPolicy { wanted_tiles: 16, min_slice: 8 }, ..own },
-        Target { max_bindings: 6, ..portable.clone() },
+        Target { split: SplitPolicy { wanted_tiles: 16, min_slice: 8 }, ..own.clone() },
+        Target { max_bindings: own.max_bindings.min(6), ..portable.clone() },
         Target { max_bindings: FEWEST, ..portable },
     ]
 }

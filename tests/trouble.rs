@@ -24,47 +24,60 @@ fn train(folder: &Path, out: &str, sets: &[&str]) -> Command {
     command
 }
 
-/// The same program where no file can grow beyond so many KiB, as on a disk that is full.
-#[cfg(unix)]
-fn on_a_full_disk(command: &Command, kib: u32) -> Command {
+/// A long run whose disk is full from the moment that `begun` is there: no file can grow beyond so many KiB any more. Not from its
+/// beginning, since drivers may take their memory from files without a name.
+#[cfg(target_os = "linux")]
+fn on_a_full_disk(command: &Command, begun: &dyn Fn() -> bool, kib: u64) -> Output {
     // Without the trap the system would end the program instead of refusing the write.
-    let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
-    let mut limited = Command::new("bash");
-    limited.args(["-c", &script]).arg(command.get_program()).args(command.get_args());
-    limited.current_dir(command.get_current_dir().unwrap()).env("MESA_SHADER_CACHE_DISABLE", "true");
+    let mut trapped = Command::new("bash");
+    trapped.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
+    trapped.current_dir(command.get_current_dir().unwrap()).env("MESA_SHADER_CACHE_DISABLE", "true");
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => limited.env(name, value),
-            None => limited.env_remove(name),
+            Some(value) => trapped.env(name, value),
+            None => trapped.env_remove(name),
         };
     }
-    limited
+    let mut child = trapped.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    while !begun() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it had begun");
+        pause(std::time::Duration::from_millis(20));
+    }
+    let mut limit = Command::new("prlimit");
+    limit.args([format!("--pid={}", child.id()), format!("--fsize={}", kib << 10)]);
+    succeeds(limit);
+    child.wait_with_output().unwrap()
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_ends_a_run_and_leaves_its_rows() {
     let folder = tempdir().unwrap();
     let here = folder.path();
-    // The table does not fit, or the first checkpoint.
-    for (name, every, what, rows) in
-        [("table", "0", "metrics.csv", 80), ("checkpoint", "20", "step_00000020.partial", 20)]
-    {
-        let sets = ["steps=3000", &format!("checkpoint_every={every}")];
-        let Output { status, stderr, .. } = on_a_full_disk(&train(here, name, &sets), 8).output().unwrap();
+    let rows = |name: &str| read_metrics(&here.join(name).join("metrics.csv")).map_or(0, |rows| rows.len());
+    let first = here.join("checkpoint/checkpoints/step_00000020");
+    // The table does not fit, or the second checkpoint or a later one.
+    let table: (_, _, _, &dyn Fn() -> bool, _) =
+        ("table", ["width=8", "checkpoint_every=0"], "metrics.csv", &|| rows("table") > 0, 16);
+    let checkpoint: (_, _, _, &dyn Fn() -> bool, _) =
+        ("checkpoint", ["width=200", "checkpoint_every=20"], ".partial", &|| first.is_dir(), 512);
+    for (name, sets, what, begun, kib) in [table, checkpoint] {
+        let command = train(here, name, &[&["steps=100000000"], &sets[..]].concat());
+        let Output { status, stderr, .. } = on_a_full_disk(&command, begun, kib);
         let (message, run) = (text(&stderr), RunDir::open(&here.join(name)).unwrap());
         assert_eq!(status.code(), Some(1), "{message}");
         assert!(message.contains("error: cannot write") && message.contains(what), "{message}");
         assert!(message.contains("check the free space"), "{message}");
         let read = read_metrics(&run.metrics()).unwrap();
-        assert!(read.len() >= rows && read.iter().zip(0..).all(|(row, step)| row.step == step), "{}", read.len());
+        assert!(read.len() >= 40 && read.iter().zip(0..).all(|(row, step)| row.step == step), "{}", read.len());
         assert!(matches!(run.read_manifest().unwrap().ended, Ended::Failed { error } if error.contains(what)));
-        assert!(fs::read_dir(run.checkpoints()).map_or(true, |entries| entries.count() == 0));
+        let partial = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().path().extension().is_some();
+        assert!(!fs::read_dir(run.checkpoints()).is_ok_and(|mut entries| entries.any(partial)));
         // With space again it goes on.
         let mut on = edgewalk(here, &["resume", name]);
-        on.args(["--set", "steps=200"]);
+        on.args(["--set", &format!("steps={}", read.len() + 50)]);
         succeeds(on);
-        assert_eq!(read_metrics(&run.metrics()).unwrap().len(), 201);
+        assert_eq!(read_metrics(&run.metrics()).unwrap().len(), read.len() + 51);
     }
 }
 

@@ -1,24 +1,26 @@
 //! The choice of kernels: how it is written, remembered, repeated, and when timing overrules the rules of thumb.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use edgewalk::data::made_up;
+use edgewalk::data::{Dataset, made_up};
 use edgewalk::experiment::kernel_cache::KernelCache;
 use edgewalk::experiment::kernels::{Known, parse, words};
-use edgewalk::gpu::AdapterSummary;
-use edgewalk::kernel::{Choices, ShapeClass, Variant};
+use edgewalk::gpu::{AdapterSummary, Gpu};
+use edgewalk::kernel::{Choices, Kernel, ShapeClass, Target, Variant};
 use edgewalk::model::{Activation, Loss, Mlp, Reduction};
 use edgewalk::objective::Objective;
 use edgewalk::objective::tune::{Tuner, decide};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::tempdir;
 
 use super::cli::{edgewalk, refuses, succeeds, text};
 use super::device::gpu;
+use super::whole_runs::{assemble, config};
 
 /// Runs of a second or so.
 const TINY: [&str; 9] = ["train", "--set", "width=12", "--set", "train=50", "--set", "test=20", "--set", "steps=6"];
@@ -153,6 +155,46 @@ fn choices_belong_to_a_handle_of_the_device() {
     assert_eq!(tuned.target().choices.known, known);
     assert_eq!(tuned.dry().target().choices.known, known);
     assert_eq!(gpu.target().choices, default);
+}
+
+#[test]
+fn what_a_run_records_leads_to_the_same_kernels() {
+    let seen: Arc<Mutex<Vec<Kernel>>> = Arc::default();
+    let loaded = Arc::clone(&seen);
+    let adapter = std::env::var("EDGEWALK_ADAPTER").ok();
+    let opened =
+        Gpu::open_altered(adapter.as_deref(), move |kernel| loaded.lock().unwrap().push(kernel.clone())).unwrap();
+    let mlp = Arc::new(Mlp { inputs: 64, width: 12, depth: 3, outputs: 10, activation: Activation::Tanh });
+    let data = Dataset { train: made_up::images(50, [8, 8, 1]), test: None };
+    let config = config(&[]);
+    // The kernels of a run on a device that knows this, and what is recorded.
+    let run = |target: &Target, known: Known| {
+        seen.lock().unwrap().clear();
+        let choices = Arc::new(Choices { tried: None, known });
+        let gpu = opened.dry_for(Target { choices, ..target.clone() });
+        assemble(&gpu, &config, mlp.clone(), &data);
+        (std::mem::take(&mut *seen.lock().unwrap()), gpu.variants())
+    };
+    let mut mixed = 0;
+    for (subgroup, max_bindings) in [(Some(8), 16), (Some(8), 4), (None, 16), (None, 4)] {
+        let target = Target { subgroup, max_bindings, cpu: true, ..gpu().target().clone() };
+        let (plain, _) = run(&target, Known::new());
+        let classes: BTreeSet<ShapeClass> = plain.iter().filter_map(|kernel| Some(kernel.variant?.0)).collect();
+        for variant in Variant::ALL.iter().copied().filter(|variant| variant.suits(&target)) {
+            let (kernels, recorded) = run(&target, classes.iter().map(|&class| (class, variant)).collect());
+            let mut taken: BTreeMap<ShapeClass, BTreeSet<Variant>> = BTreeMap::new();
+            for (class, variant) in kernels.iter().filter_map(|kernel| kernel.variant) {
+                taken.entry(class).or_default().insert(variant);
+            }
+            // Not every epilogue is for every block.
+            mixed += taken.values().filter(|variants| variants.len() > 1).count();
+            let (repeated, again) = run(&target, recorded.clone());
+            let sources = |kernels: &[Kernel]| kernels.iter().map(|kernel| kernel.wgsl.clone()).collect::<Vec<_>>();
+            assert!(sources(&repeated) == sources(&kernels), "{variant} everywhere: {taken:?} becomes {again:?}");
+            assert_eq!(again, recorded);
+        }
+    }
+    assert!(mixed > 0, "no class got two variants");
 }
 
 /// The columns of metrics.csv that may not differ.

@@ -30,13 +30,13 @@ const SETTINGS: [&[&str]; 15] = [
     &["loss.kind=cross-entropy", "run.chunk=7"],
 ];
 
-fn config(sets: &[&str]) -> Config {
+pub fn config(sets: &[&str]) -> Config {
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
     resolve(Some("quickstart"), &sets).unwrap().config
 }
 
 /// Everything that a run with these settings would load on a dry device.
-fn assemble(gpu: &Gpu, config: &Config, model: Arc<dyn Model>, data: &Dataset) {
+pub fn assemble(gpu: &Gpu, config: &Config, model: Arc<dyn Model>, data: &Dataset) {
     let first = if config.optim.batch > 0 { data.test.as_ref().unwrap() } else { &data.train };
     let measured = Some(MeasuringSet::of(config, data.train.len()));
     Parts { config, model, data, first, measured }.assemble(gpu).unwrap();

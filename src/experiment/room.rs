@@ -76,9 +76,10 @@ fn smaller(parts: &Parts, gpu: &Gpu, has: u64) -> Result<Option<(usize, u64)>, E
     Ok(None)
 }
 
-/// An error of making a run's buffers, with the plan beside it where memory ran out.
-pub(super) fn refused(error: ExperimentError, plan: &MemoryPlan) -> ExperimentError {
-    match error {
+/// An error from before the first step, with the plan beside it where memory ran out: for a run's buffers, or for what brings
+/// numbers there.
+pub(super) fn refused(error: impl Into<ExperimentError>, plan: &MemoryPlan) -> ExperimentError {
+    match error.into() {
         ExperimentError::Gpu(GpuError::NoMemory(message)) => ExperimentError::Memory {
             needs: format!("{} of the adapter's memory", gib(plan.device_bytes)),
             has: format!("not as many: it refused ({message})"),

@@ -242,11 +242,14 @@ impl Gpu {
         &self.1
     }
 
-    /// The variants that the contractions of all programs loaded so far are computed by. A class that has several, because the
-    /// rule of thumb goes by more than the class, is left out.
+    /// The variants with which the programs loaded so far would be compiled to the same kernels again. Where the contractions of
+    /// a class got several, since not every variant takes every epilogue, that is what this handle's choices know of the
+    /// class, and nothing if they know nothing: the rule of thumb repeats itself.
     pub fn variants(&self) -> BTreeMap<ShapeClass, Variant> {
+        let known = &self.target().choices.known;
         let single = |(&class, variants): (&ShapeClass, &BTreeSet<Variant>)| {
-            variants.first().filter(|_| variants.len() == 1).map(|&variant| (class, variant))
+            let variant = if variants.len() == 1 { variants.first() } else { known.get(&class) };
+            variant.map(|&variant| (class, variant))
         };
         lock(&self.0.variants).iter().filter_map(single).collect()
     }

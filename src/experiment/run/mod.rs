@@ -103,7 +103,10 @@ pub fn plan(request: &TrainRequest) -> Result<String, ExperimentError> {
     let (planned, dry) = parts.plan(&gpu)?;
     // What cannot be read is to be known now, too.
     params(config, dry.objective.layout())?;
-    let gradient_secs = parts.objective(&gpu)?.gradient_secs()?;
+    let objective = parts.objective(&gpu);
+    let gradient_secs = objective
+        .and_then(|mut objective| Ok(objective.gradient_secs()?))
+        .map_err(|error| room::refused(error, &planned))?;
     Ok(forecast::plan(request, ground.data.train.len(), dry, planned, gradient_secs)?)
 }
 
@@ -131,7 +134,10 @@ fn carry_out(order: Order, began: Instant) -> Result<RunDir, ExperimentError> {
     gpu.write(equipment.optimizer.params(), &w);
     let (mut step, mut spent, mut bytes) = (0, 0.0, None);
     match state {
-        None => gpu.run(equipment.measurer.as_ref().and_then(Measurer::prepare))?,
+        None => {
+            let prepare = equipment.measurer.as_ref().and_then(Measurer::prepare);
+            gpu.run(prepare).map_err(|error| room::refused(error, &planned))?;
+        }
         Some(state) => {
             (step, spent, bytes) = (state.step, state.secs, Some(state.tables));
             restore(&mut equipment, state);
@@ -142,7 +148,7 @@ fn carry_out(order: Order, began: Instant) -> Result<RunDir, ExperimentError> {
         feed.load(&equipment.objective, step);
     }
     let ahead = (step, config.run.steps.saturating_sub(step));
-    let ahead = forecast::ahead(config, &equipment, &planned, ahead)?;
+    let ahead = forecast::ahead(config, &equipment, &planned, ahead).map_err(|error| room::refused(error, &planned))?;
 
     let (json, say) = (order.json, order.say());
     interrupt::listen();
