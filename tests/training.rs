@@ -54,14 +54,15 @@ pub fn write_init(path: &Path, layout: &Layout, params: &[f32]) {
 
 /// Trains on the adapter and in float64 from the same parameters: until step `exact` everything must agree to 1 %,
 /// after it the medians of loss and edge ratio to 10 %.
-fn follow(rule: Rule, exact: u64, steps: u64) {
+fn follow(activation: Activation, rule: Rule, exact: u64, steps: u64) {
     const EVERY: u64 = 10;
-    let mlp = Mlp { inputs: 784, width: 32, depth: 4, outputs: 10, activation: Activation::Relu };
+    let mlp = Mlp { inputs: 784, width: 32, depth: 4, outputs: 10, activation };
     let folder = tempfile::tempdir().unwrap();
     let init = folder.path().join("init.safetensors");
     let params = some_params(&mlp, 1);
     write_init(&init, &Layout::of(&mlp), &params);
-    let sets = [format!("lr={}", rule.lr), format!("rho={}", rule.rho), format!("steps={steps}")];
+    let sets =
+        [format!("lr={}", rule.lr), format!("rho={}", rule.rho), format!("steps={steps}"), format!("activation={phi}")];
     let mut sets: Vec<&str> = sets.iter().map(String::as_str).collect();
     sets.extend(["width=32", "test=0", "measure.top=2", "measure.every=10", "epsilon=1e-5"]);
     let run = train(None, &folder.path().join("run"), &sets, Some(&init)).unwrap();
@@ -120,12 +121,15 @@ fn follow(rule: Rule, exact: u64, steps: u64) {
 
 #[test]
 fn a_sam_run_follows_the_reference() {
-    follow(Rule::sam(0.5, 0.1), 80, 100);
+    follow(Activation::Tanh, Rule::sam(0.5, 0.1), 90, 100);
+    // Among millions of arguments of relu some lie so near to 0 that rounding decides their sign: on SwiftShader the gradient
+    // of step 70 differs in its fifth digit, at once, and the edge makes that 1 % within ten steps.
+    follow(Activation::Relu, Rule::sam(0.5, 0.1), 60, 100);
 }
 
 #[test]
 fn a_gradient_descent_run_follows_the_reference() {
-    follow(Rule::gd(2.0), 40, 100);
+    follow(Activation::Relu, Rule::gd(2.0), 40, 100);
 }
 
 /// A table without its times, the only columns that differ between two runs.

@@ -34,12 +34,19 @@ fn layer() -> &'static Path {
 fn failing(mut command: Command, variable: &str, value: u64) -> Output {
     command.env("VK_LAYER_PATH", layer()).env("VK_INSTANCE_LAYERS", "VK_LAYER_EDGEWALK_faults");
     // Other layers of the machine would have to lie in that folder too.
-    command.env("VK_LOADER_LAYERS_DISABLE", "~implicit~").env("WGPU_BACKEND", "vulkan");
+    command.env("VK_LOADER_LAYERS_DISABLE", "~implicit~");
     command.env(variable, value.to_string()).output().unwrap()
 }
 
+/// The program through Vulkan, since that has layers.
+fn through_vulkan(here: &Path, arguments: &[&str]) -> Command {
+    let mut command = edgewalk(here, arguments);
+    command.env("WGPU_BACKEND", "vulkan");
+    command
+}
+
 fn train(here: &Path, out: &str) -> Command {
-    let mut command = edgewalk(here, &["train", "--out", out]);
+    let mut command = through_vulkan(here, &["train", "--out", out]);
     let sets = ["width=16", "train=60", "test=20", "steps=12", "checkpoint_every=4", "measure.every=3"];
     for set in sets {
         command.args(["--set", set]);
@@ -77,7 +84,7 @@ fn a_device_that_is_lost_ends_the_run_and_it_can_go_on() {
         if run.exists() {
             let (metrics, curvature) = rows(&run);
             assert!(whole.0.starts_with(&metrics) && whole.1.starts_with(&curvature), "{metrics:?}");
-            succeeds(edgewalk(here, &["resume", &out]));
+            succeeds(through_vulkan(here, &["resume", &out]));
             assert_eq!(rows(&run), whole, "{out}");
             begun += 1;
         }
