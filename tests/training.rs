@@ -61,8 +61,12 @@ fn follow(activation: Activation, rule: Rule, exact: u64, steps: u64) {
     let init = folder.path().join("init.safetensors");
     let params = some_params(&mlp, 1);
     write_init(&init, &Layout::of(&mlp), &params);
-    let sets =
-        [format!("lr={}", rule.lr), format!("rho={}", rule.rho), format!("steps={steps}"), format!("activation={phi}")];
+    let sets = [
+        format!("lr={}", rule.lr),
+        format!("rho={}", rule.rho),
+        format!("steps={steps}"),
+        format!("activation={activation:?}").to_lowercase(),
+    ];
     let mut sets: Vec<&str> = sets.iter().map(String::as_str).collect();
     sets.extend(["width=32", "test=0", "measure.top=2", "measure.every=10", "epsilon=1e-5"]);
     let run = train(None, &folder.path().join("run"), &sets, Some(&init)).unwrap();
