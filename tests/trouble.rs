@@ -24,10 +24,21 @@ fn train(folder: &Path, out: &str, sets: &[&str]) -> Command {
     command
 }
 
-/// A long run whose disk is full from the moment that `begun` is there: no file can grow beyond so many KiB any more. Not from its
-/// beginning, since drivers may take their memory from files without a name.
+/// Starts a run that would go on for long, and waits until it has come so far.
+#[cfg(unix)]
+fn started(mut command: Command, so_far: impl Fn() -> bool) -> Child {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    while !so_far() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+        pause(std::time::Duration::from_millis(20));
+    }
+    child
+}
+
+/// Where no file can grow beyond so many KiB, as on a disk that is full, from the moment that the run has come so far. Drivers
+/// may take their memory from files without a name, so it cannot be full from the beginning.
 #[cfg(target_os = "linux")]
-fn on_a_full_disk(command: &Command, begun: &dyn Fn() -> bool, kib: u64) -> Output {
+fn on_a_disk_that_gets_full(command: &Command, kib: u64, so_far: impl Fn() -> bool) -> Output {
     // Without the trap the system would end the program instead of refusing the write.
     let mut trapped = Command::new("bash");
     trapped.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
@@ -38,11 +49,7 @@ fn on_a_full_disk(command: &Command, begun: &dyn Fn() -> bool, kib: u64) -> Outp
             None => trapped.env_remove(name),
         };
     }
-    let mut child = trapped.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    while !begun() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it had begun");
-        pause(std::time::Duration::from_millis(20));
-    }
+    let child = started(trapped, so_far);
     let mut limit = Command::new("prlimit");
     limit.args([format!("--pid={}", child.id()), format!("--fsize={}", kib << 10)]);
     succeeds(limit);
@@ -54,25 +61,22 @@ fn on_a_full_disk(command: &Command, begun: &dyn Fn() -> bool, kib: u64) -> Outp
 fn a_full_disk_ends_a_run_and_leaves_its_rows() {
     let folder = tempdir().unwrap();
     let here = folder.path();
-    let rows = |name: &str| read_metrics(&here.join(name).join("metrics.csv")).map_or(0, |rows| rows.len());
-    let first = here.join("checkpoint/checkpoints/step_00000020");
-    // The table does not fit, or the second checkpoint or a later one.
-    let table: (_, _, _, &dyn Fn() -> bool, _) =
-        ("table", ["width=8", "checkpoint_every=0"], "metrics.csv", &|| rows("table") > 0, 16);
-    let checkpoint: (_, _, _, &dyn Fn() -> bool, _) =
-        ("checkpoint", ["width=200", "checkpoint_every=20"], ".partial", &|| first.is_dir(), 512);
-    for (name, sets, what, begun, kib) in [table, checkpoint] {
-        let command = train(here, name, &[&["steps=100000000"], &sets[..]].concat());
-        let Output { status, stderr, .. } = on_a_full_disk(&command, begun, kib);
+    // After the first checkpoint the table does not fit, or another checkpoint.
+    for (name, width, kib, what, rows) in
+        [("table", "width=8", 64, "metrics.csv", 80), ("checkpoint", "width=200", 512, ".partial", 40)]
+    {
+        let first = here.join(name).join("checkpoints/step_00000020");
+        let command = train(here, name, &["steps=100000000", "checkpoint_every=20", width]);
+        let Output { status, stderr, .. } = on_a_disk_that_gets_full(&command, kib, || first.is_dir());
         let (message, run) = (text(&stderr), RunDir::open(&here.join(name)).unwrap());
         assert_eq!(status.code(), Some(1), "{message}");
         assert!(message.contains("error: cannot write") && message.contains(what), "{message}");
         assert!(message.contains("check the free space"), "{message}");
         let read = read_metrics(&run.metrics()).unwrap();
-        assert!(read.len() >= 40 && read.iter().zip(0..).all(|(row, step)| row.step == step), "{}", read.len());
+        assert!(read.len() >= rows && read.iter().zip(0..).all(|(row, step)| row.step == step), "{}", read.len());
         assert!(matches!(run.read_manifest().unwrap().ended, Ended::Failed { error } if error.contains(what)));
-        let partial = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().path().extension().is_some();
-        assert!(!fs::read_dir(run.checkpoints()).is_ok_and(|mut entries| entries.any(partial)));
+        let mut entries = fs::read_dir(run.checkpoints()).unwrap();
+        assert!(entries.all(|entry| entry.unwrap().path().extension().is_none()));
         // With space again it goes on.
         let mut on = edgewalk(here, &["resume", name]);
         on.args(["--set", &format!("steps={}", read.len() + 50)]);
@@ -95,15 +99,11 @@ fn a_folder_that_cannot_be_written_is_refused() {
     }
 }
 
-/// Starts a run that would go on for long, and waits until it has logged something.
+/// A long run that has logged something.
 #[cfg(unix)]
 fn long_run(here: &Path, out: &str) -> Child {
-    let mut command = train(here, out, &["steps=100000000"]);
-    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    while read_metrics(&here.join(out).join("metrics.csv")).map_or(true, |rows| rows.is_empty()) {
-        pause(std::time::Duration::from_millis(20));
-    }
-    child
+    let table = here.join(out).join("metrics.csv");
+    started(train(here, out, &["steps=100000000"]), || read_metrics(&table).is_ok_and(|rows| !rows.is_empty()))
 }
 
 #[cfg(unix)]

@@ -169,7 +169,6 @@ fn what_a_run_records_leads_to_the_same_kernels() {
     let config = config(&[]);
     // The kernels of a run on a device that knows this, and what is recorded.
     let run = |target: &Target, known: Known| {
-        seen.lock().unwrap().clear();
         let choices = Arc::new(Choices { tried: None, known });
         let gpu = opened.dry_for(Target { choices, ..target.clone() });
         assemble(&gpu, &config, mlp.clone(), &data);
