@@ -57,6 +57,7 @@ mod random_graphs;
 mod random_networks;
 mod random_passes;
 mod random_programs;
+mod random_runs;
 mod random_steps;
 mod real_data;
 mod reference_mlp;
