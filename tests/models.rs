@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use edgewalk::data::{Examples, Features};
-use edgewalk::model::{Activation, Cnn, Layout, Loss, Model, Norm, Pool, Reduction, Transformer};
+use edgewalk::graph::{DType, Graph, Tensor, eval};
+use edgewalk::model::{Activation, Cnn, Layout, Loss, Model, Norm, Pool, Reduction, Transformer, wrong};
 use edgewalk::objective::{Metrics, Objective};
 
-use super::device::gpu;
+use super::device::{gpu, run_for};
 use super::interpreted::{Interpreted, distance_to_kink, interpret};
 use super::objective_cases::{OnDevice, Product, close, direction, norm, widen};
 use super::oracle::Numbers;
@@ -228,4 +229,37 @@ fn attention_stays_finite_for_large_scores() {
     close("loss", &[device.metrics().loss], &[expected.metrics.loss], 1e-2);
     assert!(device.gradient().iter().all(|x| x.is_finite()));
     assert!(device.product(Product::Hessian, &v).iter().all(|x| x.is_finite()));
+}
+
+#[test]
+fn only_the_single_largest_output_is_right() {
+    let (nan, infinite) = (f64::NAN, f64::INFINITY);
+    // Outputs, label, error.
+    let cases: [([f64; 3], f64, f64); 14] = [
+        ([0.0, 1.0, 0.5], 1.0, 0.0),
+        ([0.0, 1.0, 0.5], 2.0, 1.0),
+        ([0.0, 0.0, 0.0], 0.0, 1.0),
+        ([1.0, 1.0, 0.0], 0.0, 1.0),
+        ([1.0, 1.0, 0.0], 1.0, 1.0),
+        ([-0.0, 0.0, -1.0], 1.0, 1.0),
+        ([1.0, 1.0, 2.0], 2.0, 0.0),
+        ([nan, 1.0, 0.0], 0.0, 1.0),
+        ([nan, 1.0, 0.0], 1.0, 1.0),
+        ([nan, nan, nan], 2.0, 1.0),
+        ([infinite, 1.0, 0.0], 0.0, 0.0),
+        ([infinite, 1.0, infinite], 0.0, 1.0),
+        ([-infinite, 1.0, 0.0], 1.0, 0.0),
+        ([-infinite, -infinite, -infinite], 1.0, 1.0),
+    ];
+    let n = cases.len();
+    let mut g = Graph::new();
+    let (outputs, labels) = (g.input_f32("outputs", &[n, 3]), g.input("labels", &[n], DType::U32));
+    let errors = wrong(&mut g, outputs, labels);
+    let given = [
+        (outputs, Tensor { shape: vec![n, 3], data: cases.iter().flat_map(|(outputs, ..)| *outputs).collect() }),
+        (labels, Tensor { shape: vec![n], data: cases.iter().map(|(_, label, _)| *label).collect() }),
+    ];
+    let expected: Vec<f64> = cases.iter().map(|(.., error)| *error).collect();
+    assert_eq!(eval(&g, &[errors], &given).unwrap()[0].data, expected);
+    assert_eq!(run_for(&g, &[errors], &given, gpu().target())[0].data, expected);
 }

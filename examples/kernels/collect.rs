@@ -88,7 +88,7 @@ pub fn kernels(task: &Task, target: &Target) -> Result<Vec<Kernel>, KernelError>
         for (graph, outputs) in &graphs {
             let program = program(task, graph, outputs, &Target { choices: choices.clone(), ..target.clone() })?;
             found.extend(
-                program.kernels.into_iter().map(|kernel| ((kernel.label.clone(), kernel.wgsl.clone()), kernel)),
+                program.kernels.iter().cloned().map(|kernel| ((kernel.label.clone(), kernel.wgsl.clone()), kernel)),
             );
         }
     }

@@ -4,10 +4,10 @@
 //! Bartlett; without the normalisation and with equal channels in all blocks it is the `cnn-*` family of Cohen et al.
 //! (2021). What the last block leaves is flattened in the order height, width, channel.
 
-use super::layers::{add_bias, average_pool, dense, dense_params, layer_norm, max_pool, norm_params};
+use super::layers::{add_bias, average_pool, dense, dense_params, layer_norm, max_pool, norm_params, one_each};
 use super::{Activation, Init, Model, Param};
 use crate::choice::choice;
-use crate::graph::{Graph, NodeId, Window};
+use crate::graph::{Graph, NodeId, Window, len};
 
 /// ε of the layer normalisation.
 const EPSILON: f32 = 1e-6;
@@ -104,7 +104,8 @@ impl Cnn {
             for layer in 0..self.layers_per_block {
                 let stride = if layer == 0 { self.stride } else { 1 };
                 let window = Window::same([height, width], KERNEL, [stride; 2]);
-                let channels_out = self.channels * self.growth.pow(block as u32);
+                let growth = self.growth.saturating_pow(u32::try_from(block).unwrap_or(u32::MAX));
+                let channels_out = self.channels.saturating_mul(growth);
                 let last_of_block = layer + 1 == self.layers_per_block;
                 layers.push(Layer { window, channels_in: channels, channels_out, last_of_block });
                 [height, width] = window.output;
@@ -128,24 +129,27 @@ impl Model for Cnn {
             params.push(Param {
                 name: format!("conv{i}.kernel"),
                 shape: vec![KERNEL[0], KERNEL[1], ci, co],
-                init: Init::GlorotNormal { fan_in: positions * ci, fan_out: positions * co },
+                init: Init::GlorotNormal {
+                    fan_in: positions.saturating_mul(ci),
+                    fan_out: positions.saturating_mul(co),
+                },
             });
             params.push(Param { name: format!("conv{i}.bias"), shape: vec![co], init: Init::Zeros });
             if self.norm == Norm::Layer {
                 params.extend(norm_params(&format!("norm{i}"), co));
             }
         }
-        let (fan_in, fan_out) = (flattened.iter().product(), self.outputs);
+        let (fan_in, fan_out) = (len(&flattened), self.outputs);
         params.extend(dense_params("dense0", fan_in, fan_out, Init::GlorotNormal { fan_in, fan_out }));
         params
     }
 
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
-        let n = g.shape(x)[0];
+        let n = g.shape(x).first().copied().unwrap_or(1);
         let [height, width, channels] = self.image;
         let (layers, flattened) = self.layers();
-        let mut params = params.iter().copied();
-        let mut next = || params.next().expect("one node per parameter");
+        let mut params = one_each(g, self.params(), params);
+        let mut next = || params.next().expect("they are as many as the layers take");
         let mut h = g.reshape(x, &[n, height, width, channels]);
         for layer in layers {
             h = g.conv(h, next(), layer.window);
@@ -162,7 +166,7 @@ impl Model for Cnn {
                 };
             }
         }
-        let flat = g.reshape(h, &[n, flattened.iter().product()]);
+        let flat = g.reshape(h, &[n, len(&flattened)]);
         dense(g, flat, next(), next())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! x ← act(x·Wᵢ + bᵢ) for i < depth − 1, then x·W + b. Depth 4 means three hidden layers.
 
-use super::layers::{dense, dense_params};
+use super::layers::{dense, dense_params, one_each};
 use super::{Init, Model, Param};
 use crate::choice::choice;
 use crate::graph::{Compare, Graph, NodeId, Unary};
@@ -49,8 +49,7 @@ impl Activation {
                 let positive = g.compare(Compare::Gt, x, zero);
                 // exp sees only what it is used for, so that it cannot overflow.
                 let negative = g.select(positive, zero, x);
-                let exp = g.unary(Unary::Exp, negative);
-                let negative = g.offset(exp, -1.0);
+                let negative = g.unary(Unary::Expm1, negative);
                 g.select(positive, x, negative)
             }
             Activation::Softplus => g.unary(Unary::Softplus, x),
@@ -87,6 +86,7 @@ impl Model for Mlp {
 
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
         let mut x = x;
+        let params: Vec<NodeId> = one_each(g, self.params(), params).collect();
         for (layer, wb) in params.chunks_exact(2).enumerate() {
             x = dense(g, x, wb[0], wb[1]);
             if layer + 1 < self.depth {

@@ -18,7 +18,7 @@ pub use mlp::{Activation, Mlp};
 pub use store::{StoreError, params_from_safetensors, params_to_safetensors};
 pub use transformer::Transformer;
 
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, len};
 
 /// One named parameter tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,9 @@ pub struct Param {
 }
 
 /// A network: parameters and a forward pass.
+///
+/// A forward pass that does not fit its operands, or that returns something else, is an error that the graph remembers and that
+/// whoever computes the graph gets: nothing panics.
 pub trait Model: Send + Sync {
     /// The parameters, in the order of the flat vector.
     fn params(&self) -> Vec<Param>;
@@ -53,14 +56,14 @@ impl Layout {
     /// The layout of a model's parameters, one after the other.
     pub fn of(model: &dyn Model) -> Self {
         let params = model.params();
-        let mut len = 0;
+        let mut total: usize = 0;
         let offsets = params.iter().map(|p| {
-            let offset = len;
-            len += p.shape.iter().product::<usize>();
+            let offset = total;
+            total = total.saturating_add(len(&p.shape));
             offset
         });
         let offsets = offsets.collect();
-        Self { params, offsets, len }
+        Self { params, offsets, len: total }
     }
 
     /// Number of parameters.
@@ -75,7 +78,7 @@ impl Layout {
 
     /// Length of the vector on the device: filled up with zeros so that every reduction tree and vec4 load fits.
     pub fn device_len(&self) -> usize {
-        self.len.next_multiple_of(1024)
+        self.len.div_ceil(1024).saturating_mul(1024)
     }
 
     /// Every parameter with the first index of its range.

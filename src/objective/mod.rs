@@ -35,7 +35,7 @@ use problem::{PARTIALS, Problem, Quantity};
 pub struct Metrics {
     /// Mean loss.
     pub loss: f64,
-    /// Fraction misclassified.
+    /// Fraction misclassified, see [`crate::model::wrong`].
     pub error: f64,
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::autodiff;
 use crate::gpu::{Gpu, GpuError};
 use crate::graph::{DType, Graph, NodeId, Op};
-use crate::kernel::{Output, Place, Program, Spec};
+use crate::kernel::{KernelError, Output, Place, Program, Spec};
 use crate::model::{Layout, Loss, Model, wrong};
 use crate::passes::{self, Stages};
 
@@ -78,6 +78,7 @@ impl Problem {
         gpu: &Gpu,
     ) -> Result<Arc<Program>, GpuError> {
         let mut draft = self.trace(rows);
+        draft.graph.check().map_err(KernelError::from)?;
         let (w, v, loss) = (draft.w.clone(), draft.v.clone(), draft.loss);
         match quantity {
             Quantity::Loss => draft.store_metrics(),
@@ -93,14 +94,14 @@ impl Problem {
                 draft.store_vector(self, &gradient, 1, accumulate);
             }
             Quantity::Kept(matrix) => {
-                let (_, stages) = draft.linearise(self, matrix);
+                let (_, stages) = draft.linearise(self, matrix)?;
                 let places = draft.places[draft.graph.inputs().len()..].iter().flatten();
                 draft.stored = (stages.kept.into_iter().zip(places))
                     .map(|(node, &place)| Output { node, place, accumulate: false })
                     .collect();
             }
             Quantity::Product(matrix, count) => {
-                let (results, Stages { second, .. }) = draft.linearise(self, matrix);
+                let (results, Stages { second, .. }) = draft.linearise(self, matrix)?;
                 let results = second.outputs(&results);
                 // The vectors lie side by side, tensor by tensor.
                 let is_v = |place: &Option<Place>| place.is_some_and(|place| place.slot == V);
@@ -139,7 +140,7 @@ impl Problem {
         };
         let w = vector(&mut g, "", W);
         let v = vector(&mut g, "v.", V);
-        let count = rows * self.labels_each;
+        let count = rows.saturating_mul(self.labels_each);
         let x = g.input("x", &[rows, self.dim], self.dtype);
         let labels = g.input("labels", &[count], DType::U32);
         places.extend([X, LABELS].map(|slot| Some(Place { slot, offset: 0 })));
@@ -149,6 +150,8 @@ impl Problem {
         let errors = wrong(&mut g, outputs, labels);
         let (mut metrics, mut weight_slot) = ([losses, errors], 0);
         if self.uniform_weight().is_none() {
+            // Inputs of the model's own have no place.
+            places.resize(g.inputs().len(), None);
             places.push(Some(Place { slot: WEIGHTS, offset: 0 }));
             let weights = g.input_f32("weights", &[count]);
             metrics = metrics.map(|values| g.mul(values, weights));
@@ -157,7 +160,7 @@ impl Problem {
         let sum = g.sum_all(metrics[0]);
         let loss = g.scale(sum, self.uniform_weight().unwrap_or(1.0) as f32);
         let vector = self.layout.device_len();
-        let slots = vec![vector, rows * self.dim, count, vector, vector, 2 * PARTIALS, weight_slot];
+        let slots = vec![vector, rows.saturating_mul(self.dim), count, vector, vector, 2 * PARTIALS, weight_slot];
         Draft { graph: g, places, slots, w, v, outputs, loss, metrics, stored: vec![] }
     }
 
@@ -214,11 +217,12 @@ impl Draft {
     }
 
     /// Cuts a product in two stages, simplifies the graph and adds the places of kept values. Returns the product too.
-    fn linearise(&mut self, problem: &Problem, matrix: Matrix) -> (Vec<NodeId>, Stages) {
+    fn linearise(&mut self, problem: &Problem, matrix: Matrix) -> Result<(Vec<NodeId>, Stages), KernelError> {
         let results = match matrix {
             Matrix::Hessian => autodiff::hvp(&mut self.graph, self.loss, &self.w, &self.v),
             Matrix::GaussNewton => autodiff::ggn(&mut self.graph, self.loss, self.outputs, &self.w, &self.v),
         };
+        self.graph.check()?;
         let simple = passes::simplify(&self.graph, &results);
         let results = simple.outputs(&results);
         let v: Vec<NodeId> = self.v.iter().filter_map(|&id| simple.get(id)).collect();
@@ -228,15 +232,15 @@ impl Draft {
         let lens: Vec<usize> = stages.kept.iter().map(|id| self.graph.node(*id).ty.len()).collect();
         let kept = problem.pack(lens.into_iter(), &mut self.slots);
         self.places.extend(kept);
-        (results, stages)
+        Ok((results, stages))
     }
 }
 
 /// [n] to [`PARTIALS`] sums of n / PARTIALS values each.
 fn partial_sums(g: &mut Graph, values: NodeId) -> NodeId {
-    let n = g.shape(values)[0];
+    let n = g.shape(values).first().copied().unwrap_or(1);
     let each = n.div_ceil(PARTIALS);
-    let padded = g.pad(values, &[0], &[each * PARTIALS - n]);
+    let padded = g.pad(values, &[0], &[each.saturating_mul(PARTIALS) - n]);
     let table = g.reshape(padded, &[each, PARTIALS]);
     g.reduce_sum(table, &[0])
 }

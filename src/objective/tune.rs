@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::Objective;
 use super::problem::Quantity;
 use crate::gpu::{Gpu, GpuError, Recording};
-use crate::kernel::{BufferRef, Choices, KernelError, Program, ShapeClass, Variant};
+use crate::kernel::{BufferRef, Choices, KernelError, Parts, Program, ShapeClass, Variant};
 
 /// Seconds of a timed submission.
 const SUBMISSION_SECS: f64 = 0.004;
@@ -195,8 +195,10 @@ impl<'a> Tuner<'a> {
         dispatch.kernel = 0;
         let name = kernel.label.clone();
         let buffers: Vec<_> = slots.iter().map(|&len| gpu.buffer(&name, len)).collect::<Result<_, _>>()?;
-        let single = Program { name, slots, temps: vec![], kernels: vec![kernel], dispatches: vec![dispatch] };
-        Ok(Some(gpu.load(single)?.bind(&gpu, &buffers.iter().collect::<Vec<_>>())?))
+        let subgroup = program.subgroup;
+        let (kernels, dispatches) = (vec![kernel], vec![dispatch]);
+        let single = Parts { name, slots, temps: vec![], kernels, dispatches, subgroup };
+        Ok(Some(gpu.load(Program::trusted(single))?.bind(&gpu, &buffers.iter().collect::<Vec<_>>())?))
     }
 }
 
