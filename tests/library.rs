@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use edgewalk::data::{Examples, Features};
+use edgewalk::data::Features;
 use edgewalk::experiment::manifest::Ended;
 use edgewalk::experiment::rundir::RunDir;
 use edgewalk::graph::{DType, Graph, Tensor, eval};
@@ -104,8 +104,8 @@ fn a_loss_of_ones_own_has_all_derivatives() {
     });
     for (name, loss) in [("smoothed", Loss::Custom(custom_loss::smoothed)), ("Huber", huber)] {
         let mlp = Mlp { inputs: 2, width: 8, depth: 3, outputs: 2, activation: Activation::Tanh };
-        let (data, v) = (custom_data::spirals(), direction(Layout::of(&mlp).len(), 72));
-        let w = initial_params(&Layout::of(&mlp), 5);
+        let (data, v) = (custom_data::spirals().unwrap(), direction(Layout::of(&mlp).unwrap().len(), 72));
+        let w = initial_params(&Layout::of(&mlp).unwrap(), 5);
         let expected = interpret(&mlp, loss, &data, &widen(&w), &v);
         let mut device = OnDevice::new(Objective::new(gpu(), Arc::new(mlp), loss, &data, 0).unwrap(), &w);
         close(&format!("{name}: loss"), &[device.metrics().loss], &[expected.metrics.loss], 1e-6);
@@ -125,7 +125,8 @@ fn a_loss_of_another_shape_is_refused() {
 
 #[test]
 fn the_second_spiral_is_the_first_upside_down() {
-    let Examples { features: Features::Real(points), labels, .. } = custom_data::spirals() else { panic!("numbers") };
+    let spirals = custom_data::spirals().unwrap();
+    let (Features::Real(points), labels) = (spirals.features(), spirals.labels()) else { panic!("numbers") };
     let (first, second) = points.split_at(points.len() / 2);
     assert!(first.iter().zip(second).all(|(a, b)| (a + b).abs() < 1e-5));
     assert!(labels[..60].iter().all(|&label| label == 0) && labels[60..].iter().all(|&label| label == 1));

@@ -42,7 +42,7 @@ impl Init {
     /// Standard deviation of the normal that is truncated.
     fn std(self) -> f64 {
         match self {
-            Self::GlorotNormal { fan_in, fan_out } => (2.0 / (fan_in + fan_out) as f64).sqrt() / TRUNCATED_STD,
+            Self::GlorotNormal { fan_in, fan_out } => (2.0 / (fan_in as f64 + fan_out as f64)).sqrt() / TRUNCATED_STD,
             Self::ScaledNormal { variance } => variance.sqrt() / TRUNCATED_STD,
             Self::TruncatedNormal { std } => std,
             Self::Zeros | Self::Ones => 0.0,

@@ -170,11 +170,11 @@ impl Scratch {
     }
 
     fn new(gpu: &Gpu, config: &Config, count: usize) -> Result<Self, ExperimentError> {
-        let examples = made_up_examples(config, count);
+        let examples = made_up_examples(config, count)?;
         let model = network::model(config, &examples)?;
         let objective = Objective::new(gpu, model, network::loss(config), &examples, config.run.chunk)?;
         let w = objective.vector("w")?;
-        gpu.write(&w, &initial_params(objective.layout(), config.run.seed));
+        objective.set_params(&w, &initial_params(objective.layout(), config.run.seed))?;
         Ok(Self { objective, w })
     }
 }
