@@ -11,7 +11,7 @@ use edgewalk::graph::{
 };
 use edgewalk::kernel::{KernelError, Output, Place, Spec, compile};
 use edgewalk::model::layers::{add_bias, average_pool, dense, layer_norm, max_pool};
-use edgewalk::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Norm, Pool, Reduction, Transformer, wrong};
+use edgewalk::model::{Activation, Cnn, Loss, Mlp, Model, Norm, Pool, Reduction, Transformer, wrong};
 use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::passes::{SplitPolicy, simplify, split, vmap};
 use rand::rngs::ChaCha8Rng;
@@ -165,10 +165,9 @@ fn no_layer_loss_or_model_panics_whatever_it_is_given() {
             let _ = ggn(&mut g, sum, x, &[y], &[z]);
         }
         for model in models {
-            let layout = Layout::of(model);
-            assert!(layout.device_len() >= layout.len());
             model.forward(&mut g, &[y], x);
-            let params: Vec<NodeId> = layout.iter().map(|(p, _)| g.input_f32(&p.name, &p.shape)).collect();
+            let params = model.params().unwrap_or_default();
+            let params: Vec<NodeId> = params.iter().map(|p| g.input_f32(&p.name, &p.shape)).collect();
             model.forward(&mut g, &params, x);
         }
         assert!(g.check().is_err());
@@ -256,7 +255,7 @@ fn the_planner_takes_fewer_examples_where_a_graph_is_too_large() {
     let (windows, length, classes) = (640, 1024, 3);
     let model = Transformer { layers: 1, heads: 8, key_size: 1, model_size: 2, length, vocabulary: classes };
     let codes: Vec<u32> = (0..windows * length).map(|i| (i % 2) as u32 + 1).collect();
-    let data = Examples { labels: codes.clone(), features: Features::Tokens(codes), shape: vec![length], classes };
+    let data = Examples::new(Features::Tokens(codes.clone()), [length], codes, classes).unwrap();
     let dry = gpu().dry();
     let mut objective = Objective::new(&dry, Arc::new(model), Loss::CrossEntropy, &data, 0).unwrap();
     let rows = objective.plan().rows;
@@ -264,9 +263,9 @@ fn the_planner_takes_fewer_examples_where_a_graph_is_too_large() {
     let w = objective.vector("w").unwrap();
     HessianOperator::with_blocks(&mut objective, &w).unwrap();
     // And where one is too large by itself, that is the error.
-    let model = Mlp { inputs: length, width: 1 << 22, depth: 2, outputs: classes, activation: Activation::Relu };
+    let model = Mlp { inputs: length, width: 1 << 21, depth: 2, outputs: classes, activation: Activation::Relu };
     let codes = Features::Real(vec![0.0; length]);
-    let one = Examples { labels: vec![0], features: codes, shape: vec![length], classes };
+    let one = Examples::new(codes, [length], vec![0], classes).unwrap();
     let error = Objective::new(&dry, Arc::new(model), Loss::CrossEntropy, &one, 0).err().unwrap();
     assert!(matches!(error, GpuError::BufferTooLarge { .. } | GpuError::Kernel(KernelError::TooLarge(_))), "{error}");
 }

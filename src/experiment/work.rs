@@ -1,7 +1,7 @@
 //! How much there is to do, known from the configuration alone: the shape of the examples, their number, and the
 //! multiplications of a forward pass.
 
-use crate::data::{DataName, Examples, made_up};
+use crate::data::{DataError, DataName, Examples, made_up};
 use crate::graph::{DType, Graph, Node, Op};
 use crate::model::Model;
 
@@ -28,12 +28,12 @@ pub fn is_tiny(flops_per_contraction: f64) -> bool {
 }
 
 /// Examples of the shape that the configured data set has.
-pub(super) fn made_up_examples(config: &Config, count: usize) -> Examples {
-    match config.data.name {
+pub(super) fn made_up_examples(config: &Config, count: usize) -> Result<Examples, DataError> {
+    Ok(match config.data.name {
         DataName::Embedded | DataName::Mnist | DataName::FashionMnist => made_up::images(count, [28, 28, 1]),
         DataName::Cifar10 => made_up::images(count, [32, 32, 3]),
         DataName::Shakespeare | DataName::Text => made_up::windows(count, config.model.seq_len),
-    }
+    }?)
 }
 
 /// How many examples an update sees, where it sees a whole data set as many as the published one has; `None` for all of a text,
@@ -55,21 +55,21 @@ pub(super) fn examples_of_update(config: &Config) -> Option<usize> {
 /// examples or the model is not known from the configuration. They are as many for each example, so one is looked at.
 pub fn flops_per_contraction(config: &Config) -> Option<f64> {
     let count = examples_of_update(config)?;
-    let one = made_up_examples(config, 1);
+    let one = made_up_examples(config, 1).ok()?;
     let model = network::model(config, &one).ok()?;
-    let graph = forward(&*model, config, one.dim());
+    let graph = forward(&*model, config, one.dim())?;
     let flops: Vec<f64> = graph.ids().filter_map(|id| contraction(&graph, graph.node(id))).collect();
     Some(count as f64 * flops.iter().sum::<f64>() / flops.len().max(1) as f64)
 }
 
 /// The forward pass of one example.
-fn forward(model: &dyn Model, config: &Config, dim: usize) -> Graph {
+fn forward(model: &dyn Model, config: &Config, dim: usize) -> Option<Graph> {
     let mut graph = Graph::new();
-    let params: Vec<_> = model.params().iter().map(|param| graph.input_f32(&param.name, &param.shape)).collect();
+    let params: Vec<_> = model.params().ok()?.iter().map(|param| graph.input_f32(&param.name, &param.shape)).collect();
     let dtype = if config.model.kind == ModelKind::Transformer { DType::U32 } else { DType::F32 };
     let x = graph.input("x", &[1, dim], dtype);
     model.forward(&mut graph, &params, x);
-    graph
+    Some(graph)
 }
 
 /// A multiplication and an addition for every term of every element; `None` of what is no contraction.

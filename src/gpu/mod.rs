@@ -78,6 +78,9 @@ pub enum GpuError {
     /// Memory ran out.
     #[error("the device's memory ran out ({0}); use a smaller model or smaller chunks (run.chunk)")]
     NoMemory(String),
+    /// What a caller handed over does not fit what it is used with: buffers, examples, parameters or settings.
+    #[error("{0}")]
+    Mismatch(String),
     /// Validation failed while recording or running.
     #[error("the device refused work: {0}")]
     Device(String),

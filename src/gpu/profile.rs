@@ -70,8 +70,13 @@ impl Gpu {
     /// writes is not restored.
     ///
     /// # Errors
-    /// [`GpuError::Lost`] or [`GpuError::Device`].
+    /// [`GpuError::Lost`] or [`GpuError::Device`]; [`GpuError::Mismatch`] for more repetitions than fit one submission.
     pub fn repeated_secs(&self, recording: &Recording, repetitions: usize) -> Result<f64, GpuError> {
+        if repetitions > MOST_REPETITIONS {
+            let problem =
+                format!("{repetitions} repetitions do not fit one submission; ask for {MOST_REPETITIONS} at most");
+            return Err(GpuError::Mismatch(problem));
+        }
         self.steps_secs(&std::iter::repeat_n(&recording.steps, repetitions).flatten().collect::<Vec<_>>())
     }
 

@@ -70,11 +70,21 @@ impl Recording {
 
     /// A copy of all of `from` to element `at` of `to`.
     ///
-    /// # Panics
-    /// When it does not fit.
-    pub fn copy(from: &Buffer, to: &Buffer, at: usize) -> Self {
-        assert!(at + from.len() <= to.len(), "{} elements at {at} of {}", from.len(), to.len());
-        Self { steps: vec![Step::Copy { from: from.clone(), to: to.clone(), at }], held: vec![] }
+    /// # Errors
+    /// [`GpuError::Mismatch`] when it does not fit.
+    pub fn copy(from: &Buffer, to: &Buffer, at: usize) -> Result<Self, GpuError> {
+        let (len, room) = (from.len(), to.len());
+        if room.checked_sub(at).is_none_or(|left| left < len) {
+            let problem = format!("{len} elements do not fit at {at} of a buffer of {room}; copy to a longer one");
+            return Err(GpuError::Mismatch(problem));
+        }
+        let held = vec![Arc::from([from.clone(), to.clone()])];
+        if from.is_dry() && to.is_dry() {
+            return Ok(Self { steps: vec![], held });
+        }
+        from.check_real()?;
+        to.check_real()?;
+        Ok(Self { steps: vec![Step::Copy { from: from.clone(), to: to.clone(), at }], held })
     }
 
     /// Number of dispatches.
@@ -101,19 +111,33 @@ impl Loaded {
     /// Binds the caller's buffers, one per slot.
     ///
     /// # Errors
-    /// [`GpuError::Device`] when the device refuses a binding.
-    ///
-    /// # Panics
-    /// When the buffers do not match the program's slots.
+    /// [`GpuError::Mismatch`] when the buffers do not match the program's slots, [`GpuError::Device`] when the device refuses
+    /// a binding.
     pub fn bind(&self, gpu: &Gpu, slots: &[&Buffer]) -> Result<Recording, GpuError> {
         let program = &self.program;
-        assert_eq!(slots.len(), program.slots.len(), "`{}` takes one buffer per slot", program.name);
+        let name = &program.name;
+        if slots.len() != program.slots.len() {
+            let (given, needed) = (slots.len(), program.slots.len());
+            return Err(GpuError::Mismatch(format!(
+                "`{name}` was given {given} buffers and takes {needed}, one per slot"
+            )));
+        }
         for (slot, (buffer, &len)) in slots.iter().zip(&program.slots).enumerate() {
-            assert!(buffer.len() >= len, "slot {slot} of `{}` has {} of {len} elements", program.name, buffer.len());
+            if buffer.len() < len {
+                let given = buffer.len();
+                let problem = format!("slot {slot} of `{name}` needs {len} elements and was given a buffer of {given}");
+                return Err(GpuError::Mismatch(problem));
+            }
         }
         let held = slots.iter().copied().chain(&self.temps).chain([&self.offsets]).cloned().collect();
         if gpu.0.dry {
             return Ok(Recording { steps: vec![], held: vec![held] });
+        }
+        slots.iter().try_for_each(|buffer| buffer.check_real())?;
+        if self.pipelines.len() < program.kernels.len() {
+            return Err(GpuError::Mismatch(format!(
+                "`{name}` was loaded on a dry device; load it on the one that runs"
+            )));
         }
         let each = 4 * (self.offsets.len() / program.dispatches.len().max(1)) as u64;
         let steps = program.dispatches.iter().enumerate().map(|(number, dispatch)| {

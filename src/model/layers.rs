@@ -1,6 +1,6 @@
 //! The layers that models share, each a few ops: dense, layer normalisation, pooling, and what softmax is made of.
 
-use super::{Init, Param};
+use super::{Init, ModelError, Param};
 use crate::graph::{Compare, DType, Graph, GraphError, NodeId, Type, Unary};
 
 /// x·W + b: `[n, in]`, `[in, out]` and `[out]` to `[n, out]`.
@@ -149,17 +149,20 @@ pub fn average_pool(g: &mut Graph, x: NodeId, size: usize) -> NodeId {
     g.scale(sum, 1.0 / (size as f32 * size as f32))
 }
 
-/// The nodes given for a model's parameters, in order. Where they are not one for each, the graph has an error, and others of the
-/// parameters' types go in their place.
-pub(super) fn one_each(g: &mut Graph, params: Vec<Param>, given: &[NodeId]) -> impl Iterator<Item = NodeId> + use<> {
-    let mut nodes = given.to_vec();
-    if nodes.len() != params.len() {
-        let reason = format!("{} nodes for {} tensors; it takes one for each", given.len(), params.len());
-        let error = GraphError::Type { op: "a model's parameters".to_owned(), reason };
-        let ty = |param: Param| Type { shape: param.shape, dtype: DType::F32 };
-        nodes = params.into_iter().map(|param| g.refuse(error.clone(), ty(param))).collect();
-    }
-    nodes.into_iter()
+/// The nodes given for a model's parameters, in order; `None`, and an error that the graph remembers, where they are not one for each
+/// or the model is none.
+pub(super) fn one_each<'a>(
+    g: &mut Graph,
+    params: Result<Vec<Param>, ModelError>,
+    given: &'a [NodeId],
+) -> Option<&'a [NodeId]> {
+    let reason = match params {
+        Ok(params) if params.len() == given.len() => return Some(given),
+        Ok(params) => format!("{} nodes for {} tensors; it takes one for each", given.len(), params.len()),
+        Err(error) => error.to_string(),
+    };
+    g.refuse(GraphError::Type { op: "a model's parameters".to_owned(), reason }, Type::scalar());
+    None
 }
 
 /// The parameters of [`dense`]: `name.kernel` and `name.bias`, the latter zeros.

@@ -5,8 +5,9 @@
 //! curvature products run through softmax and normalisation exactly. Rows of the embedding are chosen by a contraction
 //! with one-hot tokens, whose reverse is deterministic.
 
+use super::error::{check_layers, check_widths};
 use super::layers::{Exponentials, dense, dense_params, exponentials, layer_norm, norm_params, one_each};
-use super::{Activation, Init, Model, Param};
+use super::{Activation, Init, Model, ModelError, Param};
 use crate::graph::{Compare, DotDims, Graph, NodeId};
 
 /// ε of the layer normalisation.
@@ -36,7 +37,14 @@ pub struct Transformer {
 }
 
 impl Model for Transformer {
-    fn params(&self) -> Vec<Param> {
+    fn params(&self) -> Result<Vec<Param>, ModelError> {
+        check_layers([("Transformer.layers", self.layers), ("Transformer.heads", self.heads)])?;
+        check_widths([
+            ("Transformer.key_size", self.key_size),
+            ("Transformer.model_size", self.model_size),
+            ("Transformer.length", self.length),
+            ("Transformer.vocabulary", self.vocabulary),
+        ])?;
         let size = self.model_size;
         let embedding = |name: &str, rows: usize| Param {
             name: format!("embed.{name}"),
@@ -63,13 +71,18 @@ impl Model for Transformer {
         params.extend(norm_params("final_norm", size));
         let output = Init::TruncatedNormal { std: 1.0 / (size as f64).sqrt() };
         params.extend(dense_params("output", size, self.vocabulary, output));
-        params
+        Ok(params)
+    }
+
+    fn vocabulary(&self) -> Option<usize> {
+        Some(self.vocabulary)
     }
 
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
         let n = g.shape(x).first().copied().unwrap_or(1);
         let tokens = n.saturating_mul(self.length);
-        let mut params = one_each(g, self.params(), params);
+        let Some(params) = one_each(g, self.params(), params) else { return x };
+        let mut params = params.iter().copied();
         let mut next = || params.next().expect("they are as many as the layers take");
         let flat = g.reshape(x, &[tokens]);
         let chosen = g.one_hot(flat, self.vocabulary);

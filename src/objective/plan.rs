@@ -36,7 +36,6 @@ pub struct Plan {
 impl Plan {
     /// Plans chunks of `wanted` rows, or of as many as are good for this adapter if 0.
     pub(super) fn new(gpu: &Gpu, problem: &Problem, wanted: usize) -> Result<Self, GpuError> {
-        gpu.check_size("the parameter vector", problem.layout.device_len())?;
         let limit = gpu.max_binding_bytes();
         let target = gpu.target();
         // Software adapters do about 10 to 50 GFLOP/s: a fifth of a second, and no more rows than their caches and translation

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::autodiff;
+use crate::data::{Examples, Features};
 use crate::gpu::{Gpu, GpuError};
 use crate::graph::{DType, Graph, NodeId, Op};
 use crate::kernel::{KernelError, Output, Place, Program, Spec};
@@ -49,6 +50,14 @@ pub enum Matrix {
     GaussNewton,
 }
 
+/// What the features of examples are on the device.
+pub(super) fn dtype_of(data: &Examples) -> DType {
+    match data.features() {
+        Features::Real(_) => DType::F32,
+        Features::Tokens(_) => DType::U32,
+    }
+}
+
 /// Everything about an objective but its data and device.
 pub(super) struct Problem {
     pub model: Arc<dyn Model>,
@@ -58,6 +67,7 @@ pub(super) struct Problem {
     pub dtype: DType,
     pub dim: usize,
     pub labels_each: usize,
+    pub classes: usize,
     pub examples: usize,
     /// Elements that fit one buffer.
     pub max_len: usize,
@@ -67,6 +77,57 @@ impl Problem {
     /// 1/N where all N labels weigh the same; `None` where their weights are data.
     pub fn uniform_weight(&self) -> Option<f64> {
         (self.dtype == DType::F32).then(|| 1.0 / (self.examples * self.labels_each) as f64)
+    }
+
+    /// Refuses a model whose outputs the loss cannot judge, by its graph for one example.
+    pub fn check_model(&self) -> Result<(), GpuError> {
+        let (labels, classes) = (self.labels_each, self.classes);
+        let mut g = Graph::new();
+        let w: Vec<NodeId> = self.layout.iter().map(|(param, _)| g.input_f32(&param.name, &param.shape)).collect();
+        let x = g.input("x", &[1, self.dim], self.dtype);
+        let outputs = self.model.forward(&mut g, &w, x);
+        let needed = match self.loss {
+            Loss::Output => [labels, 1],
+            Loss::Mse(_) | Loss::CrossEntropy | Loss::Custom(_) => [labels, classes],
+        };
+        let found = g.shape(outputs).to_vec();
+        if found != needed {
+            return Err(GpuError::Mismatch(format!(
+                "the model's outputs for one example are {found:?}, and this loss with {labels} labels of {classes} classes takes \
+                 {needed:?}; give the model one row of outputs for each label, and one output for each class"
+            )));
+        }
+        if let Loss::Custom(per_label) = self.loss {
+            let given = g.input("labels", &[labels], DType::U32);
+            let losses = per_label(&mut g, outputs, given);
+            let shape = g.shape(losses);
+            if shape != [labels] {
+                return Err(GpuError::Mismatch(format!(
+                    "a loss of one's own gives one value for each label, [{labels}] for one example, and this one gives {shape:?}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses examples of another kind, and tokens that the model has no code for.
+    pub fn check_examples(&self, data: &Examples) -> Result<(), GpuError> {
+        let Self { dtype, dim, classes, .. } = *self;
+        let kind = (dtype_of(data), data.dim(), data.classes());
+        if kind != (dtype, dim, classes) {
+            return Err(GpuError::Mismatch(format!(
+                "examples of {} {:?} features and {} classes in the place of {dim} {dtype:?} features and {classes} classes; give \
+                 examples of one kind",
+                kind.1, kind.0, kind.2
+            )));
+        }
+        let (Some(codes), Features::Tokens(tokens)) = (self.model.vocabulary(), data.features()) else { return Ok(()) };
+        match tokens.iter().find(|&&token| token as usize >= codes) {
+            Some(token) => Err(GpuError::Mismatch(format!(
+                "token {token} is none of the model's {codes} codes, which count from 0; give it a larger vocabulary"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// The program of a quantity for a chunk of `rows` examples; with `accumulate` it adds to its result.

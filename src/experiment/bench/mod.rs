@@ -173,12 +173,12 @@ impl Scratch {
 
     /// So many examples, or as many as there is room for.
     fn new(gpu: &Gpu, config: &Config, count: usize) -> Result<Self, ExperimentError> {
-        let each = made_up_examples(config, 1).dim();
-        let examples = made_up_examples(config, count.min((MOST_FEATURES / each).max(1)));
+        let each = made_up_examples(config, 1)?.dim();
+        let examples = made_up_examples(config, count.min((MOST_FEATURES / each).max(1)))?;
         let model = network::model(config, &examples)?;
         let objective = Objective::new(gpu, model, network::loss(config), &examples, config.run.chunk)?;
         let w = objective.vector("w")?;
-        gpu.write(&w, &initial_params(objective.layout(), config.run.seed));
+        objective.set_params(&w, &initial_params(objective.layout(), config.run.seed))?;
         Ok(Self { objective, w })
     }
 }
