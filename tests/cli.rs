@@ -178,11 +178,51 @@ fn unusable_initial_parameters_are_refused_by_tensor() {
     refuses(train("shallow.safetensors"), 1, &["shallow.safetensors", "dense"]);
     save("nan.safetensors", &mlp(8), &|params| params[3] = f32::NAN);
     refuses(train("nan.safetensors"), 1, &["dense0.kernel", "NaN", "finite"]);
-    write("half.safetensors", &[("dense0.kernel", &[784, 8], Dtype::F16)]);
-    refuses(train("half.safetensors"), 1, &["half.safetensors"]);
+    write("short.safetensors", &[("dense0.kernel", &[784, 8], Dtype::I16)]);
+    refuses(train("short.safetensors"), 1, &["short.safetensors"]);
     let whole = fs::read(here.join("nan.safetensors")).unwrap();
     fs::write(here.join("cut.safetensors"), &whole[..whole.len() / 2]).unwrap();
     refuses(train("cut.safetensors"), 1, &["cut.safetensors"]);
+}
+
+/// Whoever reads standard error may be gone, or its disk be full: what a run does and how it ends stays the same.
+#[test]
+#[cfg(target_os = "linux")]
+fn without_a_reader_of_standard_error_nothing_else_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let gone = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap());
+    for (i, lost) in [&gone as &dyn Fn() -> Stdio, &full].into_iter().enumerate() {
+        let mut json = edgewalk(here, &[&["train", "--json"], &TINY[..]].concat());
+        json.stderr(lost()).args(["--out", &format!("run-{i}")]);
+        assert_eq!(succeeds(json).lines().count(), 7 + 3);
+        let manifest = fs::read_to_string(here.join(format!("run-{i}/manifest.json"))).unwrap();
+        assert!(manifest.contains("\"ended\": \"done\""), "{manifest}");
+        for (args, code) in [
+            (&["train", "--set", "lr=-1"][..], 2),
+            (&["train", "--frobnicate"], 2),
+            (&["frobnicate"], 2),
+            (&["plot", "nowhere"], 1),
+            (&["train", "--out", "run-0"], 1),
+            (&["--help"], 0),
+        ] {
+            let status = edgewalk(here, args).stdout(Stdio::null()).stderr(lost()).status().unwrap();
+            assert_eq!(status.code(), Some(code), "{args:?}");
+        }
+    }
+    // Closed altogether, as a shell does it.
+    let mut shell = Command::new("sh");
+    shell.current_dir(here).args(["-c", "exec \"$0\" plot nowhere 2>&-", env!("CARGO_BIN_EXE_edgewalk")]);
+    assert_eq!(shell.status().unwrap().code(), Some(1));
+    // Help that cannot be written is no help.
+    let help = edgewalk(here, &["--help"]).stdout(full()).output().unwrap();
+    assert_eq!(help.status.code(), Some(1));
+    assert!(text(&help.stderr).contains("cannot write to standard output"), "{}", text(&help.stderr));
 }
 
 #[test]
@@ -202,9 +242,9 @@ fn places_that_are_taken_are_left_alone() {
 fn what_the_adapter_cannot_do_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
-    refuses(edgewalk(here, &["train", "--set", "width=65535"]), 1, &["MiB", "smaller"]);
-    refuses(edgewalk(here, &["train", "--set", "width=65535", "--dry-run"]), 1, &["MiB", "smaller"]);
-    refuses(edgewalk(here, &["train", "--set", "width=65535", "--set", "depth=1000"]), 1, &["MiB"]);
+    refuses(edgewalk(here, &["train", "--set", "width=20000"]), 1, &["MiB", "smaller"]);
+    refuses(edgewalk(here, &["train", "--set", "width=20000", "--dry-run"]), 1, &["MiB", "smaller"]);
+    refuses(edgewalk(here, &["train", "--set", "width=65535", "--set", "depth=1000"]), 2, &["parameters", "smaller"]);
     refuses(edgewalk(here, &["train", "--adapter", "abacus"]), 1, &["abacus", "choose one of", "0 = "]);
     refuses(edgewalk(here, &["train", "--adapter", "999"]), 1, &["999"]);
 }

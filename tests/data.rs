@@ -164,13 +164,22 @@ fn every_malformed_header_is_an_error_that_says_what_was_found() {
     let (images, labels) = (images_file(3), labels_file(3));
     refused(&labels, &labels, 0, &["IMAGES", "0x00000803", "0x00000801", "swapped"]);
     refused(&images, &images, 0, &["LABELS", "0x00000801", "0x00000803", "swapped"]);
-    refused(b"<!DOCTYPE html><html>", &labels, 0, &["IMAGES", "0x3c21444f", "not an MNIST file"]);
+    refused(b"PK\x03\x04 an archive", &labels, 0, &["IMAGES", "0x504b0304", "not an MNIST file"]);
     refused(b"", &labels, 0, &["IMAGES", "4 bytes of magic number", "only 0"]);
     refused(&images[..15], &labels, 0, &["IMAGES", "12 bytes of dimensions", "only 11"]);
     refused(&images, &labels[..7], 0, &["LABELS", "4 bytes of dimensions", "only 3"]);
     refused(&idx_file(&[3, 32, 28], &[0; 3 * 32 * 28]), &labels, 0, &["28 × 28", "32 × 28"]);
     refused(&idx_file(&[0, 28, 28], &[]), &labels_file(0), 0, &["IMAGES", "1 to", "found 0"]);
     refused(&images, &labels_file(4), 0, &["LABELS", "3 labels", "IMAGES", "found 4"]);
+}
+
+#[test]
+fn a_web_page_is_called_one() {
+    for page in ["<!DOCTYPE html><title>Sign in</title>", " \n<HTML lang=en>", "\u{feff}<html>"] {
+        refused(page.as_bytes(), &labels_file(3), 0, &["IMAGES is an HTML page"]);
+        refused(&images_file(3), page.as_bytes(), 0, &["LABELS is an HTML page"]);
+    }
+    refused(b"<htm", &labels_file(3), 0, &["magic number"]);
 }
 
 #[test]

@@ -92,6 +92,17 @@ fn missing_files_are_named() {
 }
 
 #[test]
+fn a_web_page_is_called_one() {
+    let page = b"<!doctype HTML>\n<p>moved</p>".to_vec();
+    let folder = folder_with(&[("data_batch_1.bin", page.clone())]);
+    refused(&folder, 0, 0, &["data_batch_1.bin is an HTML page"]);
+    // Though it is as long as a record.
+    let mut long = page;
+    long.resize(3073, b' ');
+    refused(&folder_with(&[("data_batch_1.bin", long)]), 0, 0, &["data_batch_1.bin is an HTML page"]);
+}
+
+#[test]
 fn a_wrong_length_or_label_is_refused_by_file_and_byte() {
     let two = plain(&[1, 2]);
     let shorter =

@@ -115,6 +115,11 @@ fn characters_beyond_ascii_are_refused_by_place() {
 }
 
 #[test]
+fn a_web_page_is_called_one() {
+    refused(b"<!DOCTYPE html>\n<html>\n</html>\n", 0, 0, 3, &["is an HTML page"]);
+}
+
+#[test]
 fn a_missing_text_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let message = load(DataName::Text, folder.path(), 0, 0, 3).unwrap_err().to_string();

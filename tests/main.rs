@@ -1,5 +1,6 @@
 //! One integration binary, one module per subject.
 
+mod adapters;
 mod analysis;
 mod autodiff;
 mod autodiff_models;
@@ -22,6 +23,7 @@ mod device;
 mod doctor;
 mod doctor_drivers;
 mod edge;
+mod extremes;
 #[cfg(target_os = "linux")]
 mod faults;
 mod fetch;
@@ -41,6 +43,7 @@ mod live_watch;
 mod memory;
 mod minibatches;
 mod models;
+mod names;
 mod networks;
 mod objective;
 mod objective_cases;
@@ -69,6 +72,7 @@ mod rundir;
 mod sample_manifest;
 mod shaders;
 mod stages;
+mod store;
 mod sweep;
 mod sweep_jobs;
 mod theory;

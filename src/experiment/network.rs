@@ -54,11 +54,28 @@ pub fn loss(config: &Config) -> Loss {
     }
 }
 
+/// The most parameters of a model: indices on the device are 32 bits wide.
+const MAX_PARAMETERS: u128 = u32::MAX as u128;
+
 /// The configured model for these examples.
 ///
 /// # Errors
-/// [`ConfigError::Conflict`] when the model cannot read them.
+/// [`ConfigError::Conflict`] when the model cannot read them, or has more parameters than a device can index.
 pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
+    let model = of_kind(config, data)?;
+    let size = |shape: &[usize]| shape.iter().fold(1_u128, |size, &dim| size.saturating_mul(dim as u128));
+    let parameters = model.params().iter().fold(0_u128, |sum, param| sum.saturating_add(size(&param.shape)));
+    if parameters > MAX_PARAMETERS {
+        return Err(ConfigError::Conflict {
+            problem: format!("the model has {parameters} parameters, and a device can index {MAX_PARAMETERS} at most"),
+            remedy: "make it smaller: the settings of [model] say how wide and how deep it is",
+        });
+    }
+    Ok(model)
+}
+
+/// The model before its parameters are counted.
+fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
     let c = &config.model;
     let conflict = |problem, remedy| Err(ConfigError::Conflict { problem, remedy });
     let is_text = matches!(data.features, Features::Tokens(_));

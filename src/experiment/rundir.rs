@@ -13,11 +13,19 @@ use super::config::Config;
 use super::manifest::Manifest;
 
 /// The folder under which runs without `--out` are kept.
-const RUNS: &str = "runs";
+pub(super) const RUNS: &str = "runs";
 
 /// What can go wrong with a run folder. Each message names the path.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
+    /// A path that is no Unicode text, as files of text must hold it.
+    #[error(
+        "{path:?} is not UTF-8 text, and config.toml, manifest.json and pages hold no other; rename it, or make a link to it"
+    )]
+    NotText {
+        /// The path.
+        path: PathBuf,
+    },
     /// The chosen folder already holds something.
     #[error("{} already exists and is not empty; choose another --out, or delete it first", path.display())]
     NotEmpty {
@@ -98,11 +106,20 @@ fn is_unbegun(name: &str) -> bool {
     [".lock", "manifest.json"].contains(&name) || is_partial && name.ends_with(".partial")
 }
 
+/// A path as files of text hold it.
+///
+/// # Errors
+/// [`RunDirError::NotText`].
+pub fn text(path: &Path) -> Result<&str, RunDirError> {
+    path.to_str().ok_or_else(|| RunDirError::NotText { path: path.into() })
+}
+
 /// Refuses an `--out` that [`RunDir::create`] would refuse, without making anything.
 ///
 /// # Errors
-/// [`RunDirError::NotEmpty`] or [`RunDirError::NotAFolder`].
+/// [`RunDirError::NotText`], [`RunDirError::NotEmpty`] or [`RunDirError::NotAFolder`].
 pub fn check(out: &Path) -> Result<(), RunDirError> {
+    text(out)?;
     let is_more =
         |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !entry.file_name().to_str().is_some_and(is_unbegun));
     match fs::read_dir(out).map(|mut entries| entries.any(is_more)) {
@@ -133,8 +150,9 @@ impl RunDir {
     /// Opens the folder of an earlier run.
     ///
     /// # Errors
-    /// [`RunDirError::NotARun`] if its `config.toml` is not there.
+    /// [`RunDirError::NotARun`] if its `config.toml` is not there, [`RunDirError::NotText`].
     pub fn open(path: &Path) -> Result<Self, RunDirError> {
+        text(path)?;
         let run = Self { path: path.into() };
         if run.config().is_file() {
             Ok(run)
