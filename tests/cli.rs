@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 use edgewalk::model::{Activation, Layout, Mlp, initial_params, params_to_safetensors};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
+pub use super::program::{edgewalk, listing, refuses, succeeds, text};
+
 /// A run of a second or so.
 const TINY: [&str; 12] = [
     "--set",
@@ -22,62 +24,6 @@ const TINY: [&str; 12] = [
     "--set",
     "measure.top=1",
 ];
-
-/// The program in a folder, where it finds no data but those it brings.
-pub fn edgewalk(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_edgewalk"));
-    // Nor kernels that its user's runs have timed: the rules of thumb alone, unless a test says otherwise.
-    let untuned: &[&str] = if args.first() == Some(&"train") { &["train", "--set", "run.tune=0"] } else { &args[..1] };
-    command.current_dir(folder).args(untuned).args(&args[1..]).env_remove("EDGEWALK_DATA").stdin(Stdio::null());
-    // Mesa's device-selection layer looks for a Wayland session and complains on machines without one.
-    command.env("NODEVICE_SELECT", "1");
-    if let (Some(&"train" | &"bench"), Ok(adapter)) = (args.first(), std::env::var("EDGEWALK_ADAPTER"))
-        && !args.contains(&"--adapter")
-    {
-        command.args(["--adapter", &adapter]);
-    }
-    command
-}
-
-pub fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-pub fn succeeds(mut command: Command) -> String {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    assert!(status.success(), "{command:?}: {status}\n{}", text(&stderr));
-    text(&stdout)
-}
-
-/// Every path under a folder.
-pub fn listing(folder: &Path) -> Vec<String> {
-    let mut all = vec![];
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        all.push(path.display().to_string());
-        if path.is_dir() {
-            all.extend(listing(&path));
-        }
-    }
-    all.sort();
-    all
-}
-
-/// The program must end with `code`, say so in one or two lines that contain `parts`, and leave the folder alone.
-pub fn refuses(mut command: Command, code: i32, parts: &[&str]) {
-    let folder = command.get_current_dir().unwrap().to_path_buf();
-    let before = listing(&folder);
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let message = text(&stderr);
-    println!("{message}");
-    assert_eq!(status.code(), Some(code), "{command:?}: {message}");
-    assert!(message.starts_with("error: ") && message.lines().count() <= 2, "{command:?}: {message}");
-    for part in parts {
-        assert!(message.contains(part), "{command:?}: {part:?} is not in {message}");
-    }
-    assert!(stdout.is_empty(), "{command:?}: {}", text(&stdout));
-    assert_eq!(listing(&folder), before, "{command:?}");
-}
 
 #[test]
 fn wrong_configurations_are_usage_errors() {

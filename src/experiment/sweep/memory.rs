@@ -72,11 +72,10 @@ pub fn capacity(
     let gpu = Gpu::open(adapter)?;
     let kind = gpu.adapter().kind.clone();
     let free_bytes = free_bytes();
-    let mut planner = Planner { gpu, free_bytes, data: None, needs: HashMap::new() };
+    let mut planner = Planner { gpu, free_bytes, new, data: None, needs: HashMap::new() };
     let mut job_bytes = PROCESS_BYTES;
     for (job, config) in jobs {
-        let checked = if new { planner.check_files(config) } else { Ok(()) };
-        match checked.and_then(|()| planner.need(config)) {
+        match planner.need(config) {
             Ok(bytes) => job_bytes = job_bytes.max(bytes),
             Err(ExperimentError::Data(_)) if !new => {}
             Err(cause) => return Err(SweepError::Job { job: job.clone(), cause: Box::new(cause) }.into()),
@@ -100,6 +99,8 @@ pub fn capacity(
 struct Planner {
     gpu: Gpu,
     free_bytes: u64,
+    /// Whether the jobs have yet to begin, and so to read their files.
+    new: bool,
     data: Option<(DataConfig, usize, Arc<Dataset>)>,
     needs: HashMap<String, u64>,
 }
@@ -115,6 +116,9 @@ impl Planner {
         let key = class.to_toml();
         if let Some(&bytes) = self.needs.get(&key) {
             return Ok(bytes);
+        }
+        if self.new {
+            self.check_files(config)?;
         }
         let ground = Ground::on(self.gpu.clone(), self.data(config)?, config)?;
         let (_, first) = ground.feed(config)?;
