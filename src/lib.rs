@@ -49,6 +49,9 @@
 //! network), `sam_edge` (training, measured as it goes), `custom_model`, `custom_loss` and `custom_data`. ARCHITECTURE.md explains
 //! how it works and why.
 
+// A reader of standard error or output may be gone, and these macros panic then: `experiment/output.rs` writes.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod autodiff;
 mod choice;
 pub mod cli;

@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 use edgewalk::model::{Activation, Layout, Mlp, initial_params, params_to_safetensors};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
+pub use super::program::{edgewalk, listing, refuses, succeeds, text};
+
 /// A run of a second or so.
 const TINY: [&str; 12] = [
     "--set",
@@ -22,62 +24,6 @@ const TINY: [&str; 12] = [
     "--set",
     "measure.top=1",
 ];
-
-/// The program in a folder, where it finds no data but those it brings.
-pub fn edgewalk(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_edgewalk"));
-    // Nor kernels that its user's runs have timed: the rules of thumb alone, unless a test says otherwise.
-    let untuned: &[&str] = if args.first() == Some(&"train") { &["train", "--set", "run.tune=0"] } else { &args[..1] };
-    command.current_dir(folder).args(untuned).args(&args[1..]).env_remove("EDGEWALK_DATA").stdin(Stdio::null());
-    // Mesa's device-selection layer looks for a Wayland session and complains on machines without one.
-    command.env("NODEVICE_SELECT", "1");
-    if let (Some(&"train" | &"bench"), Ok(adapter)) = (args.first(), std::env::var("EDGEWALK_ADAPTER"))
-        && !args.contains(&"--adapter")
-    {
-        command.args(["--adapter", &adapter]);
-    }
-    command
-}
-
-pub fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-pub fn succeeds(mut command: Command) -> String {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    assert!(status.success(), "{command:?}: {status}\n{}", text(&stderr));
-    text(&stdout)
-}
-
-/// Every path under a folder.
-pub fn listing(folder: &Path) -> Vec<String> {
-    let mut all = vec![];
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        all.push(path.display().to_string());
-        if path.is_dir() {
-            all.extend(listing(&path));
-        }
-    }
-    all.sort();
-    all
-}
-
-/// The program must end with `code`, say so in one or two lines that contain `parts`, and leave the folder alone.
-pub fn refuses(mut command: Command, code: i32, parts: &[&str]) {
-    let folder = command.get_current_dir().unwrap().to_path_buf();
-    let before = listing(&folder);
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let message = text(&stderr);
-    println!("{message}");
-    assert_eq!(status.code(), Some(code), "{command:?}: {message}");
-    assert!(message.starts_with("error: ") && message.lines().count() <= 2, "{command:?}: {message}");
-    for part in parts {
-        assert!(message.contains(part), "{command:?}: {part:?} is not in {message}");
-    }
-    assert!(stdout.is_empty(), "{command:?}: {}", text(&stdout));
-    assert_eq!(listing(&folder), before, "{command:?}");
-}
 
 #[test]
 fn wrong_configurations_are_usage_errors() {
@@ -178,11 +124,51 @@ fn unusable_initial_parameters_are_refused_by_tensor() {
     refuses(train("shallow.safetensors"), 1, &["shallow.safetensors", "dense"]);
     save("nan.safetensors", &mlp(8), &|params| params[3] = f32::NAN);
     refuses(train("nan.safetensors"), 1, &["dense0.kernel", "NaN", "finite"]);
-    write("half.safetensors", &[("dense0.kernel", &[784, 8], Dtype::F16)]);
-    refuses(train("half.safetensors"), 1, &["half.safetensors"]);
+    write("short.safetensors", &[("dense0.kernel", &[784, 8], Dtype::I16)]);
+    refuses(train("short.safetensors"), 1, &["short.safetensors"]);
     let whole = fs::read(here.join("nan.safetensors")).unwrap();
     fs::write(here.join("cut.safetensors"), &whole[..whole.len() / 2]).unwrap();
     refuses(train("cut.safetensors"), 1, &["cut.safetensors"]);
+}
+
+/// Whoever reads standard error may be gone, or its disk be full: what a run does and how it ends stays the same.
+#[test]
+#[cfg(target_os = "linux")]
+fn without_a_reader_of_standard_error_nothing_else_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let gone = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap());
+    for (i, lost) in [&gone as &dyn Fn() -> Stdio, &full].into_iter().enumerate() {
+        let mut json = edgewalk(here, &[&["train", "--json"], &TINY[..]].concat());
+        json.stderr(lost()).args(["--out", &format!("run-{i}")]);
+        assert_eq!(succeeds(json).lines().count(), 7 + 3);
+        let manifest = fs::read_to_string(here.join(format!("run-{i}/manifest.json"))).unwrap();
+        assert!(manifest.contains("\"ended\": \"done\""), "{manifest}");
+        for (args, code) in [
+            (&["train", "--set", "lr=-1"][..], 2),
+            (&["train", "--frobnicate"], 2),
+            (&["frobnicate"], 2),
+            (&["plot", "nowhere"], 1),
+            (&["train", "--out", "run-0"], 1),
+            (&["--help"], 0),
+        ] {
+            let status = edgewalk(here, args).stdout(Stdio::null()).stderr(lost()).status().unwrap();
+            assert_eq!(status.code(), Some(code), "{args:?}");
+        }
+    }
+    // Closed altogether, as a shell does it.
+    let mut shell = Command::new("sh");
+    shell.current_dir(here).args(["-c", "exec \"$0\" plot nowhere 2>&-", env!("CARGO_BIN_EXE_edgewalk")]);
+    assert_eq!(shell.status().unwrap().code(), Some(1));
+    // Help that cannot be written is no help.
+    let help = edgewalk(here, &["--help"]).stdout(full()).output().unwrap();
+    assert_eq!(help.status.code(), Some(1));
+    assert!(text(&help.stderr).contains("cannot write to standard output"), "{}", text(&help.stderr));
 }
 
 #[test]
@@ -202,9 +188,9 @@ fn places_that_are_taken_are_left_alone() {
 fn what_the_adapter_cannot_do_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
-    refuses(edgewalk(here, &["train", "--set", "width=65535"]), 1, &["MiB", "smaller"]);
-    refuses(edgewalk(here, &["train", "--set", "width=65535", "--dry-run"]), 1, &["MiB", "smaller"]);
-    refuses(edgewalk(here, &["train", "--set", "width=65535", "--set", "depth=1000"]), 1, &["MiB"]);
+    refuses(edgewalk(here, &["train", "--set", "width=20000"]), 1, &["MiB", "smaller"]);
+    refuses(edgewalk(here, &["train", "--set", "width=20000", "--dry-run"]), 1, &["MiB", "smaller"]);
+    refuses(edgewalk(here, &["train", "--set", "width=65535", "--set", "depth=1000"]), 2, &["parameters", "smaller"]);
     refuses(edgewalk(here, &["train", "--adapter", "abacus"]), 1, &["abacus", "choose one of", "0 = "]);
     refuses(edgewalk(here, &["train", "--adapter", "999"]), 1, &["999"]);
 }

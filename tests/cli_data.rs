@@ -1,26 +1,13 @@
 //! `edgewalk data` and data settings as their users meet them.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use edgewalk::experiment::config::MeasureOn;
 use edgewalk::experiment::measuring::MeasuringSet;
 use edgewalk::experiment::record::{CurvatureRow, read_curvature, read_metrics};
 
-use super::cli::{edgewalk, listing, refuses, succeeds, text};
-use super::real_data::real_data;
-
-/// A command that finds no data of its user's, and no network: its proxy is a port that nothing listens on.
-fn alone(folder: &Path, args: &[&str]) -> Command {
-    let mut command = edgewalk(folder, args);
-    command.env("HOME", folder).env("XDG_CACHE_HOME", folder.join("cache"));
-    for variable in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"] {
-        command.env(variable, "http://127.0.0.1:9").env(variable.to_lowercase(), "http://127.0.0.1:9");
-    }
-    command.env_remove("NO_PROXY").env_remove("no_proxy");
-    command
-}
+use super::program::{alone, edgewalk, listing, refuses, succeeds, text};
 
 #[test]
 fn the_list_says_what_is_here() {
@@ -65,18 +52,6 @@ fn without_a_network_fetch_says_what_to_put_where() {
     // A name that is no data set is a usage error that lists those there are.
     let Output { status, stderr, .. } = alone(here, &["data", "fetch", "imagenet"]).output().unwrap();
     assert!(status.code() == Some(2) && text(&stderr).contains("fashion-mnist"), "{}", text(&stderr));
-}
-
-#[test]
-#[cfg_attr(not(real_data), ignore = "EDGEWALK_DATA is not set")]
-fn a_data_set_that_is_there_is_checked_without_a_network() {
-    let root = real_data("");
-    let folder = tempfile::tempdir().unwrap();
-    let plays = folder.path().join("plays").join("tinyshakespeare");
-    fs::create_dir_all(&plays).unwrap();
-    fs::copy(Path::new(&root).join("tinyshakespeare").join("input.txt"), plays.join("input.txt")).unwrap();
-    let said = succeeds(alone(folder.path(), &["data", "fetch", "shakespeare", "--dir", "plays"]));
-    assert!(said.contains("already here") && said.contains("tinyshakespeare"), "{said}");
 }
 
 #[test]

@@ -111,18 +111,19 @@ fn bad_values_name_the_key_the_value_and_what_is_allowed() {
         ("asam_eta=-1", "0 or above"),
         ("ascent_steps=0", "from 1 to"),
         ("micro_batch=-1", "from 0 to"),
-        ("sam_from=-1", "0 or more"),
+        ("sam_from=-1", "from 0 to 9223372036854775807"),
         ("optim.kind=adam", "\"gd\", \"sam\", \"usam\", \"asam\""),
-        ("steps=0", "1 or more"),
-        ("steps=-5", "1 or more"),
+        ("steps=0", "from 1 to 9223372036854775807"),
+        ("steps=-5", "from 1 to"),
         ("steps=1.5", "whole number"),
         ("steps=99999999999999999999", "whole number"),
-        ("seed=-1", "0 or more"),
+        ("seed=-1", "from 0 to"),
+        ("seed=9223372036854775808", "from 0 to 9223372036854775807"),
         ("depth=0", "from 1 to"),
         ("width=0", "from 1 to"),
         ("width=65536", "from 1 to 65535"),
         ("train=4294967296", "from 0 to 4294967295"),
-        ("log_every=0", "1 or more"),
+        ("log_every=0", "from 1 to"),
         ("top=0", "from 1 to"),
         ("tol=1", "below 1"),
         ("tol=0", "above 0"),
@@ -142,6 +143,7 @@ fn bad_values_name_the_key_the_value_and_what_is_allowed() {
         ("time_limit=2h", "0 or above"),
         ("checkpoint_every=-1", "\"auto\", or a whole number"),
         ("checkpoint_every=often", "\"auto\", or a whole number"),
+        ("checkpoint_every=9223372036854775808", "from 0 to 9223372036854775807"),
         ("keep=-1", "from 0 to"),
         ("tensorboard=1", "true or false"),
         ("per_decade=1001", "from 0 to 1000"),
@@ -188,9 +190,12 @@ fn unknown_keys_name_the_nearest_known_one() {
         ("activaton=relu", "model.activation"),
         ("hidden_width=1", "model.width"),
         ("data.nam=mnist", "data.name"),
+        ("batch_size=1", "optim.batch"),
+        ("optimizer.kind=sam", "optim.kind"),
+        ("eps=1", "optim.epsilon"),
     ] {
         let text = message(&[set]);
-        assert!(text.contains(&format!("did you mean `{nearest}`")), "{set}: {text}");
+        assert!(text.contains(&format!("did you mean `{nearest}`?")), "{set}: {text}");
     }
     for (text, unknown, nearest) in [
         ("lr = 1", "`lr`", "optim.lr"),
@@ -203,6 +208,37 @@ fn unknown_keys_name_the_nearest_known_one() {
         let text = file_message(text);
         assert!(text.contains(unknown) && text.contains(nearest), "{text}");
     }
+}
+
+#[test]
+fn what_other_programs_have_is_said_to_be_missing_or_elsewhere() {
+    for (set, says) in [
+        ("warmup=100", "there is no warm-up yet"),
+        ("optim.warmup_steps=100", "there is no warm-up yet"),
+        ("schedule=cosine", "there are no schedules yet"),
+        ("lr-scheduler=cosine", "there are no schedules yet"),
+        ("beta1=0.9", "no adaptive rules such as Adam yet"),
+        ("optimizer=adam", "did you mean `optim.kind`?"),
+        ("optim.kind=adam", "no adaptive rules such as Adam yet"),
+        ("optim.kind=sgd", "`optim.batch` above 0"),
+        ("optim.kind=sma", "did you mean \"sam\"?"),
+        ("activation=reluu", "did you mean \"relu\"?"),
+        ("device=cuda", "`--adapter`"),
+        ("epochs=3", "set `run.steps`"),
+        ("dropout=0.1", "there is no dropout"),
+    ] {
+        let text = message(&[set]);
+        assert!(text.contains(says), "{set}: {text}");
+    }
+    // What is near nothing suggests nothing.
+    for text in [message(&["frobnicate=1"]), message(&["zz.colour_of_the_sky=1"]), message(&["optim.kind=lookahead"])] {
+        assert!(!text.contains("did you mean"), "{text}");
+    }
+    let text = resolve(Some("adam"), &[]).unwrap_err().to_string();
+    assert!(!text.contains("did you mean") && text.contains("known presets: quickstart"), "{text}");
+    // Nothing of what is asked for reaches the terminal as a command to it.
+    let text = message(&["\u{1b}[2J=1"]);
+    assert!(!text.contains('\u{1b}'), "{text:?}");
 }
 
 #[test]

@@ -8,7 +8,6 @@ use edgewalk::data::{DataError, DataName, Dataset, Request};
 use tempfile::TempDir;
 
 use super::objective_cases::real;
-use super::real_data::real_data;
 
 /// Bytes of a record: a label, then the red, green and blue planes of 32 × 32.
 const RECORD: usize = 3073;
@@ -92,6 +91,17 @@ fn missing_files_are_named() {
 }
 
 #[test]
+fn a_web_page_is_called_one() {
+    let page = b"<!doctype HTML>\n<p>moved</p>".to_vec();
+    let folder = folder_with(&[("data_batch_1.bin", page.clone())]);
+    refused(&folder, 0, 0, &["data_batch_1.bin is an HTML page"]);
+    // Though it is as long as a record.
+    let mut long = page;
+    long.resize(3073, b' ');
+    refused(&folder_with(&[("data_batch_1.bin", long)]), 0, 0, &["data_batch_1.bin is an HTML page"]);
+}
+
+#[test]
 fn a_wrong_length_or_label_is_refused_by_file_and_byte() {
     let two = plain(&[1, 2]);
     let shorter =
@@ -114,29 +124,4 @@ fn a_wrong_length_or_label_is_refused_by_file_and_byte() {
     assert_eq!(load(label.path(), 3, 0).unwrap().train.labels(), [9, 0, 1]);
     let test = folder_with(&[("data_batch_1.bin", plain(&[9])), ("test_batch.bin", plain(&[255]))]);
     refused(&test, 0, 1, &["test_batch.bin", "at byte 0", "found 255"]);
-}
-
-#[test]
-#[cfg_attr(not(real_data), ignore = "EDGEWALK_DATA is not set")]
-fn the_full_files_are_cifar10() {
-    let folder = real_data("cifar-10-batches-bin");
-    let Dataset { train, test } = load(&folder, 10_000, 10_000).unwrap();
-    let test = test.unwrap();
-    // How they begin: frog, truck, truck, deer, automobile; cat, ship, ship, airplane, frog.
-    assert_eq!(train.labels()[..5], [6, 9, 9, 4, 1]);
-    assert_eq!(test.labels()[..5], [3, 8, 8, 0, 6]);
-    for class in 0..10 {
-        assert_eq!(test.labels().iter().filter(|&&label| label == class).count(), 1000);
-    }
-    // The frog's first pixel is (59, 62, 63), the truck's (154, 177, 187), and neither depends on the mean in a difference.
-    let features = real(&train);
-    for (channel, difference) in [59.0 - 154.0, 62.0 - 177.0, 63.0 - 187.0].into_iter().enumerate() {
-        let found = (features[channel] - features[3072 + channel]) * 256.0;
-        assert!((found - difference).abs() < 1e-3, "channel {channel}: {found}");
-        let channel = features.iter().skip(channel).step_by(3072).map(|&x| f64::from(x));
-        assert!((channel.sum::<f64>() / 1e4).abs() < 1e-7);
-    }
-    // Without a path, the environment variable finds the same files.
-    let found = edgewalk::data::load(&Request { train: 3, ..Request::new(DataName::Cifar10) }).unwrap();
-    assert_eq!(found, load(&folder, 3, 0).unwrap());
 }

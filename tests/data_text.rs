@@ -6,8 +6,6 @@ use std::path::Path;
 use edgewalk::data::{DataError, DataName, Dataset, Examples, Features, Request};
 use proptest::prelude::*;
 
-use super::real_data::real_data;
-
 fn load(name: DataName, path: &Path, train: usize, test: usize, seq_len: usize) -> Result<Dataset, DataError> {
     edgewalk::data::load(&Request { name, path: Some(path.into()), train, test, seq_len })
 }
@@ -115,33 +113,17 @@ fn characters_beyond_ascii_are_refused_by_place() {
 }
 
 #[test]
+fn a_web_page_is_called_one() {
+    refused(b"<!DOCTYPE html>\n<html>\n</html>\n", 0, 0, 3, &["is an HTML page"]);
+}
+
+#[test]
 fn a_missing_text_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let message = load(DataName::Text, folder.path(), 0, 0, 3).unwrap_err().to_string();
     assert!(message.contains("input.txt") && message.contains(folder.path().to_str().unwrap()), "{message}");
     let message = load(DataName::Text, &folder.path().join("nowhere"), 0, 0, 3).unwrap_err().to_string();
     assert!(message.contains("nowhere") && message.contains("cannot read"), "{message}");
-}
-
-#[test]
-#[cfg_attr(not(real_data), ignore = "EDGEWALK_DATA is not set")]
-fn the_full_text_is_tiny_shakespeare() {
-    let folder = real_data("tinyshakespeare");
-    let Dataset { train, test } = load(DataName::Shakespeare, &folder, 0, 1, 64).unwrap();
-    let windows = windows(&train);
-    assert!(windows[0].0.starts_with("First Citizen:\nBefore we proceed any further, hear me speak.\n"));
-    // 854,960 of its 1,115,394 characters are in the first 30,000 of its 40,000 lines (`head -n 30000 | wc -c`).
-    assert_eq!(windows.len(), 854_960 / 65);
-    // The published vocabulary: 65 different characters.
-    let mut characters: Vec<char> = fs::read_to_string(folder.join("input.txt")).unwrap().chars().collect();
-    assert_eq!(characters.len(), 1_115_394);
-    characters.sort_unstable();
-    characters.dedup();
-    assert_eq!(characters.len(), 65);
-    let count = |test| load(DataName::Shakespeare, &folder, 1, test, 64).map(|data| data.test.unwrap().len());
-    assert_eq!(count(260_434 / 65).unwrap(), 4006);
-    assert!(count(4007).unwrap_err().to_string().contains("4006"));
-    assert!(test.is_some());
 }
 
 proptest! {

@@ -11,6 +11,7 @@ pub fn adapter(name: &str, driver: &str, driver_info: &str, backend: &str) -> Ad
     let [name, driver, driver_info, backend] = [name, driver, driver_info, backend].map(str::to_owned);
     AdapterSummary {
         name,
+        place: String::new(),
         driver,
         driver_info,
         backend,

@@ -266,12 +266,14 @@ fn pages_in_place_of_the_file_do_not_cost_what_has_arrived() {
     let server = Server::start(vec![page]);
     let case = Case::new(content);
     case.left(&content[..1000]);
-    case.fails(&[&server], &["36 bytes of something else"], Some(&content[..1000]));
+    case.fails(&[&server], &["sent an HTML page in its place"], Some(&content[..1000]));
     // Without a length beforehand, it shows when there are too many or too few.
     let server = Server::start(vec![endless]);
     Case::new(content).fails(&[&server], &["bytes of something else"], None);
+    let server = Server::start(vec![Box::new(|_| whole(b"Sign in"))]);
+    Case::new(content).fails(&[&server], &["7 bytes of something else"], None);
     let server = Server::start(vec![Box::new(|_| response("200 OK", "", b"<html>"))]);
-    Case::new(content).fails(&[&server], &["6 bytes of something else"], None);
+    Case::new(content).fails(&[&server], &["sent an HTML page in its place"], None);
 }
 
 #[test]

@@ -1,17 +1,14 @@
 //! Whole data sets: several files, an archive that is unpacked, and the catalogue's own figures.
 
 use std::fs;
-use std::path::Path;
 
+use edgewalk::data::DataName;
 use edgewalk::data::catalogue::{DATA_SETS, DataSet, Item};
-use edgewalk::data::download::is_there;
 use edgewalk::data::fetch::fetch;
-use edgewalk::data::{DATA_VARIABLE, DataName};
 use tempfile::TempDir;
 
 use super::cli::listing;
 use super::fetch::{PATIENCE, Server, good, item};
-use super::real_data::real_data;
 
 /// A tar.gz archive; paths are written as they are, sound or not.
 fn archive(files: &[(&str, &[u8])]) -> &'static [u8] {
@@ -119,21 +116,4 @@ fn the_catalogue_is_well_formed() {
             assert!(item.sha256.len() == 64 && item.sha256.bytes().all(|byte| b"0123456789abcdef".contains(&byte)));
         }
     }
-}
-
-#[test]
-#[cfg_attr(not(real_data), ignore = "EDGEWALK_DATA is not set")]
-fn the_catalogue_agrees_with_the_real_files() {
-    let root = real_data("");
-    let mut found = 0;
-    for set in DATA_SETS {
-        for item in set.files() {
-            let path = Path::new(&root).join(set.folder).join(item.name);
-            if is_there(item, &path).unwrap() {
-                assert_eq!(fs::metadata(&path).unwrap().len(), item.bytes, "{}", path.display());
-                found += 1;
-            }
-        }
-    }
-    assert!(found > 0, "{DATA_VARIABLE} has none of the files");
 }

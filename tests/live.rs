@@ -1,19 +1,14 @@
 //! A run for other programs: lines of JSON that read back to the bit, and event files of TensorBoard, decoded here by a reader
-//! that shares nothing with their writer, and by TensorBoard's own where `EDGEWALK_TENSORBOARD_PYTHON` names a Python that
-//! has it.
+//! that shares nothing with their writer; `tests/needs` has TensorBoard's own.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::UNIX_EPOCH;
 
 use edgewalk::experiment::live::{Logged, json, tensorboard::TensorBoard};
 use edgewalk::experiment::record::{MetricsRow, MetricsWriter};
 use edgewalk::experiment::rundir::RunDir;
 use proptest::prelude::*;
-
-use super::cli::{edgewalk, succeeds};
 
 fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|&text| text.into()).collect()
@@ -225,37 +220,4 @@ fn damaged_tables_are_named() {
     let text = TensorBoard::of_tables(&run).err().expect("must fail").to_string();
     assert!(text.contains("metrics.csv"), "{text}");
     assert!(!folder.path().join("tensorboard").exists());
-}
-
-/// A run of a second, with every table.
-pub fn tiny_run(folder: &Path) {
-    let sets = ["width=8", "train=50", "test=20", "steps=24", "measure.every=8", "measure.top=2", "measure.window=8"];
-    let mut command = edgewalk(folder, &["train", "--out", "run"]);
-    command.args(sets.iter().flat_map(|set| ["--set", set]));
-    succeeds(command);
-}
-
-#[test]
-#[cfg_attr(not(tensorboard), ignore = "EDGEWALK_TENSORBOARD_PYTHON is not set")]
-fn tensorboard_reads_the_numbers_of_the_tables() {
-    let python = std::env::var_os("EDGEWALK_TENSORBOARD_PYTHON").expect("a Python that has tensorboard");
-    let folder = tempfile::tempdir().unwrap();
-    tiny_run(folder.path());
-    let printed = succeeds(edgewalk(folder.path(), &["plot", "--tensorboard", "run"]));
-    assert!(printed.contains("events.out.tfevents"), "{printed}");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/check-tensorboard");
-    let check = || {
-        let mut command = Command::new(&python);
-        command.arg(&script).arg(folder.path().join("run"));
-        command
-    };
-    let text = succeeds(check());
-    assert!(text.contains("are those of the tables"), "{text}");
-    // The script sees what it should see: a number that is another one.
-    let metrics = folder.path().join("run/metrics.csv");
-    let table = fs::read_to_string(&metrics).unwrap();
-    let first: BTreeMap<&str, &str> =
-        table.lines().next().unwrap().split(',').zip(table.lines().nth(1).unwrap().split(',')).collect();
-    fs::write(&metrics, table.replacen(first["loss"], "0.125", 1)).unwrap();
-    assert!(!check().output().unwrap().status.success());
 }

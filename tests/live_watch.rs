@@ -14,7 +14,7 @@ use edgewalk::experiment::manifest::Ended;
 use edgewalk::experiment::rundir::RunDir;
 
 use super::cli::{edgewalk, succeeds, text};
-use super::live::tiny_run;
+use super::program::tiny_run;
 
 /// A finished run set back to where it has made its first rows, and the lines of metrics.csv that it is going to write.
 fn run_under_way(folder: &Path) -> (RunDir, Vec<String>) {

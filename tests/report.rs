@@ -282,6 +282,42 @@ fn a_sweep_shows_every_cell_and_says_why_some_are_empty() {
     assert!(map.contains(">0.25<") && map.contains(">0.0625<") && !map.contains("1e30"));
 }
 
+/// What the words say of settings, of a run whose configuration is written anew.
+#[test]
+fn words_say_what_the_settings_and_the_manifest_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = trained(folder.path(), "run", &["steps=3", "measure.on=fixed", "measure.examples=5000"]);
+    // There are 50.
+    has(&report(&run), &["of the loss on the full training set, every 3 steps", "Weights are drawn from seed 3;"]);
+    let original = fs::read_to_string(run.config()).unwrap();
+    let reworded = |sets: &[&str], parts: &[&str]| {
+        fs::write(run.config(), &original).unwrap();
+        let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+        let config = edgewalk::experiment::config::resolve(run.config().to_str(), &sets).unwrap().config;
+        fs::write(run.config(), config.to_toml()).unwrap();
+        has(&report(&run), parts);
+    };
+    reworded(&["init=mine/w.safetensors"], &["Weights are read from mine/w.safetensors;"]);
+    reworded(&["per_decade=3"], &["at steps 0, 1, 2, 5, 10, 22 and so on, 3 in every factor of ten,"]);
+    reworded(&["per_decade=3", "measure.every=0"], &["at steps 0, 1, 2, 5, 10, 22 and so on"]);
+    reworded(&["bottom=1"], &["The 2 eigenvalues of largest magnitude and the lowest eigenvalue of the Hessian"]);
+    reworded(&["bottom=2", "top=1"], &["The eigenvalue of largest magnitude and the 2 lowest of the Hessian"]);
+    reworded(
+        &["track=0.5"],
+        &["Up to 2 eigenvalues of largest magnitude, those that reach 0.5 × the edge and the first"],
+    );
+    reworded(&["window=8", "measure.every=9"], &["For 8 updates after each, the swing of the parameters along v₁"]);
+    reworded(&["measure.every=0"], &["Not measured (measure.every = 0)."]);
+    reworded(&["measure.on=batch"], &["of the loss on the full training set"]);
+    reworded(&["measure.on=batch", "batch=10"], &["of the loss on the minibatch of the step"]);
+
+    // Fewer than there are, and a run that ended before it was measured.
+    let run = trained(folder.path(), "few", &["steps=3", "measure.on=fixed", "measure.examples=7"]);
+    has(&report(&run), &["of the loss on the first 7 training examples"]);
+    fs::remove_file(run.curvature()).unwrap();
+    has(&report(&run), &["not measured", "the run ended before its first measurement"]);
+}
+
 #[test]
 fn sweeps_of_one_axis_and_of_three() {
     let folder = tempfile::tempdir().unwrap();

@@ -15,6 +15,7 @@ pub fn manifest() -> Manifest {
         data: DataRecord { name: "mnist".into(), train: 1000, test: 0, sha256: "ab".into() },
         init: None,
         adapter: "some \"GPU\"".into(),
+        adapter_place: "0000:01:00.0".into(),
         driver: "driver".into(),
         driver_info: "1.2".into(),
         backend: "Vulkan".into(),

@@ -12,8 +12,14 @@ pub fn run() -> Result<(), ExperimentError> {
     let mut text = format!("edgewalk {}\n", env!("CARGO_PKG_VERSION"));
     for (index, adapter) in adapters.iter().enumerate() {
         text += &format!(
-            "\n{index}: {}\n   {} through {}, driver {} {}\n   kernels: {} tier\n",
-            adapter.name, adapter.kind, adapter.backend, adapter.driver, adapter.driver_info, adapter.tier
+            "\n{index}: {}\n   {} at {} through {}, driver {} {}\n   kernels: {} tier\n",
+            adapter.name,
+            adapter.kind,
+            adapter.place,
+            adapter.backend,
+            adapter.driver,
+            adapter.driver_info,
+            adapter.tier
         );
         for (name, value) in &adapter.limits {
             text += &format!("   {name} = {value}\n");

@@ -1,4 +1,5 @@
-//! The command line: arguments in, a request out. The work is in [`crate::experiment`].
+//! The command line: arguments in, a request out, and an error turned into a message and an exit code. The work is in
+//! [`crate::experiment`].
 
 pub mod bench;
 pub mod compare;
@@ -13,12 +14,15 @@ pub mod sweep;
 pub mod verify_theory;
 mod workers;
 
+use std::error::Error;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::experiment::output::print;
+use crate::experiment::output::{aside, print, written};
 use crate::experiment::preset::{PRESETS, Preset};
+use crate::experiment::rundir::RunDirError;
 use crate::experiment::{ExperimentError, TrainRequest, config, run};
 
 use bench::BenchArgs;
@@ -34,7 +38,7 @@ use verify_theory::VerifyArgs;
 /// Train networks with GD and SAM on any GPU, and measure the Hessian against the edge of stability.
 #[derive(Debug, Parser)]
 #[command(version, about)]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -109,11 +113,39 @@ fn presets() -> String {
     format!("Presets:{lines}")
 }
 
-/// Does what the command line asks. `command_line` is recorded with a run.
-///
-/// # Errors
-/// An [`ExperimentError`], whose [`ExperimentError::exit_code`] the program ends with.
-pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentError> {
+/// The exit code of a command line that makes no sense.
+const USAGE: u8 = 2;
+
+/// Does what the command line asks, says on standard error what is wrong, and returns the program's exit code. The first of the
+/// arguments is the program's name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    match obey(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            let causes = std::iter::successors(error.source(), |&cause| cause.source());
+            let causes: String = causes.map(|cause| format!("  because: {cause}\n")).collect();
+            aside(&format!("error: {error}\n{causes}"));
+            error.exit_code()
+        }
+    }
+}
+
+fn obey(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, ExperimentError> {
+    // A manifest holds them all, and a configuration some.
+    let text = |argument: OsString| argument.into_string().map_err(|other| RunDirError::NotText { path: other.into() });
+    let command_line: Vec<String> = arguments.into_iter().map(text).collect::<Result<_, _>>()?;
+    match Cli::try_parse_from(&command_line) {
+        Ok(cli) => dispatch(cli, command_line).map(|()| 0),
+        Err(wrong) if wrong.use_stderr() => {
+            // As `aside`, in the colours of the terminal.
+            let _lost = wrong.print();
+            Ok(USAGE)
+        }
+        Err(asked_for) => written(asked_for.print()).map(|()| 0),
+    }
+}
+
+fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentError> {
     match cli.command {
         Command::Train(args) => train(args, command_line),
         Command::Resume(args) => resume::run(args, command_line),

@@ -56,8 +56,7 @@ pub fn run(args: &SweepArgs) -> Result<(), ExperimentError> {
         return print(&grid.plan(launch.jobs)?);
     }
     if args.slurm {
-        let sweep = SweepDir::create(&grid, out)?;
-        return print(&sweep::slurm_script(&sweep, &launch)?);
+        return print(&sweep::slurm_start(&grid, out, &launch)?);
     }
     sweep::start(&grid, out, &launch)
 }

@@ -15,6 +15,7 @@ use ureq::{Agent, Body};
 
 use super::catalogue::Item;
 use super::incoming::{Incoming, sha256_of};
+use super::page;
 
 /// How long a server may be silent.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,13 +43,13 @@ pub enum FetchError {
         missing: Vec<Item>,
     },
     /// There is another file of that name, which is not ours to overwrite.
-    #[error("{} is not the file it should be: its SHA-256 is {found}, not {}; move it away, and run the command again", path.display(), item.sha256)]
+    #[error("{} is not the file it should be: {found}, and its SHA-256 should be {}; move it away, and run the command again", path.display(), item.sha256)]
     InTheWay {
         /// The file that is there.
         path: PathBuf,
         /// What should be there.
         item: Item,
-        /// The SHA-256 of what is there.
+        /// What is there, in words.
         found: String,
     },
     /// There is nowhere to put it.
@@ -91,6 +92,8 @@ enum Failure {
     BrokeOff { at: u64, cause: io::Error },
     #[error("sent other content: its SHA-256 is {0}")]
     OtherContent(String),
+    #[error("sent an HTML page in its place")]
+    Page,
 }
 
 /// Whether `target` is there and is `item`.
@@ -100,7 +103,11 @@ enum Failure {
 pub fn is_there(item: &Item, target: &Path) -> Result<bool, FetchError> {
     match sha256_of(target) {
         Ok(found) if found == item.sha256 => Ok(true),
-        Ok(found) => Err(FetchError::InTheWay { path: target.into(), item: *item, found }),
+        Ok(found) => {
+            let is_page = page::is_page_file(target).unwrap_or(false);
+            let found = if is_page { "it is an HTML page".into() } else { format!("its SHA-256 is {found}") };
+            Err(FetchError::InTheWay { path: target.into(), item: *item, found })
+        }
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(cause) => Err(FetchError::Write { path: target.into(), cause }),
     }
@@ -202,7 +209,8 @@ impl Transfer<'_> {
             200 => {
                 let length = response.body().content_length();
                 if let Some(other) = length.filter(|&length| length != self.item.bytes) {
-                    return Ok(Err(Failure::OtherLength(other)));
+                    let is_page = page::is_page(&start(response.into_body()));
+                    return Ok(Err(if is_page { Failure::Page } else { Failure::OtherLength(other) }));
                 }
                 self.incoming.restart()?;
                 false
@@ -226,11 +234,14 @@ impl Transfer<'_> {
     /// Appends a response, and keeps it if it is what it should be.
     fn receive(&mut self, body: Body) -> io::Result<Result<(), Failure>> {
         let mut reader = body.into_reader();
-        let mut buffer = vec![0; 1 << 16];
+        let (mut buffer, mut is_page) = (vec![0; 1 << 16], false);
         loop {
             match reader.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(read) => self.incoming.write_all(&buffer[..read])?,
+                Ok(read) => {
+                    is_page |= self.incoming.bytes() == 0 && page::is_page(&buffer[..read]);
+                    self.incoming.write_all(&buffer[..read])?;
+                }
                 Err(cause) => return Ok(Err(Failure::BrokeOff { at: self.incoming.bytes(), cause })),
             }
             self.bar.set_position(self.incoming.bytes());
@@ -242,12 +253,21 @@ impl Transfer<'_> {
             return Ok(Ok(()));
         }
         let failure = match self.incoming.bytes() {
+            _ if is_page => Failure::Page,
             bytes if bytes == self.item.bytes => Failure::OtherContent(self.incoming.sha256()),
             bytes => Failure::OtherLength(bytes),
         };
         self.incoming.restart()?;
         Ok(Err(failure))
     }
+}
+
+/// How a response begins, as far as it can be had.
+fn start(body: Body) -> Vec<u8> {
+    let mut start = vec![];
+    // What breaks off has begun all the same.
+    let _broken = body.into_reader().take(page::START).read_to_end(&mut start);
+    start
 }
 
 /// First byte and total length of a partial answer, from `Content-Range: bytes FIRST-LAST/TOTAL`.

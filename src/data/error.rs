@@ -140,6 +140,14 @@ pub enum DataError {
         /// What to do next.
         advice: &'static str,
     },
+    /// A web page in the place of data.
+    #[error(
+        "{file} is an HTML page, not data: what it was fetched from asks to log in or has moved; fetch the file again"
+    )]
+    Page {
+        /// The file.
+        file: String,
+    },
     /// More examples were asked for than there are.
     #[error("{file} holds {held} examples, but the first {asked} were asked for; {advice}")]
     TooFew {

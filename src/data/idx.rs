@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 
 use super::images::{CLASSES, Images, MAX_EXAMPLES};
-use super::{DataError, Split};
+use super::{DataError, Split, page};
 
 /// Height, width and channels of an image.
 pub const IMAGE_SHAPE: [usize; 3] = [28, 28, 1];
@@ -42,7 +42,7 @@ impl Source<'static> {
     /// Opens a file.
     ///
     /// # Errors
-    /// [`DataError::Io`] if it cannot be opened or read.
+    /// [`DataError::Io`] if it cannot be opened or read, [`DataError::Page`] if it is a web page.
     pub fn file(path: &Path) -> Result<Self, DataError> {
         let name = path.display().to_string();
         match File::open(path) {
@@ -56,7 +56,7 @@ impl<'a> Source<'a> {
     /// Reads from memory; `name` stands for the file in error messages.
     ///
     /// # Errors
-    /// None in practice; the signature is that of [`Source::file`].
+    /// [`DataError::Page`].
     pub fn bytes(name: &str, bytes: &'a [u8]) -> Result<Self, DataError> {
         Self::new(name.to_owned(), bytes)
     }
@@ -64,7 +64,10 @@ impl<'a> Source<'a> {
     fn new(name: String, raw: impl Read + 'a) -> Result<Self, DataError> {
         let mut raw = BufReader::new(raw);
         let gzipped = match raw.fill_buf() {
-            Ok(start) => start.starts_with(&[0x1f, 0x8b]),
+            Ok(start) => {
+                page::refuse(&name, start)?;
+                start.starts_with(&[0x1f, 0x8b])
+            }
             Err(source) => return Err(DataError::Io { file: name, source }),
         };
         let reader: Box<dyn Read + 'a> = if gzipped { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };

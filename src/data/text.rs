@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{DataError, Dataset, Examples, Features};
+use super::{DataError, Dataset, Examples, Features, page};
 
 /// Number of tokens: the ASCII codes.
 pub const VOCABULARY: usize = 128;
@@ -42,8 +42,8 @@ pub fn file(path: &Path) -> Result<PathBuf, DataError> {
 /// (0 = none).
 ///
 /// # Errors
-/// [`DataError::Io`]; [`DataError::Malformed`] for a byte that is not ASCII, or NUL; [`DataError::TooShort`] if a part in
-/// use has not one window; [`DataError::TooFew`] if it has fewer than asked for; [`DataError::NoWindow`] for a `seq_len` of 0.
+/// [`DataError::Io`]; [`DataError::Page`]; [`DataError::Malformed`] for a byte that is not ASCII, or NUL; [`DataError::TooShort`] if
+/// a part in use has not one window; [`DataError::TooFew`] if it has fewer than asked for; [`DataError::NoWindow`] for a `seq_len` of 0.
 pub fn read(path: &Path, lines: TestLines, train: usize, test: usize, seq_len: usize) -> Result<Dataset, DataError> {
     if seq_len == 0 {
         return Err(DataError::NoWindow);
@@ -68,8 +68,9 @@ pub fn read(path: &Path, lines: TestLines, train: usize, test: usize, seq_len: u
     })
 }
 
-/// Refuses the first byte that is not a character of the vocabulary, by its place.
+/// Refuses a web page, and the first byte that is not a character of the vocabulary, by its place.
 fn check(name: &str, text: &[u8]) -> Result<(), DataError> {
+    page::refuse(name, text)?;
     let Some(at) = text.iter().position(|&byte| byte == 0 || !byte.is_ascii()) else { return Ok(()) };
     let before = &text[..at];
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;

@@ -26,14 +26,12 @@ pub use crate::model::{Activation, Norm, Pool, Reduction};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The name is neither a preset nor a file.
-    #[error(
-        "there is no preset `{name}`; did you mean `{nearest}`? (known presets: {known}; the name of a file must end in .toml)"
-    )]
+    #[error("there is no preset `{name}`{meant} (known presets: {known}; the name of a file must end in .toml)")]
     UnknownPreset {
         /// The name as given.
         name: String,
-        /// The most similar preset.
-        nearest: &'static str,
+        /// The preset that may have been meant, in words; empty if none is near.
+        meant: String,
         /// Every preset, comma separated.
         known: String,
     },
@@ -54,12 +52,12 @@ pub enum ConfigError {
         message: String,
     },
     /// A key that no section has.
-    #[error("unknown key `{key}`; did you mean `{nearest}`? (`edgewalk train --print-config` lists every key)")]
+    #[error("unknown key `{key}`{meant} (`edgewalk train --print-config` lists every key)")]
     UnknownKey {
         /// The key as given.
         key: String,
-        /// The most similar known key, with its section.
-        nearest: String,
+        /// What may have been meant, in words; empty if nothing is near.
+        meant: String,
     },
     /// A short name that several sections share.
     #[error("the key `{key}` is ambiguous; write one of {candidates}")]

@@ -17,6 +17,7 @@ use super::ExperimentError;
 use super::config::ConfigError;
 use super::equipment::Parts;
 use super::kernel_cache::KernelCache;
+use super::output::aside;
 use crate::gpu::Gpu;
 use crate::kernel::{Choices, ShapeClass, Target, Variant};
 use crate::objective::tune::Tuner;
@@ -55,7 +56,7 @@ pub fn fixed(gpu: &Gpu, known: Known) -> Gpu {
 
 fn remembered_or_timed(gpu: &Gpu, tuner: &mut Tuner, budget: f64, dry_run: bool) -> Result<Known, ExperimentError> {
     let warn = |problem: String| {
-        eprintln!("warning: {problem}; going on with kernels chosen by rules of thumb");
+        aside(&format!("warning: {problem}; going on with kernels chosen by rules of thumb\n"));
         Ok(Known::new())
     };
     let Some(cache) = KernelCache::of(gpu.adapter()) else {
@@ -86,7 +87,7 @@ fn remembered_or_timed(gpu: &Gpu, tuner: &mut Tuner, budget: f64, dry_run: bool)
                 return warn(problem);
             }
             let (secs, path) = (began.elapsed().as_secs_f64(), cache.path().display());
-            eprintln!("kernels timed in {secs:.1} s, remembered in {path}");
+            aside(&format!("kernels timed in {secs:.1} s, remembered in {path}\n"));
         }
         drop(lock);
     }
@@ -95,7 +96,7 @@ fn remembered_or_timed(gpu: &Gpu, tuner: &mut Tuner, budget: f64, dry_run: bool)
 }
 
 /// The `choices` of a JSON file, such as the manifest of a run.
-fn recorded(path: &Path, target: &Target) -> Result<Known, ConfigError> {
+pub(super) fn recorded(path: &Path, target: &Target) -> Result<Known, ConfigError> {
     let known = read_text(path).map_err(|error| error.to_string()).and_then(|text| {
         let known = parse(&text)?;
         match known.iter().find(|(_, variant)| !variant.suits(target)) {

@@ -9,6 +9,7 @@ use super::config::{
     Activation, ConfigError, DataName, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool,
     Reduction, Until,
 };
+use super::suggest;
 
 /// What a key accepts.
 #[derive(Clone, Copy)]
@@ -126,20 +127,24 @@ impl Key {
     /// Puts `value` into `table` if the key accepts it.
     fn store(&self, table: &mut Table, value: Value) -> Result<(), ConfigError> {
         if !self.rule.accepts(&value) {
-            return Err(ConfigError::BadValue {
-                key: self.full_name(),
-                value: match value {
-                    // An exponent where TOML would write hundreds of zeros.
-                    Value::Float(number) if number.is_finite() => format!("{number:?}"),
-                    value => value.to_string(),
-                },
-                allowed: self.rule.describe(),
-            });
+            return Err(self.refused(&value));
         }
         if let Value::Table(section) = table.entry(self.section).or_insert_with(|| Table::new().into()) {
             section.insert(self.name.into(), value);
         }
         Ok(())
+    }
+
+    fn refused(&self, value: &Value) -> ConfigError {
+        ConfigError::BadValue {
+            key: self.full_name(),
+            value: match value {
+                // An exponent where TOML would write hundreds of zeros.
+                Value::Float(number) if number.is_finite() => format!("{number:?}"),
+                value => value.to_string(),
+            },
+            allowed: self.rule.describe() + &self.rule.meant(value).unwrap_or_default(),
+        }
     }
 }
 
@@ -171,17 +176,24 @@ impl Rule {
             Rule::Word([word]) => format!("\"{word}\""),
             Rule::Word(words) => format!("one of \"{}\"", words.join("\", \"")),
             Rule::Text => "text in quotes".into(),
-            Rule::Count(min, i64::MAX) => format!("a whole number, {min} or more"),
             Rule::Count(min, max) => format!("a whole number from {min} to {max}"),
             Rule::Positive => "a number above 0 that 32 bits can hold, such as 0.1 or 1e-3".into(),
             Rule::NonNegative => "a number, 0 or above, that 32 bits can hold, such as 0.1".into(),
             Rule::Seconds => format!("\"auto\", or a number of seconds from 0 to {MAX_SECS}"),
-            Rule::CountOrAuto => "\"auto\", or a whole number of steps, 0 or more".into(),
+            Rule::CountOrAuto => format!("\"auto\", or a whole number of steps from 0 to {}", i64::MAX),
             Rule::Until => Until::ALLOWED.into(),
             Rule::Fraction => "a number above 0 and below 1, such as 1e-3".into(),
             Rule::BelowOne => "a number, 0 or above and below 1, such as 0.9".into(),
             Rule::Flag => "true or false".into(),
         }
+    }
+
+    /// What may have been meant by a word that is not accepted, to go behind [`Self::describe`].
+    fn meant(self, value: &Value) -> Option<String> {
+        let Rule::Word(words) = self else { return None };
+        let word = value.as_str()?;
+        let elsewhere = suggest::elsewhere(word).map(|says| format!("; {says}"));
+        elsewhere.or_else(|| Some(format!("; did you mean \"{}\"?", suggest::nearest(word, words.iter().copied())?)))
     }
 }
 
@@ -255,20 +267,24 @@ fn find_short(name: &str) -> Result<&'static Key, ConfigError> {
     }
 }
 
-/// The error for a key that does not exist, naming the most similar one that does.
+/// The error for a key that does not exist, with what may have been meant.
 ///
 /// The name counts more than the section, so that `run.lr` leads to `optim.lr` and `optimizer.lr` too.
 fn unknown(name: &str) -> ConfigError {
     let (section, leaf) = name.split_once('.').unwrap_or(("", name));
-    let likeness = |key: &Key| {
-        // Whole words only: `on` is part of many.
-        let by_name = match format!("_{leaf}_").contains(&format!("_{}_", key.name)) {
-            true => 1.0,
-            false => strsim::jaro_winkler(leaf, key.name),
-        };
-        by_name + 0.25 * strsim::jaro_winkler(section, key.section)
+    let likeness = |key: &Key| strsim::jaro_winkler(section, key.section);
+    let nearest = |distance: &dyn Fn(&Key) -> Option<usize>| {
+        let known = KEYS.iter().filter_map(|key| Some((distance(key)?, key)));
+        let best = known.min_by(|(a, x), (b, y)| a.cmp(b).then(likeness(y).total_cmp(&likeness(x))));
+        best.map(|(_, key)| format!("did you mean `{}`?", key.full_name()))
     };
-    let nearest =
-        KEYS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).map(Key::full_name).unwrap_or_default();
-    ConfigError::UnknownKey { key: name.into(), nearest }
+    let elsewhere = |word| suggest::elsewhere(word).map(str::to_owned);
+    let near = || nearest(&|key| suggest::distance(leaf, key.name));
+    // Whole words of a longer name lead to a key, such as `batch_size`.
+    let holds = |key: &Key| format!("_{leaf}_").contains(&format!("_{}_", key.name)).then_some(0);
+    let meant = elsewhere(leaf).or_else(near).or_else(|| elsewhere(section)).or_else(|| nearest(&holds));
+    ConfigError::UnknownKey {
+        key: name.escape_debug().to_string(),
+        meant: meant.map_or_else(String::new, |it| format!("; {it}")),
+    }
 }

@@ -28,6 +28,9 @@ pub struct Manifest {
     pub init: Option<Init>,
     /// The adapter's name.
     pub adapter: String,
+    /// What tells the adapter from others of its name; empty in manifests of versions that did not record it.
+    #[serde(default)]
+    pub adapter_place: String,
     /// The driver's name.
     pub driver: String,
     /// The driver's version.

@@ -41,6 +41,7 @@ pub mod run;
 pub mod rundir;
 mod schedule;
 pub mod state;
+mod suggest;
 pub mod summary;
 pub mod sweep;
 pub mod swings;
@@ -155,6 +156,7 @@ impl ExperimentError {
         match self {
             // Options of the eigensolvers come from the command line; those of a configuration have been checked.
             Self::Config(_) | Self::Model(_) | Self::Curvature(CurvatureError::Option { .. }) => 2,
+            Self::RunDir(rundir::RunDirError::NotText { .. }) => 2,
             Self::Sweep(error) => error.exit_code(),
             Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Raw(_) | Self::Output(_) => 1,
             Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,

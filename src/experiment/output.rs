@@ -1,6 +1,8 @@
-//! Standard output, which a reader may close at any time.
+//! Standard output and standard error, whose readers may go away at any time, and words for a shell.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
+use std::path::Path;
 
 use super::ExperimentError;
 
@@ -10,8 +12,33 @@ use super::ExperimentError;
 /// [`ExperimentError::Output`] for any other trouble, such as a full disk.
 pub fn print(text: &str) -> Result<(), ExperimentError> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+/// What [`print`] says of a write to standard output.
+///
+/// # Errors
+/// As [`print`].
+pub fn written(result: io::Result<()>) -> Result<(), ExperimentError> {
+    match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(ExperimentError::Output(error)),
         _ => Ok(()),
     }
+}
+
+/// Writes to standard error. Nothing that goes there is worth ending a run for, and there is nowhere else to say that it failed.
+pub fn aside(text: &str) {
+    let _lost = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// A text as one word of a command for a shell.
+pub fn shell_word(text: &str) -> String {
+    // NUL, which no word can hold, has come from no command line and no path.
+    shlex::try_quote(text).map_or_else(|_| shell_word(&text.replace('\0', "")), Cow::into_owned)
+}
+
+/// The same of a path, so that no program takes it for an option.
+pub fn shell_path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.starts_with('-') { shell_word(&format!("./{text}")) } else { shell_word(&text) }
 }

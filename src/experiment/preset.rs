@@ -8,6 +8,7 @@ use super::config::{
     MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction,
     RunConfig, Tune,
 };
+use super::suggest;
 
 /// The preset used when the command line names none, and the one a file's missing keys are taken from.
 pub const QUICKSTART: &str = "quickstart";
@@ -196,17 +197,12 @@ const MEASURE: MeasureConfig = MeasureConfig {
 /// The preset of this name.
 ///
 /// # Errors
-/// [`ConfigError::UnknownPreset`], naming the most similar one.
+/// [`ConfigError::UnknownPreset`], naming one that is nearly the same.
 pub fn find(name: &str) -> Result<&'static Preset, ConfigError> {
-    let unknown = || {
-        let likeness = |preset: &Preset| strsim::jaro_winkler(name, preset.name);
-        let nearest =
-            PRESETS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).map_or(QUICKSTART, |preset| preset.name);
-        ConfigError::UnknownPreset {
-            name: name.into(),
-            nearest,
-            known: PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", "),
-        }
-    };
-    PRESETS.iter().find(|preset| preset.name == name).ok_or_else(unknown)
+    let names = || PRESETS.iter().map(|preset| preset.name);
+    PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| ConfigError::UnknownPreset {
+        name: name.escape_debug().to_string(),
+        meant: suggest::nearest(name, names()).map_or_else(String::new, |near| format!("; did you mean `{near}`?")),
+        known: names().collect::<Vec<_>>().join(", "),
+    })
 }

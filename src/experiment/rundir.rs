@@ -13,7 +13,7 @@ use super::config::Config;
 use super::manifest::Manifest;
 
 /// The folder under which runs without `--out` are kept.
-const RUNS: &str = "runs";
+pub(super) const RUNS: &str = "runs";
 /// The file that makes a folder a sweep's, and the folder of its runs.
 pub(super) const SWEEP: &str = "sweep.toml";
 /// See [`SWEEP`].
@@ -22,6 +22,14 @@ pub(super) const SWEEP_RUNS: &str = "runs";
 /// What can go wrong with a run folder. Each message names the path.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
+    /// A path that is no Unicode text, as files of text must hold it.
+    #[error(
+        "{path:?} is not UTF-8 text, and config.toml, manifest.json and pages hold no other; rename it, or make a link to it"
+    )]
+    NotText {
+        /// The path.
+        path: PathBuf,
+    },
     /// The chosen folder already holds something.
     #[error("{} already exists and is not empty; choose another --out, or delete it first", path.display())]
     NotEmpty {
@@ -122,11 +130,20 @@ fn is_unbegun(name: &str) -> bool {
     [".lock", "manifest.json"].contains(&name) || is_partial && name.ends_with(".partial")
 }
 
+/// A path as files of text hold it.
+///
+/// # Errors
+/// [`RunDirError::NotText`].
+pub fn text(path: &Path) -> Result<&str, RunDirError> {
+    path.to_str().ok_or_else(|| RunDirError::NotText { path: path.into() })
+}
+
 /// Refuses an `--out` that [`RunDir::create`] would refuse, without making anything.
 ///
 /// # Errors
-/// [`RunDirError::NotEmpty`] or [`RunDirError::NotAFolder`].
+/// [`RunDirError::NotText`], [`RunDirError::NotEmpty`] or [`RunDirError::NotAFolder`].
 pub fn check(out: &Path) -> Result<(), RunDirError> {
+    text(out)?;
     let is_more =
         |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !entry.file_name().to_str().is_some_and(is_unbegun));
     match fs::read_dir(out).map(|mut entries| entries.any(is_more)) {
@@ -157,8 +174,10 @@ impl RunDir {
     /// Opens the folder of an earlier run.
     ///
     /// # Errors
-    /// [`RunDirError::NotARun`] if its `config.toml` is not there, [`RunDirError::IsASweep`] for the folder of a sweep.
+    /// [`RunDirError::NotARun`] if its `config.toml` is not there, [`RunDirError::IsASweep`] for the folder of a sweep,
+    /// [`RunDirError::NotText`].
     pub fn open(path: &Path) -> Result<Self, RunDirError> {
+        text(path)?;
         let run = Self { path: path.into() };
         if path.join(SWEEP).is_file() {
             let runs = path.join(SWEEP_RUNS);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::GpuError;
+use super::wanted::position;
 use crate::choice::choice;
 use crate::kernel::Target;
 use crate::passes::SplitPolicy;
@@ -13,6 +14,8 @@ use crate::passes::SplitPolicy;
 pub struct AdapterSummary {
     /// Name, such as "llvmpipe (LLVM 15.0.6, 256 bits)".
     pub name: String,
+    /// What tells it from others of its name: its PCI address, such as "0000:01:00.0", or its number where the driver tells none.
+    pub place: String,
     /// Driver name.
     pub driver: String,
     /// Driver version.
@@ -25,6 +28,13 @@ pub struct AdapterSummary {
     pub tier: String,
     /// The limits that plans depend on, by WebGPU name.
     pub limits: BTreeMap<String, u64>,
+}
+
+impl AdapterSummary {
+    /// Whether it is software.
+    pub fn is_cpu(&self) -> bool {
+        self.kind == format!("{:?}", wgpu::DeviceType::Cpu)
+    }
 }
 
 /// The environment variable that says what may be used of an adapter, see [`Ceiling`].
@@ -137,10 +147,17 @@ fn rank(kind: wgpu::DeviceType) -> u8 {
 /// # Errors
 /// [`GpuError::NoAdapter`] when there is none.
 pub fn adapters() -> Result<Vec<AdapterSummary>, GpuError> {
-    Ok(enumerate()?.iter().map(|candidate| summary(candidate, target(candidate).subgroup.is_some())).collect())
+    Ok(summaries(&enumerate()?))
 }
 
-fn summary(Candidate { info, limits, .. }: &Candidate, subgroups: bool) -> AdapterSummary {
+fn summaries(candidates: &[Candidate]) -> Vec<AdapterSummary> {
+    candidates.iter().enumerate().map(|(index, candidate)| summary(candidate, index)).collect()
+}
+
+fn summary(candidate: &Candidate, index: usize) -> AdapterSummary {
+    let subgroups = target(candidate).subgroup.is_some();
+    let Candidate { info, limits, .. } = candidate;
+    let address = &info.device_pci_bus_id;
     let limits = [
         ("max_buffer_size", limits.max_buffer_size),
         ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
@@ -153,6 +170,7 @@ fn summary(Candidate { info, limits, .. }: &Candidate, subgroups: bool) -> Adapt
     ];
     AdapterSummary {
         name: info.name.clone(),
+        place: if address.is_empty() { index.to_string() } else { address.clone() },
         driver: info.driver.clone(),
         driver_info: info.driver_info.clone(),
         backend: format!("{:?}", info.backend),
@@ -186,28 +204,9 @@ fn target(Candidate { info, limits, features, .. }: &Candidate) -> Target {
     }
 }
 
-fn pick(adapters: &[Candidate], wanted: &str) -> Option<usize> {
-    let lower = wanted.to_lowercase();
-    let is_cpu = |a: &Candidate| a.info.device_type == wgpu::DeviceType::Cpu;
-    match lower.as_str() {
-        "cpu" => adapters.iter().position(is_cpu),
-        "gpu" => adapters.iter().position(|a| !is_cpu(a)),
-        _ => match lower.parse::<usize>() {
-            Ok(index) => (index < adapters.len()).then_some(index),
-            Err(_) => adapters.iter().position(|a| a.info.name.to_lowercase().contains(&lower)),
-        },
-    }
-}
-
 pub(super) fn open(wanted: Option<&str>) -> Result<Opened, GpuError> {
     let adapters = enumerate()?;
-    let index = match wanted {
-        None => 0,
-        Some(wanted) => pick(&adapters, wanted).ok_or_else(|| {
-            let names = adapters.iter().enumerate().map(|(i, a)| format!("{i} = {}", a.info.name));
-            GpuError::UnknownAdapter { wanted: wanted.to_owned(), known: names.collect::<Vec<_>>().join(", ") }
-        })?,
-    };
+    let index = wanted.map_or(Ok(0), |wanted| position(&summaries(&adapters), wanted))?;
     let candidate = &adapters[index];
     let (target, offered) = (target(candidate), &candidate.limits);
     // WebGPU's defaults suffice; larger buffers and more of them are taken where they are offered, and less where less is.
@@ -226,5 +225,5 @@ pub(super) fn open(wanted: Option<&str>) -> Result<Opened, GpuError> {
     };
     let (device, queue) = pollster::block_on(candidate.adapter.request_device(&descriptor))
         .map_err(|error| GpuError::NoDevice { adapter: candidate.info.name.clone(), reason: error.to_string() })?;
-    Ok(Opened { device, queue, summary: summary(candidate, target.subgroup.is_some()), target })
+    Ok(Opened { device, queue, summary: summary(candidate, index), target })
 }

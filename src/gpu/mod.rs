@@ -12,6 +12,7 @@ mod peaks;
 mod profile;
 mod program;
 mod run;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,7 @@ pub use memory::Memory;
 pub use peaks::Peaks;
 pub use profile::DispatchTime;
 pub use program::{Loaded, Recording};
+pub use wanted::{position, same};
 
 use crate::kernel::{Choices, Kernel, KernelError, ShapeClass, Target, Variant};
 
@@ -42,6 +44,14 @@ pub enum GpuError {
         /// What was asked for.
         wanted: String,
         /// Index and name of each adapter.
+        known: String,
+    },
+    /// `--adapter` names several of them.
+    #[error("several adapters match `{wanted}`; give the number of one of: {known}")]
+    SeveralAdapters {
+        /// What was asked for.
+        wanted: String,
+        /// Index, name and place of each that matches.
         known: String,
     },
     /// An environment variable that says what may be used of adapters says something else.
@@ -131,11 +141,10 @@ struct Trouble {
 }
 
 impl Gpu {
-    /// Opens an adapter: the one whose index or part of whose name is given, `cpu` or `gpu` for the kind, or the most
-    /// capable one. Environment variables of wgpu (`WGPU_BACKEND`, `WGPU_STRICT_WEBGPU_COMPLIANCE`, …) are honoured.
+    /// Opens an adapter: the one that is meant as [`position`] has it, or the most capable one. Environment variables of wgpu (`WGPU_BACKEND`, `WGPU_STRICT_WEBGPU_COMPLIANCE`, …) are honoured.
     ///
     /// # Errors
-    /// [`GpuError::NoAdapter`], [`GpuError::UnknownAdapter`] or [`GpuError::NoDevice`].
+    /// [`GpuError::NoAdapter`], [`GpuError::NoDevice`], and those of [`position`].
     pub fn open(wanted: Option<&str>) -> Result<Self, GpuError> {
         Self::open_with(wanted, None)
     }

@@ -1,18 +1,25 @@
-//! Parameters as safetensors: float32 tensors by name, checked against the model's layout.
+//! Parameters as safetensors: tensors of floats by name, checked against the model's layout. Written as float32.
 
 use std::collections::HashMap;
 
+use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize};
 
 use super::Layout;
 use crate::graph::len;
 
+/// What to do about a shape that has the wrong axes.
+const ADAPT: &str = "adapt the model's configuration, or take the parameters of this model";
+/// What to do about a shape that has the right axes in another order, as PyTorch's layers do.
+const TRANSPOSE: &str =
+    "its axes fit in another order: save it transposed (here a kernel has its inputs first and its outputs last)";
+
 /// Why parameters could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Not a safetensors file.
-    #[error("not a readable safetensors file ({0}); write it with one float32 tensor per parameter")]
-    Format(#[from] SafeTensorError),
+    #[error("not a readable safetensors file ({0}); write it with one tensor of floats per parameter")]
+    Format(String),
     /// A tensor of the model is not in the file.
     #[error("tensor `{name}` is missing; the file has: {found}")]
     Missing {
@@ -30,7 +37,7 @@ pub enum StoreError {
         known: String,
     },
     /// Wrong shape.
-    #[error("tensor `{name}` has shape {found:?}, and this model needs {wanted:?}; adapt the model's configuration")]
+    #[error("tensor `{name}` has shape {found:?}, and this model needs {wanted:?}; {advice}")]
     Shape {
         /// Its name.
         name: String,
@@ -38,9 +45,11 @@ pub enum StoreError {
         found: Vec<usize>,
         /// Shape in the model.
         wanted: Vec<usize>,
+        /// What to do.
+        advice: &'static str,
     },
     /// Wrong element type.
-    #[error("tensor `{name}` has type {found:?}; save it as float32")]
+    #[error("tensor `{name}` has type {found:?}; save it as float16, bfloat16, float32 or float64")]
     Type {
         /// Its name.
         name: String,
@@ -48,49 +57,91 @@ pub enum StoreError {
         found: Dtype,
     },
     /// NaN or infinity.
-    #[error("tensor `{name}` has the value {value} at index {index}; parameters must be finite")]
+    #[error("tensor `{name}` has the value {value:?} at index {index}; parameters must be finite in float32")]
     NotFinite {
         /// Its name.
         name: String,
         /// Flat index.
         index: usize,
         /// The value.
-        value: f32,
+        value: f64,
     },
 }
 
-/// Reads the flat parameter vector from the bytes of a safetensors file.
+impl From<SafeTensorError> for StoreError {
+    fn from(error: SafeTensorError) -> Self {
+        Self::Format(visible(&error.to_string()))
+    }
+}
+
+/// Reads the flat parameter vector from the bytes of a safetensors file. Numbers of 16 bits are widened, and those of 64 rounded.
 ///
 /// # Errors
 /// [`StoreError`] that names the tensor.
 pub fn params_from_safetensors(layout: &Layout, bytes: &[u8]) -> Result<Vec<f32>, StoreError> {
     let file = SafeTensors::deserialize(bytes)?;
-    let join = |names: Vec<&str>| names.join(", ");
     let known: Vec<&str> = layout.iter().map(|(p, _)| p.name.as_str()).collect();
-    if let Some(name) = file.names().into_iter().find(|name| !known.contains(name)) {
-        return Err(StoreError::Unknown { name: name.to_owned(), known: join(known) });
+    let mut there = file.names();
+    there.sort_unstable();
+    if let Some(name) = there.iter().find(|name| !known.contains(name)) {
+        return Err(StoreError::Unknown { name: visible(name), known: list(&known) });
     }
     let mut params = Vec::with_capacity(layout.len());
     for (param, _) in layout.iter() {
         let name = param.name.clone();
         let Ok(tensor) = file.tensor(&name) else {
-            return Err(StoreError::Missing { name, found: join(file.names()) });
+            return Err(StoreError::Missing { name, found: list(&there) });
         };
-        if tensor.dtype() != Dtype::F32 {
+        let (found, wanted) = (tensor.shape().to_vec(), param.shape.clone());
+        if found != wanted {
+            let sorted = |shape: &[usize]| {
+                let mut shape = shape.to_vec();
+                shape.sort_unstable();
+                shape
+            };
+            let advice = if sorted(&found) == sorted(&wanted) { TRANSPOSE } else { ADAPT };
+            return Err(StoreError::Shape { name, found, wanted, advice });
+        }
+        let Some(values) = numbers(&tensor) else {
             return Err(StoreError::Type { name, found: tensor.dtype() });
-        }
-        if tensor.shape() != param.shape {
-            return Err(StoreError::Shape { name, found: tensor.shape().to_vec(), wanted: param.shape.clone() });
-        }
-        for (index, b) in tensor.data().chunks_exact(4).enumerate() {
-            let value = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-            if !value.is_finite() {
+        };
+        for (index, value) in values.into_iter().enumerate() {
+            let rounded = value as f32;
+            if !rounded.is_finite() {
                 return Err(StoreError::NotFinite { name, index, value });
             }
-            params.push(value);
+            params.push(rounded);
         }
     }
     Ok(params)
+}
+
+/// The numbers of a tensor; none of types other than floating point.
+fn numbers(tensor: &TensorView<'_>) -> Option<Vec<f64>> {
+    fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+        bytes.as_chunks().0.iter().map(|&bytes| number(bytes)).collect()
+    }
+    let bytes = tensor.data();
+    match tensor.dtype() {
+        Dtype::F16 => Some(each(bytes, |bytes| f16::from_le_bytes(bytes).into())),
+        Dtype::BF16 => Some(each(bytes, |bytes| bf16::from_le_bytes(bytes).into())),
+        Dtype::F32 => Some(each(bytes, |bytes| f32::from_le_bytes(bytes).into())),
+        Dtype::F64 => Some(each(bytes, f64::from_le_bytes)),
+        _ => None,
+    }
+}
+
+/// A text from a file without what a terminal would obey.
+fn visible(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}
+
+/// Names one after the other, but no more than can be read.
+fn list(names: &[&str]) -> String {
+    const MOST: usize = 40;
+    let shown = names.iter().take(MOST).map(|name| visible(name)).collect::<Vec<_>>().join(", ");
+    if names.len() <= MOST { shown } else { format!("{shown} and {} others", names.len() - MOST) }
 }
 
 /// The bytes of a safetensors file with the flat parameter vector.

@@ -14,6 +14,7 @@ use crate::experiment::digits::digits;
 use crate::experiment::figure::{Curve, Figure, Horizontal, Scale};
 use crate::experiment::forecast::duration;
 use crate::experiment::manifest::{Ended, Manifest};
+use crate::experiment::output::shell_word;
 use crate::experiment::plot::{BLUE, figures, solid};
 use crate::experiment::readout::Readout;
 use crate::experiment::record::CurvatureRow;
@@ -198,7 +199,12 @@ impl Facts {
         } else if self.summary.left_out > 0 {
             rows.push(("edge ratio", "not judged".into(), "λ₁ converged in no row of the second half"));
         } else if self.readout.curvature.is_empty() {
-            rows.push(("curvature", "not measured".into(), "measure.every = 0 turns the measurements off"));
+            let why = match &self.readout.config {
+                Some(config) if config.measure.is_on() => "the run ended before its first measurement",
+                Some(_) => "measure.every = 0 turns the measurements off",
+                None => "",
+            };
+            rows.push(("curvature", "not measured".into(), why));
         } else {
             rows.push(("edge ratio", "not known".into(), "theory gives no edge for this rule"));
         }
@@ -252,11 +258,10 @@ impl Facts {
         let Some(config) = &self.readout.config else {
             return html! { p { "This version of the program cannot read the configuration; it is shown below as it is." } };
         };
-        let parameters = self.manifest.as_ref().ok().map(|manifest| manifest.parameters);
         html! {
             table {
                 tbody {
-                    @for words in words::describe(config, parameters) {
+                    @for words in words::describe(config, self.manifest.as_ref().ok()) {
                         tr {
                             th scope="row" { (words.subject) }
                             td { (words.sentence) @if !words.formula.is_empty() { span.formula { (words.formula) } } }
@@ -324,7 +329,7 @@ impl Facts {
     fn repeat(&self) -> Markup {
         let command = self.manifest.as_ref().ok().map(|manifest| {
             let words = manifest.command.iter().enumerate();
-            let words = words.map(|(i, word)| if i == 0 { program(word) } else { quoted(word) });
+            let words = words.map(|(i, word)| if i == 0 { program(word) } else { shell_word(word) });
             words.collect::<Vec<String>>().join(" ")
         });
         html! {
@@ -349,15 +354,5 @@ impl Facts {
 /// The program's name without the folder that it lay in.
 fn program(path: &str) -> String {
     let name = std::path::Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
-    quoted(&name.unwrap_or_else(|| path.to_owned()))
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=,:+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    shell_word(&name.unwrap_or_else(|| path.to_owned()))
 }

@@ -1,9 +1,11 @@
 //! A configuration in words and formulas.
 
 use crate::experiment::config::{
-    Config, DataName, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool, Reduction,
+    Config, DataName, LossKind, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool,
+    Reduction,
 };
 use crate::experiment::digits::digits;
+use crate::experiment::manifest::Manifest;
 use crate::experiment::network;
 
 /// A description, with the formula behind it where there is one.
@@ -18,17 +20,17 @@ pub(super) struct Words {
     pub formula: String,
 }
 
-/// What was trained, on what, how, and what was measured.
-pub(super) fn describe(config: &Config, parameters: Option<usize>) -> Vec<Words> {
+/// What was trained, on what, how, and what was measured. The manifest of a run has numbers that its configuration leaves open.
+pub(super) fn describe(config: &Config, manifest: Option<&Manifest>) -> Vec<Words> {
     let plain = |subject, section, sentence| Words { subject, section, sentence, formula: String::new() };
     let (sentence, formula) = loss(config);
     let (rule, update) = optimizer(config);
     vec![
-        plain("Model", "model", model(config, parameters)),
+        plain("Model", "model", model(config, manifest)),
         plain("Data", "data", data(config)),
         Words { subject: "Loss", section: "loss", sentence, formula },
         Words { subject: "Optimizer", section: "optim", sentence: rule, formula: update },
-        plain("Curvature", "measure", measurement(config)),
+        plain("Curvature", "measure", measurement(config, manifest)),
     ]
 }
 
@@ -36,7 +38,7 @@ fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-fn model(config: &Config, parameters: Option<usize>) -> String {
+fn model(config: &Config, manifest: Option<&Manifest>) -> String {
     let m = &config.model;
     let network = match m.kind {
         ModelKind::Mlp if m.depth == 1 => "A linear model: one dense layer".to_owned(),
@@ -76,8 +78,12 @@ fn model(config: &Config, parameters: Option<usize>) -> String {
             m.seq_len,
         ),
     };
-    let count = parameters.map_or(String::new(), |count| format!("; {count} parameters in all"));
-    format!("{network}{count}. Weights are drawn from seed {}; numbers on the device are float32.", config.run.seed)
+    let count = manifest.map_or(String::new(), |manifest| format!("; {} parameters in all", manifest.parameters));
+    let weights = match &config.run.init {
+        Some(path) => format!("Weights are read from {}", path.display()),
+        None => format!("Weights are drawn from seed {}", config.run.seed),
+    };
+    format!("{network}{count}. {weights}; numbers on the device are float32.")
 }
 
 fn data(config: &Config) -> String {
@@ -179,17 +185,11 @@ fn optimizer(config: &Config) -> (String, String) {
     (sentence, formula)
 }
 
-fn measurement(config: &Config) -> String {
+fn measurement(config: &Config, manifest: Option<&Manifest>) -> String {
     let m = &config.measure;
-    if m.every == 0 {
+    if !m.is_on() {
         return "Not measured (measure.every = 0).".into();
     }
-    let on = match m.on {
-        MeasureOn::Train => "the full training set".to_owned(),
-        MeasureOn::Fixed if m.examples == 0 => "the full training set".to_owned(),
-        MeasureOn::Fixed => format!("the first {} training examples", m.examples),
-        MeasureOn::Batch => "the minibatch of the step".to_owned(),
-    };
     let how = match m.method {
         MeasureMethod::Lanczos => "the Lanczos method with exact Hessian-vector products",
         MeasureMethod::Power => "power iteration with exact Hessian-vector products",
@@ -202,14 +202,69 @@ fn measurement(config: &Config) -> String {
         MeasureAt::Iterate => "",
         MeasureAt::Midpoint => " at midpoints between two steps",
     };
-    let every = if m.every == 1 { "every step".to_owned() } else { format!("every {} steps", m.every) };
-    let edge = network::rule(config).edge(1.0).map_or(" Theory gives no edge for this rule.", |_| "");
-    format!(
-        "{} of the Hessian of the loss on {on},{at} {every}, by {how}, to a relative residual of {}.{edge}",
-        match m.top {
-            1 => "The eigenvalue of largest magnitude".to_owned(),
-            top => format!("The {top} eigenvalues of largest magnitude"),
-        },
+    let mut sentence = format!(
+        "{} of the Hessian of the loss on {},{at} {}, by {how}, to a relative residual of {}.",
+        eigenvalues(m),
+        examples(config, manifest),
+        times(m),
         digits(m.tol, 3),
-    )
+    );
+    if m.window > 0 {
+        sentence +=
+            &format!(" For {} after each, the swing of the parameters along v₁ is followed.", updates(m.window));
+    }
+    if network::rule(config).edge(1.0).is_none() {
+        sentence += " Theory gives no edge for this rule.";
+    }
+    sentence
+}
+
+fn updates(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "update" } else { "updates" })
+}
+
+/// Which eigenvalues are found.
+fn eigenvalues(m: &MeasureConfig) -> String {
+    let top = match (m.top, m.track > 0.0) {
+        (1, _) => "The eigenvalue of largest magnitude".to_owned(),
+        (top, false) => format!("The {top} eigenvalues of largest magnitude"),
+        (top, true) => format!(
+            "Up to {top} eigenvalues of largest magnitude, those that reach {} × the edge and the first that does not,",
+            digits(m.track, 3)
+        ),
+    };
+    match m.bottom {
+        0 => top,
+        1 => format!("{top} and the lowest eigenvalue"),
+        bottom => format!("{top} and the {bottom} lowest"),
+    }
+}
+
+/// The examples that the curvature is measured on.
+fn examples(config: &Config, manifest: Option<&Manifest>) -> String {
+    let m = &config.measure;
+    let measured = manifest.and_then(|manifest| Some((manifest.measured?.examples, manifest.data.train)));
+    match m.on {
+        MeasureOn::Batch if config.optim.batch > 0 => "the minibatch of the step".to_owned(),
+        MeasureOn::Fixed if m.examples > 0 => match measured {
+            Some((examples, train)) if examples == train => "the full training set".to_owned(),
+            Some((examples, _)) => format!("the first {examples} training examples"),
+            None => format!("the first {} training examples, or all where there are no more", m.examples),
+        },
+        MeasureOn::Batch | MeasureOn::Fixed | MeasureOn::Train => "the full training set".to_owned(),
+    }
+}
+
+/// The steps before which it is measured, besides the last.
+fn times(m: &MeasureConfig) -> String {
+    if m.per_decade > 0 {
+        /// As many as show how they go on.
+        const SHOWN: usize = 6;
+        let steps: Vec<String> = (0..).filter(|&step| m.due(step)).take(SHOWN).map(|step| step.to_string()).collect();
+        return format!("at steps {} and so on, {} in every factor of ten", steps.join(", "), m.per_decade);
+    }
+    match m.every {
+        1 => "every step".to_owned(),
+        every => format!("every {every} steps"),
+    }
 }

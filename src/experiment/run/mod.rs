@@ -20,6 +20,7 @@ use super::equipment::Equipment;
 use super::ground::Ground;
 use super::manifest::{Ended, Manifest};
 use super::measure::Measurer;
+use super::output::shell_path;
 use super::progress::Progress;
 use super::readout::Readout;
 use super::report::report_readout;
@@ -48,6 +49,16 @@ pub struct TrainRequest {
     pub json: bool,
 }
 
+impl TrainRequest {
+    /// Refuses folders that cannot be made, and paths that config.toml cannot hold.
+    fn check(&self) -> Result<(), RunDirError> {
+        let Self { config: Config { data, run, .. }, out, .. } = self;
+        let paths = [&data.path, &run.init, &run.kernels];
+        paths.into_iter().flatten().try_for_each(|path| rundir::text(path).map(|_| ()))?;
+        out.as_deref().map_or(Ok(()), rundir::check)
+    }
+}
+
 /// What `edgewalk resume` was asked to do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResumeRequest {
@@ -69,9 +80,7 @@ pub struct ResumeRequest {
 /// [`ExperimentError`]; a run folder that was created keeps everything logged before.
 pub fn train(request: &TrainRequest) -> Result<RunDir, ExperimentError> {
     let began = Instant::now();
-    if let Some(out) = &request.out {
-        rundir::check(out)?;
-    }
+    request.check()?;
     carry_out(Order::of_new(request), began)
 }
 
@@ -93,9 +102,7 @@ pub fn resume(request: &ResumeRequest) -> Result<(), ExperimentError> {
 /// # Errors
 /// As [`train`], for all that is known before the first step.
 pub fn plan(request: &TrainRequest) -> Result<String, ExperimentError> {
-    if let Some(out) = &request.out {
-        rundir::check(out)?;
-    }
+    request.check()?;
     let config = &request.config;
     let ground = Ground::of(config, request.adapter.as_deref())?;
     let (_, first) = ground.feed(config)?;
@@ -217,12 +224,12 @@ fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, ExperimentError> {
     let each = forecast::duration(wall_secs / (*steps_done).max(1) as f64);
     let times =
         format!("{steps_done} steps in {}, measurements included ({each} a step)", forecast::duration(*wall_secs));
-    let path = dir.path().display();
+    let (path, word) = (dir.path().display(), shell_path(dir.path()));
     let stopped = match ended {
         Ended::Reached { until } => format!("ended at {until}\n"),
-        Ended::Interrupted => format!("interrupted before step {steps_done}; `edgewalk resume {path}` goes on\n"),
+        Ended::Interrupted => format!("interrupted before step {steps_done}; `edgewalk resume {word}` goes on\n"),
         Ended::TimeLimit => {
-            format!("run.time_limit reached before step {steps_done}; `edgewalk resume {path}` goes on\n")
+            format!("run.time_limit reached before step {steps_done}; `edgewalk resume {word}` goes on\n")
         }
         Ended::Running | Ended::Done | Ended::Diverged { .. } | Ended::Failed { .. } => String::new(),
     };
@@ -238,7 +245,7 @@ fn params(config: &Config, layout: &Layout) -> Result<Vec<f32>, ExperimentError>
 }
 
 /// Reads the parameters of a model.
-pub(super) fn read_params(layout: &Layout, path: &Path) -> Result<Vec<f32>, ExperimentError> {
+pub(in crate::experiment) fn read_params(layout: &Layout, path: &Path) -> Result<Vec<f32>, ExperimentError> {
     let bytes = std::fs::read(path).map_err(|cause| ExperimentError::ReadInit { path: path.into(), cause })?;
     params_from_safetensors(layout, &bytes).map_err(|cause| ExperimentError::Init { path: path.into(), cause })
 }

@@ -8,10 +8,11 @@ use crate::experiment::config::{self, Config, ConfigError};
 use crate::experiment::equipment::MemoryPlan;
 use crate::experiment::manifest::{DataRecord, Ended, Init, Manifest, Resumed};
 use crate::experiment::measuring::MeasuringSet;
-use crate::experiment::output::print;
+use crate::experiment::output::{aside, print};
 use crate::experiment::rundir::{RunDir, RunDirError};
 use crate::experiment::state::State;
 use crate::experiment::{ExperimentError, kernels};
+use crate::gpu::{self, GpuError};
 use crate::model::{Layout, Model, params_from_safetensors};
 use crate::objective::Objective;
 
@@ -64,7 +65,7 @@ impl<'a> Order<'a> {
         check_changes(&old, &config)?;
         let (checkpoint, damaged) = checkpoint::last(&dir);
         for error in &damaged {
-            eprintln!("warning: {error}");
+            aside(&format!("warning: {error}\n"));
         }
         let path = dir.path().display();
         let more = config.run.steps > manifest.steps_done && config != old;
@@ -75,7 +76,10 @@ impl<'a> Order<'a> {
             ))?;
             return Ok(None);
         }
-        let adapter = request.adapter.clone().unwrap_or_else(|| manifest.adapter.clone());
+        let adapter = match &request.adapter {
+            Some(adapter) => adapter.clone(),
+            None => the_same(&manifest)?,
+        };
         let begin = Begin::Old(Box::new(Old { dir, lock, manifest, checkpoint }));
         let ResumeRequest { command_line, json, .. } = request;
         Ok(Some(Self { config, adapter: Some(adapter), json: *json, command_line, begin }))
@@ -144,7 +148,9 @@ impl<'a> Order<'a> {
                     None => format!("{}: no checkpoint can be used, so it begins at step 0\n", dir.path().display()),
                 })?;
                 if let Some(change) = earlier.change(&manifest) {
-                    eprintln!("warning: {change}; the rest of the run need not have the bits that it would have had");
+                    aside(&format!(
+                        "warning: {change}; the rest of the run need not have the bits that it would have had\n"
+                    ));
                 }
                 // What the run began with stays; what it goes on with is listed.
                 let resumed = Resumed::at(step, &manifest);
@@ -163,11 +169,18 @@ impl<'a> Order<'a> {
 
 /// To standard output, or to standard error where rows go to the former.
 fn saying(json: bool) -> fn(&str) -> Result<(), ExperimentError> {
-    let aside = |text: &str| {
-        eprint!("{text}");
+    let to_stderr = |text: &str| {
+        aside(text);
         Ok(())
     };
-    if json { aside } else { print }
+    if json { to_stderr } else { print }
+}
+
+/// The adapter that a run had, as [`crate::gpu::Gpu::open`] takes it; its name if it is not here any more.
+fn the_same(manifest: &Manifest) -> Result<String, GpuError> {
+    let Manifest { adapter, backend, adapter_place, .. } = manifest;
+    let found = gpu::same(&gpu::adapters()?, adapter, backend, adapter_place);
+    Ok(found.map_or_else(|| adapter.clone(), |index| index.to_string()))
 }
 
 /// Refuses changes of anything but when a run ends and is saved.
@@ -203,6 +216,7 @@ fn manifest(
         data,
         init: None,
         adapter: adapter.name,
+        adapter_place: adapter.place,
         driver: adapter.driver,
         driver_info: adapter.driver_info,
         backend: adapter.backend,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::MAX_JOBS;
 use crate::experiment::ExperimentError;
+use crate::experiment::rundir::RunDirError;
 
 /// What can go wrong with a sweep. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,15 @@ pub enum SweepError {
     #[error("{} is not a sweep folder: it has no sweep.toml; give the folder that `edgewalk sweep` named", path.display())]
     NotASweep {
         /// The folder.
+        path: PathBuf,
+    },
+    /// A folder whose path a file of text cannot hold.
+    #[error(transparent)]
+    Folder(#[from] RunDirError),
+    /// A path with a line break or the like, in a script for Slurm.
+    #[error("{path:?} has control characters, which no option of sbatch can hold; give the folder another name")]
+    Control {
+        /// The path.
         path: PathBuf,
     },
     /// The folder went away while its jobs ran.
@@ -131,7 +141,7 @@ impl SweepError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NoAxis | Self::KeyTwice { .. } | Self::ValueTwice { .. } | Self::TooMany => 2,
-            Self::Settled { .. } | Self::JobOfNothing { .. } => 2,
+            Self::Settled { .. } | Self::JobOfNothing { .. } | Self::Folder(_) | Self::Control { .. } => 2,
             Self::Senseless { .. } | Self::SameRun { .. } | Self::NoSuchJob { .. } => 2,
             Self::Job { cause, .. } => cause.exit_code(),
             Self::NotASweep { .. } | Self::Unreadable { .. } | Self::Busy { .. } => 1,

@@ -10,7 +10,7 @@ use super::axis::{self, Axis, Combination, combinations};
 use super::{Grid, SweepError};
 use crate::experiment::ExperimentError;
 use crate::experiment::config::{self, Config};
-use crate::experiment::rundir::{RunDir, RunDirError, SWEEP, SWEEP_RUNS, write_file};
+use crate::experiment::rundir::{RunDir, RunDirError, SWEEP, SWEEP_RUNS, text, write_file};
 
 /// What is swept, in words for `sweep.toml`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -62,9 +62,9 @@ impl SweepDir {
         folder.write_config(grid.base())?;
         let toml = SweepToml { name: grid.name.clone(), adapter: grid.adapter.clone(), axis: grid.axes.clone() };
         make(&folder.path().join("logs"))?;
-        let text = toml::to_string(&toml).expect("words and lists of words have a TOML form");
+        let content = toml::to_string(&toml).expect("words and lists of words have a TOML form");
         // Last: with this file a folder is a sweep's.
-        write_file(&folder.path().join(SWEEP), text.as_bytes())?;
+        write_file(&folder.path().join(SWEEP), content.as_bytes())?;
         Ok(Self::open(folder.path())?)
     }
 
@@ -77,11 +77,12 @@ impl SweepDir {
         if !Self::is_one(path) {
             return Err(SweepError::NotASweep { path: path.into() });
         }
+        text(path)?;
         let file = path.join(SWEEP);
         let unreadable = |problem: String| SweepError::Unreadable { path: file.clone(), problem };
-        let text = fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
+        let content = fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
         let SweepToml { name, adapter, axis: axes } =
-            toml::from_str(&text).map_err(|error| unreadable(error.to_string().trim_end().into()))?;
+            toml::from_str(&content).map_err(|error| unreadable(error.to_string().trim_end().into()))?;
         if let Some(problem) = axis::problem(&axes) {
             return Err(unreadable(problem));
         }

@@ -71,7 +71,7 @@ impl Grid {
     /// # Errors
     /// Those of [`capacity`].
     pub fn plan(&self, jobs: Option<usize>) -> Result<String, ExperimentError> {
-        let capacity = capacity(&self.jobs, self.adapter.as_deref(), jobs)?;
+        let capacity = capacity(&self.jobs, self.adapter.as_deref(), jobs, true)?;
         let names = self.jobs.iter().map(|(job, _)| job.as_str()).enumerate();
         Ok(format!("{} jobs of {}, {capacity}\n{}", self.jobs.len(), self.name, numbered(names)))
     }

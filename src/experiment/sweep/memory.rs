@@ -10,8 +10,11 @@ use crate::experiment::ExperimentError;
 use crate::experiment::config::{Config, DataConfig};
 use crate::experiment::ground::Ground;
 use crate::experiment::room::{PROCESS_BYTES, check, free_bytes, machine_bytes};
+use crate::experiment::run::read_params;
 use crate::experiment::work::{cores, flops_per_contraction, is_tiny};
+use crate::experiment::{kernels, network};
 use crate::gpu::Gpu;
+use crate::model::Layout;
 
 const MIB: f64 = (1 << 20) as f64;
 
@@ -54,24 +57,27 @@ impl fmt::Display for Capacity {
 /// Plans the memory of every job on the adapter and decides how many run at once: `wanted`, or as many as the cores are good
 /// for, but no more than fit.
 ///
-/// A job whose data cannot be read counts for nothing: its own process will say what is wrong.
+/// Jobs that are `new` are to find all the files that they begin with. Of others, one whose data cannot be read counts for nothing:
+/// its own process will say what is wrong.
 ///
 /// # Errors
-/// [`SweepError::Job`] for one that does not fit alone, or that the adapter or the model refuses, and [`crate::gpu::GpuError`] where there is no adapter.
+/// [`SweepError::Job`] for one that does not fit alone, or that the adapter or the model refuses, or that lacks a file; and
+/// [`crate::gpu::GpuError`] where there is no adapter.
 pub fn capacity(
     jobs: &[(String, Config)],
     adapter: Option<&str>,
     wanted: Option<usize>,
+    new: bool,
 ) -> Result<Capacity, ExperimentError> {
     let gpu = Gpu::open(adapter)?;
     let kind = gpu.adapter().kind.clone();
     let free_bytes = free_bytes();
-    let mut planner = Planner { gpu, free_bytes, data: None, needs: HashMap::new() };
+    let mut planner = Planner { gpu, free_bytes, new, data: None, needs: HashMap::new() };
     let mut job_bytes = PROCESS_BYTES;
     for (job, config) in jobs {
         match planner.need(config) {
             Ok(bytes) => job_bytes = job_bytes.max(bytes),
-            Err(ExperimentError::Data(_)) => {}
+            Err(ExperimentError::Data(_)) if !new => {}
             Err(cause) => return Err(SweepError::Job { job: job.clone(), cause: Box::new(cause) }.into()),
         }
     }
@@ -93,6 +99,8 @@ pub fn capacity(
 struct Planner {
     gpu: Gpu,
     free_bytes: u64,
+    /// Whether the jobs have yet to begin, and so to read their files.
+    new: bool,
     data: Option<(DataConfig, usize, Arc<Dataset>)>,
     needs: HashMap<String, u64>,
 }
@@ -109,6 +117,9 @@ impl Planner {
         if let Some(&bytes) = self.needs.get(&key) {
             return Ok(bytes);
         }
+        if self.new {
+            self.check_files(config)?;
+        }
         let ground = Ground::on(self.gpu.clone(), self.data(config)?, config)?;
         let (_, first) = ground.feed(config)?;
         let parts = ground.parts(config, &first);
@@ -117,6 +128,18 @@ impl Planner {
         let bytes = machine_bytes(&plan, &self.gpu);
         self.needs.insert(key, bytes);
         Ok(bytes)
+    }
+
+    /// Refuses what a new run of this configuration would refuse in its files of weights and kernels.
+    fn check_files(&mut self, config: &Config) -> Result<(), ExperimentError> {
+        if let Some(path) = &config.run.kernels {
+            kernels::recorded(path, self.gpu.target())?;
+        }
+        if let Some(path) = &config.run.init {
+            let model = network::model(config, &self.data(config)?.train)?;
+            read_params(&Layout::of(&*model)?, path)?;
+        }
+        Ok(())
     }
 
     /// The data of a configuration, read unless they are those of the one before.

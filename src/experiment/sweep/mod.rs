@@ -22,10 +22,12 @@ use std::path::{Path, PathBuf};
 
 use super::config::Config;
 use super::report::sweep_report;
+use super::rundir::RUNS;
 use super::{ExperimentError, interrupt};
-use crate::experiment::output::print;
+use crate::experiment::output::{print, shell_path};
 
 use board::Board;
+use slurm::Places;
 
 pub use axis::{Axis, MAX_JOBS};
 pub use error::SweepError;
@@ -52,7 +54,7 @@ pub fn start(grid: &Grid, out: Option<&Path>, launch: &Launch) -> Result<(), Exp
     if let Some(out) = out {
         super::rundir::check(out)?;
     }
-    let capacity = capacity(&grid.jobs, grid.adapter.as_deref(), launch.jobs)?;
+    let capacity = capacity(&grid.jobs, grid.adapter.as_deref(), launch.jobs, true)?;
     let sweep = SweepDir::create(grid, out)?;
     let _claim = sweep.claim(false)?;
     run(&mut Board::look(&sweep), launch, &capacity)
@@ -74,7 +76,7 @@ pub fn resume(path: &Path, launch: &Launch) -> Result<(), ExperimentError> {
         board.write()?;
         return finish(&board);
     }
-    let capacity = capacity(&left, sweep.adapter.as_deref(), launch.jobs)?;
+    let capacity = capacity(&left, sweep.adapter.as_deref(), launch.jobs, false)?;
     run(&mut board, launch, &capacity)
 }
 
@@ -93,7 +95,7 @@ fn run(board: &mut Board<'_>, launch: &Launch, capacity: &Capacity) -> Result<()
 /// Those of [`capacity`].
 pub fn what_is_left(sweep: &SweepDir, launch: &Launch) -> Result<String, ExperimentError> {
     let left = Board::look(sweep).left();
-    let capacity = capacity(&configs(sweep, &left)?, sweep.adapter.as_deref(), launch.jobs)?;
+    let capacity = capacity(&configs(sweep, &left)?, sweep.adapter.as_deref(), launch.jobs, false)?;
     let (name, count) = (&sweep.name, sweep.jobs().len());
     let names = left.iter().map(|&number| (number, sweep.jobs()[number].name.as_str()));
     Ok(format!("{} of {count} jobs of {name} are left, {capacity}\n{}", left.len(), grid::numbered(names)))
@@ -116,7 +118,7 @@ pub fn run_job(path: &Path, number: usize, launch: &Launch) -> Result<(), Experi
         board.ended(number, None, false)?;
         return print(&format!("{}\n", board.line(number)));
     }
-    let capacity = capacity(&configs(&sweep, &[number])?, sweep.adapter.as_deref(), Some(1))?;
+    let capacity = capacity(&configs(&sweep, &[number])?, sweep.adapter.as_deref(), Some(1), false)?;
     interrupt::listen();
     queue::work(&mut board, vec![number], &launch.program, &capacity)?;
     let row = &board.rows[number];
@@ -126,17 +128,26 @@ pub fn run_job(path: &Path, number: usize, launch: &Launch) -> Result<(), Experi
     Ok(())
 }
 
+/// Makes the folder of a sweep as [`start`] does, and returns the script of [`slurm_script`].
+///
+/// # Errors
+/// Those of [`slurm_script`], before anything is made, and of [`SweepDir::create`].
+pub fn slurm_start(grid: &Grid, out: Option<&Path>, launch: &Launch) -> Result<String, ExperimentError> {
+    Places::of(out.unwrap_or(&Path::new(RUNS).join(&grid.name)), &launch.program)?;
+    slurm_script(&SweepDir::create(grid, out)?, launch)
+}
+
 /// The script for Slurm that does the jobs of a sweep that are left, at most `launch.jobs` at a time.
 ///
 /// # Errors
-/// [`SweepError::NothingLeft`] and [`SweepError::Nowhere`].
+/// [`SweepError::NothingLeft`], and where a path cannot stand in the script: [`SweepError::Nowhere`], [`SweepError::Folder`],
+/// [`SweepError::Control`].
 pub fn slurm_script(sweep: &SweepDir, launch: &Launch) -> Result<String, ExperimentError> {
     let left = Board::look(sweep).left();
     if left.is_empty() {
         return Err(SweepError::NothingLeft { path: sweep.path.clone() }.into());
     }
-    let script = slurm::script(sweep, &left, &launch.program, launch.jobs);
-    script.map_err(|error| SweepError::Nowhere(error).into())
+    Ok(Places::of(&sweep.path, &launch.program)?.script(sweep, &left, launch.jobs))
 }
 
 fn configs(sweep: &SweepDir, numbers: &[usize]) -> Result<Vec<(String, Config)>, ExperimentError> {
@@ -149,7 +160,7 @@ fn configs(sweep: &SweepDir, numbers: &[usize]) -> Result<Vec<(String, Config)>,
 
 /// What a sweep closes with, when its jobs have ended or it was stopped: the table of results, and then what became of it.
 fn finish(board: &Board<'_>) -> Result<(), ExperimentError> {
-    let (sweep, folder) = (board.sweep, board.sweep.path.display());
+    let sweep = board.sweep;
     let count = board.rows.len();
     let ended = board.rows.iter().filter(|row| row.state.has_result()).count();
     print(&format!(
@@ -161,6 +172,7 @@ fn finish(board: &Board<'_>) -> Result<(), ExperimentError> {
     ))?;
     let stopped = count - ended - board.count(State::Failed);
     if stopped > 0 {
+        let folder = shell_path(&sweep.path);
         print(&format!("{stopped} jobs are left; `edgewalk resume {folder}` goes on with them\n"))?;
     }
     match board.rows.iter().find(|row| row.state == State::Failed) {

@@ -33,11 +33,11 @@ pub fn manifest(input: &[u8]) -> bool {
 
 /// The adapter that kernels are remembered for.
 pub fn cache(folder: &Path) -> KernelCache {
-    let [name, driver, driver_info, backend, kind, tier] =
-        ["An Adapter", "driver", "1.2", "Vulkan", "DiscreteGpu", "portable"].map(str::to_owned);
+    let [name, place, driver, driver_info, backend, kind, tier] =
+        ["An Adapter", "0", "driver", "1.2", "Vulkan", "DiscreteGpu", "portable"].map(str::to_owned);
     KernelCache::within(
         folder,
-        &AdapterSummary { name, driver, driver_info, backend, kind, tier, limits: Default::default() },
+        &AdapterSummary { name, place, driver, driver_info, backend, kind, tier, limits: Default::default() },
     )
 }
 

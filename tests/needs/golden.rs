@@ -6,8 +6,8 @@ use std::path::Path;
 use edgewalk::experiment::record::{CurvatureRow, read_curvature};
 use edgewalk::model::{Activation, Cnn, Layout, Mlp, Model, Transformer, params_to_safetensors};
 
-use super::cli::{edgewalk, succeeds};
 use super::oracle::Numbers;
+use super::program::{edgewalk, succeeds};
 use super::real_data::real_data;
 
 /// A number of a row.
@@ -108,25 +108,19 @@ fn read_golden(path: &Path) -> Vec<CurvatureRow> {
     reader.records().map(|cells| row(cells.unwrap())).collect()
 }
 
-#[test]
-#[cfg_attr(not(real_data), ignore = "EDGEWALK_DATA is not set")]
-fn an_mlp_on_mnist_follows_the_reference() {
+pub fn mlp_on_mnist() {
     let mlp = Mlp { inputs: 784, width: 16, depth: 4, outputs: 10, activation: Activation::Relu };
     let settings = ["data.train=64", "width=16", "lr=0.1", "rho=0.1", "steps=20", "measure.every=5"];
     check("mlp", &mlp, 1, "mnist-mlp", &real_data("mnist"), &settings);
 }
 
-#[test]
-#[cfg_attr(not(real_data), ignore = "EDGEWALK_DATA is not set")]
-fn a_cnn_on_cifar10_follows_the_reference() {
+pub fn cnn_on_cifar10() {
     let cnn = Cnn::paper([32, 32, 3], 8, 10);
     let settings = ["data.train=64", "channels=8", "lr=0.001", "rho=0.02", "steps=5", "measure.every=1"];
     check("cnn", &cnn, 4, "cifar-cnn", &real_data("cifar-10-batches-bin"), &settings);
 }
 
-#[test]
-#[cfg_attr(not(real_data), ignore = "EDGEWALK_DATA is not set")]
-fn a_transformer_on_shakespeare_follows_the_reference() {
+pub fn transformer_on_shakespeare() {
     let model = Transformer { layers: 1, heads: 2, key_size: 8, model_size: 16, length: 16, vocabulary: 128 };
     let settings = [
         "data.train=8",

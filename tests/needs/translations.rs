@@ -18,9 +18,9 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ResourceBinding, ShaderStage};
 
-use super::whole_runs;
+use super::run_kernels;
 
-#[path = "../examples/kernels/collect.rs"]
+#[path = "../../examples/kernels/collect.rs"]
 mod collect;
 
 /// wgpu hands on what it is told of a trusted module: no checks of bounds.
@@ -248,7 +248,7 @@ fn kernels() -> &'static [Kernel] {
     static KERNELS: OnceLock<Vec<Kernel>> = OnceLock::new();
     KERNELS.get_or_init(|| {
         let mut found = kernels_of_tasks(|name| name.ends_with("-small"));
-        found.extend(whole_runs::kernels(&kinds()));
+        found.extend(run_kernels::kernels(&kinds()));
         found.into_values().collect()
     })
 }
@@ -290,40 +290,32 @@ fn check(kernels: &[Kernel], files: Option<&Path>) -> BTreeMap<&'static str, usi
     taken
 }
 
-#[test]
-fn every_kernel_of_the_three_tasks_can_be_said_in_every_language() {
+pub fn small() {
     check(kernels(), None);
 }
 
-#[test]
-#[ignore = "takes many minutes: cargo test --release papers_sizes -- --ignored"]
-fn every_kernel_of_the_papers_sizes_can_be_said_in_every_language() {
+/// Takes many minutes.
+pub fn papers_sizes() {
     let kernels: Vec<Kernel> = kernels_of_tasks(|name| !name.ends_with("-small")).into_values().collect();
-    let folder = cfg!(shader_compilers).then(|| tempfile::tempdir().unwrap());
+    let has_compilers = std::env::var_os("EDGEWALK_SHADER_COMPILERS").is_some();
+    let folder = has_compilers.then(|| tempfile::tempdir().unwrap());
     check(&kernels, folder.as_ref().map(tempfile::TempDir::path));
 }
 
-#[test]
-#[cfg_attr(
-    not(shader_compilers),
-    ignore = "EDGEWALK_SHADER_COMPILERS was not set when this was built (docs/portability.md)"
-)]
-fn compilers_take_what_is_said() {
+pub fn compilers() {
     let folder = tempfile::tempdir().unwrap();
     let taken = check(kernels(), Some(folder.path()));
     assert_eq!((taken["spirv-val"], taken["glslang"]), (taken["SPIR-V"], taken["GLSL"]));
 }
 
-#[test]
-#[cfg_attr(not(dxc), ignore = "EDGEWALK_DXC_PYTHON was not set when this was built (docs/portability.md)")]
-fn microsofts_compiler_takes_every_kernel() {
+pub fn dxc() {
     let folder = tempfile::tempdir().unwrap();
     in_parallel(kernels(), |number, kernel| {
         let understood = Understood::of(kernel).unwrap();
         let file = folder.path().join(format!("{number}.{}.hlsl", understood.entry));
         std::fs::write(file, understood.hlsl(hlsl::ShaderModel::V6_0).unwrap()).unwrap();
     });
-    let python = std::env::var("EDGEWALK_DXC_PYTHON").expect("it was set when this was built");
+    let python = std::env::var("EDGEWALK_DXC_PYTHON").expect("EDGEWALK_DXC_PYTHON names a Python that has compushady");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/check-hlsl");
     let output = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
