@@ -62,7 +62,7 @@ impl Gpu {
     /// [`GpuError::BufferTooLarge`].
     pub fn check_size(&self, what: &str, len: usize) -> Result<u64, GpuError> {
         // Whole vec4s, and never empty: zero-sized bindings are not allowed.
-        let bytes = (len.max(1) as u64).saturating_mul(4).next_multiple_of(16);
+        let bytes = (len.max(1) as u64).saturating_mul(4).checked_next_multiple_of(16).unwrap_or(u64::MAX);
         let limit = self.max_binding_bytes();
         if bytes <= limit {
             return Ok(bytes);
