@@ -253,6 +253,23 @@ fn vectors_that_memory_does_not_hold_are_refused_before_any_work() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_limit_on_the_process_is_a_refusal_and_no_abort() {
+    let folder = tempfile::tempdir().unwrap();
+    let sets = ["width=64", "train=20", "test=0", "steps=1", "measure.every=0"];
+    train(None, &folder.path().join("run"), &sets, None).unwrap();
+    // 4 · 1300 vectors of 59,210 numbers are 2.3 GiB.
+    let script = format!(
+        "ulimit -v 2300000; exec {} curvature run --density --density-steps 1300",
+        env!("CARGO_BIN_EXE_edgewalk")
+    );
+    let output = std::process::Command::new("sh").current_dir(folder.path()).args(["-c", &script]).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("this run needs") && message.contains("--density-steps"), "{message}");
+}
+
+#[test]
 fn a_matrix_of_zeros_is_said_to_be_one() {
     let folder = tempfile::tempdir().unwrap();
     // The outputs are linear in the weights: nothing is left of H − G.

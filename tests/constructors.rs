@@ -115,6 +115,7 @@ fn objectives_say_what_does_not_fit() {
 #[test]
 fn buffers_say_what_does_not_fit() {
     let (short, long) = (gpu().buffer("short", 2).unwrap(), gpu().buffer("long", 5).unwrap());
+    refused(gpu().buffer("too long", usize::MAX), &["too long needs a buffer", "MiB"]);
     refused(gpu().write(&short, &[0.0_f32; 3]), &["3 elements", "buffer of 2"]);
     refused(Recording::copy(&long, &short, 0), &["5 elements", "buffer of 2"]);
     refused(Recording::copy(&short, &long, usize::MAX), &["2 elements"]);

@@ -2,7 +2,7 @@
 //! is 1 where the eigenvalue is the edge, however large or small the arguments.
 
 use approx::assert_abs_diff_eq;
-use edgewalk::curvature::edge::{alignment, gauge, gd_edge, sam_edge};
+use edgewalk::curvature::edge::{alignment, gauge, gd_edge, sam_edge, usam_curvature, usam_edge};
 use edgewalk::optim::{Ascent, Rule};
 
 #[test]
@@ -150,4 +150,14 @@ fn the_schedule_says_what_is_active() {
     assert_eq!(rule.at(3), rule);
     assert!((0..8).all(|step| Rule::sam(0.5, 0.1).at(step).perturbs() && !Rule::gd(0.5).at(step).perturbs()));
     assert!(Rule { sam_from: 3, ..Rule::sam(0.5, 0.1) }.at(u64::MAX).perturbs());
+}
+
+#[test]
+fn the_edge_of_many_steps_is_found_at_once_where_the_first_guess_overflows() {
+    // A guess of ρλ = 4·10¹⁰, from which each step of Newton's method would take off a hundred-millionth.
+    let (lr, rho, steps) = (1e-12, 1e9, 1 << 26);
+    let began = std::time::Instant::now();
+    let edge = usam_edge(lr, rho, steps);
+    assert!((usam_curvature(rho, steps, edge) / gd_edge(lr) - 1.0).abs() < 1e-6, "{edge}");
+    assert!(began.elapsed().as_secs() < 2, "{:?}", began.elapsed());
 }

@@ -158,7 +158,7 @@ fn a_run_shows_it_beside_exact_values_and_repeats() {
     let header = fs::read_to_string(first.curvature()).unwrap().lines().next().unwrap().to_owned();
     let columns = ",official_hessian_norm,official_edge_ratio,official_grad_alignment,official_sam_grad_alignment,\
                    official_hvps";
-    assert!(header.ends_with(columns), "{header}");
+    assert!(header.contains(columns), "{header}");
     assert!(!fs::read_to_string(plain.curvature()).unwrap().contains("official"));
 
     let rows = read_curvature(&first.curvature()).unwrap();

@@ -78,8 +78,14 @@ pub fn usam_edge(lr: f64, rho: f64, steps: usize) -> f64 {
         // λ h'/h = 1 + Kx/(1 + x) with x = ρλ/K.
         let x = rho * lambda / k;
         let slope = 1.0 + k * x / (1.0 + x);
-        let target = gd_edge(lr) / usam_curvature(rho, steps, lambda);
-        let next = lambda * (1.0 - (1.0 - target) / slope);
+        let curvature = usam_curvature(rho, steps, lambda);
+        let next = if curvature.is_finite() {
+            lambda * (1.0 - (1.0 - gd_edge(lr) / curvature) / slope)
+        } else {
+            // The same for logarithms, which are convex too and do not overflow.
+            let excess = lambda.ln() + k * x.ln_1p() - gd_edge(lr).ln();
+            lambda * (-excess / slope).exp()
+        };
         if next.partial_cmp(&lambda) != Some(Ordering::Less) {
             return lambda;
         }

@@ -103,7 +103,8 @@ impl Parts<'_> {
         let batch = if config.optim.batch > 0 { self.first.bytes() } else { 0 };
         let vectors = match (measured, config.measure.method) {
             (None, _) => 0,
-            (_, MeasureMethod::Power) => 2 * config.measure.top,
+            // The vectors, their products, and the tracks of this solve and the one before.
+            (_, MeasureMethod::Power) => 4 * config.measure.top,
             (_, MeasureMethod::Lanczos | MeasureMethod::Official) => {
                 let (top, bottom) = (config.measure.top, config.measure.bottom);
                 EigenOptions { top, bottom, ..Default::default() }.most_vectors(parameters)

@@ -71,9 +71,9 @@ impl Oscillation {
         self.open.as_ref()
     }
 
-    /// Goes on with one.
+    /// Goes on with one, unless it is none that this could have left.
     pub fn go_on(&mut self, window: Option<Window>) {
-        self.open = window;
+        self.open = window.filter(|window| !window.along.is_empty() && window.along.len() == window.drift.len());
     }
 
     /// Opens a window at the present parameters `w`, where the gradient is `gradient` and the top eigenpair `top`; the

@@ -329,7 +329,7 @@ pub fn read_metrics(path: &Path) -> Result<Vec<MetricsRow>, RecordError> {
     read(path, |line| {
         Ok(MetricsRow {
             step: line.required("step")?,
-            secs: line.required("secs")?,
+            secs: line.or_nan("secs")?,
             loss: line.or_nan("loss")?,
             error: line.or_nan("error")?,
             grad_norm: line.or_nan("grad_norm")?,
@@ -347,7 +347,7 @@ pub fn read_curvature(path: &Path) -> Result<Vec<CurvatureRow>, RecordError> {
     read(path, |line| {
         Ok(CurvatureRow {
             step: line.required("step")?,
-            secs: line.required("secs")?,
+            secs: line.or_nan("secs")?,
             loss: line.or_nan("loss")?,
             grad_norm: line.or_nan("grad_norm")?,
             lambdas: line.numbered("lambda")?,

@@ -169,11 +169,12 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// The value in a column; none if the cell is empty or the table has no such column.
+    /// The value in a column; none if the cell is empty or a number that is not finite, or the table has no such column.
     pub(super) fn optional<T: FromStr>(&self, column: &str) -> Result<Option<T>, RecordError> {
         let place = self.header.iter().position(|name| name == column);
         let cell = place.and_then(|place| self.cells.get(place));
-        let parsed = cell.filter(|cell| !cell.is_empty()).map(str::parse);
+        let is_value = |cell: &&str| !cell.is_empty() && cell.parse::<f64>().map_or(true, f64::is_finite);
+        let parsed = cell.filter(is_value).map(str::parse);
         parsed.transpose().map_err(|_| self.bad_cell(column, cell.unwrap_or_default()))
     }
 

@@ -61,7 +61,7 @@ pub(super) fn glossary() -> Markup {
             dd { "|cos(g, v₁)| = |⟨g, v₁⟩|/(‖g‖·‖v₁‖): 1 where the gradient lies along the top eigenvector, 0 where it is orthogonal to it." }
             dt { "Residual and error bar" }
             dd {
-                "The relative residual of an eigenpair is ‖Hv − λv‖/|λ|. The error bar of an eigenvalue bounds its distance from \
+                "The relative residual of an eigenpair is ‖Hv − λv‖/|λ|, or of an eigenvalue next to nothing ‖Hv − λv‖ ÷ (‖H‖/1000). The error bar of an eigenvalue bounds its distance from \
                  the nearest eigenvalue of H, rounding included."
             }
             dt { "The second half" }

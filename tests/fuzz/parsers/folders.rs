@@ -1,5 +1,6 @@
 //! What a run leaves in its folder besides tables, and the remembered kernels.
 
+use std::fs;
 use std::path::Path;
 
 use edgewalk::experiment::checkpoint::{Checkpoint, DONE, PARAMS, STATE};
@@ -15,6 +16,8 @@ use super::{bounded, in_folder, parts, put, refused};
 pub fn manifest(input: &[u8]) -> bool {
     in_folder(|folder| {
         put(&folder.join("config.toml"), b"");
+        // What another parser left would make it a sweep's.
+        let _ = fs::remove_file(folder.join("sweep.toml"));
         let run = RunDir::open(folder).expect("a folder with a configuration");
         put(&run.manifest(), input);
         match bounded(input.len(), || run.read_manifest()) {
@@ -45,7 +48,7 @@ pub fn cache(folder: &Path) -> KernelCache {
 pub fn kernels(input: &[u8]) -> bool {
     in_folder(|folder| {
         let cache = cache(folder);
-        std::fs::create_dir_all(cache.path().parent().expect("it lies in a folder")).expect("it can be made");
+        fs::create_dir_all(cache.path().parent().expect("it lies in a folder")).expect("it can be made");
         put(cache.path(), input);
         match bounded(input.len(), || cache.read()) {
             Ok(known) => {
@@ -66,7 +69,7 @@ pub fn checkpoint(input: &[u8]) -> bool {
     let [done, state, params] = parts(input);
     in_folder(|folder| {
         let path = folder.join("step_00000003");
-        std::fs::create_dir_all(&path).expect("it can be made");
+        fs::create_dir_all(&path).expect("it can be made");
         for (name, bytes) in [(DONE, done), (STATE, state), (PARAMS, params)] {
             put(&path.join(name), bytes);
         }

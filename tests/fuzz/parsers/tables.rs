@@ -31,7 +31,7 @@ pub fn curvature(input: &[u8]) -> bool {
     let rows = table(input, read_curvature, |path, rows| {
         let most = |count: fn(&CurvatureRow) -> usize| rows.iter().map(count).max().unwrap_or_default();
         let columns = CurvatureColumns {
-            top: most(|row| row.lambdas.len().max(row.residuals.len()).max(row.errors.len())),
+            top: most(|row| row.lambdas.len().max(row.residuals.len()).max(row.errors.len()).max(row.converged.len())),
             bottom: most(|row| row.bottoms.len().max(row.bottom_errors.len())),
             batch: rows.iter().any(|row| row.batch.is_some()),
             official: rows.iter().any(|row| row.official.is_some()),
