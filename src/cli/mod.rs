@@ -19,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::experiment::output::print;
 use crate::experiment::preset::{PRESETS, Preset};
+use crate::experiment::settled::settled;
 use crate::experiment::{ExperimentError, TrainRequest, config, run};
 
 use bench::BenchArgs;
@@ -133,8 +134,7 @@ pub fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentErr
 fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), ExperimentError> {
     let mut resolved = config::resolve(args.target.as_deref(), &args.sets)?;
     if let Some(init) = args.init {
-        // config.toml has to name it wherever it is read from.
-        resolved.config.run.init = Some(std::path::absolute(&init).unwrap_or(init));
+        resolved.config.run.init = Some(settled(&init));
     }
     if args.print_config {
         return print(&resolved.config.to_toml());

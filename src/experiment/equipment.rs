@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::objective::Objective;
 use crate::optim::Optimizer;
 
-use super::config::{Config, MeasureMethod};
+use super::config::{Config, MeasureAt, MeasureMethod};
 use super::measure::Measurer;
 use super::measuring::MeasuringSet;
 use super::ring::Ring;
@@ -103,15 +103,20 @@ impl Parts<'_> {
         let Self { config, data, measured, .. } = self;
         let examples = data.train.bytes() + data.test.as_ref().map_or(0, Examples::bytes);
         let batch = if config.optim.batch > 0 { self.first.bytes() } else { 0 };
+        // A checkpoint has fewer: the track, the bytes of the file, and a tensor on its way from the one to the other.
         let vectors = match (measured, config.measure.method) {
             (None, _) => 0,
-            (_, MeasureMethod::Power) => 2 * config.measure.top,
+            // The vectors, their products, the track and the one before.
+            (_, MeasureMethod::Power) => 4 * config.measure.top,
             (_, MeasureMethod::Lanczos | MeasureMethod::Official) => {
                 let (top, bottom) = (config.measure.top, config.measure.bottom);
                 EigenOptions { top, bottom, ..Default::default() }.most_vectors(parameters)
             }
         };
-        (examples + batch + 8 * parameters * vectors) as u64
+        // Of a checkpoint the parameters, what else has their length, and the bytes of both, in single precision.
+        let at_midpoint = measured.is_some() && config.measure.at == MeasureAt::Midpoint;
+        let singles = 1 + usize::from(config.optim.momentum > 0.0) + usize::from(at_midpoint);
+        (examples + batch + 8 * parameters * (vectors + singles)) as u64
     }
 }
 

@@ -142,7 +142,7 @@ impl OfficialRow {
         let Some(hessian_norm) = line.optional(norm)? else { return Ok(None) };
         Ok(Some(Self {
             hessian_norm,
-            edge_ratio: line.required(ratio)?,
+            edge_ratio: line.or_nan(ratio)?,
             grad_alignment: line.required(gradient)?,
             sam_grad_alignment: line.required(sam_gradient)?,
             hvps: line.required(hvps)?,
@@ -282,8 +282,7 @@ impl CurvatureWriter {
         cells.extend([row.secs, row.loss, row.grad_norm].map(number));
         cells.extend(padded(&row.lambdas, top).into_iter().chain(padded(&row.residuals, top)));
         cells.push(optional(row.lambda_min.map(|extreme| extreme.value)));
-        cells.extend([row.hessian_norm, row.gd_edge].map(number));
-        cells.extend([row.sam_edge, row.edge_ratio, row.gauge].map(|x| optional(Some(x).filter(|x| !x.is_nan()))));
+        cells.extend([row.hessian_norm, row.gd_edge, row.sam_edge, row.edge_ratio, row.gauge].map(number));
         cells.extend([row.grad_alignment, row.sam_grad_alignment].map(number));
         cells.push(row.hvps.to_string());
         cells.push(word(row.measured.map(|set| set.on.to_string())));
@@ -346,8 +345,8 @@ pub fn read_curvature(path: &Path) -> Result<Vec<CurvatureRow>, RecordError> {
             sam_edge: line.or_nan("sam_edge")?,
             edge_ratio: line.or_nan("edge_ratio")?,
             gauge: line.or_nan("gauge")?,
-            grad_alignment: line.required("grad_alignment")?,
-            sam_grad_alignment: line.required("sam_grad_alignment")?,
+            grad_alignment: line.or_nan("grad_alignment")?,
+            sam_grad_alignment: line.or_nan("sam_grad_alignment")?,
             grad_subspace: line.optional("grad_subspace")?,
             sam_grad_subspace: line.optional("sam_grad_subspace")?,
             hvps: line.required("hvps")?,

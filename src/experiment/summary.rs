@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::optim::Rule;
+use crate::optim::{NoEdge, Rule};
 
 use super::config::MeasureOn;
 use super::measuring::MeasuringSet;
@@ -143,6 +143,8 @@ pub struct Summary {
     pub edge: Option<EdgeSummary>,
     /// ‖H‖ in the second half.
     pub norm: Option<Spread>,
+    /// ‖∇L‖ at the last measurement.
+    pub grad_norm: f64,
     /// The rule that made the steps.
     pub rule: Rule,
 }
@@ -157,8 +159,16 @@ impl Summary {
             test: metrics.iter().rev().find_map(tested),
             edge: EdgeSummary::of(curvature),
             norm: Spread::of(second_half(curvature).map(|row| row.hessian_norm)),
+            grad_norm: curvature.last().map_or(f64::NAN, |row| row.grad_norm),
             rule: Rule::sam(1.0, 1.0),
         }
+    }
+}
+
+impl Summary {
+    /// Why ‖H‖ was not compared with an edge, where there are measurements.
+    pub fn no_edge(&self) -> NoEdge {
+        self.rule.no_edge(self.grad_norm).unwrap_or(NoEdge::Unknown)
     }
 }
 
@@ -183,7 +193,7 @@ impl fmt::Display for Summary {
         match (&self.edge, &self.norm) {
             (None, None) => write!(f, "\nthe curvature was not measured (measure.every = 0 turns it off)"),
             (None, Some(norm)) => {
-                write!(f, "\n‖H‖ over the second half: {norm}; no edge is known for this rule to compare it with")
+                write!(f, "\n‖H‖ over the second half: {norm}; nothing to compare it with: {}", self.no_edge())
             }
             (Some(edge), _) => {
                 let (first, last) = (edge.first_step, edge.last_step);

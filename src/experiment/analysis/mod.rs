@@ -27,6 +27,7 @@ use crate::objective::{GaussNewtonOperator, HessianOperator, Objective};
 use crate::optim::{Probe, Rule};
 
 use super::config::ConfigError;
+use super::measure::probed;
 use super::{ExperimentError, Format, network, run};
 
 /// What `edgewalk curvature` was asked to do.
@@ -141,15 +142,14 @@ pub fn analyse(request: &AnalysisRequest) -> Result<Analysis, ExperimentError> {
     let gpu = Gpu::open(request.adapter.as_deref())?;
     let model = network::model(config, &train)?;
     let mut objective = Objective::new(&gpu, Arc::clone(&model), network::loss(config), &train, config.run.chunk)?;
-    let params = run::read_params(objective.layout(), &found.params)?;
+    let (params, _) = run::read_params(objective.layout(), &found.params)?;
     let blocks = blocks(objective.layout(), &request.blocks)?;
     let w = objective.vector("the parameters")?;
     gpu.write(&w, &params);
 
     let rule = network::rule(config);
     let probe = Probe::new(&mut objective, rule, &w)?;
-    gpu.run([probe.recording(found.step)])?;
-    let metrics = probe.metrics(&objective, &gpu.read(probe.row())?);
+    let metrics = probed(&objective, &probe, found.step)?;
     let gradients = [probe.gradient(), probe.update_gradient(found.step)]
         .map(|vector| objective.read(vector).map(|values| values.into_iter().map(f64::from).collect::<Vec<f64>>()));
     let [gradient, update_gradient] = gradients;

@@ -203,7 +203,10 @@ fn measurement(config: &Config) -> String {
         MeasureAt::Midpoint => " at midpoints between two steps",
     };
     let every = if m.every == 1 { "every step".to_owned() } else { format!("every {} steps", m.every) };
-    let edge = network::rule(config).edge(1.0).map_or(" Theory gives no edge for this rule.", |_| "");
+    let edge = match network::rule(config).no_edge(1.0) {
+        Some(reason) => format!(" There is nothing to compare it with: {reason}."),
+        None => String::new(),
+    };
     format!(
         "{} of the Hessian of the loss on {on},{at} {every}, by {how}, to a relative residual of {}.{edge}",
         match m.top {
