@@ -68,7 +68,6 @@ fn time(c: &mut Criterion, gpu: &Gpu, name: &str, (mut objective, w): (Objective
         // Against 100 times the step above, this shows what waiting for the host costs.
         let hundred = (0..100).fold(Recording::default(), |all, _| all.then(gd.step(0)));
         time("100 gradient steps", &hundred);
-        time("logged gradient step", gd.logged_step(0));
     }
     time("SAM step", sam.step(0));
     let (product, keep) = hessian.recordings();

@@ -21,7 +21,7 @@
 //! | [`experiment`] | a configuration | a run folder |
 //! | [`doctor`] | an adapter | a verdict: does it compute what it should? |
 //!
-//! [`data`] reads data sets, and [`cli`] reads the command line.
+//! [`data`] reads data sets, [`lock`] keeps processes from one another, and [`cli`] reads the command line.
 //!
 //! # A first look, without a device
 //!
@@ -62,6 +62,7 @@ pub mod experiment;
 pub mod gpu;
 pub mod graph;
 pub mod kernel;
+pub mod lock;
 pub mod model;
 pub mod objective;
 pub mod optim;

@@ -87,7 +87,7 @@ fn objectives_say_what_does_not_fit() {
     params[2 * 3 + 1] = f32::INFINITY;
     refused(objective.set_params(&w, &params), &["dense0.bias", "inf at index 1"]);
     refused(objective.set_params(&gpu().buffer("a short one", 3).unwrap(), &vec![0.0; len]), &["3 elements"]);
-    refused(objective.chunk_gradient(7, &w, &w, false), &["no chunk 7"]);
+    refused(objective.chunk_gradient(7, &w, &w, false, None), &["no chunk 7"]);
     let short = gpu().buffer("a short one", 3).unwrap();
     refused(objective.gradient(&w, &short, None), &["slot 4", "3"]);
     refused(objective.difference(&short, &w, &w), &["3 elements"]);

@@ -3,7 +3,8 @@
 
 use approx::assert_abs_diff_eq;
 use edgewalk::curvature::edge::{alignment, gauge, gd_edge, sam_edge, usam_curvature, usam_edge};
-use edgewalk::optim::{Ascent, Rule};
+use edgewalk::curvature::subspace_alignment;
+use edgewalk::optim::{Ascent, NoEdge, Rule};
 
 #[test]
 fn sam_edge_is_where_the_gauge_is_one_at_any_scale() {
@@ -47,6 +48,13 @@ fn gauge_and_alignment_by_hand() {
     assert_abs_diff_eq!(alignment(&[3.0, 4.0], &[-4.0, 0.0]), 0.6, epsilon = 1e-15);
     assert_abs_diff_eq!(alignment(&[3e300, 4e300], &[1e-300, 0.0]), 0.6, epsilon = 1e-15);
     assert_eq!(alignment(&[0.0, 0.0], &[1.0, 0.0]), 0.0);
+    // What is not finite aligns with nothing, however many other entries there are.
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for v in [[bad, bad], [bad, 1.0], [1.0, bad]] {
+            assert!(alignment(&v, &[1.0, 0.0]).is_nan() && alignment(&[0.0, 0.0], &v).is_nan(), "{v:?}");
+            assert!(subspace_alignment(&v, &[&[1.0, 0.0]]).is_nan(), "{v:?}");
+        }
+    }
     assert!(alignment(&[0.1; 7], &[-0.1; 7]) <= 1.0);
 }
 
@@ -160,4 +168,26 @@ fn the_edge_of_many_steps_is_found_at_once_where_the_first_guess_overflows() {
     let edge = usam_edge(lr, rho, steps);
     assert!((usam_curvature(rho, steps, edge) / gd_edge(lr) - 1.0).abs() < 1e-6, "{edge}");
     assert!(began.elapsed().as_secs() < 2, "{:?}", began.elapsed());
+}
+
+#[test]
+fn why_there_is_no_edge_is_told_apart() {
+    let sam = Rule::sam(0.5, 0.1);
+    assert_eq!(sam.no_edge(1.0), None);
+    assert_eq!(sam.no_edge(0.0), Some(NoEdge::ZeroGradient));
+    // Neither gradient descent nor a perturbation that is not normalised has a use for the gradient's length.
+    assert_eq!(Rule::gd(0.5).no_edge(0.0), None);
+    assert_eq!(Rule { ascent: Ascent::Usam, ..sam }.no_edge(0.0), None);
+    assert_eq!(Rule { ascent: Ascent::Asam { eta: 0.01 }, ..sam }.no_edge(1.0), Some(NoEdge::Unknown));
+    // lr · weight_decay = 2 + 2β, or (2 + 2β)/(1 + 2β) with Nesterov's momentum, and a little less.
+    for (momentum, nesterov, limit) in [(0.0, false, 2.0), (0.5, false, 3.0), (0.5, true, 1.5)] {
+        for base in [sam, Rule::gd(0.5)] {
+            let rule = Rule { momentum, nesterov, ..base };
+            assert_eq!(Rule { weight_decay: 2.0 * limit, ..rule }.no_edge(1.0), Some(NoEdge::Decay));
+            assert_eq!(Rule { weight_decay: 1.99 * limit, ..rule }.no_edge(1.0), None);
+        }
+    }
+    let words = [NoEdge::Unknown, NoEdge::Decay, NoEdge::ZeroGradient].map(|reason| reason.to_string());
+    assert!(words[0].contains("no edge is known") && words[1].contains("weight_decay"), "{words:?}");
+    assert!(words[2].contains("the gradient is 0"), "{words:?}");
 }

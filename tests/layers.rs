@@ -8,8 +8,9 @@ use std::str::FromStr;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The modules of the crate in the order of the pipeline, each with those that it uses.
-const STAGES: [(&str, &[&str]); 15] = [
+const STAGES: [(&str, &[&str]); 16] = [
     ("choice", &[]),
+    ("lock", &[]),
     ("graph", &[]),
     ("autodiff", &["graph"]),
     ("passes", &["graph"]),
@@ -22,12 +23,15 @@ const STAGES: [(&str, &[&str]); 15] = [
     ("optim", &["curvature", "gpu", "graph", "kernel", "objective"]),
     ("theory", &["curvature", "data", "gpu", "graph", "model", "objective", "optim"]),
     ("doctor", &["autodiff", "curvature", "data", "gpu", "graph", "model", "objective", "optim"]),
-    ("experiment", &["choice", "curvature", "data", "gpu", "graph", "kernel", "model", "objective", "optim", "theory"]),
+    (
+        "experiment",
+        &["choice", "curvature", "data", "gpu", "graph", "kernel", "lock", "model", "objective", "optim", "theory"],
+    ),
     ("cli", &["curvature", "data", "doctor", "experiment", "gpu", "theory"]),
 ];
 
 /// What the source does in some places only: a crate, a path or a word, and the files and folders of `src` that have it.
-const OWNERS: [(&str, &[&str]); 14] = [
+const OWNERS: [(&str, &[&str]); 15] = [
     ("wgpu", &["gpu"]),
     ("unsafe", &["gpu/program.rs"]),
     ("naga", &["kernel/check.rs"]),
@@ -36,9 +40,10 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("kuva", &["experiment/figure"]),
     ("maud", &["experiment/report", "experiment/live/watch.rs"]),
     ("shlex", &["experiment/output.rs"]),
-    ("sysinfo", &["experiment/room.rs"]),
+    ("sysinfo", &["experiment/room.rs", "lock.rs"]),
+    ("TryLockError", &["lock.rs"]),
     ("ctrlc", &["experiment/interrupt.rs"]),
-    ("nix", &["experiment/sweep/child.rs"]),
+    ("nix", &["experiment/sweep/child.rs", "lock.rs"]),
     ("clap", &["cli", "experiment/figure/format.rs"]),
     ("Command::new", &["cli/workers.rs", "experiment/sweep/child.rs"]),
     (

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use edgewalk::curvature::{EigenOptions, Track};
 use edgewalk::experiment::rundir::RunDir;
+use edgewalk::experiment::state::State;
 use edgewalk::gpu::{Buffer, Gpu, GpuError, Recording};
 use serde_json::Value;
 
@@ -110,4 +112,38 @@ fn a_run_that_cannot_fit_leaves_no_folder() {
     let error = train(None, &out, &["width=20000"], None).unwrap_err().to_string();
     assert!(error.contains("MiB") && error.contains("smaller model"), "{error}");
     assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn a_checkpoint_takes_less_than_the_measurement_before_it() {
+    const N: usize = 20_000;
+    for (top, bottom) in [(1, 0), (3, 0), (10, 0), (5, 5)] {
+        let options = EigenOptions { top, bottom, ..Default::default() };
+        let wanted = top + bottom;
+        let track = Track {
+            values: vec![1.0; wanted + 10],
+            vectors: vec![vec![0.5; N]; wanted + 10],
+            wanted,
+            changes: vec![vec![0.25; N]; wanted],
+            persistence: 0.5,
+        };
+        let held = 8 * N * (track.vectors.len() + track.changes.len());
+        let state = State {
+            step: 1,
+            secs: 1.0,
+            tables: [0; 3],
+            cursor: None,
+            momentum: Some(vec![0.5; N]),
+            before: None,
+            track: Some(track),
+            window: None,
+            known: Default::default(),
+        };
+        let mut bytes = vec![];
+        let taken = allocation_counter::measure(|| bytes = state.to_bytes().unwrap()).bytes_max as usize;
+        assert!(bytes.len() > held && taken >= bytes.len(), "{taken} of {}", bytes.len());
+        let planned = 8 * N * options.most_vectors(N);
+        println!("{wanted} wanted: {held} held, {taken} for the bytes of the file, {planned} planned");
+        assert!(held + taken < planned, "{wanted} wanted: {held} + {taken}, {planned} planned");
+    }
 }

@@ -185,7 +185,7 @@ fn runs_without_curvature_and_runs_that_diverge_have_reports() {
     let html = report(&trained(folder.path(), "wild", &["lr=500", "steps=200"]));
     has(&html, &["Diverged.", "of 200 updates the numbers were no longer finite"]);
     let html = report(&trained(folder.path(), "noisy", &["optim.kind=asam", "optim.batch=10"]));
-    has(&html, &["Adaptive SAM", "an update sees 10 of them", "theory gives no edge for this rule"]);
+    has(&html, &["Adaptive SAM", "an update sees 10 of them", "no edge is known for this rule"]);
 }
 
 /// Windows has no folders of such a name.

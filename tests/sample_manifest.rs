@@ -12,6 +12,7 @@ pub fn manifest() -> Manifest {
         commit: None,
         command: vec!["edgewalk".into(), "train".into()],
         seed: 3,
+        settings: Some(serde_json::json!({ "optim": { "lr": 0.5 } })),
         data: DataRecord { name: "mnist".into(), train: 1000, test: 0, sha256: "ab".into() },
         init: None,
         adapter: "some \"GPU\"".into(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use edgewalk::experiment::config;
@@ -325,11 +325,12 @@ fn every_job_has_a_name_that_a_folder_can_have() {
     // Quotes keep a comma; what differs in letters that files cannot have is numbered.
     let paths = names(&["name=mnist", r#"path="a,b", 'c d', it's"#]);
     assert_eq!(paths, ["path=a_b", "path=c_d", "path=it_s"]);
-    assert_eq!(names(&["name=mnist", "path=a/b,a_b,A_B"]), ["0000-path=a_b", "0001-path=a_b", "0002-path=A_B"]);
+    assert_eq!(names(&["name=mnist", "path=a/b,a_b,A_B"]), ["0000-path=b", "0001-path=a_b", "0002-path=A_B"]);
     let long = "x".repeat(300);
     assert!(names(&["name=mnist", &format!("path={long},y")])[0].len() <= 120);
 
     let sets = ["name=mnist".to_owned(), r#"path="a,b",c"#.to_owned()];
     let path = Grid::new(None, &sets, None).unwrap().jobs[0].1.data.path.clone();
-    assert_eq!(path, Some(PathBuf::from("a,b")));
+    // Wherever the sweep goes on, it means the same file.
+    assert_eq!(path, Some(std::path::absolute("a,b").unwrap()));
 }

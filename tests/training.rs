@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use edgewalk::experiment::config::resolve;
 use edgewalk::experiment::record::{CurvatureRow, read_curvature, read_metrics};
 use edgewalk::experiment::rundir::RunDir;
-use edgewalk::experiment::{ExperimentError, TrainRequest, run, summary};
+use edgewalk::experiment::{Divergence, ExperimentError, TrainRequest, run, summary};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction};
 use edgewalk::optim::Rule;
 use nalgebra::DVector;
@@ -236,7 +236,7 @@ fn a_diverging_run_stops_and_keeps_what_it_has() {
         let sets = [&SMALL[..], &["lr=1e6", "steps=200", every]].concat();
         let error = train(None, &out, &sets, None).expect_err("a rate of a million diverges");
         assert_eq!(error.exit_code(), 1);
-        let ExperimentError::Diverged { step, .. } = error else { panic!("{error}") };
+        let ExperimentError::Diverged(Divergence { step, .. }) = error else { panic!("{error}") };
         assert!(error.to_string().contains(&format!("step {step}")), "{error}");
         assert!(step > 0 && step < 200, "{step}");
 
@@ -245,7 +245,7 @@ fn a_diverging_run_stops_and_keeps_what_it_has() {
         assert_eq!(metrics.iter().map(|row| row.step).collect::<Vec<_>>(), (0..step).collect::<Vec<_>>());
         assert!(metrics.iter().all(|row| row.loss.is_finite() && row.grad_norm.is_finite()));
         let curvature = read_curvature(&run.curvature()).unwrap();
-        assert!(curvature.iter().all(|row| row.hessian_norm.is_finite() && row.step <= step));
+        assert!(curvature.iter().all(|row| row.hessian_norm.is_finite() && row.step < step));
         let manifest: serde_json::Value = serde_json::from_slice(&fs::read(run.manifest()).unwrap()).unwrap();
         assert_eq!(manifest["ended"], format!("diverged at step {step}"));
         assert!(run.plots().join("loss.svg").is_file());

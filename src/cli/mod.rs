@@ -14,7 +14,6 @@ pub mod sweep;
 pub mod verify_theory;
 mod workers;
 
-use std::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -23,7 +22,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::experiment::output::{aside, print, written};
 use crate::experiment::preset::{PRESETS, Preset};
 use crate::experiment::rundir::RunDirError;
-use crate::experiment::{ExperimentError, TrainRequest, config, run};
+use crate::experiment::settled::settled;
+use crate::experiment::{ExperimentError, TrainRequest, config, run, with_causes};
 
 use bench::BenchArgs;
 use compare::CompareArgs;
@@ -122,9 +122,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     match obey(arguments) {
         Ok(code) => code,
         Err(error) => {
-            let causes = std::iter::successors(error.source(), |&cause| cause.source());
-            let causes: String = causes.map(|cause| format!("  because: {cause}\n")).collect();
-            aside(&format!("error: {error}\n{causes}"));
+            aside(&format!("error: {}\n", with_causes(&error)));
             error.exit_code()
         }
     }
@@ -165,8 +163,7 @@ fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentError> 
 fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), ExperimentError> {
     let mut resolved = config::resolve(args.target.as_deref(), &args.sets)?;
     if let Some(init) = args.init {
-        // config.toml has to name it wherever it is read from.
-        resolved.config.run.init = Some(std::path::absolute(&init).unwrap_or(init));
+        resolved.config.run.init = Some(settled(&init));
     }
     if args.print_config {
         return print(&resolved.config.to_toml());

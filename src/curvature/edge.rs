@@ -93,22 +93,21 @@ pub fn usam_edge(lr: f64, rho: f64, steps: usize) -> f64 {
     }
 }
 
-/// |cos(a, b)| in 0..=1; 0 when either vector is zero. The vectors have equal lengths and may have any scale.
+/// |cos(a, b)| in 0..=1; 0 when either vector is zero, and NaN when one has an entry that is not finite. The vectors have equal
+/// lengths and may have any scale.
 pub fn alignment(a: &[f64], b: &[f64]) -> f64 {
-    let (Some(a), Some(b)) = (unit(a), unit(b)) else {
-        return 0.0;
-    };
-    dot(&a, &b).abs().min(1.0)
+    dot(&unit(a), &unit(b)).abs().clamp(0.0, 1.0)
 }
 
-/// v/‖v‖, scaled by its largest entry first so that squares neither overflow nor vanish; `None` for zero.
-fn unit(v: &[f64]) -> Option<Vec<f64>> {
+/// v/‖v‖, scaled by its largest entry first so that squares neither overflow nor vanish; v itself where no entry is above 0 in
+/// magnitude.
+fn unit(v: &[f64]) -> Vec<f64> {
     let largest = v.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
     if largest == 0.0 {
-        return None;
+        return v.to_vec();
     }
     let mut out: Vec<f64> = v.iter().map(|x| x / largest).collect();
     let length = dot(&out, &out).sqrt();
     out.iter_mut().for_each(|x| *x /= length);
-    Some(out)
+    out
 }

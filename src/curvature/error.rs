@@ -12,6 +12,9 @@ pub enum CurvatureError {
     /// The operator failed to form a product; the source says why.
     #[error("a curvature product could not be computed; its cause, given next, says what to change")]
     Operator(#[source] Box<dyn Error + Send + Sync>),
+    /// The operator was told to stop.
+    #[error("the computation was interrupted; start it again to have its result")]
+    Interrupted,
     /// A product, or the algebra on it, overflowed or was not a number.
     #[error(
         "curvature product {product} is not finite: the loss has most likely diverged at these parameters; \

@@ -4,13 +4,13 @@
 //! form of `sha256sum`, and is compared as a whole. The folder is filled beside its place and renamed into it, so that a
 //! process that is killed meanwhile leaves the earlier checkpoints and nothing half made under a checkpoint's name.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::rundir::{RunDir, RunDirError, write_error, write_file};
+use super::rundir::{RunDir, RunDirError, sync_folder, write_error, write_file};
 use crate::data::hex;
 
 /// The parameters, by name.
@@ -45,6 +45,7 @@ impl Checkpoint {
             write_file(&beside.join(PARAMS), params)?;
             write_file(&beside.join(STATE), state)?;
             write_file(&beside.join(DONE), done(params, state).as_bytes())?;
+            // Every name in it is on the disk by now, and so is its own.
             remove(&path)
                 .and_then(|()| fs::rename(&beside, &path))
                 .and_then(|()| sync_folder(&run.checkpoints()))
@@ -130,10 +131,4 @@ fn remove(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// Sees to it that a rename in a folder outlasts a power cut.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    // Only on Unix can a folder be opened.
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -342,6 +342,11 @@ impl Config {
         toml::to_string(self).expect("the table of keys keeps every count within TOML's integers")
     }
 
+    /// The same as JSON.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("sections of numbers and words have a JSON form")
+    }
+
     fn to_table(&self) -> Table {
         Table::try_from(self).expect("the table of keys keeps every count within TOML's integers")
     }

@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::objective::Objective;
 use crate::optim::Optimizer;
 
-use super::config::{Config, MeasureMethod};
+use super::config::{Config, MeasureAt, MeasureMethod};
 use super::measure::Measurer;
 use super::measuring::MeasuringSet;
 use super::ring::Ring;
@@ -101,6 +101,7 @@ impl Parts<'_> {
         let Self { config, data, measured, .. } = self;
         let examples = data.train.bytes() + data.test.as_ref().map_or(0, Examples::bytes);
         let batch = if config.optim.batch > 0 { self.first.bytes() } else { 0 };
+        // A checkpoint has fewer: the track, the bytes of the file, and a tensor on its way from the one to the other.
         let vectors = match (measured, config.measure.method) {
             (None, _) => 0,
             // The vectors, their products, and the tracks of this solve and the one before.
@@ -110,7 +111,10 @@ impl Parts<'_> {
                 EigenOptions { top, bottom, ..Default::default() }.most_vectors(parameters)
             }
         };
-        (examples + batch + 8 * parameters * vectors) as u64
+        // Of a checkpoint the parameters, what else has their length, and the bytes of both, in single precision.
+        let at_midpoint = measured.is_some() && config.measure.at == MeasureAt::Midpoint;
+        let singles = 1 + usize::from(config.optim.momentum > 0.0) + usize::from(at_midpoint);
+        (examples + batch + 8 * parameters * (vectors + singles)) as u64
     }
 }
 

@@ -1,10 +1,8 @@
 //! The kernels remembered for one adapter: a JSON file in the user's cache folder, for one version of driver and program.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,6 +11,7 @@ use super::checkpoint::sha256;
 use super::kernels::{Known, parse, read_text, words};
 use super::rundir::write_file;
 use crate::gpu::AdapterSummary;
+use crate::lock::{self, Lock, LockError};
 
 /// The environment variable that names a folder in the place of the user's cache folder.
 pub const CACHE_VARIABLE: &str = "EDGEWALK_CACHE";
@@ -93,26 +92,18 @@ impl KernelCache {
         format!("kernels cannot be remembered in {folder} ({problem}); name another folder in EDGEWALK_CACHE")
     }
 
-    /// Waits until no other run is timing kernels for this adapter, and keeps others from it until the file is dropped.
+    /// Waits until no other run is timing kernels for this adapter, and keeps others from it until the lock is dropped.
     ///
     /// # Errors
     /// In words: the folder cannot be written, or another run has not finished in half a minute.
-    pub fn lock(&self) -> Result<File, String> {
+    pub fn lock(&self) -> Result<Lock, String> {
         let path = self.path.with_extension("lock");
-        let open = || {
-            fs::create_dir_all(path.parent().unwrap_or(&path))?;
-            File::options().create(true).truncate(false).write(true).open(&path)
-        };
-        let file = open().map_err(|error| self.unwritable(error))?;
-        let (sender, receiver) = mpsc::channel();
-        // Should nobody wait for it any more, the file is dropped and with it the lock.
-        thread::spawn(move || sender.send(file.lock().map(|()| file)));
-        match receiver.recv_timeout(PATIENCE) {
-            Ok(locked) => locked.map_err(|error| self.unwritable(error)),
-            Err(_) => {
-                let path = path.display();
-                Err(format!("another run has been timing kernels for half a minute; it holds {path}"))
+        fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(|error| self.unwritable(error))?;
+        lock::lock(&path, PATIENCE).map_err(|error| match error {
+            LockError::Held(by) => {
+                format!("another run has been timing kernels for half a minute; it holds {}{by}", path.display())
             }
-        }
+            LockError::File(cause) => self.unwritable(cause),
+        })
     }
 }

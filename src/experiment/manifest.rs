@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
-use super::ExperimentError;
 use super::checkpoint::sha256;
 use super::equipment::MemoryPlan;
 use super::measuring::MeasuringSet;
@@ -22,6 +22,9 @@ pub struct Manifest {
     pub command: Vec<String>,
     /// The seed, repeated from the configuration.
     pub seed: u64,
+    /// The settings that the run began with, which say whether `config.toml` was changed; early versions did not write them.
+    #[serde(default)]
+    pub settings: Option<Value>,
     /// The examples.
     pub data: DataRecord,
     /// The file with the initial weights, where they were not drawn from the seed.
@@ -98,13 +101,9 @@ pub struct Init {
 }
 
 impl Init {
-    /// That of a file.
-    ///
-    /// # Errors
-    /// [`ExperimentError::ReadInit`].
-    pub fn of(path: &Path) -> Result<Self, ExperimentError> {
-        let bytes = std::fs::read(path).map_err(|cause| ExperimentError::ReadInit { path: path.into(), cause })?;
-        Ok(Self { path: path.into(), sha256: sha256([bytes.as_slice()]) })
+    /// That of a file with these bytes.
+    pub fn of(path: &Path, bytes: &[u8]) -> Self {
+        Self { path: path.into(), sha256: sha256([bytes]) }
     }
 }
 

@@ -15,6 +15,8 @@ use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
 
 use super::ExperimentError;
 use super::config::{Config, MeasureAt, MeasureConfig, MeasureMethod};
+use super::divergence::Divergence;
+use super::interrupt::Interruptible;
 use super::measuring::MeasuringSet;
 use super::midpoint::Midpoint;
 use super::oscillation::Oscillation;
@@ -93,11 +95,6 @@ impl Measurer {
         Ok(Self { set, own, config, seed, midpoint, hessian, difference, oscillation, batch, last: None })
     }
 
-    /// Whether a measurement runs the optimizer's probe, and leaves its metrics there.
-    pub fn probes_trained(&self) -> bool {
-        self.own.is_none()
-    }
-
     /// The measuring set, where it is not what is trained on.
     pub fn own(&mut self) -> Option<&mut Objective> {
         self.own.as_mut().map(|(objective, _)| objective)
@@ -108,18 +105,26 @@ impl Measurer {
         self.midpoint.as_ref().map(Midpoint::remember)
     }
 
-    /// What later measurements depend on, into a checkpoint.
+    /// Moves what later measurements depend on into the state of a checkpoint: [`Self::take_back`] must follow.
     ///
     /// # Errors
     /// Device errors.
-    pub fn save(&self, trained: &Objective, state: &mut State) -> Result<(), ExperimentError> {
+    pub fn lend(&mut self, trained: &Objective, state: &mut State) -> Result<(), ExperimentError> {
         state.before = self.midpoint.as_ref().map(|midpoint| trained.read(midpoint.before())).transpose()?;
-        state.track.clone_from(&self.last);
-        state.window = self.oscillation.as_ref().and_then(Oscillation::window).cloned();
+        state.track = self.last.take();
+        state.window = self.oscillation.as_mut().and_then(Oscillation::lend);
         Ok(())
     }
 
-    /// Takes it out of a checkpoint again.
+    /// Takes it out of the state of a checkpoint again.
+    pub fn take_back(&mut self, state: &mut State) {
+        self.last = state.track.take();
+        if let Some(oscillation) = &mut self.oscillation {
+            oscillation.go_on(state.window.take());
+        }
+    }
+
+    /// The same of a checkpoint that a run goes on from.
     ///
     /// # Errors
     /// Device errors.
@@ -127,17 +132,15 @@ impl Measurer {
         if let (Some(midpoint), Some(before)) = (&self.midpoint, &state.before) {
             gpu.write(midpoint.before(), before)?;
         }
-        self.last = state.track.take();
-        if let Some(oscillation) = &mut self.oscillation {
-            oscillation.go_on(state.window.take());
-        }
+        self.take_back(state);
         Ok(())
     }
 
     /// Measures at the present parameters, where no update is under way, and starts to follow them if that was asked for.
     ///
     /// # Errors
-    /// Device errors, and [`ExperimentError::Curvature`] when a product is not finite.
+    /// Device errors, [`ExperimentError::Diverged`] when a number of the step or of the measuring set is not finite, and
+    /// [`ExperimentError::Curvature`] when a product is not or the user wants to stop: nothing has changed then.
     pub fn measure(
         &mut self,
         trained: &Objective,
@@ -148,14 +151,13 @@ impl Measurer {
         if let Some(midpoint) = &self.midpoint {
             midpoint.find(trained, optimizer, step)?;
         }
-        let batch = self.batch_row(trained, optimizer, step)?;
-        let (objective, probe) = match &self.own {
-            Some((objective, probe)) => (objective, probe),
-            None => (trained, &optimizer.probe),
+        let metrics = probed(trained, &optimizer.probe, step)?;
+        let batch = self.batch_row(trained, optimizer)?;
+        let (objective, probe, metrics) = match &self.own {
+            Some((objective, probe)) => (objective, probe, probed(objective, probe, step)?),
+            None => (trained, &optimizer.probe, metrics),
         };
-        let gpu = objective.gpu();
-        gpu.run([probe.recording(step)])?;
-        let StepMetrics { loss, .. } = probe.metrics(objective, &gpu.read(probe.row())?);
+        let loss = metrics.loss;
         let gradient = widen(&objective.read(probe.gradient())?);
         let update_gradient = widen(&objective.read(probe.update_gradient(step))?);
         let grad_norm = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
@@ -173,7 +175,7 @@ impl Measurer {
             MeasureMethod::Power => power_iteration,
         };
         let began = Instant::now();
-        let spectrum = solve(&mut self.hessian.linearise()?, self.last.as_ref(), &options)?;
+        let spectrum = solve(&mut Interruptible(self.hessian.linearise()?), self.last.as_ref(), &options)?;
         let solve_secs = Some(began.elapsed().as_secs_f64());
 
         let first = &spectrum.pairs[0];
@@ -181,7 +183,8 @@ impl Measurer {
         let vectors: Vec<&[f64]> = spectrum.pairs.iter().map(|pair| pair.vector.as_slice()).collect();
         let official = match &mut self.difference {
             Some(difference) => {
-                let estimate = official(difference, self.seed, OFFICIAL_STREAM.wrapping_add(step))?;
+                let stream = OFFICIAL_STREAM.wrapping_add(step);
+                let estimate = official(&mut Interruptible(difference), self.seed, stream)?;
                 Some(OfficialRow {
                     hessian_norm: estimate.hessian_norm,
                     edge_ratio: estimate.hessian_norm / sam,
@@ -245,20 +248,24 @@ impl Measurer {
         }
     }
 
-    /// The minibatch's own sharpness, and with it the optimizer's probe.
-    fn batch_row(
-        &self,
-        trained: &Objective,
-        optimizer: &Optimizer,
-        step: u64,
-    ) -> Result<Option<BatchRow>, ExperimentError> {
+    /// The minibatch's own sharpness, where the optimizer's probe has just been run.
+    fn batch_row(&self, trained: &Objective, optimizer: &Optimizer) -> Result<Option<BatchRow>, ExperimentError> {
         let Some(batch) = &self.batch else { return Ok(None) };
-        trained.gpu().run([optimizer.probe.recording(step), &batch.product])?;
+        trained.gpu().run([&batch.product])?;
         let gradient = widen(&trained.read(optimizer.probe.gradient())?);
         let product = widen(&trained.read(&batch.result)?);
         let square = dot(&gradient, &gradient);
         Ok(Some(BatchRow { sharpness: dot(&gradient, &product) / square, grad_norm: square.sqrt() }))
     }
+}
+
+/// Runs a probe, whose metrics must be finite.
+pub(super) fn probed(objective: &Objective, probe: &Probe, step: u64) -> Result<StepMetrics, ExperimentError> {
+    let gpu = objective.gpu();
+    gpu.run([probe.recording(step)])?;
+    let metrics = probe.metrics(objective, &gpu.read(probe.row())?);
+    Divergence::check(probe.rule(), step, &metrics)?;
+    Ok(metrics)
 }
 
 fn widen(values: &[f32]) -> Vec<f64> {

@@ -11,6 +11,7 @@ pub mod compare;
 pub mod config;
 mod conflicts;
 mod digits;
+mod divergence;
 pub mod equipment;
 mod feed;
 mod figure;
@@ -40,6 +41,7 @@ pub mod room;
 pub mod run;
 pub mod rundir;
 mod schedule;
+pub(crate) mod settled;
 pub mod state;
 mod suggest;
 pub mod summary;
@@ -50,6 +52,7 @@ mod test_set;
 mod until;
 pub mod work;
 
+use std::error::Error;
 use std::path::PathBuf;
 
 use crate::curvature::CurvatureError;
@@ -58,6 +61,7 @@ use crate::data::download::FetchError;
 use crate::gpu::GpuError;
 use crate::model::{ModelError, StoreError};
 use crate::theory::TheoryError;
+pub use divergence::Divergence;
 pub use figure::Format;
 pub use run::{ResumeRequest, TrainRequest};
 
@@ -119,16 +123,9 @@ pub enum ExperimentError {
     /// Parameters cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The numbers overflowed.
-    #[error("the run diverged at step {step}: {what} is not finite; lower lr (everything before is in {})", folder.display())]
-    Diverged {
-        /// Updates made when it was seen.
-        step: u64,
-        /// Which number.
-        what: &'static str,
-        /// The run folder.
-        folder: PathBuf,
-    },
+    /// A number overflowed, or was none.
+    #[error(transparent)]
+    Diverged(#[from] Divergence),
     /// The run does not fit this machine.
     #[error("this run needs {needs}, and there are {has}; {advice}")]
     Memory {
@@ -150,6 +147,12 @@ pub enum ExperimentError {
     Output(std::io::Error),
 }
 
+/// An error with all its causes, in one line.
+pub fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}; because: {cause}"))
+}
+
 impl ExperimentError {
     /// The program's exit code: 2 for what the user asked wrongly, 1 for the rest.
     pub fn exit_code(&self) -> u8 {
@@ -159,7 +162,7 @@ impl ExperimentError {
             Self::RunDir(rundir::RunDirError::NotText { .. }) => 2,
             Self::Sweep(error) => error.exit_code(),
             Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Raw(_) | Self::Output(_) => 1,
-            Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged { .. } => 1,
+            Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged(_) => 1,
             Self::ReadInit { .. } | Self::Init { .. } | Self::Store(_) => 1,
             Self::Theory(_) | Self::Untrustworthy { .. } | Self::Memory { .. } => 1,
         }

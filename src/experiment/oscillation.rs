@@ -66,9 +66,9 @@ impl Oscillation {
         Ok(Self { window, v, result, curvature_grad, rule, open: None })
     }
 
-    /// The window under way.
-    pub fn window(&self) -> Option<&Window> {
-        self.open.as_ref()
+    /// Gives the window under way away, for [`Self::go_on`] to give it back.
+    pub fn lend(&mut self) -> Option<Window> {
+        self.open.take()
     }
 
     /// Goes on with one, unless it is none that this could have left.

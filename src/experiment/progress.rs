@@ -36,14 +36,15 @@ impl Progress {
         Self { bar, loss, sharpness: String::new() }
     }
 
-    /// Notes a curvature measurement, the ratio being NaN where there is no edge; it stays on the line until the next.
+    /// Notes a curvature measurement, the ratio not being finite where there is no edge; it stays on the line until the next.
     pub fn measured(&mut self, hessian_norm: f64, edge_ratio: f64) {
         let word = match Verdict::on(edge_ratio) {
             Verdict::Below => "below",
             Verdict::At => "at",
             Verdict::Above => "above",
         };
-        let ratio = if edge_ratio.is_nan() { String::new() } else { format!(": {edge_ratio:.2} × edge, {word:5}") };
+        let ratio =
+            if !edge_ratio.is_finite() { String::new() } else { format!(": {edge_ratio:.2} × edge, {word:5}") };
         self.sharpness = format!("  ‖H‖ {}{ratio}", three_digits(hessian_norm));
     }
 

@@ -296,8 +296,7 @@ impl CurvatureWriter {
         cells.extend([row.secs, row.loss, row.grad_norm].map(number));
         cells.extend(padded(&row.lambdas, top).into_iter().chain(padded(&row.residuals, top)));
         cells.push(optional(row.lambda_min.map(|extreme| extreme.value)));
-        cells.extend([row.hessian_norm, row.gd_edge].map(number));
-        cells.extend([row.sam_edge, row.edge_ratio, row.gauge].map(number));
+        cells.extend([row.hessian_norm, row.gd_edge, row.sam_edge, row.edge_ratio, row.gauge].map(number));
         cells.extend([row.grad_alignment, row.sam_grad_alignment].map(number));
         cells.push(row.hvps.to_string());
         cells.push(word(row.measured.map(|set| set.on.to_string())));

@@ -1,10 +1,11 @@
-//! Metrics of logged steps that wait on the device, so that the host need not wait for each.
+//! Metrics of steps that wait on the device, so that the host need not wait for each. Those of steps that are not logged tell
+//! whether their numbers are finite.
 
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::objective::Metrics;
 use crate::optim::Optimizer;
 
-/// Logged steps whose metrics wait on the device.
+/// Steps whose metrics wait on the device.
 const ROWS: usize = 32;
 
 /// The waiting metrics. See the module text.
@@ -13,22 +14,22 @@ pub struct Ring {
     row_len: usize,
     /// From the probe's row to row i.
     copies: Vec<Recording>,
-    /// Which step each filled row is about, with its test metrics.
-    filled: Vec<(u64, Option<Metrics>)>,
+    /// What each filled row is about.
+    filled: Vec<Made>,
 }
 
-/// One logged step, read back.
-pub struct Waited {
+/// A step made.
+pub struct Made {
     /// The step.
     pub step: u64,
-    /// What the optimizer finishes its metrics from.
-    pub row: Vec<f32>,
+    /// Whether it is logged.
+    pub logged: bool,
     /// Its metrics on the test set.
     pub test: Option<Metrics>,
 }
 
 impl Ring {
-    /// An empty ring for logged steps of this optimizer.
+    /// An empty ring for steps of this optimizer.
     ///
     /// # Errors
     /// Device errors.
@@ -40,13 +41,14 @@ impl Ring {
         Ok(Self { row_len: row.len(), buffer, copies, filled: vec![] })
     }
 
-    /// Makes update `step` and keeps its metrics; there must be room.
+    /// Makes an update and keeps its metrics; there must be room.
     ///
     /// # Errors
     /// Device errors.
-    pub fn run(&mut self, gpu: &Gpu, optimizer: &Optimizer, step: u64, test: Option<Metrics>) -> Result<(), GpuError> {
-        gpu.run([optimizer.logged_step(step), &self.copies[self.filled.len()]])?;
-        self.filled.push((step, test));
+    pub fn run(&mut self, gpu: &Gpu, optimizer: &Optimizer, made: Made) -> Result<(), GpuError> {
+        let update = if made.logged { optimizer.logged_step(made.step) } else { optimizer.step(made.step) };
+        gpu.run([update, &self.copies[self.filled.len()]])?;
+        self.filled.push(made);
         Ok(())
     }
 
@@ -55,19 +57,16 @@ impl Ring {
         self.filled.len() == ROWS
     }
 
-    /// Waits for the steps made so far and empties the ring.
+    /// Waits for the steps made so far and empties the ring: each with what the optimizer finishes its metrics from.
     ///
     /// # Errors
     /// Device errors.
-    pub fn read(&mut self, gpu: &Gpu) -> Result<Vec<Waited>, GpuError> {
+    pub fn read(&mut self, gpu: &Gpu) -> Result<Vec<(Made, Vec<f32>)>, GpuError> {
         let filled = std::mem::take(&mut self.filled);
         if filled.is_empty() {
-            // Steps that are not logged must not run ahead of Ctrl-C and the progress line without bound.
-            gpu.wait()?;
             return Ok(vec![]);
         }
         let rows: Vec<f32> = gpu.read(&self.buffer)?;
-        let waited = |((step, test), row): (_, &[f32])| Waited { step, row: row.to_vec(), test };
-        Ok(filled.into_iter().zip(rows.chunks(self.row_len)).map(waited).collect())
+        Ok(filled.into_iter().zip(rows.chunks(self.row_len).map(<[f32]>::to_vec)).collect())
     }
 }

@@ -2,15 +2,19 @@
 //!
 //! One idea: what is there is whole. The folder is made only when everything that can fail early has succeeded
 //! ([`check`] refuses an unusable path before the work, [`RunDir::create`] makes the folder after it); files are
-//! written beside their place and renamed into it. The tables grow row by row and are the business of [`super::record`],
+//! written beside their place and renamed into it, and their names outlast a power cut as their bytes do. The tables grow row by row and are the business of [`super::record`],
 //! checkpoints that of [`super::checkpoint`].
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
 use super::manifest::Manifest;
+use crate::lock::{self, Holder, Kind, Lock, LockError};
+
+/// The file whose lock the process of a run holds.
+const LOCK: &str = ".lock";
 
 /// The folder under which runs without `--out` are kept.
 pub(super) const RUNS: &str = "runs";
@@ -85,10 +89,12 @@ pub enum RunDirError {
         problem: String,
     },
     /// Another process trains in this folder.
-    #[error("another process is working on {}; wait until it has ended, or stop it with Ctrl-C", path.display())]
+    #[error("another process is working on {}{by}; wait until it has ended, or stop it with Ctrl-C", path.display())]
     Busy {
         /// The run folder.
         path: PathBuf,
+        /// Which process, where that is known.
+        by: Holder,
     },
     /// The folder is not there any more.
     #[error("{} was removed or renamed while the run went on; if it was renamed, `edgewalk resume` goes on there", path.display())]
@@ -124,10 +130,15 @@ pub struct RunDir {
     path: PathBuf,
 }
 
+/// The file whose lock the process of the run in a folder holds.
+pub(super) fn lock_file(run: &Path) -> PathBuf {
+    run.join(LOCK)
+}
+
 /// What is in a folder before it is a run folder: a process that is killed there has begun nothing.
 fn is_unbegun(name: &str) -> bool {
     let is_partial = ["manifest.json.", "config.toml."].iter().any(|start| name.starts_with(start));
-    [".lock", "manifest.json"].contains(&name) || is_partial && name.ends_with(".partial")
+    name.starts_with(LOCK) || name == "manifest.json" || is_partial && name.ends_with(".partial")
 }
 
 /// A path as files of text hold it.
@@ -163,7 +174,7 @@ impl RunDir {
         let path = match out {
             Some(out) => {
                 check(out)?;
-                fs::create_dir_all(out).map_err(write_error(out))?;
+                make_folder(out).map_err(write_error(out))?;
                 out.to_path_buf()
             }
             None => create_numbered(Path::new(RUNS), name)?,
@@ -242,14 +253,12 @@ impl RunDir {
     ///
     /// # Errors
     /// [`RunDirError::Busy`] if another process works on it, [`RunDirError::Write`].
-    pub fn lock(&self) -> Result<File, RunDirError> {
-        let path = self.path.join(".lock");
-        let file = File::create(&path).map_err(write_error(&path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(RunDirError::Busy { path: self.path.clone() }),
-            Err(TryLockError::Error(cause)) => Err(write_error(&path)(cause)),
-        }
+    pub fn lock(&self) -> Result<Lock, RunDirError> {
+        let path = lock_file(&self.path);
+        lock::try_lock(&path, Kind::Alone).map_err(|error| match error {
+            LockError::Held(by) => RunDirError::Busy { path: self.path.clone(), by },
+            LockError::File(cause) => write_error(&path)(cause),
+        })
     }
 
     /// Refuses to go on in a folder that has been removed or renamed: what is written to open files would be lost.
@@ -301,13 +310,13 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
     beside.push(format!(".{}.partial", std::process::id()));
     let beside = PathBuf::from(beside);
     let write = || {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        make_folder(folder)?;
         let mut file = File::create(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&beside, path)
+        fs::rename(&beside, path)?;
+        sync_folder(folder)
     };
     write().map_err(|cause| {
         // Best effort: the error that matters is the first one.
@@ -316,10 +325,35 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
     })
 }
 
+/// Makes a folder and those above it that are missing, with their names on the disk.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(Path::new(""));
+    make_folder(above)?;
+    match fs::create_dir(folder) {
+        // Another process may have been faster.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => Err(error),
+        _ => sync_folder(above),
+    }
+}
+
+/// Sees to it that the names in a folder outlast a power cut.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    // Only on Unix can a folder be opened. Some file systems have nothing to sync there, and say so.
+    let refused = |error: &io::Error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported);
+    match if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) } {
+        Err(error) if refused(&error) => Ok(()),
+        synced => synced,
+    }
+}
+
 /// Makes `parent/name-<n>` with n one above the highest in use. Two runs that start together get different folders:
 /// making a folder that exists fails, and the next number is tried.
 fn create_numbered(parent: &Path, name: &str) -> Result<PathBuf, RunDirError> {
-    fs::create_dir_all(parent).map_err(write_error(parent))?;
+    make_folder(parent).map_err(write_error(parent))?;
     let prefix = format!("{name}-");
     let highest = fs::read_dir(parent)
         .map_err(write_error(parent))?
@@ -333,7 +367,9 @@ fn create_numbered(parent: &Path, name: &str) -> Result<PathBuf, RunDirError> {
         let path = parent.join(format!("{prefix}{number:03}"));
         match fs::create_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u64::MAX => {}
-            made => return made.map(|()| path.clone()).map_err(write_error(&path)),
+            made => {
+                return made.and_then(|()| sync_folder(parent)).map(|()| path.clone()).map_err(write_error(&path));
+            }
         }
     }
 }

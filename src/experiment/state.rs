@@ -17,9 +17,10 @@
 //! The metadata `choices` are those of the manifest, as JSON. Random numbers have no state of their own: batches and start
 //! vectors follow from the seed and the step.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
 
 use super::kernels::{Known, from_words, words};
 use super::oscillation::Window;
@@ -59,32 +60,34 @@ impl State {
         self.tensors().serialize(&self.known)
     }
 
-    fn tensors(&self) -> Tensors {
+    /// Everything by name; long vectors stay where they are.
+    fn tensors(&self) -> Tensors<'_> {
         let mut tensors = Tensors::default();
-        tensors.u64s("step", &[], &[self.step]);
-        tensors.f64s("secs", &[], &[self.secs]);
-        tensors.u64s("tables", &[3], &self.tables);
+        tensors.u64("step", self.step);
+        tensors.f64("secs", self.secs);
+        tensors.add("tables", Dtype::U64, &[3], self.tables.iter().flat_map(|x| x.to_le_bytes()).collect());
         if let Some(Cursor { epoch, position }) = self.cursor {
-            tensors.u64s("data.epoch", &[], &[epoch]);
-            tensors.u64s("data.position", &[], &[position]);
+            tensors.u64("data.epoch", epoch);
+            tensors.u64("data.position", position);
         }
         for (name, vector) in [("momentum", &self.momentum), ("midpoint.before", &self.before)] {
             if let Some(vector) = vector {
-                tensors.add(name, Dtype::F32, &[vector.len()], vector.iter().flat_map(|x| x.to_le_bytes()).collect());
+                tensors.add(name, Dtype::F32, &[vector.len()], le_bytes(vector, f32::to_le_bytes));
             }
         }
         if let Some(Track { values, vectors, wanted, changes, persistence }) = &self.track {
-            tensors.f64s("track.values", &[values.len()], values);
+            tensors.f64s("track.values", values);
             tensors.matrix("track.vectors", vectors);
-            tensors.u64s("track.wanted", &[], &[*wanted as u64]);
+            tensors.u64("track.wanted", *wanted as u64);
             tensors.matrix("track.changes", changes);
-            tensors.f64s("track.persistence", &[], &[*persistence]);
+            tensors.f64("track.persistence", *persistence);
         }
         if let Some(Window { first_step, lambda, origin, v1, rise, slope, gradient, along, drift }) = &self.window {
-            tensors.u64s("window.first_step", &[], &[*first_step]);
-            tensors.f64s("window.scalars", &[3], &[*lambda, *slope, *gradient]);
+            tensors.u64("window.first_step", *first_step);
+            let scalars = [*lambda, *slope, *gradient];
+            tensors.add("window.scalars", Dtype::F64, &[3], scalars.iter().flat_map(|x| x.to_le_bytes()).collect());
             for (name, vector) in [("origin", origin), ("v1", v1), ("rise", rise), ("along", along), ("drift", drift)] {
-                tensors.f64s(&format!("window.{name}"), &[vector.len()], vector);
+                tensors.f64s(&format!("window.{name}"), vector);
             }
         }
         tensors
@@ -117,7 +120,7 @@ impl State {
         };
         // What has no place in the state would be lost, and the run would go on as another.
         let tensors = state.tensors();
-        match file.0.names().into_iter().find(|&name| !tensors.0.iter().any(|(known, ..)| known == name)) {
+        match file.0.names().into_iter().find(|&name| !tensors.0.iter().any(|(known, _)| known == name)) {
             Some(name) => Err(format!("`{name}` does not go with the other tensors")),
             None => Ok(state),
         }
@@ -126,30 +129,69 @@ impl State {
 
 /// Tensors being written.
 #[derive(Default)]
-struct Tensors(Vec<(String, Dtype, Vec<usize>, Vec<u8>)>);
+struct Tensors<'a>(Vec<(String, Tensor<'a>)>);
 
-impl Tensors {
-    fn add(&mut self, name: &str, dtype: Dtype, shape: &[usize], bytes: Vec<u8>) {
-        self.0.push((name.to_owned(), dtype, shape.to_vec(), bytes));
+/// A tensor in pieces, one after the other: the bytes of the file are the only copy of them all.
+struct Tensor<'a> {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    pieces: Vec<Cow<'a, [u8]>>,
+}
+
+impl View for &Tensor<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
     }
 
-    fn u64s(&mut self, name: &str, shape: &[usize], values: &[u64]) {
-        self.add(name, Dtype::U64, shape, values.iter().flat_map(|x| x.to_le_bytes()).collect());
+    fn shape(&self) -> &[usize] {
+        &self.shape
     }
 
-    fn f64s(&mut self, name: &str, shape: &[usize], values: &[f64]) {
-        self.add(name, Dtype::F64, shape, values.iter().flat_map(|x| x.to_le_bytes()).collect());
+    fn data(&self) -> Cow<'_, [u8]> {
+        match &self.pieces[..] {
+            [piece] => Cow::Borrowed(piece),
+            pieces => Cow::Owned(pieces.concat()),
+        }
     }
 
-    fn matrix(&mut self, name: &str, rows: &[Vec<f64>]) {
-        self.f64s(name, &[rows.len(), rows.first().map_or(0, Vec::len)], &rows.concat());
+    fn data_len(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.len()).sum()
+    }
+}
+
+/// Numbers as the file has them: those that are in memory, where its order of bytes is the file's.
+fn le_bytes<T: bytemuck::Pod, const N: usize>(values: &[T], of: fn(T) -> [u8; N]) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        return Cow::Borrowed(bytemuck::cast_slice(values));
+    }
+    Cow::Owned(values.iter().flat_map(|&x| of(x)).collect())
+}
+
+impl<'a> Tensors<'a> {
+    fn add(&mut self, name: &str, dtype: Dtype, shape: &[usize], bytes: Cow<'a, [u8]>) {
+        self.0.push((name.to_owned(), Tensor { dtype, shape: shape.to_vec(), pieces: vec![bytes] }));
+    }
+
+    fn u64(&mut self, name: &str, value: u64) {
+        self.add(name, Dtype::U64, &[], value.to_le_bytes().to_vec().into());
+    }
+
+    fn f64(&mut self, name: &str, value: f64) {
+        self.add(name, Dtype::F64, &[], value.to_le_bytes().to_vec().into());
+    }
+
+    fn f64s(&mut self, name: &str, values: &'a [f64]) {
+        self.add(name, Dtype::F64, &[values.len()], le_bytes(values, f64::to_le_bytes));
+    }
+
+    fn matrix(&mut self, name: &str, rows: &'a [Vec<f64>]) {
+        let shape = vec![rows.len(), rows.first().map_or(0, Vec::len)];
+        let pieces = rows.iter().map(|row| le_bytes(row, f64::to_le_bytes)).collect();
+        self.0.push((name.to_owned(), Tensor { dtype: Dtype::F64, shape, pieces }));
     }
 
     fn serialize(&self, known: &Known) -> Result<Vec<u8>, StoreError> {
-        let mut views = vec![];
-        for (name, dtype, shape, bytes) in &self.0 {
-            views.push((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?));
-        }
+        let views = self.0.iter().map(|(name, tensor)| (name.as_str(), tensor));
         let choices = serde_json::to_string(&words(known)).expect("strings always have a JSON form");
         Ok(serialize(views, Some(HashMap::from([("choices".to_owned(), choices)])))?)
     }

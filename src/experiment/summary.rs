@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::optim::Rule;
+use crate::optim::{NoEdge, Rule};
 
 use super::config::MeasureOn;
 use super::measuring::MeasuringSet;
@@ -150,6 +150,8 @@ pub struct Summary {
     pub edge: Option<EdgeSummary>,
     /// ‖H‖ in the second half.
     pub norm: Option<Spread>,
+    /// ‖∇L‖ at the last measurement.
+    pub grad_norm: f64,
     /// The rule that made the steps.
     pub rule: Rule,
 }
@@ -165,6 +167,7 @@ impl Summary {
             left_out: second_half(curvature).filter(|row| !row.is_sound()).count(),
             edge: EdgeSummary::of(curvature),
             norm: Spread::of(judged(curvature).map(|row| row.hessian_norm)),
+            grad_norm: curvature.last().map_or(f64::NAN, |row| row.grad_norm),
             rule: Rule::sam(1.0, 1.0),
         }
     }
@@ -182,6 +185,11 @@ impl Summary {
             "{rows} of the second half not judged, since λ₁ had not converged there: raise measure.max_iterations or measure.tol, \
              or use measure.method = \"lanczos\""
         ))
+    }
+
+    /// Why ‖H‖ was not compared with an edge, where there are measurements.
+    pub fn no_edge(&self) -> NoEdge {
+        self.rule.no_edge(self.grad_norm).unwrap_or(NoEdge::Unknown)
     }
 }
 
@@ -207,7 +215,7 @@ impl fmt::Display for Summary {
             (None, None) if self.left_out > 0 => Ok(()),
             (None, None) => write!(f, "\nthe curvature was not measured (measure.every = 0 turns it off)"),
             (None, Some(norm)) => {
-                write!(f, "\n‖H‖ over the second half: {norm}; no edge is known for this rule to compare it with")
+                write!(f, "\n‖H‖ over the second half: {norm}; nothing to compare it with: {}", self.no_edge())
             }
             (Some(edge), _) => {
                 let (first, last) = (edge.first_step, edge.last_step);

@@ -1,7 +1,7 @@
 //! CSV files that grow row by row and are read by the names of their columns.
 //!
 //! Each row is on the disk when `write` returns, and numbers have the shortest form that reads back to the same bits. An
-//! empty cell is a value that was not measured. A table may have more columns than its reader asks for.
+//! empty cell is a value that was not measured or is not finite. A table may have more columns than its reader asks for.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -12,6 +12,7 @@ use std::str::FromStr;
 use csv::StringRecord;
 
 use super::live::Logged;
+use super::rundir::sync_folder;
 
 /// What can go wrong with a table. Each message names the file.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,7 @@ impl Table {
         let header = line(&columns).map_err(write_error)?;
         let Some(len) = len else {
             let file = File::create(path).map_err(write_error)?;
+            sync_folder(path.parent().unwrap_or(Path::new(""))).map_err(write_error)?;
             let mut table = Self { path: path.into(), file, columns, cells: vec![], len: 0 };
             table.append(&header)?;
             return Ok(table);

@@ -228,7 +228,7 @@ impl Objective {
     }
 
     /// Records `gradient` = the share of chunk `number` in ∇L(w), Σ ∇ℓᵢ(w)/N over its examples; with `accumulate` it is added
-    /// to what is there.
+    /// to what is there, and with `partials` the chunk's loss and error are left where [`Self::gradient`] leaves them.
     ///
     /// # Errors
     /// Compilation or device errors.
@@ -238,14 +238,16 @@ impl Objective {
         w: &Buffer,
         gradient: &Buffer,
         accumulate: bool,
+        partials: Option<&Buffer>,
     ) -> Result<Recording, GpuError> {
         if number >= self.chunks.len() {
             let chunks = self.chunks.len();
             return Err(GpuError::Mismatch(format!("there is no chunk {number}; the {chunks} chunks count from 0")));
         }
-        let quantity = Quantity::Gradient { metrics: false };
+        let quantity = Quantity::Gradient { metrics: partials.is_some() };
         let loaded = self.load(quantity, number, accumulate)?;
-        self.bind(&loaded, &self.chunks[number], w, None, Some(gradient), &[])
+        let recording = self.bind(&loaded, &self.chunks[number], w, None, Some(gradient), &[])?;
+        self.and_partials(recording, number, partials)
     }
 
     /// Records `result` = ∇(vᵀHv) at `w`; for a unit eigenvector v of H, the gradient of its eigenvalue.
@@ -267,13 +269,21 @@ impl Objective {
         let mut recording = Recording::default();
         for i in 0..self.chunks.len() {
             let loaded = self.load(quantity, i, i > 0)?;
-            let chunk = &self.chunks[i];
-            recording = recording.then(&self.bind(&loaded, chunk, w, v, result, &[])?);
-            if let Some(partials) = partials {
-                recording = recording.then(&Recording::copy(&chunk.partials, partials, i * 2 * PARTIALS)?);
-            }
+            recording = recording.then(&self.bind(&loaded, &self.chunks[i], w, v, result, &[])?);
+            recording = self.and_partials(recording, i, partials)?;
         }
         Ok(recording)
+    }
+
+    /// A chunk's recording, which then leaves the chunk's loss and error in its place among the `partials` that are wanted.
+    fn and_partials(
+        &self,
+        recording: Recording,
+        chunk: usize,
+        partials: Option<&Buffer>,
+    ) -> Result<Recording, GpuError> {
+        let Some(all) = partials else { return Ok(recording) };
+        Ok(recording.then(&Recording::copy(&self.chunks[chunk].partials, all, chunk * 2 * PARTIALS)?))
     }
 
     /// The program of a quantity for a chunk, compiled at its first use.

@@ -31,12 +31,12 @@ fn sums_of_squares(g: &mut Graph, v: NodeId) -> NodeId {
     g.reduce_sum(table, &[0])
 }
 
-/// partials = sums of g²
-pub(super) fn squares(gpu: &Gpu, gradient: &Buffer, partials: &Buffer) -> Result<Recording, GpuError> {
+/// The elements of `partials` from `offset` on = sums of g²
+pub(super) fn squares(gpu: &Gpu, gradient: &Buffer, partials: &Buffer, offset: usize) -> Result<Recording, GpuError> {
     let mut g = Graph::new();
     let x = g.input_f32("g", &[gradient.len()]);
     let sums = sums_of_squares(&mut g, x);
-    record(gpu, "squares of the gradient", &g, &[(x, at(0, 0))], &[(sums, at(1, 0))], &[gradient, partials])
+    record(gpu, "squares of the gradient", &g, &[(x, at(0, 0))], &[(sums, at(1, offset))], &[gradient, partials])
 }
 
 /// Records the steps of a climb along gradients that lack a factor.
@@ -52,7 +52,7 @@ impl Climber<'_> {
     /// partials = what [`Self::climb`] needs there: sums of g² for SAM, of (Tg)² for ASAM, otherwise nothing
     pub fn measure(&self, w: &Buffer, gradient: &Buffer, partials: &Buffer) -> Result<Recording, GpuError> {
         match self.ascent {
-            Ascent::Sam => return squares(self.gpu, gradient, partials),
+            Ascent::Sam => return squares(self.gpu, gradient, partials, 0),
             Ascent::Usam => return Ok(Recording::default()),
             Ascent::Asam { .. } => {}
         }

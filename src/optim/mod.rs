@@ -18,7 +18,7 @@ use descent::descent;
 
 pub use batches::{Batches, Cursor};
 pub use probe::Probe;
-pub use rule::{Ascent, Rule};
+pub use rule::{Ascent, NoEdge, Rule};
 
 /// What a logged step leaves for the host.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,6 +29,8 @@ pub struct StepMetrics {
     pub error: f64,
     /// ‖∇L‖ before the step.
     pub grad_norm: f64,
+    /// The norm of the gradient that the step follows: that at the perturbed parameters, where it perturbs.
+    pub followed_norm: f64,
 }
 
 /// Recorded steps of a rule on an objective. See the module text.
@@ -36,12 +38,12 @@ pub struct Optimizer {
     /// A step without the update: both gradients and the metrics.
     pub probe: Probe,
     velocity: Option<Buffer>,
-    plain: Steps,
+    plain: Recording,
     /// Steps with a perturbation, for a rule that perturbs.
     perturbed: Option<Steps>,
 }
 
-/// One update, and one that leaves its metrics.
+/// One update, and one that leaves all its metrics.
 struct Steps {
     step: Recording,
     logged: Recording,
@@ -55,11 +57,9 @@ impl Optimizer {
     pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
         let probe = Probe::new(objective, rule, w)?;
         let velocity = if rule.momentum > 0.0 { Some(objective.vector("the velocity")?) } else { None };
-        let gradient = objective.gradient(w, probe.gradient(), None)?;
         let gpu = objective.gpu();
         let descend = |slope: &Buffer| descent(gpu, &rule, w, slope, &probe.settings, velocity.as_ref());
-        let down = descend(probe.gradient())?;
-        let plain = Steps { step: gradient.then(&down), logged: probe.plain.clone().then(&down) };
+        let plain = probe.plain.clone().then(&descend(probe.gradient())?);
         let perturbed = match &probe.perturbed {
             Some(perturbed) => {
                 let down = descend(&perturbed.gradient)?;
@@ -71,18 +71,19 @@ impl Optimizer {
         Ok(Self { probe, velocity, plain, perturbed })
     }
 
-    /// Update `step`, counted from 0, which says what of the rule's schedule applies ([`Rule::at`]).
+    /// Update `step`, counted from 0, which says what of the rule's schedule applies ([`Rule::at`]). Its metrics are in the
+    /// probe's row, but for the ‖∇L‖ of m-SAM, which has no use for it: that of an earlier step stays there.
     pub fn step(&self, step: u64) -> &Recording {
-        &self.steps(step).step
+        self.perturbed_at(step).map_or(&self.plain, |steps| &steps.step)
     }
 
-    /// The same update, leaving its metrics in the probe's row.
+    /// The same update with all its metrics.
     pub fn logged_step(&self, step: u64) -> &Recording {
-        &self.steps(step).logged
+        self.perturbed_at(step).map_or(&self.plain, |steps| &steps.logged)
     }
 
-    fn steps(&self, step: u64) -> &Steps {
-        self.perturbed.as_ref().filter(|_| self.probe.rule().at(step).perturbs()).unwrap_or(&self.plain)
+    fn perturbed_at(&self, step: u64) -> Option<&Steps> {
+        self.perturbed.as_ref().filter(|_| self.probe.rule().at(step).perturbs())
     }
 
     /// The parameters.

@@ -15,7 +15,7 @@ pub struct Probe {
     rule: Rule,
     w: Buffer,
     gradient: Buffer,
-    /// Loss and error partials, then those of ‖g‖².
+    /// Loss and error partials, those of ‖g‖², and, for a rule that perturbs, those of the gradient followed.
     row: Buffer,
     pub(super) settings: Buffer,
     /// ∇L(w) and the metrics.
@@ -27,9 +27,9 @@ pub struct Probe {
 /// The gradient at the perturbed parameters.
 pub(super) struct Perturbed {
     pub gradient: Buffer,
-    /// What a step that is not logged needs to get there from `w` alone.
+    /// What a step that is not logged needs to get there from `w` alone, and its metrics but for ‖g‖ where it has no use for that.
     pub step: Recording,
-    /// The same with ∇L(w) and the metrics.
+    /// The same with ∇L(w) and all metrics.
     pub look: Recording,
 }
 
@@ -45,31 +45,26 @@ impl Probe {
         let gpu = objective.gpu().clone();
         let gradient = objective.vector("the gradient")?;
         let norm = gpu.buffer("partial sums", PARTIALS)?;
-        let row = gpu.buffer("metrics", objective.partials_len() + PARTIALS)?;
+        let norms_at = objective.partials_len();
+        let norms = if rule.perturbs() { 2 } else { 1 };
+        let row = gpu.buffer("metrics", norms_at + norms * PARTIALS)?;
         let settings = settings::buffer(&gpu, &rule)?;
         [w, &row].into_iter().try_for_each(|buffer| gpu.prepare_read(buffer))?;
 
         let logged = objective.gradient(w, &gradient, Some(&row))?;
-        let squares = squares(&gpu, &gradient, &norm)?;
-        let to_row = Recording::copy(&norm, &row, objective.partials_len())?;
-        let logged = logged.then(&squares);
-        let perturbed = if rule.perturbs() {
+        let to_row = |number: usize| Recording::copy(&norm, &row, norms_at + number * PARTIALS);
+        let logged = logged.then(&squares(&gpu, &gradient, &norm, 0)?).then(&to_row(0)?);
+        let (perturbed, plain) = if rule.perturbs() {
             let second = objective.vector("the perturbed gradient")?;
-            let climb = record_climb(objective, &rule, [w, &gradient, &norm, &settings, &second])?;
-            let look = logged.clone().then(&climb).then(&to_row);
-            let step = if is_whole(objective, &rule)? {
-                let first = objective.gradient(w, &gradient, None)?;
-                // Of the rules here SAM alone has a use for ‖g‖.
-                let first = if rule.ascent == Ascent::Sam { first.then(&squares) } else { first };
-                first.then(&climb)
-            } else {
-                climb
-            };
-            Some(Perturbed { gradient: second, step, look })
+            let climb = record_climb(objective, &rule, [w, &gradient, &norm, &settings, &second, &row])?;
+            let climb = climb.then(&squares(&gpu, &second, &row, norms_at + PARTIALS)?);
+            let look = logged.clone().then(&climb);
+            let step = if is_whole(objective, &rule)? { look.clone() } else { climb };
+            (Some(Perturbed { gradient: second, step, look }), logged.then(&to_row(1)?))
         } else {
-            None
+            (None, logged)
         };
-        Ok(Self { rule, w: w.clone(), gradient, row, settings, plain: logged.then(&to_row), perturbed })
+        Ok(Self { rule, w: w.clone(), gradient, row, settings, plain, perturbed })
     }
 
     /// Both gradients and the metrics, as update `step` would look at them.
@@ -109,10 +104,11 @@ impl Probe {
 
     /// Metrics from a row, finished in f64.
     pub fn metrics(&self, objective: &Objective, row: &[f32]) -> StepMetrics {
-        let (partials, norm) = row.split_at(objective.partials_len().min(row.len()));
+        let (partials, norms) = row.split_at(objective.partials_len());
         let Metrics { loss, error } = objective.metrics(partials);
-        let grad_norm = norm.iter().map(|&x| f64::from(x)).sum::<f64>().sqrt();
-        StepMetrics { loss, error, grad_norm }
+        let norm = |squares: &[f32]| squares.iter().map(|&x| f64::from(x)).sum::<f64>().sqrt();
+        let (grad_norm, followed_norm) = (norm(&norms[..PARTIALS]), norm(&norms[norms.len() - PARTIALS..]));
+        StepMetrics { loss, error, grad_norm, followed_norm }
     }
 }
 
@@ -132,11 +128,11 @@ fn is_whole(objective: &Objective, rule: &Rule) -> Result<bool, GpuError> {
 }
 
 /// second = the gradient at the top of the climb from `w`, where ∇L(w) = `gradient` with its squares in `norm`; for m-SAM the
-/// mean over groups, each at the top of its own climb
+/// mean over groups, each at the top of its own climb, with loss and error at `w` in `row`
 fn record_climb(
     objective: &mut Objective,
     rule: &Rule,
-    [w, gradient, norm, settings, second]: [&Buffer; 5],
+    [w, gradient, norm, settings, second, row]: [&Buffer; 6],
 ) -> Result<Recording, GpuError> {
     let gpu = objective.gpu().clone();
     let whole = is_whole(objective, rule)?;
@@ -164,13 +160,13 @@ fn record_climb(
             };
             climbs = (size, (0..rule.ascent_steps).map(step).collect::<Result<_, _>>()?);
         }
+        if !whole {
+            recording = recording.then(&objective.chunk_gradient(group, w, &slope, false, Some(row))?);
+        }
         let mut gradient_at = |w: &Buffer, result: &Buffer, accumulate: bool| match whole {
             true => objective.gradient(w, result, None),
-            false => objective.chunk_gradient(group, w, result, accumulate),
+            false => objective.chunk_gradient(group, w, result, accumulate, None),
         };
-        if !whole {
-            recording = recording.then(&gradient_at(w, &slope, false)?);
-        }
         for (number, climb) in climbs.1.iter().enumerate() {
             let is_last = number + 1 == rule.ascent_steps;
             let result = if is_last { second } else { &slope };

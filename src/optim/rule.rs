@@ -5,6 +5,8 @@
 //! adds c to it, and the momentum says how much η(h(λ) + c) may be: a limit S. So the edge is the λ with h(λ) = S/η − c,
 //! and the gauge is η(h(λ) + c)/S.
 
+use std::fmt;
+
 use crate::curvature::edge::{gauge, gd_edge, momentum_limit, sam_edge, usam_curvature, usam_edge};
 
 /// The direction and length of the perturbation; g = ∇L(w).
@@ -49,6 +51,36 @@ pub struct Rule {
     pub nesterov: bool,
     /// Weight decay c, added to the gradient as c w: at w itself, so that no perturbation sees it.
     pub weight_decay: f64,
+}
+
+/// Why there is no edge to compare an eigenvalue with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoEdge {
+    /// Theory has none.
+    Unknown,
+    /// The decay alone drives every mode outwards that does not curve downwards.
+    Decay,
+    /// ‖∇L(w)‖ = 0, and with it the edge.
+    ZeroGradient,
+}
+
+impl NoEdge {
+    /// The reason in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Unknown => "no edge is known for this rule",
+            Self::Decay => {
+                "the weight decay alone is past the edge: lr · weight_decay is as large as the rule allows, whatever the eigenvalues"
+            }
+            Self::ZeroGradient => "the gradient is 0, and with it the edge of this rule",
+        }
+    }
+}
+
+impl fmt::Display for NoEdge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
 }
 
 impl Rule {
@@ -144,6 +176,16 @@ impl Rule {
             Ascent::Sam => Some(sam_edge(lr, self.rho, grad_norm)),
             Ascent::Usam => Some(usam_edge(lr, self.rho, self.ascent_steps)),
             Ascent::Asam { .. } => None,
+        }
+    }
+
+    /// Why an eigenvalue cannot be compared with [`Self::edge`], if it cannot.
+    pub fn no_edge(&self, grad_norm: f64) -> Option<NoEdge> {
+        match self.edge(grad_norm) {
+            None => Some(NoEdge::Unknown),
+            Some(edge) if edge > 0.0 => None,
+            Some(_) if self.unperturbed().edge(grad_norm) == Some(0.0) => Some(NoEdge::Decay),
+            Some(_) => Some(NoEdge::ZeroGradient),
         }
     }
 

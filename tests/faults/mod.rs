@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use edgewalk::experiment::manifest::Ended;
 use edgewalk::experiment::record::{CurvatureRow, read_curvature, read_metrics};
+use edgewalk::experiment::rundir::RunDir;
 use tempfile::{TempDir, tempdir};
 
 use super::cli::{edgewalk, succeeds, text};
@@ -82,6 +84,11 @@ fn a_device_that_is_lost_ends_the_run_and_it_can_go_on() {
         assert!(message.contains("the device was lost") && message.contains("edgewalk resume"), "{message}");
         assert!(!message.contains("panicked"), "{message}");
         if run.exists() {
+            let Ended::Failed { error } = RunDir::open(&run).unwrap().read_manifest().unwrap().ended else {
+                panic!("{message}")
+            };
+            // Whichever error it was that had another as its cause.
+            assert!(error.contains("the device was lost") && message.contains(&error), "{error}: {message}");
             let (metrics, curvature) = rows(&run);
             assert!(whole.0.starts_with(&metrics) && whole.1.starts_with(&curvature), "{metrics:?}");
             succeeds(through_vulkan(here, &["resume", &out]));

@@ -26,6 +26,7 @@ use crate::model::Layout;
 use crate::optim::Rule;
 
 use super::config::ConfigError;
+use super::measure::probed;
 use super::{ExperimentError, Format, network, run};
 use setup::Setup;
 
@@ -146,13 +147,12 @@ pub fn analyse(request: &AnalysisRequest) -> Result<Analysis, ExperimentError> {
     let layout = Layout::of(&*model)?;
     let blocks = blocks(&layout, &request.blocks)?;
     setup::check(request, &blocks)?;
-    let params = run::read_params(&layout, &found.params)?;
+    let (params, _) = run::read_params(&layout, &found.params)?;
     let parts = setup::Parts { config, model, train: &train, request };
     let Setup { objective, w, probe, mut hessian, mut gauss_newton } =
         parts.assemble_planned(&gpu, &blocks, layout.len())?;
     objective.set_params(&w, &params)?;
-    gpu.run([probe.recording(found.step)])?;
-    let metrics = probe.metrics(&objective, &gpu.read(probe.row())?);
+    let metrics = probed(&objective, &probe, found.step)?;
     let gradients = [probe.gradient(), probe.update_gradient(found.step)]
         .map(|vector| objective.read(vector).map(|values| values.into_iter().map(f64::from).collect::<Vec<f64>>()));
     let [gradient, update_gradient] = gradients;

@@ -115,6 +115,9 @@ impl fmt::Display for Analysis {
         {
             write!(f, ", the perturbed rule's {}", decimals(edge, 4))?;
         }
+        if let Some(reason) = self.rule.no_edge(self.grad_norm) {
+            write!(f, "\nnothing to compare eigenvalues with: {reason}")?;
+        }
         writeln!(f)?;
         self.findings.iter().try_for_each(|finding| self.describe(finding, f))
     }
@@ -125,7 +128,7 @@ impl Analysis {
         let Finding { block, parameters, part, spectrum, alignments, subspace, trace, density, secs } = finding;
         let whole = if block == "all" { "all parameters".to_owned() } else { format!("block {block}") };
         writeln!(f, "\n{} of {whole} ({parameters})", part.words())?;
-        let edge = self.rule.edge(self.grad_norm);
+        let edge = self.rule.edge(self.grad_norm).filter(|edge| *edge > 0.0);
         for (i, pair) in spectrum.pairs.iter().enumerate() {
             write!(f, "  λ{:<3} {}", i + 1, value(pair))?;
             if let (Part::Hessian, Some(edge)) = (part, edge) {

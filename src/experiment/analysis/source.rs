@@ -6,6 +6,7 @@ use crate::experiment::ExperimentError;
 use crate::experiment::checkpoint::{self, Checkpoint};
 use crate::experiment::config::{self, Config};
 use crate::experiment::rundir::{RunDir, RunDirError};
+use crate::experiment::settled::settings_of;
 
 /// Parameters on disk, and what they belong to.
 pub(super) struct Source {
@@ -27,13 +28,14 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<Source, Experimen
     let params = if path.is_file() { path.to_path_buf() } else { find_checkpoint(path)?.join(checkpoint::PARAMS) };
     // A checkpoint lies two folders below its run.
     let run = params.ancestors().skip(1).take(4).find_map(|folder| RunDir::open(folder).ok());
-    let target = given.map(PathBuf::from).or_else(|| Some(run.as_ref()?.config()));
-    let Some(target) = target else {
-        return Err(
-            RunDirError::NotARun { path: path.into(), missing: "config.toml (or name one with --config)" }.into()
-        );
+    let config = match (given, &run) {
+        (Some(target), _) => config::resolve(Some(target), &[])?.config,
+        (None, Some(run)) => settings_of(run)?,
+        (None, None) => {
+            let missing = "config.toml (or name one with --config)";
+            return Err(RunDirError::NotARun { path: path.into(), missing }.into());
+        }
     };
-    let config = config::resolve(Some(&target.to_string_lossy()), &[])?.config;
     let folder = params.parent().unwrap_or(Path::new("."));
     let step = checkpoint::step_of(folder);
     let out = match (&run, step) {

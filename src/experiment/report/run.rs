@@ -8,7 +8,6 @@ use maud::{Markup, html};
 use super::glossary::{caption, glossary};
 use super::page::{drawn, key_values, page};
 use super::{spectrum, words};
-use crate::experiment::ExperimentError;
 use crate::experiment::config::MeasureOn;
 use crate::experiment::digits::digits;
 use crate::experiment::figure::{Curve, Figure, Horizontal, Scale};
@@ -20,6 +19,7 @@ use crate::experiment::readout::Readout;
 use crate::experiment::record::CurvatureRow;
 use crate::experiment::rundir::{RunDir, write_file};
 use crate::experiment::summary::{EdgeSummary, Spread, Summary};
+use crate::experiment::{ExperimentError, with_causes};
 
 /// Everything that a report tells of.
 struct Facts {
@@ -84,7 +84,7 @@ impl Facts {
         Self {
             summary: readout.summary(),
             config_text: fs::read_to_string(run.config()).unwrap_or_default(),
-            manifest: run.read_manifest().map_err(|error| error.to_string()),
+            manifest: run.read_manifest().map_err(|error| with_causes(&error)),
             name,
             readout,
         }
@@ -206,7 +206,7 @@ impl Facts {
             };
             rows.push(("curvature", "not measured".into(), why));
         } else {
-            rows.push(("edge ratio", "not known".into(), "theory gives no edge for this rule"));
+            rows.push(("edge ratio", "none".into(), self.summary.no_edge().words()));
         }
         if self.summary.left_out > 0 {
             let rows_left = format!("{} rows", self.summary.left_out);

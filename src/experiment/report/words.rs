@@ -213,8 +213,8 @@ fn measurement(config: &Config, manifest: Option<&Manifest>) -> String {
         sentence +=
             &format!(" For {} after each, the swing of the parameters along v₁ is followed.", updates(m.window));
     }
-    if network::rule(config).edge(1.0).is_none() {
-        sentence += " Theory gives no edge for this rule.";
+    if let Some(reason) = network::rule(config).no_edge(1.0) {
+        sentence += &format!(" There is nothing to compare it with: {reason}.");
     }
     sentence
 }

@@ -18,7 +18,7 @@ use crate::model::{Layout, initial_params, params_from_safetensors};
 use super::config::Config;
 use super::equipment::Equipment;
 use super::ground::Ground;
-use super::manifest::{Ended, Manifest};
+use super::manifest::{Ended, Init, Manifest};
 use super::measure::Measurer;
 use super::output::shell_path;
 use super::progress::Progress;
@@ -26,7 +26,7 @@ use super::readout::Readout;
 use super::report::report_readout;
 use super::rundir::{self, RunDir, RunDirError};
 use super::state::State;
-use super::{ExperimentError, Format, forecast, interrupt, kernels, plot, room};
+use super::{ExperimentError, Format, forecast, interrupt, kernels, plot, room, with_causes};
 
 use order::{Order, Place};
 use steps::{Clock, Run};
@@ -110,7 +110,7 @@ pub fn plan(request: &TrainRequest) -> Result<String, ExperimentError> {
     let gpu = kernels::choose(&ground.gpu, &parts, true)?;
     let (planned, dry) = parts.plan(&gpu)?;
     // What cannot be read is to be known now, too.
-    params(config, dry.objective.layout())?;
+    initial(config, dry.objective.layout())?;
     let objective = parts.objective(&gpu);
     let gradient_secs = objective
         .and_then(|mut objective| Ok(objective.gradient_secs()?))
@@ -132,10 +132,7 @@ fn carry_out(order: Order, began: Instant) -> Result<RunDir, ExperimentError> {
     };
     let (planned, dry) = parts.plan(&gpu)?;
     room::check(&parts, &gpu, &planned, room::free_bytes())?;
-    let w = match order.params(dry.objective.layout())? {
-        Some(w) => w,
-        None => params(config, dry.objective.layout())?,
-    };
+    let (w, init) = order.params(dry.objective.layout())?;
     gpu.reserve(dry.objective.gpu())?;
     drop(dry);
     let mut equipment = parts.assemble(&gpu).map_err(|error| room::refused(error, &planned, room::SMALLER_RUN))?;
@@ -161,29 +158,50 @@ fn carry_out(order: Order, began: Instant) -> Result<RunDir, ExperimentError> {
 
     let (json, say) = (order.json, order.say());
     interrupt::listen();
-    let Place { dir, lock, mut manifest } = order.place(&equipment.objective, parts.measured, planned, data, step)?;
-    say(&ahead)?;
-    let mut run = Run {
-        config,
-        dir: &dir,
-        feed,
-        equipment,
-        tables: Tables::open(&dir, config, bytes, json)?,
-        progress: Progress::new(config.run.steps, config.optim.batch > 0),
-        clock: Clock::new(began, spent),
-        steps_done: step,
-        saved: bytes.is_some().then_some(step),
+    let Place { dir, lock, mut manifest } =
+        order.place(&equipment.objective, parts.measured, planned, (data, init), step)?;
+    // Whatever ends it from here on, the manifest says so.
+    let course = || {
+        say(&ahead)?;
+        let mut run = Run {
+            config,
+            dir: &dir,
+            feed,
+            equipment,
+            tables: Tables::open(&dir, config, bytes, json)?,
+            progress: Progress::new(config.run.steps, config.optim.batch > 0),
+            clock: Clock::new(began, spent),
+            steps_done: step,
+            saved: bytes.is_some().then_some(step),
+        };
+        let result = run.train();
+        run.progress.finish();
+        (manifest.steps_done, manifest.wall_secs) = (run.steps_done, run.clock.secs());
+        result
     };
-    let result = run.train();
-    run.progress.finish();
-    manifest.steps_done = run.steps_done;
+    let result = course();
     manifest.memory_peak_bytes = gpu.memory().peak;
-    manifest.wall_secs = run.clock.secs();
+    conclude(&dir, manifest, result, say)?;
+    drop(lock);
+    Ok(dir)
+}
+
+/// Says in the manifest how a run ended, and shows what came of it.
+fn conclude(
+    dir: &RunDir,
+    mut manifest: Manifest,
+    result: Result<Ended, ExperimentError>,
+    say: fn(&str) -> Result<(), ExperimentError>,
+) -> Result<(), ExperimentError> {
     manifest.ended = match &result {
         Ok(ended) => ended.clone(),
-        Err(ExperimentError::Diverged { step, .. }) => Ended::Diverged { step: *step },
-        Err(error) => Ended::Failed { error: error.to_string() },
+        Err(ExperimentError::Diverged(at)) => Ended::Diverged { step: at.step },
+        Err(error) => Ended::Failed { error: with_causes(error) },
     };
+    if let Ended::Diverged { step } = manifest.ended {
+        // The host may have been ahead.
+        manifest.steps_done = step;
+    }
     // Where the folder is gone, writing would make it anew.
     if let Err(error @ ExperimentError::RunDir(RunDirError::Gone { .. })) = result {
         return Err(error);
@@ -191,12 +209,10 @@ fn carry_out(order: Order, began: Instant) -> Result<RunDir, ExperimentError> {
     let shown = dir
         .write_manifest(&manifest)
         .map_err(ExperimentError::from)
-        .and_then(|()| show(&dir, &manifest))
+        .and_then(|()| show(dir, &manifest))
         .and_then(|text| say(&text));
-    drop(lock);
     // What ended the run is worth more than what came of it.
-    result.and(shown)?;
-    Ok(dir)
+    result.and(shown)
 }
 
 /// The numbers of a checkpoint, back on the device and where the measurements look for them.
@@ -236,16 +252,18 @@ fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, ExperimentError> {
     Ok(format!("{summary}\n{stopped}{times}; tables, plots and report.html in {path}\n"))
 }
 
-/// The initial parameters.
-fn params(config: &Config, layout: &Layout) -> Result<Vec<f32>, ExperimentError> {
+/// The initial parameters, and the file that they come from.
+fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f32>, Option<Init>), ExperimentError> {
     match &config.run.init {
-        Some(path) => read_params(layout, path),
-        None => Ok(initial_params(layout, config.run.seed)),
+        Some(path) => read_params(layout, path).map(|(params, init)| (params, Some(init))),
+        None => Ok((initial_params(layout, config.run.seed), None)),
     }
 }
 
-/// Reads the parameters of a model.
-pub(in crate::experiment) fn read_params(layout: &Layout, path: &Path) -> Result<Vec<f32>, ExperimentError> {
+/// Reads the parameters of a model, and says from which bytes.
+pub(in crate::experiment) fn read_params(layout: &Layout, path: &Path) -> Result<(Vec<f32>, Init), ExperimentError> {
     let bytes = std::fs::read(path).map_err(|cause| ExperimentError::ReadInit { path: path.into(), cause })?;
-    params_from_safetensors(layout, &bytes).map_err(|cause| ExperimentError::Init { path: path.into(), cause })
+    let params = params_from_safetensors(layout, &bytes);
+    let params = params.map_err(|cause| ExperimentError::Init { path: path.into(), cause })?;
+    Ok((params, Init::of(path, &bytes)))
 }

@@ -1,18 +1,17 @@
 //! Where a run begins: at its first step in a folder of its own, or at a checkpoint in the folder that it has.
 
-use std::fs::File;
-
-use super::{ResumeRequest, TrainRequest};
+use super::{ResumeRequest, TrainRequest, initial};
 use crate::experiment::checkpoint::{self, Checkpoint};
-use crate::experiment::config::{self, Config, ConfigError};
+use crate::experiment::config::{Config, ConfigError};
 use crate::experiment::equipment::MemoryPlan;
 use crate::experiment::manifest::{DataRecord, Ended, Init, Manifest, Resumed};
 use crate::experiment::measuring::MeasuringSet;
 use crate::experiment::output::{aside, print};
 use crate::experiment::rundir::{RunDir, RunDirError};
 use crate::experiment::state::State;
-use crate::experiment::{ExperimentError, kernels};
+use crate::experiment::{ExperimentError, kernels, settled};
 use crate::gpu::{self, GpuError};
+use crate::lock::Lock;
 use crate::model::{Layout, Model, params_from_safetensors};
 use crate::objective::Objective;
 
@@ -34,7 +33,7 @@ enum Begin<'a> {
 /// A run that goes on.
 struct Old {
     dir: RunDir,
-    lock: File,
+    lock: Lock,
     manifest: Manifest,
     checkpoint: Option<Checkpoint>,
 }
@@ -42,7 +41,7 @@ struct Old {
 /// The folder of a run under way, kept from other processes, and its manifest.
 pub(super) struct Place {
     pub dir: RunDir,
-    pub lock: File,
+    pub lock: Lock,
     pub manifest: Manifest,
 }
 
@@ -50,7 +49,8 @@ impl<'a> Order<'a> {
     /// A run from its first step.
     pub fn of_new(request: &'a TrainRequest) -> Self {
         let TrainRequest { config, adapter, command_line, json, .. } = request;
-        let (config, adapter) = (config.clone(), adapter.clone());
+        let (mut config, adapter) = (config.clone(), adapter.clone());
+        config.settle_paths();
         Self { config, adapter, json: *json, command_line, begin: Begin::New(request) }
     }
 
@@ -59,10 +59,8 @@ impl<'a> Order<'a> {
         let dir = RunDir::open(&request.path)?;
         let lock = dir.lock()?;
         let manifest = dir.read_manifest()?;
-        let target = dir.config().to_string_lossy().into_owned();
-        let old = config::resolve(Some(&target), &[])?.config;
-        let config = config::resolve(Some(&target), &request.sets)?.config;
-        check_changes(&old, &config)?;
+        let old = settled::settings(&dir, &manifest)?;
+        let config = settled::changed(&dir, &old, &request.sets)?;
         let (checkpoint, damaged) = checkpoint::last(&dir);
         for error in &damaged {
             aside(&format!("warning: {error}\n"));
@@ -116,11 +114,19 @@ impl<'a> Order<'a> {
         state.map(Some).map_err(|problem| RunDirError::Damaged { path: checkpoint.path.clone(), problem }.into())
     }
 
-    /// The parameters to go on from.
-    pub fn params(&self, layout: &Layout) -> Result<Option<Vec<f32>>, ExperimentError> {
-        let Some(Checkpoint { path, params, .. }) = self.checkpoint() else { return Ok(None) };
-        let params = params_from_safetensors(layout, params);
-        params.map(Some).map_err(|cause| ExperimentError::Init { path: path.join(checkpoint::PARAMS), cause })
+    /// The parameters to begin with or to go on from, and the file of the former.
+    pub fn params(&self, layout: &Layout) -> Result<(Vec<f32>, Option<Init>), ExperimentError> {
+        if let Some(Checkpoint { path, params, .. }) = self.checkpoint() {
+            let params = params_from_safetensors(layout, params);
+            let params =
+                params.map_err(|cause| ExperimentError::Init { path: path.join(checkpoint::PARAMS), cause })?;
+            return Ok((params, None));
+        }
+        let (params, init) = initial(&self.config, layout)?;
+        if let Begin::Old(old) = &self.begin {
+            check_init(old.manifest.init.as_ref(), init.as_ref())?;
+        }
+        Ok((params, init))
     }
 
     /// The folder, made if there is none, with its configuration and manifest in it.
@@ -129,17 +135,19 @@ impl<'a> Order<'a> {
         objective: &Objective,
         measured: Option<MeasuringSet>,
         memory_plan: MemoryPlan,
-        data: DataRecord,
+        (data, init): (DataRecord, Option<Init>),
         step: u64,
     ) -> Result<Place, ExperimentError> {
         let mut manifest = manifest(&self.config, self.command_line, objective, measured, memory_plan, data);
-        manifest.steps_done = step;
-        manifest.init = self.config.run.init.as_deref().map(Init::of).transpose()?;
-        let (dir, lock) = match self.begin {
+        (manifest.steps_done, manifest.init) = (step, init);
+        match self.begin {
             Begin::New(request) => {
                 let dir = RunDir::create(request.out.as_deref(), &request.name)?;
                 let lock = dir.lock()?;
-                (dir, lock)
+                // In this order: what has a config.toml is a run folder.
+                dir.write_manifest(&manifest)?;
+                dir.write_config(&self.config)?;
+                Ok(Place { dir, lock, manifest })
             }
             Begin::Old(old) => {
                 let Old { dir, lock, manifest: earlier, checkpoint } = *old;
@@ -156,15 +164,30 @@ impl<'a> Order<'a> {
                 let resumed = Resumed::at(step, &manifest);
                 manifest = Manifest { limits: manifest.limits, tier: manifest.tier, memory_plan, ..earlier };
                 manifest.resumed.push(resumed);
-                (dir, lock)
+                manifest.ended = Ended::Running;
+                // In this order: a run whose settings cannot be written has not begun to go on.
+                dir.write_config(&self.config)?;
+                dir.write_manifest(&manifest)?;
+                Ok(Place { dir, lock, manifest })
             }
-        };
-        manifest.ended = Ended::Running;
-        // In this order: what has a config.toml is a run folder.
-        dir.write_manifest(&manifest)?;
-        dir.write_config(&self.config)?;
-        Ok(Place { dir, lock, manifest })
+        }
     }
+}
+
+/// Refuses to begin again with other weights than those that a run began with.
+fn check_init(was: Option<&Init>, now: Option<&Init>) -> Result<(), ConfigError> {
+    let hash = |init: Option<&Init>| init.map(|init| init.sha256.clone());
+    if hash(was) == hash(now) {
+        return Ok(());
+    }
+    let words = |init: Option<&Init>| match init {
+        Some(Init { path, sha256 }) => format!("{} (SHA-256 {}…)", path.display(), sha256.get(..12).unwrap_or(sha256)),
+        None => "drawn from the seed".to_owned(),
+    };
+    Err(ConfigError::Conflict {
+        problem: format!("the initial weights are {}, and this run began with {}", words(now), words(was)),
+        remedy: "put back the file that it began with, or begin a new run with `edgewalk train DIR/config.toml`",
+    })
 }
 
 /// To standard output, or to standard error where rows go to the former.
@@ -183,22 +206,6 @@ fn the_same(manifest: &Manifest) -> Result<String, GpuError> {
     Ok(found.map_or_else(|| adapter.clone(), |index| index.to_string()))
 }
 
-/// Refuses changes of anything but when a run ends and is saved.
-fn check_changes(old: &Config, new: &Config) -> Result<(), ConfigError> {
-    let mut same = new.clone();
-    let (run, was) = (&mut same.run, &old.run);
-    (run.steps, run.until, run.time_limit) = (was.steps, was.until, was.time_limit);
-    (run.checkpoint_every, run.keep) = (was.checkpoint_every, was.keep);
-    if same == *old {
-        return Ok(());
-    }
-    Err(ConfigError::Conflict {
-        problem: "a run goes on with the settings that it has".into(),
-        remedy: "change no others than run.steps, run.until, run.time_limit, run.checkpoint_every and run.keep, or begin a \
-                 new run with `edgewalk train DIR/config.toml --set …`",
-    })
-}
-
 fn manifest(
     config: &Config,
     command_line: &[String],
@@ -213,6 +220,7 @@ fn manifest(
         commit: Manifest::COMMIT.map(str::to_owned),
         command: command_line.to_vec(),
         seed: config.run.seed,
+        settings: Some(config.to_json()),
         data,
         init: None,
         adapter: adapter.name,

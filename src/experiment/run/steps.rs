@@ -1,8 +1,9 @@
 //! The steps of a run: train, measure, log, and keep what is needed to go on.
 //!
-//! The host stays ahead of the device: logged steps leave their metrics in a ring on the device, which is read when it is
-//! full, before a measurement or a checkpoint, and after `FLUSH_SECS`. A checkpoint is taken between two updates, before the
-//! measurement that may be due there, so that a run that goes on from it does from its first step what this one does.
+//! The host stays ahead of the device: steps leave their metrics in a ring on the device, which is read when it is full,
+//! before a measurement or a checkpoint, and after `FLUSH_SECS`. A checkpoint is taken between two updates, before the
+//! measurement that may be due there, so that a run that goes on from it does from its first step what this one does. It is
+//! written, and others are removed, only when everything up to the next step is known to be finite.
 
 use std::time::Instant;
 
@@ -10,19 +11,21 @@ use super::tables::Tables;
 use crate::curvature::CurvatureError;
 use crate::experiment::checkpoint::{self, Checkpoint};
 use crate::experiment::config::{CheckpointEvery, Config};
+use crate::experiment::divergence::Divergence;
 use crate::experiment::equipment::Equipment;
 use crate::experiment::feed::Feed;
 use crate::experiment::manifest::Ended;
-use crate::experiment::measure::Measurer;
+use crate::experiment::measure::{Measurer, probed};
 use crate::experiment::progress::Progress;
-use crate::experiment::record::MetricsRow;
-use crate::experiment::ring::Waited;
+use crate::experiment::record::{MetricsRow, read_metrics};
+use crate::experiment::ring::Made;
 use crate::experiment::rundir::RunDir;
 use crate::experiment::state::State;
 use crate::experiment::test_set::TestSet;
 use crate::experiment::{ExperimentError, interrupt};
 use crate::model::params_to_safetensors;
 use crate::objective::Metrics;
+use crate::optim::StepMetrics;
 
 /// Longest time before waiting metrics are read, so that files and progress stay fresh.
 const FLUSH_SECS: f64 = 0.5;
@@ -75,34 +78,32 @@ impl Run<'_> {
     pub fn train(&mut self) -> Result<Ended, ExperimentError> {
         let gpu = self.equipment.objective.gpu().clone();
         let run = &self.config.run;
-        let mut ended = Ended::Done;
-        while self.steps_done < run.steps {
+        let mut ended = self.reached()?.unwrap_or(Ended::Done);
+        while ended == Ended::Done && self.steps_done < run.steps {
             let step = self.steps_done;
+            self.load(step)?;
             if self.is_checkpoint_due() {
                 self.checkpoint()?;
             }
-            self.load(step)?;
             let measured = self.config.measure.due(step);
             if measured {
                 self.flush()?;
-                self.measure(step)?;
+                if !self.measure(step)? {
+                    ended = Ended::Interrupted;
+                    break;
+                }
             }
             // Whichever update is the last before a measurement: nobody knows yet where the run will end.
             if let Some(prepare) = self.equipment.measurer.as_ref().and_then(Measurer::prepare) {
                 gpu.run([prepare])?;
             }
             let Equipment { optimizer, ring, test, .. } = &mut self.equipment;
-            let mut met = false;
-            if step.is_multiple_of(run.log_every) {
-                let test = if measured { test_metrics(test.as_ref())? } else { None };
-                ring.run(&gpu, optimizer, step, test)?;
-                // With a rule to end by, every row is looked at before the next step.
-                if ring.is_full() || run.until.is_some() {
-                    met = self.flush()?;
-                }
-            } else {
-                gpu.run([optimizer.step(step)])?;
-            }
+            let logged = step.is_multiple_of(run.log_every);
+            let test = if logged && measured { test_metrics(test.as_ref())? } else { None };
+            ring.run(&gpu, optimizer, Made { step, logged, test })?;
+            // With a rule to end by, every row is looked at before the next step.
+            let is_looked_at = logged && run.until.is_some();
+            let met = if ring.is_full() || is_looked_at { self.flush()? } else { false };
             self.steps_done += 1;
             self.follow()?;
             if self.clock.last_flush.elapsed().as_secs_f64() > FLUSH_SECS {
@@ -121,12 +122,21 @@ impl Run<'_> {
                 break;
             }
         }
+        self.load(self.steps_done)?;
         self.checkpoint()?;
         // Who stops a run wants it to stop; the rows of where it stands come when it goes on.
-        if ended.is_final() {
-            self.finish()?;
+        if ended.is_final() && !self.finish()? {
+            ended = Ended::Interrupted;
         }
         Ok(ended)
+    }
+
+    /// How a run ended whose last measurement was interrupted when its rule was met.
+    fn reached(&self) -> Result<Option<Ended>, ExperimentError> {
+        let (Some(until), Some(_)) = (self.config.run.until, self.saved) else { return Ok(None) };
+        let last = read_metrics(&self.dir.metrics())?.pop();
+        let met = last.is_some_and(|row| row.step + 1 == self.steps_done && until.is_met(&row));
+        Ok(met.then(|| Ended::Reached { until: until.to_string() }))
     }
 
     fn is_checkpoint_due(&self) -> bool {
@@ -140,7 +150,8 @@ impl Run<'_> {
         }
     }
 
-    /// Writes a checkpoint of where the run stands, unless it is there, and removes those that are too many.
+    /// Writes a checkpoint of where the run stands, unless it is there, and removes those that are too many. The objective holds
+    /// the examples of the next step.
     fn checkpoint(&mut self) -> Result<(), ExperimentError> {
         let step = self.steps_done;
         self.flush()?;
@@ -148,23 +159,32 @@ impl Run<'_> {
             return Ok(());
         }
         let began = Instant::now();
-        let Equipment { objective, optimizer, measurer, .. } = &self.equipment;
+        let Equipment { objective, optimizer, measurer, .. } = &mut self.equipment;
+        let params = objective.read(optimizer.params())?;
+        Divergence::check_all("a parameter", step, &params)?;
+        let momentum = optimizer.velocity().map(|v| objective.read(v)).transpose()?;
+        Divergence::check_all("the momentum", step, momentum.as_deref().unwrap_or_default())?;
+        probed(objective, &optimizer.probe, step)?;
         let mut state = State {
             step,
             secs: self.clock.secs(),
             tables: self.tables.sync()?,
             cursor: self.feed.as_ref().map(|feed| feed.cursor(step)),
-            momentum: optimizer.velocity().map(|v| objective.read(v)).transpose()?,
+            momentum,
             before: None,
             track: None,
             window: None,
             known: objective.gpu().variants(),
         };
+        let params = params_to_safetensors(objective.layout(), &params)?;
         if let Some(measurer) = measurer {
-            measurer.save(objective, &mut state)?;
+            measurer.lend(objective, &mut state)?;
         }
-        let params = params_to_safetensors(objective.layout(), &objective.read(optimizer.params())?)?;
-        Checkpoint::write(self.dir, step, &params, &state.to_bytes()?)?;
+        let bytes = state.to_bytes()?;
+        Checkpoint::write(self.dir, step, &params, &bytes)?;
+        if let Some(measurer) = measurer {
+            measurer.take_back(&mut state);
+        }
         checkpoint::prune(self.dir, step, self.config.run.keep)?;
         self.saved = Some(step);
         self.clock.checkpoint_secs = began.elapsed().as_secs_f64();
@@ -172,21 +192,18 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The last rows, which describe the parameters after the last update.
-    fn finish(&mut self) -> Result<(), ExperimentError> {
+    /// The last rows, which describe the parameters after the last update. Returns whether they were made.
+    fn finish(&mut self) -> Result<bool, ExperimentError> {
         let step = self.steps_done;
-        self.load(step)?;
-        self.measure(step)?;
-        let Equipment { objective, optimizer, measurer, test, .. } = &self.equipment;
-        let gpu = objective.gpu();
-        if !measurer.as_ref().is_some_and(Measurer::probes_trained) {
-            gpu.run([optimizer.probe.recording(step)])?;
+        if !self.measure(step)? {
+            return Ok(false);
         }
+        let Equipment { objective, optimizer, test, .. } = &self.equipment;
+        let metrics = probed(objective, &optimizer.probe, step)?;
         let test = test_metrics(test.as_ref())?;
-        let row: Vec<f32> = gpu.read(optimizer.probe.row())?;
         let secs = self.clock.secs();
-        self.log(step, secs, &row, test)?;
-        Ok(())
+        self.log(step, secs, metrics, test)?;
+        Ok(true)
     }
 
     /// Sees to it that the objective holds the examples of a step.
@@ -197,23 +214,21 @@ impl Run<'_> {
         }
     }
 
-    fn diverged(&self, step: u64, what: &'static str) -> ExperimentError {
-        ExperimentError::Diverged { step, what, folder: self.dir.path().to_owned() }
-    }
-
-    fn measure(&mut self, step: u64) -> Result<(), ExperimentError> {
+    /// Measures the curvature, if that is wanted. Returns whether it is done, and not left for later by a user who wants to stop.
+    fn measure(&mut self, step: u64) -> Result<bool, ExperimentError> {
         let secs = self.clock.secs();
         let Equipment { objective, optimizer, measurer, .. } = &mut self.equipment;
-        let Some(measurer) = measurer else { return Ok(()) };
+        let Some(measurer) = measurer else { return Ok(true) };
         let row = match measurer.measure(objective, optimizer, step, secs) {
             Err(ExperimentError::Curvature(CurvatureError::NonFinite { .. })) => {
-                return Err(self.diverged(step, "a curvature product"));
+                return Err(Divergence::of("a curvature product", step).into());
             }
+            Err(ExperimentError::Curvature(CurvatureError::Interrupted)) => return Ok(false),
             row => row?,
         };
         self.progress.measured(row.hessian_norm, row.sound_ratio());
         self.tables.curvature(&row)?;
-        Ok(())
+        Ok(true)
     }
 
     /// Follows the parameters through the update just made, where that was asked for.
@@ -222,6 +237,8 @@ impl Run<'_> {
         if let Some(measurer) = measurer
             && let Some(row) = measurer.follow(objective, optimizer)?
         {
+            // A row of steps that are known to be finite.
+            self.flush()?;
             self.tables.oscillation(&row)?;
         }
         Ok(())
@@ -235,24 +252,27 @@ impl Run<'_> {
         self.clock.last_flush = Instant::now();
         let took = self.clock.secs() - before;
         let (count, mut met) = (waited.len() as f64, false);
-        for (i, Waited { step, row, test }) in waited.into_iter().enumerate() {
+        for (i, (Made { step, logged, test }, row)) in waited.into_iter().enumerate() {
             // The device runs at an even pace between two reads.
             let secs = before + took * (i + 1) as f64 / count;
-            met |= self.log(step, secs, &row, test)?;
+            let Equipment { objective, optimizer, .. } = &self.equipment;
+            let metrics = optimizer.probe.metrics(objective, &row);
+            Divergence::check(optimizer.probe.rule(), step, &metrics)?;
+            if logged {
+                met |= self.log(step, secs, metrics, test)?;
+            }
         }
         Ok(met)
     }
 
     /// Writes one row of metrics.csv. Returns whether it is what the run was to go on until.
-    fn log(&mut self, step: u64, secs: f64, row: &[f32], test: Option<Metrics>) -> Result<bool, ExperimentError> {
-        let Equipment { objective, optimizer, .. } = &self.equipment;
-        let metrics = optimizer.probe.metrics(objective, row);
-        if !metrics.loss.is_finite() {
-            return Err(self.diverged(step, "the loss"));
-        }
-        if !metrics.grad_norm.is_finite() {
-            return Err(self.diverged(step, "the gradient"));
-        }
+    fn log(
+        &mut self,
+        step: u64,
+        secs: f64,
+        metrics: StepMetrics,
+        test: Option<Metrics>,
+    ) -> Result<bool, ExperimentError> {
         let row = MetricsRow {
             step,
             secs,

@@ -9,6 +9,7 @@ use super::SweepError;
 use crate::experiment::ExperimentError;
 use crate::experiment::config::{self, ConfigError};
 use crate::experiment::preset::{self, QUICKSTART};
+use crate::experiment::settled::{PATHS, settled};
 
 /// The most jobs of a sweep. Each is a folder and a process.
 pub const MAX_JOBS: usize = 10_000;
@@ -50,11 +51,14 @@ pub(super) fn divide(sets: &[String]) -> Result<(Vec<String>, Vec<Axis>), Experi
         let Some((key, text)) = argument.split_once('=') else {
             return Err(ConfigError::NotKeyValue { argument: argument.clone() }.into());
         };
-        let values = split(text);
+        let mut values = split(text);
         for value in &values {
             check(&format!("{key}={value}"))?;
         }
         let key = full_name(key.trim());
+        if PATHS.contains(&key.as_str()) {
+            values.iter_mut().for_each(|value| *value = settled_value(value));
+        }
         if axes.iter().any(|axis| axis.key == key) || (values.len() > 1 && fixed_keys.contains(&key)) {
             return Err(SweepError::KeyTwice { key }.into());
         }
@@ -92,6 +96,16 @@ fn split(text: &str) -> Vec<String> {
         value.push(letter);
     }
     values.iter().map(|value| value.trim().to_owned()).collect()
+}
+
+/// A path as a value that does not depend on the working folder.
+fn settled_value(value: &str) -> String {
+    let bare = value.trim_matches(['"', '\'']);
+    if bare.is_empty() {
+        value.to_owned()
+    } else {
+        toml::Value::from(&*settled(bare.as_ref()).to_string_lossy()).to_string()
+    }
 }
 
 /// Refuses an unknown key or an unacceptable value; what it excludes or needs is another matter.
@@ -164,8 +178,16 @@ pub(super) fn combinations(axes: &[Axis]) -> Result<Vec<Combination>, SweepError
                 place /= axis.values.len();
             }
             values.reverse();
-            let named: Vec<String> =
-                short.iter().zip(&values).map(|(key, value)| format!("{key}={}", safe(value))).collect();
+            let named: Vec<String> = axes
+                .iter()
+                .zip(short.iter().zip(&values))
+                .map(|(axis, (key, value))| {
+                    // Of a path, the name says enough.
+                    let is_path = PATHS.contains(&axis.key.as_str());
+                    let value = if is_path { value.rsplit(['/', '\\']).next().unwrap_or(value) } else { value };
+                    format!("{key}={}", safe(value))
+                })
+                .collect();
             Combination { name: named.join(","), values }
         })
         .collect();

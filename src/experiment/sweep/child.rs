@@ -9,11 +9,12 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use super::state::{is_held, judge, lock_file};
+use super::state::{is_held, judge};
 use super::{Job, SweepDir};
 use crate::experiment::interrupt;
-use crate::experiment::rundir::RunDir;
+use crate::experiment::rundir::{RunDir, lock_file};
 use crate::experiment::work::THREADS_VARIABLE;
+use crate::lock;
 
 /// The end of a log that is searched for an error.
 const TAIL_BYTES: u64 = 64 * 1024;
@@ -58,11 +59,9 @@ impl Attempt {
     pub fn run(&self, stage: &dyn Fn(Stage)) -> Option<String> {
         loop {
             // A sweep that was killed leaves its processes behind. They do their job to the end.
-            if is_held(&self.job.run)
-                && let Some(file) = lock_file(&self.job.run)
-            {
+            if is_held(&self.job.run) {
                 stage(Stage::WaitingForAnother);
-                if let Err(error) = file.lock_shared() {
+                if let Err(error) = lock::wait(&lock_file(&self.job.run)) {
                     return Some(format!("cannot wait for the process that runs it: {error}"));
                 }
             }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::MAX_JOBS;
-use crate::experiment::ExperimentError;
 use crate::experiment::rundir::RunDirError;
+use crate::experiment::{ExperimentError, with_causes};
+use crate::lock::Holder;
 
 /// What can go wrong with a sweep. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +49,7 @@ pub enum SweepError {
         second: String,
     },
     /// A job that the adapter or the model refuses.
-    #[error("the job {job} cannot run: {cause}")]
+    #[error("the job {job} cannot run: {}", with_causes(cause))]
     Job {
         /// The job.
         job: String,
@@ -85,10 +86,12 @@ pub enum SweepError {
         problem: String,
     },
     /// Another process works on the sweep.
-    #[error("another process works on the sweep {}; wait for it, or stop it with Ctrl-C", path.display())]
+    #[error("another process works on the sweep {}{by}; wait for it, or stop it with Ctrl-C", path.display())]
     Busy {
         /// The sweep folder.
         path: PathBuf,
+        /// Which process, where that is known.
+        by: Holder,
     },
     /// There is no job of this number.
     #[error("there is no job {number}: the sweep has jobs 0 to {last}")]

@@ -1,8 +1,8 @@
 //! The folder of a sweep: what is swept, one run folder a job, their logs, and the table of results.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,11 @@ use super::axis::{self, Axis, Combination, combinations};
 use super::{Grid, SweepError};
 use crate::experiment::ExperimentError;
 use crate::experiment::config::{self, Config};
-use crate::experiment::rundir::{RunDir, RunDirError, SWEEP, SWEEP_RUNS, text, write_file};
+use crate::experiment::rundir::{RunDir, RunDirError, SWEEP, SWEEP_RUNS, make_folder, text, write_error, write_file};
+use crate::lock::{self, Kind, Lock, LockError};
+
+/// Longest wait for processes that change `summary.csv`, each of which takes a moment.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What is swept, in words for `sweep.toml`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -61,7 +65,8 @@ impl SweepDir {
         let folder = RunDir::create(out, &format!("{}-sweep", grid.name))?;
         folder.write_config(grid.base())?;
         let toml = SweepToml { name: grid.name.clone(), adapter: grid.adapter.clone(), axis: grid.axes.clone() };
-        make(&folder.path().join("logs"))?;
+        let logs = folder.path().join("logs");
+        make_folder(&logs).map_err(write_error(&logs))?;
         let content = toml::to_string(&toml).expect("words and lists of words have a TOML form");
         // Last: with this file a folder is a sweep's.
         write_file(&folder.path().join(SWEEP), content.as_bytes())?;
@@ -125,44 +130,28 @@ impl SweepDir {
         self.path.join("summary.csv")
     }
 
-    /// Claims the sweep until the returned file is closed: for this process alone, or `shared` among those that do one job each.
+    /// Claims the sweep until the returned lock is dropped: for this process alone, or shared among those that do one job each.
     ///
     /// # Errors
     /// [`SweepError::Busy`] if another process has claimed it, [`RunDirError::Write`].
-    pub(super) fn claim(&self, shared: bool) -> Result<File, ExperimentError> {
-        let (file, path) = self.open_lock(".lock")?;
-        match if shared { file.try_lock_shared() } else { file.try_lock() } {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(SweepError::Busy { path: self.path.clone() }.into()),
-            Err(TryLockError::Error(cause)) => Err(RunDirError::Write { path, cause }.into()),
-        }
+    pub(super) fn claim(&self, kind: Kind) -> Result<Lock, ExperimentError> {
+        let path = self.path.join(".lock");
+        self.locked(lock::try_lock(&path, kind), &path)
     }
 
-    /// Waits until no other process changes `summary.csv`, and keeps them from it until the returned file is closed.
+    /// Waits until no other process changes `summary.csv`, and keeps them from it until the returned lock is dropped.
     ///
     /// # Errors
-    /// [`RunDirError::Write`].
-    pub(super) fn lock_summary(&self) -> Result<File, ExperimentError> {
-        let (file, path) = self.open_lock(".summary.lock")?;
-        match file.lock() {
-            Ok(()) => Ok(file),
-            Err(cause) => Err(RunDirError::Write { path, cause }.into()),
-        }
+    /// [`SweepError::Busy`] if one does for minutes, [`RunDirError::Write`].
+    pub(super) fn lock_summary(&self) -> Result<Lock, ExperimentError> {
+        let path = self.path.join(".summary.lock");
+        self.locked(lock::lock(&path, PATIENCE), &path)
     }
 
-    fn open_lock(&self, name: &str) -> Result<(File, PathBuf), RunDirError> {
-        let path = self.path.join(name);
-        match File::options().create(true).truncate(false).read(true).write(true).open(&path) {
-            Ok(file) => Ok((file, path)),
-            Err(cause) => Err(RunDirError::Write { path, cause }),
-        }
+    fn locked(&self, locked: Result<Lock, LockError>, path: &Path) -> Result<Lock, ExperimentError> {
+        locked.map_err(|error| match error {
+            LockError::Held(by) => SweepError::Busy { path: self.path.clone(), by }.into(),
+            LockError::File(cause) => RunDirError::Write { path: path.into(), cause }.into(),
+        })
     }
-}
-
-/// Makes a folder and those above it.
-///
-/// # Errors
-/// [`RunDirError::Write`].
-pub(super) fn make(folder: &Path) -> Result<(), RunDirError> {
-    fs::create_dir_all(folder).map_err(|cause: io::Error| RunDirError::Write { path: folder.into(), cause })
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{Axis, SweepError, axis, capacity};
-use crate::experiment::ExperimentError;
 use crate::experiment::config::{self, Config};
+use crate::experiment::{ExperimentError, with_causes};
 
 /// A sweep that makes sense and has no folder yet: every job's configuration is complete and valid.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,10 +38,13 @@ impl Grid {
             let own = axes.iter().zip(&combination.values).map(|(axis, value)| format!("{}={value}", axis.key));
             let sets: Vec<String> = fixed.iter().cloned().chain(own).collect();
             match config::resolve(target, &sets) {
-                Ok(resolved) => jobs.push((combination.name, resolved.config)),
+                Ok(mut resolved) => {
+                    resolved.config.settle_paths();
+                    jobs.push((combination.name, resolved.config));
+                }
                 Err(error) => {
                     bad += 1;
-                    let text = error.to_string();
+                    let text = with_causes(&error);
                     if !problems.iter().any(|(_, known)| *known == text) {
                         problems.push((combination.name, text));
                     }

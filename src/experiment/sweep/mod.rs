@@ -25,6 +25,7 @@ use super::report::sweep_report;
 use super::rundir::RUNS;
 use super::{ExperimentError, interrupt};
 use crate::experiment::output::{print, shell_path};
+use crate::lock::Kind;
 
 use board::Board;
 use slurm::Places;
@@ -56,7 +57,7 @@ pub fn start(grid: &Grid, out: Option<&Path>, launch: &Launch) -> Result<(), Exp
     }
     let capacity = capacity(&grid.jobs, grid.adapter.as_deref(), launch.jobs, true)?;
     let sweep = SweepDir::create(grid, out)?;
-    let _claim = sweep.claim(false)?;
+    let _claim = sweep.claim(Kind::Alone)?;
     run(&mut Board::look(&sweep), launch, &capacity)
 }
 
@@ -69,7 +70,7 @@ pub fn start(grid: &Grid, out: Option<&Path>, launch: &Launch) -> Result<(), Exp
 /// writing `summary.csv`.
 pub fn resume(path: &Path, launch: &Launch) -> Result<(), ExperimentError> {
     let sweep = SweepDir::open(path)?;
-    let _claim = sweep.claim(false)?;
+    let _claim = sweep.claim(Kind::Alone)?;
     let mut board = Board::look(&sweep);
     let left = configs(&sweep, &board.left())?;
     if left.is_empty() {
@@ -112,7 +113,7 @@ pub fn run_job(path: &Path, number: usize, launch: &Launch) -> Result<(), Experi
     let Some(job) = sweep.jobs().get(number) else {
         return Err(SweepError::NoSuchJob { number, last: sweep.jobs().len() - 1 }.into());
     };
-    let _claim = sweep.claim(true)?;
+    let _claim = sweep.claim(Kind::Shared)?;
     let mut board = Board::read(&sweep);
     if state::judge(job).0.has_result() {
         board.ended(number, None, false)?;

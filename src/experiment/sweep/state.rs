@@ -1,12 +1,13 @@
 //! What became of a job, read off its run folder: the folders are the whole of the queue.
 
-use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use super::Job;
 use crate::choice::choice;
 use crate::experiment::manifest::Ended;
-use crate::experiment::rundir::RunDir;
+use crate::experiment::rundir::{RunDir, lock_file};
+use crate::experiment::with_causes;
+use crate::lock;
 
 choice! {
     /// Where a job stands.
@@ -49,16 +50,11 @@ pub(super) fn judge(job: &Job) -> (State, String) {
         Ok(Ended::Running) if is_held(&job.run) => (State::Running, String::new()),
         Ok(Ended::Running) => (State::Interrupted, "its process was killed".into()),
         Ok(Ended::Failed { error }) => (State::Failed, error),
-        Err(error) => (State::Failed, error.to_string()),
+        Err(error) => (State::Failed, with_causes(&error)),
     }
-}
-
-/// The lock file that the process of a run holds; none if there is no such file.
-pub(super) fn lock_file(run: &Path) -> Option<File> {
-    File::open(run.join(".lock")).ok()
 }
 
 /// Whether a process is at this run.
 pub(super) fn is_held(run: &Path) -> bool {
-    lock_file(run).is_some_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    lock::holder(&lock_file(run)).is_some()
 }

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use super::state::judge;
 use super::{Job, State, SweepDir};
-use crate::experiment::ExperimentError;
 use crate::experiment::forecast::duration;
 use crate::experiment::readout::Readout;
 use crate::experiment::rundir::{RunDir, write_file};
 use crate::experiment::summary::Summary;
 use crate::experiment::table::{RecordError, number, read, read_lines};
+use crate::experiment::{ExperimentError, with_causes};
 
 /// One job's row. What is not known, or was not measured, is `None`.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,7 +109,7 @@ impl SummaryRow {
             && let Ok(run) = RunDir::open(&job.run)
             && let Err(error) = row.read_tables(&run)
         {
-            row.note(&error.to_string());
+            row.note(&with_causes(&error));
         }
         row
     }
