@@ -6,7 +6,7 @@ use safetensors::tensor::{Dtype, TensorView, serialize};
 
 /// A kernel of 3 × 2 and a bias of 2.
 fn layout() -> Layout {
-    Layout::of(&Mlp { inputs: 3, width: 1, depth: 1, outputs: 2, activation: Activation::Relu })
+    Layout::of(&Mlp { inputs: 3, width: 1, depth: 1, outputs: 2, activation: Activation::Relu }).unwrap()
 }
 
 const VALUES: [f64; 8] = [1.0, -0.5, 0.1, 3.0, -2.25, 1e-3, 0.0, 7.0];

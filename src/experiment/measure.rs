@@ -9,7 +9,7 @@ use crate::curvature::edge::alignment;
 use crate::curvature::{
     EigenOptions, Eigenpair, RitzValue, Track, dot, lanczos, official, power_iteration, subspace_alignment,
 };
-use crate::gpu::{Buffer, Gpu, Recording};
+use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::objective::{DifferenceOperator, HessianOperator, Objective};
 use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
 
@@ -120,14 +120,18 @@ impl Measurer {
     }
 
     /// Takes it out of a checkpoint again.
-    pub fn restore(&mut self, gpu: &Gpu, state: &mut State) {
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn restore(&mut self, gpu: &Gpu, state: &mut State) -> Result<(), GpuError> {
         if let (Some(midpoint), Some(before)) = (&self.midpoint, &state.before) {
-            gpu.write(midpoint.before(), before);
+            gpu.write(midpoint.before(), before)?;
         }
         self.last = state.track.take();
         if let Some(oscillation) = &mut self.oscillation {
             oscillation.go_on(state.window.take());
         }
+        Ok(())
     }
 
     /// Measures at the present parameters, where no update is under way, and starts to follow them if that was asked for.
@@ -191,7 +195,6 @@ impl Measurer {
         if let Some(oscillation) = &mut self.oscillation {
             oscillation.open(objective, optimizer.params(), step, &gradient, first)?;
         }
-        let relative = |pair: &Eigenpair| pair.residual / pair.value.abs().max(f64::MIN_POSITIVE);
         let extreme = |ritz: RitzValue| Some(Extreme { value: ritz.value, error: ritz.residual });
         let each = |pairs: &[Eigenpair], value: &dyn Fn(&Eigenpair) -> f64| pairs.iter().map(value).collect();
         let row = CurvatureRow {
@@ -200,7 +203,8 @@ impl Measurer {
             loss,
             grad_norm,
             lambdas: each(&spectrum.pairs, &|pair| pair.value),
-            residuals: each(&spectrum.pairs, &relative),
+            residuals: spectrum.relative_residuals(),
+            converged: spectrum.pairs.iter().map(|pair| pair.converged).collect(),
             errors: each(&spectrum.pairs, &|pair| pair.error),
             bottoms: each(&spectrum.bottom, &|pair| pair.value),
             bottom_errors: each(&spectrum.bottom, &|pair| pair.error),

@@ -151,9 +151,10 @@ fn check_prefix(file: &mut File, header: &[u8], len: u64) -> Result<(), String> 
     }
 }
 
-/// The shortest text that reads back to the same bits, with an exponent where the number is very large or small.
+/// The shortest text that reads back to the same bits, with an exponent where the number is very large or small; nothing for
+/// one that is not finite.
 pub(super) fn number(value: f64) -> String {
-    format!("{value:?}")
+    if value.is_finite() { format!("{value:?}") } else { String::new() }
 }
 
 pub(super) fn optional(value: Option<f64>) -> String {

@@ -22,12 +22,12 @@ fn load(name: DataName, path: Option<&Path>, train: usize, test: usize) -> Resul
 
 /// The numbers of images.
 fn real(examples: &Examples) -> &[f32] {
-    let Features::Real(numbers) = &examples.features else { panic!("images are numbers") };
+    let Features::Real(numbers) = examples.features() else { panic!("images are numbers") };
     numbers
 }
 
 fn histogram(examples: &Examples) -> Vec<usize> {
-    (0..10).map(|class| examples.labels.iter().filter(|&&label| label == class).count()).collect()
+    (0..10).map(|class| examples.labels().iter().filter(|&&label| label == class).count()).collect()
 }
 
 pub fn embedded_subset() {
@@ -54,10 +54,10 @@ pub fn cifar10() {
     let Dataset { train, test } = load(DataName::Cifar10, Some(&folder), 10_000, 10_000).unwrap();
     let test = test.unwrap();
     // How they begin: frog, truck, truck, deer, automobile; cat, ship, ship, airplane, frog.
-    assert_eq!(train.labels[..5], [6, 9, 9, 4, 1]);
-    assert_eq!(test.labels[..5], [3, 8, 8, 0, 6]);
+    assert_eq!(train.labels()[..5], [6, 9, 9, 4, 1]);
+    assert_eq!(test.labels()[..5], [3, 8, 8, 0, 6]);
     for class in 0..10 {
-        assert_eq!(test.labels.iter().filter(|&&label| label == class).count(), 1000);
+        assert_eq!(test.labels().iter().filter(|&&label| label == class).count(), 1000);
     }
     // The frog's first pixel is (59, 62, 63), the truck's (154, 177, 187), and neither depends on the mean in a difference.
     let features = real(&train);
@@ -76,11 +76,11 @@ pub fn shakespeare() {
     let folder = real_data("tinyshakespeare");
     let load = |train, test| load(DataName::Shakespeare, Some(&folder), train, test);
     let Dataset { train, test } = load(0, 1).unwrap();
-    let Features::Tokens(codes) = &train.features else { panic!("text is tokens") };
-    let first: String = codes[..train.shape[0]].iter().map(|&code| char::from_u32(code).unwrap()).collect();
+    let Features::Tokens(codes) = train.features() else { panic!("text is tokens") };
+    let first: String = codes[..train.shape()[0]].iter().map(|&code| char::from_u32(code).unwrap()).collect();
     assert!(first.starts_with("First Citizen:\nBefore we proceed any further, hear me speak.\n"));
     // 854,960 of its 1,115,394 characters are in the first 30,000 of its 40,000 lines (`head -n 30000 | wc -c`).
-    assert_eq!((train.shape[0], train.len()), (64, 854_960 / 65));
+    assert_eq!((train.shape()[0], train.len()), (64, 854_960 / 65));
     // The published vocabulary: 65 different characters.
     let mut characters: Vec<char> = fs::read_to_string(folder.join("input.txt")).unwrap().chars().collect();
     assert_eq!(characters.len(), 1_115_394);

@@ -196,6 +196,8 @@ impl Facts {
         }
         if let Some(edge) = &self.summary.edge {
             self.edge_rows(edge, &mut rows);
+        } else if self.summary.left_out > 0 {
+            rows.push(("edge ratio", "not judged".into(), "λ₁ converged in no row of the second half"));
         } else if self.readout.curvature.is_empty() {
             let why = match &self.readout.config {
                 Some(config) if config.measure.is_on() => "the run ended before its first measurement",
@@ -205,6 +207,14 @@ impl Facts {
             rows.push(("curvature", "not measured".into(), why));
         } else {
             rows.push(("edge ratio", "not known".into(), "theory gives no edge for this rule"));
+        }
+        if self.summary.left_out > 0 {
+            let rows_left = format!("{} rows", self.summary.left_out);
+            rows.push((
+                "not judged",
+                rows_left,
+                "rows of the second half whose λ₁ had not converged: raise measure.max_iterations",
+            ));
         }
         if let Ok(manifest) = &self.manifest
             && manifest.steps_done > 0
@@ -226,7 +236,7 @@ impl Facts {
         rows.push((
             "worst residual",
             digits(edge.worst_residual, 2),
-            "‖Hv₁ − λ₁v₁‖ ÷ |λ₁| at most in the second half: how far the eigensolver was from exact",
+            "‖Hv₁ − λ₁v₁‖ ÷ |λ₁| at most in the rows that are judged: how far the eigensolver was from exact",
         ));
         if let Some(ratio) = &edge.official {
             rows.push((

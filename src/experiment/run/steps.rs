@@ -81,7 +81,7 @@ impl Run<'_> {
             if self.is_checkpoint_due() {
                 self.checkpoint()?;
             }
-            self.load(step);
+            self.load(step)?;
             let measured = self.config.measure.due(step);
             if measured {
                 self.flush()?;
@@ -175,7 +175,7 @@ impl Run<'_> {
     /// The last rows, which describe the parameters after the last update.
     fn finish(&mut self) -> Result<(), ExperimentError> {
         let step = self.steps_done;
-        self.load(step);
+        self.load(step)?;
         self.measure(step)?;
         let Equipment { objective, optimizer, measurer, test, .. } = &self.equipment;
         let gpu = objective.gpu();
@@ -190,9 +190,10 @@ impl Run<'_> {
     }
 
     /// Sees to it that the objective holds the examples of a step.
-    fn load(&mut self, step: u64) {
-        if let Some(feed) = &mut self.feed {
-            feed.load(&self.equipment.objective, step);
+    fn load(&mut self, step: u64) -> Result<(), ExperimentError> {
+        match &mut self.feed {
+            Some(feed) => feed.load(&self.equipment.objective, step),
+            None => Ok(()),
         }
     }
 
@@ -210,7 +211,7 @@ impl Run<'_> {
             }
             row => row?,
         };
-        self.progress.measured(row.hessian_norm, row.edge_ratio);
+        self.progress.measured(row.hessian_norm, row.sound_ratio());
         self.tables.curvature(&row)?;
         Ok(())
     }

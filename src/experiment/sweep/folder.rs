@@ -10,7 +10,7 @@ use super::axis::{self, Axis, Combination, combinations};
 use super::{Grid, SweepError};
 use crate::experiment::ExperimentError;
 use crate::experiment::config::{self, Config};
-use crate::experiment::rundir::{RunDir, RunDirError, text, write_file};
+use crate::experiment::rundir::{RunDir, RunDirError, SWEEP, SWEEP_RUNS, text, write_file};
 
 /// What is swept, in words for `sweep.toml`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub struct Job {
 impl SweepDir {
     /// Whether this is the folder of a sweep.
     pub fn is_one(path: &Path) -> bool {
-        path.join("sweep.toml").is_file()
+        path.join(SWEEP).is_file()
     }
 
     /// Makes the folder of a new sweep, in `out` or the next `runs/<name>-sweep-<n>`.
@@ -64,7 +64,7 @@ impl SweepDir {
         make(&folder.path().join("logs"))?;
         let content = toml::to_string(&toml).expect("words and lists of words have a TOML form");
         // Last: with this file a folder is a sweep's.
-        write_file(&folder.path().join("sweep.toml"), content.as_bytes())?;
+        write_file(&folder.path().join(SWEEP), content.as_bytes())?;
         Ok(Self::open(folder.path())?)
     }
 
@@ -78,7 +78,7 @@ impl SweepDir {
             return Err(SweepError::NotASweep { path: path.into() });
         }
         text(path)?;
-        let file = path.join("sweep.toml");
+        let file = path.join(SWEEP);
         let unreadable = |problem: String| SweepError::Unreadable { path: file.clone(), problem };
         let content = fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
         let SweepToml { name, adapter, axis: axes } =
@@ -86,7 +86,7 @@ impl SweepDir {
         if let Some(problem) = axis::problem(&axes) {
             return Err(unreadable(problem));
         }
-        let job = |it: Combination| Job { run: path.join("runs").join(&it.name), name: it.name, values: it.values };
+        let job = |it: Combination| Job { run: path.join(SWEEP_RUNS).join(&it.name), name: it.name, values: it.values };
         let jobs = combinations(&axes)?.into_iter().map(job).collect();
         Ok(Self { path: path.into(), name, adapter, axes, jobs })
     }

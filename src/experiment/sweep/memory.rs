@@ -137,7 +137,7 @@ impl Planner {
         }
         if let Some(path) = &config.run.init {
             let model = network::model(config, &self.data(config)?.train)?;
-            read_params(&Layout::of(&*model), path)?;
+            read_params(&Layout::of(&*model)?, path)?;
         }
         Ok(())
     }
