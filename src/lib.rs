@@ -52,6 +52,7 @@
 // A reader of standard error or output may be gone, and these macros panic then: `experiment/output.rs` writes.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod aside;
 pub mod autodiff;
 mod choice;
 pub mod cli;

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use sysinfo::{Pid, ProcessesToUpdate, System, get_current_pid};
 
+use crate::aside::aside;
+
 /// Between two looks at a lock that is waited for.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -152,7 +154,9 @@ fn warn(path: &Path, error: &io::Error) {
     static WARNED: Once = Once::new();
     WARNED.call_once(|| {
         let path = path.display();
-        eprintln!("warning: the file system refuses to lock {path} ({error}); a file beside it says who works there");
+        aside(&format!(
+            "warning: the file system refuses to lock {path} ({error}); a file beside it says who works there\n"
+        ));
     });
 }
 

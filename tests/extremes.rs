@@ -241,10 +241,9 @@ fn a_model_too_large_for_any_device_is_refused_by_its_tensor() {
         let error = run::plan(&request(config, None)).unwrap_err();
         let message = error.to_string();
         assert!(
-            message.contains(" the model has more than 4294966271 parameters; make it smaller"),
+            message.contains("the model has more than 4294966271 parameters; make it smaller"),
             "{sets:?}: {message}"
         );
-        assert!(message.contains("[model]"), "{sets:?}: {message}");
         assert_eq!(error.exit_code(), 2);
     }
 }

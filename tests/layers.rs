@@ -8,9 +8,10 @@ use std::str::FromStr;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The modules of the crate in the order of the pipeline, each with those that it uses.
-const STAGES: [(&str, &[&str]); 16] = [
+const STAGES: [(&str, &[&str]); 17] = [
+    ("aside", &[]),
     ("choice", &[]),
-    ("lock", &[]),
+    ("lock", &["aside"]),
     ("graph", &[]),
     ("autodiff", &["graph"]),
     ("passes", &["graph"]),
@@ -25,9 +26,22 @@ const STAGES: [(&str, &[&str]); 16] = [
     ("doctor", &["autodiff", "curvature", "data", "gpu", "graph", "model", "objective", "optim"]),
     (
         "experiment",
-        &["choice", "curvature", "data", "gpu", "graph", "kernel", "lock", "model", "objective", "optim", "theory"],
+        &[
+            "aside",
+            "choice",
+            "curvature",
+            "data",
+            "gpu",
+            "graph",
+            "kernel",
+            "lock",
+            "model",
+            "objective",
+            "optim",
+            "theory",
+        ],
     ),
-    ("cli", &["curvature", "data", "doctor", "experiment", "gpu", "theory"]),
+    ("cli", &["aside", "curvature", "data", "doctor", "experiment", "gpu", "theory"]),
 ];
 
 /// What the source does in some places only: a crate, a path or a word, and the files and folders of `src` that have it.

@@ -19,7 +19,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::experiment::output::{aside, print, written};
+use crate::aside::aside;
+use crate::experiment::output::{print, written};
 use crate::experiment::preset::{PRESETS, Preset};
 use crate::experiment::rundir::RunDirError;
 use crate::experiment::settled::settled;

@@ -17,7 +17,7 @@ use super::ExperimentError;
 use super::config::ConfigError;
 use super::equipment::Parts;
 use super::kernel_cache::KernelCache;
-use super::output::aside;
+use crate::aside::aside;
 use crate::gpu::Gpu;
 use crate::kernel::{Choices, ShapeClass, Target, Variant};
 use crate::objective::tune::Tuner;

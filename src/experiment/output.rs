@@ -1,4 +1,4 @@
-//! Standard output and standard error, whose readers may go away at any time, and words for a shell.
+//! Standard output, whose reader may go away at any time, and words for a shell.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -24,11 +24,6 @@ pub fn written(result: io::Result<()>) -> Result<(), ExperimentError> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(ExperimentError::Output(error)),
         _ => Ok(()),
     }
-}
-
-/// Writes to standard error. Nothing that goes there is worth ending a run for, and there is nowhere else to say that it failed.
-pub fn aside(text: &str) {
-    let _lost = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// A text as one word of a command for a shell.

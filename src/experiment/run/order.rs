@@ -1,12 +1,13 @@
 //! Where a run begins: at its first step in a folder of its own, or at a checkpoint in the folder that it has.
 
 use super::{ResumeRequest, TrainRequest, initial};
+use crate::aside::aside;
 use crate::experiment::checkpoint::{self, Checkpoint};
 use crate::experiment::config::{Config, ConfigError};
 use crate::experiment::equipment::MemoryPlan;
 use crate::experiment::manifest::{DataRecord, Ended, Init, Manifest, Resumed};
 use crate::experiment::measuring::MeasuringSet;
-use crate::experiment::output::{aside, print};
+use crate::experiment::output::print;
 use crate::experiment::rundir::{RunDir, RunDirError};
 use crate::experiment::state::State;
 use crate::experiment::{ExperimentError, kernels, settled};
