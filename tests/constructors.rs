@@ -164,20 +164,27 @@ enum Network {
 }
 
 impl Network {
-    /// The same for these examples, if it reads their kind.
-    fn reading(self, data: &Examples) -> Option<Arc<dyn Model>> {
+    /// The same for these examples, whether it can read their kind or not.
+    fn reading(self, data: &Examples) -> Arc<dyn Model> {
         let (inputs, outputs) = (data.dim(), data.classes());
-        Some(match (self, data.features()) {
-            (Self::Mlp(mlp), Features::Real(_)) => Arc::new(Mlp { inputs, outputs, ..mlp }),
-            (Self::Cnn(cnn), Features::Real(_)) => {
+        match self {
+            Self::Mlp(mlp) => Arc::new(Mlp { inputs, outputs, ..mlp }),
+            Self::Cnn(cnn) => {
                 let image = data.shape().try_into().unwrap_or([inputs, 1, 1]);
                 Arc::new(Cnn { image, outputs, ..cnn })
             }
-            (Self::Transformer(transformer), Features::Tokens(_)) => {
+            Self::Transformer(transformer) => {
                 Arc::new(Transformer { length: inputs, vocabulary: outputs, ..transformer })
             }
-            _ => return None,
-        })
+        }
+    }
+
+    fn any(self) -> Arc<dyn Model> {
+        match self {
+            Self::Mlp(mlp) => Arc::new(mlp),
+            Self::Cnn(cnn) => Arc::new(cnn),
+            Self::Transformer(transformer) => Arc::new(transformer),
+        }
     }
 
     fn model(&self) -> &dyn Model {
@@ -341,13 +348,13 @@ proptest! {
         examples in examples(),
         network in network(),
         chunk in size(),
+        is_fitted in prop::bool::weighted(0.8),
         loss in prop::sample::select(vec![0, 1, 2, 3]),
     ) {
         let loss = [Loss::CrossEntropy, Loss::Mse(Reduction::HalfSum), Loss::Output, Loss::Mse(Reduction::Mean)][loss];
-        if let Ok(data) = examples
-            && let Some(model) = network.reading(&data)
-            && let Ok(mut objective) = Objective::new(gpu(), model, loss, &data, chunk)
-        {
+        let Ok(data) = examples else { return Ok(()) };
+        let model = if is_fitted { network.reading(&data) } else { network.any() };
+        if let Ok(mut objective) = Objective::new(gpu(), model, loss, &data, chunk) {
             let w = objective.vector("w").unwrap();
             objective.set_params(&w, &initial_params(objective.layout(), 0)).unwrap();
             let partials = gpu().buffer("sums", objective.partials_len()).unwrap();

@@ -182,8 +182,9 @@ impl Model for Cnn {
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
         let n = g.shape(x).first().copied().unwrap_or(1);
         let [height, width, channels] = self.image;
-        let (layers, flattened) = self.layers();
+        // Of sizes that make no network there is no list of layers.
         let Some(params) = one_each(g, self.params(), params) else { return x };
+        let (layers, flattened) = self.layers();
         let mut params = params.iter().copied();
         let mut next = || params.next().expect("they are as many as the layers take");
         let mut h = g.reshape(x, &[n, height, width, channels]);
