@@ -17,7 +17,7 @@ use edgewalk::passes::{SplitPolicy, simplify, split, vmap};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use super::cli::{edgewalk, refuses, succeeds};
+use super::cli::{edgewalk, refuses};
 use super::device::gpu;
 use super::shaders::targets;
 
@@ -274,9 +274,9 @@ fn the_planner_takes_fewer_examples_where_a_graph_is_too_large() {
 fn more_examples_than_a_graph_holds_are_no_crash() {
     let folder = tempfile::tempdir().unwrap();
     let set = |command: &str, rest: &[&str]| edgewalk(folder.path(), &[&[command], rest].concat());
-    let few = ["asked for 99999999 examples", "1000"];
-    refuses(set("train", &["quickstart", "--set", "data.train=99999999", "--dry-run"]), 1, &few[1..]);
-    refuses(set("train", &["quickstart", "--set", "data.train=99999999"]), 1, &few[1..]);
+    let few = ["the embedded training set holds 1000 examples"];
+    refuses(set("train", &["quickstart", "--set", "data.train=99999999", "--dry-run"]), 1, &few);
+    refuses(set("train", &["quickstart", "--set", "data.train=99999999"]), 1, &few);
     refuses(set("train", &["quickstart", "--set", "batch=99999999", "--dry-run"]), 2, &["optim.batch"]);
     let axis = ["quickstart", "--set", "lr=0.1,0.2", "--set", "data.train=99999999", "--dry-run"];
     assert_ne!(set("sweep", &axis).output().unwrap().status.code(), Some(101));
@@ -284,9 +284,4 @@ fn more_examples_than_a_graph_holds_are_no_crash() {
     refuses(set("train", &wide), 1, &["cifar10"]);
     let long = ["shakespeare-transformer", "--set", "batch=4294967295", "--set", "seq_len=65535", "--dry-run"];
     refuses(set("train", &long), 1, &["shakespeare"]);
-    let text: String = (0..120_000).map(|i| if i % 64 == 63 { '\n' } else { 'a' }).collect();
-    std::fs::write(folder.path().join("text.txt"), text).unwrap();
-    let windows = ["shakespeare-transformer", "--set", "data.name=text", "--set", "data.path=text.txt"];
-    let measured = ["--set", "seq_len=1024", "--set", "data.test=10", "--set", "measure.on=train", "--dry-run"];
-    succeeds(set("train", &[&windows[..], &measured].concat()));
 }

@@ -18,7 +18,7 @@ pub(super) struct Pipeline {
 pub(super) type Pipelines = Cache<String, Pipeline>;
 
 /// Kernels that are kept when nothing uses them: those that a tuner has timed are there for the run.
-pub(super) const MOST_PIPELINES: usize = 64;
+pub(super) const MOST_PIPELINES: usize = 32;
 
 /// A program with its pipelines and its own buffers, ready to be bound to a caller's buffers.
 #[derive(Clone, Debug)]
