@@ -132,7 +132,7 @@ fn a_report_tells_a_reader_what_was_done_and_found() {
             "w ← w − η ∇L(w + e)",
             "(‖g‖/2ρ)·(√(1 + 8ρ/(η‖g‖)) − 1)",
             "[measure]",
-            "edgewalk train --set run.tune=0 quickstart",
+            "edgewalk train --set 'run.tune=0' quickstart",
         ],
     );
     let manifest = run.read_manifest().unwrap();

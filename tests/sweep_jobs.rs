@@ -142,7 +142,7 @@ fn a_job_array_does_what_the_sweep_would() {
     for line in ["#!/bin/bash", "#SBATCH --array=0-3%3", "#SBATCH --requeue", "#SBATCH --open-mode=append"] {
         assert!(text_of.lines().any(|it| it == line), "{line}: {text_of}");
     }
-    assert!(text_of.contains("\n#SBATCH --signal=B:TERM@120\n") && text_of.contains("\nexec '/"), "{text_of}");
+    assert!(text_of.contains("\n#SBATCH --signal=B:TERM@120\n") && text_of.contains("\nexec /"), "{text_of}");
     assert!(text_of.contains("100%% \\\"mine\\\"/s/logs/slurm-%a.txt\""), "{text_of}");
     let out = here.join("s");
     assert!(!out.join("runs").exists(), "nothing has run");

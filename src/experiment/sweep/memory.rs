@@ -57,8 +57,8 @@ impl fmt::Display for Capacity {
 /// Plans the memory of every job on the adapter and decides how many run at once: `wanted`, or as many as the cores are good
 /// for, but no more than fit.
 ///
-/// Jobs that are `new` are to find all the files that they begin with. Of others, one whose data cannot be read counts for nothing:
-/// its own process will say what is wrong.
+/// A `plan` refuses jobs that would not find the files that they begin with. Otherwise one whose data cannot be read counts for
+/// nothing: its own process will say what is wrong.
 ///
 /// # Errors
 /// [`SweepError::Job`] for one that does not fit alone, or that the adapter or the model refuses, or that lacks a file; and
@@ -67,17 +67,17 @@ pub fn capacity(
     jobs: &[(String, Config)],
     adapter: Option<&str>,
     wanted: Option<usize>,
-    new: bool,
+    plan: bool,
 ) -> Result<Capacity, ExperimentError> {
     let gpu = Gpu::open(adapter)?;
     let kind = gpu.adapter().kind.clone();
     let free_bytes = free_bytes();
-    let mut planner = Planner { gpu, free_bytes, new, data: None, needs: HashMap::new() };
+    let mut planner = Planner { gpu, free_bytes, plan, data: None, needs: HashMap::new() };
     let mut job_bytes = PROCESS_BYTES;
     for (job, config) in jobs {
         match planner.need(config) {
             Ok(bytes) => job_bytes = job_bytes.max(bytes),
-            Err(ExperimentError::Data(_)) if !new => {}
+            Err(ExperimentError::Data(_)) if !plan => {}
             Err(cause) => return Err(SweepError::Job { job: job.clone(), cause: Box::new(cause) }.into()),
         }
     }
@@ -99,8 +99,8 @@ pub fn capacity(
 struct Planner {
     gpu: Gpu,
     free_bytes: u64,
-    /// Whether the jobs have yet to begin, and so to read their files.
-    new: bool,
+    /// Whether the files that a new run reads have to be there.
+    plan: bool,
     data: Option<(DataConfig, usize, Arc<Dataset>)>,
     needs: HashMap<String, u64>,
 }
@@ -117,7 +117,7 @@ impl Planner {
         if let Some(&bytes) = self.needs.get(&key) {
             return Ok(bytes);
         }
-        if self.new {
+        if self.plan {
             self.check_files(config)?;
         }
         let ground = Ground::on(self.gpu.clone(), self.data(config)?, config)?;

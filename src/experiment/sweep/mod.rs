@@ -55,7 +55,7 @@ pub fn start(grid: &Grid, out: Option<&Path>, launch: &Launch) -> Result<(), Exp
     if let Some(out) = out {
         super::rundir::check(out)?;
     }
-    let capacity = capacity(&grid.jobs, grid.adapter.as_deref(), launch.jobs, true)?;
+    let capacity = capacity(&grid.jobs, grid.adapter.as_deref(), launch.jobs, false)?;
     let sweep = SweepDir::create(grid, out)?;
     let _claim = sweep.claim(Kind::Alone)?;
     run(&mut Board::look(&sweep), launch, &capacity)
