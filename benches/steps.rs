@@ -22,27 +22,27 @@ const MEASUREMENT: Duration = Duration::from_secs(1);
 fn setup(gpu: &Gpu, model: impl Model + 'static, loss: Loss, data: &Examples) -> (Objective, Buffer) {
     let objective = Objective::new(gpu, Arc::new(model), loss, data, 0).expect("fits any adapter");
     let w = objective.vector("w").expect("fits any adapter");
-    gpu.write(&w, &initial_params(objective.layout(), 0));
+    objective.set_params(&w, &initial_params(objective.layout(), 0)).expect("as many as it has");
     (objective, w)
 }
 
 /// 784-w-w-w-10, mean squared error.
 fn mlp(gpu: &Gpu, width: usize, count: usize) -> (Objective, Buffer) {
     let mlp = Mlp { inputs: 784, width, depth: 4, outputs: 10, activation: Activation::Relu };
-    setup(gpu, mlp, Loss::Mse(Reduction::Mean), &made_up::images(count, [28, 28, 1]))
+    setup(gpu, mlp, Loss::Mse(Reduction::Mean), &made_up::images(count, [28, 28, 1]).expect("some examples"))
 }
 
 /// The paper's CNN with so many channels in its first block.
 fn cnn(gpu: &Gpu, channels: usize, count: usize) -> (Objective, Buffer) {
     let image = [32, 32, 3];
     let cnn = Cnn::paper(image, channels, 10);
-    setup(gpu, cnn, Loss::Mse(Reduction::Mean), &made_up::images(count, image))
+    setup(gpu, cnn, Loss::Mse(Reduction::Mean), &made_up::images(count, image).expect("some examples"))
 }
 
 /// Two blocks of four heads of 16.
 fn transformer(gpu: &Gpu, length: usize, count: usize) -> (Objective, Buffer) {
     let model = Transformer { layers: 2, heads: 4, key_size: 16, model_size: 64, length, vocabulary: 128 };
-    setup(gpu, model, Loss::CrossEntropy, &made_up::windows(count, length))
+    setup(gpu, model, Loss::CrossEntropy, &made_up::windows(count, length).expect("some examples"))
 }
 
 /// Times what a run is made of.

@@ -24,11 +24,11 @@ const MEASURE_EVERY: u64 = 20;
 fn main() -> Result<(), Box<dyn Error>> {
     let gpu = Gpu::open(None)?;
     let data = data::load(&Request { train: 100, ..Request::new(DataName::Cifar10) })?.train;
-    let model = Cnn::paper([data.shape[0], data.shape[1], data.shape[2]], 8, data.classes);
+    let model = Cnn::paper([data.shape()[0], data.shape()[1], data.shape()[2]], 8, data.classes());
     let mut objective = Objective::new(&gpu, Arc::new(model), Loss::Mse(Reduction::Mean), &data, 0)?;
 
     let w = objective.vector("the parameters")?;
-    gpu.write(&w, &initial_params(objective.layout(), 0));
+    objective.set_params(&w, &initial_params(objective.layout(), 0))?;
     let rule = Rule::sam(0.01, 0.02);
     let optimizer = Optimizer::new(&mut objective, rule, &w)?;
     let mut hessian = HessianOperator::new(&mut objective, &w)?;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use edgewalk::curvature::edge::sam_edge;
 use edgewalk::curvature::{EigenOptions, lanczos};
-use edgewalk::data::{Examples, Features};
+use edgewalk::data::{Examples, ExamplesError, Features};
 use edgewalk::gpu::Gpu;
 use edgewalk::graph::{Graph, NodeId, Tensor, eval};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Model, initial_params};
@@ -22,19 +22,18 @@ use edgewalk::optim::{Optimizer, Rule};
 const POINTS: usize = 60;
 
 /// Two spirals of a turn and a quarter around the origin, in the square from −1 to 1; the second is the first, upside down.
-pub fn spirals() -> Examples {
+///
+/// # Errors
+/// None: every point is finite and has its class.
+pub fn spirals() -> Result<Examples, ExamplesError> {
     let point = |i: usize, spiral: usize| {
         let t = (i + 1) as f32 / POINTS as f32;
         let angle = 2.5 * PI * t + PI * spiral as f32;
         [t * angle.cos(), t * angle.sin()]
     };
     let points = (0..2).flat_map(|spiral| (0..POINTS).flat_map(move |i| point(i, spiral)));
-    Examples {
-        features: Features::Real(points.collect()),
-        shape: vec![2],
-        labels: (0..2 * POINTS).map(|i| (i / POINTS) as u32).collect(),
-        classes: 2,
-    }
+    let labels = (0..2 * POINTS).map(|i| (i / POINTS) as u32).collect();
+    Examples::new(Features::Real(points.collect()), [2], labels, 2)
 }
 
 /// What came of training.
@@ -54,9 +53,9 @@ pub struct Learnt {
 pub fn learn() -> Result<Learnt, Box<dyn Error>> {
     let gpu = Gpu::open(None)?;
     let model = Arc::new(Mlp { inputs: 2, width: 32, depth: 3, outputs: 2, activation: Activation::Tanh });
-    let mut objective = Objective::new(&gpu, model.clone(), Loss::CrossEntropy, &spirals(), 0)?;
+    let mut objective = Objective::new(&gpu, model.clone(), Loss::CrossEntropy, &spirals()?, 0)?;
     let w = objective.vector("the parameters")?;
-    gpu.write(&w, &initial_params(objective.layout(), 1));
+    objective.set_params(&w, &initial_params(objective.layout(), 1))?;
     let rule = Rule::sam(0.5, 0.02);
     let optimizer = Optimizer::new(&mut objective, rule, &w)?;
     let mut hessian = HessianOperator::new(&mut objective, &w)?;
@@ -99,7 +98,7 @@ fn drawing(model: &dyn Model, layout: &Layout, w: &[f32]) -> Result<String, Box<
 
     let side = |scores: &[f64]| if scores[0] > scores[1] { '·' } else { ' ' };
     let mut cells: Vec<char> = outputs.data.chunks(2).map(side).collect();
-    if let Features::Real(points) = spirals().features {
+    if let Features::Real(points) = spirals()?.features() {
         let cell = |x: f32, count: usize| ((f64::from(x) / 2.2 + 0.5) * count as f64) as usize;
         for (i, point) in points.chunks(2).enumerate() {
             cells[cell(-point[1], high) * wide + cell(point[0], wide)] = if i < POINTS { 'o' } else { 'x' };

@@ -55,11 +55,11 @@ pub struct Row {
 pub fn train(loss: Loss) -> Result<Vec<Row>, Box<dyn Error>> {
     let gpu = Gpu::open(None)?;
     let data = data::load(&Request { train: 100, ..Request::new(DataName::Embedded) })?.train;
-    let (inputs, outputs) = (data.dim(), data.classes);
+    let (inputs, outputs) = (data.dim(), data.classes());
     let model = Arc::new(Mlp { inputs, width: 16, depth: 3, outputs, activation: Activation::Tanh });
     let mut objective = Objective::new(&gpu, model, loss, &data, 0)?;
     let w = objective.vector("the parameters")?;
-    gpu.write(&w, &initial_params(objective.layout(), 0));
+    objective.set_params(&w, &initial_params(objective.layout(), 0))?;
     let rule = Rule::sam(1.0, 0.05);
     let optimizer = Optimizer::new(&mut objective, rule, &w)?;
     let mut hessian = HessianOperator::new(&mut objective, &w)?;

@@ -13,7 +13,7 @@ use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::graph::{Graph, NodeId, Unary};
 use edgewalk::model::layers::dense;
-use edgewalk::model::{Activation, Init, Loss, Model, Param, initial_params};
+use edgewalk::model::{Activation, Init, Loss, Model, ModelError, Param, initial_params};
 use edgewalk::objective::{GaussNewtonOperator, HessianOperator, Objective};
 
 /// h = x·W; then `blocks` times h ← h + relu(norm(h)·W + b); then h·W + b.
@@ -33,7 +33,7 @@ fn bias(name: String, len: usize) -> Param {
 }
 
 impl Model for ResidualMlp {
-    fn params(&self) -> Vec<Param> {
+    fn params(&self) -> Result<Vec<Param>, ModelError> {
         let mut params = vec![matrix("embed.kernel".into(), self.inputs, self.width)];
         for i in 0..self.blocks {
             params.push(matrix(format!("block{i}.kernel"), self.width, self.width));
@@ -41,7 +41,7 @@ impl Model for ResidualMlp {
         }
         params.push(matrix("output.kernel".into(), self.width, self.outputs));
         params.push(bias("output.bias".into(), self.outputs));
-        params
+        Ok(params)
     }
 
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
@@ -78,10 +78,10 @@ fn layer_norm(g: &mut Graph, x: NodeId) -> NodeId {
 fn main() -> Result<(), Box<dyn Error>> {
     let gpu = Gpu::open(None)?;
     let data = data::load(&Request { train: 500, ..Request::new(DataName::Embedded) })?.train;
-    let model = Arc::new(ResidualMlp { inputs: data.dim(), width: 32, blocks: 2, outputs: data.classes });
+    let model = Arc::new(ResidualMlp { inputs: data.dim(), width: 32, blocks: 2, outputs: data.classes() });
     let mut objective = Objective::new(&gpu, model, Loss::CrossEntropy, &data, 0)?;
     let w = objective.vector("the parameters")?;
-    gpu.write(&w, &initial_params(objective.layout(), 0));
+    objective.set_params(&w, &initial_params(objective.layout(), 0))?;
 
     let options = EigenOptions { top: 3, ..EigenOptions::default() };
     let hessian = lanczos(&mut HessianOperator::new(&mut objective, &w)?.linearise()?, None, &options)?.pairs;

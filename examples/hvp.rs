@@ -18,13 +18,13 @@ use edgewalk::objective::{HessianOperator, Objective};
 fn main() -> Result<(), Box<dyn Error>> {
     let gpu = Gpu::open(None)?;
     let data = data::load(&Request { train: 500, ..Request::new(DataName::Embedded) })?.train;
-    let (inputs, outputs) = (data.dim(), data.classes);
+    let (inputs, outputs) = (data.dim(), data.classes());
     let model = Arc::new(Mlp { inputs, width: 32, depth: 3, outputs, activation: Activation::Tanh });
     let mut objective = Objective::new(&gpu, model, Loss::Mse(Reduction::Mean), &data, 0)?;
 
     let params = initial_params(objective.layout(), 0);
     let w = objective.vector("the parameters")?;
-    gpu.write(&w, &params);
+    objective.set_params(&w, &params)?;
     let mut hessian = HessianOperator::new(&mut objective, &w)?;
     println!("{} parameters on {}", hessian.dim(), gpu.adapter().name);
 
@@ -69,9 +69,8 @@ fn product(operator: &mut dyn Operator, v: &[f64]) -> Result<Vec<f64>, Box<dyn E
 fn gradient(objective: &mut Objective, w: &Buffer, params: &[f32]) -> Result<Vec<f64>, Box<dyn Error>> {
     let gradient = objective.vector("the gradient")?;
     let recording = objective.gradient(w, &gradient, None)?;
-    let gpu = objective.gpu();
-    gpu.write(w, params);
-    gpu.run([&recording])?;
+    objective.set_params(w, params)?;
+    objective.gpu().run([&recording])?;
     Ok(objective.read(&gradient)?.into_iter().map(f64::from).collect())
 }
 

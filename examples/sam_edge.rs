@@ -23,12 +23,12 @@ const MEASURE_EVERY: u64 = 10;
 fn main() -> Result<(), Box<dyn Error>> {
     let gpu = Gpu::open(None)?;
     let data = data::load(&Request { train: 300, ..Request::new(DataName::Embedded) })?.train;
-    let (inputs, outputs) = (data.dim(), data.classes);
+    let (inputs, outputs) = (data.dim(), data.classes());
     let model = Arc::new(Mlp { inputs, width: 32, depth: 4, outputs, activation: Activation::Relu });
     let mut objective = Objective::new(&gpu, model, Loss::Mse(Reduction::Mean), &data, 0)?;
 
     let w = objective.vector("the parameters")?;
-    gpu.write(&w, &initial_params(objective.layout(), 0));
+    objective.set_params(&w, &initial_params(objective.layout(), 0))?;
     let rule = Rule::sam(0.5, 0.05);
     let optimizer = Optimizer::new(&mut objective, rule, &w)?;
     let mut hessian = HessianOperator::new(&mut objective, &w)?;

@@ -25,26 +25,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let gpu = Gpu::open(None)?;
     let request = Request { train: 1000, seq_len: LENGTH, ..Request::new(DataName::Shakespeare) };
     let data = data::load(&request)?.train;
-    let vocabulary = data.classes;
+    let vocabulary = data.classes();
     let model: Arc<dyn Model> =
         Arc::new(Transformer { layers: 2, heads: 4, key_size: 8, model_size: 32, length: LENGTH, vocabulary });
 
     // One objective whose examples change with every step, and one that stays.
-    let mut batches = Batches::new(data.len(), 16, 0);
-    let first = data.select(&batches.indices(0));
-    let fixed = data.select(&(0..64).collect::<Vec<_>>());
+    let mut batches = Batches::new(data.len(), 16, 0)?;
+    let first = data.select(&batches.indices(0))?;
+    let fixed = data.select(&(0..64).collect::<Vec<_>>())?;
     let mut trained = Objective::new(&gpu, Arc::clone(&model), Loss::CrossEntropy, &first, 0)?;
     let mut measured = Objective::new(&gpu, model, Loss::CrossEntropy, &fixed, 0)?;
 
     let w = trained.vector("the parameters")?;
-    gpu.write(&w, &initial_params(trained.layout(), 0));
+    trained.set_params(&w, &initial_params(trained.layout(), 0))?;
     let optimizer = Optimizer::new(&mut trained, Rule::sam(0.1, 0.05), &w)?;
     let mut of_batch = HessianOperator::new(&mut trained, &w)?;
     let mut of_fixed = HessianOperator::new(&mut measured, &w)?;
 
     println!("step  loss of batch  λ₁ of 64 fixed windows  λ₁ of the batch's 16");
     for step in 0..=STEPS {
-        trained.replace(&data.select(&batches.indices(step)));
+        trained.replace(&data.select(&batches.indices(step))?)?;
         if step % MEASURE_EVERY == 0 {
             gpu.run([optimizer.probe.recording(step)])?;
             let metrics = optimizer.probe.metrics(&trained, &gpu.read(optimizer.probe.row())?);

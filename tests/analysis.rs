@@ -6,6 +6,8 @@ use std::path::Path;
 use edgewalk::curvature::{DensityOptions, EigenOptions, TraceOptions};
 use edgewalk::experiment::Format;
 use edgewalk::experiment::analysis::{Analysis, AnalysisRequest, Finding, Part, analyse};
+use edgewalk::experiment::compare::{CompareRequest, compare};
+use edgewalk::experiment::manifest::Ended;
 use edgewalk::experiment::rundir::RunDir;
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction, params_from_safetensors};
 use edgewalk::objective::HessianOperator;
@@ -46,7 +48,7 @@ fn request(path: &Path) -> AnalysisRequest {
 /// The float64 network at a run's last parameters.
 fn reference_of(run: &RunDir) -> (reference_mlp::Mlp, Vec<f64>) {
     let bytes = fs::read(run.checkpoint(6).join("params.safetensors")).unwrap();
-    let w = params_from_safetensors(&Layout::of(&mlp()), &bytes).unwrap();
+    let w = params_from_safetensors(&Layout::of(&mlp()).unwrap(), &bytes).unwrap();
     (reference(&mlp(), Loss::Mse(Reduction::Mean), &mnist(EXAMPLES)), widen(&w))
 }
 
@@ -153,7 +155,10 @@ fn the_block_of_one_layer_has_the_spectrum_of_the_dense_matrix() {
     // 90 products of a matrix of 50 rows: nothing is left to chance.
     let trace = finding.trace.unwrap();
     close("an exact trace", &[trace.estimate.value], &[dense.trace()], 1e-5);
+    let (low, high) = trace.estimate.interval;
     assert_eq!(trace.estimate.standard_error, 0.0);
+    assert!(low < dense.trace() && dense.trace() < high, "{trace:?} of {}", dense.trace());
+    assert!(high - low < 1e-3 * dense.trace().abs(), "{trace:?}");
 
     // A folder, its run and a file with a configuration are the same parameters.
     let file = AnalysisRequest {
@@ -182,7 +187,22 @@ fn wrong_input_is_refused_with_advice() {
     check(AnalysisRequest { examples: 61, ..request(run.path()) }, 2, "60 training examples");
     check(request(&folder.path().join("nowhere")), 1, "not a run folder");
     let top = EigenOptions { top: 0, ..Default::default() };
-    check(AnalysisRequest { eigen: top, ..request(run.path()) }, 2, "top");
+    check(AnalysisRequest { eigen: top, ..request(run.path()) }, 2, "`--top = 0`");
+    let eigen = |eigen: EigenOptions, advice: &str| {
+        check(AnalysisRequest { eigen, ..request(run.path()) }, 2, advice);
+    };
+    let usual = request(run.path()).eigen;
+    eigen(EigenOptions { block: 100_000, ..usual.clone() }, "`--eigen-block = 100000`");
+    eigen(EigenOptions { block: 0, ..usual.clone() }, "`--eigen-block = 0`");
+    eigen(EigenOptions { top: 60_000, ..usual.clone() }, "`--max-products = 300`");
+    eigen(EigenOptions { tol: 2.0, ..usual }, "`--tol = 2`");
+    let traced = Some(TraceOptions { products: 5, ..Default::default() });
+    check(AnalysisRequest { trace: traced, ..request(run.path()) }, 2, "`--trace-products = 5`");
+    let density = |density: DensityOptions, advice: &str| {
+        check(AnalysisRequest { density: Some(density), ..request(run.path()) }, 2, advice);
+    };
+    density(DensityOptions { probes: 1, ..Default::default() }, "`--probes = 1`");
+    density(DensityOptions { steps: 0, ..Default::default() }, "`--density-steps = 0`");
     // Nothing was written by any of these.
     assert!(!run.path().join("analysis").exists());
     let bare = folder.path().join("bare.safetensors");
@@ -192,9 +212,56 @@ fn wrong_input_is_refused_with_advice() {
     fs::remove_file(run.checkpoint(6).join("DONE")).unwrap();
     check(request(run.path()), 1, "step_00000006 is damaged (DONE:");
     fs::remove_dir_all(run.checkpoint(6)).unwrap();
+    check(request(run.path()), 1, "its run has ended (done): train again with run.checkpoint_every");
+    let mut manifest = run.read_manifest().unwrap();
+    manifest.ended = Ended::Running;
+    run.write_manifest(&manifest).unwrap();
     check(request(run.path()), 1, "no checkpoint yet");
+    fs::write(run.path().join("sweep.toml"), "").unwrap();
+    fs::create_dir_all(run.path().join("runs/lr=0.1")).unwrap();
+    check(request(run.path()), 1, "is a sweep, not a run; give one of its runs, such as");
+    let paths = vec![run.path().to_path_buf()];
+    let error = compare(&CompareRequest { paths, out: folder.path().join("out"), format: Format::Svg }).unwrap_err();
+    assert!(error.to_string().contains("is a sweep"), "{error}");
     let output = edgewalk(folder.path(), &["curvature", "run"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_run_of_msam_is_looked_at_in_its_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    let sets = ["width=4", "depth=2", "train=60", "test=0", "steps=3", "measure.every=0", "rho=0.05", "micro_batch=7"];
+    let run = train(None, &folder.path().join("run"), &sets, None).unwrap();
+    let wanted = AnalysisRequest { trace: None, density: None, split: false, ..request(run.path()) };
+    let analysis = analyse(&wanted).unwrap();
+    assert!(analysis.findings[0].spectrum.pairs[0].converged && analysis.findings[0].subspace[1] > 0.0);
+    // Fewer examples than a group make one.
+    assert_eq!(analyse(&AnalysisRequest { examples: 5, ..wanted }).unwrap().examples, 5);
+}
+
+#[test]
+fn vectors_that_memory_does_not_hold_are_refused_before_any_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let run =
+        train(None, &folder.path().join("run"), &["train=20", "test=0", "steps=1", "measure.every=0"], None).unwrap();
+    let density = DensityOptions { probes: 60_000, block: 60_000, steps: 60_000, ..Default::default() };
+    let error = analyse(&AnalysisRequest { density: Some(density), ..request(run.path()) }).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("this run needs") && text.contains("--density-steps") && text.contains("--block"), "{text}");
+    assert_eq!(error.exit_code(), 1);
+    assert!(!run.path().join("analysis").exists());
+}
+
+#[test]
+fn a_matrix_of_zeros_is_said_to_be_one() {
+    let folder = tempfile::tempdir().unwrap();
+    // The outputs are linear in the weights: nothing is left of H − G.
+    let sets = ["depth=1", "train=60", "test=0", "steps=3", "measure.every=0"];
+    let run = train(None, &folder.path().join("run"), &sets, None).unwrap();
+    let eigen = EigenOptions { top: 1, max_iterations: 60, ..Default::default() };
+    let analysis = analyse(&AnalysisRequest { eigen, trace: None, ..request(run.path()) }).unwrap();
+    let text = analysis.to_string();
+    assert!(text.contains("density of a matrix whose eigenvalues are all 0") && !text.contains("100.00 %"), "{text}");
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn unusable_initial_parameters_are_refused_by_tensor() {
 
     let mlp = |width: usize| Mlp { inputs: 784, width, depth: 4, outputs: 10, activation: Activation::Relu };
     let save = |name: &str, model: &Mlp, change: &dyn Fn(&mut Vec<f32>)| {
-        let layout = Layout::of(model);
+        let layout = Layout::of(model).unwrap();
         let mut params = initial_params(&layout, 0);
         change(&mut params);
         fs::write(here.join(name), params_to_safetensors(&layout, &params).unwrap()).unwrap();

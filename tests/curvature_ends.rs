@@ -226,3 +226,18 @@ fn same_seed_same_bits_in_blocks_and_from_both_ends() {
         matrix.solve(lanczos, Some(&first.track), &options)
     );
 }
+
+#[test]
+fn relative_residuals_are_relative_to_the_matrix_where_an_eigenvalue_is_next_to_nothing() {
+    // Two eigenvalues, and the third pair is of the null space: its value is rounding, and so is its residual.
+    let mut values = vec![0.0; 40];
+    values[..2].copy_from_slice(&[3.0, -2.0]);
+    let matrix = Known::new(values, 21);
+    let found = matrix.solve(lanczos, None, &EigenOptions { top: 3, ..Default::default() });
+    let relative = found.relative_residuals();
+    assert!(relative.iter().all(|residual| residual.is_finite() && *residual < 1e-9), "{relative:?}");
+    // Where an eigenvalue has a size, it is relative to that.
+    assert_eq!(relative[1], found.pairs[1].residual / found.pairs[1].value.abs());
+    let nothing = Known::new(vec![0.0; 5], 22).solve(lanczos, None, &EigenOptions::default());
+    assert_eq!(nothing.relative_residuals(), [0.0]);
+}

@@ -72,8 +72,8 @@ fn folder_with(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
 }
 
 fn histogram(examples: &Examples) -> Vec<usize> {
-    let mut counts = vec![0; examples.classes];
-    examples.labels.iter().for_each(|&label| counts[label as usize] += 1);
+    let mut counts = vec![0; examples.classes()];
+    examples.labels().iter().for_each(|&label| counts[label as usize] += 1);
     counts
 }
 
@@ -127,9 +127,8 @@ fn centring_uses_the_training_examples_in_use_and_only_those() {
     ]);
     let data = load(DataName::FashionMnist, Some(folder.path()), 2, 2).unwrap();
     let test = data.test.unwrap();
-    assert_eq!((data.train.len(), data.train.dim(), data.train.classes), (2, 784, 10));
-    assert!(!data.train.is_empty());
-    assert_eq!(data.train.labels, [0, 3]);
+    assert_eq!((data.train.len(), data.train.dim(), data.train.classes()), (2, 784, 10));
+    assert_eq!(data.train.labels(), [0, 3]);
     let row = |examples: &Examples, i: usize| real(examples)[i * 784..(i + 1) * 784].to_vec();
     assert_eq!(row(&data.train, 0), [-0.125; 784]);
     assert_eq!(row(&data.train, 1), [0.125; 784]);
@@ -264,8 +263,8 @@ fn the_embedded_subset_is_the_start_of_mnist() {
     let test = data.test.unwrap();
     assert_eq!((data.train.len(), test.len()), (1000, 500));
     // How MNIST begins, as anyone who has looked at it will recognise.
-    assert_eq!(data.train.labels[..10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
-    assert_eq!(test.labels[..10], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
+    assert_eq!(data.train.labels()[..10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
+    assert_eq!(test.labels()[..10], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
     // Centred: each feature sums to zero over the training set, up to one f32 rounding per term.
     for column in 0..data.train.dim() {
         let features = real(&data.train).iter().skip(column).step_by(data.train.dim());

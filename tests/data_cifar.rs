@@ -56,8 +56,8 @@ fn planes_become_channels_and_are_centred_over_the_training_examples_in_use() {
     ]);
     let Dataset { train, test } = load(folder.path(), 2, 1).unwrap();
     let test = test.unwrap();
-    assert_eq!((train.shape.as_slice(), train.classes, train.len(), test.len()), (&[32, 32, 3][..], 10, 2, 1));
-    assert_eq!((&train.labels[..], &test.labels[..]), (&[6, 9][..], &[9][..]));
+    assert_eq!((train.shape(), train.classes(), train.len(), test.len()), (&[32, 32, 3][..], 10, 2, 1));
+    assert_eq!((train.labels(), test.labels()), (&[6, 9][..], &[9][..]));
     let half = |y: usize, x: usize| [y as f32 / 64.0, x as f32 / 64.0, 0.125];
     let expected: Vec<f32> = (0..32).flat_map(|y| (0..32).flat_map(move |x| half(y, x))).collect();
     let negated: Vec<f32> = expected.iter().map(|x| -x).collect();
@@ -76,7 +76,7 @@ fn batches_are_read_in_the_order_of_their_numbers() {
         ("batches.meta.txt", b"airplane\n".to_vec()),
     ]);
     for n in 1..=5 {
-        assert_eq!(load(folder.path(), n, 0).unwrap().train.labels, [1, 2, 3, 4, 5][..n]);
+        assert_eq!(*load(folder.path(), n, 0).unwrap().train.labels(), [1, 2, 3, 4, 5][..n]);
     }
     assert_eq!(load(folder.path(), 0, 0).unwrap().train.len(), 5);
     refused(&folder, 6, 0, &["5 examples", "first 6", "data.train", folder.path().to_str().unwrap()]);
@@ -111,7 +111,7 @@ fn a_wrong_length_or_label_is_refused_by_file_and_byte() {
     refused(&empty, 0, 0, &["data_batch_1.bin", "an empty file"]);
     let label = folder_with(&[("data_batch_1.bin", plain(&[9])), ("data_batch_2.bin", plain(&[0, 1, 10]))]);
     refused(&label, 0, 0, &["data_batch_2.bin", "a label from 0 to 9 at byte 6146", "found 10"]);
-    assert_eq!(load(label.path(), 3, 0).unwrap().train.labels, [9, 0, 1]);
+    assert_eq!(load(label.path(), 3, 0).unwrap().train.labels(), [9, 0, 1]);
     let test = folder_with(&[("data_batch_1.bin", plain(&[9])), ("test_batch.bin", plain(&[255]))]);
     refused(&test, 0, 1, &["test_batch.bin", "at byte 0", "found 255"]);
 }
@@ -123,10 +123,10 @@ fn the_full_files_are_cifar10() {
     let Dataset { train, test } = load(&folder, 10_000, 10_000).unwrap();
     let test = test.unwrap();
     // How they begin: frog, truck, truck, deer, automobile; cat, ship, ship, airplane, frog.
-    assert_eq!(train.labels[..5], [6, 9, 9, 4, 1]);
-    assert_eq!(test.labels[..5], [3, 8, 8, 0, 6]);
+    assert_eq!(train.labels()[..5], [6, 9, 9, 4, 1]);
+    assert_eq!(test.labels()[..5], [3, 8, 8, 0, 6]);
     for class in 0..10 {
-        assert_eq!(test.labels.iter().filter(|&&label| label == class).count(), 1000);
+        assert_eq!(test.labels().iter().filter(|&&label| label == class).count(), 1000);
     }
     // The frog's first pixel is (59, 62, 63), the truck's (154, 177, 187), and neither depends on the mean in a difference.
     let features = real(&train);

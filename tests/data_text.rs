@@ -32,10 +32,10 @@ fn string(codes: &[u32]) -> String {
 
 /// What is read and what is predicted, window by window.
 fn windows(examples: &Examples) -> Vec<(String, String)> {
-    let Features::Tokens(codes) = &examples.features else { panic!("text is tokens") };
-    assert_eq!((examples.classes, examples.labels.len()), (128, codes.len()));
-    let length = examples.shape[0];
-    codes.chunks(length).zip(examples.labels.chunks(length)).map(|(x, y)| (string(x), string(y))).collect()
+    let Features::Tokens(codes) = examples.features() else { panic!("text is tokens") };
+    assert_eq!((examples.classes(), examples.labels().len()), (128, codes.len()));
+    let length = examples.shape()[0];
+    codes.chunks(length).zip(examples.labels().chunks(length)).map(|(x, y)| (string(x), string(y))).collect()
 }
 
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -47,7 +47,7 @@ fn windows_follow_one_another_and_predict_the_next_character() {
     // Four lines: three for training, whose last character fills no window, and one for testing, two of it left over.
     let text = b"abc\nde\nf\nghijkl";
     let Dataset { train, test } = read(text, 0, 1, 3).unwrap();
-    assert_eq!((train.shape.as_slice(), train.dim(), train.labels_each(), train.len()), (&[3][..], 3, 3, 2));
+    assert_eq!((train.shape(), train.dim(), train.labels_each(), train.len()), (&[3][..], 3, 3, 2));
     assert_eq!(windows(&train), pairs(&[("abc", "bc\n"), ("de\n", "e\nf")]));
     assert_eq!(windows(&test.unwrap()), pairs(&[("ghi", "hij")]));
     // A window may be the whole part.

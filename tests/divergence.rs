@@ -43,7 +43,7 @@ fn checkpoints(run: &RunDir) -> Vec<u64> {
     let mlp = Mlp { inputs: 784, width: 4, depth: 2, outputs: 10, activation: Activation::Relu };
     let step = |path: &std::path::PathBuf| {
         let bytes = fs::read(path.join(checkpoint::PARAMS)).unwrap();
-        let params = params_from_safetensors(&Layout::of(&mlp), &bytes).unwrap();
+        let params = params_from_safetensors(&Layout::of(&mlp).unwrap(), &bytes).unwrap();
         assert!(params.iter().all(|x| x.is_finite()), "{}", path.display());
         checkpoint::step_of(path).unwrap()
     };
@@ -109,8 +109,9 @@ fn a_perturbed_gradient_that_is_not_finite_is_divergence_at_that_step() {
 /// Weights whose outputs are the mean of the labels whatever the image: a stationary point, to the last bit.
 fn stationary(here: &Path, examples: usize) -> String {
     let mlp = Mlp { inputs: 784, width: 4, depth: 2, outputs: 10, activation: Activation::Relu };
-    let layout = Layout::of(&mlp);
-    let labels = data::load(&Request { train: examples, ..Request::new(DataName::Embedded) }).unwrap().train.labels;
+    let layout = Layout::of(&mlp).unwrap();
+    let labels =
+        data::load(&Request { train: examples, ..Request::new(DataName::Embedded) }).unwrap().train.labels().to_vec();
     let mut params = vec![0.0_f32; layout.len()];
     let (_, bias) = layout.iter().last().unwrap();
     labels.iter().for_each(|&label| params[bias + label as usize] += 1.0 / examples as f32);
@@ -170,7 +171,7 @@ fn weights_that_are_not_finite_are_refused() {
     let folder = tempdir().unwrap();
     let here = folder.path();
     let mlp = Mlp { inputs: 784, width: 4, depth: 2, outputs: 10, activation: Activation::Relu };
-    let layout = Layout::of(&mlp);
+    let layout = Layout::of(&mlp).unwrap();
     for bad in [f32::NAN, f32::INFINITY] {
         let mut params = vec![0.5_f32; layout.len()];
         *params.last_mut().unwrap() = bad;

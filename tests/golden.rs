@@ -46,7 +46,7 @@ fn worst(found: &[CurvatureRow], golden: &[CurvatureRow], value: Column, relativ
 /// Runs the program as `settings` say and compares its curvature table with the golden one.
 fn check(name: &str, model: &dyn Model, seed: u64, preset: &str, data: &Path, settings: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
-    let layout = Layout::of(model);
+    let layout = Layout::of(model).unwrap();
     let init = folder.path().join("init.safetensors");
     std::fs::write(&init, params_to_safetensors(&layout, &start(&layout, seed)).unwrap()).unwrap();
     let path = format!("data.path={}", data.display());

@@ -26,7 +26,7 @@ fn mlp() -> Mlp {
 
 fn run(folder: &Path, name: &str, more: &[&str]) -> RunDir {
     let init = folder.join("init.safetensors");
-    write_init(&init, &Layout::of(&mlp()), &some_params(&mlp(), 1));
+    write_init(&init, &Layout::of(&mlp()).unwrap(), &some_params(&mlp(), 1));
     let sets = ["width=16", "depth=3", "activation=tanh", "train=200", "test=0", "lr=0.5", "rho=0.1"];
     train(None, &folder.join(name), &[&sets[..], more].concat(), Some(&init)).unwrap()
 }

@@ -40,17 +40,17 @@ fn vector(layout: &Layout, prefix: &str, values: &[f64], to: (&mut Graph, &mut V
 
 fn forward(model: &dyn Model, data: &Examples, w: &[f64]) -> Forward {
     let (mut graph, mut inputs) = (Graph::new(), vec![]);
-    let w = vector(&Layout::of(model), "", w, (&mut graph, &mut inputs));
+    let w = vector(&Layout::of(model).unwrap(), "", w, (&mut graph, &mut inputs));
     let exact = |values: &[u32]| values.iter().map(|&x| x.into()).collect::<Vec<f64>>();
-    let (dtype, features) = match &data.features {
+    let (dtype, features) = match data.features() {
         Features::Real(values) => (DType::F32, widen(values)),
         Features::Tokens(codes) => (DType::U32, exact(codes)),
     };
     let shape = vec![data.len(), data.dim()];
     let x = graph.input("x", &shape, dtype);
     inputs.push((x, Tensor { shape, data: features }));
-    let labels = graph.input("labels", &[data.labels.len()], DType::U32);
-    inputs.push((labels, Tensor { shape: vec![data.labels.len()], data: exact(&data.labels) }));
+    let labels = graph.input("labels", &[data.labels().len()], DType::U32);
+    inputs.push((labels, Tensor { shape: vec![data.labels().len()], data: exact(data.labels()) }));
     let outputs = model.forward(&mut graph, &w, x);
     Forward { graph, inputs, w, outputs, labels }
 }
@@ -73,10 +73,10 @@ pub struct Sums {
 /// Loss, errors, gradient and H·v at `w`, along `v`.
 pub fn sums(model: &dyn Model, loss: Loss, data: &Examples, w: &[f64], v: &[f64]) -> Sums {
     let Forward { graph: mut g, mut inputs, w, outputs, labels } = forward(model, data, w);
-    let v = vector(&Layout::of(model), "v.", v, (&mut g, &mut inputs));
+    let v = vector(&Layout::of(model).unwrap(), "v.", v, (&mut g, &mut inputs));
     let losses = loss.per_label(&mut g, outputs, labels);
     let wrong = wrong(&mut g, outputs, labels);
-    let (losses, wrong, counted) = match &data.features {
+    let (losses, wrong, counted) = match data.features() {
         Features::Real(_) => (losses, wrong, data.len()),
         Features::Tokens(codes) => {
             let mask: Vec<f64> = codes.iter().map(|&code| f64::from(u8::from(code != 0))).collect();

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use edgewalk::data::{Examples, Features};
+use edgewalk::data::Features;
 use edgewalk::experiment::manifest::Ended;
 use edgewalk::experiment::rundir::RunDir;
-use edgewalk::graph::{DType, Graph, Tensor, eval};
-use edgewalk::model::{Activation, Layout, Loss, Mlp, initial_params};
+use edgewalk::graph::{DType, Graph, NodeId, Tensor, eval};
+use edgewalk::model::{Activation, Init, Layout, Loss, Mlp, Model, ModelError, Param, initial_params};
 use edgewalk::objective::Objective;
 
 use super::device::gpu;
@@ -104,8 +104,8 @@ fn a_loss_of_ones_own_has_all_derivatives() {
     });
     for (name, loss) in [("smoothed", Loss::Custom(custom_loss::smoothed)), ("Huber", huber)] {
         let mlp = Mlp { inputs: 2, width: 8, depth: 3, outputs: 2, activation: Activation::Tanh };
-        let (data, v) = (custom_data::spirals(), direction(Layout::of(&mlp).len(), 72));
-        let w = initial_params(&Layout::of(&mlp), 5);
+        let (data, v) = (custom_data::spirals().unwrap(), direction(Layout::of(&mlp).unwrap().len(), 72));
+        let w = initial_params(&Layout::of(&mlp).unwrap(), 5);
         let expected = interpret(&mlp, loss, &data, &widen(&w), &v);
         let mut device = OnDevice::new(Objective::new(gpu(), Arc::new(mlp), loss, &data, 0).unwrap(), &w);
         close(&format!("{name}: loss"), &[device.metrics().loss], &[expected.metrics.loss], 1e-6);
@@ -116,16 +116,37 @@ fn a_loss_of_ones_own_has_all_derivatives() {
 }
 
 #[test]
-#[should_panic(expected = "one value for each label")]
-fn a_loss_of_another_shape_is_refused() {
-    let mut g = Graph::new();
-    let (x, y) = (g.input_f32("outputs", &[4, 3]), g.input("labels", &[4], DType::U32));
-    Loss::Custom(|_, outputs, _| outputs).per_label(&mut g, x, y);
+fn models_and_losses_of_another_shape_are_refused_by_name() {
+    struct Crooked;
+    impl Model for Crooked {
+        fn params(&self) -> Result<Vec<Param>, ModelError> {
+            Ok(vec![Param { name: "w".to_owned(), shape: vec![2, 2], init: Init::Ones }])
+        }
+
+        fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
+            let y = g.matmul(x, params[0]);
+            g.reshape(y, &[60, 2, 2])
+        }
+    }
+    let mlp = || Mlp { inputs: 2, width: 8, depth: 3, outputs: 2, activation: Activation::Tanh };
+    let narrow = Mlp { inputs: 3, ..mlp() };
+    let cases: [(Arc<dyn Model>, Loss, &[&str]); 5] = [
+        (Arc::new(Crooked), Loss::CrossEntropy, &["a model's outputs", "f32[60,2,2] for labels of shape [120]"]),
+        (Arc::new(mlp()), Loss::Custom(|_, outputs, _| outputs), &["f32[120,2] where f32[120]", "one value for each"]),
+        (Arc::new(mlp()), Loss::Custom(|_, _, labels| labels), &["u32[120] where f32[120]", "one value for each"]),
+        (Arc::new(mlp()), Loss::Output, &["Reshape", "[120, 2]"]),
+        (Arc::new(narrow), Loss::CrossEntropy, &["DotGeneral", "[120, 2] and [3, 8]"]),
+    ];
+    for (model, loss, parts) in cases {
+        let error = Objective::new(gpu(), model, loss, &custom_data::spirals().unwrap(), 0).err().unwrap().to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
 }
 
 #[test]
 fn the_second_spiral_is_the_first_upside_down() {
-    let Examples { features: Features::Real(points), labels, .. } = custom_data::spirals() else { panic!("numbers") };
+    let spirals = custom_data::spirals().unwrap();
+    let (Features::Real(points), labels) = (spirals.features(), spirals.labels()) else { panic!("numbers") };
     let (first, second) = points.split_at(points.len() / 2);
     assert!(first.iter().zip(second).all(|(a, b)| (a + b).abs() < 1e-5));
     assert!(labels[..60].iter().all(|&label| label == 0) && labels[60..].iter().all(|&label| label == 1));

@@ -78,7 +78,7 @@ fn bytes_count_until_the_last_handle_is_gone() {
         let make = |len: usize| -> Buffer { gpu.buffer("numbers", len).unwrap() };
         let (a, b) = (make(100), make(1000));
         assert_eq!(gpu.memory().now, 4400);
-        let copy = Recording::copy(&a, &b, 0);
+        let copy = Recording::copy(&a, &b, 0).unwrap();
         let clone = b.clone();
         drop((a, b));
         assert_eq!(gpu.memory().now, 4400, "a recording and a clone are handles");

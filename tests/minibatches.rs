@@ -23,7 +23,7 @@ use super::training::{tables, train, write_init};
 #[test]
 fn every_epoch_shows_every_example_once() {
     let (examples, batch) = (10, 4);
-    let mut batches = Batches::new(examples, batch, 3);
+    let mut batches = Batches::new(examples, batch, 3).unwrap();
     // Five batches are two epochs, and the third batch belongs to both.
     let seen: Vec<usize> = (0..5).flat_map(|step| batches.indices(step)).collect();
     let epochs: Vec<&[usize]> = seen.chunks(examples).collect();
@@ -41,17 +41,17 @@ fn every_epoch_shows_every_example_once() {
 #[test]
 fn a_batch_follows_from_seed_and_step_alone() {
     let in_order = |seed: u64| {
-        let mut batches = Batches::new(50, 7, seed);
+        let mut batches = Batches::new(50, 7, seed).unwrap();
         (0..100).map(|step| batches.indices(step)).collect::<Vec<_>>()
     };
     let sequential = in_order(1);
     assert_eq!(sequential, in_order(1));
     assert_ne!(sequential, in_order(2));
-    let mut batches = Batches::new(50, 7, 1);
+    let mut batches = Batches::new(50, 7, 1).unwrap();
     for step in [99, 0, 42, 41, 43, 7, 7, 98] {
         assert_eq!(batches.indices(step), sequential[step as usize], "step {step}");
     }
-    let mut whole = Batches::new(5, 5, 1).indices(3);
+    let mut whole = Batches::new(5, 5, 1).unwrap().indices(3);
     whole.sort_unstable();
     assert_eq!(whole, [0, 1, 2, 3, 4]);
 }
@@ -69,7 +69,7 @@ fn mlp() -> Mlp {
 /// Runs `mlp` on minibatches from `some_params` under `more` settings.
 fn run(folder: &Path, name: &str, more: &[&str]) -> RunDir {
     let init = folder.join("init.safetensors");
-    write_init(&init, &Layout::of(&mlp()), &some_params(&mlp(), 1));
+    write_init(&init, &Layout::of(&mlp()).unwrap(), &some_params(&mlp(), 1));
     let sets = [
         "width=16",
         "depth=3",
@@ -89,7 +89,7 @@ fn run(folder: &Path, name: &str, more: &[&str]) -> RunDir {
 
 fn last_params(run: &RunDir, step: u64) -> Vec<f64> {
     let bytes = fs::read(run.checkpoint(step).join("params.safetensors")).unwrap();
-    widen(&params_from_safetensors(&Layout::of(&mlp()), &bytes).unwrap())
+    widen(&params_from_safetensors(&Layout::of(&mlp()).unwrap(), &bytes).unwrap())
 }
 
 fn on(examples: &Examples) -> reference_mlp::Mlp {
@@ -102,10 +102,10 @@ fn a_minibatch_run_follows_the_reference_on_the_same_examples() {
     let found = run(folder.path(), "run", &["measure.every=0"]);
     let rows = read_metrics(&found.metrics()).unwrap();
     assert_eq!(rows.len() as u64, STEPS + 1);
-    let (data, mut batches) = (mnist(EXAMPLES), Batches::new(EXAMPLES, BATCH, SEED));
+    let (data, mut batches) = (mnist(EXAMPLES), Batches::new(EXAMPLES, BATCH, SEED).unwrap());
     let mut w = DVector::from_vec(widen(&some_params(&mlp(), 1)));
     for row in &rows {
-        let batch = on(&data.select(&batches.indices(row.step)));
+        let batch = on(&data.select(&batches.indices(row.step)).unwrap());
         let here = batch.at(w.as_slice());
         close(&format!("loss before step {}", row.step), &[row.loss], &[here.loss], 1e-5);
         close(&format!("gradient before step {}", row.step), &[row.grad_norm], &[here.gradient.norm()], 1e-5);
@@ -155,7 +155,7 @@ fn measured_on(row: &CurvatureRow, examples: &Examples, w: &[f64], what: &str) {
 #[test]
 fn curvature_is_measured_on_the_set_that_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, mut batches) = (mnist(EXAMPLES), Batches::new(EXAMPLES, BATCH, SEED));
+    let (data, mut batches) = (mnist(EXAMPLES), Batches::new(EXAMPLES, BATCH, SEED).unwrap());
     let first = |n: usize| (0..n).collect::<Vec<_>>();
     let mut trained = vec![];
     for (name, sets, set) in [
@@ -177,7 +177,7 @@ fn curvature_is_measured_on_the_set_that_is_named() {
                 MeasureOn::Batch => batches.indices(row.step),
                 MeasureOn::Fixed | MeasureOn::Train => first(set.1),
             };
-            measured_on(row, &data.select(&chosen), &w, &format!("{name}, step {}", row.step));
+            measured_on(row, &data.select(&chosen).unwrap(), &w, &format!("{name}, step {}", row.step));
         }
         trained.push((name, tables(&found).into_iter().next().unwrap()));
     }
@@ -190,11 +190,11 @@ fn curvature_is_measured_on_the_set_that_is_named() {
 #[test]
 fn the_minibatchs_own_sharpness_is_logged_whatever_is_measured_on() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, mut batches) = (mnist(EXAMPLES), Batches::new(EXAMPLES, BATCH, SEED));
+    let (data, mut batches) = (mnist(EXAMPLES), Batches::new(EXAMPLES, BATCH, SEED).unwrap());
     let mut w = DVector::from_vec(widen(&some_params(&mlp(), 1)));
     let mut expected = vec![];
     for step in 0..=4 {
-        let batch = on(&data.select(&batches.indices(step)));
+        let batch = on(&data.select(&batches.indices(step)).unwrap());
         let here = batch.at(w.as_slice());
         let g = &here.gradient;
         expected.push([g.dot(&here.hvp(g.as_slice())) / g.norm_squared(), g.norm()]);
@@ -227,7 +227,7 @@ fn full_batch_runs_measure_on_part_of_the_data_or_on_what_they_train_on() {
     };
     let data = mnist(EXAMPLES);
     let part = with("part", &["measure.on=fixed", "measure.examples=50"]);
-    measured_on(&part[0], &data.select(&(0..50).collect::<Vec<_>>()), &widen(&some_params(&mlp(), 1)), "part");
+    measured_on(&part[0], &data.select(&(0..50).collect::<Vec<_>>()).unwrap(), &widen(&some_params(&mlp(), 1)), "part");
     let train = with("train", &["measure.on=train"]);
     measured_on(&train[0], &data, &widen(&some_params(&mlp(), 1)), "train");
     for (name, on) in [("batch", MeasureOn::Batch), ("fixed", MeasureOn::Fixed)] {

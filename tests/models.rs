@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use edgewalk::data::{Examples, Features};
-use edgewalk::model::{Activation, Cnn, Layout, Loss, Model, Norm, Pool, Reduction, Transformer};
+use edgewalk::graph::{DType, Graph, Tensor, eval};
+use edgewalk::model::{Activation, Cnn, Layout, Loss, Model, Norm, Pool, Reduction, Transformer, wrong};
 use edgewalk::objective::{Metrics, Objective};
 
-use super::device::gpu;
+use super::device::{gpu, run_for};
 use super::interpreted::{Interpreted, distance_to_kink, interpret};
 use super::objective_cases::{OnDevice, Product, close, direction, norm, widen};
 use super::oracle::Numbers;
@@ -21,12 +22,8 @@ fn images(n: usize, shape: [usize; 3]) -> Examples {
         let value = numbers.number() as f32;
         if y < height / 2 && x < width / 2 { 0.25 } else { value }
     };
-    Examples {
-        features: Features::Real((0..n * height * width * channels).map(&mut pixel).collect()),
-        shape: shape.to_vec(),
-        labels: (0..n).map(|i| (i * 7 % 10) as u32).collect(),
-        classes: 10,
-    }
+    let features = Features::Real((0..n * height * width * channels).map(&mut pixel).collect());
+    Examples::new(features, shape, (0..n).map(|i| (i * 7 % 10) as u32).collect(), 10).unwrap()
 }
 
 /// Random windows of `length` codes; a third of them ends in padding, and one begins with it.
@@ -39,7 +36,7 @@ fn windows(n: usize, length: usize, vocabulary: usize) -> Examples {
     }
     codes[length] = 0;
     let labels = (0..n * length).map(|_| code()).collect();
-    Examples { features: Features::Tokens(codes), shape: vec![length], labels, classes: vocabulary }
+    Examples::new(Features::Tokens(codes), [length], labels, vocabulary).unwrap()
 }
 
 /// Parameters near which every layer is alive: kernels of the scale that keeps variances, everything else near its
@@ -47,7 +44,7 @@ fn windows(n: usize, length: usize, vocabulary: usize) -> Examples {
 pub fn params(model: &dyn Model, seed: u64) -> Vec<f32> {
     let mut numbers = Numbers::new(seed);
     let mut all = vec![];
-    for (param, _) in Layout::of(model).iter() {
+    for (param, _) in Layout::of(model).unwrap().iter() {
         let fan_in: usize = param.shape[..param.shape.len() - 1].iter().product();
         let (centre, scale) = match &param.name {
             name if name.ends_with("scale") => (1.0, 0.3),
@@ -180,19 +177,17 @@ fn every_product_of_a_small_transformer_agrees() {
 fn padding_counts_for_nothing() {
     let model: Arc<dyn Model> =
         Arc::new(Transformer { layers: 1, heads: 2, key_size: 4, model_size: 8, length: 6, vocabulary: 11 });
-    let mut data = windows(4, 6, 11);
-    let Features::Tokens(codes) = data.features.clone() else { unreachable!("windows are tokens") };
+    let data = windows(4, 6, 11);
+    let Features::Tokens(codes) = data.features() else { unreachable!("windows are tokens") };
     let measure = |data: &Examples| {
         let objective = Objective::new(gpu(), Arc::clone(&model), Loss::CrossEntropy, data, 0).unwrap();
         let mut device = OnDevice::new(objective, &params(&*model, 3));
         (device.metrics(), device.gradient())
     };
     let before = measure(&data);
-    for (label, code) in data.labels.iter_mut().zip(&codes) {
-        if *code == 0 {
-            *label = (*label + 1) % 11;
-        }
-    }
+    let other = |(&label, &code): (&u32, &u32)| if code == 0 { (label + 1) % 11 } else { label };
+    let labels = data.labels().iter().zip(codes).map(other).collect();
+    let data = Examples::new(data.features().clone(), [6], labels, 11).unwrap();
     assert_eq!(measure(&data), before);
 }
 
@@ -201,12 +196,12 @@ fn replaced_examples_are_what_is_computed() {
     let model: Arc<dyn Model> =
         Arc::new(Transformer { layers: 1, heads: 2, key_size: 4, model_size: 8, length: 6, vocabulary: 11 });
     let data = windows(8, 6, 11);
-    let (first, second) = (data.select(&[0, 1, 2, 3, 4]), data.select(&[7, 5, 3, 1, 6]));
+    let (first, second) = (data.select(&[0, 1, 2, 3, 4]).unwrap(), data.select(&[7, 5, 3, 1, 6]).unwrap());
     let w = params(&*model, 3);
     let objective = |data: &Examples| Objective::new(gpu(), Arc::clone(&model), Loss::CrossEntropy, data, 2).unwrap();
     let mut replaced = OnDevice::new(objective(&first), &w);
     replaced.gradient();
-    replaced.objective.replace(&second);
+    replaced.objective.replace(&second).unwrap();
     let mut fresh = OnDevice::new(objective(&second), &w);
     assert_eq!((replaced.metrics(), replaced.gradient()), (fresh.metrics(), fresh.gradient()));
 }
@@ -216,7 +211,7 @@ fn replaced_examples_are_what_is_computed() {
 #[test]
 fn attention_stays_finite_for_large_scores() {
     let model = Transformer { layers: 1, heads: 2, key_size: 4, model_size: 8, length: 6, vocabulary: 11 };
-    let (data, layout) = (windows(4, 6, 11), Layout::of(&model));
+    let (data, layout) = (windows(4, 6, 11), Layout::of(&model).unwrap());
     let mut w = params(&model, 3);
     for (param, offset) in layout.iter().filter(|(p, _)| p.name.contains("query") || p.name.contains("key")) {
         w[offset..][..param.shape.iter().product()].iter_mut().for_each(|x| *x *= 100.0);
@@ -228,4 +223,37 @@ fn attention_stays_finite_for_large_scores() {
     close("loss", &[device.metrics().loss], &[expected.metrics.loss], 1e-2);
     assert!(device.gradient().iter().all(|x| x.is_finite()));
     assert!(device.product(Product::Hessian, &v).iter().all(|x| x.is_finite()));
+}
+
+#[test]
+fn only_the_single_largest_output_is_right() {
+    let (nan, infinite) = (f64::NAN, f64::INFINITY);
+    // Outputs, label, error.
+    let cases: [([f64; 3], f64, f64); 14] = [
+        ([0.0, 1.0, 0.5], 1.0, 0.0),
+        ([0.0, 1.0, 0.5], 2.0, 1.0),
+        ([0.0, 0.0, 0.0], 0.0, 1.0),
+        ([1.0, 1.0, 0.0], 0.0, 1.0),
+        ([1.0, 1.0, 0.0], 1.0, 1.0),
+        ([-0.0, 0.0, -1.0], 1.0, 1.0),
+        ([1.0, 1.0, 2.0], 2.0, 0.0),
+        ([nan, 1.0, 0.0], 0.0, 1.0),
+        ([nan, 1.0, 0.0], 1.0, 1.0),
+        ([nan, nan, nan], 2.0, 1.0),
+        ([infinite, 1.0, 0.0], 0.0, 0.0),
+        ([infinite, 1.0, infinite], 0.0, 1.0),
+        ([-infinite, 1.0, 0.0], 1.0, 0.0),
+        ([-infinite, -infinite, -infinite], 1.0, 1.0),
+    ];
+    let n = cases.len();
+    let mut g = Graph::new();
+    let (outputs, labels) = (g.input_f32("outputs", &[n, 3]), g.input("labels", &[n], DType::U32));
+    let errors = wrong(&mut g, outputs, labels);
+    let given = [
+        (outputs, Tensor { shape: vec![n, 3], data: cases.iter().flat_map(|(outputs, ..)| *outputs).collect() }),
+        (labels, Tensor { shape: vec![n], data: cases.iter().map(|(_, label, _)| *label).collect() }),
+    ];
+    let expected: Vec<f64> = cases.iter().map(|(.., error)| *error).collect();
+    assert_eq!(eval(&g, &[errors], &given).unwrap()[0].data, expected);
+    assert_eq!(run_for(&g, &[errors], &given, gpu().target())[0].data, expected);
 }

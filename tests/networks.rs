@@ -25,7 +25,7 @@ pub fn network(mlp: &Mlp, loss: Loss, examples: usize) -> Network {
     let mut graph = Graph::new();
     let mut given = Given::new();
     let mut params = vec![];
-    for param in mlp.params() {
+    for param in mlp.params().unwrap() {
         let id = graph.input_f32(&param.name, &param.shape);
         given.push((id, numbers.tensor(&param.shape)));
         params.push(id);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use edgewalk::curvature::{EigenOptions, Operator, lanczos};
 use edgewalk::graph::{Graph, NodeId};
-use edgewalk::model::{Activation, Init, Loss, Model, Param, Reduction};
+use edgewalk::model::{Activation, Init, Loss, Model, ModelError, Param, Reduction};
 use edgewalk::objective::{GaussNewtonOperator, HessianOperator, Metrics, Objective};
 use edgewalk::optim::{Optimizer, Rule};
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
@@ -155,7 +155,7 @@ fn steps_follow_the_formula_and_log_what_was() {
         let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
         let mut moved = vec![];
         for recording in [optimizer.step(0), optimizer.logged_step(0), optimizer.probe.recording(0)] {
-            gpu().write(&device.w, &case.w);
+            gpu().write(&device.w, &case.w).unwrap();
             gpu().run([recording]).unwrap();
             moved.push(device.objective.read(optimizer.params()).unwrap());
             // The updates themselves, which are much smaller than the parameters.
@@ -175,7 +175,7 @@ fn steps_follow_the_formula_and_log_what_was() {
                 close("logged loss", &[metrics.loss], &[here.loss], 1e-6);
                 close("logged gradient norm", &[metrics.grad_norm], &[here.gradient.norm()], 1e-6);
                 assert_eq!(metrics.error, error);
-                gpu().write(optimizer.probe.row(), &vec![0.0_f32; optimizer.probe.row().len()]);
+                gpu().write(optimizer.probe.row(), &vec![0.0_f32; optimizer.probe.row().len()]).unwrap();
             }
         }
         assert!(moved[0] == moved[1], "logging changes the update");
@@ -186,8 +186,8 @@ fn steps_follow_the_formula_and_log_what_was() {
 struct Linear;
 
 impl Model for Linear {
-    fn params(&self) -> Vec<Param> {
-        vec![Param { name: "kernel".into(), shape: vec![784, 10], init: Init::Zeros }]
+    fn params(&self) -> Result<Vec<Param>, ModelError> {
+        Ok(vec![Param { name: "kernel".into(), shape: vec![784, 10], init: Init::Zeros }])
     }
 
     fn forward(&self, graph: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {

@@ -24,7 +24,7 @@ pub fn mnist(n: usize) -> Examples {
 
 /// Parameters of Glorot's scale, biases included, so that no derivative is 0 by symmetry; each is an f32 number.
 pub fn some_params(model: &dyn Model, seed: u64) -> Vec<f32> {
-    let layout = Layout::of(model);
+    let layout = Layout::of(model).unwrap();
     let mut params: Vec<f32> = pseudo_normal(layout.len(), seed).iter().map(|&x| x as f32).collect();
     for (param, offset) in layout.iter() {
         let scale = match param.shape[..] {
@@ -38,7 +38,7 @@ pub fn some_params(model: &dyn Model, seed: u64) -> Vec<f32> {
 
 /// The numbers that a network reads of its examples.
 pub fn real(data: &Examples) -> &[f32] {
-    match &data.features {
+    match data.features() {
         Features::Real(values) => values,
         Features::Tokens(_) => panic!("these examples are tokens"),
     }
@@ -115,7 +115,7 @@ pub fn reference(mlp: &Mlp, loss: Loss, data: &Examples) -> reference_mlp::Mlp {
             Loss::Custom(_) | Loss::Output => panic!("the reference has its own losses"),
         },
         x: DMatrix::from_row_slice(data.len(), data.dim(), &widen(real(data))),
-        y: DMatrix::from_fn(data.len(), data.classes, |i, j| f64::from(data.labels[i] as usize == j)),
+        y: DMatrix::from_fn(data.len(), data.classes(), |i, j| f64::from(data.labels()[i] as usize == j)),
     }
 }
 
@@ -130,7 +130,7 @@ pub struct OnDevice {
 impl OnDevice {
     pub fn new(objective: Objective, w: &[f32]) -> Self {
         let [at, v, result] = ["w", "v", "result"].map(|what| objective.vector(what).unwrap());
-        gpu().write(&at, w);
+        gpu().write(&at, w).unwrap();
         Self { objective, w: at, v, result }
     }
 
@@ -146,7 +146,7 @@ impl OnDevice {
 
     pub fn product(&mut self, product: Product, v: &[f64]) -> Vec<f64> {
         let v: Vec<f32> = v.iter().map(|&x| x as f32).collect();
-        gpu().write(&self.v, &v);
+        gpu().write(&self.v, &v).unwrap();
         let recording = match product {
             Product::Hessian => self.objective.hvp(&self.w, &self.v, &self.result),
             Product::GaussNewton => self.objective.ggn(&self.w, &self.v, &self.result),

@@ -49,7 +49,7 @@ fn perturbed_gradient(mlp: &reference_mlp::Mlp, w: &DVector<f64>, rule: &Rule) -
 
 /// `STEPS` updates in float64, with the velocity at the end.
 fn follow(data: &Examples, mut w: DVector<f64>, rule: &Rule) -> [DVector<f64>; 2] {
-    let on = |examples: &[usize]| reference(&mlp(), LOSS, &data.select(examples));
+    let on = |examples: &[usize]| reference(&mlp(), LOSS, &data.select(examples).unwrap());
     let all: Vec<usize> = (0..data.len()).collect();
     // Each group climbs by itself and counts by its size.
     let size = if rule.micro_batch == 0 { data.len() } else { rule.micro_batch };
@@ -112,9 +112,9 @@ fn every_rule_follows_its_formula() {
     for (name, rule) in rules() {
         let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
         let end = |logged: bool| {
-            gpu().write(&device.w, &params);
+            gpu().write(&device.w, &params).unwrap();
             if let Some(velocity) = optimizer.velocity() {
-                gpu().write(velocity, &vec![0.0_f32; velocity.len()]);
+                gpu().write(velocity, &vec![0.0_f32; velocity.len()]).unwrap();
             }
             let recording = |step| if logged { optimizer.logged_step(step) } else { optimizer.step(step) };
             gpu().run((0..STEPS).map(recording)).unwrap();
@@ -169,7 +169,7 @@ fn a_run_follows_its_rule_and_leaves_what_the_next_step_needs() {
     let folder = tempfile::tempdir().unwrap();
     let (mlp, data) = (mlp(), mnist(EXAMPLES));
     let params = some_params(&mlp, 1);
-    let layout = Layout::of(&mlp);
+    let layout = Layout::of(&mlp).unwrap();
     let init = folder.path().join("init.safetensors");
     write_init(&init, &layout, &params);
     let common = ["width=16", "depth=3", "activation=tanh", "train=100", "test=0", "steps=30", "measure.every=15"];
@@ -215,8 +215,8 @@ fn parameters_and_velocity_are_all_that_the_next_step_needs() {
     let mut run = |steps: std::ops::Range<u64>, w: &[f32], v: &[f32]| {
         let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
         let velocity = optimizer.velocity().unwrap();
-        gpu().write(&device.w, w);
-        gpu().write(velocity, v);
+        gpu().write(&device.w, w).unwrap();
+        gpu().write(velocity, v).unwrap();
         gpu().run(steps.map(|step| optimizer.step(step))).unwrap();
         [optimizer.params(), velocity].map(|buffer| device.objective.read(buffer).unwrap())
     };

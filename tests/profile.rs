@@ -26,7 +26,7 @@ fn twice(program: Program) -> (Recording, Vec<String>) {
     let labels = program.dispatches.iter().map(|d| program.kernels[d.kernel].label.clone()).collect();
     let buffers = [0, 1, 2, 3].map(|slot| gpu().buffer("a slot", program.slots[slot]).unwrap());
     let once = gpu().load(program).unwrap().bind(gpu(), &buffers.each_ref()).unwrap();
-    (once.clone().then(&Recording::copy(&buffers[2], &buffers[0], 0)).then(&once), labels)
+    (once.clone().then(&Recording::copy(&buffers[2], &buffers[0], 0).unwrap()).then(&once), labels)
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn examples(network: &Network, n: usize, seed: u64) -> Examples {
     } else {
         Features::Real((0..n * dim).map(|_| numbers.number() as f32).collect())
     };
-    Examples { features, shape: network.shape.clone(), labels, classes: network.classes }
+    Examples::new(features, network.shape.clone(), labels, network.classes).unwrap()
 }
 
 /// A value and a bound on its error, as flat vectors.
@@ -160,7 +160,7 @@ fn random_networks_in_random_chunks_agree_with_the_interpreter() {
     };
     random::check(20_230_917, 4, strategy, |(network, loss, n, chunk, seed)| {
         let data = examples(&network, n, seed);
-        let v = direction(Layout::of(&*network.model).len(), seed);
+        let v = direction(Layout::of(&*network.model).unwrap().len(), seed);
         let mut draws = (seed..seed + 20).map(|seed| params(&*network.model, seed));
         let found = draws.find_map(|w| expect(&network, loss, &data, &w, &v).map(|expected| (w, expected)));
         let Some((w, expected)) = found else { return Err(TestCaseError::reject("all draws lie near a kink")) };

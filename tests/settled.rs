@@ -28,7 +28,7 @@ fn resume(here: &Path, run: &str) -> Command {
 /// Weights of the tiny network.
 fn weights(path: &Path, seed: u64) {
     let mlp = Mlp { inputs: 784, width: 4, depth: 2, outputs: 10, activation: Activation::Relu };
-    let layout = Layout::of(&mlp);
+    let layout = Layout::of(&mlp).unwrap();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, params_to_safetensors(&layout, &initial_params(&layout, seed)).unwrap()).unwrap();
 }

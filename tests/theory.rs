@@ -5,7 +5,7 @@ use std::sync::Arc;
 use edgewalk::data::{Examples, Features};
 use edgewalk::experiment::ExperimentError;
 use edgewalk::graph::{Graph, NodeId};
-use edgewalk::model::{Init, Loss, Model, Param};
+use edgewalk::model::{Init, Loss, Model, ModelError, Param};
 use edgewalk::objective::Objective;
 use edgewalk::theory::{Check, Section, Tally, TheoryError, Verdict, judge, verify};
 
@@ -71,8 +71,8 @@ fn the_command_prints_a_table_and_knows_its_arguments() {
 struct Quartic;
 
 impl Model for Quartic {
-    fn params(&self) -> Vec<Param> {
-        vec![Param { name: "w".into(), shape: vec![3], init: Init::Ones }]
+    fn params(&self) -> Result<Vec<Param>, ModelError> {
+        Ok(vec![Param { name: "w".into(), shape: vec![3], init: Init::Ones }])
     }
 
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
@@ -91,7 +91,7 @@ impl Model for Quartic {
 fn an_output_can_be_the_loss() {
     let features = Features::Real(vec![1.0, 2.0, 3.0, 5.0, 0.0, 1.0]);
     // Labels that would matter to any other loss.
-    let data = Examples { features, shape: vec![3], labels: vec![7, 2], classes: 10 };
+    let data = Examples::new(features, [3], vec![7, 2], 10).unwrap();
     let objective = Objective::new(gpu(), Arc::new(Quartic), Loss::Output, &data, 0).unwrap();
     let mut device = OnDevice::new(objective, &[1.0, -2.0, 0.5]);
     // The mean of the two examples is (3, 1, 2).

@@ -60,7 +60,7 @@ fn follow(activation: Activation, rule: Rule, exact: u64, steps: u64) {
     let folder = tempfile::tempdir().unwrap();
     let init = folder.path().join("init.safetensors");
     let params = some_params(&mlp, 1);
-    write_init(&init, &Layout::of(&mlp), &params);
+    write_init(&init, &Layout::of(&mlp).unwrap(), &params);
     let sets = [
         format!("lr={}", rule.lr),
         format!("rho={}", rule.rho),

@@ -119,7 +119,8 @@ fn damaged_files_are_refused_in_words() {
 
 fn objective() -> Objective {
     let mlp = Mlp { inputs: 784, width: 20, depth: 3, outputs: 10, activation: Activation::Relu };
-    Objective::new(gpu(), Arc::new(mlp), Loss::Mse(Reduction::Mean), &made_up::images(64, [28, 28, 1]), 0).unwrap()
+    Objective::new(gpu(), Arc::new(mlp), Loss::Mse(Reduction::Mean), &made_up::images(64, [28, 28, 1]).unwrap(), 0)
+        .unwrap()
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn what_a_run_records_leads_to_the_same_kernels() {
     let opened =
         Gpu::open_altered(adapter.as_deref(), move |kernel| loaded.lock().unwrap().push(kernel.clone())).unwrap();
     let mlp = Arc::new(Mlp { inputs: 64, width: 12, depth: 3, outputs: 10, activation: Activation::Tanh });
-    let data = Dataset { train: made_up::images(50, [8, 8, 1]), test: None };
+    let data = Dataset { train: made_up::images(50, [8, 8, 1]).unwrap(), test: None };
     let config = config(&[]);
     // The kernels of a run on a device that knows this, and what is recorded.
     let run = |target: &Target, known: Known| {

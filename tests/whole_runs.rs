@@ -57,13 +57,18 @@ pub fn kernels(kinds: &[Target]) -> BTreeMap<String, Kernel> {
         let activation = Activation::Tanh;
         let mlp = Arc::new(Mlp { inputs: 64, width: 12, depth: 3, outputs: 10, activation });
         for sets in SETTINGS {
-            assemble(&gpu, &config(sets), mlp.clone(), &data(|count| made_up::images(count, [8, 8, 1])));
+            assemble(&gpu, &config(sets), mlp.clone(), &data(|count| made_up::images(count, [8, 8, 1]).unwrap()));
         }
         let cnn = Arc::new(Cnn::paper([16, 16, 3], 4, 10));
-        assemble(&gpu, &config(&[]), cnn, &data(|count| made_up::images(count, [16, 16, 3])));
+        assemble(&gpu, &config(&[]), cnn, &data(|count| made_up::images(count, [16, 16, 3]).unwrap()));
         let transformer =
             Arc::new(Transformer { layers: 1, heads: 2, key_size: 4, model_size: 8, length: 8, vocabulary: 128 });
-        assemble(&gpu, &config(&["loss.kind=cross-entropy"]), transformer, &data(|count| made_up::windows(count, 8)));
+        assemble(
+            &gpu,
+            &config(&["loss.kind=cross-entropy"]),
+            transformer,
+            &data(|count| made_up::windows(count, 8).unwrap()),
+        );
     }
     let found = found.lock().unwrap();
     found.clone()

@@ -88,7 +88,7 @@ pub fn kernels(task: &Task, target: &Target) -> Result<Vec<Kernel>, KernelError>
         for (graph, outputs) in &graphs {
             let program = program(task, graph, outputs, &Target { choices: choices.clone(), ..target.clone() })?;
             found.extend(
-                program.kernels.into_iter().map(|kernel| ((kernel.label.clone(), kernel.wgsl.clone()), kernel)),
+                program.kernels.iter().cloned().map(|kernel| ((kernel.label.clone(), kernel.wgsl.clone()), kernel)),
             );
         }
     }
@@ -97,7 +97,7 @@ pub fn kernels(task: &Task, target: &Target) -> Result<Vec<Kernel>, KernelError>
 
 /// What a task computes, as graphs with outputs.
 fn graphs(task: &Task) -> Vec<(Graph, Vec<NodeId>)> {
-    let layout = Layout::of(&*task.model);
+    let layout = Layout::of(&*task.model).expect("its sizes make a network");
     let mut graph = Graph::new();
     let vector = |g: &mut Graph| -> Vec<NodeId> {
         layout.iter().map(|(param, _)| g.input_f32(&param.name, &param.shape)).collect()
@@ -134,7 +134,7 @@ fn graphs(task: &Task) -> Vec<(Graph, Vec<NodeId>)> {
 /// The program that computes `outputs`. Parameters and vectors lie in one buffer, features, labels and kept values in
 /// buffers of their own.
 fn program(task: &Task, graph: &Graph, outputs: &[NodeId], target: &Target) -> Result<Program, KernelError> {
-    let params = 2 * task.model.params().len();
+    let params = 2 * task.model.params().expect("its sizes make a network").len();
     let live = graph.reachable(outputs);
     let mut slots = vec![0, 0];
     let place = |slot: usize, len: usize, slots: &mut Vec<usize>| {

@@ -5,28 +5,33 @@
 //! rule is linear in the tangents, by construction from linear ops, and multiplies with the tangent on the left;
 //! `transpose` relies on the first, and the sharing of equal nodes profits from the second.
 
-use super::zeros_like;
-use crate::graph::{Binary, Compare, DType, Graph, Node, NodeId, Op, Unary};
+use super::{refuse, zeros_like};
+use crate::graph::{Binary, Compare, DType, Graph, Node, NodeId, Op, Type, Unary};
 
 /// Derivative of `outputs` along `tangents`: Σⱼ ∂output/∂wrtⱼ · tangentⱼ for each output, or `None` where it is zero
 /// because nothing that the output is differentiable in depends on `wrt`.
 ///
 /// `wrt` may be any `F32` nodes, each named once. They are taken as independent variables: what they are computed from
-/// is not looked at. Each tangent has the type of its node.
-///
-/// # Panics
-/// When the lists' lengths or the nodes' types do not fit, or a node is named twice.
+/// is not looked at. Each tangent has the type of its node. Where the lists' lengths or the nodes' types do not fit, or a node is
+/// named twice, the graph remembers the error.
 pub fn jvp(graph: &mut Graph, outputs: &[NodeId], wrt: &[NodeId], tangents: &[NodeId]) -> Vec<Option<NodeId>> {
-    assert_eq!(wrt.len(), tangents.len(), "jvp takes one tangent per node of `wrt`");
+    if let Err(error) = graph.check_nodes(outputs.iter().chain(wrt).chain(tangents)) {
+        graph.refuse(error, Type::scalar());
+        return vec![None; outputs.len()];
+    }
+    if wrt.len() != tangents.len() {
+        refuse(graph, format!("{} tangents for {} nodes; it takes one for each", tangents.len(), wrt.len()));
+    }
     let mut tangent: Vec<Option<NodeId>> = vec![None; graph.nodes().len()];
     for (&x, &t) in wrt.iter().zip(tangents) {
         let (x_ty, t_ty) = (&graph.node(x).ty, &graph.node(t).ty);
-        assert!(
-            x_ty == t_ty && x_ty.dtype == DType::F32,
-            "%{} is {x_ty} and its tangent {t_ty}; both must be F32 of one shape",
-            x.index()
-        );
-        assert!(tangent[x.index()].replace(t).is_none(), "%{} is differentiated by twice; name it once", x.index());
+        let number = x.index();
+        if x_ty != t_ty || x_ty.dtype != DType::F32 {
+            let types = format!("%{number} is {x_ty} and its tangent {t_ty}");
+            refuse(graph, format!("{types}; both must be F32 of one shape"));
+        } else if tangent[number].replace(t).is_some() {
+            refuse(graph, format!("%{number} is differentiated by twice; name it once"));
+        }
     }
     let needed = graph.reachable(outputs);
     for y in graph.ids().filter(|id| needed[id.index()]) {
@@ -73,6 +78,7 @@ fn unary(graph: &mut Graph, f: Unary, x: NodeId, y: NodeId, t: NodeId) -> Option
     let derivative = match f {
         Unary::Neg => return Some(graph.neg(t)),
         Unary::Exp => y,
+        Unary::Expm1 => graph.unary(Unary::Exp, x),
         Unary::Log => return Some(graph.div(t, x)),
         Unary::Sqrt => {
             let twice = graph.add(y, y);
@@ -89,9 +95,10 @@ fn unary(graph: &mut Graph, f: Unary, x: NodeId, y: NodeId, t: NodeId) -> Option
             let square = graph.mul(y, y);
             graph.sub(one, square)
         }
+        // y·(1 − y), where 1 − y would lose its digits as y comes close to 1
         Unary::Logistic => {
-            let one = graph.full(1.0, &shape);
-            let rest = graph.sub(one, y);
+            let opposite = graph.neg(x);
+            let rest = graph.unary(Unary::Logistic, opposite);
             graph.mul(y, rest)
         }
         Unary::Softplus => graph.unary(Unary::Logistic, x),

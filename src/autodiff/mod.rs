@@ -7,24 +7,23 @@
 //! hand-written backward pass. The nodes made are new ones of the same graph; equal nodes are shared, so
 //! asking for a gradient and for the Hessian product that contains it builds the gradient once.
 //!
-//! Like the methods that build graphs, all functions here panic on nodes whose types do not fit.
+//! As with the methods that build graphs, nodes whose types do not fit are an error that the graph remembers.
 
 mod jvp;
 mod transpose;
 
 pub use jvp::jvp;
 
-use crate::graph::{DType, Graph, NodeId};
+use crate::graph::{DType, Graph, GraphError, NodeId, Type};
 
 /// Σᵢ cotangentᵢᵀ · ∂outputᵢ/∂wrt: one node of the shape of each of `wrt`, zeros where nothing depends on it.
 ///
 /// Each cotangent has the shape of its output. `wrt` may be any `F32` nodes, each named once; they are taken as
 /// independent, and what they are computed from is not looked at.
-///
-/// # Panics
-/// When the lists' lengths or the nodes' types do not fit.
 pub fn vjp(graph: &mut Graph, outputs: &[NodeId], wrt: &[NodeId], cotangents: &[NodeId]) -> Vec<NodeId> {
-    assert_eq!(outputs.len(), cotangents.len(), "vjp takes one cotangent per output");
+    if outputs.len() != cotangents.len() {
+        refuse(graph, format!("{} cotangents for {} outputs; it takes one for each", cotangents.len(), outputs.len()));
+    }
     // Placeholders that only the linear program reads: its transpose is free of them.
     let placeholders: Vec<NodeId> = wrt
         .iter()
@@ -41,20 +40,16 @@ pub fn vjp(graph: &mut Graph, outputs: &[NodeId], wrt: &[NodeId], cotangents: &[
 }
 
 /// ∂loss/∂wrt for a rank-0 `loss`: one node of the shape of each of `wrt`.
-///
-/// # Panics
-/// When `loss` is not rank 0 or a node of `wrt` is not `F32`.
 pub fn grad(graph: &mut Graph, loss: NodeId, wrt: &[NodeId]) -> Vec<NodeId> {
-    assert!(graph.shape(loss).is_empty(), "the gradient of a value of shape {:?}; sum it first", graph.shape(loss));
+    if !graph.shape(loss).is_empty() {
+        refuse(graph, format!("the gradient of a value of shape {:?}; sum it first", graph.shape(loss)));
+    }
     let one = graph.constant(1.0);
     vjp(graph, &[loss], wrt, &[one])
 }
 
 /// The Hessian-vector product H·v of a rank-0 `loss`, exact: the derivative of its gradient along `v` (forward over
 /// reverse). `v` has one node of the shape of each of `wrt`, and so has the result.
-///
-/// # Panics
-/// When `loss` is not rank 0 or `v` does not match `wrt`.
 pub fn hvp(graph: &mut Graph, loss: NodeId, wrt: &[NodeId], v: &[NodeId]) -> Vec<NodeId> {
     let gradient = grad(graph, loss, wrt);
     directional(graph, &gradient, wrt, v)
@@ -62,9 +57,6 @@ pub fn hvp(graph: &mut Graph, loss: NodeId, wrt: &[NodeId], v: &[NodeId]) -> Vec
 
 /// The generalised Gauss-Newton product Jᵀ·H_L·J·v: J is the Jacobian of `model_output` by `wrt`, and H_L the Hessian
 /// of the rank-0 `loss` by `model_output` (Schraudolph 2002). `v` and the result match `wrt`.
-///
-/// # Panics
-/// When `loss` is not rank 0 or `v` does not match `wrt`.
 pub fn ggn(graph: &mut Graph, loss: NodeId, model_output: NodeId, wrt: &[NodeId], v: &[NodeId]) -> Vec<NodeId> {
     let pushed = directional(graph, &[model_output], wrt, v);
     let curved = hvp(graph, loss, &[model_output], &pushed);
@@ -75,12 +67,14 @@ pub fn ggn(graph: &mut Graph, loss: NodeId, model_output: NodeId, wrt: &[NodeId]
 ///
 /// vᵀHv is the second derivative of the loss along `v`, so this is the second derivative of the gradient along `v`,
 /// and contains H·v itself. `v` and the result match `wrt`.
-///
-/// # Panics
-/// When `loss` is not rank 0 or `v` does not match `wrt`.
 pub fn curvature_grad(graph: &mut Graph, loss: NodeId, wrt: &[NodeId], v: &[NodeId]) -> Vec<NodeId> {
     let hv = hvp(graph, loss, wrt, v);
     directional(graph, &hv, wrt, v)
+}
+
+/// Makes the graph remember what is wrong with a derivative that is asked for.
+fn refuse(graph: &mut Graph, reason: String) {
+    graph.refuse(GraphError::Type { op: "a derivative".to_owned(), reason }, Type::scalar());
 }
 
 /// [`jvp`] with its zeros written out.

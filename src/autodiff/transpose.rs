@@ -3,6 +3,7 @@
 //! For y = A·t this builds Aᵀ·u, walking the nodes that depend on t from last to first and handing each node's
 //! cotangent to its operands. The programs come from `jvp`, so whatever is not linear here is a mistake there.
 
+use super::refuse;
 use crate::graph::{Binary, DotDims, Graph, Node, NodeId, Op, Unary};
 
 /// Aᵀ·u for the linear map A from `variables` to the nodes in `seeds`, each of which comes with its cotangent u.
@@ -13,8 +14,12 @@ pub(super) fn transpose(graph: &mut Graph, seeds: &[(NodeId, NodeId)], variables
     let linear = dependent(graph, variables);
     let mut cotangent: Vec<Option<NodeId>> = vec![None; graph.nodes().len()];
     for &(y, u) in seeds {
-        let (y_ty, u_ty) = (&graph.node(y).ty, &graph.node(u).ty);
-        assert!(y_ty == u_ty, "a cotangent is {u_ty} and its output {y_ty}; both must be F32 of one shape");
+        let (y_ty, u_ty) = (&graph.node(y).ty, graph.ty(u));
+        if y_ty != u_ty {
+            let types = format!("a cotangent is {u_ty} and its output {y_ty}");
+            refuse(graph, format!("{types}; both must be F32 of one shape"));
+            continue;
+        }
         accumulate(graph, &mut cotangent[y.index()], u);
     }
     for y in ids.rev().filter(|y| linear[y.index()]) {
@@ -93,6 +98,7 @@ fn rule(graph: &mut Graph, y: NodeId, node: &Node, i: usize, alone: bool, u: Nod
         | Op::Iota { .. }
         | Op::Unary(
             Unary::Exp
+            | Unary::Expm1
             | Unary::Log
             | Unary::Sqrt
             | Unary::Rsqrt

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::CurvatureError;
 use super::Operator;
+use super::operator::check_lengths;
 
 /// The rows and columns of another operator that lie in given ranges, such as those of one layer's parameters.
 ///
@@ -44,6 +45,7 @@ impl<O: Operator> Operator for SubOperator<O> {
     }
 
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
+        check_lengths(self.dim, [v.len()], [out.len()])?;
         let mut products = [vec![0.0; out.len()]];
         self.apply_block(&[v], &mut products)?;
         out.copy_from_slice(&products[0]);
@@ -51,6 +53,7 @@ impl<O: Operator> Operator for SubOperator<O> {
     }
 
     fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
+        check_lengths(self.dim, vectors.iter().map(|v| v.len()), products.iter().map(Vec::len))?;
         let whole = self.operator.dim();
         let padded: Vec<Vec<f64>> = vectors
             .iter()
@@ -103,6 +106,7 @@ impl<A: Operator, B: Operator> Operator for Minus<A, B> {
     }
 
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
+        check_lengths(self.dim(), [v.len()], [out.len()])?;
         let mut taken = vec![0.0; v.len()];
         self.0.apply(v, out)?;
         self.1.apply(v, &mut taken)?;
@@ -111,6 +115,7 @@ impl<A: Operator, B: Operator> Operator for Minus<A, B> {
     }
 
     fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
+        check_lengths(self.dim(), vectors.iter().map(|v| v.len()), products.iter().map(Vec::len))?;
         let mut taken = vec![vec![0.0; self.dim()]; vectors.len()];
         self.0.apply_block(vectors, products)?;
         self.1.apply_block(vectors, &mut taken)?;

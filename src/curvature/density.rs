@@ -18,6 +18,9 @@ use super::{CurvatureError, Operator, RitzValue};
 /// A new direction this small against the products is rounding: the basis spans an invariant subspace.
 const BREAKDOWN: f64 = 1e-12;
 
+/// Most random vectors: their scatter is a 256th of one's.
+const MOST_PROBES: usize = 1 << 16;
+
 /// How finely to look at a spectrum; takes probes × steps products.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DensityOptions {
@@ -37,6 +40,33 @@ pub struct DensityOptions {
 impl Default for DensityOptions {
     fn default() -> Self {
         Self { probes: 8, steps: 40, block: 4, level: 0.95, seed: 0 }
+    }
+}
+
+impl DensityOptions {
+    /// Refuses options with which nothing is found.
+    ///
+    /// # Errors
+    /// [`CurvatureError::Option`], naming the field.
+    pub fn check(&self) -> Result<(), CurvatureError> {
+        check_level(self.level)?;
+        if !(2..=MOST_PROBES).contains(&self.probes) {
+            let expected = "from 2, since one has no scatter to judge it by, to 65536";
+            return Err(refuse("probes", self.probes as f64, expected));
+        }
+        for (name, count) in [("steps", self.steps), ("block", self.block)] {
+            if count == 0 {
+                return Err(refuse(name, 0.0, "at least 1"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Most vectors of `dim` numbers in f64 that [`spectral_density`] holds at once: the bases of a block of probes, and a
+    /// product of each.
+    pub fn most_vectors(&self, dim: usize) -> usize {
+        let steps = self.steps.min(dim).saturating_add(1);
+        self.block.min(self.probes).min(dim).saturating_mul(steps)
     }
 }
 
@@ -60,6 +90,8 @@ pub struct SpectralDensity {
     pub lambda_min: RitzValue,
     /// The largest, a lower bound on the largest eigenvalue.
     pub lambda_max: RitzValue,
+    /// How far a node may be from where exact products would put it.
+    pub rounding: f64,
     /// Level of the intervals that the methods return.
     pub level: f64,
     /// Matrix products spent.
@@ -81,17 +113,20 @@ impl SpectralDensity {
 
     /// The mean of λᵏ over the eigenvalues, tr(Aᵏ)/dim, with its interval; exact for each probe where k < 2·steps.
     pub fn moment(&self, k: i32) -> Estimate {
-        self.estimate(|value| value.powi(k))
+        // What moves a node by r moves its power by k·λᵏ⁻¹·r.
+        let largest = self.lambda_max.value.abs().max(self.lambda_min.value.abs());
+        let slope = if k == 0 { 0.0 } else { f64::from(k).abs() * largest.powi(k - 1) };
+        self.estimate(slope * self.rounding, |value| value.powi(k))
     }
 
     /// tr A with its interval.
     pub fn trace(&self) -> Estimate {
-        self.estimate(|value| self.dim as f64 * value)
+        self.estimate(self.dim as f64 * self.rounding, |value| self.dim as f64 * value)
     }
 
-    fn estimate(&self, f: impl Fn(f64) -> f64) -> Estimate {
+    fn estimate(&self, rounding: f64, f: impl Fn(f64) -> f64) -> Estimate {
         let draw = |nodes: &Vec<Node>| nodes.iter().map(|node| node.weight * f(node.value)).sum();
-        Estimate::of(0.0, &self.probes.iter().map(draw).collect::<Vec<f64>>(), self.level)
+        Estimate::of(0.0, &self.probes.iter().map(draw).collect::<Vec<f64>>(), rounding, self.level)
     }
 
     fn mean(&self, f: impl Fn(&Node) -> f64) -> f64 {
@@ -108,20 +143,14 @@ pub fn spectral_density(
     options: &DensityOptions,
 ) -> Result<SpectralDensity, CurvatureError> {
     let dim = operator.dim();
-    check_dim(dim)?;
-    check_level(options.level)?;
-    if options.probes < 2 {
-        return Err(refuse("probes", options.probes as f64, "at least 2: one has no scatter to judge it by"));
-    }
-    for (name, count) in [("steps", options.steps), ("block", options.block)] {
-        if count == 0 {
-            return Err(refuse(name, 0.0, "at least 1"));
-        }
-    }
+    check_dim(dim, options.most_vectors(dim))?;
+    options.check()?;
+    // More side by side than there are dimensions gain nothing.
+    let block = options.block.min(dim);
     let mut directions = Directions::new(options.seed);
     let mut products = Products::new(operator);
     let (mut probes, mut ritz) = (vec![], vec![]);
-    for count in blocks(options.probes, options.block) {
+    for count in blocks(options.probes, block) {
         let mut running: Vec<Probe> = (0..count).map(|_| Probe::new(directions.unit(dim))).collect();
         for _ in 0..options.steps.min(dim) {
             let mut active: Vec<&mut Probe> = running.iter_mut().filter(|probe| !probe.finished()).collect();
@@ -145,7 +174,15 @@ pub fn spectral_density(
     let (Some(lambda_min), Some(lambda_max)) = (extreme(-1.0), extreme(1.0)) else {
         return Err(refuse("dim", dim as f64, "at least 1"));
     };
-    Ok(SpectralDensity { probes, dim, lambda_min, lambda_max, level: options.level, products: products.spent })
+    Ok(SpectralDensity {
+        probes,
+        dim,
+        lambda_min,
+        lambda_max,
+        rounding: products.rounding(),
+        level: options.level,
+        products: products.spent,
+    })
 }
 
 /// Lanczos from one vector.

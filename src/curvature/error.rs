@@ -26,13 +26,40 @@ pub enum CurvatureError {
     },
     /// The solve to start from was of another size.
     #[error(
-        "the spectrum to start from has vectors of {len} entries, and the operator needs {dim}; \
+        "the solve to start from has vectors of {len} entries, and the operator needs {dim}; \
          pass one of the same model, or none for a cold start"
     )]
     Start {
         /// Entries its vectors have.
         len: usize,
         /// Entries the operator needs.
+        dim: usize,
+    },
+    /// The solve to start from contradicts itself.
+    #[error("the solve to start from {0}; pass one as a solver returned it, or none for a cold start")]
+    BadStart(&'static str),
+    /// A vector that an operator cannot multiply, or a place that cannot hold the product.
+    #[error("a vector of {len} entries was handed to an operator of {dim} rows; both must have as many")]
+    Length {
+        /// Entries it has.
+        len: usize,
+        /// Rows of the operator.
+        dim: usize,
+    },
+    /// As many vectors as places for their products are needed.
+    #[error("{vectors} vectors were to be multiplied into {products} products; give as many of each")]
+    Count {
+        /// Vectors.
+        vectors: usize,
+        /// Places for products.
+        products: usize,
+    },
+    /// The vectors of a solve do not fit in memory.
+    #[error("{vectors} vectors of {dim} numbers take {} MiB, which memory does not hold; ask for fewer", mebibytes(*vectors, *dim))]
+    Memory {
+        /// How many vectors.
+        vectors: usize,
+        /// Numbers in each.
         dim: usize,
     },
     /// A range of rows that a [`SubOperator`](super::SubOperator) cannot show.
@@ -58,4 +85,9 @@ pub enum CurvatureError {
         /// The range in words.
         expected: &'static str,
     },
+}
+
+/// Size of vectors of float64.
+fn mebibytes(vectors: usize, dim: usize) -> usize {
+    vectors.saturating_mul(dim).saturating_mul(size_of::<f64>()) >> 20
 }

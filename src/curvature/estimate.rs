@@ -10,27 +10,29 @@ use super::spectrum::refuse;
 pub struct Estimate {
     /// The estimate, in the units of what is estimated.
     pub value: f64,
-    /// Its standard error, in the same units; 0 where the value is exact.
+    /// Its standard error, in the same units; 0 where nothing was drawn.
     pub standard_error: f64,
-    /// From where to where: value ∓ t·standard error, t being Student's for the number of draws. Right on average for
-    /// normal draws; with few draws of a skewed quantity it covers the truth a little less often than `level` says.
+    /// How far the rounding of products and sums may have moved it.
+    pub rounding: f64,
+    /// From where to where: value ∓ (t·standard error + rounding), t being Student's for the number of draws. Right on average
+    /// for normal draws; with few draws of a skewed quantity it covers the truth a little less often than `level` says.
     pub interval: (f64, f64),
     /// The probability with which such an interval covers the truth.
     pub level: f64,
 }
 
 impl Estimate {
-    /// `exact` plus the mean of `draws`, of which there are at least two, or none.
-    pub(super) fn of(exact: f64, draws: &[f64], level: f64) -> Self {
-        if draws.is_empty() {
-            return Self { value: exact, standard_error: 0.0, interval: (exact, exact), level };
+    /// `exact` plus the mean of `draws`, of which there are at least two, or none; `rounding` may be off besides.
+    pub(super) fn of(exact: f64, draws: &[f64], rounding: f64, level: f64) -> Self {
+        let (mut value, mut standard_error, mut half) = (exact, 0.0, rounding);
+        if let [_, _, ..] = draws {
+            let n = draws.len() as f64;
+            let mean = draws.iter().sum::<f64>() / n;
+            let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+            (value, standard_error) = (exact + mean, (variance / n).sqrt());
+            half += student(level, draws.len() - 1) * standard_error;
         }
-        let n = draws.len() as f64;
-        let mean = draws.iter().sum::<f64>() / n;
-        let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        let (value, standard_error) = (exact + mean, (variance / n).sqrt());
-        let half = student(level, draws.len() - 1) * standard_error;
-        Self { value, standard_error, interval: (value - half, value + half), level }
+        Self { value, standard_error, rounding, interval: (value - half, value + half), level }
     }
 }
 

@@ -47,7 +47,7 @@ use nalgebra::DMatrix;
 use super::basis::{Directions, axpy, dot, norm, scale};
 use super::krylov::{Krylov, Ritz};
 use super::operator::Products;
-use super::spectrum::{check_start, error_bound};
+use super::spectrum::{check_dim, check_start, error_bound};
 use super::track::{KEPT, Track};
 use super::{CurvatureError, EigenOptions, Eigenpair, Operator, RitzValue, Spectrum};
 
@@ -63,17 +63,23 @@ const LOOK_AROUND: usize = 10;
 /// Vectors that have been multiplied, when the iteration restarts.
 fn basis_limit(options: &EigenOptions, dim: usize) -> usize {
     let crowd = if options.bottom > 0 { CROWD } else { 0 };
-    (2 * (options.top + options.bottom) + 12 + 8 * options.block + crowd).min(dim)
+    let wanted = options.top.saturating_add(options.bottom);
+    (wanted.saturating_mul(2)).saturating_add(options.block.saturating_mul(8)).saturating_add(12 + crowd).min(dim)
 }
 
 impl EigenOptions {
     /// Most vectors of `dim` numbers in f64 that [`lanczos`] holds at once: a full basis with what waits to be multiplied,
     /// the track that it started from and the spectrum that it returns.
     pub fn most_vectors(&self, dim: usize) -> usize {
-        let wanted = (self.top + self.bottom).min(dim);
-        let track = (wanted + KEPT) + wanted;
-        // Of the spectrum also its pairs and the next one.
-        basis_limit(self, dim) + KEPT + self.block + 2 * track + wanted + 1
+        let (wanted, block) = (self.top.saturating_add(self.bottom).min(dim), self.block.min(dim));
+        // The track that it started from has the changes of the wanted vectors too.
+        basis_limit(self, dim) + KEPT + block + 2 * wanted + KEPT + self.most_kept(dim) + wanted
+    }
+
+    /// Most vectors in the [`Spectrum`] that [`lanczos`] returns: its pairs and the next one, and its track.
+    pub fn most_kept(&self, dim: usize) -> usize {
+        let wanted = self.top.saturating_add(self.bottom).min(dim);
+        wanted + 1 + (wanted + KEPT)
     }
 }
 
@@ -94,6 +100,7 @@ pub fn lanczos(
 ) -> Result<Spectrum, CurvatureError> {
     let dim = operator.dim();
     let options = &options.within(dim)?;
+    check_dim(dim, options.most_vectors(dim))?;
     check_start(start, dim)?;
     let most = options.top + options.bottom;
     let limit = basis_limit(options, dim);

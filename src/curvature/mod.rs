@@ -35,6 +35,7 @@ pub use error::CurvatureError;
 pub use estimate::Estimate;
 pub use lanczos::lanczos;
 pub use official::{OfficialEstimate, official};
+pub(crate) use operator::check_lengths;
 pub use operator::{FnOperator, Operator};
 pub use power::power_iteration;
 pub use spectrum::{EigenOptions, Eigenpair, RitzValue, Spectrum};

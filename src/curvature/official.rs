@@ -32,7 +32,7 @@ pub struct OfficialEstimate {
 /// An operator of no dimensions, and products that fail or are not finite.
 pub fn official(operator: &mut dyn Operator, seed: u64, stream: u64) -> Result<OfficialEstimate, CurvatureError> {
     let dim = operator.dim();
-    check_dim(dim)?;
+    check_dim(dim, 2)?;
     let mut vector = Directions::on_stream(seed, stream).unit(dim);
     let mut products = Products::new(operator);
     let mut last = 1.0;

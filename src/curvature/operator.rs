@@ -79,6 +79,24 @@ impl<O: Operator + ?Sized> Operator for &mut O {
     }
 }
 
+/// Refuses vectors and places for their products that do not belong to an operator of `dim` rows.
+pub(crate) fn check_lengths(
+    dim: usize,
+    vectors: impl IntoIterator<Item = usize>,
+    products: impl IntoIterator<Item = usize>,
+) -> Result<(), CurvatureError> {
+    let (mut count, mut places) = (0, 0);
+    let vectors = vectors.into_iter().inspect(|_| count += 1);
+    let products = products.into_iter().inspect(|_| places += 1);
+    if let Some(len) = vectors.chain(products).find(|&len| len != dim) {
+        return Err(CurvatureError::Length { len, dim });
+    }
+    if count != places {
+        return Err(CurvatureError::Count { vectors: count, products: places });
+    }
+    Ok(())
+}
+
 /// Counts and checks products.
 pub(super) struct Products<'a> {
     operator: &'a mut dyn Operator,

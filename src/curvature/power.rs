@@ -13,7 +13,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::basis::{Basis, Directions, axpy, dot, norm, scale};
 use super::operator::Products;
-use super::spectrum::{check_start, refuse};
+use super::spectrum::{check_dim, check_start, refuse};
 use super::track::Track;
 use super::{CurvatureError, EigenOptions, Eigenpair, Operator, RitzValue, Spectrum};
 
@@ -40,6 +40,8 @@ pub fn power_iteration(
         return Err(refuse("above", above, "absent for power iteration, which cannot grow; lanczos can"));
     }
     let top = options.top;
+    // The vectors, their products, and the track at the end.
+    check_dim(dim, 3 * top)?;
     check_start(start, dim)?;
     let mut directions = Directions::new(options.seed);
     let mut products = Products::new(operator);

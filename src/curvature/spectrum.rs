@@ -40,18 +40,31 @@ pub(super) fn refuse(name: &'static str, value: f64, expected: &'static str) -> 
     CurvatureError::Option { name, value, expected }
 }
 
-/// Refuses an operator without rows.
-pub(super) fn check_dim(dim: usize) -> Result<(), CurvatureError> {
+/// Refuses an operator without rows, and one of which memory does not hold `vectors` vectors: asking for the memory in one
+/// piece costs nothing and fails where a limit would end the program later.
+pub(super) fn check_dim(dim: usize, vectors: usize) -> Result<(), CurvatureError> {
     if dim == 0 {
         return Err(refuse("dim", 0.0, "at least 1: the operator is empty"));
     }
-    Ok(())
+    let numbers = dim.checked_mul(vectors);
+    match numbers.map(|numbers| Vec::<f64>::new().try_reserve_exact(numbers)) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(_)) | None => Err(CurvatureError::Memory { vectors, dim }),
+    }
 }
 
 impl EigenOptions {
+    /// Refuses options with which nothing is found of a matrix of `dim` rows.
+    ///
+    /// # Errors
+    /// [`CurvatureError::Option`], naming the field.
+    pub fn check(&self, dim: usize) -> Result<(), CurvatureError> {
+        self.within(dim).map(|_| ())
+    }
+
     /// Checks the ranges and cuts the counts to what a matrix of `dim` rows has to offer.
     pub(super) fn within(&self, dim: usize) -> Result<Self, CurvatureError> {
-        check_dim(dim)?;
+        check_dim(dim, 1)?;
         if self.top == 0 {
             return Err(refuse("top", 0.0, "at least 1"));
         }
@@ -66,7 +79,9 @@ impl EigenOptions {
         if !(self.tol > 0.0 && self.tol < 1.0) {
             return Err(refuse("tol", self.tol, "between 0 and 1, say 1e-3"));
         }
-        let (top, bottom, block) = (self.top.min(dim), self.bottom.min(dim), self.block.min(dim));
+        // Of a block that the budget does not allow no vector need be made.
+        let block = self.block.min(dim).min(self.max_iterations.max(1));
+        let (top, bottom) = (self.top.min(dim), self.bottom.min(dim));
         if self.max_iterations < (top + bottom).min(dim) {
             let given = self.max_iterations as f64;
             return Err(refuse("max_iterations", given, "at least top + bottom"));
@@ -77,13 +92,18 @@ impl EigenOptions {
     /// The residual at which a pair of value `theta` has converged, `largest` being the largest |θ|. The last term is
     /// what float64 can resolve.
     pub(super) fn threshold(&self, theta: f64, largest: f64) -> f64 {
-        self.tol * theta.abs().max(1e-3 * largest) + 64.0 * f64::EPSILON * largest
+        self.tol * scale_of(theta, largest) + 64.0 * f64::EPSILON * largest
     }
 
     /// The same for one of the lowest.
     pub(super) fn bottom_threshold(&self, theta: f64, largest: f64) -> f64 {
         self.threshold(theta.abs().max(0.1 * largest), largest)
     }
+}
+
+/// What the residual of a pair of value `theta` is relative to, `largest` being the largest |θ|.
+fn scale_of(theta: f64, largest: f64) -> f64 {
+    theta.abs().max(1e-3 * largest)
 }
 
 /// An approximate eigenvalue with its vector.
@@ -93,7 +113,7 @@ pub struct Eigenpair {
     pub value: f64,
     /// v, of unit length; its sign is arbitrary.
     pub vector: Vec<f64>,
-    /// ‖Av − θv‖ in the units of θ, exact up to the rounding of the products: some eigenvalue is this close to θ.
+    /// ‖Av − θv‖ in the units of θ, absolute (see [`Spectrum::relative_residuals`] for the other), exact up to the rounding of the products: some eigenvalue is this close to θ.
     pub residual: f64,
     /// How far θ is from an eigenvalue: min(r, r²/gap), r being the residual and gap the distance from θ to the nearest
     /// *other* eigenvalue (T. Kato 1949, G. Temple 1933; Parlett, "The Symmetric Eigenvalue Problem", theorem 11.7.1).
@@ -127,6 +147,19 @@ pub(super) fn error_bound(ritz: &[RitzValue], i: usize, expected: &[f64]) -> f64
     if gap > residual { residual * (residual / gap) } else { residual }
 }
 
+impl Spectrum {
+    /// The relative residual of each of the `pairs`, which [`EigenOptions::tol`] is compared with: ‖Av − θv‖ divided by |θ|, or by
+    /// a thousandth of the largest |θ| where that is more. 0 where all is 0.
+    pub fn relative_residuals(&self) -> Vec<f64> {
+        let largest = self.pairs.iter().fold(0.0_f64, |most, pair| most.max(pair.value.abs()));
+        let relative = |pair: &Eigenpair| match scale_of(pair.value, largest) {
+            0.0 => 0.0,
+            scale => pair.residual / scale,
+        };
+        self.pairs.iter().map(relative).collect()
+    }
+}
+
 /// What a solver found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spectrum {
@@ -151,8 +184,19 @@ pub struct Spectrum {
 
 /// Refuses the solution of a problem of another size.
 pub(super) fn check_start(start: Option<&Track>, dim: usize) -> Result<(), CurvatureError> {
-    match start.and_then(|track| track.vectors.iter().chain(&track.changes).find(|vector| vector.len() != dim)) {
-        Some(vector) => Err(CurvatureError::Start { len: vector.len(), dim }),
-        None => Ok(()),
+    let Some(track) = start else { return Ok(()) };
+    if let Some(vector) = track.vectors.iter().chain(&track.changes).find(|vector| vector.len() != dim) {
+        return Err(CurvatureError::Start { len: vector.len(), dim });
     }
+    if track.values.len() != track.vectors.len() || track.wanted > track.vectors.len() {
+        return Err(CurvatureError::BadStart("has not one value for each vector, or wants more than it has"));
+    }
+    if ![0, track.wanted].contains(&track.changes.len()) {
+        return Err(CurvatureError::BadStart("has changes of other vectors than the wanted ones"));
+    }
+    let numbers = track.values.iter().chain([&track.persistence]);
+    if numbers.chain(track.vectors.iter().chain(&track.changes).flatten()).any(|x| !x.is_finite()) {
+        return Err(CurvatureError::BadStart("holds numbers that are not finite"));
+    }
+    Ok(())
 }

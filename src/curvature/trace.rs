@@ -30,6 +30,29 @@ impl Default for TraceOptions {
     }
 }
 
+impl TraceOptions {
+    /// Refuses options with which nothing is found of a matrix of `dim` rows.
+    ///
+    /// # Errors
+    /// [`CurvatureError::Option`], naming the field.
+    pub fn check(&self, dim: usize) -> Result<(), CurvatureError> {
+        check_level(self.level)?;
+        if self.block == 0 {
+            return Err(refuse("block", 0.0, "at least 1"));
+        }
+        if self.products < 6.min(dim) {
+            return Err(refuse("products", self.products as f64, "at least 6, or the dimension where that is less"));
+        }
+        Ok(())
+    }
+
+    /// Most vectors of `dim` numbers in f64 that [`trace`] holds at once: the sketch, and a block with its products.
+    pub fn most_vectors(&self, dim: usize) -> usize {
+        let sketch = if dim <= self.products { 0 } else { self.products / 3 };
+        sketch + 2 * self.block.min(self.products).min(dim)
+    }
+}
+
 /// A trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trace {
@@ -45,14 +68,8 @@ pub struct Trace {
 /// Options out of range, products that fail or are not finite.
 pub fn trace(operator: &mut dyn Operator, options: &TraceOptions) -> Result<Trace, CurvatureError> {
     let dim = operator.dim();
-    check_dim(dim)?;
-    check_level(options.level)?;
-    if options.block == 0 {
-        return Err(refuse("block", 0.0, "at least 1"));
-    }
-    if options.products < 6.min(dim) {
-        return Err(refuse("products", options.products as f64, "at least 6, or the dimension where that is less"));
-    }
+    check_dim(dim, options.most_vectors(dim))?;
+    options.check(dim)?;
     let mut form = Form { products: Products::new(operator), block: options.block };
     if dim <= options.products {
         let mut draw = (0..dim).map(|i| {
@@ -60,8 +77,9 @@ pub fn trace(operator: &mut dyn Operator, options: &TraceOptions) -> Result<Trac
             unit[i] = 1.0;
             unit
         });
-        let exact = form.values(&mut draw)?.iter().sum();
-        return Ok(Trace { estimate: Estimate::of(exact, &[], options.level), products: dim });
+        let values = form.values(&mut draw)?;
+        let estimate = Estimate::of(values.iter().sum(), &[], form.rounding(dim, &values), options.level);
+        return Ok(Trace { estimate, products: dim });
     }
 
     let mut directions = Directions::new(options.seed);
@@ -89,7 +107,8 @@ pub fn trace(operator: &mut dyn Operator, options: &TraceOptions) -> Result<Trac
         q.orthogonalise(&mut probe);
         probe
     }))?;
-    Ok(Trace { estimate: Estimate::of(exact, &draws, options.level), products: form.products.spent })
+    let rounding = form.rounding(dim, &draws);
+    Ok(Trace { estimate: Estimate::of(exact, &draws, rounding, options.level), products: form.products.spent })
 }
 
 /// `count` in parts of `block` and a rest.
@@ -104,6 +123,13 @@ struct Form<'a> {
 }
 
 impl Form<'_> {
+    /// How far a trace may be off for rounding: of products, for vectors whose squared lengths add up to `dim`, and of sums of
+    /// that many terms, the `values` among them.
+    fn rounding(&self, dim: usize, values: &[f64]) -> f64 {
+        let terms = values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+        dim as f64 * (self.products.rounding() + f64::EPSILON * terms)
+    }
+
     fn multiply(&mut self, vectors: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, CurvatureError> {
         self.products.apply_block(&vectors.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }

@@ -4,6 +4,81 @@ use std::path::PathBuf;
 
 use super::DataName;
 
+/// Why numbers are no [`Examples`](super::Examples).
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ExamplesError {
+    /// There is nothing to learn from.
+    #[error("there is no example; give at least one")]
+    NoExamples,
+    /// An example of no numbers.
+    #[error("examples of shape {shape:?} hold no numbers; each axis must have at least one")]
+    NoFeatures {
+        /// The shape.
+        shape: Vec<usize>,
+    },
+    /// There is no class to tell from another.
+    #[error("there are 0 classes; labels need at least one")]
+    NoClasses,
+    /// The features end within an example.
+    #[error(
+        "{features} features are no whole number of examples of shape {shape:?}; give every example all of its numbers"
+    )]
+    Ragged {
+        /// How many there are.
+        features: usize,
+        /// Shape of an example.
+        shape: Vec<usize>,
+    },
+    /// Labels and examples differ in number.
+    #[error("{labels} labels were given for {examples} examples of {each} labels each; give {} of them", examples * each)]
+    Labels {
+        /// How many were given.
+        labels: usize,
+        /// Examples that the features make.
+        examples: usize,
+        /// Labels of an example: one, or one per token.
+        each: usize,
+    },
+    /// A label beyond the classes.
+    #[error(
+        "label {label} of example {example} is none of the {classes} classes, which count from 0; correct it, or raise `classes`"
+    )]
+    Label {
+        /// The label.
+        label: u32,
+        /// The example's number, from 0.
+        example: usize,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// NaN or infinity among the features.
+    #[error("feature {feature} of example {example} is {value}; features must be finite")]
+    NotFinite {
+        /// Its place in the example, from 0.
+        feature: usize,
+        /// The example's number, from 0.
+        example: usize,
+        /// The value.
+        value: f32,
+    },
+    /// An example that is not there was asked for.
+    #[error("example {number} was asked for, and there are {examples}, which count from 0")]
+    NoSuchExample {
+        /// Its number.
+        number: usize,
+        /// How many there are.
+        examples: usize,
+    },
+    /// Numbers that memory does not hold.
+    #[error("{examples} examples of shape {shape:?} are more than memory holds; take fewer, or smaller ones")]
+    TooMany {
+        /// How many were asked for.
+        examples: usize,
+        /// Shape of an example.
+        shape: Vec<usize>,
+    },
+}
+
 /// Why a data set could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -77,6 +152,12 @@ pub enum DataError {
         /// What to do next.
         advice: &'static str,
     },
+    /// Windows that have nothing to read.
+    #[error("model.seq_len is 0, and a window of text needs at least one character to read; raise it")]
+    NoWindow,
+    /// What was read makes no examples.
+    #[error(transparent)]
+    Examples(#[from] ExamplesError),
     /// A text has not one window.
     #[error(
         "{file} has {held} characters, but one window takes {needed} (model.seq_len + 1); \

@@ -3,7 +3,7 @@
 //! Inputs are pixels/256 minus the per-pixel mean over the training examples *in use* (after "the first n"), as in the
 //! official code of Long and Bartlett, "Sharpness-Aware Minimization and the Edge of Stability" (arXiv 2309.12488).
 
-use super::{Dataset, Examples, Features};
+use super::{Dataset, Examples, ExamplesError, Features};
 
 /// Number of classes of every image set read here: labels run from 0 to 9.
 pub const CLASSES: usize = 10;
@@ -40,22 +40,18 @@ impl Images {
     }
 
     /// pixels/256 − mean, subtracted in `f64` and rounded to `f32` once.
-    fn centre(&self, mean: &[f64]) -> Examples {
+    fn centre(&self, mean: &[f64]) -> Result<Examples, ExamplesError> {
         let features = self.each().flat_map(|image| {
             let centred = image.iter().zip(mean);
             centred.map(|(&pixel, mean)| (f64::from(pixel) / 256.0 - mean) as f32)
         });
-        Examples {
-            features: Features::Real(features.collect()),
-            shape: self.shape.to_vec(),
-            labels: self.labels.iter().map(|&label| label.into()).collect(),
-            classes: CLASSES,
-        }
+        let labels = self.labels.iter().map(|&label| label.into()).collect();
+        Examples::new(Features::Real(features.collect()), self.shape, labels, CLASSES)
     }
 }
 
 /// Both halves, centred by the mean of the training images.
-pub(super) fn centred(train: &Images, test: Option<&Images>) -> Dataset {
+pub(super) fn centred(train: &Images, test: Option<&Images>) -> Result<Dataset, ExamplesError> {
     let mean = train.mean();
-    Dataset { train: train.centre(&mean), test: test.map(|images| images.centre(&mean)) }
+    Ok(Dataset { train: train.centre(&mean)?, test: test.map(|images| images.centre(&mean)).transpose()? })
 }

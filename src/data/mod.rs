@@ -11,6 +11,7 @@ pub mod cifar;
 pub mod download;
 mod embedded;
 mod error;
+mod examples;
 pub mod fetch;
 pub mod idx;
 pub mod images;
@@ -25,111 +26,10 @@ use crate::choice::choice;
 use images::Images;
 use text::TestLines;
 
-pub use error::DataError;
+pub use error::{DataError, ExamplesError};
+pub use examples::{Examples, Features};
 pub(crate) use incoming::hex;
 pub use roots::{DATA_VARIABLE, Roots};
-
-/// What a network reads of its examples, row-major.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Features {
-    /// Numbers, such as centred pixels.
-    Real(Vec<f32>),
-    /// Token codes; 0 is padding, whose label does not count.
-    Tokens(Vec<u32>),
-}
-
-impl Features {
-    /// The number of elements.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Real(values) => values.len(),
-            Self::Tokens(codes) => codes.len(),
-        }
-    }
-
-    /// Whether there is no element at all.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The elements as they are in memory, four bytes each.
-    pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Real(values) => bytemuck::cast_slice(values),
-            Self::Tokens(codes) => bytemuck::cast_slice(codes),
-        }
-    }
-}
-
-/// Labelled examples, one row of features each: an image with its class, or a window of text with the character that
-/// follows each of its characters.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Examples {
-    /// The inputs, `len() × dim()`, in file order; real ones are centred.
-    pub features: Features,
-    /// Shape of one example's features: `[28, 28, 1]` (height, width, channel) or `[length]`.
-    pub shape: Vec<usize>,
-    /// Classes, each below `classes`: `labels_each()` of every example.
-    pub labels: Vec<u32>,
-    /// Number of classes.
-    pub classes: usize,
-}
-
-impl Examples {
-    /// Features per example.
-    pub fn dim(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// Labels per example: one, or one per token.
-    pub fn labels_each(&self) -> usize {
-        match self.features {
-            Features::Real(_) => 1,
-            Features::Tokens(_) => self.dim(),
-        }
-    }
-
-    /// The number of examples.
-    pub fn len(&self) -> usize {
-        self.labels.len() / self.labels_each()
-    }
-
-    /// Whether there is no example at all.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// Size of features and labels.
-    pub fn bytes(&self) -> usize {
-        4 * (self.features.len() + self.labels.len())
-    }
-
-    /// For tokens, the weight of every label in the mean: 1/n where its token is one of the n that are not padding.
-    /// `None` for real features: all labels weigh the same.
-    pub fn label_weights(&self) -> Option<Vec<f32>> {
-        let Features::Tokens(codes) = &self.features else { return None };
-        let counted = codes.iter().filter(|&&code| code != 0).count();
-        let weight = (1.0 / counted.max(1) as f64) as f32;
-        Some(codes.iter().map(|&code| if code == 0 { 0.0 } else { weight }).collect())
-    }
-
-    /// The examples of these numbers, in this order.
-    ///
-    /// # Panics
-    /// When a number is not below `len()`.
-    #[must_use]
-    pub fn select(&self, numbers: &[usize]) -> Self {
-        fn rows<T: Copy>(values: &[T], each: usize, numbers: &[usize]) -> Vec<T> {
-            numbers.iter().flat_map(|&i| values[i * each..(i + 1) * each].iter().copied()).collect()
-        }
-        let features = match &self.features {
-            Features::Real(values) => Features::Real(rows(values, self.dim(), numbers)),
-            Features::Tokens(codes) => Features::Tokens(rows(codes, self.dim(), numbers)),
-        };
-        let labels = rows(&self.labels, self.labels_each(), numbers);
-        Self { features, labels, shape: self.shape.clone(), classes: self.classes }
-    }
-}
 
 /// A training set and, where one was asked for, a test set centred by the same mean.
 #[derive(Clone, Debug, PartialEq)]
@@ -194,9 +94,6 @@ impl Request {
 ///
 /// # Errors
 /// [`DataError`]: no such folder, a missing or malformed file, or fewer examples than asked for.
-///
-/// # Panics
-/// For text, when `request.seq_len` is 0.
 pub fn load(request: &Request) -> Result<Dataset, DataError> {
     let Request { name, train, test, seq_len, .. } = *request;
     let place = || request.path.clone().map_or_else(|| Roots::of_this_machine().find(name), Ok);
@@ -243,5 +140,5 @@ fn load_images(
         0 => None,
         first_n => Some(read(Split::Test, first_n)?),
     };
-    Ok(images::centred(&train, test.as_ref()))
+    Ok(images::centred(&train, test.as_ref())?)
 }

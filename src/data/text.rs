@@ -43,11 +43,11 @@ pub fn file(path: &Path) -> Result<PathBuf, DataError> {
 ///
 /// # Errors
 /// [`DataError::Io`]; [`DataError::Malformed`] for a byte that is not ASCII, or NUL; [`DataError::TooShort`] if a part in
-/// use has not one window; [`DataError::TooFew`] if it has fewer than asked for.
-///
-/// # Panics
-/// When `seq_len` is 0.
+/// use has not one window; [`DataError::TooFew`] if it has fewer than asked for; [`DataError::NoWindow`] for a `seq_len` of 0.
 pub fn read(path: &Path, lines: TestLines, train: usize, test: usize, seq_len: usize) -> Result<Dataset, DataError> {
+    if seq_len == 0 {
+        return Err(DataError::NoWindow);
+    }
     let path = file(path)?;
     let name = path.display().to_string();
     let text = match fs::read(&path) {
@@ -96,7 +96,6 @@ fn split(text: &[u8], lines: TestLines) -> (&[u8], &[u8]) {
 
 /// The first `first_n` windows of a text, 0 = all.
 fn windows(name: String, text: &[u8], first_n: usize, seq_len: usize) -> Result<Examples, DataError> {
-    assert!(seq_len > 0, "a window has at least one character to read");
     let all = text.chunks_exact(seq_len + 1);
     let held = all.len();
     if held == 0 {
@@ -110,12 +109,7 @@ fn windows(name: String, text: &[u8], first_n: usize, seq_len: usize) -> Result<
     let codes = |range: std::ops::Range<usize>| {
         kept.clone().flat_map(|window| window[range.clone()].iter().map(|&code| code.into())).collect()
     };
-    Ok(Examples {
-        features: Features::Tokens(codes(0..seq_len)),
-        labels: codes(1..seq_len + 1),
-        shape: vec![seq_len],
-        classes: VOCABULARY,
-    })
+    Ok(Examples::new(Features::Tokens(codes(0..seq_len)), [seq_len], codes(1..seq_len + 1), VOCABULARY)?)
 }
 
 fn too_short(file: String, held: usize, seq_len: usize) -> DataError {

@@ -114,7 +114,7 @@ impl Bound {
     /// The bits of the results of one run. What an earlier run left there is overwritten before, so that an element that
     /// the device does not store shows as NaN.
     pub fn run(&self) -> Result<Vec<u32>, GpuError> {
-        self.gpu.write(&self.results, &vec![f32::NAN; self.results.len()]);
+        self.gpu.write(&self.results, &vec![f32::NAN; self.results.len()])?;
         self.gpu.run([&self.recording])?;
         self.gpu.read(&self.results)
     }

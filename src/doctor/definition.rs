@@ -40,21 +40,21 @@ fn inputs(g: &mut Graph, layout: &Layout) -> Vec<NodeId> {
 
 impl Definition {
     pub fn new(model: &dyn Model, loss: Loss, data: &Examples) -> Self {
-        let (layout, mut g) = (Layout::of(model), Graph::new());
+        let (layout, mut g) = (Layout::of(model).expect("the doctor's networks have sizes"), Graph::new());
         let w = inputs(&mut g, &layout);
         let integers = |values: &[u32]| values.iter().map(|&x| x.into()).collect::<Vec<f64>>();
-        let (dtype, features) = match &data.features {
+        let (dtype, features) = match data.features() {
             Features::Real(values) => (DType::F32, widen(values)),
             Features::Tokens(codes) => (DType::U32, integers(codes)),
         };
-        let (shape, count) = (vec![data.len(), data.dim()], vec![data.labels.len()]);
+        let (shape, count) = (vec![data.len(), data.dim()], vec![data.labels().len()]);
         let (x, labels) = (g.input("x", &shape, dtype), g.input("labels", &count, DType::U32));
         let weights = g.input_f32("weights", &count);
-        let equal = || vec![1.0 / data.labels.len() as f64; data.labels.len()];
+        let equal = || vec![1.0 / data.labels().len() as f64; data.labels().len()];
         let weighing = data.label_weights().map_or_else(equal, |weights| widen(&weights));
         let given = vec![
             (x, Tensor { shape, data: features }),
-            (labels, Tensor { shape: count.clone(), data: integers(&data.labels) }),
+            (labels, Tensor { shape: count.clone(), data: integers(data.labels()) }),
             (weights, Tensor { shape: count, data: weighing }),
         ];
         let outputs = model.forward(&mut g, &w, x);

@@ -37,7 +37,7 @@ const ACTIVATION: Activation = Activation::Tanh;
 pub(super) fn mlp(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     let images = data::load(&Request { train: 64, ..Request::new(DataName::Embedded) });
     let images = images.expect("the embedded examples are part of the program").train;
-    let (inputs, outputs) = (images.dim(), images.classes);
+    let (inputs, outputs) = (images.dim(), images.classes());
     let model = Mlp { inputs, width: 16, depth: 3, outputs, activation: ACTIVATION };
     examine(gpu, "MLP", Arc::new(model), Loss::CrossEntropy, &images)
 }
@@ -58,7 +58,7 @@ pub(super) fn cnn(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     };
     let features = normal(200, 16 * 32).into_iter().map(|x| x as f32).collect();
     let labels = (0..16).map(|i| i % 3).collect();
-    let pictures = Examples { features: Features::Real(features), shape: image.to_vec(), labels, classes: 3 };
+    let pictures = Examples::new(Features::Real(features), image, labels, 3).expect("every picture has its class");
     examine(gpu, "CNN", Arc::new(model), Loss::Mse(Reduction::HalfSum), &pictures)
 }
 
@@ -69,7 +69,7 @@ pub(super) fn transformer(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     let code = |i: u32| if i / 8 % 3 == 2 && i % 8 >= 6 { 0 } else { i * i % 7 + 1 };
     let features = Features::Tokens((0..64).map(code).collect());
     let labels = (1..65).map(code).collect();
-    let text = Examples { features, shape: vec![length], labels, classes: vocabulary };
+    let text = Examples::new(features, [length], labels, vocabulary).expect("every token has its label");
     examine(gpu, "Transformer", Arc::new(model), Loss::CrossEntropy, &text)
 }
 
@@ -120,11 +120,11 @@ fn examine(gpu: &Gpu, name: &str, model: Arc<dyn Model>, loss: Loss, data: &Exam
         objective.read(&result).map(|values| widen(&values))
     };
     let gradient = |w: &[f32]| {
-        gpu.write(&at, w);
+        gpu.write(&at, w)?;
         run(&recordings.0)
     };
     let product = |v: &[f64]| {
-        gpu.write(&along, &v.iter().map(|&x| x as f32).collect::<Vec<_>>());
+        gpu.write(&along, &v.iter().map(|&x| x as f32).collect::<Vec<_>>())?;
         run(&recordings.1)
     };
     let here = gradient(&w)?;

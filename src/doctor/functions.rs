@@ -40,7 +40,7 @@ fn itself(x: f64) -> f64 {
     x
 }
 
-const FUNCTIONS: [Function; 7] = [
+const FUNCTIONS: [Function; 8] = [
     Function {
         name: "exp",
         f: Unary::Exp,
@@ -49,6 +49,19 @@ const FUNCTIONS: [Function; 7] = [
         argument: |x| x.clamp(-104.0, 88.0),
         allowed: |x, y| (3.0 + 2.0 * x.abs()) * ROUNDOFF * y,
         limit: "3 + 2|x| ulp (WGSL)",
+    },
+    Function {
+        name: "expm1",
+        f: Unary::Expm1,
+        domain: all,
+        argument: |x| x.clamp(-104.0, 88.0),
+        // From |x| = 0.4, eˣ − 1: 3 + 2|x| ulp of the exponential and a rounding. Below, two roundings and a division of t,
+        // which has seven.
+        allowed: |x, y| {
+            let size = if x.abs() < 0.4 { y.abs() } else { x.exp() + y.abs() };
+            (12.0 + 2.0 * x.abs()) * ROUNDOFF * size
+        },
+        limit: "12 + 2|x| ulp of eˣ, or of itself near 0",
     },
     Function {
         name: "tanh",
@@ -75,9 +88,9 @@ const FUNCTIONS: [Function; 7] = [
         f: Unary::Softplus,
         domain: all,
         argument: itself,
-        // max(x, 0) + log(1 + e^−|x|): 1 + e rounds, and the logarithm near 1 is only bounded absolutely.
-        allowed: |_, y| LOG + 2.0 * ROUNDOFF + 4.0 * ROUNDOFF * y,
-        limit: "2⁻²¹ (WGSL's log) + 4 ulp",
+        // max(x, 0) + log(1 + e^−|x|): below 0 that of exp, which counts less above; a series of 10 roundings, an addition.
+        allowed: |x, y| (14.0 + 2.0 * (-x).clamp(0.0, 88.0)) * ROUNDOFF * y,
+        limit: "14 ulp, + 2|x| below 0",
     },
     Function {
         name: "log",

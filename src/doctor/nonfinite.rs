@@ -110,7 +110,7 @@ fn network(activation: Activation) -> Mlp {
 fn examples() -> Examples {
     let features = normal(100, 32 * 8).into_iter().map(|x| x as f32).collect();
     let labels = (0..32).map(|i| i % 3).collect();
-    Examples { features: Features::Real(features), shape: vec![8], labels, classes: 3 }
+    Examples::new(Features::Real(features), [8], labels, 3).expect("every example has its class")
 }
 
 /// The loss with NaN or infinity in one parameter tensor after the other, beside the interpreter's.
@@ -129,7 +129,7 @@ fn parameters(gpu: &Gpu) -> Result<Row, GpuError> {
             for strange in STRANGE {
                 let mut values = initial_params(&layout, 0);
                 values[offset] = strange;
-                gpu.write(&w, &values);
+                gpu.write(&w, &values)?;
                 gpu.run([&recording])?;
                 let finite = objective.metrics(&gpu.read::<f32>(&partials)?).loss.is_finite();
                 // A bounded activation rightly takes ±∞ to ±1, and relu takes NaN to 0.
@@ -163,7 +163,7 @@ fn diverging(gpu: &Gpu) -> Result<Row, GpuError> {
         let (model, loss) = (Arc::new(network(activation)), Loss::Mse(Reduction::Mean));
         let mut objective = Objective::new(gpu, model, loss, &examples(), 0)?;
         let w = objective.vector("w")?;
-        gpu.write(&w, &initial_params(objective.layout(), 0));
+        gpu.write(&w, &initial_params(objective.layout(), 0))?;
         let rule = Rule::gd(1e4);
         let optimizer = Optimizer::new(&mut objective, rule, &w)?;
         let mut losses = vec![];

@@ -13,9 +13,21 @@ pub(super) fn digits(x: f64, significant: usize) -> String {
     format!("{rounded:e}")
 }
 
+/// A number with so many decimals, or with an exponent where it is so large or small that they would be too many or too few.
+pub(super) fn decimals(x: f64, count: usize) -> String {
+    if x == 0.0 || (1e-3..1e6).contains(&x.abs()) { format!("{x:.count$}") } else { format!("{x:.count$e}") }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::digits;
+    use super::{decimals, digits};
+
+    #[test]
+    fn decimals_are_never_many() {
+        for (x, text) in [(0.0, "0.0000"), (1.25, "1.2500"), (-3e38, "-3.0000e38"), (1e-9, "1.0000e-9")] {
+            assert_eq!(decimals(x, 4), text);
+        }
+    }
 
     #[test]
     fn numbers_keep_their_digits_and_lose_their_zeros() {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::curvature::EigenOptions;
 use crate::data::{Dataset, Examples};
-use crate::gpu::{Gpu, GpuError};
+use crate::gpu::Gpu;
 use crate::model::Model;
 use crate::objective::Objective;
 use crate::optim::Optimizer;
@@ -52,15 +52,13 @@ impl Parts<'_> {
     /// The objective that is trained.
     ///
     /// # Errors
-    /// Those of [`Objective::new`], and groups of m-SAM that the planner had to cut.
+    /// Those of `network::objective`.
     pub fn objective(&self, gpu: &Gpu) -> Result<Objective, ExperimentError> {
-        let objective = self.on(gpu, self.first)?;
-        network::check_groups(self.config, &objective)?;
-        Ok(objective)
+        self.on(gpu, self.first)
     }
 
-    fn on(&self, gpu: &Gpu, examples: &Examples) -> Result<Objective, GpuError> {
-        Objective::new(gpu, Arc::clone(&self.model), network::loss(self.config), examples, self.config.chunk())
+    fn on(&self, gpu: &Gpu, examples: &Examples) -> Result<Objective, ExperimentError> {
+        network::objective(gpu, self.config, Arc::clone(&self.model), examples)
     }
 
     /// Makes and records everything.

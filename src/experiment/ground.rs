@@ -48,7 +48,10 @@ impl Ground {
     /// The minibatches, if there are such, and the examples of the first update.
     pub fn feed(&self, config: &Config) -> Result<(Option<Feed<'_>>, Cow<'_, Examples>), ExperimentError> {
         let mut feed = Feed::new(config, &self.data.train)?;
-        let first = feed.as_mut().map_or(Cow::Borrowed(&self.data.train), |feed| Cow::Owned(feed.batch(0)));
+        let first = match &mut feed {
+            Some(feed) => Cow::Owned(feed.batch(0)?),
+            None => Cow::Borrowed(&self.data.train),
+        };
         Ok((feed, first))
     }
 
@@ -62,7 +65,8 @@ impl Ground {
     pub fn record(&self, config: &Config) -> DataRecord {
         let Dataset { train, test, .. } = &*self.data;
         let sets = || std::iter::once(train).chain(test);
-        let bytes = sets().flat_map(|examples| [examples.features.as_bytes(), bytemuck::cast_slice(&examples.labels)]);
+        let bytes =
+            sets().flat_map(|examples| [examples.features().as_bytes(), bytemuck::cast_slice(examples.labels())]);
         DataRecord {
             name: config.data.name.to_string(),
             train: train.len(),

@@ -9,7 +9,7 @@ use crate::curvature::edge::alignment;
 use crate::curvature::{
     EigenOptions, Eigenpair, RitzValue, Track, dot, lanczos, official, power_iteration, subspace_alignment,
 };
-use crate::gpu::{Buffer, Gpu, Recording};
+use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::objective::{DifferenceOperator, HessianOperator, Objective};
 use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
 
@@ -125,11 +125,15 @@ impl Measurer {
     }
 
     /// The same of a checkpoint that a run goes on from.
-    pub fn restore(&mut self, gpu: &Gpu, state: &mut State) {
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn restore(&mut self, gpu: &Gpu, state: &mut State) -> Result<(), GpuError> {
         if let (Some(midpoint), Some(before)) = (&self.midpoint, &state.before) {
-            gpu.write(midpoint.before(), before);
+            gpu.write(midpoint.before(), before)?;
         }
         self.take_back(state);
+        Ok(())
     }
 
     /// Measures at the present parameters, where no update is under way, and starts to follow them if that was asked for.
@@ -194,7 +198,6 @@ impl Measurer {
         if let Some(oscillation) = &mut self.oscillation {
             oscillation.open(objective, optimizer.params(), step, &gradient, first)?;
         }
-        let relative = |pair: &Eigenpair| pair.residual / pair.value.abs().max(f64::MIN_POSITIVE);
         let extreme = |ritz: RitzValue| Some(Extreme { value: ritz.value, error: ritz.residual });
         let each = |pairs: &[Eigenpair], value: &dyn Fn(&Eigenpair) -> f64| pairs.iter().map(value).collect();
         let row = CurvatureRow {
@@ -203,7 +206,8 @@ impl Measurer {
             loss,
             grad_norm,
             lambdas: each(&spectrum.pairs, &|pair| pair.value),
-            residuals: each(&spectrum.pairs, &relative),
+            residuals: spectrum.relative_residuals(),
+            converged: spectrum.pairs.iter().map(|pair| pair.converged).collect(),
             errors: each(&spectrum.pairs, &|pair| pair.error),
             bottoms: each(&spectrum.bottom, &|pair| pair.value),
             bottom_errors: each(&spectrum.bottom, &|pair| pair.error),

@@ -37,9 +37,7 @@ impl MeasuringSet {
             MeasureOn::Batch => None,
             MeasureOn::Fixed | MeasureOn::Train if is_all && config.optim.batch == 0 => None,
             MeasureOn::Fixed | MeasureOn::Train if is_all => Some(Cow::Borrowed(train)),
-            MeasureOn::Fixed | MeasureOn::Train => {
-                Some(Cow::Owned(train.select(&(0..self.examples).collect::<Vec<_>>())))
-            }
+            MeasureOn::Fixed | MeasureOn::Train => Some(Cow::Owned(train.first(self.examples))),
         }
     }
 }

@@ -31,12 +31,12 @@ impl Midpoint {
         let w = optimizer.params();
         let [mean, before, here] =
             [objective.vector("the midpoint")?, objective.vector("the last w")?, objective.vector("this w")?];
-        let mut save = Recording::copy(w, &here, 0);
-        let mut restore = Recording::copy(&here, w, 0);
+        let mut save = Recording::copy(w, &here, 0)?;
+        let mut restore = Recording::copy(&here, w, 0)?;
         if let Some(velocity) = optimizer.velocity() {
             let saved = objective.vector("this velocity")?;
-            save = save.then(&Recording::copy(velocity, &saved, 0));
-            restore = restore.then(&Recording::copy(&saved, velocity, 0));
+            save = save.then(&Recording::copy(velocity, &saved, 0)?);
+            restore = restore.then(&Recording::copy(&saved, velocity, 0)?);
         }
         let mut g = Graph::new();
         let [a, b, c] = ["w-", "w", "w+"].map(|name| g.input_f32(name, &[w.len()]));
@@ -47,7 +47,7 @@ impl Midpoint {
         let inputs = [(a, at(0, 0)), (b, at(1, 0)), (c, at(2, 0))];
         let buffers = [&before, &here, w, &mean];
         let average = record(objective.gpu(), "a midpoint", &g, &inputs, &[(quarter, at(3, 0))], &buffers)?;
-        let remember = Recording::copy(w, &before, 0);
+        let remember = Recording::copy(w, &before, 0)?;
         Ok(Self { remember, mean, before, save, finish: average.then(&restore) })
     }
 

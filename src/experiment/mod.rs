@@ -58,7 +58,7 @@ use crate::curvature::CurvatureError;
 use crate::data::DataError;
 use crate::data::download::FetchError;
 use crate::gpu::GpuError;
-use crate::model::StoreError;
+use crate::model::{ModelError, StoreError};
 use crate::theory::TheoryError;
 pub use divergence::Divergence;
 pub use figure::Format;
@@ -88,6 +88,9 @@ pub enum ExperimentError {
     /// Data cannot be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// The model's sizes make no network, or parameters do not fit it.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// The device cannot do it.
     #[error(transparent)]
     Gpu(#[from] GpuError),
@@ -154,7 +157,7 @@ impl ExperimentError {
     pub fn exit_code(&self) -> u8 {
         match self {
             // Options of the eigensolvers come from the command line; those of a configuration have been checked.
-            Self::Config(_) | Self::Curvature(CurvatureError::Option { .. }) => 2,
+            Self::Config(_) | Self::Model(_) | Self::Curvature(CurvatureError::Option { .. }) => 2,
             Self::Sweep(error) => error.exit_code(),
             Self::RunDir(_) | Self::Record(_) | Self::Plot(_) | Self::Raw(_) | Self::Output(_) => 1,
             Self::Data(_) | Self::Fetch(_) | Self::Gpu(_) | Self::Curvature(_) | Self::Diverged(_) => 1,

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::data::{Examples, Features};
+use crate::gpu::Gpu;
 use crate::model::{Cnn, Loss, Mlp, Model, Transformer};
 use crate::objective::Objective;
 use crate::optim::{Ascent, Rule};
 
+use super::ExperimentError;
 use super::config::{Config, ConfigError, LossKind, ModelKind, OptimKind};
 
 /// The configured update rule; plain gradient descent is SAM without a radius.
@@ -31,11 +33,23 @@ pub fn rule(config: &Config) -> Rule {
     }
 }
 
-/// Refuses groups of m-SAM that the planner had to cut.
+/// The configured loss of a model over these examples, in the chunks that the update rule needs.
 ///
 /// # Errors
-/// [`ConfigError::Conflict`], saying how many examples fit.
-pub fn check_groups(config: &Config, objective: &Objective) -> Result<(), ConfigError> {
+/// Those of [`Objective::new`], and groups of m-SAM that the planner had to cut.
+pub fn objective(
+    gpu: &Gpu,
+    config: &Config,
+    model: Arc<dyn Model>,
+    examples: &Examples,
+) -> Result<Objective, ExperimentError> {
+    let objective = Objective::new(gpu, model, loss(config), examples, config.chunk())?;
+    check_groups(config, &objective)?;
+    Ok(objective)
+}
+
+/// Refuses groups of m-SAM that the planner had to cut.
+fn check_groups(config: &Config, objective: &Objective) -> Result<(), ConfigError> {
     let (wanted, rows) = (config.chunk().min(objective.examples()), objective.plan().rows);
     if config.optim.perturbs() && config.optim.micro_batch > 0 && rows != wanted {
         return Err(ConfigError::Conflict {
@@ -61,7 +75,7 @@ pub fn loss(config: &Config) -> Loss {
 pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
     let c = &config.model;
     let conflict = |problem, remedy| Err(ConfigError::Conflict { problem, remedy });
-    let is_text = matches!(data.features, Features::Tokens(_));
+    let is_text = matches!(data.features(), Features::Tokens(_));
     if is_text != (c.kind == ModelKind::Transformer) {
         return conflict(
             format!("`model.kind = \"{}\"` cannot read the data set {}", c.kind, config.data.name),
@@ -73,12 +87,19 @@ pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigE
             inputs: data.dim(),
             width: c.width,
             depth: c.depth,
-            outputs: data.classes,
+            outputs: data.classes(),
             activation: c.activation,
         }),
         ModelKind::Cnn => {
+            let &[height, width, channels] = data.shape() else {
+                return conflict(
+                    format!("`model.kind = \"cnn\"` cannot read examples of shape {:?}", data.shape()),
+                    "it takes images: height, width, channels; use model.kind = \"mlp\"",
+                );
+            };
+            let image = [height, width, channels];
             let cnn = Cnn {
-                image: [data.shape[0], data.shape[1], data.shape[2]],
+                image,
                 blocks: c.blocks,
                 layers_per_block: c.layers_per_block,
                 channels: c.channels,
@@ -87,13 +108,13 @@ pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigE
                 activation: c.activation,
                 norm: c.norm,
                 pool: c.pool,
-                outputs: data.classes,
+                outputs: data.classes(),
             };
             match cnn.flattened() {
                 Some(shape) if !shape.contains(&0) => Arc::new(cnn),
                 Some(_) => {
                     return conflict(
-                        format!("`model.blocks = {}` leaves nothing of images of {:?}", c.blocks, data.shape),
+                        format!("`model.blocks = {}` leaves nothing of images of {:?}", c.blocks, data.shape()),
                         "use fewer blocks, a stride of 1, or model.pool = \"none\"",
                     );
                 }
@@ -111,7 +132,7 @@ pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigE
             key_size: c.key_size,
             model_size: c.model_size,
             length: data.dim(),
-            vocabulary: data.classes,
+            vocabulary: data.classes(),
         }),
     })
 }

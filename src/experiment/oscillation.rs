@@ -90,7 +90,7 @@ impl Oscillation {
         top: &Eigenpair,
     ) -> Result<(), GpuError> {
         let gpu = objective.gpu();
-        gpu.write(&self.v, &top.vector.iter().map(|&x| x as f32).collect::<Vec<f32>>());
+        gpu.write(&self.v, &top.vector.iter().map(|&x| x as f32).collect::<Vec<f32>>())?;
         gpu.run([&self.curvature_grad])?;
         let mut rise: Vec<f64> = objective.read(&self.result)?.into_iter().map(f64::from).collect();
         let along = dot(&rise, &top.vector);

@@ -43,8 +43,10 @@ pub struct CurvatureRow {
     pub grad_norm: f64,
     /// The Hessian's eigenvalues, signed, largest in magnitude first.
     pub lambdas: Vec<f64>,
-    /// The relative residual of each eigenpair.
+    /// The relative residual of each eigenpair, see [`crate::curvature::Spectrum::relative_residuals`].
     pub residuals: Vec<f64>,
+    /// Whether each eigenpair has converged; tables of early versions do not say.
+    pub converged: Vec<bool>,
     /// How far each of `lambdas` is from an eigenvalue at most, see [`crate::curvature::Eigenpair::error`].
     pub errors: Vec<f64>,
     /// The lowest eigenvalues, rising, where they were asked for.
@@ -93,7 +95,7 @@ pub struct CurvatureRow {
 pub struct OfficialRow {
     /// Its ‖H‖.
     pub hessian_norm: f64,
-    /// Its ‖H‖ divided by the SAM-edge.
+    /// Its ‖H‖ divided by the SAM-edge; NaN, an empty cell, where there is none.
     pub edge_ratio: f64,
     /// |cos(g, v)| with its vector.
     pub grad_alignment: f64,
@@ -116,7 +118,8 @@ pub struct Extreme {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BatchRow {
     /// g_BᵀH_Bg_B/‖g_B‖², the curvature along the batch's own gradient: what settles at 2/η in stochastic gradient descent
-    /// (A. Andreyev and P. Beneventano, "Edge of Stochastic Stability", 2025, whose batch sharpness is its mean).
+    /// (A. Andreyev and P. Beneventano, "Edge of Stochastic Stability", 2025, whose batch sharpness is its mean). NaN, an empty
+    /// cell, where g_B = 0.
     pub sharpness: f64,
     /// ‖g_B‖
     pub grad_norm: f64,
@@ -126,6 +129,16 @@ impl CurvatureRow {
     /// Whether the SAM-edge is 2/η here to rounding, as in gradient descent.
     pub fn edges_coincide(&self) -> bool {
         (self.sam_edge - self.gd_edge).abs() <= 1e-6 * self.gd_edge
+    }
+
+    /// Whether λ₁ can be judged: it has converged, as far as the table says.
+    pub fn is_sound(&self) -> bool {
+        self.converged.first() != Some(&false)
+    }
+
+    /// ‖H‖ divided by the edge, NaN where λ₁ has not converged or there is no edge.
+    pub fn sound_ratio(&self) -> f64 {
+        if self.is_sound() { self.edge_ratio } else { f64::NAN }
     }
 }
 
@@ -143,8 +156,8 @@ impl OfficialRow {
         Ok(Some(Self {
             hessian_norm,
             edge_ratio: line.or_nan(ratio)?,
-            grad_alignment: line.required(gradient)?,
-            sam_grad_alignment: line.required(sam_gradient)?,
+            grad_alignment: line.or_nan(gradient)?,
+            sam_grad_alignment: line.or_nan(sam_gradient)?,
             hvps: line.required(hvps)?,
         }))
     }
@@ -188,6 +201,7 @@ impl CurvatureColumns {
         columns.extend(numbered("bottom", self.bottom).chain(numbered("bottom_error", self.bottom)));
         columns.extend(named(if self.batch { &["batch_sharpness", "batch_grad_norm"] } else { &[] }));
         columns.extend(named(if self.official { &OFFICIAL } else { &[] }));
+        columns.extend(numbered("converged", self.top));
         columns
     }
 }
@@ -300,6 +314,8 @@ impl CurvatureWriter {
         if official {
             cells.extend(row.official.as_ref().map_or_else(Default::default, OfficialRow::cells));
         }
+        // 1 or 0, which plots and TensorBoard can show.
+        cells.extend((0..top).map(|i| row.converged.get(i).map_or_else(String::new, |&yes| u8::from(yes).to_string())));
         self.table.write(cells)
     }
 }
@@ -313,9 +329,9 @@ pub fn read_metrics(path: &Path) -> Result<Vec<MetricsRow>, RecordError> {
         Ok(MetricsRow {
             step: line.required("step")?,
             secs: line.required("secs")?,
-            loss: line.required("loss")?,
-            error: line.required("error")?,
-            grad_norm: line.required("grad_norm")?,
+            loss: line.or_nan("loss")?,
+            error: line.or_nan("error")?,
+            grad_norm: line.or_nan("grad_norm")?,
             test_loss: line.optional("test_loss")?,
             test_error: line.optional("test_error")?,
         })
@@ -331,17 +347,18 @@ pub fn read_curvature(path: &Path) -> Result<Vec<CurvatureRow>, RecordError> {
         Ok(CurvatureRow {
             step: line.required("step")?,
             secs: line.required("secs")?,
-            loss: line.required("loss")?,
-            grad_norm: line.required("grad_norm")?,
+            loss: line.or_nan("loss")?,
+            grad_norm: line.or_nan("grad_norm")?,
             lambdas: line.numbered("lambda")?,
             residuals: line.numbered("residual")?,
+            converged: line.numbered("converged")?.into_iter().map(|flag| flag != 0.0).collect(),
             errors: line.numbered("error")?,
             bottoms: line.numbered("bottom")?,
             bottom_errors: line.numbered("bottom_error")?,
             lambda_max: extreme(line, "lambda_max")?,
             lambda_min: extreme(line, "lambda_min")?,
-            hessian_norm: line.required("hessian_norm")?,
-            gd_edge: line.required("gd_edge")?,
+            hessian_norm: line.or_nan("hessian_norm")?,
+            gd_edge: line.or_nan("gd_edge")?,
             sam_edge: line.or_nan("sam_edge")?,
             edge_ratio: line.or_nan("edge_ratio")?,
             gauge: line.or_nan("gauge")?,
@@ -351,8 +368,8 @@ pub fn read_curvature(path: &Path) -> Result<Vec<CurvatureRow>, RecordError> {
             sam_grad_subspace: line.optional("sam_grad_subspace")?,
             hvps: line.required("hvps")?,
             solve_secs: line.optional("solve_secs")?,
-            batch: match line.optional("batch_sharpness")? {
-                Some(sharpness) => Some(BatchRow { sharpness, grad_norm: line.required("batch_grad_norm")? }),
+            batch: match line.optional("batch_grad_norm")? {
+                Some(grad_norm) => Some(BatchRow { sharpness: line.or_nan("batch_sharpness")?, grad_norm }),
                 None => None,
             },
             at: line.optional("measured_at")?,

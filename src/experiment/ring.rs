@@ -37,7 +37,7 @@ impl Ring {
         let row = optimizer.probe.row();
         let buffer = gpu.buffer("metrics of several steps", ROWS * row.len())?;
         gpu.prepare_read(&buffer)?;
-        let copies = (0..ROWS).map(|i| Recording::copy(row, &buffer, i * row.len())).collect();
+        let copies = (0..ROWS).map(|i| Recording::copy(row, &buffer, i * row.len())).collect::<Result<_, _>>()?;
         Ok(Self { row_len: row.len(), buffer, copies, filled: vec![] })
     }
 

@@ -17,7 +17,7 @@ pub const PROCESS_BYTES: u64 = 300 << 20;
 /// Bytes of the machine's memory that a run takes on an adapter: only a discrete GPU has memory of its own.
 pub fn machine_bytes(plan: &MemoryPlan, gpu: &Gpu) -> u64 {
     let buffers = if gpu.adapter().kind == "DiscreteGpu" { 0 } else { plan.device_bytes };
-    buffers + plan.host_bytes + PROCESS_BYTES
+    buffers.saturating_add(plan.host_bytes).saturating_add(PROCESS_BYTES)
 }
 
 /// Bytes of memory that processes of this one's kind may still take: of the machine, or of the control group that it is confined to; `u64::MAX` where the
@@ -37,18 +37,28 @@ pub fn free_bytes() -> u64 {
 /// # Errors
 /// [`ExperimentError::Memory`], with chunks that would fit, if any would; compilation errors.
 pub fn check(parts: &Parts, gpu: &Gpu, plan: &MemoryPlan, has: u64) -> Result<(), ExperimentError> {
-    let needs = machine_bytes(plan, gpu);
-    if needs <= has {
-        return Ok(());
-    }
-    Err(ExperimentError::Memory {
-        needs: format!("{} of the machine's memory", gib(needs)),
-        has: format!("{} free", gib(has)),
-        advice: match smaller(parts, gpu, has)? {
+    require(gpu, plan, has, || {
+        Ok(match smaller(parts, gpu, has)? {
             Some((chunk, bytes)) => format!("try --set run.chunk={chunk}, which needs {}", gib(bytes)),
             None => "try fewer examples (data.train), a smaller model, or fewer eigenvalues (measure.top)".into(),
-        },
+        })
     })
+}
+
+/// Refuses a plan that does not fit into `has` bytes of the machine's memory, or into what this process may reserve of it.
+pub(super) fn require(
+    gpu: &Gpu,
+    plan: &MemoryPlan,
+    has: u64,
+    advice: impl FnOnce() -> Result<String, ExperimentError>,
+) -> Result<(), ExperimentError> {
+    let needs = machine_bytes(plan, gpu);
+    let has = match usize::try_from(needs).map(|bytes| Vec::<u8>::new().try_reserve_exact(bytes)) {
+        _ if needs > has => format!("{} free", gib(has)),
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(_)) | Err(_) => "not as many within this process's limits (`ulimit -v`)".to_owned(),
+    };
+    Err(ExperimentError::Memory { needs: format!("{} of the machine's memory", gib(needs)), has, advice: advice()? })
 }
 
 /// The largest halved chunk with which the run fits, and what it needs then.
@@ -76,14 +86,17 @@ fn smaller(parts: &Parts, gpu: &Gpu, has: u64) -> Result<Option<(usize, u64)>, E
     Ok(None)
 }
 
+/// What may help a run whose buffers do not fit the adapter.
+pub(super) const SMALLER_RUN: &str = "try a smaller run.chunk, a smaller model, or another --adapter";
+
 /// An error from before the first step, with the plan beside it where memory ran out: for a run's buffers, or for what brings
-/// numbers there.
-pub(super) fn refused(error: impl Into<ExperimentError>, plan: &MemoryPlan) -> ExperimentError {
+/// numbers there; `advice` says what may help.
+pub(super) fn refused(error: impl Into<ExperimentError>, plan: &MemoryPlan, advice: &str) -> ExperimentError {
     match error.into() {
         ExperimentError::Gpu(GpuError::NoMemory(message)) => ExperimentError::Memory {
             needs: format!("{} of the adapter's memory", gib(plan.device_bytes)),
             has: format!("not as many: it refused ({message})"),
-            advice: "try a smaller run.chunk, a smaller model, or another --adapter".into(),
+            advice: advice.to_owned(),
         },
         error => error,
     }

@@ -18,6 +18,10 @@ const LOCK: &str = ".lock";
 
 /// The folder under which runs without `--out` are kept.
 const RUNS: &str = "runs";
+/// The file that makes a folder a sweep's, and the folder of its runs.
+pub(super) const SWEEP: &str = "sweep.toml";
+/// See [`SWEEP`].
+pub(super) const SWEEP_RUNS: &str = "runs";
 
 /// What can go wrong with a run folder. Each message names the path.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,26 @@ pub enum RunDirError {
         path: PathBuf,
         /// The file that every run folder has.
         missing: &'static str,
+    },
+    /// The folder is a sweep's.
+    #[error("{} is a sweep, not a run; give one of its runs, such as {}", path.display(), example.display())]
+    IsASweep {
+        /// The folder.
+        path: PathBuf,
+        /// One of its runs.
+        example: PathBuf,
+    },
+    /// The run has ended without a checkpoint.
+    #[error(
+        "{} has no checkpoint, and its run has ended ({ended}): train again with run.checkpoint_every and run.keep above 0, and \
+         look at a checkpoint from before",
+        path.display()
+    )]
+    NeverSaved {
+        /// The run folder.
+        path: PathBuf,
+        /// How the run ended.
+        ended: String,
     },
     /// The run has no checkpoint yet.
     #[error("{} has no checkpoint yet; let the run finish or stop it with Ctrl-C, which writes one", path.display())]
@@ -144,9 +168,16 @@ impl RunDir {
     /// Opens the folder of an earlier run.
     ///
     /// # Errors
-    /// [`RunDirError::NotARun`] if its `config.toml` is not there.
+    /// [`RunDirError::NotARun`] if its `config.toml` is not there, [`RunDirError::IsASweep`] for the folder of a sweep.
     pub fn open(path: &Path) -> Result<Self, RunDirError> {
         let run = Self { path: path.into() };
+        if path.join(SWEEP).is_file() {
+            let runs = path.join(SWEEP_RUNS);
+            let mut begun: Vec<PathBuf> =
+                fs::read_dir(&runs).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+            begun.sort();
+            return Err(RunDirError::IsASweep { path: run.path, example: begun.into_iter().next().unwrap_or(runs) });
+        }
         if run.config().is_file() {
             Ok(run)
         } else {

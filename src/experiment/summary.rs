@@ -99,10 +99,10 @@ pub struct EdgeSummary {
 }
 
 impl EdgeSummary {
-    /// Summarises the rows with step ≥ last/2; none if nothing finite was measured there.
+    /// Summarises the rows with step ≥ last/2 whose λ₁ has converged; none if nothing finite was measured there.
     pub fn of(rows: &[CurvatureRow]) -> Option<Self> {
-        let last_step = rows.last()?.step;
-        let half: Vec<&CurvatureRow> = second_half(rows).collect();
+        let half: Vec<&CurvatureRow> = judged(rows).collect();
+        let last_step = half.last()?.step;
         let residuals = half.iter().filter_map(|row| row.residuals.first());
         Some(Self {
             first_step: half.first()?.step,
@@ -125,6 +125,11 @@ impl EdgeSummary {
 }
 
 /// The rows that are judged.
+fn judged(rows: &[CurvatureRow]) -> impl Iterator<Item = &CurvatureRow> {
+    second_half(rows).filter(|row| row.is_sound())
+}
+
+/// Those of the second half.
 fn second_half(rows: &[CurvatureRow]) -> impl Iterator<Item = &CurvatureRow> {
     let last_step = rows.last().map_or(0, |row| row.step);
     rows.iter().filter(move |row| row.step >= last_step.div_ceil(2))
@@ -139,6 +144,8 @@ pub struct Summary {
     pub last: Option<MetricsRow>,
     /// The last measured loss and error on the test set.
     pub test: Option<(f64, f64)>,
+    /// Rows of the second half that are not judged, since λ₁ had not converged there.
+    pub left_out: usize,
     /// The second half's curvature against the edge.
     pub edge: Option<EdgeSummary>,
     /// ‖H‖ in the second half.
@@ -157,8 +164,9 @@ impl Summary {
             batch: 0,
             last: metrics.last().cloned(),
             test: metrics.iter().rev().find_map(tested),
+            left_out: second_half(curvature).filter(|row| !row.is_sound()).count(),
             edge: EdgeSummary::of(curvature),
-            norm: Spread::of(second_half(curvature).map(|row| row.hessian_norm)),
+            norm: Spread::of(judged(curvature).map(|row| row.hessian_norm)),
             grad_norm: curvature.last().map_or(f64::NAN, |row| row.grad_norm),
             rule: Rule::sam(1.0, 1.0),
         }
@@ -169,6 +177,19 @@ impl Summary {
     /// Why ‖H‖ was not compared with an edge, where there are measurements.
     pub fn no_edge(&self) -> NoEdge {
         self.rule.no_edge(self.grad_norm).unwrap_or(NoEdge::Unknown)
+    }
+
+    /// How many rows were left out, and what to do about it.
+    pub fn not_judged(&self) -> Option<String> {
+        let rows = match self.left_out {
+            0 => return None,
+            1 => "1 row".to_owned(),
+            many => format!("{many} rows"),
+        };
+        Some(format!(
+            "{rows} of the second half not judged, since λ₁ had not converged there: raise measure.max_iterations or measure.tol, \
+             or use measure.method = \"lanczos\""
+        ))
     }
 }
 
@@ -191,6 +212,7 @@ impl fmt::Display for Summary {
             write!(f, "\ntest set: loss {loss:.4e}, {:.2} % misclassified", 100.0 * error)?;
         }
         match (&self.edge, &self.norm) {
+            (None, None) if self.left_out > 0 => Ok(()),
             (None, None) => write!(f, "\nthe curvature was not measured (measure.every = 0 turns it off)"),
             (None, Some(norm)) => {
                 write!(f, "\n‖H‖ over the second half: {norm}; nothing to compare it with: {}", self.no_edge())
@@ -218,6 +240,10 @@ impl fmt::Display for Summary {
                     Some(_) | None => Ok(()),
                 }
             }
+        }?;
+        match self.not_judged() {
+            Some(words) => write!(f, "\n{words}"),
+            None => Ok(()),
         }
     }
 }

@@ -89,12 +89,12 @@ pub fn read_oscillation(path: &Path) -> Result<Vec<OscillationRow>, RecordError>
         Ok(OscillationRow {
             step: line.required("step")?,
             updates: line.required("updates")?,
-            lambda_1: line.required("lambda_1")?,
-            amplitude: line.required("amplitude")?,
+            lambda_1: line.or_nan("lambda_1")?,
+            amplitude: line.or_nan("amplitude")?,
             amplitude_predicted: line.optional("amplitude_predicted")?,
             period: line.optional("period")?,
-            drift: line.required("drift")?,
-            drift_of_gradient: line.required("drift_of_gradient")?,
+            drift: line.or_nan("drift")?,
+            drift_of_gradient: line.or_nan("drift_of_gradient")?,
             drift_predicted: line.optional("drift_predicted")?,
         })
     })

@@ -1,7 +1,7 @@
 //! How much there is to do, known from the configuration alone: the shape of the examples, their number, and the
 //! multiplications of a forward pass.
 
-use crate::data::{DataName, Examples, made_up};
+use crate::data::{DataError, DataName, Examples, made_up};
 use crate::graph::{DType, Graph, Node, Op};
 use crate::model::Model;
 
@@ -28,15 +28,16 @@ pub fn is_tiny(flops_per_contraction: f64) -> bool {
 }
 
 /// Examples of the shape that the configured data set has.
-pub(super) fn made_up_examples(config: &Config, count: usize) -> Examples {
-    match config.data.name {
+pub(super) fn made_up_examples(config: &Config, count: usize) -> Result<Examples, DataError> {
+    Ok(match config.data.name {
         DataName::Embedded | DataName::Mnist | DataName::FashionMnist => made_up::images(count, [28, 28, 1]),
         DataName::Cifar10 => made_up::images(count, [32, 32, 3]),
         DataName::Shakespeare | DataName::Text => made_up::windows(count, config.model.seq_len),
-    }
+    }?)
 }
 
-/// How many examples an update sees; `None` for all of a text, whose length only the text knows.
+/// How many examples an update sees, where it sees a whole data set as many as the published one has; `None` for all of a text,
+/// whose length only the text knows. It decides how fast things go, and no result.
 pub(super) fn examples_of_update(config: &Config) -> Option<usize> {
     match (config.optim.batch, config.data.train) {
         (0, 0) => match config.data.name {
@@ -51,32 +52,33 @@ pub(super) fn examples_of_update(config: &Config) -> Option<usize> {
 }
 
 /// Floating-point operations of a contraction of the forward pass of an update, in the mean; `None` where the number of
-/// examples or the model is not known from the configuration.
+/// examples or the model is not known from the configuration. They are as many for each example, so one is looked at.
 pub fn flops_per_contraction(config: &Config) -> Option<f64> {
     let count = examples_of_update(config)?;
-    let one = made_up_examples(config, 1);
+    let one = made_up_examples(config, 1).ok()?;
     let model = network::model(config, &one).ok()?;
-    let graph = forward(&*model, config, count, one.dim());
+    let graph = forward(&*model, config, one.dim())?;
     let flops: Vec<f64> = graph.ids().filter_map(|id| contraction(&graph, graph.node(id))).collect();
-    Some(flops.iter().sum::<f64>() / flops.len().max(1) as f64)
+    Some(count as f64 * flops.iter().sum::<f64>() / flops.len().max(1) as f64)
 }
 
-fn forward(model: &dyn Model, config: &Config, count: usize, dim: usize) -> Graph {
+/// The forward pass of one example.
+fn forward(model: &dyn Model, config: &Config, dim: usize) -> Option<Graph> {
     let mut graph = Graph::new();
-    let params: Vec<_> = model.params().iter().map(|param| graph.input_f32(&param.name, &param.shape)).collect();
+    let params: Vec<_> = model.params().ok()?.iter().map(|param| graph.input_f32(&param.name, &param.shape)).collect();
     let dtype = if config.model.kind == ModelKind::Transformer { DType::U32 } else { DType::F32 };
-    let x = graph.input("x", &[count, dim], dtype);
+    let x = graph.input("x", &[1, dim], dtype);
     model.forward(&mut graph, &params, x);
-    graph
+    Some(graph)
 }
 
 /// A multiplication and an addition for every term of every element; `None` of what is no contraction.
 fn contraction(graph: &Graph, node: &Node) -> Option<f64> {
-    let terms: usize = match &node.op {
-        Op::DotGeneral(dims) => dims.lhs_contract.iter().map(|&axis| graph.shape(node.inputs[0])[axis]).product(),
+    let terms: Vec<usize> = match &node.op {
+        Op::DotGeneral(dims) => dims.lhs_contract.iter().map(|&axis| graph.shape(node.inputs[0])[axis]).collect(),
         // A forward pass has the output side alone: height, width and channels in of the kernel.
-        Op::Conv { .. } => graph.shape(node.inputs[1])[..3].iter().product(),
+        Op::Conv { .. } => graph.shape(node.inputs[1])[..3].to_vec(),
         _ => return None,
     };
-    Some(2.0 * node.ty.len() as f64 * terms as f64)
+    Some(node.ty.shape.iter().chain(&terms).fold(2.0, |flops, &length| flops * length as f64))
 }

@@ -18,9 +18,24 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// The device's buffer; commands are not made on dry devices, where there is none.
+    /// The device's buffer. Buffers of a dry device have none; they are refused before commands are made.
     pub(super) fn raw(&self) -> &wgpu::Buffer {
-        self.inner.as_ref().expect("what a dry device made cannot be run")
+        self.inner.as_ref().expect("`check_real` comes first")
+    }
+
+    /// Whether a dry device made it.
+    pub(super) fn is_dry(&self) -> bool {
+        self.inner.is_none()
+    }
+
+    /// Refuses a buffer that a dry device made.
+    pub(super) fn check_real(&self) -> Result<(), GpuError> {
+        match self.is_dry() {
+            true => Err(GpuError::Mismatch(
+                "a buffer of a dry device holds nothing; make it on the device that runs".into(),
+            )),
+            false => Ok(()),
+        }
     }
 
     /// Number of elements.
@@ -47,7 +62,7 @@ impl Gpu {
     /// [`GpuError::BufferTooLarge`].
     pub fn check_size(&self, what: &str, len: usize) -> Result<u64, GpuError> {
         // Whole vec4s, and never empty: zero-sized bindings are not allowed.
-        let bytes = (len.max(1) as u64).saturating_mul(4).next_multiple_of(16);
+        let bytes = (len.max(1) as u64).div_ceil(4).saturating_mul(16);
         let limit = self.max_binding_bytes();
         if bytes <= limit {
             return Ok(bytes);
@@ -87,24 +102,29 @@ impl Gpu {
     pub fn buffer_from<T: bytemuck::Pod>(&self, what: &str, data: &[T]) -> Result<Buffer, GpuError> {
         const { assert!(size_of::<T>() == 4) };
         let buffer = self.buffer(what, data.len())?;
-        self.write(&buffer, data);
+        self.write(&buffer, data)?;
         self.check()?;
         Ok(buffer)
     }
 
     /// Replaces the first elements of a buffer, ordered with the work queued before and after.
     ///
-    /// # Panics
-    /// When `data` is longer than the buffer.
-    pub fn write<T: bytemuck::Pod>(&self, buffer: &Buffer, data: &[T]) {
-        assert!(data.len() <= buffer.len, "{} elements do not fit a buffer of {}", data.len(), buffer.len);
+    /// # Errors
+    /// [`GpuError::Mismatch`] when `data` is longer than the buffer, and those of [`Gpu::run`].
+    pub fn write<T: bytemuck::Pod>(&self, buffer: &Buffer, data: &[T]) -> Result<(), GpuError> {
+        const { assert!(size_of::<T>() == 4) };
+        if data.len() > buffer.len {
+            let (len, room) = (data.len(), buffer.len);
+            return Err(GpuError::Mismatch(format!(
+                "{len} elements do not fit a buffer of {room}; write as many at most"
+            )));
+        }
         if !self.0.dry {
-            if let Err(error) = self.flush() {
-                // For the next call that can say so.
-                lock(&self.0.trouble).error.get_or_insert(error);
-            }
+            buffer.check_real()?;
+            self.flush()?;
             self.0.queue.write_buffer(buffer.raw(), 0, bytemuck::cast_slice(data));
         }
+        Ok(())
     }
 
     /// Makes room for reading a buffer back, so that [`Self::read`] need not when it is called: one buffer of the device's,
@@ -138,6 +158,7 @@ impl Gpu {
         if buffer.is_empty() || self.0.dry {
             return Ok(vec![T::zeroed(); buffer.len]);
         }
+        buffer.check_real()?;
         // Back in its place only when all has gone well: what failed may still be mapped.
         *slot = None;
         self.flush()?;

@@ -1,16 +1,16 @@
 //! Programs compiled on a device, each once whoever asks for it: the planner and the run that it planned, or two objectives
 //! with chunks of one size.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use super::{Gpu, lock};
+use super::Gpu;
+use super::cache::Cache;
 use crate::graph::{Node, NodeId};
 use crate::kernel::{Choices, KernelError, Output, Place, Program, Spec, compile};
 
 /// What a program follows from, on one device.
 #[derive(PartialEq, Eq, Hash)]
-struct Key {
+pub(super) struct Key {
     name: String,
     nodes: Vec<Node>,
     inputs: Vec<(NodeId, Place)>,
@@ -20,8 +20,10 @@ struct Key {
 }
 
 /// The programs so far.
-#[derive(Default)]
-pub(super) struct Compiled(Mutex<HashMap<Key, Arc<Program>>>);
+pub(super) type Compiled = Cache<Key, Program>;
+
+/// Programs that are kept when nothing uses them: those of a few objectives.
+pub(super) const MOST_PROGRAMS: usize = 64;
 
 impl Gpu {
     /// Compiles a graph for this device, or finds the program. It is plain data: see [`Gpu::load`].
@@ -37,11 +39,6 @@ impl Gpu {
             slots: spec.slots.to_vec(),
             choices: Arc::clone(&self.target().choices),
         };
-        if let Some(program) = lock(&self.0.compiled.0).get(&key) {
-            return Ok(Arc::clone(program));
-        }
-        let program = Arc::new(compile(spec, self.target())?);
-        lock(&self.0.compiled.0).insert(key, Arc::clone(&program));
-        Ok(program)
+        self.0.compiled.get(key, || compile(spec, self.target()))
     }
 }

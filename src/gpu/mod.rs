@@ -5,6 +5,7 @@
 
 mod adapter;
 mod buffer;
+mod cache;
 mod compiled;
 mod memory;
 mod peaks;
@@ -12,7 +13,7 @@ mod profile;
 mod program;
 mod run;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 pub use adapter::{AdapterSummary, adapters};
@@ -77,6 +78,9 @@ pub enum GpuError {
     /// Memory ran out.
     #[error("the device's memory ran out ({0}); use a smaller model or smaller chunks (run.chunk)")]
     NoMemory(String),
+    /// What a caller handed over does not fit what it is used with: buffers, examples, parameters or settings.
+    #[error("{0}")]
+    Mismatch(String),
     /// Validation failed while recording or running.
     #[error("the device refused work: {0}")]
     Device(String),
@@ -103,7 +107,7 @@ struct Shared {
     dry: bool,
     account: memory::Account,
     compiled: Arc<compiled::Compiled>,
-    pipelines: Arc<Mutex<HashMap<String, program::Pipeline>>>,
+    pipelines: Arc<program::Pipelines>,
     /// What the contractions of loaded programs are computed by.
     variants: Mutex<BTreeMap<ShapeClass, BTreeSet<Variant>>>,
     scratch: Mutex<Vec<Buffer>>,
@@ -165,14 +169,14 @@ impl Gpu {
             lock(&losses).lost.get_or_insert(format!("{reason:?}: {message}"));
         });
         let shared = Shared {
-            flight: Mutex::new(run::Flight::new(opened.target.cpu)),
+            flight: Mutex::new(run::Flight::new(opened.target.cpu, &opened.summary.kind)),
             device: opened.device,
             queue: opened.queue,
             summary: opened.summary,
             dry: false,
             account: memory::Account::default(),
-            compiled: Arc::default(),
-            pipelines: Arc::default(),
+            compiled: Arc::new(compiled::Compiled::new(compiled::MOST_PROGRAMS)),
+            pipelines: Arc::new(program::Pipelines::new(program::MOST_PIPELINES)),
             variants: Mutex::default(),
             scratch: Mutex::default(),
             readback: Mutex::default(),
@@ -208,7 +212,8 @@ impl Gpu {
     #[must_use]
     pub fn dry_for(&self, target: Target) -> Self {
         let Self(mut shared, _) = self.sibling(true);
-        Arc::get_mut(&mut shared).expect("it has just been made").compiled = Arc::default();
+        let compiled = compiled::Compiled::new(compiled::MOST_PROGRAMS);
+        Arc::get_mut(&mut shared).expect("it has just been made").compiled = Arc::new(compiled);
         Self(shared, Arc::new(target))
     }
 
@@ -226,7 +231,7 @@ impl Gpu {
             scratch: Mutex::default(),
             readback: Mutex::default(),
             trouble: Arc::clone(&shared.trouble),
-            flight: Mutex::new(run::Flight::new(self.target().cpu)),
+            flight: Mutex::new(run::Flight::new(self.target().cpu, &shared.summary.kind)),
             alter: shared.alter.clone(),
         };
         Self(Arc::new(sibling), Arc::clone(&self.1))

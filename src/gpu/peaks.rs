@@ -5,7 +5,7 @@
 //! bytes ÷ [`Peaks::bytes_per_sec`]. They are what WGSL reaches through this driver, not what the hardware is sold for.
 
 use super::{Buffer, DispatchTime, Gpu, GpuError};
-use crate::kernel::{Access, BufferRef, Dispatch, Kernel, Program};
+use crate::kernel::{Access, BufferRef, Dispatch, Kernel, Parts, Program};
 
 /// Operations of an invocation of `peak_fma.wgsl`: rounds × steps × multiply-adds × 2.
 const FMA_FLOPS: f64 = 64.0 * 4.0 * 20.0 * 2.0;
@@ -80,7 +80,7 @@ impl Gpu {
     fn peak(&self, plain: &Plain, bindings: &[(&Buffer, Access)]) -> Result<DispatchTime, GpuError> {
         let (buffers, access): (Vec<&Buffer>, Vec<Access>) = bindings.iter().copied().unzip();
         let Plain { name, wgsl, grid, flops, bytes } = *plain;
-        let program = Program {
+        let program = Program::trusted(Parts {
             name: name.to_owned(),
             slots: buffers.iter().map(|buffer| buffer.len()).collect(),
             temps: vec![],
@@ -100,7 +100,8 @@ impl Gpu {
                 flops,
                 bytes,
             }],
-        };
+            subgroup: None,
+        });
         let recording = self.load(program)?.bind(self, &buffers)?;
         let mut rows = self.profile(&recording, BUDGET_SECS)?;
         Ok(rows.pop().expect("the recording has one dispatch"))

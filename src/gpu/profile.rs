@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::program::{Recording, Step};
+use super::program::{Pipeline, Recording, Step};
 use super::{Gpu, GpuError};
 
 /// Seconds a timed submission should take, so that what submitting costs does not show.
@@ -42,10 +42,10 @@ impl Gpu {
     /// [`GpuError::Lost`] or [`GpuError::Device`].
     pub fn profile(&self, recording: &Recording, budget_secs: f64) -> Result<Vec<DispatchTime>, GpuError> {
         // Each kernel's first dispatch; a recording has many dispatches of few kernels.
-        let mut first: Vec<(&wgpu::ComputePipeline, &Step, f64)> = vec![];
+        let mut first: Vec<(&Arc<Pipeline>, &Step, f64)> = vec![];
         for step in &recording.steps {
             if let Step::Dispatch { pipeline, .. } = step
-                && first.iter().all(|(known, ..)| *known != pipeline)
+                && first.iter().all(|(known, ..)| !Arc::ptr_eq(known, pipeline))
             {
                 first.push((pipeline, step, 0.0));
             }
@@ -58,7 +58,7 @@ impl Gpu {
         }
         let row = |step: &Step| match step {
             Step::Dispatch { pipeline, label, flops, bytes, .. } => {
-                let (.., secs) = first.iter().find(|(known, ..)| *known == pipeline)?;
+                let (.., secs) = first.iter().find(|(known, ..)| Arc::ptr_eq(known, pipeline))?;
                 Some(DispatchTime { label: Arc::clone(label), secs: *secs, flops: *flops, bytes: *bytes })
             }
             Step::Copy { .. } => None,
@@ -70,8 +70,13 @@ impl Gpu {
     /// writes is not restored.
     ///
     /// # Errors
-    /// [`GpuError::Lost`] or [`GpuError::Device`].
+    /// [`GpuError::Lost`] or [`GpuError::Device`]; [`GpuError::Mismatch`] for more repetitions than fit one submission.
     pub fn repeated_secs(&self, recording: &Recording, repetitions: usize) -> Result<f64, GpuError> {
+        if repetitions > MOST_REPETITIONS {
+            let problem =
+                format!("{repetitions} repetitions do not fit one submission; ask for {MOST_REPETITIONS} at most");
+            return Err(GpuError::Mismatch(problem));
+        }
         self.steps_secs(&std::iter::repeat_n(&recording.steps, repetitions).flatten().collect::<Vec<_>>())
     }
 

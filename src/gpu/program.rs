@@ -1,22 +1,30 @@
 //! Programs on a device: pipelines, the program's own buffers, and recordings that can be run again and again.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::cache::Cache;
 use super::{Buffer, Gpu, GpuError, lock};
 use crate::kernel::{Access, BufferRef, Kernel, KernelError, Program, validate};
 
 /// A compiled kernel.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Pipeline {
-    inner: wgpu::ComputePipeline,
+    pub inner: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
 }
+
+/// Compiled kernels by their WGSL.
+pub(super) type Pipelines = Cache<String, Pipeline>;
+
+/// Kernels that are kept when nothing uses them: those that a tuner has timed are there for the run.
+pub(super) const MOST_PIPELINES: usize = 64;
 
 /// A program with its pipelines and its own buffers, ready to be bound to a caller's buffers.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     program: Arc<Program>,
-    pipelines: Vec<Pipeline>,
+    pipelines: Vec<Arc<Pipeline>>,
     /// The kernels' labels, shared with recordings.
     labels: Vec<Arc<str>>,
     temps: Vec<Buffer>,
@@ -40,7 +48,7 @@ pub struct Recording {
 pub(super) enum Step {
     /// A bound dispatch, with its estimated work.
     Dispatch {
-        pipeline: wgpu::ComputePipeline,
+        pipeline: Arc<Pipeline>,
         bind_group: wgpu::BindGroup,
         grid: [u32; 3],
         label: Arc<str>,
@@ -62,11 +70,21 @@ impl Recording {
 
     /// A copy of all of `from` to element `at` of `to`.
     ///
-    /// # Panics
-    /// When it does not fit.
-    pub fn copy(from: &Buffer, to: &Buffer, at: usize) -> Self {
-        assert!(at + from.len() <= to.len(), "{} elements at {at} of {}", from.len(), to.len());
-        Self { steps: vec![Step::Copy { from: from.clone(), to: to.clone(), at }], held: vec![] }
+    /// # Errors
+    /// [`GpuError::Mismatch`] when it does not fit.
+    pub fn copy(from: &Buffer, to: &Buffer, at: usize) -> Result<Self, GpuError> {
+        let (len, room) = (from.len(), to.len());
+        if room.checked_sub(at).is_none_or(|left| left < len) {
+            let problem = format!("{len} elements do not fit at {at} of a buffer of {room}; copy to a longer one");
+            return Err(GpuError::Mismatch(problem));
+        }
+        let held = vec![Arc::from([from.clone(), to.clone()])];
+        if from.is_dry() && to.is_dry() {
+            return Ok(Self { steps: vec![], held });
+        }
+        from.check_real()?;
+        to.check_real()?;
+        Ok(Self { steps: vec![Step::Copy { from: from.clone(), to: to.clone(), at }], held })
     }
 
     /// Number of dispatches.
@@ -93,19 +111,33 @@ impl Loaded {
     /// Binds the caller's buffers, one per slot.
     ///
     /// # Errors
-    /// [`GpuError::Device`] when the device refuses a binding.
-    ///
-    /// # Panics
-    /// When the buffers do not match the program's slots.
+    /// [`GpuError::Mismatch`] when the buffers do not match the program's slots, [`GpuError::Device`] when the device refuses
+    /// a binding.
     pub fn bind(&self, gpu: &Gpu, slots: &[&Buffer]) -> Result<Recording, GpuError> {
         let program = &self.program;
-        assert_eq!(slots.len(), program.slots.len(), "`{}` takes one buffer per slot", program.name);
+        let name = &program.name;
+        if slots.len() != program.slots.len() {
+            let (given, needed) = (slots.len(), program.slots.len());
+            return Err(GpuError::Mismatch(format!(
+                "`{name}` was given {given} buffers and takes {needed}, one per slot"
+            )));
+        }
         for (slot, (buffer, &len)) in slots.iter().zip(&program.slots).enumerate() {
-            assert!(buffer.len() >= len, "slot {slot} of `{}` has {} of {len} elements", program.name, buffer.len());
+            if buffer.len() < len {
+                let given = buffer.len();
+                let problem = format!("slot {slot} of `{name}` needs {len} elements and was given a buffer of {given}");
+                return Err(GpuError::Mismatch(problem));
+            }
         }
         let held = slots.iter().copied().chain(&self.temps).chain([&self.offsets]).cloned().collect();
         if gpu.0.dry {
             return Ok(Recording { steps: vec![], held: vec![held] });
+        }
+        slots.iter().try_for_each(|buffer| buffer.check_real())?;
+        if self.pipelines.len() < program.kernels.len() {
+            return Err(GpuError::Mismatch(format!(
+                "`{name}` was loaded on a dry device; load it on the one that runs"
+            )));
         }
         let each = 4 * (self.offsets.len() / program.dispatches.len().max(1)) as u64;
         let steps = program.dispatches.iter().enumerate().map(|(number, dispatch)| {
@@ -134,7 +166,7 @@ impl Loaded {
                 entries: &entries,
             });
             Step::Dispatch {
-                pipeline: pipeline.inner.clone(),
+                pipeline: Arc::clone(pipeline),
                 bind_group,
                 grid: dispatch.grid,
                 label: Arc::clone(&self.labels[dispatch.kernel]),
@@ -154,14 +186,19 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Kernel`] for invalid WGSL, [`GpuError::BufferTooLarge`], or [`GpuError::Device`].
     pub fn load(&self, program: impl Into<Arc<Program>>) -> Result<Loaded, GpuError> {
-        let mut program = program.into();
+        let program = program.into();
+        if program.subgroup != self.target().subgroup && program.kernels.iter().any(|kernel| kernel.subgroups) {
+            return Err(KernelError::OtherTarget(program.name.clone()).into());
+        }
+        // The program itself stays as it is: another device may be given it, and trusts it.
+        let mut kernels = Cow::Borrowed(&program.kernels[..]);
         if let Some(alter) = &self.0.alter {
-            Arc::make_mut(&mut program).kernels.iter_mut().for_each(|kernel| alter(kernel));
+            kernels.to_mut().iter_mut().for_each(|kernel| alter(kernel));
         }
         for (class, variant) in program.kernels.iter().filter_map(|kernel| kernel.variant) {
             lock(&self.0.variants).entry(class).or_default().insert(variant);
         }
-        let kernels = if self.0.dry { &[] } else { &program.kernels[..] };
+        let kernels = if self.0.dry { &[] } else { &kernels[..] };
         let pipelines = kernels.iter().map(|k| self.pipeline(k)).collect::<Result<_, _>>()?;
         let labels = kernels.iter().map(|k| k.label.as_str().into()).collect();
         let temps = self.scratch(&program)?;
@@ -175,10 +212,11 @@ impl Gpu {
         Ok(Loaded { program, pipelines, labels, temps, offsets })
     }
 
-    fn pipeline(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {
-        if let Some(pipeline) = lock(&self.0.pipelines).get(&kernel.wgsl) {
-            return Ok(pipeline.clone());
-        }
+    fn pipeline(&self, kernel: &Kernel) -> Result<Arc<Pipeline>, GpuError> {
+        self.0.pipelines.get(kernel.wgsl.clone(), || self.make_pipeline(kernel))
+    }
+
+    fn make_pipeline(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {
         validate(kernel)?;
         let device = &self.0.device;
         let entry = |(binding, ty): (usize, wgpu::BufferBindingType)| wgpu::BindGroupLayoutEntry {
@@ -219,9 +257,7 @@ impl Gpu {
             GpuError::Device(message) => KernelError::Invalid { label: kernel.label.clone(), message }.into(),
             other => other,
         })?;
-        let pipeline = Pipeline { inner, layout };
-        lock(&self.0.pipelines).insert(kernel.wgsl.clone(), pipeline.clone());
-        Ok(pipeline)
+        Ok(Pipeline { inner, layout })
     }
 }
 
@@ -234,10 +270,12 @@ fn module_descriptor(kernel: &Kernel) -> wgpu::ShaderModuleDescriptor<'_> {
 #[allow(unsafe_code, reason = "wgpu's entry point for shaders without bounds checks is unsafe")]
 fn trusted_module(device: &wgpu::Device, kernel: &Kernel) -> wgpu::ShaderModule {
     let descriptor = module_descriptor(kernel);
-    // SAFETY: naga has validated the module (`pipeline` calls `validate` first). It was generated by `kernel`, where
-    // every index is an affine form over loop variables whose extents are those of the tensors, or is clamped to them
-    // (tails of matmuls, padding, convolutions), plus the tensor's offset. `compile` asserts that every tensor lies
-    // inside its slot, and `bind` that every buffer holds all elements of its slot. All loops count up to constants. The
-    // shaders of `peaks` are not generated: their invocations are as many as the elements of the buffers made for them.
+    // SAFETY: naga has validated the module (`pipeline` calls `validate` first). It was generated by `kernel`, which alone
+    // makes programs, and for subgroups of this device's width (`load` checks). There every index is an affine form over loop
+    // variables whose extents are those of the tensors, or is clamped to them (tails of matmuls, padding, convolutions), plus
+    // the tensor's offset. `compile` refuses a tensor that does not lie inside its slot, `bind` a buffer that does not hold all
+    // elements of its slot. All loops count up to constants. `tune` runs single dispatches of such programs on buffers of the
+    // same lengths. The shaders of `peaks` are not generated: their invocations are as many as the elements of the buffers made
+    // for them.
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }

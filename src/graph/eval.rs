@@ -21,9 +21,11 @@ pub struct Tensor {
 /// Only what the outputs need is computed, and a value is dropped after its last use.
 ///
 /// # Errors
-/// [`GraphError::Input`] when an input is missing, given twice, of the wrong shape or holds an element that its type does
-/// not have, or when a given node is no input.
+/// The graph's own error, [`GraphError::Unknown`] for an output that is not its, and [`GraphError::Input`] when an input is missing,
+/// given twice, of the wrong shape or holds an element that its type does not have, or when a given node is no input.
 pub fn eval(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)]) -> Result<Vec<Tensor>, GraphError> {
+    graph.check()?;
+    graph.check_nodes(outputs)?;
     let given = check_inputs(graph, inputs)?;
     let live = graph.reachable(outputs);
     let mut uses = vec![0usize; graph.nodes().len()];
@@ -148,6 +150,7 @@ fn unary(f: Unary, x: f64) -> f64 {
     match f {
         Unary::Neg => -x,
         Unary::Exp => x.exp(),
+        Unary::Expm1 => x.exp_m1(),
         Unary::Log => x.ln(),
         Unary::Sqrt => x.sqrt(),
         Unary::Rsqrt => 1.0 / x.sqrt(),

@@ -7,7 +7,7 @@
 
 mod build;
 mod eval;
-pub mod index;
+pub(crate) mod index;
 mod infer;
 mod op;
 mod print;
@@ -19,16 +19,27 @@ pub use eval::{Tensor, eval};
 pub use op::{Binary, Bits, Compare, ConvSide, DType, DotDims, Op, Unary, Window};
 pub use verify::verify;
 
-/// Why a node was refused.
+/// Why a node or a graph was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
-    /// The operands' types do not fit the op.
+    /// The operands' types do not fit the op, or what a model or a loss returns does not fit its purpose.
     #[error("{op}: {reason}; change the operands' shapes or the op's attributes")]
     Type {
-        /// The op, as printed.
+        /// The op, as printed, or what was wrong.
         op: String,
         /// What does not fit.
         reason: String,
+    },
+    /// A value has too many elements.
+    #[error(
+        "a value {0} has more elements than a 32-bit index reaches; use fewer examples at once, or a smaller model"
+    )]
+    TooLarge(Type),
+    /// A node of another graph.
+    #[error("%{node} is not a node of this graph; use the ids that its own methods return")]
+    Unknown {
+        /// Its number.
+        node: usize,
     },
     /// A stored node breaks an invariant; the text names it.
     #[error("the graph is inconsistent at %{node}: {reason}; this is a bug in the pass that ran last")]
@@ -68,15 +79,35 @@ pub struct Type {
     pub dtype: DType,
 }
 
+/// What a node that does not exist is taken for.
+static SCALAR: Type = Type { shape: vec![], dtype: DType::F32 };
+
+/// Number of elements of a shape; more than `usize` holds are as many as it holds.
+pub(crate) fn len(shape: &[usize]) -> usize {
+    shape.iter().fold(1, |n, &d| n.saturating_mul(d))
+}
+
 impl Type {
-    /// Number of elements.
+    /// A number.
+    pub fn scalar() -> Self {
+        SCALAR.clone()
+    }
+
+    /// Number of elements; more than `usize` holds are as many as it holds.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        len(&self.shape)
     }
 
     /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.shape.contains(&0)
+    }
+
+    /// The type itself, if the product of any of its axes has 32 bits: of an empty value too, whose other axes are multiplied
+    /// by themselves here and there.
+    fn addressable(self) -> Result<Self, GraphError> {
+        let filled: Vec<usize> = self.shape.iter().copied().filter(|&length| length > 0).collect();
+        if len(&filled) > u32::MAX as usize { Err(GraphError::TooLarge(self)) } else { Ok(self) }
     }
 }
 
@@ -101,17 +132,48 @@ pub struct InputInfo {
 }
 
 /// A graph under construction. See the module text.
+///
+/// A graph remembers the first error of its builders. The node that a failing builder returns has a plausible type, so that a
+/// model's forward pass can go on, but no value: whatever is made from the graph carries the error too, and [`eval`], [`verify`]
+/// and the compiler return it.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
     inputs: Vec<InputInfo>,
     interned: HashMap<(Op, Vec<NodeId>), NodeId>,
+    error: Option<GraphError>,
 }
 
 impl Graph {
     /// An empty graph.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty graph in the place of this one: it takes over the error.
+    pub(crate) fn successor(&self) -> Self {
+        Self { error: self.error.clone(), ..Self::default() }
+    }
+
+    /// Whether the graph can be computed.
+    ///
+    /// # Errors
+    /// The first error of its builders.
+    pub fn check(&self) -> Result<(), GraphError> {
+        self.error.clone().map_or(Ok(()), Err)
+    }
+
+    /// Remembers an error, unless there is an earlier one, and returns a node in the place of the value that cannot be had.
+    pub fn refuse(&mut self, error: GraphError, ty: Type) -> NodeId {
+        let node = self.add_input(&format!("in place of: {error}"), ty);
+        self.error.get_or_insert(error);
+        node
+    }
+
+    /// Whether these are nodes of the graph.
+    pub(crate) fn check_nodes<'a>(&self, ids: impl IntoIterator<Item = &'a NodeId>) -> Result<(), GraphError> {
+        let unknown = ids.into_iter().find(|id| id.index() >= self.nodes.len());
+        unknown.map_or(Ok(()), |id| Err(GraphError::Unknown { node: id.index() }))
     }
 
     /// All nodes, operands before users.
@@ -125,13 +187,21 @@ impl Graph {
     }
 
     /// One node.
+    ///
+    /// # Panics
+    /// When it is not a node of this graph.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.index()]
     }
 
-    /// Shape of a node's value.
+    /// Shape of a node's value; a node of another graph has rank 0.
     pub fn shape(&self, id: NodeId) -> &[usize] {
-        &self.node(id).ty.shape
+        &self.ty(id).shape
+    }
+
+    /// Type of a node's value; a node of another graph is a number.
+    pub(crate) fn ty(&self, id: NodeId) -> &Type {
+        self.nodes.get(id.index()).map_or(&SCALAR, |node| &node.ty)
     }
 
     /// The ids of all nodes, in topological order.
@@ -142,6 +212,13 @@ impl Graph {
     /// Adds a value given from outside. Each call makes a new input, whatever its name.
     pub fn input(&mut self, name: &str, shape: &[usize], dtype: DType) -> NodeId {
         let ty = Type { shape: shape.to_vec(), dtype };
+        if let Err(error) = ty.clone().addressable() {
+            self.error.get_or_insert(error);
+        }
+        self.add_input(name, ty)
+    }
+
+    fn add_input(&mut self, name: &str, ty: Type) -> NodeId {
         self.inputs.push(InputInfo { name: name.to_owned(), ty: ty.clone() });
         self.insert(Op::Input(self.inputs.len() - 1), vec![], ty)
     }
@@ -149,7 +226,8 @@ impl Graph {
     /// Adds `op` applied to `inputs`, or returns the node that already is that.
     ///
     /// # Errors
-    /// [`GraphError::Type`] when the operands do not fit the op.
+    /// [`GraphError::Type`] when the operands do not fit the op, [`GraphError::TooLarge`] when the result has too many elements.
+    /// The graph does not remember these.
     pub fn try_push(&mut self, op: Op, inputs: &[NodeId]) -> Result<NodeId, GraphError> {
         let key = (op, inputs.to_vec());
         if let Some(&id) = self.interned.get(&key) {
@@ -167,10 +245,10 @@ impl Graph {
         id
     }
 
-    /// For every node, whether any of `roots` depends on it (roots included).
+    /// For every node, whether any of `roots` depends on it (roots included). Nodes of other graphs do not count.
     pub fn reachable(&self, roots: &[NodeId]) -> Vec<bool> {
         let mut live = vec![false; self.nodes.len()];
-        for &root in roots {
+        for root in roots.iter().filter(|root| root.index() < self.nodes.len()) {
             live[root.index()] = true;
         }
         for id in self.ids().rev() {

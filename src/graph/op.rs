@@ -29,6 +29,8 @@ pub enum Unary {
     Neg,
     /// eˣ
     Exp,
+    /// eˣ − 1, without cancellation.
+    Expm1,
     /// Natural logarithm.
     Log,
     /// √x
@@ -127,8 +129,9 @@ pub struct Window {
 impl Window {
     /// Padding "SAME": ⌈input/stride⌉ outputs, the zeros shared out evenly, the odd one at the end.
     pub fn same(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> Self {
-        let output: [usize; 2] = std::array::from_fn(|a| input[a].div_ceil(stride[a]));
-        let reach = |a: usize| output[a].saturating_sub(1) * stride[a] + kernel[a];
+        // A stride of 0 is refused by the convolution.
+        let output: [usize; 2] = std::array::from_fn(|a| input[a].div_ceil(stride[a].max(1)));
+        let reach = |a: usize| output[a].saturating_sub(1).saturating_mul(stride[a]).saturating_add(kernel[a]);
         let low = std::array::from_fn(|a| reach(a).saturating_sub(input[a]) / 2);
         Self { input, kernel, output, stride, low }
     }

@@ -104,6 +104,7 @@ fn unary(f: Unary) -> &'static str {
     match f {
         Unary::Neg => "neg",
         Unary::Exp => "exp",
+        Unary::Expm1 => "expm1",
         Unary::Log => "log",
         Unary::Sqrt => "sqrt",
         Unary::Rsqrt => "rsqrt",

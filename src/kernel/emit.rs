@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use super::{Access, Place, Source};
 use crate::graph::index::{Idx, pull_back};
@@ -50,6 +51,18 @@ pub(super) struct Target {
     pub accumulate: bool,
 }
 
+/// A load or store of a tensor in one of the caller's buffers.
+struct Touch {
+    slot: usize,
+    tensor: Range<usize>,
+    /// Which element.
+    flat: Idx,
+    /// Whether other invocations than the one that stores an element load it.
+    shared: bool,
+    /// What is stored there; nothing for a load.
+    stored: Option<(NodeId, Target)>,
+}
+
 /// What an emitter knows of the program around its kernel.
 pub(super) struct Scope<'a> {
     pub graph: &'a Graph,
@@ -71,6 +84,9 @@ pub(super) struct Emitter<'a> {
     pub offsets: Vec<u32>,
     /// Elements handled at once: 1 or 4.
     pub width: usize,
+    /// Stores over elements that another invocation loads, or that are loaded later: they depend on who is first.
+    pub races: Vec<(NodeId, Target)>,
+    touched: Vec<Touch>,
     lines: String,
     names: HashMap<(NodeId, Vec<Idx>), String>,
     count: usize,
@@ -84,6 +100,8 @@ impl<'a> Emitter<'a> {
             bindings: vec![],
             offsets: vec![],
             width,
+            races: vec![],
+            touched: vec![],
             lines: String::new(),
             names: HashMap::new(),
             count: 0,
@@ -99,6 +117,24 @@ impl<'a> Emitter<'a> {
     pub fn take_lines(&mut self) -> String {
         self.names.clear();
         std::mem::take(&mut self.lines)
+    }
+
+    /// Says that invocations load what they have loaded so far for one another's elements.
+    pub fn share_loads(&mut self) {
+        self.touched.iter_mut().for_each(|touch| touch.shared = true);
+    }
+
+    /// Enters a load or store, and what races with it.
+    fn touch(&mut self, slot: usize, tensor: Range<usize>, flat: &Idx, stored: Option<(NodeId, Target)>) {
+        let meets = |t: &&Touch| t.slot == slot && t.tensor.start < tensor.end && tensor.start < t.tensor.end;
+        for before in self.touched.iter().filter(meets) {
+            match (before.stored, stored) {
+                (Some(store), None) => self.races.push(store),
+                (None, Some(store)) if before.shared || before.flat != *flat => self.races.push(store),
+                _ => {}
+            }
+        }
+        self.touched.push(Touch { slot, tensor, flat: flat.clone(), shared: false, stored });
     }
 
     /// Adds `let` and returns the new name.
@@ -189,6 +225,7 @@ impl<'a> Emitter<'a> {
         let place = self.scope.inputs.get(&id);
         let name = if let Some(place) = place {
             let flat = Idx::flatten(index, &node.ty.shape).plus(&self.offset(place.offset));
+            self.touch(place.slot, place.offset..place.offset + node.ty.len(), &flat, None);
             self.load(Source::Slot(place.slot), &flat, node.ty.dtype)?
         } else if self.scope.stored[id.index()] && !self.own.contains(&id) {
             self.load(Source::Node(id), &Idx::flatten(index, &node.ty.shape), node.ty.dtype)?
@@ -218,6 +255,7 @@ impl<'a> Emitter<'a> {
             Op::Unary(f) => match f {
                 Unary::Neg => format!("-{x}"),
                 Unary::Exp => format!("ew_exp({x})"),
+                Unary::Expm1 => format!("ew_expm1({x})"),
                 Unary::Log => format!("log({x})"),
                 Unary::Sqrt => format!("sqrt({x})"),
                 Unary::Rsqrt => format!("({v}(1.0) / sqrt({x}))"),
@@ -325,6 +363,9 @@ impl<'a> Emitter<'a> {
         let scope = self.scope;
         for target in scope.targets.get(&id).into_iter().flatten() {
             let flat = Idx::flatten(index, &node.ty.shape).plus(&self.offset(target.offset));
+            if let Source::Slot(slot) = target.source {
+                self.touch(slot, target.offset..target.offset + node.ty.len(), &flat, Some((id, *target)));
+            }
             let at = match (self.width, node.ty.dtype, flat.aligned_quad()) {
                 (1, ..) => vec![(flat.wgsl(), scalar_view, String::new())],
                 (_, DType::F32, Some(quad)) => vec![(quad.wgsl(), View::Vec4, String::new())],

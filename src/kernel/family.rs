@@ -102,6 +102,7 @@ pub(super) fn linear(
             variant: None,
         },
         sources: emitter.bindings.iter().map(|b| b.source).collect(),
+        races: emitter.races,
         offsets: emitter.offsets,
         grid: [x as u32, y as u32, 1],
         flops: (hooks.matches("let ").count() * times) as f64,

@@ -175,6 +175,7 @@ impl Contraction<'_> {
             function("load_a4(b: u32, m: u32, k: u32) -> vec4<f32>", &self.load4(&mut emitter, 0, along, extent)?);
             function("load_b4(b: u32, k: u32, n: u32) -> vec4<f32>", &self.load4(&mut emitter, 1, "n", p.n)?);
         }
+        emitter.share_loads();
         let operands = emitter.bindings.len();
         emitter.width = width;
         let n = if width == 4 { Idx::quad("quad", p.n / 4) } else { Idx::var("n", p.n) };
@@ -213,6 +214,7 @@ impl Contraction<'_> {
                 variant: Some((p.class(), variant)),
             },
             sources: emitter.bindings.iter().map(|b| b.source).collect(),
+            races: emitter.races,
             offsets: emitter.offsets,
             grid: variant.grid(p, target).map(|groups| groups as u32),
             flops: p.flops(),

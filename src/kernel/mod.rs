@@ -12,9 +12,9 @@ mod matmul;
 mod rows;
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
-use crate::graph::{Graph, NodeId, Op, verify};
+use crate::graph::{Graph, GraphError, NodeId, Op, verify};
 use crate::passes::{self, FusedKernel, Life, Schedule};
 
 pub use check::validate;
@@ -28,8 +28,28 @@ pub enum KernelError {
     #[error("input `{0}` is used but has no place in a buffer; list it among the program's inputs")]
     Unplaced(String),
     /// A shape exceeds what a dispatch can address.
-    #[error("{0} has more elements than one dispatch can address; use smaller chunks")]
+    #[error("{0} has more elements than one dispatch can address; use smaller chunks, or a smaller model")]
     TooLarge(String),
+    /// An input or output lies outside the caller's buffers.
+    #[error(
+        "`{program}` has {value} at {place:?}, and its slots have {slots:?} elements; give it a place inside one of them"
+    )]
+    Misplaced {
+        /// The program.
+        program: String,
+        /// Type of the value.
+        value: String,
+        /// Its place.
+        place: Place,
+        /// Lengths of the slots.
+        slots: Vec<usize>,
+    },
+    /// Two outputs at one place.
+    #[error("`{0}` stores two outputs in the same elements of slot {1}; give each a place of its own")]
+    Overlap(String, usize),
+    /// Kernels for subgroups of another width.
+    #[error("`{0}` was compiled for another adapter; compile it with this one's target")]
+    OtherTarget(String),
     /// A kernel cannot be cut further.
     #[error("{0} needs more than {1} buffers at once; split the expression, or let inputs share a buffer")]
     TooManyBuffers(String, usize),
@@ -44,9 +64,19 @@ pub enum KernelError {
         /// What naga said.
         message: String,
     },
-    /// A pass broke the graph.
+    /// The graph has an error, or a pass broke it.
     #[error(transparent)]
-    Graph(#[from] crate::graph::GraphError),
+    Graph(GraphError),
+}
+
+impl From<GraphError> for KernelError {
+    /// What is too large for a graph is too large for a kernel: the planner then tries fewer examples.
+    fn from(error: GraphError) -> Self {
+        match error {
+            GraphError::TooLarge(ty) => Self::TooLarge(format!("a value {ty}")),
+            other => Self::Graph(other),
+        }
+    }
 }
 
 /// A range of one of the caller's buffers: `slot` counts buffers, `offset` counts elements.
@@ -147,9 +177,29 @@ pub struct Dispatch {
     pub bytes: f64,
 }
 
-/// Kernels and dispatches over buffer numbers: everything about a computation but the device.
+/// Kernels and dispatches over buffer numbers: everything about a computation but the device. Devices run kernels without bounds
+/// checks, so only [`compile`] makes programs, and nobody changes them; their parts can be looked at.
 #[derive(Clone, Debug)]
-pub struct Program {
+pub struct Program(Parts);
+
+impl Deref for Program {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Program {
+    /// A program of parts whose dispatches stay inside its buffers.
+    pub(crate) fn trusted(parts: Parts) -> Self {
+        Self(parts)
+    }
+}
+
+/// What a [`Program`] is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
     /// Short name.
     pub name: String,
     /// Length in elements of the caller's buffers.
@@ -160,52 +210,98 @@ pub struct Program {
     pub kernels: Vec<Kernel>,
     /// What runs, in order.
     pub dispatches: Vec<Dispatch>,
+    /// Lanes of a subgroup, which kernels that use subgroups count on.
+    pub subgroup: Option<u32>,
 }
 
 /// A kernel with its bindings still in terms of nodes.
 struct Emitted {
     kernel: Kernel,
     sources: Vec<Source>,
+    /// See [`emit::Emitter::races`].
+    races: Vec<(NodeId, StoreTarget)>,
     offsets: Vec<u32>,
     grid: [u32; 3],
     flops: f64,
 }
 
-/// Compiles a graph for a target.
+impl Spec<'_> {
+    /// Whether inputs and outputs are nodes of the graph and lie inside slots whose elements have 32-bit indices.
+    fn check_places(&self) -> Result<(), KernelError> {
+        let outputs = self.outputs.iter().map(|output| (&output.node, &output.place));
+        for (id, place) in self.inputs.iter().map(|(id, place)| (id, place)).chain(outputs) {
+            self.graph.check_nodes([id])?;
+            let ty = &self.graph.node(*id).ty;
+            let end = place.offset.checked_add(ty.len());
+            if self.slots.get(place.slot).is_none_or(|&len| end.is_none_or(|end| end > len)) {
+                return Err(KernelError::Misplaced {
+                    program: self.name.to_owned(),
+                    value: ty.to_string(),
+                    place: *place,
+                    slots: self.slots.to_vec(),
+                });
+            }
+            if end.is_none_or(|end| end > u32::MAX as usize) {
+                return Err(KernelError::TooLarge(format!("slot {} of `{}`", place.slot, self.name)));
+            }
+        }
+        let range = |output: &Output| {
+            let Place { slot, offset } = output.place;
+            (slot, offset..offset + self.graph.node(output.node).ty.len())
+        };
+        let mut stored: Vec<(usize, Range<usize>)> = self.outputs.iter().map(range).collect();
+        stored.retain(|(_, range)| !range.is_empty());
+        stored.sort_by_key(|(slot, range)| (*slot, range.start));
+        match stored.windows(2).find(|pair| pair[0].0 == pair[1].0 && overlap(&pair[0].1, &pair[1].1)) {
+            Some(pair) => Err(KernelError::Overlap(self.name.to_owned(), pair[0].0)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Compiles a graph for a target. An output may lie where inputs do: it takes their place when all of them have been read.
 ///
 /// # Errors
-/// [`KernelError`]; only [`KernelError::TooLarge`] and [`KernelError::Unplaced`] can be caused by a caller.
-///
-/// # Panics
-/// When an input or output does not fit its slot, and when a kernel would read an input that an earlier one has overwritten
-/// with an output: updates in place of values that depend on one another belong into separate programs.
+/// [`KernelError`]: that of the graph, and what the caller's places or the target's limits do not allow.
 pub fn compile(spec: &Spec, target: &Target) -> Result<Program, KernelError> {
-    let placed = spec.inputs.iter().copied().chain(spec.outputs.iter().map(|output| (output.node, output.place)));
-    for (id, Place { slot, offset }) in placed {
-        let (ty, len) = (&spec.graph.node(id).ty, spec.slots[slot]);
-        assert!(offset + ty.len() <= len, "{ty} at {offset} of slot {slot}, which has {len} elements: `{}`", spec.name);
-    }
+    spec.graph.check()?;
+    spec.check_places()?;
     let wanted: Vec<NodeId> = spec.outputs.iter().map(|o| o.node).collect();
     let simple = passes::simplify(spec.graph, &wanted);
     let wanted = simple.outputs(&wanted);
     let split = passes::split(&simple.graph, &wanted, target.split);
     let mut outputs = split.outputs(&wanted);
     let mut graph = split.graph;
+    graph.check()?;
     if cfg!(debug_assertions) {
         verify(&graph)?;
     }
     let inputs = places(spec, &graph, &outputs)?;
     let mut cuts = HashSet::new();
+    // Stored, so that outputs can be copied from them.
+    let mut kept: Vec<NodeId> = vec![];
     loop {
-        let schedule = passes::fuse(&graph, &outputs, &cuts);
+        let schedule = passes::fuse(&graph, &[&outputs[..], &kept].concat(), &cuts);
         let targets = store_targets(spec, &graph, &outputs, &schedule);
-        assert_inputs_survive(spec, &graph, &inputs, &targets, &schedule);
         let scope = Scope { graph: &graph, inputs: &inputs, stored: &schedule.stored, targets: &targets };
         let kernels = schedule.kernels.iter().filter(|k| !graph.node(k.stores[0]).ty.is_empty());
         let emitted: Vec<(&FusedKernel, Emitted)> =
             kernels.map(|k| Ok((k, family::emit(&scope, k, target)?))).collect::<Result<_, KernelError>>()?;
+        let mut early = early_stores(&graph, &inputs, &targets, &schedule);
+        early.extend(emitted.iter().flat_map(|(_, e)| &e.races).copied());
+        let is_early = |output: &usize| {
+            let Place { slot, offset } = spec.outputs[*output].place;
+            early.iter().any(|(id, t)| *id == outputs[*output] && (t.source, t.offset) == (Source::Slot(slot), offset))
+        };
+        let postponed: Vec<usize> = (0..outputs.len()).filter(is_early).collect();
+        if !postponed.is_empty() {
+            for output in postponed {
+                outputs[output] = postpone(&mut graph, outputs[output], &mut kept);
+            }
+            continue;
+        }
         let crowded = emitted.iter().find(|(_, e)| e.sources.len() > target.max_bindings);
-        let Some((fused, e)) = crowded else { return Ok(link(spec, &graph, &schedule, emitted)) };
+        let Some((fused, e)) = crowded else { return Ok(link(spec, &graph, &schedule, emitted, target)) };
         if let Some(node) = schedule.cut(&graph, fused, &cuts) {
             cuts.insert(node);
             continue;
@@ -215,9 +311,22 @@ pub fn compile(spec: &Spec, target: &Target) -> Result<Program, KernelError> {
         let Some(output) = outputs.iter().position(shared) else {
             return Err(KernelError::TooManyBuffers(e.kernel.label.clone(), target.max_bindings));
         };
-        let shape = graph.shape(outputs[output]).to_vec();
-        outputs[output] = graph.push(Op::Reshape { shape }, &[outputs[output]]);
+        outputs[output] = copy(&mut graph, outputs[output]);
     }
+}
+
+/// A node of its own with the same value.
+fn copy(graph: &mut Graph, id: NodeId) -> NodeId {
+    let shape = graph.shape(id).to_vec();
+    graph.push(Op::Reshape { shape }, &[id])
+}
+
+/// A copy that a kernel behind all others makes of a value, which is kept until then in a buffer of the program's own.
+fn postpone(graph: &mut Graph, id: NodeId, kept: &mut Vec<NodeId>) -> NodeId {
+    // Inputs are loaded from where the caller has them.
+    let value = if is_input(graph, id) { copy(graph, id) } else { id };
+    kept.push(value);
+    copy(graph, value)
 }
 
 /// Places by input node of the rewritten graph, whose inputs keep their numbers.
@@ -259,31 +368,34 @@ fn store_targets(
     targets
 }
 
-/// Panics if a kernel reads from a range of the caller's that an earlier kernel has written.
-fn assert_inputs_survive(
-    spec: &Spec,
+/// What kernels store in ranges of the caller's that a later kernel reads an input from.
+fn early_stores(
     graph: &Graph,
     inputs: &HashMap<NodeId, Place>,
     targets: &HashMap<NodeId, Vec<StoreTarget>>,
     schedule: &Schedule,
-) {
-    let mut written: Vec<(usize, Range<usize>)> = vec![];
+) -> Vec<(NodeId, StoreTarget)> {
+    let range = |id: &NodeId, offset: usize| offset..offset + graph.node(*id).ty.len();
+    let mut stored: Vec<(NodeId, StoreTarget)> = vec![];
+    let mut early = vec![];
     for kernel in &schedule.kernels {
-        for (id, &Place { slot, offset }) in
-            schedule.loads(graph, kernel).iter().filter_map(|id| inputs.get_key_value(id))
-        {
-            let read = offset..offset + graph.node(*id).ty.len();
-            let clash = written.iter().any(|(s, w)| *s == slot && w.start < read.end && read.start < w.end);
-            assert!(!clash, "`{}` reads %{} of slot {slot} after it has been overwritten", spec.name, id.index());
-        }
-        for id in &kernel.stores {
-            let places = targets.get(id).into_iter().flatten();
-            written.extend(places.filter_map(|target| match target.source {
-                Source::Slot(slot) => Some((slot, target.offset..target.offset + graph.node(*id).ty.len())),
-                Source::Node(_) => None,
+        let loads = schedule.loads(graph, kernel);
+        for (id, &Place { slot, offset }) in loads.iter().filter_map(|id| inputs.get_key_value(id)) {
+            let read = range(id, offset);
+            early.extend(stored.iter().filter(|(id, target)| {
+                target.source == Source::Slot(slot) && overlap(&range(id, target.offset), &read)
             }));
         }
+        for id in &kernel.stores {
+            stored.extend(targets.get(id).into_iter().flatten().map(|target| (*id, *target)));
+        }
     }
+    early
+}
+
+/// Whether two ranges have an element in common.
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start.max(b.start) < a.end.min(b.end)
 }
 
 /// Inputs are loaded from where the caller keeps them, even if some kernel also copies them to an output.
@@ -292,7 +404,13 @@ fn is_input(graph: &Graph, id: NodeId) -> bool {
 }
 
 /// Assigns buffers and puts the program together.
-fn link(spec: &Spec, graph: &Graph, schedule: &Schedule, emitted: Vec<(&FusedKernel, Emitted)>) -> Program {
+fn link(
+    spec: &Spec,
+    graph: &Graph,
+    schedule: &Schedule,
+    emitted: Vec<(&FusedKernel, Emitted)>,
+    target: &Target,
+) -> Program {
     let loads: Vec<HashSet<NodeId>> = emitted.iter().map(|(fused, _)| schedule.loads(graph, fused)).collect();
     let mut last = HashMap::new();
     for (k, ids) in loads.iter().enumerate() {
@@ -307,8 +425,14 @@ fn link(spec: &Spec, graph: &Graph, schedule: &Schedule, emitted: Vec<(&FusedKer
         }
     }
     let (placed, temps) = passes::assign_buffers(&lives);
-    let mut program =
-        Program { name: spec.name.to_owned(), slots: spec.slots.to_vec(), temps, kernels: vec![], dispatches: vec![] };
+    let mut program = Parts {
+        name: spec.name.to_owned(),
+        slots: spec.slots.to_vec(),
+        temps,
+        kernels: vec![],
+        dispatches: vec![],
+        subgroup: target.subgroup,
+    };
     let mut known: HashMap<String, usize> = HashMap::new();
     for ((fused, e), loads) in emitted.into_iter().zip(&loads) {
         let kernel = *known.entry(e.kernel.wgsl.clone()).or_insert_with(|| {
@@ -324,5 +448,5 @@ fn link(spec: &Spec, graph: &Graph, schedule: &Schedule, emitted: Vec<(&FusedKer
         let buffers = buffers.collect();
         program.dispatches.push(Dispatch { kernel, buffers, offsets: e.offsets, grid: e.grid, flops: e.flops, bytes });
     }
-    program
+    Program(program)
 }

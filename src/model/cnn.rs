@@ -4,10 +4,11 @@
 //! Bartlett; without the normalisation and with equal channels in all blocks it is the `cnn-*` family of Cohen et al.
 //! (2021). What the last block leaves is flattened in the order height, width, channel.
 
-use super::layers::{add_bias, average_pool, dense, dense_params, layer_norm, max_pool, norm_params};
-use super::{Activation, Init, Model, Param};
+use super::error::{check_layers, check_widths};
+use super::layers::{add_bias, average_pool, dense, dense_params, layer_norm, max_pool, norm_params, one_each};
+use super::{Activation, Init, Model, ModelError, Param};
 use crate::choice::choice;
-use crate::graph::{Graph, NodeId, Window};
+use crate::graph::{Graph, NodeId, Window, len};
 
 /// ε of the layer normalisation.
 const EPSILON: f32 = 1e-6;
@@ -89,11 +90,37 @@ impl Cnn {
     }
 
     /// Height, width and channels that the dense layer sees; a height or width of 0 means that there are too many blocks
-    /// for the images, and `None` that the last block's channels exceed 32 bits.
+    /// for the images, and `None` that a size is out of range, as the last block's channels beyond 32 bits are.
     pub fn flattened(&self) -> Option<[usize; 3]> {
-        let last = u32::try_from(self.blocks.saturating_sub(1)).ok()?;
-        let most = self.growth.checked_pow(last)?.checked_mul(self.channels)?;
-        u32::try_from(most).is_ok().then(|| self.layers().1)
+        self.checked_layers().ok().map(|(_, flattened)| flattened)
+    }
+
+    /// The same where every size is in range.
+    fn checked_layers(&self) -> Result<(Vec<Layer>, [usize; 3]), ModelError> {
+        let [height, width, channels] = self.image;
+        check_widths([
+            ("Cnn.image[0]", height),
+            ("Cnn.image[1]", width),
+            ("Cnn.image[2]", channels),
+            ("Cnn.channels", self.channels),
+            ("Cnn.growth", self.growth),
+            ("Cnn.stride", self.stride),
+            ("Cnn.outputs", self.outputs),
+        ])?;
+        check_layers([
+            ("Cnn.blocks", self.blocks),
+            ("Cnn.layers_per_block", self.layers_per_block),
+            ("Cnn.blocks · Cnn.layers_per_block", self.blocks.saturating_mul(self.layers_per_block)),
+        ])?;
+        let most = self.growth.checked_pow(self.blocks as u32 - 1).and_then(|last| last.checked_mul(self.channels));
+        if most.is_none_or(|most| u32::try_from(most).is_err()) {
+            return Err(ModelError::Size {
+                size: "Cnn.blocks",
+                value: self.blocks,
+                allowed: "so small that the last block's channels, channels · growth^(blocks − 1), fit 32 bits".into(),
+            });
+        }
+        Ok(self.layers())
     }
 
     /// The convolutions in order, and what the last block leaves.
@@ -104,7 +131,8 @@ impl Cnn {
             for layer in 0..self.layers_per_block {
                 let stride = if layer == 0 { self.stride } else { 1 };
                 let window = Window::same([height, width], KERNEL, [stride; 2]);
-                let channels_out = self.channels * self.growth.pow(block as u32);
+                let growth = self.growth.saturating_pow(u32::try_from(block).unwrap_or(u32::MAX));
+                let channels_out = self.channels.saturating_mul(growth);
                 let last_of_block = layer + 1 == self.layers_per_block;
                 layers.push(Layer { window, channels_in: channels, channels_out, last_of_block });
                 [height, width] = window.output;
@@ -119,8 +147,8 @@ impl Cnn {
 }
 
 impl Model for Cnn {
-    fn params(&self) -> Vec<Param> {
-        let (layers, flattened) = self.layers();
+    fn params(&self) -> Result<Vec<Param>, ModelError> {
+        let (layers, flattened) = self.checked_layers()?;
         let mut params = vec![];
         for (i, layer) in layers.iter().enumerate() {
             let (ci, co) = (layer.channels_in, layer.channels_out);
@@ -128,24 +156,36 @@ impl Model for Cnn {
             params.push(Param {
                 name: format!("conv{i}.kernel"),
                 shape: vec![KERNEL[0], KERNEL[1], ci, co],
-                init: Init::GlorotNormal { fan_in: positions * ci, fan_out: positions * co },
+                init: Init::GlorotNormal {
+                    fan_in: positions.saturating_mul(ci),
+                    fan_out: positions.saturating_mul(co),
+                },
             });
             params.push(Param { name: format!("conv{i}.bias"), shape: vec![co], init: Init::Zeros });
             if self.norm == Norm::Layer {
                 params.extend(norm_params(&format!("norm{i}"), co));
             }
         }
-        let (fan_in, fan_out) = (flattened.iter().product(), self.outputs);
+        let fan_in = len(&flattened);
+        if fan_in == 0 {
+            return Err(ModelError::Size {
+                size: "Cnn.blocks",
+                value: self.blocks,
+                allowed: "so small that pooling leaves something of the images".into(),
+            });
+        }
+        let fan_out = self.outputs;
         params.extend(dense_params("dense0", fan_in, fan_out, Init::GlorotNormal { fan_in, fan_out }));
-        params
+        Ok(params)
     }
 
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
-        let n = g.shape(x)[0];
+        let n = g.shape(x).first().copied().unwrap_or(1);
         let [height, width, channels] = self.image;
         let (layers, flattened) = self.layers();
+        let Some(params) = one_each(g, self.params(), params) else { return x };
         let mut params = params.iter().copied();
-        let mut next = || params.next().expect("one node per parameter");
+        let mut next = || params.next().expect("they are as many as the layers take");
         let mut h = g.reshape(x, &[n, height, width, channels]);
         for layer in layers {
             h = g.conv(h, next(), layer.window);
@@ -162,7 +202,7 @@ impl Model for Cnn {
                 };
             }
         }
-        let flat = g.reshape(h, &[n, flattened.iter().product()]);
+        let flat = g.reshape(h, &[n, len(&flattened)]);
         dense(g, flat, next(), next())
     }
 }

@@ -8,6 +8,7 @@ use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::Layout;
+use crate::graph::len;
 
 /// Standard deviation of a standard normal truncated at ±2.
 const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
@@ -42,7 +43,7 @@ impl Init {
     /// Standard deviation of the normal that is truncated.
     fn std(self) -> f64 {
         match self {
-            Self::GlorotNormal { fan_in, fan_out } => (2.0 / (fan_in + fan_out) as f64).sqrt() / TRUNCATED_STD,
+            Self::GlorotNormal { fan_in, fan_out } => (2.0 / (fan_in as f64 + fan_out as f64)).sqrt() / TRUNCATED_STD,
             Self::ScaledNormal { variance } => variance.sqrt() / TRUNCATED_STD,
             Self::TruncatedNormal { std } => std,
             Self::Zeros | Self::Ones => 0.0,
@@ -55,7 +56,7 @@ impl Init {
 pub fn initial_params(layout: &Layout, seed: u64) -> Vec<f32> {
     let mut params = Vec::with_capacity(layout.len());
     for (stream, (param, _)) in layout.iter().enumerate() {
-        let len: usize = param.shape.iter().product();
+        let len = len(&param.shape);
         match param.init {
             Init::Zeros => params.extend(std::iter::repeat_n(0.0, len)),
             Init::Ones => params.extend(std::iter::repeat_n(1.0, len)),

@@ -1,7 +1,7 @@
 //! The layers that models share, each a few ops: dense, layer normalisation, pooling, and what softmax is made of.
 
-use super::{Init, Param};
-use crate::graph::{Compare, Graph, NodeId, Unary};
+use super::{Init, ModelError, Param};
+use crate::graph::{Compare, DType, Graph, GraphError, NodeId, Type, Unary};
 
 /// x·W + b: `[n, in]`, `[in, out]` and `[out]` to `[n, out]`.
 pub fn dense(g: &mut Graph, x: NodeId, kernel: NodeId, bias: NodeId) -> NodeId {
@@ -12,17 +12,24 @@ pub fn dense(g: &mut Graph, x: NodeId, kernel: NodeId, bias: NodeId) -> NodeId {
 /// x + b, b repeated along all axes but the last.
 pub fn add_bias(g: &mut Graph, x: NodeId, bias: NodeId) -> NodeId {
     let shape = g.shape(x).to_vec();
-    let bias = g.broadcast(bias, &shape, &[shape.len() - 1]);
+    let bias = g.broadcast(bias, &shape, &[last_axis(&shape)]);
     g.add(x, bias)
+}
+
+/// The last axis; a number, which has none, is refused by the op that is asked for it.
+fn last_axis(shape: &[usize]) -> usize {
+    shape.len().saturating_sub(1)
 }
 
 /// (x − mean)/√(variance + ε)·scale + bias over the last axis (Ba, Kiros and Hinton 2016).
 pub fn layer_norm(g: &mut Graph, x: NodeId, scale: NodeId, bias: NodeId, epsilon: f32) -> NodeId {
     let shape = g.shape(x).to_vec();
-    let last = shape.len() - 1;
+    let last = last_axis(&shape);
+    // Of nothing there is no mean, and no value that needs one.
+    let features = shape.last().copied().unwrap_or(1).max(1);
     let mean_of = |g: &mut Graph, x: NodeId| {
         let sum = g.reduce_sum(x, &[last]);
-        g.scale(sum, 1.0 / shape[last] as f32)
+        g.scale(sum, 1.0 / features as f32)
     };
     let mean = mean_of(g, x);
     let mean = g.broadcast_over(mean, &shape, &[last]);
@@ -52,7 +59,7 @@ pub(super) struct Exponentials {
 /// so it needs no derivative.
 pub(super) fn exponentials(g: &mut Graph, x: NodeId) -> Exponentials {
     let shape = g.shape(x).to_vec();
-    let last = shape.len() - 1;
+    let last = last_axis(&shape);
     let max = g.reduce_max(x, &[last]);
     let max = g.unary(Unary::StopGradient, max);
     let max = g.broadcast_over(max, &shape, &[last]);
@@ -62,13 +69,35 @@ pub(super) fn exponentials(g: &mut Graph, x: NodeId) -> Exponentials {
     Exponentials { shifted, exp, sum }
 }
 
-/// `[n, height, width, channels]` as cells of size × size: `[n, rows, size, columns, size, channels]`. Rows and columns
-/// that fill no cell are left out.
-fn cells(g: &mut Graph, x: NodeId, size: usize) -> NodeId {
-    let [n, height, width, channels] = g.shape(x)[..] else { panic!("images have four axes, not {:?}", g.shape(x)) };
+/// The largest size of a cell: its elements are compared one by one.
+const LARGEST_CELL: usize = 256;
+
+/// Images as cells of size × size.
+struct Cells {
+    /// `[n, rows, size, columns, size, channels]`
+    values: NodeId,
+    n: usize,
+    rows: usize,
+    columns: usize,
+    channels: usize,
+    size: usize,
+}
+
+/// `[n, height, width, channels]` as cells. Rows and columns that fill no cell are left out.
+fn cells(g: &mut Graph, x: NodeId, size: usize) -> Cells {
+    let (x, [n, height, width, channels], size) = match *g.shape(x) {
+        [n, height, width, channels] if (1..=LARGEST_CELL).contains(&size) => (x, [n, height, width, channels], size),
+        ref shape => {
+            let reason =
+                format!("images have four axes and cells sizes up to {LARGEST_CELL}, not {shape:?} and {size}");
+            let ty = Type { shape: vec![1; 4], dtype: DType::F32 };
+            (g.refuse(GraphError::Type { op: "pooling".to_owned(), reason }, ty), [1; 4], 1)
+        }
+    };
     let (rows, columns) = (height / size, width / size);
     let whole = g.slice(x, &[0; 4], &[n, rows * size, columns * size, channels]);
-    g.reshape(whole, &[n, rows, size, columns, size, channels])
+    let values = g.reshape(whole, &[n, rows, size, columns, size, channels]);
+    Cells { values, n, rows, columns, channels, size }
 }
 
 /// The maximum of every cell of size × size: `[n, height, width, channels]` to `[n, height/size, width/size, channels]`.
@@ -77,15 +106,17 @@ fn cells(g: &mut Graph, x: NodeId, size: usize) -> NodeId {
 /// It is the sum over the cell of what a one-hot mask lets through, and the mask has no derivative: so every derivative
 /// of it, of any order, is exact too.
 pub fn max_pool(g: &mut Graph, x: NodeId, size: usize) -> NodeId {
-    let cells = cells(g, x, size);
-    let shape = g.shape(cells).to_vec();
-    let [n, rows, _, columns, _, channels] = shape[..] else { unreachable!("cells have six axes") };
+    let Cells { values, n, rows, columns, channels, size } = cells(g, x, size);
+    let shape = g.shape(values).to_vec();
     let pooled = [n, rows, columns, channels];
+    if pooled.contains(&0) {
+        return g.reduce_sum(values, &[2, 4]);
+    }
     // Which element of its cell is the first maximum: every later one has to be larger.
     let mut best: Option<NodeId> = None;
     let mut which = g.full(0.0, &pooled);
     for (number, (i, j)) in (0..size).flat_map(|i| (0..size).map(move |j| (i, j))).enumerate() {
-        let one = g.slice(cells, &[0, 0, i, 0, j, 0], &[n, rows, i + 1, columns, j + 1, channels]);
+        let one = g.slice(values, &[0, 0, i, 0, j, 0], &[n, rows, i + 1, columns, j + 1, channels]);
         let one = g.reshape(one, &pooled);
         let one = g.unary(Unary::StopGradient, one);
         best = Some(match best {
@@ -107,15 +138,31 @@ pub fn max_pool(g: &mut Graph, x: NodeId, size: usize) -> NodeId {
     let number = g.add(row, column);
     let first = g.compare(Compare::Eq, which, number);
     let zero = g.full(0.0, &shape);
-    let through = g.select(first, cells, zero);
+    let through = g.select(first, values, zero);
     g.reduce_sum(through, &[2, 4])
 }
 
 /// The mean of every cell of size × size, see [`max_pool`].
 pub fn average_pool(g: &mut Graph, x: NodeId, size: usize) -> NodeId {
-    let cells = cells(g, x, size);
-    let sum = g.reduce_sum(cells, &[2, 4]);
-    g.scale(sum, 1.0 / (size * size) as f32)
+    let Cells { values, size, .. } = cells(g, x, size);
+    let sum = g.reduce_sum(values, &[2, 4]);
+    g.scale(sum, 1.0 / (size as f32 * size as f32))
+}
+
+/// The nodes given for a model's parameters, in order; `None`, and an error that the graph remembers, where they are not one for each
+/// or the model is none.
+pub(super) fn one_each<'a>(
+    g: &mut Graph,
+    params: Result<Vec<Param>, ModelError>,
+    given: &'a [NodeId],
+) -> Option<&'a [NodeId]> {
+    let reason = match params {
+        Ok(params) if params.len() == given.len() => return Some(given),
+        Ok(params) => format!("{} nodes for {} tensors; it takes one for each", given.len(), params.len()),
+        Err(error) => error.to_string(),
+    };
+    g.refuse(GraphError::Type { op: "a model's parameters".to_owned(), reason }, Type::scalar());
+    None
 }
 
 /// The parameters of [`dense`]: `name.kernel` and `name.bias`, the latter zeros.

@@ -3,7 +3,7 @@
 
 use super::layers::{Exponentials, exponentials};
 use crate::choice::choice;
-use crate::graph::{Compare, Graph, NodeId, Unary};
+use crate::graph::{Compare, DType, Graph, GraphError, NodeId, Type, Unary};
 
 choice! {
     /// How the squared error of the outputs of one example becomes a number.
@@ -35,12 +35,10 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// Loss of each label: outputs `[n, classes]` and `U32` labels `[n]` to `[n]`.
-    ///
-    /// # Panics
-    /// For [`Loss::Output`], when there is more than one output; for [`Loss::Custom`], when its result is not `[n]`.
+    /// Loss of each label: outputs `[n, classes]` and `U32` labels `[n]` to `[n]`. Where the outputs have another shape, or
+    /// [`Loss::Output`] gets more than one, or the result of a [`Loss::Custom`] is not `[n]`, the graph has an error.
     pub fn per_label(self, g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
-        let [n, classes] = g.shape(outputs)[..] else { panic!("outputs have two axes, not {:?}", g.shape(outputs)) };
+        let (outputs, [n, classes]) = rows(g, outputs, labels);
         let target = g.one_hot(labels, classes);
         match self {
             Loss::Mse(reduction) => {
@@ -61,25 +59,50 @@ impl Loss {
             }
             Loss::Custom(per_label) => {
                 let losses = per_label(g, outputs, labels);
-                assert_eq!(g.shape(losses), [n], "a loss of one's own gives one value for each label");
-                losses
+                let (found, wanted) = (g.ty(losses).clone(), Type { shape: vec![n], dtype: DType::F32 });
+                if found == wanted {
+                    return losses;
+                }
+                let reason = format!("it gives {found} where {wanted} is needed, one value for each label");
+                g.refuse(GraphError::Type { op: "a loss of one's own".to_owned(), reason }, wanted)
             }
             Loss::Output => g.reshape(outputs, &[n]),
         }
     }
 }
 
-/// 1 for each label that does not have the largest output, else 0: outputs `[n, classes]` and labels `[n]` to
-/// `[n]`. Where there is a single output, nothing is wrong.
+/// Outputs with one row for each label, and their shape.
+fn rows(g: &mut Graph, outputs: NodeId, labels: NodeId) -> (NodeId, [usize; 2]) {
+    let (found, wanted) = (g.ty(outputs).clone(), g.shape(labels).to_vec());
+    match (&found.shape[..], &wanted[..]) {
+        (&[n, classes], &[labels]) if n == labels && found.dtype == DType::F32 => (outputs, [n, classes]),
+        _ => {
+            let reason =
+                format!("they are {found} for labels of shape {wanted:?}; one row of F32 for each label is needed");
+            let shape = [wanted.first().copied().unwrap_or(1), found.shape.last().copied().unwrap_or(1)];
+            let ty = Type { shape: shape.to_vec(), dtype: DType::F32 };
+            (g.refuse(GraphError::Type { op: "a model's outputs".to_owned(), reason }, ty), shape)
+        }
+    }
+}
+
+/// 0 for each label whose output is larger than all others, and 1 for the rest, ties and NaN among them: outputs `[n, classes]`
+/// and labels `[n]` to `[n]`. Where there is a single output, nothing is wrong.
 pub fn wrong(g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
-    let [n, classes] = g.shape(outputs)[..] else { panic!("outputs have two axes, not {:?}", g.shape(outputs)) };
-    if classes == 1 {
+    let (outputs, shape @ [n, classes]) = rows(g, outputs, labels);
+    if classes <= 1 {
         return g.full(0.0, &[n]);
     }
-    let target = g.one_hot(labels, classes);
-    let hit = g.mul(target, outputs);
+    let mask = g.label_mask(labels, classes);
+    let zero = g.full(0.0, &shape);
+    let hit = g.select(mask, outputs, zero);
     let hit = g.reduce_sum(hit, &[1]);
-    let max = g.reduce_max(outputs, &[1]);
-    let beaten = g.compare(Compare::Gt, max, hit);
+    let repeated = g.broadcast_over(hit, &shape, &[1]);
+    // A comparison with NaN is false.
+    let below = g.compare(Compare::Gt, repeated, outputs);
+    let below = g.to_f32(below);
+    let below = g.reduce_sum(below, &[1]);
+    let others = g.full((classes - 1) as f32, &[n]);
+    let beaten = g.compare(Compare::Gt, others, below);
     g.to_f32(beaten)
 }

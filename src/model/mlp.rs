@@ -2,8 +2,9 @@
 //!
 //! x ← act(x·Wᵢ + bᵢ) for i < depth − 1, then x·W + b. Depth 4 means three hidden layers.
 
-use super::layers::{dense, dense_params};
-use super::{Init, Model, Param};
+use super::error::{check_layers, check_widths};
+use super::layers::{dense, dense_params, one_each};
+use super::{Init, Model, ModelError, Param};
 use crate::choice::choice;
 use crate::graph::{Compare, Graph, NodeId, Unary};
 
@@ -49,8 +50,7 @@ impl Activation {
                 let positive = g.compare(Compare::Gt, x, zero);
                 // exp sees only what it is used for, so that it cannot overflow.
                 let negative = g.select(positive, zero, x);
-                let exp = g.unary(Unary::Exp, negative);
-                let negative = g.offset(exp, -1.0);
+                let negative = g.unary(Unary::Expm1, negative);
                 g.select(positive, x, negative)
             }
             Activation::Softplus => g.unary(Unary::Softplus, x),
@@ -74,7 +74,11 @@ pub struct Mlp {
 }
 
 impl Model for Mlp {
-    fn params(&self) -> Vec<Param> {
+    fn params(&self) -> Result<Vec<Param>, ModelError> {
+        // The width is that of hidden layers, which a single layer has none of.
+        let width = if self.depth > 1 { self.width } else { 1 };
+        check_layers([("Mlp.depth", self.depth)])?;
+        check_widths([("Mlp.inputs", self.inputs), ("Mlp.width", width), ("Mlp.outputs", self.outputs)])?;
         let mut params = vec![];
         for layer in 0..self.depth {
             let fan_in = if layer == 0 { self.inputs } else { self.width };
@@ -82,11 +86,12 @@ impl Model for Mlp {
             let init = Init::GlorotNormal { fan_in, fan_out };
             params.extend(dense_params(&format!("dense{layer}"), fan_in, fan_out, init));
         }
-        params
+        Ok(params)
     }
 
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
         let mut x = x;
+        let Some(params) = one_each(g, self.params(), params) else { return x };
         for (layer, wb) in params.chunks_exact(2).enumerate() {
             x = dense(g, x, wb[0], wb[1]);
             if layer + 1 < self.depth {

@@ -4,6 +4,7 @@
 //! range. Optimisers, eigensolvers and checkpoints work on that vector.
 
 mod cnn;
+mod error;
 mod init;
 pub mod layers;
 mod loss;
@@ -12,13 +13,21 @@ mod store;
 mod transformer;
 
 pub use cnn::{Cnn, Norm, Pool};
+pub use error::ModelError;
 pub use init::{Init, initial_params};
 pub use loss::{Loss, PerLabel, Reduction, wrong};
 pub use mlp::{Activation, Mlp};
 pub use store::{StoreError, params_from_safetensors, params_to_safetensors};
 pub use transformer::Transformer;
 
-use crate::graph::{Graph, NodeId};
+use std::collections::HashSet;
+
+use crate::graph::{self, Graph, NodeId};
+
+/// Most parameters of a model: as many as 32-bit indices reach, with the vector's end filled up.
+pub(crate) const MOST_PARAMETERS: usize = u32::MAX as usize - DEVICE_MULTIPLE;
+/// What the vector's length on the device is a multiple of.
+const DEVICE_MULTIPLE: usize = 1024;
 
 /// One named parameter tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,13 +41,24 @@ pub struct Param {
 }
 
 /// A network: parameters and a forward pass.
+///
+/// A forward pass that does not fit its operands, or that returns something else, is an error that the graph remembers and that
+/// whoever computes the graph gets: nothing panics.
 pub trait Model: Send + Sync {
     /// The parameters, in the order of the flat vector.
-    fn params(&self) -> Vec<Param>;
+    ///
+    /// # Errors
+    /// [`ModelError`] for sizes that make no network.
+    fn params(&self) -> Result<Vec<Param>, ModelError>;
 
     /// Adds the forward pass to a graph: parameters in order and examples `[n, dim]`, `F32` or for tokens `U32`, to one
     /// row of outputs for every label, `[n · labels_each, classes]`.
     fn forward(&self, graph: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId;
+
+    /// For a model that reads tokens, how many codes it has; `None` where any code will do.
+    fn vocabulary(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Named ranges of the flat parameter vector.
@@ -51,16 +71,44 @@ pub struct Layout {
 
 impl Layout {
     /// The layout of a model's parameters, one after the other.
-    pub fn of(model: &dyn Model) -> Self {
-        let params = model.params();
-        let mut len = 0;
-        let offsets = params.iter().map(|p| {
-            let offset = len;
-            len += p.shape.iter().product::<usize>();
-            offset
-        });
-        let offsets = offsets.collect();
-        Self { params, offsets, len }
+    ///
+    /// # Errors
+    /// [`ModelError`] for sizes that make no network, tensors without elements or of one name, and more parameters than
+    /// can be indexed.
+    pub fn of(model: &dyn Model) -> Result<Self, ModelError> {
+        let params = model.params()?;
+        let mut len = 0_usize;
+        let (mut offsets, mut names) = (vec![], HashSet::new());
+        for Param { name, shape, .. } in &params {
+            if !names.insert(name.as_str()) {
+                return Err(ModelError::TwoTensors { name: name.clone() });
+            }
+            if shape.contains(&0) {
+                return Err(ModelError::Empty { what: format!("tensor `{name}` of shape {shape:?}") });
+            }
+            offsets.push(len);
+            let end = len.checked_add(graph::len(shape)).filter(|&end| end <= MOST_PARAMETERS);
+            len = end.ok_or_else(|| ModelError::TooLarge { name: name.clone() })?;
+        }
+        if params.is_empty() {
+            return Err(ModelError::Empty { what: "the model".to_owned() });
+        }
+        drop(names);
+        Ok(Self { params, offsets, len })
+    }
+
+    /// Refuses a vector that cannot be this model's parameters.
+    ///
+    /// # Errors
+    /// [`ModelError::Length`] or [`ModelError::NotFinite`].
+    pub fn check(&self, values: &[f32]) -> Result<(), ModelError> {
+        if values.len() != self.len {
+            return Err(ModelError::Length { found: values.len(), needed: self.len });
+        }
+        let Some(at) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+        let tensor = self.offsets.partition_point(|&offset| offset <= at) - 1;
+        let (name, index) = (self.params[tensor].name.clone(), at - self.offsets[tensor]);
+        Err(ModelError::NotFinite { name, index, value: values[at] })
     }
 
     /// Number of parameters.
@@ -75,7 +123,7 @@ impl Layout {
 
     /// Length of the vector on the device: filled up with zeros so that every reduction tree and vec4 load fits.
     pub fn device_len(&self) -> usize {
-        self.len.next_multiple_of(1024)
+        self.len.next_multiple_of(DEVICE_MULTIPLE)
     }
 
     /// Every parameter with the first index of its range.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize};
 
 use super::Layout;
+use crate::graph::len;
 
 /// Why parameters could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -100,8 +101,8 @@ pub fn params_to_safetensors(layout: &Layout, params: &[f32]) -> Result<Vec<u8>,
     let bytes: Vec<u8> = params.iter().flat_map(|x| x.to_le_bytes()).collect();
     let mut views = HashMap::new();
     for (param, offset) in layout.iter() {
-        let len: usize = param.shape.iter().product();
-        let range = bytes.get(4 * offset..4 * (offset + len)).unwrap_or_default();
+        let (first, end) = (offset.saturating_mul(4), offset.saturating_add(len(&param.shape)).saturating_mul(4));
+        let range = bytes.get(first..end).unwrap_or_default();
         views.insert(param.name.as_str(), TensorView::new(Dtype::F32, param.shape.clone(), range)?);
     }
     Ok(serialize(views, None)?)

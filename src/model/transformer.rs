@@ -5,8 +5,9 @@
 //! curvature products run through softmax and normalisation exactly. Rows of the embedding are chosen by a contraction
 //! with one-hot tokens, whose reverse is deterministic.
 
-use super::layers::{Exponentials, dense, dense_params, exponentials, layer_norm, norm_params};
-use super::{Activation, Init, Model, Param};
+use super::error::{check_layers, check_widths};
+use super::layers::{Exponentials, dense, dense_params, exponentials, layer_norm, norm_params, one_each};
+use super::{Activation, Init, Model, ModelError, Param};
 use crate::graph::{Compare, DotDims, Graph, NodeId};
 
 /// ε of the layer normalisation.
@@ -36,7 +37,14 @@ pub struct Transformer {
 }
 
 impl Model for Transformer {
-    fn params(&self) -> Vec<Param> {
+    fn params(&self) -> Result<Vec<Param>, ModelError> {
+        check_layers([("Transformer.layers", self.layers), ("Transformer.heads", self.heads)])?;
+        check_widths([
+            ("Transformer.key_size", self.key_size),
+            ("Transformer.model_size", self.model_size),
+            ("Transformer.length", self.length),
+            ("Transformer.vocabulary", self.vocabulary),
+        ])?;
         let size = self.model_size;
         let embedding = |name: &str, rows: usize| Param {
             name: format!("embed.{name}"),
@@ -44,10 +52,11 @@ impl Model for Transformer {
             init: Init::TruncatedNormal { std: EMBEDDING_STD },
         };
         let mut params = vec![embedding("token", self.vocabulary), embedding("position", self.length)];
-        let heads = self.heads * self.key_size;
+        let heads = self.heads.saturating_mul(self.key_size);
+        let wide = size.saturating_mul(WIDENING);
         for i in 0..self.layers {
             let block_dense = |name: &str, fan_in: usize, fan_out: usize| {
-                let init = Init::ScaledNormal { variance: 2.0 / (self.layers * fan_in) as f64 };
+                let init = Init::ScaledNormal { variance: 2.0 / (self.layers as f64 * fan_in as f64) };
                 dense_params(&format!("block{i}.{name}"), fan_in, fan_out, init)
             };
             params.extend(norm_params(&format!("block{i}.norm0"), size));
@@ -56,19 +65,25 @@ impl Model for Transformer {
             }
             params.extend(block_dense("attn.out", heads, size));
             params.extend(norm_params(&format!("block{i}.norm1"), size));
-            params.extend(block_dense("mlp.dense0", size, WIDENING * size));
-            params.extend(block_dense("mlp.dense1", WIDENING * size, size));
+            params.extend(block_dense("mlp.dense0", size, wide));
+            params.extend(block_dense("mlp.dense1", wide, size));
         }
         params.extend(norm_params("final_norm", size));
         let output = Init::TruncatedNormal { std: 1.0 / (size as f64).sqrt() };
         params.extend(dense_params("output", size, self.vocabulary, output));
-        params
+        Ok(params)
+    }
+
+    fn vocabulary(&self) -> Option<usize> {
+        Some(self.vocabulary)
     }
 
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
-        let (n, tokens) = (g.shape(x)[0], g.shape(x)[0] * self.length);
+        let n = g.shape(x).first().copied().unwrap_or(1);
+        let tokens = n.saturating_mul(self.length);
+        let Some(params) = one_each(g, self.params(), params) else { return x };
         let mut params = params.iter().copied();
-        let mut next = || params.next().expect("one node per parameter");
+        let mut next = || params.next().expect("they are as many as the layers take");
         let flat = g.reshape(x, &[tokens]);
         let chosen = g.one_hot(flat, self.vocabulary);
         let embedded = g.matmul(chosen, next());
@@ -99,7 +114,8 @@ impl Model for Transformer {
 impl Transformer {
     /// Who attends to whom, `[n, heads, length, length]`: tokens that come no later and are not padding.
     fn visible(&self, g: &mut Graph, x: NodeId) -> NodeId {
-        let shape = [g.shape(x)[0], self.heads, self.length, self.length];
+        let n = g.shape(x).first().copied().unwrap_or(1);
+        let shape = [n, self.heads, self.length, self.length];
         let (from, to) = (g.iota(&shape, 2), g.iota(&shape, 3));
         let causal = g.compare(Compare::Ge, from, to);
         let codes = g.to_f32(x);
@@ -128,6 +144,7 @@ impl Transformer {
         let weights = g.div(exp, sum);
         let mixed = g.dot_general(weights, value, by_head([0, 1], [3, 1]));
         let mixed = g.transpose(mixed, &[0, 2, 1, 3]);
-        g.reshape(mixed, &[shape[0] * self.length, self.heads * self.key_size])
+        let tokens = g.shape(mixed)[0].saturating_mul(self.length);
+        g.reshape(mixed, &[tokens, self.heads.saturating_mul(self.key_size)])
     }
 }

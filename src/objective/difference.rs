@@ -20,6 +20,7 @@ impl Objective {
     /// # Errors
     /// Compilation or device errors.
     pub fn difference(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
+        [w, v, result].into_iter().try_for_each(|vector| self.check_vector(vector))?;
         let gpu = self.gpu().clone();
         let len = w.len();
         let [above, below, subtrahend] = [self.vector("w + h v")?, self.vector("w - h v")?, self.vector("a gradient")?];

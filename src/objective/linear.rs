@@ -61,17 +61,19 @@ impl Objective {
         Ok((bytes as u64, bytes <= KEPT_BYTES))
     }
 
-    /// Whether the program for `count` vectors at once stays within the adapter's limits, which chunks of examples were cut
+    /// Whether `count` vectors at once, and the program for them, stay within the adapter's limits, which chunks of examples were cut
     /// to for one.
     pub(super) fn block_fits(&mut self, matrix: Matrix, count: usize) -> Result<bool, GpuError> {
-        for chunk in 0..self.chunks.len() {
-            match self.load(Quantity::Product(matrix, count), chunk, chunk > 0) {
-                Ok(_) => {}
-                Err(GpuError::BufferTooLarge { .. } | GpuError::Kernel(KernelError::TooLarge(_))) => return Ok(false),
-                Err(error) => return Err(error),
-            }
+        let mut load_all = || {
+            self.gpu.check_size("a block of vectors", self.layout().device_len().saturating_mul(count))?;
+            (0..self.chunks.len())
+                .try_for_each(|chunk| self.load(Quantity::Product(matrix, count), chunk, chunk > 0).map(|_| ()))
+        };
+        match load_all() {
+            Ok(()) => Ok(true),
+            Err(GpuError::BufferTooLarge { .. } | GpuError::Kernel(KernelError::TooLarge(_))) => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(true)
     }
 
     /// Records products at `w` with each of `vectors`.

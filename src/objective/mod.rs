@@ -17,6 +17,7 @@ pub mod tune;
 pub(crate) mod vectors;
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,14 +29,19 @@ use crate::model::{Layout, Loss, Model};
 pub use operator::{BLOCK, DifferenceOperator, GaussNewtonOperator, HessianOperator, Linearised};
 pub use plan::Plan;
 pub use problem::Matrix;
-use problem::{PARTIALS, Problem, Quantity};
+use problem::{PARTIALS, Problem, Quantity, dtype_of};
+
+/// What does not fit, as the device's error.
+fn mismatch(error: impl Error) -> GpuError {
+    GpuError::Mismatch(error.to_string())
+}
 
 /// Mean loss and fraction of misclassified examples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metrics {
     /// Mean loss.
     pub loss: f64,
-    /// Fraction misclassified.
+    /// Fraction misclassified, see [`crate::model::wrong`].
     pub error: f64,
 }
 
@@ -64,17 +70,17 @@ impl Objective {
     /// Uploads the examples in chunks of `chunk` rows, or as many as the planner finds good if 0.
     ///
     /// # Errors
-    /// [`GpuError::BufferTooLarge`] when the parameters or a single example exceed the adapter's limits, and the
-    /// device's own errors.
+    /// [`GpuError::Mismatch`] when model, loss and examples do not belong together, [`GpuError::BufferTooLarge`] when the
+    /// parameters or a single example exceed the adapter's limits, and the device's own errors.
     pub fn new(gpu: &Gpu, model: Arc<dyn Model>, loss: Loss, data: &Examples, chunk: usize) -> Result<Self, GpuError> {
-        let dtype = match data.features {
-            Features::Real(_) => DType::F32,
-            Features::Tokens(_) => DType::U32,
-        };
-        let layout = Layout::of(&*model);
-        let (dim, labels_each, examples) = (data.dim(), data.labels_each(), data.len());
+        let layout = Layout::of(&*model).map_err(mismatch)?;
+        let (dtype, dim, labels_each, examples) = (dtype_of(data), data.dim(), data.labels_each(), data.len());
         let max_len = usize::try_from(gpu.max_binding_bytes() / 4).unwrap_or(usize::MAX);
-        let problem = Problem { model, loss, layout, dtype, dim, labels_each, examples, max_len };
+        let classes = data.classes();
+        let problem = Problem { model, loss, layout, dtype, dim, labels_each, classes, examples, max_len };
+        gpu.check_size("the parameter vector", problem.layout.device_len())?;
+        problem.check_examples(data)?;
+        problem.check_model()?;
         let plan = Plan::new(gpu, &problem, chunk)?;
         let mut chunks = vec![];
         for first in (0..examples).step_by(plan.rows) {
@@ -92,33 +98,60 @@ impl Objective {
             });
         }
         let objective = Self { gpu: gpu.clone(), problem, chunks, plan, programs: HashMap::new(), kept: vec![] };
-        objective.replace(data);
+        objective.replace(data)?;
         Ok(objective)
     }
 
     /// Puts other examples in the place of those it has, ordered with the work submitted before and after.
     ///
-    /// # Panics
-    /// When they are not as many, or of another kind.
-    pub fn replace(&self, data: &Examples) {
+    /// # Errors
+    /// [`GpuError::Mismatch`] when they are not as many, or of another kind.
+    pub fn replace(&self, data: &Examples) -> Result<(), GpuError> {
         let Problem { dim, labels_each, examples, .. } = self.problem;
-        let fits = (data.len(), data.dim(), data.labels_each()) == (examples, dim, labels_each);
-        assert!(fits, "{} examples of {:?} in the place of {examples} of {dim} features", data.len(), data.shape);
+        self.problem.check_examples(data)?;
+        if data.len() != examples {
+            let problem = format!("{} examples in the place of {examples}; give as many as there were", data.len());
+            return Err(GpuError::Mismatch(problem));
+        }
         let weights = data.label_weights();
         let mut first = 0;
         for chunk in &self.chunks {
-            let (x, labels) = (first * dim..(first + chunk.rows) * dim, first * labels_each..);
-            let labels = labels.start..labels.start + chunk.rows * labels_each;
-            match &data.features {
-                Features::Real(values) => self.gpu.write(&chunk.x, &values[x]),
-                Features::Tokens(codes) => self.gpu.write(&chunk.x, &codes[x]),
+            let x = first * dim..(first + chunk.rows) * dim;
+            let labels = first * labels_each..(first + chunk.rows) * labels_each;
+            match data.features() {
+                Features::Real(values) => self.gpu.write(&chunk.x, &values[x])?,
+                Features::Tokens(codes) => self.gpu.write(&chunk.x, &codes[x])?,
             }
-            self.gpu.write(&chunk.labels, &data.labels[labels.clone()]);
+            self.gpu.write(&chunk.labels, &data.labels()[labels.clone()])?;
             if let (Some(buffer), Some(weights)) = (&chunk.weights, &weights) {
-                self.gpu.write(buffer, &weights[labels]);
+                self.gpu.write(buffer, &weights[labels])?;
             }
             first += chunk.rows;
         }
+        Ok(())
+    }
+
+    /// Puts parameters into `w`, a vector of this objective.
+    ///
+    /// # Errors
+    /// [`GpuError::Mismatch`] when they are not as many as the model has, when one is not finite, which is named by its
+    /// tensor, and when `w` is too short.
+    pub fn set_params(&self, w: &Buffer, params: &[f32]) -> Result<(), GpuError> {
+        self.layout().check(params).map_err(mismatch)?;
+        self.check_vector(w)?;
+        self.gpu.write(w, params)
+    }
+
+    /// Refuses a buffer that is no vector of this objective.
+    pub(crate) fn check_vector(&self, vector: &Buffer) -> Result<(), GpuError> {
+        let (len, needed) = (vector.len(), self.layout().device_len());
+        if len == needed {
+            return Ok(());
+        }
+        let problem = format!(
+            "a buffer of {len} elements is no vector of this objective, which has {needed}; make it with `vector`"
+        );
+        Err(GpuError::Mismatch(problem))
     }
 
     /// The device.
@@ -207,10 +240,14 @@ impl Objective {
         accumulate: bool,
         partials: Option<&Buffer>,
     ) -> Result<Recording, GpuError> {
+        if number >= self.chunks.len() {
+            let chunks = self.chunks.len();
+            return Err(GpuError::Mismatch(format!("there is no chunk {number}; the {chunks} chunks count from 0")));
+        }
         let quantity = Quantity::Gradient { metrics: partials.is_some() };
         let loaded = self.load(quantity, number, accumulate)?;
         let recording = self.bind(&loaded, &self.chunks[number], w, None, Some(gradient), &[])?;
-        Ok(self.and_partials(recording, number, partials))
+        self.and_partials(recording, number, partials)
     }
 
     /// Records `result` = ∇(vᵀHv) at `w`; for a unit eigenvector v of H, the gradient of its eigenvalue.
@@ -233,17 +270,20 @@ impl Objective {
         for i in 0..self.chunks.len() {
             let loaded = self.load(quantity, i, i > 0)?;
             recording = recording.then(&self.bind(&loaded, &self.chunks[i], w, v, result, &[])?);
-            recording = self.and_partials(recording, i, partials);
+            recording = self.and_partials(recording, i, partials)?;
         }
         Ok(recording)
     }
 
     /// A chunk's recording, which then leaves the chunk's loss and error in its place among the `partials` that are wanted.
-    fn and_partials(&self, recording: Recording, chunk: usize, partials: Option<&Buffer>) -> Recording {
-        match partials {
-            Some(all) => recording.then(&Recording::copy(&self.chunks[chunk].partials, all, chunk * 2 * PARTIALS)),
-            None => recording,
-        }
+    fn and_partials(
+        &self,
+        recording: Recording,
+        chunk: usize,
+        partials: Option<&Buffer>,
+    ) -> Result<Recording, GpuError> {
+        let Some(all) = partials else { return Ok(recording) };
+        Ok(recording.then(&Recording::copy(&self.chunks[chunk].partials, all, chunk * 2 * PARTIALS)?))
     }
 
     /// The program of a quantity for a chunk, compiled at its first use.

@@ -4,7 +4,7 @@
 //! One product uploads v rounded to f32, runs the recording and reads the result back; the solver's vectors stay on the
 //! host in f64 (see `curvature`).
 
-use crate::curvature::{CurvatureError, Operator};
+use crate::curvature::{CurvatureError, Operator, check_lengths};
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::model::Layout;
 
@@ -33,7 +33,7 @@ impl Product {
     /// Runs the product, behind `first` if there is such, and returns all elements of its result.
     fn run(&self, gpu: &Gpu, first: Option<&Recording>, v: &[f32]) -> Result<Vec<f32>, CurvatureError> {
         let run = || {
-            gpu.write(&self.v, v);
+            gpu.write(&self.v, v)?;
             gpu.run(first.into_iter().chain([&self.recording]))?;
             gpu.read::<f32>(&self.result)
         };
@@ -87,6 +87,8 @@ impl MatrixProducts {
         vectors: &[&[f64]],
         out: &mut [impl AsMut<[f64]>],
     ) -> Result<(), CurvatureError> {
+        let lens = out.iter_mut().map(|out| out.as_mut().len());
+        check_lengths(self.layout.len(), vectors.iter().map(|v| v.len()), lens)?;
         let first = (!is_kept).then_some(&self.keep);
         for (vectors, out) in vectors.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
             match &self.block {
@@ -260,6 +262,7 @@ impl Operator for DifferenceOperator {
     }
 
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
+        check_lengths(self.dim, [v.len()], [out.len()])?;
         self.product.apply(&self.gpu, None, v, out)
     }
 }

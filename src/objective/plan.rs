@@ -36,12 +36,11 @@ pub struct Plan {
 impl Plan {
     /// Plans chunks of `wanted` rows, or of as many as are good for this adapter if 0.
     pub(super) fn new(gpu: &Gpu, problem: &Problem, wanted: usize) -> Result<Self, GpuError> {
-        gpu.check_size("the parameter vector", problem.layout.device_len())?;
         let limit = gpu.max_binding_bytes();
         let target = gpu.target();
-        // Software adapters do about 10 to 50 GFLOP/s, GPUs a hundred times that: a fifth of a second each, and for
-        // software adapters no more rows than their caches and translation buffers like.
-        let (max_flops, max_rows) = if target.cpu { (4e9, 2048) } else { (2e11, usize::MAX) };
+        // Software adapters do about 10 to 50 GFLOP/s: a fifth of a second, and no more rows than their caches and translation
+        // buffers like.
+        let (max_flops, max_rows) = if target.cpu { (4e9, 2048) } else { (gpu.most_flops(), usize::MAX) };
         let quantity = Quantity::Gradient { metrics: true };
         let mut rows = if wanted == 0 { problem.examples.min(max_rows) } else { wanted.min(problem.examples) };
         let program = loop {

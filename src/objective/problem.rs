@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use crate::autodiff;
+use crate::data::{Examples, Features};
 use crate::gpu::{Gpu, GpuError};
 use crate::graph::{DType, Graph, NodeId, Op};
-use crate::kernel::{Output, Place, Program, Spec};
+use crate::kernel::{KernelError, Output, Place, Program, Spec};
 use crate::model::{Layout, Loss, Model, wrong};
 use crate::passes::{self, Stages};
 
@@ -49,6 +50,14 @@ pub enum Matrix {
     GaussNewton,
 }
 
+/// What the features of examples are on the device.
+pub(super) fn dtype_of(data: &Examples) -> DType {
+    match data.features() {
+        Features::Real(_) => DType::F32,
+        Features::Tokens(_) => DType::U32,
+    }
+}
+
 /// Everything about an objective but its data and device.
 pub(super) struct Problem {
     pub model: Arc<dyn Model>,
@@ -58,6 +67,7 @@ pub(super) struct Problem {
     pub dtype: DType,
     pub dim: usize,
     pub labels_each: usize,
+    pub classes: usize,
     pub examples: usize,
     /// Elements that fit one buffer.
     pub max_len: usize,
@@ -69,6 +79,57 @@ impl Problem {
         (self.dtype == DType::F32).then(|| 1.0 / (self.examples * self.labels_each) as f64)
     }
 
+    /// Refuses a model whose outputs the loss cannot judge, by its graph for one example.
+    pub fn check_model(&self) -> Result<(), GpuError> {
+        let (labels, classes) = (self.labels_each, self.classes);
+        let mut g = Graph::new();
+        let w: Vec<NodeId> = self.layout.iter().map(|(param, _)| g.input_f32(&param.name, &param.shape)).collect();
+        let x = g.input("x", &[1, self.dim], self.dtype);
+        let outputs = self.model.forward(&mut g, &w, x);
+        let needed = match self.loss {
+            Loss::Output => [labels, 1],
+            Loss::Mse(_) | Loss::CrossEntropy | Loss::Custom(_) => [labels, classes],
+        };
+        let found = g.shape(outputs).to_vec();
+        if found != needed {
+            return Err(GpuError::Mismatch(format!(
+                "the model's outputs for one example are {found:?}, and this loss with {labels} labels of {classes} classes takes \
+                 {needed:?}; give the model one row of outputs for each label, and one output for each class"
+            )));
+        }
+        if let Loss::Custom(per_label) = self.loss {
+            let given = g.input("labels", &[labels], DType::U32);
+            let losses = per_label(&mut g, outputs, given);
+            let shape = g.shape(losses);
+            if shape != [labels] {
+                return Err(GpuError::Mismatch(format!(
+                    "a loss of one's own gives one value for each label, [{labels}] for one example, and this one gives {shape:?}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses examples of another kind, and tokens that the model has no code for.
+    pub fn check_examples(&self, data: &Examples) -> Result<(), GpuError> {
+        let Self { dtype, dim, classes, .. } = *self;
+        let kind = (dtype_of(data), data.dim(), data.classes());
+        if kind != (dtype, dim, classes) {
+            return Err(GpuError::Mismatch(format!(
+                "examples of {} {:?} features and {} classes in the place of {dim} {dtype:?} features and {classes} classes; give \
+                 examples of one kind",
+                kind.1, kind.0, kind.2
+            )));
+        }
+        let (Some(codes), Features::Tokens(tokens)) = (self.model.vocabulary(), data.features()) else { return Ok(()) };
+        match tokens.iter().find(|&&token| token as usize >= codes) {
+            Some(token) => Err(GpuError::Mismatch(format!(
+                "token {token} is none of the model's {codes} codes, which count from 0; give it a larger vocabulary"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// The program of a quantity for a chunk of `rows` examples; with `accumulate` it adds to its result.
     pub fn program(
         &self,
@@ -78,6 +139,7 @@ impl Problem {
         gpu: &Gpu,
     ) -> Result<Arc<Program>, GpuError> {
         let mut draft = self.trace(rows);
+        draft.graph.check().map_err(KernelError::from)?;
         let (w, v, loss) = (draft.w.clone(), draft.v.clone(), draft.loss);
         match quantity {
             Quantity::Loss => draft.store_metrics(),
@@ -93,14 +155,14 @@ impl Problem {
                 draft.store_vector(self, &gradient, 1, accumulate);
             }
             Quantity::Kept(matrix) => {
-                let (_, stages) = draft.linearise(self, matrix);
+                let (_, stages) = draft.linearise(self, matrix)?;
                 let places = draft.places[draft.graph.inputs().len()..].iter().flatten();
                 draft.stored = (stages.kept.into_iter().zip(places))
                     .map(|(node, &place)| Output { node, place, accumulate: false })
                     .collect();
             }
             Quantity::Product(matrix, count) => {
-                let (results, Stages { second, .. }) = draft.linearise(self, matrix);
+                let (results, Stages { second, .. }) = draft.linearise(self, matrix)?;
                 let results = second.outputs(&results);
                 // The vectors lie side by side, tensor by tensor.
                 let is_v = |place: &Option<Place>| place.is_some_and(|place| place.slot == V);
@@ -139,7 +201,7 @@ impl Problem {
         };
         let w = vector(&mut g, "", W);
         let v = vector(&mut g, "v.", V);
-        let count = rows * self.labels_each;
+        let count = rows.saturating_mul(self.labels_each);
         let x = g.input("x", &[rows, self.dim], self.dtype);
         let labels = g.input("labels", &[count], DType::U32);
         places.extend([X, LABELS].map(|slot| Some(Place { slot, offset: 0 })));
@@ -149,6 +211,8 @@ impl Problem {
         let errors = wrong(&mut g, outputs, labels);
         let (mut metrics, mut weight_slot) = ([losses, errors], 0);
         if self.uniform_weight().is_none() {
+            // Inputs of the model's own have no place.
+            places.resize(g.inputs().len(), None);
             places.push(Some(Place { slot: WEIGHTS, offset: 0 }));
             let weights = g.input_f32("weights", &[count]);
             metrics = metrics.map(|values| g.mul(values, weights));
@@ -157,7 +221,7 @@ impl Problem {
         let sum = g.sum_all(metrics[0]);
         let loss = g.scale(sum, self.uniform_weight().unwrap_or(1.0) as f32);
         let vector = self.layout.device_len();
-        let slots = vec![vector, rows * self.dim, count, vector, vector, 2 * PARTIALS, weight_slot];
+        let slots = vec![vector, rows.saturating_mul(self.dim), count, vector, vector, 2 * PARTIALS, weight_slot];
         Draft { graph: g, places, slots, w, v, outputs, loss, metrics, stored: vec![] }
     }
 
@@ -214,11 +278,12 @@ impl Draft {
     }
 
     /// Cuts a product in two stages, simplifies the graph and adds the places of kept values. Returns the product too.
-    fn linearise(&mut self, problem: &Problem, matrix: Matrix) -> (Vec<NodeId>, Stages) {
+    fn linearise(&mut self, problem: &Problem, matrix: Matrix) -> Result<(Vec<NodeId>, Stages), KernelError> {
         let results = match matrix {
             Matrix::Hessian => autodiff::hvp(&mut self.graph, self.loss, &self.w, &self.v),
             Matrix::GaussNewton => autodiff::ggn(&mut self.graph, self.loss, self.outputs, &self.w, &self.v),
         };
+        self.graph.check()?;
         let simple = passes::simplify(&self.graph, &results);
         let results = simple.outputs(&results);
         let v: Vec<NodeId> = self.v.iter().filter_map(|&id| simple.get(id)).collect();
@@ -228,15 +293,15 @@ impl Draft {
         let lens: Vec<usize> = stages.kept.iter().map(|id| self.graph.node(*id).ty.len()).collect();
         let kept = problem.pack(lens.into_iter(), &mut self.slots);
         self.places.extend(kept);
-        (results, stages)
+        Ok((results, stages))
     }
 }
 
 /// [n] to [`PARTIALS`] sums of n / PARTIALS values each.
 fn partial_sums(g: &mut Graph, values: NodeId) -> NodeId {
-    let n = g.shape(values)[0];
+    let n = g.shape(values).first().copied().unwrap_or(1);
     let each = n.div_ceil(PARTIALS);
-    let padded = g.pad(values, &[0], &[each * PARTIALS - n]);
+    let padded = g.pad(values, &[0], &[each.saturating_mul(PARTIALS) - n]);
     let table = g.reshape(padded, &[each, PARTIALS]);
     g.reduce_sum(table, &[0])
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::Objective;
 use super::problem::Quantity;
 use crate::gpu::{Gpu, GpuError, Recording};
-use crate::kernel::{BufferRef, Choices, KernelError, Program, ShapeClass, Variant};
+use crate::kernel::{BufferRef, Choices, KernelError, Parts, Program, ShapeClass, Variant};
 
 /// Seconds of a timed submission.
 const SUBMISSION_SECS: f64 = 0.004;
@@ -168,11 +168,17 @@ impl<'a> Tuner<'a> {
             }),
         };
         let Some(program) = program else { return Ok(None) };
-        let mut dispatch = program.dispatches[contraction.dispatch].clone();
-        let kernel = program.kernels[dispatch.kernel].clone();
-        let (class, taken) = kernel.variant.expect("a contraction has a variant");
-        assert_eq!(class, contraction.class, "fusion does not depend on variants");
-        if taken != variant {
+        let dispatch = program.dispatches.get(contraction.dispatch).cloned();
+        let found = dispatch.and_then(|dispatch| Some((program.kernels.get(dispatch.kernel)?.clone(), dispatch)));
+        // Fusion does not depend on variants.
+        let Some((kernel, mut dispatch)) =
+            found.filter(|(kernel, _)| kernel.variant.map(|(class, _)| class) == Some(contraction.class))
+        else {
+            let problem =
+                format!("{:?} is no contraction of this objective; take it from this tuner", contraction.class);
+            return Err(GpuError::Mismatch(problem));
+        };
+        if kernel.variant.map(|(_, taken)| taken) != Some(variant) {
             // Its epilogue is too long for this one.
             return Ok(None);
         }
@@ -189,14 +195,16 @@ impl<'a> Tuner<'a> {
         });
         let slots: Vec<usize> = lens.collect();
         for buffer in &mut dispatch.buffers {
-            let place = bound.iter().position(|other| other == buffer).expect("all are among the bound ones");
+            let place = bound.iter().position(|other| other == buffer).unwrap_or_default();
             *buffer = BufferRef::Slot(place);
         }
         dispatch.kernel = 0;
         let name = kernel.label.clone();
         let buffers: Vec<_> = slots.iter().map(|&len| gpu.buffer(&name, len)).collect::<Result<_, _>>()?;
-        let single = Program { name, slots, temps: vec![], kernels: vec![kernel], dispatches: vec![dispatch] };
-        Ok(Some(gpu.load(single)?.bind(&gpu, &buffers.iter().collect::<Vec<_>>())?))
+        let subgroup = program.subgroup;
+        let (kernels, dispatches) = (vec![kernel], vec![dispatch]);
+        let single = Parts { name, slots, temps: vec![], kernels, dispatches, subgroup };
+        Ok(Some(gpu.load(Program::trusted(single))?.bind(&gpu, &buffers.iter().collect::<Vec<_>>())?))
     }
 }
 

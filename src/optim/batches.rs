@@ -8,6 +8,8 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
+use crate::gpu::GpuError;
+
 /// The random stream of the first epoch's shuffle; later epochs use those that follow.
 const STREAM: u64 = 1 << 41;
 
@@ -33,11 +35,15 @@ pub struct Batches {
 impl Batches {
     /// Batches of `batch` out of `examples`.
     ///
-    /// # Panics
-    /// When `batch` is 0 or more than `examples`.
-    pub fn new(examples: usize, batch: usize, seed: u64) -> Self {
-        assert!((1..=examples).contains(&batch), "batches of {batch} out of {examples} examples");
-        Self { batch, seed, order: shuffled(examples, seed, 0), epoch: 0 }
+    /// # Errors
+    /// [`GpuError::Mismatch`] when `batch` is 0 or more than `examples`.
+    pub fn new(examples: usize, batch: usize, seed: u64) -> Result<Self, GpuError> {
+        if !(1..=examples).contains(&batch) {
+            let problem =
+                format!("there are no batches of {batch} out of {examples} examples; choose from 1 to {examples}");
+            return Err(GpuError::Mismatch(problem));
+        }
+        Ok(Self { batch, seed, order: shuffled(examples, seed, 0), epoch: 0 })
     }
 
     /// Examples in a batch.
@@ -47,8 +53,9 @@ impl Batches {
 
     /// Where the batch of a step begins.
     pub fn cursor(&self, step: u64) -> Cursor {
-        let (examples, used) = (self.order.len() as u64, step * self.batch as u64);
-        Cursor { epoch: used / examples, position: used % examples }
+        let (examples, used) = (self.order.len() as u128, u128::from(step) * self.batch as u128);
+        // A batch is at most all examples, so both fit.
+        Cursor { epoch: (used / examples) as u64, position: (used % examples) as u64 }
     }
 
     /// The numbers of the examples in the batch of a step.
@@ -58,7 +65,7 @@ impl Batches {
         let mut indices: Vec<usize> = self.order(epoch)[first..].iter().copied().take(batch).collect();
         let missing = batch - indices.len();
         if missing > 0 {
-            indices.extend(&self.order(epoch + 1)[..missing]);
+            indices.extend(&self.order(epoch.wrapping_add(1))[..missing]);
         }
         indices
     }
@@ -73,7 +80,7 @@ impl Batches {
 
 fn shuffled(examples: usize, seed: u64, epoch: u64) -> Vec<usize> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(STREAM + epoch);
+    rng.set_stream(STREAM.wrapping_add(epoch));
     let mut order: Vec<usize> = (0..examples).collect();
     order.shuffle(&mut rng);
     order

@@ -53,9 +53,6 @@ impl Optimizer {
     /// Records the steps that move `w`, a vector of the objective.
     ///
     /// # Errors
-    /// Compilation or device errors.
-    ///
-    /// # Panics
     /// As [`Probe::new`].
     pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
         let probe = Probe::new(objective, rule, w)?;

@@ -37,12 +37,11 @@ impl Probe {
     /// Records a look at `w`, a vector of the objective, as a step of `rule` would take it.
     ///
     /// # Errors
-    /// Compilation or device errors.
-    ///
-    /// # Panics
-    /// When the rule has no step of ascent, or the objective's chunks are not its groups ([`Rule::micro_batch`]).
+    /// Compilation or device errors; [`GpuError::Mismatch`] when a number of the rule is out of range ([`Rule::check`]), `w` is
+    /// no vector of the objective, or its chunks are not the rule's groups ([`Rule::micro_batch`]).
     pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
-        assert!(rule.ascent_steps > 0, "an ascent of no steps");
+        rule.check().map_err(GpuError::Mismatch)?;
+        objective.check_vector(w)?;
         let gpu = objective.gpu().clone();
         let gradient = objective.vector("the gradient")?;
         let norm = gpu.buffer("partial sums", PARTIALS)?;
@@ -54,14 +53,14 @@ impl Probe {
 
         let logged = objective.gradient(w, &gradient, Some(&row))?;
         let to_row = |number: usize| Recording::copy(&norm, &row, norms_at + number * PARTIALS);
-        let logged = logged.then(&squares(&gpu, &gradient, &norm, 0)?).then(&to_row(0));
+        let logged = logged.then(&squares(&gpu, &gradient, &norm, 0)?).then(&to_row(0)?);
         let (perturbed, plain) = if rule.perturbs() {
             let second = objective.vector("the perturbed gradient")?;
             let climb = record_climb(objective, &rule, [w, &gradient, &norm, &settings, &second, &row])?;
             let climb = climb.then(&squares(&gpu, &second, &row, norms_at + PARTIALS)?);
             let look = logged.clone().then(&climb);
-            let step = if is_whole(objective, &rule) { look.clone() } else { climb };
-            (Some(Perturbed { gradient: second, step, look }), logged.then(&to_row(1)))
+            let step = if is_whole(objective, &rule)? { look.clone() } else { climb };
+            (Some(Perturbed { gradient: second, step, look }), logged.then(&to_row(1)?))
         } else {
             (None, logged)
         };
@@ -105,21 +104,29 @@ impl Probe {
 
     /// Metrics from a row, finished in f64.
     pub fn metrics(&self, objective: &Objective, row: &[f32]) -> StepMetrics {
-        let (partials, norms) = row.split_at(objective.partials_len());
+        let (partials, norms) = row.split_at(objective.partials_len().min(row.len()));
         let Metrics { loss, error } = objective.metrics(partials);
         let norm = |squares: &[f32]| squares.iter().map(|&x| f64::from(x)).sum::<f64>().sqrt();
-        let (grad_norm, followed_norm) = (norm(&norms[..PARTIALS]), norm(&norms[norms.len() - PARTIALS..]));
+        let mut norms = norms.chunks(PARTIALS).map(norm);
+        let grad_norm = norms.next().unwrap_or_default();
+        let followed_norm = norms.next().unwrap_or(grad_norm);
         StepMetrics { loss, error, grad_norm, followed_norm }
     }
 }
 
 /// Whether the climb is one for all examples, from ∇L(w), rather than one for each group of m-SAM.
-fn is_whole(objective: &Objective, rule: &Rule) -> bool {
+fn is_whole(objective: &Objective, rule: &Rule) -> Result<bool, GpuError> {
     let examples = objective.examples();
     let groups = rule.micro_batch > 0 && rule.micro_batch < examples;
     let rows = objective.plan().rows;
-    assert!(!groups || rows == rule.micro_batch, "groups of {} examples in chunks of {rows}", rule.micro_batch);
-    !groups
+    if groups && rows != rule.micro_batch {
+        let wanted = rule.micro_batch;
+        let problem = format!(
+            "groups of {wanted} examples need chunks of as many rows, and the objective has {rows}; make it with these"
+        );
+        return Err(GpuError::Mismatch(problem));
+    }
+    Ok(!groups)
 }
 
 /// second = the gradient at the top of the climb from `w`, where ∇L(w) = `gradient` with its squares in `norm`; for m-SAM the
@@ -130,7 +137,7 @@ fn record_climb(
     [w, gradient, norm, settings, second, row]: [&Buffer; 6],
 ) -> Result<Recording, GpuError> {
     let gpu = objective.gpu().clone();
-    let whole = is_whole(objective, rule);
+    let whole = is_whole(objective, rule)?;
     let above = objective.vector("the perturbed parameters")?;
     // The gradients on the way: `second` will do, unless groups are being added up there.
     let slope = if whole { second.clone() } else { objective.vector("the gradient of a group")? };

@@ -106,6 +106,38 @@ impl Rule {
         }
     }
 
+    /// Refuses numbers with which no update can be made, as 32-bit floats; says which.
+    ///
+    /// # Errors
+    /// The number, its value and what it must be.
+    pub fn check(&self) -> Result<(), String> {
+        let eta = match self.ascent {
+            Ascent::Asam { eta } => eta,
+            Ascent::Sam | Ascent::Usam => 0.0,
+        };
+        for (name, value) in [
+            ("lr", self.lr),
+            ("rho", self.rho),
+            ("epsilon", self.epsilon),
+            ("momentum", self.momentum),
+            ("weight_decay", self.weight_decay),
+            ("eta", eta),
+        ] {
+            if !(value >= 0.0 && (value as f32).is_finite()) {
+                return Err(format!(
+                    "Rule.{name} = {value:?} is out of range; it must be 0 or more, and finite in 32 bits"
+                ));
+            }
+        }
+        if self.momentum as f32 >= 1.0 {
+            return Err(format!("Rule.momentum = {:?} is out of range; it must be below 1", self.momentum));
+        }
+        if self.ascent_steps == 0 {
+            return Err("Rule.ascent_steps = 0 is out of range; it must be at least 1".to_owned());
+        }
+        Ok(())
+    }
+
     /// Whether some update may look at a perturbed gradient.
     pub fn perturbs(&self) -> bool {
         self.rho > 0.0

@@ -153,7 +153,7 @@ fn reduced_rows(graph: &Graph, id: NodeId) -> Option<&[usize]> {
     let node = graph.node(id);
     let (Op::ReduceSum { axes } | Op::ReduceMax { axes }) = &node.op else { return None };
     let rows = graph.shape(node.inputs[0]);
-    let last = rows.len() - 1;
+    let last = rows.len().checked_sub(1)?;
     let most = if rows[last].is_multiple_of(4) { LONGEST_ROW } else { LONGEST_ROW / 4 };
     (*axes == [last] && (1..=most).contains(&rows[last])).then_some(rows)
 }
@@ -170,7 +170,7 @@ fn row_axis(op: &Op, side: usize, rank: usize) -> Option<usize> {
 
 /// Follows index maps down from a contraction's operand to the value that must be stored, its `producer`: the furthest one
 /// that has the rows contiguous, or where nothing has, the operand itself.
-pub fn producer(graph: &Graph, root: NodeId, side: usize) -> NodeId {
+pub(super) fn producer(graph: &Graph, root: NodeId, side: usize) -> NodeId {
     let operand = graph.node(root).inputs[side];
     let shape = graph.shape(operand);
     // One variable per axis.
@@ -189,6 +189,9 @@ pub fn producer(graph: &Graph, root: NodeId, side: usize) -> NodeId {
 }
 
 /// Schedules what `outputs` need. Nodes in `cuts` start a kernel of their own, which bounds a kernel's operands.
+///
+/// # Panics
+/// When one of them is not a node of the graph.
 pub fn fuse(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>) -> Schedule {
     let live = needed(graph, outputs);
     let forced = forced(graph, outputs, cuts, &live);
@@ -387,7 +390,7 @@ pub(super) fn is_cheap(graph: &Graph, id: NodeId, stored: &dyn Fn(NodeId) -> boo
         Op::Constant(_) | Op::Iota { .. } => (0, 0),
         Op::Unary(Unary::Neg | Unary::StopGradient) => (1, 0),
         Op::Unary(Unary::Exp | Unary::Log | Unary::Sqrt | Unary::Rsqrt) => (6, 0),
-        Op::Unary(Unary::Tanh | Unary::Logistic | Unary::Softplus) => (9, 0),
+        Op::Unary(Unary::Expm1 | Unary::Tanh | Unary::Logistic | Unary::Softplus) => (9, 0),
         Op::Binary(Binary::Div) => (2, 0),
         Op::Binary(_) | Op::Compare(_) | Op::Select | Op::ToF32 | Op::Pad { .. } => (1, 0),
         Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. } => (0, 0),

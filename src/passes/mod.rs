@@ -11,14 +11,14 @@ mod vmap;
 
 use crate::graph::{Graph, NodeId, Op};
 
-pub use fuse::{FusedKernel, Root, Schedule, fuse, producer};
+pub use fuse::{FusedKernel, Root, Schedule, fuse};
 pub use memory::{Life, assign_buffers};
 pub use simplify::simplify;
 pub use split::{SplitPolicy, split};
 pub use stage::{Stages, stage};
 pub use vmap::vmap;
 
-/// A graph made from another one, and where the old nodes went.
+/// A graph made from another one, and where the old nodes went. It has the error of the old one too, see [`Graph::check`].
 #[derive(Debug)]
 pub struct Rewritten {
     /// The new graph. Its inputs are those of the old one, in the same order.
@@ -34,6 +34,9 @@ impl Rewritten {
     }
 
     /// The new ids of old nodes that were named as outputs.
+    ///
+    /// # Panics
+    /// When one was not.
     pub fn outputs(&self, old: &[NodeId]) -> Vec<NodeId> {
         old.iter().map(|&id| self.get(id).expect("an output is always rewritten")).collect()
     }
@@ -42,7 +45,7 @@ impl Rewritten {
 /// Copies what `outputs` need into a new graph, node by node through `rule`.
 fn rewrite(graph: &Graph, outputs: &[NodeId], mut rule: impl FnMut(&mut Graph, &Op, &[NodeId]) -> NodeId) -> Rewritten {
     let live = graph.reachable(outputs);
-    let mut new = Graph::new();
+    let mut new = graph.successor();
     let inputs: Vec<NodeId> = graph.inputs().iter().map(|i| new.input(&i.name, &i.ty.shape, i.ty.dtype)).collect();
     let mut map = vec![None; graph.nodes().len()];
     for id in graph.ids().filter(|id| live[id.index()]) {

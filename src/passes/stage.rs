@@ -21,6 +21,9 @@ pub struct Stages {
 }
 
 /// Cuts what `outputs` need in what depends on any of the inputs `late` and what does not.
+///
+/// # Panics
+/// When one of them is not a node of the graph.
 pub fn stage(graph: &Graph, outputs: &[NodeId], late: &[NodeId]) -> Stages {
     let live = graph.reachable(outputs);
     let mut is_late = vec![false; graph.nodes().len()];
@@ -79,7 +82,7 @@ impl Keeper<'_> {
 
 /// The graph with kept values as inputs.
 fn second(graph: &Graph, outputs: &[NodeId], kept: &[NodeId]) -> Rewritten {
-    let mut g = Graph::new();
+    let mut g = graph.successor();
     let mut map: Vec<Option<NodeId>> = vec![None; graph.nodes().len()];
     let inputs: Vec<NodeId> = graph.inputs().iter().map(|i| g.input(&i.name, &i.ty.shape, i.ty.dtype)).collect();
     for &id in kept {

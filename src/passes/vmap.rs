@@ -5,22 +5,25 @@
 //! one stays a single contraction with more rows, so the shared operand is read once for all.
 
 use super::Rewritten;
-use crate::graph::{DotDims, Graph, NodeId, Op};
+use crate::graph::{DotDims, Graph, GraphError, NodeId, Op, Type};
 
 /// `outputs` for `count` values of each of the inputs `mapped`. In the new graph these inputs, and all outputs, have a
-/// leading axis of that length.
+/// leading axis of that length. If `mapped` names a node that is not an input, the new graph has an error.
 ///
 /// # Panics
-/// When `mapped` names a node that is not an input.
+/// When an output is not a node of the graph.
 pub fn vmap(graph: &Graph, outputs: &[NodeId], mapped: &[NodeId], count: usize) -> Rewritten {
     let live = graph.reachable(outputs);
     let mut is_mapped = vec![false; graph.nodes().len()];
     let mut numbers = vec![false; graph.inputs().len()];
+    let mut other_than_input = None;
+    let mut g = graph.successor();
     for id in mapped {
-        let Op::Input(number) = graph.node(*id).op else { panic!("%{} is not an input", id.index()) };
-        (is_mapped[id.index()], numbers[number]) = (true, true);
+        match graph.nodes().get(id.index()).map(|node| &node.op) {
+            Some(&Op::Input(number)) => (is_mapped[id.index()], numbers[number]) = (true, true),
+            _ => other_than_input = Some(*id),
+        }
     }
-    let mut g = Graph::new();
     let inputs: Vec<NodeId> = (graph.inputs().iter().zip(&numbers))
         .map(|(input, &mapped)| {
             let leading: &[usize] = if mapped { &[count] } else { &[] };
@@ -43,6 +46,10 @@ pub fn vmap(graph: &Graph, outputs: &[NodeId], mapped: &[NodeId], count: usize) 
         if !std::mem::replace(&mut is_mapped[id.index()], true) {
             map[id.index()] = map[id.index()].map(|new| repeat(&mut g, new, count));
         }
+    }
+    if let Some(id) = other_than_input {
+        let reason = format!("%{} is not an input", id.index());
+        g.refuse(GraphError::Type { op: "vmap".to_owned(), reason }, Type::scalar());
     }
     Rewritten { graph: g, map }
 }

@@ -19,7 +19,7 @@ fn sam() -> Rule {
 }
 
 pub(super) fn sections(toy: &mut Toy) -> Result<Vec<Section>, TheoryError> {
-    toy.objective.replace(&example(&SPECTRUM));
+    toy.objective.replace(&example(&SPECTRUM))?;
     Ok(vec![where_it_ends(toy)?, how_it_gets_there(toy)?, variants(toy)?, with_momentum(toy)?])
 }
 
@@ -67,7 +67,7 @@ fn how_it_gets_there(toy: &mut Toy) -> Result<Section, TheoryError> {
     let mut checks = vec![Check::new("amplitude error: factor 1 − ηλ₁ a step", factor, left, ROUNDING)];
     // A deviation in another mode changes ‖g‖ by half its square, relatively: far less than rounding.
     let small = 1e-5;
-    run.toy.put(&[a, small, small, small]);
+    run.toy.put(&[a, small, small, small])?;
     let after = run.advance(1)?;
     for i in 1..MODES {
         let (ratio, other) = (SPECTRUM[i] / lambda, SPECTRUM[i]);
@@ -99,7 +99,7 @@ fn variants(toy: &mut Toy) -> Result<Section, TheoryError> {
 fn with_momentum(toy: &mut Toy) -> Result<Section, TheoryError> {
     const LAMBDA: f64 = 3.2;
     const STEPS: usize = 24;
-    toy.objective.replace(&example(&[LAMBDA, 0.0, 0.0, 0.0]));
+    toy.objective.replace(&example(&[LAMBDA, 0.0, 0.0, 0.0]))?;
     let mut checks = vec![];
     let mut periods = vec![];
     for momentum in [0.0, 0.3, 0.5, 0.9] {
@@ -108,7 +108,7 @@ fn with_momentum(toy: &mut Toy) -> Result<Section, TheoryError> {
         let run = toy.start(rule, &[1.1 * a])?;
         if let Some(velocity) = run.optimizer.velocity() {
             // On the cycle w jumps by 2a, which is ηv.
-            run.toy.gpu().write(velocity, &[(-2.0 * a / rule.lr) as f32]);
+            run.toy.gpu().write(velocity, &[(-2.0 * a / rule.lr) as f32])?;
         }
         let here = run.advance(400)?[0].abs();
         checks.push(Check::new(format!("β = {momentum}: a = ηρλ/(2 + 2β − ηλ)"), a, here, ROUNDING));

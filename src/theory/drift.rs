@@ -32,7 +32,7 @@ fn cycle(rule: &Rule, lambda: f64) -> (f64, f64) {
 fn sharpness(toy: &mut Toy) -> Result<(Eigenpair, Vec<f64>), TheoryError> {
     let top = toy.spectrum(1)?.pairs.remove(0);
     let [v, result] = [toy.objective.vector("v")?, toy.objective.vector("a curvature gradient")?];
-    toy.gpu().write(&v, &top.vector.iter().map(|&x| x as f32).collect::<Vec<f32>>());
+    toy.gpu().write(&v, &top.vector.iter().map(|&x| x as f32).collect::<Vec<f32>>())?;
     let recording = toy.objective.curvature_grad(&toy.w, &v, &result)?;
     toy.gpu().run([&recording])?;
     let gradient = toy.objective.read(&result)?.into_iter().map(f64::from).collect();
@@ -47,7 +47,7 @@ fn plus(a: &[f64], s: f64, b: &[f64]) -> Vec<f64> {
 /// ½(1 + y)x² at η = 0.1: a cycle in x, a drift in y.
 fn valley(gpu: &Gpu) -> Result<Section, TheoryError> {
     let mut toy = Toy::new(gpu, Arc::new(Valley), Loss::Output, &example(&[0.0]))?;
-    toy.put(&[0.0, 0.0]);
+    toy.put(&[0.0, 0.0])?;
     let (top, gradient) = sharpness(&mut toy)?;
     let rule = rule(0.1, 0.02);
     let (amplitude, rate) = cycle(&rule, top.value);
@@ -85,7 +85,7 @@ fn network(gpu: &Gpu) -> Result<Section, TheoryError> {
     let there = middle(&run.advance(STEPS - 1)?, &run.advance(1)?);
     let moved = plus(&there, -1.0, &here);
 
-    toy.put(&middle(&here, &there));
+    toy.put(&middle(&here, &there))?;
     let (top, gradient) = sharpness(&mut toy)?;
     let (_, rate) = cycle(&rule, top.value);
     let across = |v: &[f64]| plus(v, -dot(v, &top.vector), &top.vector);

@@ -35,7 +35,7 @@ fn bracket(toy: &mut Toy, what: &str, rule: Rule) -> Result<Section, TheoryError
     let edge = rule.edge(1.0).unwrap_or(f64::NAN);
     let parts = [("below: decays", 0.99), ("on the edge", 1.0), ("above: grows", 1.01)];
     let spectrum = parts.map(|(_, part)| f64::from((part * edge) as f32));
-    toy.objective.replace(&example(&[spectrum[0], spectrum[1], spectrum[2], 0.0]));
+    toy.objective.replace(&example(&[spectrum[0], spectrum[1], spectrum[2], 0.0]))?;
     let run = toy.start(rule, &[1.0; 3])?;
     let before = run.advance(SETTLE)?;
     let after = run.advance(STEPS)?;

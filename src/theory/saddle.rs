@@ -12,7 +12,7 @@ const RHO: f64 = 0.125;
 const LAMBDA: f64 = -2.0;
 
 pub(super) fn sections(toy: &mut Toy) -> Result<Vec<Section>, TheoryError> {
-    toy.objective.replace(&example(&[1.0, LAMBDA, 0.5, 0.25]));
+    toy.objective.replace(&example(&[1.0, LAMBDA, 0.5, 0.25]))?;
     let lowest = toy.spectrum(4)?.lambda_min.value;
     let mut checks = vec![Check::new("λ_min from H·v and Lanczos", LAMBDA, lowest, ROUNDING)];
     for (what, times) in [("in", 0.5), ("neither way", 1.0), ("out", 2.0)] {

@@ -8,7 +8,7 @@ use crate::curvature::{EigenOptions, Spectrum, lanczos};
 use crate::data::{Examples, Features};
 use crate::gpu::{Buffer, Gpu, GpuError};
 use crate::graph::{Graph, NodeId};
-use crate::model::{Init, Loss, Model, Param};
+use crate::model::{Init, Loss, Model, ModelError, Param};
 use crate::objective::{HessianOperator, Objective};
 use crate::optim::{Optimizer, Rule, StepMetrics};
 
@@ -21,8 +21,8 @@ pub(super) const MODES: usize = 4;
 struct Quadratic;
 
 impl Model for Quadratic {
-    fn params(&self) -> Vec<Param> {
-        vec![Param { name: "w".into(), shape: vec![MODES], init: Init::Ones }]
+    fn params(&self) -> Result<Vec<Param>, ModelError> {
+        Ok(vec![Param { name: "w".into(), shape: vec![MODES], init: Init::Ones }])
     }
 
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
@@ -40,8 +40,8 @@ impl Model for Quadratic {
 pub(super) struct Valley;
 
 impl Model for Valley {
-    fn params(&self) -> Vec<Param> {
-        ["x", "y"].map(|name| Param { name: name.into(), shape: vec![1, 1], init: Init::Zeros }).into()
+    fn params(&self) -> Result<Vec<Param>, ModelError> {
+        Ok(["x", "y"].map(|name| Param { name: name.into(), shape: vec![1, 1], init: Init::Zeros }).into())
     }
 
     fn forward(&self, g: &mut Graph, params: &[NodeId], _: NodeId) -> NodeId {
@@ -54,12 +54,8 @@ impl Model for Valley {
 
 /// One example of these numbers, of the only class.
 pub(super) fn example(numbers: &[f64]) -> Examples {
-    Examples {
-        features: Features::Real(numbers.iter().map(|&x| x as f32).collect()),
-        shape: vec![numbers.len()],
-        labels: vec![0],
-        classes: 1,
-    }
+    let features = Features::Real(numbers.iter().map(|&x| x as f32).collect());
+    Examples::new(features, [numbers.len()], vec![0], 1).expect("toys have some finite numbers")
 }
 
 /// A loss on the device, at parameters that its runs move.
@@ -85,9 +81,8 @@ impl Toy {
     }
 
     /// Moves to these parameters.
-    pub fn put(&self, w: &[f64]) {
-        let w: Vec<f32> = w.iter().map(|&x| x as f32).collect();
-        self.gpu().write(&self.w, &w);
+    pub fn put(&self, w: &[f64]) -> Result<(), GpuError> {
+        self.objective.set_params(&self.w, &w.iter().map(|&x| x as f32).collect::<Vec<f32>>())
     }
 
     /// The parameters.
@@ -98,7 +93,7 @@ impl Toy {
     /// A run of `rule` from these parameters, at rest.
     pub fn start(&mut self, rule: Rule, w: &[f64]) -> Result<Run<'_>, GpuError> {
         let optimizer = Optimizer::new(&mut self.objective, rule, &self.w)?;
-        self.put(w);
+        self.put(w)?;
         Ok(Run { toy: self, optimizer })
     }
 

@@ -6,14 +6,14 @@
 
 mod density;
 mod report;
+mod setup;
 mod source;
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::curvature::edge::alignment;
 use crate::curvature::{
@@ -23,12 +23,15 @@ use crate::curvature::{
 use crate::data;
 use crate::gpu::Gpu;
 use crate::model::Layout;
-use crate::objective::{GaussNewtonOperator, HessianOperator, Objective};
-use crate::optim::{Probe, Rule};
+use crate::optim::Rule;
 
 use super::config::ConfigError;
 use super::measure::probed;
 use super::{ExperimentError, Format, network, run};
+use setup::Setup;
+
+/// How often the progress line moves.
+const TICK: Duration = Duration::from_millis(200);
 
 /// What `edgewalk curvature` was asked to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,27 +140,30 @@ pub fn analyse(request: &AnalysisRequest) -> Result<Analysis, ExperimentError> {
         .into());
     }
     if request.examples > 0 {
-        train = train.select(&(0..request.examples).collect::<Vec<_>>());
+        train = train.first(request.examples);
     }
     let gpu = Gpu::open(request.adapter.as_deref())?;
     let model = network::model(config, &train)?;
-    let mut objective = Objective::new(&gpu, Arc::clone(&model), network::loss(config), &train, config.run.chunk)?;
-    let (params, _) = run::read_params(objective.layout(), &found.params)?;
-    let blocks = blocks(objective.layout(), &request.blocks)?;
-    let w = objective.vector("the parameters")?;
-    gpu.write(&w, &params);
-
-    let rule = network::rule(config);
-    let probe = Probe::new(&mut objective, rule, &w)?;
+    let layout = Layout::of(&*model)?;
+    let blocks = blocks(&layout, &request.blocks)?;
+    setup::check(request, &blocks)?;
+    let (params, _) = run::read_params(&layout, &found.params)?;
+    let parts = setup::Parts { config, model, train: &train, request };
+    let Setup { objective, w, probe, mut hessian, mut gauss_newton } =
+        parts.assemble_planned(&gpu, &blocks, layout.len())?;
+    objective.set_params(&w, &params)?;
     let metrics = probed(&objective, &probe, found.step)?;
     let gradients = [probe.gradient(), probe.update_gradient(found.step)]
         .map(|vector| objective.read(vector).map(|values| values.into_iter().map(f64::from).collect::<Vec<f64>>()));
     let [gradient, update_gradient] = gradients;
     let gradients = [gradient?, update_gradient?];
 
-    let mut hessian = HessianOperator::with_blocks(&mut objective, &w)?;
-    let mut gauss_newton = request.split.then(|| GaussNewtonOperator::with_blocks(&mut objective, &w)).transpose()?;
-    let bar = ProgressBar::new_spinner();
+    let bar = ProgressBar::new_spinner().with_style(
+        // Should the template ever be wrong, the plain style still informs.
+        ProgressStyle::with_template("{spinner} {msg}, {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    // The algebra between two products takes its time too.
+    bar.enable_steady_tick(TICK);
     let mut findings = vec![];
     for Block { name, ranges } in &blocks {
         let mut of = |part: Part, operator: &mut dyn Operator| -> Result<(), CurvatureError> {
@@ -181,7 +187,7 @@ pub fn analyse(request: &AnalysisRequest) -> Result<Analysis, ExperimentError> {
         examples: train.len(),
         loss: metrics.loss,
         grad_norm: metrics.grad_norm,
-        rule: rule.at(found.step),
+        rule: network::rule(config).at(found.step),
         findings,
         out: request.out.clone().unwrap_or(found.out),
     };
@@ -233,6 +239,13 @@ struct Block {
     ranges: Vec<Range<usize>>,
 }
 
+impl Block {
+    /// How many they are.
+    fn parameters(&self) -> usize {
+        self.ranges.iter().map(ExactSizeIterator::len).sum()
+    }
+}
+
 /// The layers that are named, or all parameters as one block.
 fn blocks(layout: &Layout, names: &[String]) -> Result<Vec<Block>, ConfigError> {
     let ranges = |belongs: &dyn Fn(&str) -> bool| -> Vec<Range<usize>> {
@@ -276,7 +289,6 @@ impl Watched<'_> {
     fn note(&mut self, products: usize) {
         self.products += products;
         self.bar.set_message(format!("{}: {} products", self.what, self.products));
-        self.bar.tick();
     }
 }
 

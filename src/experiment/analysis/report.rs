@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::curvature::{Eigenpair, Estimate, RitzValue};
+use crate::curvature::{Eigenpair, Estimate, RitzValue, SpectralDensity};
+use crate::experiment::digits::decimals;
 use crate::experiment::forecast::duration;
 use crate::experiment::rundir::write_file;
 use crate::experiment::{ExperimentError, Format};
@@ -49,6 +50,7 @@ impl Analysis {
             json!({
                 "value": e.value,
                 "standard_error": e.standard_error,
+                "rounding": e.rounding,
                 "interval": [e.interval.0, e.interval.1],
                 "level": e.level,
             })
@@ -106,12 +108,12 @@ impl fmt::Display for Analysis {
         )?;
         write!(f, "loss {:.6e}, ‖g‖ {:.4e}", self.loss, self.grad_norm)?;
         if let Some(edge) = self.rule.unperturbed().edge(self.grad_norm) {
-            write!(f, ", gradient descent's edge {edge:.4}")?;
+            write!(f, ", gradient descent's edge {}", decimals(edge, 4))?;
         }
         if self.rule.perturbs()
             && let Some(edge) = self.rule.edge(self.grad_norm)
         {
-            write!(f, ", the perturbed rule's {edge:.4}")?;
+            write!(f, ", the perturbed rule's {}", decimals(edge, 4))?;
         }
         if let Some(reason) = self.rule.no_edge(self.grad_norm) {
             write!(f, "\nnothing to compare eigenvalues with: {reason}")?;
@@ -130,7 +132,7 @@ impl Analysis {
         for (i, pair) in spectrum.pairs.iter().enumerate() {
             write!(f, "  λ{:<3} {}", i + 1, value(pair))?;
             if let (Part::Hessian, Some(edge)) = (part, edge) {
-                write!(f, "   {:7.4} × edge", pair.value.abs() / edge)?;
+                write!(f, "   {:>7} × edge", decimals(pair.value.abs() / edge, 4))?;
             }
             writeln!(f, "   |cos(g, v)| {:.4}{}", alignments[i], shortfall(pair))?;
         }
@@ -148,16 +150,8 @@ impl Analysis {
             writeln!(f, "  trace   {}, {} products, {}", interval(&trace.estimate), trace.products, duration(secs[1]))?;
         }
         if let Some(density) = density {
-            let (low, high) = (density.lambda_min.value, density.lambda_max.value);
-            let below = density.cumulative(-1e-3 * high.abs().max(low.abs()));
-            writeln!(
-                f,
-                "  density from {low:.4} to {high:.4}, {:.2} % of it below −‖·‖/1000; its trace {}, {} products, {}",
-                100.0 * below,
-                interval(&density.trace()),
-                density.products,
-                duration(secs[2])
-            )?;
+            let (range, trace) = (range(density), interval(&density.trace()));
+            writeln!(f, "  density {range}; its trace {trace}, {} products, {}", density.products, duration(secs[2]))?;
         }
         Ok(())
     }
@@ -165,7 +159,21 @@ impl Analysis {
 
 /// An eigenvalue with its error bar and residual.
 fn value(pair: &Eigenpair) -> String {
-    format!("{:12.6} ± {:.1e} (residual {:.1e})", pair.value, pair.error, pair.residual)
+    format!("{:>12} ± {:.1e} (residual {:.1e})", decimals(pair.value, 6), pair.error, pair.residual)
+}
+
+/// From where to where a density reaches, and how much of it is clearly negative; of a matrix that is 0 to rounding, that it is.
+fn range(density: &SpectralDensity) -> String {
+    let (low, high) = (density.lambda_min.value, density.lambda_max.value);
+    let norm = high.abs().max(low.abs());
+    if norm <= density.rounding {
+        return match density.rounding {
+            0.0 => "of a matrix whose eigenvalues are all 0".to_owned(),
+            rounding => format!("of a matrix whose eigenvalues are all 0 to rounding (± {rounding:.1e})"),
+        };
+    }
+    let below = 100.0 * density.cumulative(-1e-3 * norm);
+    format!("from {} to {}, {below:.2} % of it below −‖·‖/1000", decimals(low, 4), decimals(high, 4))
 }
 
 fn shortfall(pair: &Eigenpair) -> &'static str {
@@ -173,5 +181,6 @@ fn shortfall(pair: &Eigenpair) -> &'static str {
 }
 
 fn interval(e: &Estimate) -> String {
-    format!("{:.5} ({:.5} to {:.5} at {:.0} %)", e.value, e.interval.0, e.interval.1, 100.0 * e.level)
+    let [value, low, high] = [e.value, e.interval.0, e.interval.1].map(|x| decimals(x, 5));
+    format!("{value} ({low} to {high} at {:.0} %)", 100.0 * e.level)
 }

@@ -22,7 +22,7 @@ pub(super) struct Source {
 /// What the user may have meant by a path.
 ///
 /// # Errors
-/// [`RunDirError::NoCheckpoint`] where there is none, [`RunDirError::Damaged`] where none is undamaged, [`RunDirError::NotARun`] where no configuration is found
+/// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] where there is none, [`RunDirError::Damaged`] where none is undamaged, [`RunDirError::NotARun`] where no configuration is found
 /// and none is given, and what is wrong with a configuration.
 pub(super) fn find(path: &Path, given: Option<&str>) -> Result<Source, ExperimentError> {
     let params = if path.is_file() { path.to_path_buf() } else { find_checkpoint(path)?.join(checkpoint::PARAMS) };
@@ -50,10 +50,16 @@ fn find_checkpoint(path: &Path) -> Result<PathBuf, RunDirError> {
     if path.join(checkpoint::DONE).is_file() {
         return Ok(Checkpoint::read(path)?.path);
     }
-    let (found, damaged) = checkpoint::last(&RunDir::open(path)?);
+    let run = RunDir::open(path)?;
+    let (found, damaged) = checkpoint::last(&run);
     match (found, damaged.into_iter().next()) {
         (Some(found), _) => Ok(found.path),
         (None, Some(error)) => Err(error),
-        (None, None) => Err(RunDirError::NoCheckpoint { path: path.into() }),
+        (None, None) => match run.read_manifest().map(|manifest| manifest.ended) {
+            Ok(ended) if ended.is_final() => {
+                Err(RunDirError::NeverSaved { path: path.into(), ended: ended.to_string() })
+            }
+            Ok(_) | Err(_) => Err(RunDirError::NoCheckpoint { path: path.into() }),
+        },
     }
 }

@@ -113,7 +113,7 @@ fn point(gpu: &Gpu, config: &Config, axis: Axis, size: usize) -> Result<Option<P
         Ok(Point {
             axis,
             size,
-            examples,
+            examples: objective.examples(),
             parameters: objective.layout().len(),
             dispatches: step.dispatches(),
             flops: step.flops(),

@@ -27,6 +27,8 @@ pub use variants::{Variants, variants};
 const MOST_CHUNKS: usize = 4;
 /// Examples that the size of a chunk is planned for.
 const PLANNED: usize = 4096;
+/// Most numbers of made-up examples: a gibibyte.
+const MOST_FEATURES: usize = 1 << 28;
 /// Seconds to time all kernels by themselves.
 const KERNELS_SECS: f64 = 4.0;
 /// Seconds to time each of the wholes, in so many turns.
@@ -169,12 +171,14 @@ impl Scratch {
         if examples == planned.objective.examples() { Ok(planned) } else { Self::new(gpu, config, examples) }
     }
 
+    /// So many examples, or as many as there is room for.
     fn new(gpu: &Gpu, config: &Config, count: usize) -> Result<Self, ExperimentError> {
-        let examples = made_up_examples(config, count);
+        let each = made_up_examples(config, 1)?.dim();
+        let examples = made_up_examples(config, count.min((MOST_FEATURES / each).max(1)))?;
         let model = network::model(config, &examples)?;
         let objective = Objective::new(gpu, model, network::loss(config), &examples, config.run.chunk)?;
         let w = objective.vector("w")?;
-        gpu.write(&w, &initial_params(objective.layout(), config.run.seed));
+        objective.set_params(&w, &initial_params(objective.layout(), config.run.seed))?;
         Ok(Self { objective, w })
     }
 }

@@ -195,10 +195,20 @@ impl Facts {
         }
         if let Some(edge) = &self.summary.edge {
             self.edge_rows(edge, &mut rows);
+        } else if self.summary.left_out > 0 {
+            rows.push(("edge ratio", "not judged".into(), "λ₁ converged in no row of the second half"));
         } else if self.readout.curvature.is_empty() {
             rows.push(("curvature", "not measured".into(), "measure.every = 0 turns the measurements off"));
         } else {
             rows.push(("edge ratio", "none".into(), self.summary.no_edge().words()));
+        }
+        if self.summary.left_out > 0 {
+            let rows_left = format!("{} rows", self.summary.left_out);
+            rows.push((
+                "not judged",
+                rows_left,
+                "rows of the second half whose λ₁ had not converged: raise measure.max_iterations",
+            ));
         }
         if let Ok(manifest) = &self.manifest
             && manifest.steps_done > 0
@@ -220,7 +230,7 @@ impl Facts {
         rows.push((
             "worst residual",
             digits(edge.worst_residual, 2),
-            "‖Hv₁ − λ₁v₁‖ ÷ |λ₁| at most in the second half: how far the eigensolver was from exact",
+            "‖Hv₁ − λ₁v₁‖ ÷ |λ₁| at most in the rows that are judged: how far the eigensolver was from exact",
         ));
         if let Some(ratio) = &edge.official {
             rows.push((

@@ -21,15 +21,18 @@ use crate::optim::Rule;
 pub(super) fn last(row: &CurvatureRow, rule: &Rule) -> Result<Markup, PlotError> {
     let top = row.lambdas.iter().enumerate().map(|(i, &value)| {
         let error = row.errors.get(i).copied();
-        (format!("λ{}", subscript(i + 1)), value, error, row.residuals.get(i).copied())
+        let residual = row.residuals.get(i).map_or_else(String::new, |&r| digits(r, 2));
+        let shortfall = if row.converged.get(i) == Some(&false) { ", not converged" } else { "" };
+        (format!("λ{}", subscript(i + 1)), value, error, residual + shortfall)
     });
     let bottom = row
         .bottoms
         .iter()
         .enumerate()
-        .map(|(i, &value)| (format!("lowest {}", i + 1), value, row.bottom_errors.get(i).copied(), None));
+        .map(|(i, &value)| (format!("lowest {}", i + 1), value, row.bottom_errors.get(i).copied(), String::new()));
     let ends = [("largest Ritz value", row.lambda_max), ("smallest Ritz value", row.lambda_min)].into_iter();
-    let ends = ends.filter_map(|(name, end)| end.map(|end| (name.to_owned(), end.value, Some(end.error), None)));
+    let ends =
+        ends.filter_map(|(name, end)| end.map(|end| (name.to_owned(), end.value, Some(end.error), String::new())));
     let rows: Vec<_> = top.chain(bottom).chain(ends).collect();
     let plus_minus = |error: Option<f64>| {
         error.filter(|e| e.is_finite()).map_or_else(String::new, |e| format!("± {}", digits(e, 2)))
@@ -48,7 +51,7 @@ pub(super) fn last(row: &CurvatureRow, rule: &Rule) -> Result<Markup, PlotError>
                         th scope="row" { (name) }
                         td.number { (digits(*value, 7)) }
                         td.number { (plus_minus(*error)) }
-                        td.number { (residual.map_or_else(String::new, |r| digits(r, 2))) }
+                        td.number { (residual) }
                         td.number { @if row.sam_edge.is_finite() { (digits(value / row.sam_edge, 4)) } }
                     }
                 }

@@ -12,6 +12,7 @@ mod tables;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::gpu::GpuError;
 use crate::model::{Layout, initial_params, params_from_safetensors};
 
 use super::config::Config;
@@ -106,7 +107,7 @@ pub fn plan(request: &TrainRequest) -> Result<String, ExperimentError> {
     let objective = parts.objective(&gpu);
     let gradient_secs = objective
         .and_then(|mut objective| Ok(objective.gradient_secs()?))
-        .map_err(|error| room::refused(error, &planned))?;
+        .map_err(|error| room::refused(error, &planned, room::SMALLER_RUN))?;
     Ok(forecast::plan(request, ground.data.train.len(), dry, planned, gradient_secs)?)
 }
 
@@ -127,25 +128,26 @@ fn carry_out(order: Order, began: Instant) -> Result<RunDir, ExperimentError> {
     let (w, init) = order.params(dry.objective.layout())?;
     gpu.reserve(dry.objective.gpu())?;
     drop(dry);
-    let mut equipment = parts.assemble(&gpu).map_err(|error| room::refused(error, &planned))?;
-    gpu.write(equipment.optimizer.params(), &w);
+    let mut equipment = parts.assemble(&gpu).map_err(|error| room::refused(error, &planned, room::SMALLER_RUN))?;
+    equipment.objective.set_params(equipment.optimizer.params(), &w)?;
     let (mut step, mut spent, mut bytes) = (0, 0.0, None);
     match state {
         None => {
             let prepare = equipment.measurer.as_ref().and_then(Measurer::prepare);
-            gpu.run(prepare).map_err(|error| room::refused(error, &planned))?;
+            gpu.run(prepare).map_err(|error| room::refused(error, &planned, room::SMALLER_RUN))?;
         }
         Some(state) => {
             (step, spent, bytes) = (state.step, state.secs, Some(state.tables));
-            restore(&mut equipment, state);
+            restore(&mut equipment, state)?;
         }
     }
 
     if let Some(feed) = &mut feed {
-        feed.load(&equipment.objective, step);
+        feed.load(&equipment.objective, step)?;
     }
     let ahead = (step, config.run.steps.saturating_sub(step));
-    let ahead = forecast::ahead(config, &equipment, &planned, ahead).map_err(|error| room::refused(error, &planned))?;
+    let ahead = forecast::ahead(config, &equipment, &planned, ahead)
+        .map_err(|error| room::refused(error, &planned, room::SMALLER_RUN))?;
 
     let (json, say) = (order.json, order.say());
     interrupt::listen();
@@ -207,14 +209,15 @@ fn conclude(
 }
 
 /// The numbers of a checkpoint, back on the device and where the measurements look for them.
-fn restore(equipment: &mut Equipment, mut state: State) {
+fn restore(equipment: &mut Equipment, mut state: State) -> Result<(), GpuError> {
     let gpu = equipment.objective.gpu();
     if let (Some(velocity), Some(momentum)) = (equipment.optimizer.velocity(), &state.momentum) {
-        gpu.write(velocity, momentum);
+        gpu.write(velocity, momentum)?;
     }
     if let Some(measurer) = &mut equipment.measurer {
-        measurer.restore(gpu, &mut state);
+        measurer.restore(gpu, &mut state)?;
     }
+    Ok(())
 }
 
 /// Draws the pictures of what was logged, and returns what it says.

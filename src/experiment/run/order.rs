@@ -105,7 +105,7 @@ impl<'a> Order<'a> {
     /// The state to go on from.
     pub fn state(&self, model: &dyn Model) -> Result<Option<State>, ExperimentError> {
         let Some(checkpoint) = self.checkpoint() else { return Ok(None) };
-        let n = Layout::of(model).len();
+        let n = Layout::of(model)?.len();
         let state = State::from_bytes(&checkpoint.state, n);
         state.map(Some).map_err(|problem| RunDirError::Damaged { path: checkpoint.path.clone(), problem }.into())
     }

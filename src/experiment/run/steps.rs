@@ -81,7 +81,7 @@ impl Run<'_> {
         let mut ended = self.reached()?.unwrap_or(Ended::Done);
         while ended == Ended::Done && self.steps_done < run.steps {
             let step = self.steps_done;
-            self.load(step);
+            self.load(step)?;
             if self.is_checkpoint_due() {
                 self.checkpoint()?;
             }
@@ -122,7 +122,7 @@ impl Run<'_> {
                 break;
             }
         }
-        self.load(self.steps_done);
+        self.load(self.steps_done)?;
         self.checkpoint()?;
         // Who stops a run wants it to stop; the rows of where it stands come when it goes on.
         if ended.is_final() && !self.finish()? {
@@ -207,9 +207,10 @@ impl Run<'_> {
     }
 
     /// Sees to it that the objective holds the examples of a step.
-    fn load(&mut self, step: u64) {
-        if let Some(feed) = &mut self.feed {
-            feed.load(&self.equipment.objective, step);
+    fn load(&mut self, step: u64) -> Result<(), ExperimentError> {
+        match &mut self.feed {
+            Some(feed) => feed.load(&self.equipment.objective, step),
+            None => Ok(()),
         }
     }
 
@@ -225,7 +226,7 @@ impl Run<'_> {
             Err(ExperimentError::Curvature(CurvatureError::Interrupted)) => return Ok(false),
             row => row?,
         };
-        self.progress.measured(row.hessian_norm, row.edge_ratio);
+        self.progress.measured(row.hessian_norm, row.sound_ratio());
         self.tables.curvature(&row)?;
         Ok(true)
     }

@@ -10,7 +10,7 @@ use super::axis::{self, Axis, Combination, combinations};
 use super::{Grid, SweepError};
 use crate::experiment::ExperimentError;
 use crate::experiment::config::{self, Config};
-use crate::experiment::rundir::{RunDir, RunDirError, make_folder, write_error, write_file};
+use crate::experiment::rundir::{RunDir, RunDirError, SWEEP, SWEEP_RUNS, make_folder, write_error, write_file};
 use crate::lock::{self, Kind, Lock, LockError};
 
 /// Longest wait for processes that change `summary.csv`, each of which takes a moment.
@@ -54,7 +54,7 @@ pub struct Job {
 impl SweepDir {
     /// Whether this is the folder of a sweep.
     pub fn is_one(path: &Path) -> bool {
-        path.join("sweep.toml").is_file()
+        path.join(SWEEP).is_file()
     }
 
     /// Makes the folder of a new sweep, in `out` or the next `runs/<name>-sweep-<n>`.
@@ -69,7 +69,7 @@ impl SweepDir {
         make_folder(&logs).map_err(write_error(&logs))?;
         let text = toml::to_string(&toml).expect("words and lists of words have a TOML form");
         // Last: with this file a folder is a sweep's.
-        write_file(&folder.path().join("sweep.toml"), text.as_bytes())?;
+        write_file(&folder.path().join(SWEEP), text.as_bytes())?;
         Ok(Self::open(folder.path())?)
     }
 
@@ -82,7 +82,7 @@ impl SweepDir {
         if !Self::is_one(path) {
             return Err(SweepError::NotASweep { path: path.into() });
         }
-        let file = path.join("sweep.toml");
+        let file = path.join(SWEEP);
         let unreadable = |problem: String| SweepError::Unreadable { path: file.clone(), problem };
         let text = fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
         let SweepToml { name, adapter, axis: axes } =
@@ -90,7 +90,7 @@ impl SweepDir {
         if let Some(problem) = axis::problem(&axes) {
             return Err(unreadable(problem));
         }
-        let job = |it: Combination| Job { run: path.join("runs").join(&it.name), name: it.name, values: it.values };
+        let job = |it: Combination| Job { run: path.join(SWEEP_RUNS).join(&it.name), name: it.name, values: it.values };
         let jobs = combinations(&axes)?.into_iter().map(job).collect();
         Ok(Self { path: path.into(), name, adapter, axes, jobs })
     }

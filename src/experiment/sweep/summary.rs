@@ -116,7 +116,11 @@ impl SummaryRow {
 
     /// Fills in what the tables of a run say.
     fn read_tables(&mut self, run: &RunDir) -> Result<(), RecordError> {
-        let Summary { last, test, edge, norm, .. } = Readout::so_far(run)?.summary();
+        let summary = Readout::so_far(run)?.summary();
+        if let Some(words) = summary.not_judged() {
+            self.note(&words);
+        }
+        let Summary { last, test, edge, norm, .. } = summary;
         if let Some(last) = last {
             self.steps = Some(last.step);
             (self.loss, self.error, self.grad_norm) = (Some(last.loss), Some(last.error), Some(last.grad_norm));

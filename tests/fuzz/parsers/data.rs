@@ -122,12 +122,7 @@ fn windows(text: &[u8], lines: TestLines, train: usize, test: usize, seq_len: us
         let codes = |from: usize| -> Vec<u32> {
             windows.iter().flat_map(|window| window[from..from + seq_len].iter().map(|&code| code.into())).collect()
         };
-        (held > 0 && kept <= held).then(|| Examples {
-            features: Features::Tokens(codes(0)),
-            labels: codes(1),
-            shape: vec![seq_len],
-            classes: 128,
-        })
+        (held > 0 && kept <= held).then(|| Examples::new(Features::Tokens(codes(0)), [seq_len], codes(1), 128).unwrap())
     };
     let train = part(first, train)?;
     let test = if test == 0 { None } else { Some(part(last, test)?) };

@@ -11,7 +11,7 @@ pub const STATE_PARAMS: usize = 3;
 
 /// The layout of a network whose parameters are looked for.
 pub fn layout() -> Layout {
-    Layout::of(&Mlp { inputs: 2, width: 3, depth: 2, outputs: 2, activation: Activation::Relu })
+    Layout::of(&Mlp { inputs: 2, width: 3, depth: 2, outputs: 2, activation: Activation::Relu }).unwrap()
 }
 
 /// Parameters.

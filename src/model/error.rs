@@ -1,0 +1,72 @@
+//! What can be wrong with a model's sizes and with parameters, each with what to do about it.
+
+/// Why a model or its parameters cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ModelError {
+    /// A size of a model is out of range.
+    #[error("{size} = {value} is out of range; it must be {allowed}")]
+    Size {
+        /// The model's field, `Mlp.width` say.
+        size: &'static str,
+        /// The value given.
+        value: usize,
+        /// What it must be.
+        allowed: String,
+    },
+    /// There are more parameters than 32-bit indices reach.
+    #[error("with `{name}` the model has more than {} parameters; make it smaller", super::MOST_PARAMETERS)]
+    TooLarge {
+        /// The tensor that is too much.
+        name: String,
+    },
+    /// A tensor without elements, or a model without tensors.
+    #[error("{what} holds no numbers; give each parameter of the model a shape without zeros")]
+    Empty {
+        /// The tensor, or the model.
+        what: String,
+    },
+    /// Two tensors of one name.
+    #[error("the model has two tensors `{name}`; name each once")]
+    TwoTensors {
+        /// The name.
+        name: String,
+    },
+    /// A vector of parameters of the wrong length.
+    #[error("{found} parameters were given, and this model has {needed}; take them from the same model")]
+    Length {
+        /// How many were given.
+        found: usize,
+        /// How many there are.
+        needed: usize,
+    },
+    /// NaN or infinity.
+    #[error("tensor `{name}` has the value {value} at index {index}; parameters must be finite")]
+    NotFinite {
+        /// Its name.
+        name: String,
+        /// Flat index.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+}
+
+/// Most layers of a kind: a network is a list of them in memory.
+const MOST_LAYERS: usize = u16::MAX as usize;
+
+/// Refuses a width outside of what 32-bit indices reach, by its field's name.
+pub(super) fn check_widths<const N: usize>(widths: [(&'static str, usize); N]) -> Result<(), ModelError> {
+    within(widths, u32::MAX as usize)
+}
+
+/// Refuses a number of layers of which no list can be made.
+pub(super) fn check_layers<const N: usize>(counts: [(&'static str, usize); N]) -> Result<(), ModelError> {
+    within(counts, MOST_LAYERS)
+}
+
+fn within<const N: usize>(sizes: [(&'static str, usize); N], most: usize) -> Result<(), ModelError> {
+    match sizes.into_iter().find(|(_, value)| !(1..=most).contains(value)) {
+        Some((size, value)) => Err(ModelError::Size { size, value, allowed: format!("from 1 to {most}") }),
+        None => Ok(()),
+    }
+}
