@@ -104,10 +104,12 @@ impl Probe {
 
     /// Metrics from a row, finished in f64.
     pub fn metrics(&self, objective: &Objective, row: &[f32]) -> StepMetrics {
-        let (partials, norms) = row.split_at(objective.partials_len());
+        let (partials, norms) = row.split_at(objective.partials_len().min(row.len()));
         let Metrics { loss, error } = objective.metrics(partials);
         let norm = |squares: &[f32]| squares.iter().map(|&x| f64::from(x)).sum::<f64>().sqrt();
-        let (grad_norm, followed_norm) = (norm(&norms[..PARTIALS]), norm(&norms[norms.len() - PARTIALS..]));
+        let mut norms = norms.chunks(PARTIALS).map(norm);
+        let grad_norm = norms.next().unwrap_or_default();
+        let followed_norm = norms.next().unwrap_or(grad_norm);
         StepMetrics { loss, error, grad_norm, followed_norm }
     }
 }
