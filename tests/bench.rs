@@ -50,10 +50,10 @@ fn the_kernels_and_the_wholes_are_listed() {
         let least = (number("flops") / peaks[0]).max(number("bytes") / peaks[1]);
         assert_near(number("of_limit"), least / number("secs"), 1e-12, "share of the limit");
     }
-    // A SAM step is two gradients and a little; a gradient is one of itself.
+    // A SAM step is two gradient steps with one update, which is a dispatch, and a climb; a gradient is one of itself.
     let names: Vec<&str> = json["wholes"].as_array().unwrap().iter().map(|w| w["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["gradient step", "SAM step", "kept for H·v", "H·v"]);
-    assert!(dispatches[1] >= 2.0 * dispatches[0]);
+    assert!(dispatches[1] >= 2.0 * (dispatches[0] - 1.0), "{dispatches:?}");
     assert_eq!(numbers(&json, "wholes", "gradients")[0], 1.0);
 }
 

@@ -68,7 +68,7 @@ fn objectives_say_what_does_not_fit() {
     refused(of(1, Loss::Mse(Reduction::Mean), &two_points()), &["[1, 1]", "[1, 2]"]);
     refused(of(2, Loss::Output, &two_points()), &["[1, 2]", "[1, 1]"]);
     refused(of(0, Loss::CrossEntropy, &two_points()), &["Mlp.outputs = 0", "from 1"]);
-    refused(of(2, Loss::Custom(|_, outputs, _| outputs), &two_points()), &["one value for each label", "[1, 2]"]);
+    refused(of(2, Loss::Custom(|_, outputs, _| outputs), &two_points()), &["one value for each label", "[2,2]"]);
     let transformer = Transformer { layers: 1, heads: 1, key_size: 2, model_size: 4, length: 2, vocabulary: 5 };
     let text = |token: u32| Examples::new(Features::Tokens(vec![1, token]), [2], vec![1, 1], 5).unwrap();
     let reads = |token| Objective::new(gpu(), Arc::new(transformer.clone()), Loss::CrossEntropy, &text(token), 0);

@@ -59,7 +59,8 @@ impl Builder {
             }
             5 => {
                 let x = self.tame(x, 2.0);
-                Self::inexact(self.graph.unary(Unary::Exp, x.id), 8.0)
+                let f = [Unary::Exp, Unary::Expm1][form % 2];
+                Self::inexact(self.graph.unary(f, x.id), 8.0)
             }
             6 => {
                 let f = [Unary::Tanh, Unary::Logistic, Unary::Softplus][form % 3];

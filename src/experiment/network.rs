@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::data::{Examples, Features};
 use crate::gpu::Gpu;
-use crate::model::{Cnn, Loss, Mlp, Model, Transformer};
+use crate::model::{Cnn, Layout, Loss, Mlp, Model, Transformer};
 use crate::objective::Objective;
 use crate::optim::{Ascent, Rule};
 
@@ -71,8 +71,18 @@ pub fn loss(config: &Config) -> Loss {
 /// The configured model for these examples.
 ///
 /// # Errors
-/// [`ConfigError::Conflict`] when the model cannot read them.
+/// [`ConfigError::Conflict`] when the model cannot read them, or has more parameters than a device can index.
 pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
+    let model = of_kind(config, data)?;
+    Layout::of(&*model).map_err(|error| ConfigError::Conflict {
+        problem: error.to_string(),
+        remedy: "the settings of [model] say how wide and how deep it is",
+    })?;
+    Ok(model)
+}
+
+/// The model before its parameters are counted.
+fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
     let c = &config.model;
     let conflict = |problem, remedy| Err(ConfigError::Conflict { problem, remedy });
     let is_text = matches!(data.features(), Features::Tokens(_));

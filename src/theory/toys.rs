@@ -80,9 +80,11 @@ impl Toy {
         self.objective.gpu()
     }
 
-    /// Moves to these parameters.
+    /// Moves to these parameters; those that are not given are 0.
     pub fn put(&self, w: &[f64]) -> Result<(), GpuError> {
-        self.objective.set_params(&self.w, &w.iter().map(|&x| x as f32).collect::<Vec<f32>>())
+        let mut params = vec![0.0; self.objective.layout().len()];
+        params.iter_mut().zip(w).for_each(|(param, &x)| *param = x as f32);
+        self.objective.set_params(&self.w, &params)
     }
 
     /// The parameters.
