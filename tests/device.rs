@@ -27,6 +27,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // A test that failed leaves its device alone: who knows in which state.
         if !std::thread::panicking() {
+            self.0.trim();
             IDLE.lock().unwrap().push(self.0);
         }
     }

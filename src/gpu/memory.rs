@@ -50,6 +50,15 @@ impl Gpu {
         *lock(&self.0.account)
     }
 
+    /// Frees what is kept to be used again and nothing uses now: kernels, programs, and the buffers for intermediate values and
+    /// for reads. For a process that keeps a device and goes from one problem to another.
+    pub fn trim(&self) {
+        self.0.compiled.trim();
+        self.0.pipelines.trim();
+        lock(&self.0.scratch).clear();
+        *lock(&self.0.readback) = None;
+    }
+
     /// Makes the buffers for intermediate values that all programs loaded on a dry device need: the largest value of any
     /// program, the second largest, and so on. Made program by program they would grow step by step, and the smaller ones
     /// stay behind.
