@@ -197,6 +197,40 @@ fn what_the_adapter_cannot_do_is_refused() {
 
 #[test]
 #[cfg(target_os = "linux")]
+fn a_backend_that_is_none_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for backend in ["nope", "dx12"] {
+        let mut command = edgewalk(folder.path(), &["train"]);
+        command.env("WGPU_BACKEND", backend);
+        refuses(command, 1, &["WGPU_BACKEND", backend, "unset it"]);
+    }
+}
+
+/// A link stays one, and a device or a pipe is neither replaced nor read for ever.
+#[test]
+#[cfg(unix)]
+fn what_is_no_regular_file_is_left_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let tiny = ["--set", "width=4", "--set", "train=20"];
+    fs::write(here.join("there.json"), "").unwrap();
+    std::os::unix::fs::symlink("there.json", here.join("link.json")).unwrap();
+    succeeds(edgewalk(here, &[&["bench", "--json", "link.json"], &tiny[..]].concat()));
+    assert!(here.join("link.json").is_symlink());
+    assert!(fs::read_to_string(here.join("there.json")).unwrap().contains("wholes"));
+    let pipe = here.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let from = pipe.clone();
+    let reader = std::thread::spawn(move || fs::read_to_string(from).unwrap());
+    succeeds(edgewalk(here, &[&["bench", "--json", "pipe"], &tiny[..]].concat()));
+    assert!(!pipe.is_file(), "the pipe was replaced");
+    assert!(reader.join().unwrap().contains("wholes"));
+    let init = ["--init", "/dev/zero"];
+    refuses(edgewalk(here, &[&["train"], &tiny[..], &init].concat()), 1, &["/dev/zero", "not a regular file"]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
 fn without_a_driver_it_says_what_to_install() {
     let folder = tempfile::tempdir().unwrap();
     for (command, backend) in [("train", Some("vulkan")), ("train", None), ("info", None)] {

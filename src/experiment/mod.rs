@@ -147,10 +147,13 @@ pub enum ExperimentError {
     Output(std::io::Error),
 }
 
-/// An error with all its causes, in one line.
+/// An error with all its causes, in one line; a cause that the error has said itself is not said again.
 pub fn with_causes(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}; because: {cause}"))
+    causes.map(ToString::to_string).fold(error.to_string(), |text, cause| match text.contains(&cause) {
+        true => text,
+        false => format!("{text}; because: {cause}"),
+    })
 }
 
 impl ExperimentError {

@@ -300,11 +300,22 @@ impl RunDir {
     }
 }
 
-/// Writes a whole file or nothing: beside its place, flushed to the disk, then renamed. Makes missing folders.
+/// Writes a whole file or nothing: beside its place, flushed to the disk, then renamed. Makes missing folders. A link stays one, and
+/// its target is written; what is no regular file (a device, a pipe) is written as it is.
 ///
 /// # Errors
 /// [`RunDirError::Write`], naming the file; what was there before is then still there.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    if target.exists() && !target.is_file() && !target.is_dir() {
+        let mut file = File::options().write(true).open(&target).map_err(write_error(path))?;
+        return file.write_all(bytes).map_err(write_error(path));
+    }
+    replace_file(&target, bytes).map_err(write_error(path))
+}
+
+/// See [`write_file`].
+fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // Two programs may write the same file at once: a run its pictures, and `edgewalk plot --watch`.
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.partial", std::process::id()));
@@ -318,10 +329,9 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
         fs::rename(&beside, path)?;
         sync_folder(folder)
     };
-    write().map_err(|cause| {
+    write().inspect_err(|_| {
         // Best effort: the error that matters is the first one.
         let _ = fs::remove_file(&beside);
-        write_error(path)(cause)
     })
 }
 

@@ -213,7 +213,9 @@ impl fmt::Display for Summary {
         }
         match (&self.edge, &self.norm) {
             (None, None) if self.left_out > 0 => Ok(()),
-            (None, None) => write!(f, "\nthe curvature was not measured (measure.every = 0 turns it off)"),
+            (None, None) => {
+                write!(f, "\nno measurement of the curvature was logged (with measure.every = 0 none is made)")
+            }
             (None, Some(norm)) => {
                 write!(f, "\n‖H‖ over the second half: {norm}; nothing to compare it with: {}", self.no_edge())
             }

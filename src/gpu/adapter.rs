@@ -127,7 +127,14 @@ fn enumerate() -> Result<Vec<Candidate>, GpuError> {
     if adapters.is_empty() {
         let enabled = backends & wgpu::Instance::enabled_backend_features();
         let backends = enabled.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-        return Err(GpuError::NoAdapter { backends, advice: ADVICE });
+        let advice = match (enabled.is_empty(), std::env::var_os("WGPU_BACKEND")) {
+            (true, Some(wanted)) => format!(
+                "WGPU_BACKEND is `{}`, which names no interface of this platform; unset it, or set it to vulkan, gl, metal or dx12",
+                wanted.display()
+            ),
+            (true, None) | (false, _) => ADVICE.to_owned(),
+        };
+        return Err(GpuError::NoAdapter { backends, advice });
     }
     Ok(adapters)
 }

@@ -35,8 +35,8 @@ pub enum GpuError {
     NoAdapter {
         /// Backends that were asked.
         backends: String,
-        /// What to install on this platform.
-        advice: &'static str,
+        /// What to install on this platform, or to change in the environment.
+        advice: String,
     },
     /// `--adapter` names none of them.
     #[error("no adapter matches `{wanted}`; choose one of: {known}")]

@@ -163,7 +163,7 @@ pub struct Kernel {
 /// One dispatch of a kernel.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
-    /// Index into [`Program::kernels`].
+    /// Index into [`Parts::kernels`].
     pub kernel: usize,
     /// One buffer per storage binding.
     pub buffers: Vec<BufferRef>,

@@ -54,7 +54,7 @@ pub(in crate::experiment) fn report_readout(run: &RunDir, readout: Readout) -> R
         (facts.trained())
         @if facts.readout.metrics.is_empty() {
             h2 { "Pictures" }
-            p { "No step was logged, so there is nothing to show." }
+            p { "metrics.csv has no rows, so there is nothing to show." }
         } @else {
             h2 { "Pictures" }
             (facts.pictures(run)?)
@@ -200,7 +200,7 @@ impl Facts {
             rows.push(("edge ratio", "not judged".into(), "λ₁ converged in no row of the second half"));
         } else if self.readout.curvature.is_empty() {
             let why = match &self.readout.config {
-                Some(config) if config.measure.is_on() => "the run ended before its first measurement",
+                Some(config) if config.measure.is_on() => "no measurement was logged, or curvature.csv is missing",
                 Some(_) => "measure.every = 0 turns the measurements off",
                 None => "",
             };

@@ -52,7 +52,7 @@ pub(super) fn last(row: &CurvatureRow, rule: &Rule) -> Result<Markup, PlotError>
                         td.number { (digits(*value, 7)) }
                         td.number { (plus_minus(*error)) }
                         td.number { (residual) }
-                        td.number { @if row.sam_edge.is_finite() { (digits(value / row.sam_edge, 4)) } }
+                        td.number { @if row.sam_edge > 0.0 && row.sam_edge.is_finite() { (digits(value / row.sam_edge, 4)) } }
                     }
                 }
             }

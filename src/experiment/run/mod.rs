@@ -262,7 +262,12 @@ fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f32>, Option<Init>),
 
 /// Reads the parameters of a model, and says from which bytes.
 pub(in crate::experiment) fn read_params(layout: &Layout, path: &Path) -> Result<(Vec<f32>, Init), ExperimentError> {
-    let bytes = std::fs::read(path).map_err(|cause| ExperimentError::ReadInit { path: path.into(), cause })?;
+    let read = || match std::fs::metadata(path)?.is_file() {
+        true => std::fs::read(path),
+        // A device or a pipe may never end.
+        false => Err(std::io::Error::other("it is not a regular file")),
+    };
+    let bytes = read().map_err(|cause| ExperimentError::ReadInit { path: path.into(), cause })?;
     let params = params_from_safetensors(layout, &bytes);
     let params = params.map_err(|cause| ExperimentError::Init { path: path.into(), cause })?;
     Ok((params, Init::of(path, &bytes)))
