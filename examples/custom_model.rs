@@ -9,7 +9,8 @@ use std::error::Error;
 use std::sync::Arc;
 
 use edgewalk::curvature::{EigenOptions, lanczos};
-use edgewalk::data::{self, DataName, Request};
+use edgewalk::data;
+use edgewalk::data::{DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::graph::{Graph, NodeId, Unary};
 use edgewalk::model::layers::dense;

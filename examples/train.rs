@@ -7,8 +7,9 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use edgewalk::experiment::record::{CurvatureRow, read_curvature};
-use edgewalk::experiment::{TrainRequest, config, run};
+use edgewalk::folder::rows::{CurvatureRow, read_curvature};
+use edgewalk::run::TrainRequest;
+use edgewalk::{config, run};
 
 /// Trains, into the next free folder under `runs` if no other is given, and reads what was measured.
 ///

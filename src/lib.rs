@@ -18,10 +18,16 @@
 //! | [`optim`] | an objective | steps of GD, SAM and their relatives, each one recording |
 //! | [`curvature`] | products with a symmetric matrix | eigenpairs, and the edges to compare them with |
 //! | [`theory`] | a device | what it computes beside what is predicted in closed form |
-//! | [`experiment`] | a configuration | a run folder |
+//! | [`config`] | presets, files and `key=value` | a complete, valid configuration |
+//! | [`folder`] | what a run keeps | manifest, checkpoints and tables |
+//! | [`results`] | a run folder | figures, pages and numbers |
+//! | [`run`] | a configuration | a run folder |
+//! | [`analysis`] | the parameters of a run | the spectrum of their Hessian |
+//! | [`sweep`] | several values of some settings | a run for each combination |
+//! | [`bench`] | a configuration | the time of its kernels and steps |
 //! | [`doctor`] | an adapter | a verdict: does it compute what it should? |
 //!
-//! [`data`] reads data sets, [`lock`] keeps processes from one another, and [`cli`] reads the command line.
+//! [`data`] reads data sets, [`files`] writes files and locks them, and [`cli`] reads the command line.
 //!
 //! # A first look, without a device
 //!
@@ -49,25 +55,33 @@
 //! network), `sam_edge` (training, measured as it goes), `custom_model`, `custom_loss` and `custom_data`. ARCHITECTURE.md explains
 //! how it works and why.
 
-// A reader of standard error or output may be gone, and these macros panic then: `experiment/output.rs` writes.
+// A reader of standard error or output may be gone, and these macros panic then: `text/output.rs` writes.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod analysis;
 mod aside;
 pub mod autodiff;
+pub mod bench;
 mod choice;
 pub mod cli;
+pub mod config;
 pub mod curvature;
 pub mod data;
 pub mod doctor;
-pub mod experiment;
+pub mod files;
+pub mod folder;
 pub mod gpu;
 pub mod graph;
+mod interrupt;
 pub mod kernel;
-pub mod lock;
 pub mod model;
 pub mod objective;
 pub mod optim;
 pub mod passes;
+pub mod results;
+pub mod run;
+pub mod sweep;
+mod text;
 pub mod theory;
 
 /// The code of the README and of the page about the library is compiled with the tests.

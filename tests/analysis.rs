@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::Path;
 
+use edgewalk::analysis::{Analysis, AnalysisRequest, Finding, Part, analyse};
+use edgewalk::cli::Error;
 use edgewalk::curvature::{DensityOptions, EigenOptions, TraceOptions};
-use edgewalk::experiment::Format;
-use edgewalk::experiment::analysis::{Analysis, AnalysisRequest, Finding, Part, analyse};
-use edgewalk::experiment::compare::{CompareRequest, compare};
-use edgewalk::experiment::manifest::Ended;
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::manifest::Ended;
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction, params_from_safetensors};
 use edgewalk::objective::HessianOperator;
+use edgewalk::results::Format;
+use edgewalk::results::compare::{CompareRequest, compare};
 use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::cli::edgewalk;
@@ -180,8 +181,9 @@ fn wrong_input_is_refused_with_advice() {
     let run = small_run(folder.path());
     let check = |request: AnalysisRequest, code: u8, advice: &str| {
         let error = analyse(&request).unwrap_err();
-        assert!(error.to_string().contains(advice), "{error}");
-        assert_eq!(error.exit_code(), code, "{error}");
+        let message = error.to_string();
+        assert!(message.contains(advice), "{message}");
+        assert_eq!(Error::from(error).exit_code(), code, "{message}");
     };
     check(AnalysisRequest { blocks: vec!["dense7".into()], ..request(run.path()) }, 2, "dense0, dense1");
     check(AnalysisRequest { examples: 61, ..request(run.path()) }, 2, "60 training examples");
@@ -248,7 +250,7 @@ fn vectors_that_memory_does_not_hold_are_refused_before_any_work() {
     let error = analyse(&AnalysisRequest { density: Some(density), ..request(run.path()) }).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("this run needs") && text.contains("--density-steps") && text.contains("--block"), "{text}");
-    assert_eq!(error.exit_code(), 1);
+    assert_eq!(Error::from(error).exit_code(), 1);
     assert!(!run.path().join("analysis").exists());
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use edgewalk::experiment::bench::growth::power_law;
+use edgewalk::bench::growth::power_law;
 use serde_json::Value;
 use tempfile::tempdir;
 

@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::Output;
 
-use edgewalk::experiment::config::MeasureOn;
-use edgewalk::experiment::measuring::MeasuringSet;
-use edgewalk::experiment::record::{CurvatureRow, read_curvature, read_metrics};
+use edgewalk::config::MeasureOn;
+use edgewalk::config::MeasuringSet;
+use edgewalk::folder::rows::{CurvatureRow, read_curvature, read_metrics};
 
 use super::program::{alone, edgewalk, listing, refuses, succeeds, text};
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use edgewalk::experiment::official_raw::read_raw;
+use edgewalk::results::official_raw::read_raw;
 
 use crate::cli::{edgewalk, refuses, succeeds};
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use edgewalk::experiment::config::{
+use edgewalk::config::preset::PRESETS;
+use edgewalk::config::{
     Activation, CheckpointEvery, Config, ConfigError, DataName, LossKind, MeasureMethod, MeasureOn, OptimKind,
     Reduction, resolve,
 };
-use edgewalk::experiment::preset::PRESETS;
 use proptest::prelude::*;
 
 fn with(sets: &[&str]) -> Result<Config, ConfigError> {

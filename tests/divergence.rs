@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use edgewalk::data::{self, DataName, Request};
-use edgewalk::experiment::checkpoint;
-use edgewalk::experiment::manifest::Ended;
-use edgewalk::experiment::record::{read_curvature, read_metrics};
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::data;
+use edgewalk::data::{DataName, Request};
+use edgewalk::folder::RunDir;
+use edgewalk::folder::checkpoint;
+use edgewalk::folder::manifest::Ended;
+use edgewalk::folder::rows::{read_curvature, read_metrics};
 use edgewalk::model::{Activation, Layout, Mlp, params_from_safetensors, params_to_safetensors};
 use tempfile::tempdir;
 

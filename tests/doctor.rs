@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use edgewalk::cli::Error;
 use edgewalk::doctor::{Report, Row, SECTIONS, Section, Verdict, examine};
-use edgewalk::experiment::ExperimentError;
 use edgewalk::gpu::Gpu;
 use edgewalk::kernel::Kernel;
 use tempfile::tempdir;
@@ -276,7 +276,7 @@ fn the_last_line_adds_the_rows_up() {
     assert_eq!(warned.verdict(), "this adapter can be trusted, with 1 warning: a");
     let failed = report(vec![row("a", Verdict::Warn), row("b", Verdict::Fail), row("c", Verdict::Fail)]);
     assert_eq!(failed.verdict(), "2 checks failed: b, c");
-    assert_eq!(ExperimentError::Untrustworthy { failed: 2 }.exit_code(), 1);
+    assert_eq!(Error::Untrustworthy { failed: 2 }.exit_code(), 1);
     let text = failed.to_string();
     assert!(text.contains("Abacus through Vulkan\n\nwarn  a "), "{text}");
     assert!(text.contains("FAIL  c ") && text.contains("\n      → do something\n      a figure\n"), "{text}");

@@ -1,16 +1,20 @@
 //! Every key of the configuration and every number on the command line at its ends and beyond them: each value is accepted or refused
 //! in words that name key, value and range, and what is accepted is planned, trained or measured, or refused, without a panic.
 
+use std::fmt::Display;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use edgewalk::analysis::{AnalysisRequest, analyse};
+use edgewalk::cli::Error;
+use edgewalk::config::preset::PRESETS;
+use edgewalk::config::{Config, ConfigError, resolve};
 use edgewalk::curvature::{DensityOptions, EigenOptions, TraceOptions};
-use edgewalk::experiment::analysis::{AnalysisRequest, analyse};
-use edgewalk::experiment::config::{Config, ConfigError, resolve};
-use edgewalk::experiment::preset::PRESETS;
-use edgewalk::experiment::sweep::Grid;
-use edgewalk::experiment::{ExperimentError, Format, ResumeRequest, TrainRequest, run};
+use edgewalk::results::Format;
+use edgewalk::run;
+use edgewalk::run::{ResumeRequest, TrainRequest};
+use edgewalk::sweep::Grid;
 use toml::{Table, Value};
 
 use crate::cli::{edgewalk, text};
@@ -107,7 +111,7 @@ fn judge(base: &[String], key: &str, value: &str) -> Option<Config> {
 }
 
 /// What is done must come to an end, well or with an error that is one.
-fn no_panic<T>(what: &str, work: impl FnOnce() -> Result<T, ExperimentError>) -> Option<T> {
+fn no_panic<T, E: Display>(what: &str, work: impl FnOnce() -> Result<T, E>) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Some(done),
         Ok(Err(error)) => {
@@ -244,7 +248,7 @@ fn a_model_too_large_for_any_device_is_refused_by_its_tensor() {
             message.contains("the model has more than 4294966271 parameters; make it smaller"),
             "{sets:?}: {message}"
         );
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(Error::from(error).exit_code(), 2);
     }
 }
 

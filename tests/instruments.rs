@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use edgewalk::experiment::config::resolve;
-use edgewalk::experiment::oscillation::{amplitude, drift_rate, period};
-use edgewalk::experiment::record::{read_curvature, read_metrics};
-use edgewalk::experiment::rundir::RunDir;
-use edgewalk::experiment::swings::read_oscillation;
+use edgewalk::config::resolve;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::oscillation_rows::read_oscillation;
+use edgewalk::folder::rows::{read_curvature, read_metrics};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction};
 use edgewalk::optim::{Ascent, Rule};
+use edgewalk::run::oscillation::{amplitude, drift_rate, period};
 use nalgebra::DVector;
 
 use super::objective_cases::{close, mnist, reference, sam_step, some_params, widen};

@@ -10,11 +10,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 #[cfg(unix)]
-use edgewalk::experiment::manifest::Ended;
+use edgewalk::folder::RunDir;
 #[cfg(unix)]
-use edgewalk::experiment::record::{CurvatureRow, read_curvature, read_metrics};
+use edgewalk::folder::manifest::Ended;
 #[cfg(unix)]
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::rows::{CurvatureRow, read_curvature, read_metrics};
 #[cfg(unix)]
 use tempfile::tempdir;
 

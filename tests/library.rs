@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use edgewalk::data::Features;
-use edgewalk::experiment::manifest::Ended;
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::manifest::Ended;
 use edgewalk::graph::{DType, Graph, NodeId, Tensor, eval};
 use edgewalk::model::{Activation, Init, Layout, Loss, Mlp, Model, ModelError, Param, initial_params};
 use edgewalk::objective::Objective;

@@ -5,9 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use edgewalk::experiment::live::{Logged, json, tensorboard::TensorBoard};
-use edgewalk::experiment::record::{MetricsRow, MetricsWriter};
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::rows::{MetricsRow, MetricsWriter};
+use edgewalk::folder::table::Logged;
+use edgewalk::results::live::json;
+use edgewalk::results::live::tensorboard::TensorBoard;
 use proptest::prelude::*;
 
 fn strings(texts: &[&str]) -> Vec<String> {

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use edgewalk::experiment::live::tensorboard::TensorBoard;
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::RunDir;
+use edgewalk::results::live::tensorboard::TensorBoard;
 use serde_json::Value;
 use tempfile::tempdir;
 

@@ -8,10 +8,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use edgewalk::experiment::Format;
-use edgewalk::experiment::live::watch::watch;
-use edgewalk::experiment::manifest::Ended;
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::manifest::Ended;
+use edgewalk::results::Format;
+use edgewalk::results::ResultsError;
+use edgewalk::results::live::watch::watch;
 
 use super::cli::{edgewalk, succeeds, text};
 use super::program::tiny_run;
@@ -59,7 +60,7 @@ fn every_row_is_drawn_until_the_run_ends() {
             }
             _ => assert_eq!(news.ended, Ended::Interrupted),
         }
-        Ok(())
+        Ok::<(), ResultsError>(())
     })
     .unwrap();
     // The first two lines are steps 0 and 1.

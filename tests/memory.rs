@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use edgewalk::curvature::{EigenOptions, Track};
-use edgewalk::experiment::rundir::RunDir;
-use edgewalk::experiment::state::State;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::state::State;
 use edgewalk::gpu::{Buffer, Gpu, GpuError, Recording};
 use serde_json::Value;
 

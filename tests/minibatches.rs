@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use edgewalk::cli::Error;
+use edgewalk::config::MeasureOn;
+use edgewalk::config::MeasuringSet;
 use edgewalk::data::Examples;
-use edgewalk::experiment::config::MeasureOn;
-use edgewalk::experiment::measuring::MeasuringSet;
-use edgewalk::experiment::record::{CurvatureRow, read_curvature, read_metrics};
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::rows::{CurvatureRow, read_curvature, read_metrics};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction, params_from_safetensors};
 use edgewalk::optim::{Batches, Cursor, Rule};
 use nalgebra::DVector;
@@ -261,8 +262,8 @@ fn a_batch_larger_than_the_training_set_is_refused_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     let error = train(None, &out, &["train=100", "test=0", "batch=101"], None).unwrap_err();
-    assert_eq!(error.exit_code(), 2);
     let text = error.to_string();
     assert!(text.contains("optim.batch = 101") && text.contains("100 training examples"), "{text}");
+    assert_eq!(Error::from(error).exit_code(), 2);
     assert!(!out.exists());
 }

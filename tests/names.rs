@@ -8,10 +8,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use edgewalk::experiment::config::resolve;
-use edgewalk::experiment::rundir::RunDir;
-use edgewalk::experiment::sweep::SweepDir;
-use edgewalk::experiment::{TrainRequest, run};
+use edgewalk::config::resolve;
+use edgewalk::folder::RunDir;
+use edgewalk::run;
+use edgewalk::run::TrainRequest;
+use edgewalk::sweep::SweepDir;
 
 use crate::cli::{edgewalk, listing, refuses, succeeds, text};
 use crate::sweep::sweep;

@@ -5,11 +5,11 @@ use std::fs;
 
 use edgewalk::curvature::edge::alignment;
 use edgewalk::curvature::{CurvatureError, EigenOptions, FnOperator, OfficialEstimate, Operator, lanczos, official};
-use edgewalk::experiment::record::{CurvatureRow, read_curvature};
-use edgewalk::experiment::rundir::RunDir;
-use edgewalk::experiment::summary::Summary;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::rows::{CurvatureRow, read_curvature};
 use edgewalk::model::{Activation, Loss, Reduction};
 use edgewalk::objective::{DifferenceOperator, HessianOperator};
+use edgewalk::results::summary::Summary;
 use nalgebra::DVector;
 
 use super::device::relative_error;

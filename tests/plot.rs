@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use edgewalk::experiment::Format;
-use edgewalk::experiment::plot::plot_run;
-use edgewalk::experiment::preset::PRESETS;
-use edgewalk::experiment::record::{CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter};
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::config::preset::PRESETS;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::rows::{CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter};
+use edgewalk::results::Format;
+use edgewalk::results::plot::plot_run;
 
 const LEVELS: [f64; 2] = [4.0, 3.0];
 const GD_EDGE: f64 = 8.0;

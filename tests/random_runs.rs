@@ -7,8 +7,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use edgewalk::experiment::manifest::Ended;
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::manifest::Ended;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use tempfile::tempdir;

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use edgewalk::experiment::Format;
-use edgewalk::experiment::manifest::Ended;
-use edgewalk::experiment::report::{plot_sweep, run_report, sweep_report};
-use edgewalk::experiment::rundir::RunDir;
-use edgewalk::experiment::sweep::SweepDir;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::manifest::Ended;
+use edgewalk::results::Format;
+use edgewalk::results::report::run_report;
+use edgewalk::sweep::SweepDir;
+use edgewalk::sweep::{plot_sweep, sweep_report};
 
 use crate::cli::{edgewalk, refuses, succeeds, text};
 
@@ -236,7 +237,7 @@ fn sweep(folder: &Path, axes: &[(&str, &[&str])], rows: &[(&str, &[&str], &str)]
     fs::create_dir_all(&path).unwrap();
     fs::write(path.join("sweep.toml"), toml).unwrap();
     fs::write(path.join("summary.csv"), table).unwrap();
-    let config = edgewalk::experiment::config::resolve(None, &[]).unwrap().config.to_toml();
+    let config = edgewalk::config::resolve(None, &[]).unwrap().config.to_toml();
     fs::write(path.join("config.toml"), config).unwrap();
     path
 }
@@ -293,7 +294,7 @@ fn words_say_what_the_settings_and_the_manifest_say() {
     let reworded = |sets: &[&str], parts: &[&str]| {
         fs::write(run.config(), &original).unwrap();
         let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
-        let config = edgewalk::experiment::config::resolve(run.config().to_str(), &sets).unwrap().config;
+        let config = edgewalk::config::resolve(run.config().to_str(), &sets).unwrap().config;
         fs::write(run.config(), config.to_toml()).unwrap();
         has(&report(&run), parts);
     };

@@ -6,10 +6,11 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use edgewalk::experiment::checkpoint::{self, Checkpoint};
-use edgewalk::experiment::manifest::Ended;
-use edgewalk::experiment::record::read_metrics;
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::checkpoint;
+use edgewalk::folder::checkpoint::Checkpoint;
+use edgewalk::folder::manifest::Ended;
+use edgewalk::folder::rows::read_metrics;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use tempfile::tempdir;

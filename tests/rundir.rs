@@ -2,16 +2,17 @@
 
 use std::fs;
 
-use edgewalk::experiment::config::{MeasureAt, MeasureOn};
-use edgewalk::experiment::manifest::Ended;
-use edgewalk::experiment::measuring::MeasuringSet;
-use edgewalk::experiment::preset::PRESETS;
-use edgewalk::experiment::record::{
+use edgewalk::config::MeasuringSet;
+use edgewalk::config::preset::PRESETS;
+use edgewalk::config::{MeasureAt, MeasureOn};
+use edgewalk::files::write_file;
+use edgewalk::folder::manifest::Ended;
+use edgewalk::folder::rows::{
     BatchRow, CurvatureColumns, CurvatureRow, CurvatureWriter, Extreme, MetricsRow, MetricsWriter, OfficialRow,
     read_curvature, read_metrics,
 };
-use edgewalk::experiment::rundir::{RunDir, check, write_file};
-use edgewalk::experiment::summary::{EdgeSummary, Spread, Summary, Verdict};
+use edgewalk::folder::{RunDir, check};
+use edgewalk::results::summary::{EdgeSummary, Spread, Summary, Verdict};
 use proptest::prelude::*;
 
 use super::sample_manifest::manifest;
@@ -86,7 +87,7 @@ fn a_run_folder_holds_what_was_written() {
     assert!(RunDir::open(&out).unwrap_err().to_string().contains("config.toml"));
     run.write_config(&PRESETS[0].config).unwrap();
     assert_eq!(RunDir::open(&out).unwrap(), run);
-    let config = edgewalk::experiment::config::resolve(run.config().to_str(), &[]).unwrap();
+    let config = edgewalk::config::resolve(run.config().to_str(), &[]).unwrap();
     assert_eq!(config.config, PRESETS[0].config);
 }
 

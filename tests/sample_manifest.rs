@@ -1,9 +1,9 @@
 //! A manifest in which every kind of value stands.
 
-use edgewalk::experiment::config::MeasureOn;
-use edgewalk::experiment::equipment::MemoryPlan;
-use edgewalk::experiment::manifest::{DataRecord, Ended, Manifest};
-use edgewalk::experiment::measuring::MeasuringSet;
+use edgewalk::config::MeasureOn;
+use edgewalk::config::MeasuringSet;
+use edgewalk::folder::manifest::MemoryPlan;
+use edgewalk::folder::manifest::{DataRecord, Ended, Manifest};
 
 /// Of a run that is under way.
 pub fn manifest() -> Manifest {

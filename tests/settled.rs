@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::RunDir;
 use edgewalk::model::{Activation, Layout, Mlp, initial_params, params_to_safetensors};
 use tempfile::tempdir;
 
@@ -35,7 +35,7 @@ fn weights(path: &Path, seed: u64) {
 
 /// The rows without the time.
 fn losses(run: &Path) -> Vec<f64> {
-    let rows = edgewalk::experiment::record::read_metrics(&run.join("metrics.csv")).unwrap();
+    let rows = edgewalk::folder::rows::read_metrics(&run.join("metrics.csv")).unwrap();
     rows.iter().map(|row| row.loss).collect()
 }
 

@@ -6,10 +6,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use edgewalk::experiment::config;
-use edgewalk::experiment::record::{read_curvature, read_metrics};
-use edgewalk::experiment::rundir::RunDir;
-use edgewalk::experiment::sweep::{Grid, State, SummaryRow, SweepDir, read_summary};
+use edgewalk::config;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::rows::{read_curvature, read_metrics};
+use edgewalk::sweep::{Grid, State, SummaryRow, SweepDir, read_summary};
 
 use crate::cli::{edgewalk, refuses, succeeds, text};
 
@@ -264,7 +264,7 @@ fn a_signal_stops_it_in_good_order() {
         assert_eq!(all[seed].state, State::Interrupted, "{said:?}");
         let run = RunDir::open(&run(seed)).unwrap();
         assert_eq!(run.read_manifest().unwrap().ended.to_string(), "interrupted");
-        assert!(edgewalk::experiment::checkpoint::last(&run).0.is_some());
+        assert!(edgewalk::folder::checkpoint::last(&run).0.is_some());
     }
     assert_eq!(all["seed=3"].state, State::Waiting);
     assert!(!run("seed=3").exists());

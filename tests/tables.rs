@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use edgewalk::experiment::record::{
+use edgewalk::folder::RunDir;
+use edgewalk::folder::rows::{
     BatchRow, CurvatureColumns, CurvatureRow, CurvatureWriter, OfficialRow, read_curvature, read_metrics,
 };
-use edgewalk::experiment::rundir::RunDir;
-use edgewalk::experiment::summary::Summary;
+use edgewalk::results::summary::Summary;
 
 use super::training::train;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use edgewalk::cli::Error;
 use edgewalk::data::{Examples, Features};
-use edgewalk::experiment::ExperimentError;
 use edgewalk::graph::{Graph, NodeId};
 use edgewalk::model::{Init, Loss, Model, ModelError, Param};
 use edgewalk::objective::Objective;
@@ -43,7 +43,7 @@ fn every_prediction_holds_and_none_would_if_it_were_a_percent_off() {
     *predicted *= 1.01;
     let error = judge(&falsified, "the adapter").unwrap_err();
     assert!(matches!(&error, TheoryError::Refuted { failed: 1, checked, .. } if *checked == passed), "{error}");
-    let error = ExperimentError::from(error);
+    let error = Error::from(error);
     assert_eq!(error.exit_code(), 1);
     assert!(error.to_string().contains("the adapter") && error.to_string().contains("--adapter"), "{error}");
 }

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use edgewalk::experiment::equipment::Parts;
-use edgewalk::experiment::manifest::Ended;
-use edgewalk::experiment::record::read_metrics;
-use edgewalk::experiment::room;
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::manifest::Ended;
+use edgewalk::folder::rows::read_metrics;
+use edgewalk::run::memory_check;
+use edgewalk::run::setup::Parts;
 use tempfile::tempdir;
 
 use super::cli::{edgewalk, refuses, succeeds, text};
@@ -152,8 +152,8 @@ fn numbers_that_are_not_finite_end_a_run_and_leave_its_rows() {
 fn what_needs_more_memory_than_there_is_is_refused_with_what_would_fit() {
     use std::sync::Arc;
 
+    use edgewalk::config::resolve;
     use edgewalk::data::{self, DataName, Request};
-    use edgewalk::experiment::config::resolve;
     use edgewalk::model::{Activation, Mlp};
 
     let gpu = super::device::gpu();
@@ -163,9 +163,9 @@ fn what_needs_more_memory_than_there_is_is_refused_with_what_would_fit() {
     let mlp = Mlp { inputs: 784, width: 256, depth: 4, outputs: 10, activation: Activation::Relu };
     let parts = Parts { config: &config, model: Arc::new(mlp), data: &data, first: &data.train, measured: None };
     let (plan, _) = parts.plan(gpu).unwrap();
-    let needs = room::machine_bytes(&plan, gpu);
-    room::check(&parts, gpu, &plan, needs).unwrap();
-    let message = |has: u64| room::check(&parts, gpu, &plan, has).unwrap_err().to_string();
+    let needs = memory_check::machine_bytes(&plan, gpu);
+    memory_check::check(&parts, gpu, &plan, needs).unwrap();
+    let message = |has: u64| memory_check::check(&parts, gpu, &plan, has).unwrap_err().to_string();
     if gpu.target().cpu {
         // A MiB less: half of the chunk takes less.
         let close = message(needs - (1 << 20));
@@ -176,7 +176,7 @@ fn what_needs_more_memory_than_there_is_is_refused_with_what_would_fit() {
     assert!(hopeless.contains("data.train"), "{hopeless}");
 
     // A hundred eigenvectors of 18 million numbers each, and the basis to find them, are more than most machines have.
-    let free = room::free_bytes();
+    let free = memory_check::free_bytes();
     if free < 60 << 30 {
         let folder = tempdir().unwrap();
         let big = edgewalk(

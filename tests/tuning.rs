@@ -5,13 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use edgewalk::data::{Dataset, made_up};
-use edgewalk::experiment::kernel_cache::KernelCache;
-use edgewalk::experiment::kernels::{Known, parse, words};
+use edgewalk::folder::choices::{Known, parse, words};
 use edgewalk::gpu::{AdapterSummary, Gpu};
 use edgewalk::kernel::{Choices, Kernel, ShapeClass, Target, Variant};
 use edgewalk::model::{Activation, Loss, Mlp, Reduction};
 use edgewalk::objective::Objective;
 use edgewalk::objective::tune::{Tuner, decide};
+use edgewalk::run::kernel_cache::KernelCache;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -322,7 +322,7 @@ fn times_to_spend_are_checked() {
         assert!(printed.contains(written), "{printed}");
     }
     // On a GPU about a second, once.
-    assert!(Duration::from_secs_f64(edgewalk::experiment::config::Tune::AUTO.secs(false)) <= Duration::from_secs(1));
+    assert!(Duration::from_secs_f64(edgewalk::config::Tune::AUTO.secs(false)) <= Duration::from_secs(1));
 }
 
 #[test]

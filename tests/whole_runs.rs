@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use edgewalk::config::MeasuringSet;
+use edgewalk::config::{Config, resolve};
 use edgewalk::data::Dataset;
-use edgewalk::experiment::config::{Config, resolve};
-use edgewalk::experiment::equipment::Parts;
-use edgewalk::experiment::measuring::MeasuringSet;
 use edgewalk::gpu::Gpu;
 use edgewalk::model::Model;
+use edgewalk::run::setup::Parts;
 
 pub fn config(sets: &[&str]) -> Config {
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();

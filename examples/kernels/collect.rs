@@ -8,7 +8,8 @@ use edgewalk::autodiff::{grad, hvp};
 use edgewalk::graph::{DType, Graph, NodeId, Op};
 use edgewalk::kernel::{Choices, Kernel, KernelError, Output, Place, Program, Spec, Target, Variant, compile};
 use edgewalk::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Reduction, Transformer};
-use edgewalk::passes::{self, SplitPolicy};
+use edgewalk::passes;
+use edgewalk::passes::SplitPolicy;
 
 /// A network, its loss, and how many examples are computed at once.
 pub struct Task {

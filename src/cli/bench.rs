@@ -6,14 +6,16 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::ProgressBar;
 
+use super::Error;
 use super::{print, workers};
-use crate::experiment::bench::growth::Point;
-use crate::experiment::bench::{bench, growth, variants};
-use crate::experiment::config::{self, Resolved};
-use crate::experiment::plot::PlotError;
-use crate::experiment::rundir::write_file;
-use crate::experiment::{ExperimentError, Format};
+use crate::bench::growth::Point;
+use crate::bench::{bench, growth, variants};
+use crate::config;
+use crate::config::Resolved;
+use crate::files::write_file;
 use crate::gpu::Gpu;
+use crate::results::Format;
+use crate::results::plot::PlotError;
 
 /// The arguments of `edgewalk bench`.
 #[derive(Debug, Args)]
@@ -60,8 +62,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// Measures and prints.
 ///
 /// # Errors
-/// [`ExperimentError`].
-pub fn run(args: &BenchArgs) -> Result<(), ExperimentError> {
+/// [`Error`].
+pub fn run(args: &BenchArgs) -> Result<(), Error> {
     let resolved = config::resolve(args.target.as_deref(), &args.sets)?;
     // Growth is about sizes that are not tiny.
     if !args.growth {
@@ -90,7 +92,7 @@ pub fn run(args: &BenchArgs) -> Result<(), ExperimentError> {
 }
 
 /// Prints every size as it is known, then the exponents, and writes table and picture.
-fn grow(args: &BenchArgs, gpu: &Gpu, Resolved { name, config }: &Resolved) -> Result<(), ExperimentError> {
+fn grow(args: &BenchArgs, gpu: &Gpu, Resolved { name, config }: &Resolved) -> Result<(), Error> {
     let (mut printed, mut head) = (Ok(()), format!("{}\n", Point::HEAD));
     let mut watch = |point: &Point| {
         if printed.is_ok() {

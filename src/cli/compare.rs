@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::experiment::compare::{CompareRequest, compare};
-use crate::experiment::{ExperimentError, Format};
+use super::Error;
+use crate::results::Format;
+use crate::results::compare::{CompareRequest, compare};
 
 /// The arguments of `edgewalk compare`.
 #[derive(Debug, Args)]
@@ -24,8 +25,8 @@ pub struct CompareArgs {
 /// Compares, prints the differences and the paths of the pictures.
 ///
 /// # Errors
-/// [`ExperimentError`].
-pub fn run(args: CompareArgs) -> Result<(), ExperimentError> {
+/// [`Error`].
+pub fn run(args: CompareArgs) -> Result<(), Error> {
     let CompareArgs { paths, out, format } = args;
     let comparison = compare(&CompareRequest { paths, out, format })?;
     super::print(&format!("{comparison}\n"))

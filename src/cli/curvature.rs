@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Error;
+use crate::analysis::{AnalysisRequest, analyse};
 use crate::curvature::{DensityOptions, EigenOptions, TraceOptions};
-use crate::experiment::analysis::{AnalysisRequest, analyse};
-use crate::experiment::{ExperimentError, Format};
+use crate::results::Format;
 
 /// The arguments of `edgewalk curvature`.
 #[derive(Debug, Args)]
@@ -73,8 +74,8 @@ pub struct CurvatureArgs {
 /// Analyses, prints and says where the files are.
 ///
 /// # Errors
-/// [`ExperimentError`].
-pub fn run(args: CurvatureArgs) -> Result<(), ExperimentError> {
+/// [`Error`].
+pub fn run(args: CurvatureArgs) -> Result<(), Error> {
     let CurvatureArgs { seed, .. } = args;
     let analysis = analyse(&AnalysisRequest {
         path: args.path,

@@ -7,11 +7,12 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use indicatif::DecimalBytes;
 
+use super::Error;
+use crate::data;
+use crate::data::Roots;
 use crate::data::catalogue::{DATA_SETS, DataSet};
 use crate::data::download::{FetchError, PATIENCE};
 use crate::data::fetch::fetch;
-use crate::data::{self, Roots};
-use crate::experiment::ExperimentError;
 
 /// What `edgewalk data` is asked to do.
 #[derive(Debug, Subcommand)]
@@ -36,8 +37,8 @@ pub struct FetchArgs {
 /// Does it.
 ///
 /// # Errors
-/// [`ExperimentError::Fetch`] when a data set cannot be had or there is nowhere to put it.
-pub fn run(command: DataCommand) -> Result<(), ExperimentError> {
+/// [`Error::Fetch`] when a data set cannot be had or there is nowhere to put it.
+pub fn run(command: DataCommand) -> Result<(), Error> {
     let roots = Roots::of_this_machine();
     match command {
         DataCommand::List => super::print(&list(&roots)),

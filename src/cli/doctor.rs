@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
+use super::Error;
 use super::print;
 use crate::doctor::{Progress, Report, SECTIONS, Verdict, examine};
-use crate::experiment::ExperimentError;
 use crate::gpu::Gpu;
 
 /// Examines the adapter, part of whose name, whose number or whose kind is given. Rows are printed as soon as they are
 /// known: should the driver take the program down, the last of them says where.
 ///
 /// # Errors
-/// [`ExperimentError::Untrustworthy`] if a check fails, [`ExperimentError::Gpu`] if there is no such adapter.
-pub fn run(adapter: Option<&str>) -> Result<(), ExperimentError> {
+/// [`Error::Untrustworthy`] if a check fails, [`crate::run::RunError::Gpu`] if there is no such adapter.
+pub fn run(adapter: Option<&str>) -> Result<(), Error> {
     let gpu = Gpu::open(adapter)?;
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(100));
@@ -35,6 +35,6 @@ pub fn run(adapter: Option<&str>) -> Result<(), ExperimentError> {
     print(&format!("\n{}\n", report.verdict()))?;
     match report.with(Verdict::Fail).count() {
         0 => Ok(()),
-        failed => Err(ExperimentError::Untrustworthy { failed }),
+        failed => Err(Error::Untrustworthy { failed }),
     }
 }

@@ -1,13 +1,13 @@
 //! `edgewalk info`: the adapters of this machine and what they offer.
 
-use crate::experiment::ExperimentError;
+use super::Error;
 use crate::gpu;
 
 /// Lists the adapters, the preferred one first.
 ///
 /// # Errors
-/// [`ExperimentError::Gpu`] when there is none, with what to install.
-pub fn run() -> Result<(), ExperimentError> {
+/// [`crate::run::RunError::Gpu`] when there is none, with what to install.
+pub fn run() -> Result<(), Error> {
     let adapters = gpu::adapters()?;
     let mut text = format!("edgewalk {}\n", env!("CARGO_PKG_VERSION"));
     for (index, adapter) in adapters.iter().enumerate() {

@@ -1,11 +1,12 @@
 //! The command line: arguments in, a request out, and an error turned into a message and an exit code. The work is in
-//! [`crate::experiment`].
+//! [`crate::run`].
 
 pub mod bench;
 pub mod compare;
 pub mod curvature;
 pub mod data;
 pub mod doctor;
+mod error;
 pub mod info;
 pub mod plot;
 pub mod report;
@@ -20,11 +21,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::aside::aside;
-use crate::experiment::output::{print, written};
-use crate::experiment::preset::{PRESETS, Preset};
-use crate::experiment::rundir::RunDirError;
-use crate::experiment::settled::settled;
-use crate::experiment::{ExperimentError, TrainRequest, config, run, with_causes};
+use crate::config::preset::{PRESETS, Preset};
+use crate::files::FileError;
+use crate::folder::settled::settled;
+use crate::run::TrainRequest;
+use crate::text::with_causes;
+use crate::text::{self, written};
+use crate::{config, run};
 
 use bench::BenchArgs;
 use compare::CompareArgs;
@@ -35,6 +38,8 @@ use report::ReportArgs;
 use resume::ResumeArgs;
 use sweep::SweepArgs;
 use verify_theory::VerifyArgs;
+
+pub use error::Error;
 
 /// Train networks with GD and SAM on any GPU, and measure the Hessian against the edge of stability.
 #[derive(Debug, Parser)]
@@ -114,6 +119,11 @@ fn presets() -> String {
     format!("Presets:{lines}")
 }
 
+/// Writes to standard output, see [`text::print`].
+fn print(text: &str) -> Result<(), Error> {
+    Ok(text::print(text)?)
+}
+
 /// The exit code of a command line that makes no sense.
 const USAGE: u8 = 2;
 
@@ -129,9 +139,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-fn obey(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, ExperimentError> {
+fn obey(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Error> {
     // A manifest holds them all, and a configuration some.
-    let text = |argument: OsString| argument.into_string().map_err(|other| RunDirError::NotText { path: other.into() });
+    let text = |argument: OsString| argument.into_string().map_err(|other| FileError::NotText { path: other.into() });
     let command_line: Vec<String> = arguments.into_iter().map(text).collect::<Result<_, _>>()?;
     match Cli::try_parse_from(&command_line) {
         Ok(cli) => dispatch(cli, command_line).map(|()| 0),
@@ -140,11 +150,11 @@ fn obey(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, ExperimentE
             let _lost = wrong.print();
             Ok(USAGE)
         }
-        Err(asked_for) => written(asked_for.print()).map(|()| 0),
+        Err(asked_for) => Ok(written(asked_for.print()).map(|()| 0)?),
     }
 }
 
-fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentError> {
+fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), Error> {
     match cli.command {
         Command::Train(args) => train(args, command_line),
         Command::Resume(args) => resume::run(args, command_line),
@@ -161,7 +171,7 @@ fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), ExperimentError> 
     }
 }
 
-fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), ExperimentError> {
+fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), Error> {
     let mut resolved = config::resolve(args.target.as_deref(), &args.sets)?;
     if let Some(init) = args.init {
         resolved.config.run.init = Some(settled(&init));
@@ -178,5 +188,5 @@ fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), ExperimentErr
         adapter: args.adapter,
         json: args.json,
     };
-    if args.dry_run { print(&run::plan(&request)?) } else { run::train(&request).map(|_| ()) }
+    if args.dry_run { print(&run::plan(&request)?) } else { Ok(run::train(&request).map(|_| ())?) }
 }

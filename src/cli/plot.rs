@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::Error;
 use super::print;
-use crate::experiment::live::tensorboard::TensorBoard;
-use crate::experiment::live::watch::{Redrawn, live_page, watch};
-use crate::experiment::manifest::Ended;
-use crate::experiment::report::plot_sweep;
-use crate::experiment::rundir::RunDir;
-use crate::experiment::sweep::SweepDir;
-use crate::experiment::{ExperimentError, Format, plot};
+use crate::folder::RunDir;
+use crate::folder::manifest::Ended;
+use crate::results::live::tensorboard::TensorBoard;
+use crate::results::live::watch::{Redrawn, live_page, watch};
+use crate::results::{Format, plot};
+use crate::sweep::SweepDir;
+use crate::sweep::plot_sweep;
 
 /// The arguments of `edgewalk plot`.
 #[derive(Debug, Args)]
@@ -33,8 +34,8 @@ pub struct PlotArgs {
 /// Draws or converts, and says what it wrote.
 ///
 /// # Errors
-/// [`ExperimentError`].
-pub fn run(args: &PlotArgs) -> Result<(), ExperimentError> {
+/// [`Error`].
+pub fn run(args: &PlotArgs) -> Result<(), Error> {
     let say = |path: &PathBuf| print(&format!("{}\n", path.display()));
     let mut runs = vec![];
     for path in &args.runs {
@@ -64,7 +65,7 @@ pub fn run(args: &PlotArgs) -> Result<(), ExperimentError> {
 }
 
 /// Prints what was drawn.
-fn told(news: &Redrawn) -> Result<(), ExperimentError> {
+fn told(news: &Redrawn) -> Result<(), Error> {
     let names = news.pictures.iter().filter_map(|path| Path::file_name(path)?.to_str());
     let names = names.collect::<Vec<_>>().join(", ");
     let ended = match &news.ended {

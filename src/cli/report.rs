@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::experiment::ExperimentError;
-use crate::experiment::report::{run_report, sweep_report};
-use crate::experiment::rundir::RunDir;
-use crate::experiment::sweep::SweepDir;
+use super::Error;
+use crate::folder::RunDir;
+use crate::results::report::run_report;
+use crate::sweep::SweepDir;
+use crate::sweep::sweep_report;
 
 /// The arguments of `edgewalk report`.
 #[derive(Debug, Args)]
@@ -20,8 +21,8 @@ pub struct ReportArgs {
 /// Writes the reports and prints their paths.
 ///
 /// # Errors
-/// [`ExperimentError`].
-pub fn run(args: &ReportArgs) -> Result<(), ExperimentError> {
+/// [`Error`].
+pub fn run(args: &ReportArgs) -> Result<(), Error> {
     for path in &args.folders {
         // The folder of a sweep has a configuration too: the base of its jobs.
         let report = if SweepDir::is_one(path) {

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Error;
 use super::workers;
-use crate::experiment::rundir::RunDir;
-use crate::experiment::sweep::{self, SweepDir, SweepError};
-use crate::experiment::{ExperimentError, ResumeRequest, config, run};
+use crate::folder::RunDir;
+use crate::run::ResumeRequest;
+use crate::sweep;
+use crate::sweep::{SweepDir, SweepError};
+use crate::{config, run};
 
 /// The arguments of `edgewalk resume`.
 #[derive(Debug, Args)]
@@ -29,16 +32,16 @@ pub struct ResumeArgs {
 /// Goes on.
 ///
 /// # Errors
-/// [`ExperimentError`].
-pub fn run(args: ResumeArgs, command_line: Vec<String>) -> Result<(), ExperimentError> {
+/// [`Error`].
+pub fn run(args: ResumeArgs, command_line: Vec<String>) -> Result<(), Error> {
     let ResumeArgs { path, sets, adapter, json } = args;
     if SweepDir::is_one(&path) {
         if json || !sets.is_empty() || adapter.is_some() {
             return Err(SweepError::Settled { path }.into());
         }
-        return sweep::resume(&path, &super::sweep::launch(None)?);
+        return Ok(sweep::resume(&path, &super::sweep::launch(None)?)?);
     }
     let dir = RunDir::open(&path)?;
     workers::settle_for(&config::resolve(Some(&dir.config().to_string_lossy()), &sets)?.config);
-    run::resume(&ResumeRequest { path, sets, command_line, adapter, json })
+    Ok(run::resume(&ResumeRequest { path, sets, command_line, adapter, json })?)
 }

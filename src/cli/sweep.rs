@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::Error;
 use super::print;
-use crate::experiment::ExperimentError;
-use crate::experiment::sweep::{self, Grid, Launch, SweepDir, SweepError};
+use crate::sweep;
+use crate::sweep::{Grid, Launch, SweepDir, SweepError};
 
 /// The arguments of `edgewalk sweep`.
 #[derive(Debug, Args)]
@@ -40,8 +41,8 @@ pub struct SweepArgs {
 /// Makes or opens the sweep, and does what is asked of it.
 ///
 /// # Errors
-/// [`ExperimentError`].
-pub fn run(args: &SweepArgs) -> Result<(), ExperimentError> {
+/// [`Error`].
+pub fn run(args: &SweepArgs) -> Result<(), Error> {
     let launch = launch(args.jobs.map(usize::from))?;
     let target = args.target.as_deref();
     if let Some(folder) = target.map(Path::new).filter(|path| path.is_dir()) {
@@ -58,7 +59,7 @@ pub fn run(args: &SweepArgs) -> Result<(), ExperimentError> {
     if args.slurm {
         return print(&sweep::slurm_start(&grid, out, &launch)?);
     }
-    sweep::start(&grid, out, &launch)
+    Ok(sweep::start(&grid, out, &launch)?)
 }
 
 /// Jobs as processes of this program, so many at once.
@@ -68,7 +69,7 @@ pub(super) fn launch(jobs: Option<usize>) -> Result<Launch, SweepError> {
 }
 
 /// Goes on with the sweep in a folder.
-fn go_on(args: &SweepArgs, folder: &Path, launch: &Launch) -> Result<(), ExperimentError> {
+fn go_on(args: &SweepArgs, folder: &Path, launch: &Launch) -> Result<(), Error> {
     let sweep = SweepDir::open(folder)?;
     if !args.sets.is_empty() || args.out.is_some() || args.adapter.is_some() {
         return Err(SweepError::Settled { path: folder.into() }.into());
@@ -76,7 +77,7 @@ fn go_on(args: &SweepArgs, folder: &Path, launch: &Launch) -> Result<(), Experim
     match args.job {
         _ if args.slurm => print(&sweep::slurm_script(&sweep, launch)?),
         _ if args.dry_run => print(&sweep::what_is_left(&sweep, launch)?),
-        Some(number) => sweep::run_job(folder, number, launch),
-        None => sweep::resume(folder, launch),
+        Some(number) => Ok(sweep::run_job(folder, number, launch)?),
+        None => Ok(sweep::resume(folder, launch)?),
     }
 }

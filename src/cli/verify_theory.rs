@@ -2,9 +2,10 @@
 
 use clap::Args;
 
-use crate::experiment::ExperimentError;
+use super::Error;
 use crate::gpu::Gpu;
-use crate::theory::{self, Check, ROUNDING, Section, Tally, Verdict};
+use crate::theory;
+use crate::theory::{Check, ROUNDING, Section, Tally, Verdict};
 
 /// The arguments of `edgewalk verify-theory`.
 #[derive(Debug, Args)]
@@ -28,8 +29,8 @@ fn about_tolerances() -> String {
 /// Verifies and prints the table.
 ///
 /// # Errors
-/// [`ExperimentError::Theory`] when a prediction fails, and device errors.
-pub fn run(args: &VerifyArgs) -> Result<(), ExperimentError> {
+/// [`Error::Theory`] when a prediction fails, and device errors.
+pub fn run(args: &VerifyArgs) -> Result<(), Error> {
     // Its problems have a few numbers each.
     super::workers::settle(0.0);
     let gpu = Gpu::open(args.adapter.as_deref())?;

@@ -4,8 +4,8 @@
 //! themselves. It reads the number of its threads from the environment when it starts, so the program starts itself again with
 //! that set. Other drivers do not look at it, results do not depend on it, and who has set it is left alone.
 
-use crate::experiment::config::Config;
-use crate::experiment::work::flops_per_contraction;
+use crate::config::Config;
+use crate::config::workload::flops_per_contraction;
 
 /// [`settle`] for the work of a configuration, where that is known.
 pub fn settle_for(config: &Config) {
@@ -20,7 +20,7 @@ pub fn settle_for(config: &Config) {
 pub fn settle(flops_per_contraction: f64) {
     use std::os::unix::process::CommandExt;
 
-    use crate::experiment::work::{THREADS_VARIABLE, is_tiny};
+    use crate::config::workload::{THREADS_VARIABLE, is_tiny};
 
     if is_tiny(flops_per_contraction)
         && std::env::var_os(THREADS_VARIABLE).is_none()

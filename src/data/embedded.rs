@@ -3,7 +3,8 @@
 //! They are ordinary gzipped idx files (`assets/mnist-subset`, with their source and licence beside them) and go through
 //! the same reader as files on disk, so the first command a user runs exercises the path that real data takes.
 
-use super::idx::{self, Source};
+use super::idx;
+use super::idx::Source;
 use super::images::Images;
 use super::{DataError, Split};
 

@@ -2,6 +2,7 @@
 //!
 //! The hash is kept as bytes arrive, so that nothing is read twice, except what an earlier attempt left behind.
 
+use crate::files::hex;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -91,11 +92,6 @@ pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     io::copy(&mut File::open(path)?, &mut Hasher(&mut hash))?;
     Ok(hex(hash))
-}
-
-/// A hash as lower-case hexadecimal.
-pub(crate) fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Hashes what is written to it.

@@ -29,7 +29,6 @@ use text::TestLines;
 
 pub use error::{DataError, ExamplesError};
 pub use examples::{Examples, Features};
-pub(crate) use incoming::hex;
 pub use roots::{DATA_VARIABLE, Roots};
 
 /// A training set and, where one was asked for, a test set centred by the same mean.

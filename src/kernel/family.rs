@@ -6,7 +6,8 @@
 use std::collections::HashSet;
 
 use super::emit::{Emitter, Scope, Unsuitable};
-use super::rows::{self, combine};
+use super::rows;
+use super::rows::combine;
 use super::{Emitted, Kernel, KernelError, Target, matmul};
 use crate::graph::index::Idx;
 use crate::graph::{NodeId, Op};

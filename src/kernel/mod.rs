@@ -15,7 +15,8 @@ use std::collections::{HashMap, HashSet};
 use std::ops::{Deref, Range};
 
 use crate::graph::{Graph, GraphError, NodeId, Op, verify};
-use crate::passes::{self, FusedKernel, Life, Schedule};
+use crate::passes;
+use crate::passes::{FusedKernel, Life, Schedule};
 
 pub use check::validate;
 pub use choose::{Choices, ShapeClass, Target, Variant};

@@ -22,7 +22,8 @@ pub use transformer::Transformer;
 
 use std::collections::HashSet;
 
-use crate::graph::{self, Graph, NodeId};
+use crate::graph;
+use crate::graph::{Graph, NodeId};
 
 /// Most parameters of a model: as many as 32-bit indices reach, with the vector's end filled up.
 pub(crate) const MOST_PARAMETERS: usize = u32::MAX as usize - DEVICE_MULTIPLE;

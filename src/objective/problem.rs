@@ -11,7 +11,8 @@ use crate::gpu::{Gpu, GpuError};
 use crate::graph::{DType, Graph, NodeId, Op};
 use crate::kernel::{KernelError, Output, Place, Program, Spec};
 use crate::model::{Layout, Loss, Model, wrong};
-use crate::passes::{self, Stages};
+use crate::passes;
+use crate::passes::Stages;
 
 /// Partial sums per chunk that the host adds up in f64.
 pub(super) const PARTIALS: usize = 64;

@@ -7,9 +7,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use edgewalk::experiment::manifest::Ended;
-use edgewalk::experiment::record::read_metrics;
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::manifest::Ended;
+use edgewalk::folder::rows::read_metrics;
 use tempfile::{TempDir, tempdir};
 
 use super::cli::{edgewalk, succeeds, text};

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use edgewalk::experiment::manifest::Ended;
-use edgewalk::experiment::record::{CurvatureRow, read_curvature, read_metrics};
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::manifest::Ended;
+use edgewalk::folder::rows::{CurvatureRow, read_curvature, read_metrics};
 use tempfile::{TempDir, tempdir};
 
 use super::cli::{edgewalk, succeeds, text};

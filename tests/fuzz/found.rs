@@ -3,13 +3,14 @@
 use std::fs;
 use std::fs::File;
 
-use edgewalk::data::text::{self, TestLines};
+use edgewalk::data::text;
+use edgewalk::data::text::TestLines;
 use edgewalk::data::{Split, cifar};
-use edgewalk::experiment::kernels;
-use edgewalk::experiment::record::{read_curvature, read_metrics};
-use edgewalk::experiment::state::State;
-use edgewalk::experiment::summary::Summary;
-use edgewalk::experiment::sweep::SweepDir;
+use edgewalk::folder::choices;
+use edgewalk::folder::rows::{read_curvature, read_metrics};
+use edgewalk::folder::state::State;
+use edgewalk::results::summary::Summary;
+use edgewalk::sweep::SweepDir;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
 use super::parsers::tensors::STATE_PARAMS;
@@ -59,7 +60,7 @@ fn an_eigenvalue_behind_a_missing_one_is_not_dropped() {
 #[test]
 fn two_spellings_of_a_class_are_not_one_choice() {
     let text = r#"{"choices": {"matmul 1x64x64x16": "tile 64x64", "matmul 1x+64x064x16": "tile 32x32"}}"#;
-    assert!(kernels::parse(text).unwrap_err().contains("matmul 1x+64x064x16"));
+    assert!(choices::parse(text).unwrap_err().contains("matmul 1x+64x064x16"));
 }
 
 #[test]

@@ -3,20 +3,20 @@
 use std::fs;
 use std::path::Path;
 
+use edgewalk::config::MeasuringSet;
+use edgewalk::config::preset::PRESETS;
+use edgewalk::config::{MeasureAt, MeasureOn};
 use edgewalk::curvature::Track;
-use edgewalk::experiment::checkpoint::{Checkpoint, DONE};
-use edgewalk::experiment::config::{MeasureAt, MeasureOn};
-use edgewalk::experiment::kernels::parse;
-use edgewalk::experiment::manifest::{Ended, Init, Manifest, Resumed};
-use edgewalk::experiment::measuring::MeasuringSet;
-use edgewalk::experiment::oscillation::Window;
-use edgewalk::experiment::preset::PRESETS;
-use edgewalk::experiment::record::{
+use edgewalk::folder::RunDir;
+use edgewalk::folder::checkpoint::{Checkpoint, DONE};
+use edgewalk::folder::choices::parse;
+use edgewalk::folder::manifest::{Ended, Init, Manifest, Resumed};
+use edgewalk::folder::oscillation_rows::{OscillationRow, OscillationWriter};
+use edgewalk::folder::rows::{
     BatchRow, CurvatureColumns, CurvatureRow, CurvatureWriter, Extreme, MetricsRow, MetricsWriter, OfficialRow,
 };
-use edgewalk::experiment::rundir::RunDir;
-use edgewalk::experiment::state::State;
-use edgewalk::experiment::swings::{OscillationRow, OscillationWriter};
+use edgewalk::folder::state::State;
+use edgewalk::folder::state::Window;
 use edgewalk::model::params_to_safetensors;
 use edgewalk::optim::Cursor;
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use edgewalk::experiment::record::{CurvatureRow, read_curvature};
+use edgewalk::folder::rows::{CurvatureRow, read_curvature};
 use edgewalk::model::{Activation, Cnn, Layout, Mlp, Model, Transformer, params_to_safetensors};
 
 use super::oracle::Numbers;

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use edgewalk::experiment::checkpoint::{Checkpoint, DONE, PARAMS, STATE};
-use edgewalk::experiment::kernel_cache::KernelCache;
-use edgewalk::experiment::kernels;
-use edgewalk::experiment::rundir::RunDir;
+use edgewalk::folder::RunDir;
+use edgewalk::folder::checkpoint::{Checkpoint, DONE, PARAMS, STATE};
+use edgewalk::folder::choices;
 use edgewalk::gpu::AdapterSummary;
+use edgewalk::run::kernel_cache::KernelCache;
 use sha2::{Digest, Sha256};
 
 use super::{bounded, in_folder, parts, put, refused};
@@ -52,8 +52,8 @@ pub fn kernels(input: &[u8]) -> bool {
         put(cache.path(), input);
         match bounded(input.len(), || cache.read()) {
             Ok(known) => {
-                let choices = serde_json::json!({ "choices": kernels::words(&known) }).to_string();
-                assert_eq!(kernels::parse(&choices), Ok(known));
+                let choices = serde_json::json!({ "choices": choices::words(&known) }).to_string();
+                assert_eq!(choices::parse(&choices), Ok(known));
                 true
             }
             Err(problem) => {

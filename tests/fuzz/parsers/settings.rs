@@ -1,7 +1,7 @@
 //! What people write: configurations, `--set` arguments, sweeps.
 
-use edgewalk::experiment::config::{Config, resolve};
-use edgewalk::experiment::sweep::{MAX_JOBS, SweepDir};
+use edgewalk::config::{Config, resolve};
+use edgewalk::sweep::{MAX_JOBS, SweepDir};
 use toml::{Table, Value};
 
 use super::{bounded, in_folder, put, refused};

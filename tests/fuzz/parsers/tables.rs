@@ -3,13 +3,14 @@
 use std::fmt::Debug;
 use std::path::Path;
 
-use edgewalk::experiment::official_raw::read_raw;
-use edgewalk::experiment::record::{
-    CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsWriter, RecordError, read_curvature, read_metrics,
+use edgewalk::folder::oscillation_rows::{OscillationWriter, read_oscillation};
+use edgewalk::folder::rows::{
+    CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsWriter, read_curvature, read_metrics,
 };
-use edgewalk::experiment::summary::Summary;
-use edgewalk::experiment::sweep::read_summary;
-use edgewalk::experiment::swings::{OscillationWriter, read_oscillation};
+use edgewalk::folder::table::RecordError;
+use edgewalk::results::official_raw::read_raw;
+use edgewalk::results::summary::Summary;
+use edgewalk::sweep::read_summary;
 
 use super::{bounded, in_folder, put, refused};
 

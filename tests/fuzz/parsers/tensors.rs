@@ -1,6 +1,6 @@
 //! Safetensors files: parameters, and the state of a run.
 
-use edgewalk::experiment::state::State;
+use edgewalk::folder::state::State;
 use edgewalk::model::{Activation, Layout, Mlp, params_from_safetensors, params_to_safetensors};
 use serde_json::Value;
 

@@ -1,0 +1,336 @@
+//! The curvature at one point, after the fact: both ends of the spectrum, trace and density of the Hessian, of its
+//! Gauss–Newton part G and of the rest R = H − G, of all parameters or of one layer's, each with its error bar.
+//!
+//! What is asked for is computed block by block and matrix by matrix; all that comes of it is one [`Analysis`], which is
+//! printed, written as JSON, and drawn where it has a density.
+
+mod density;
+mod report;
+mod setup;
+mod source;
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::curvature::edge::alignment;
+use crate::curvature::{
+    CurvatureError, DensityOptions, EigenOptions, Minus, Operator, SpectralDensity, Spectrum, SubOperator, Trace,
+    TraceOptions, lanczos, spectral_density, subspace_alignment, trace,
+};
+use crate::data;
+use crate::gpu::Gpu;
+use crate::model::Layout;
+use crate::optim::Rule;
+
+use crate::config::ConfigError;
+use crate::config::build;
+use crate::results::Format;
+use crate::run;
+use crate::run::RunError;
+use crate::run::measure::probed;
+use setup::Setup;
+
+/// How often the progress line moves.
+const TICK: Duration = Duration::from_millis(200);
+
+/// What `edgewalk curvature` was asked to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnalysisRequest {
+    /// A run folder, a checkpoint folder or a safetensors file.
+    pub path: PathBuf,
+    /// A preset or TOML file in the place of the run's own configuration.
+    pub config: Option<String>,
+    /// The eigenpairs to find, and when to stop.
+    pub eigen: EigenOptions,
+    /// Products to spend on each trace, if one is wanted.
+    pub trace: Option<TraceOptions>,
+    /// Probes and steps of each density, if one is wanted.
+    pub density: Option<DensityOptions>,
+    /// Whether G and R are looked at too.
+    pub split: bool,
+    /// Layers, by the first part of their parameters' names, or `each`; none is all parameters together.
+    pub blocks: Vec<String>,
+    /// The first so many training examples; 0 is all that the configuration trains on.
+    pub examples: usize,
+    /// Where the results are written, in the place of the run's `analysis` folder.
+    pub out: Option<PathBuf>,
+    /// The format of pictures.
+    pub format: Format,
+    /// The adapter: part of its name, its number in `edgewalk info`, or `cpu` or `gpu`.
+    pub adapter: Option<String>,
+}
+
+/// A matrix of second derivatives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// H
+    Hessian,
+    /// G, the generalised Gauss–Newton matrix.
+    GaussNewton,
+    /// R = H − G, the curvature of the model's outputs weighted by the loss's slope.
+    Rest,
+}
+
+/// What was found of one matrix over one set of parameters.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// The layer, or `all`.
+    pub block: String,
+    /// Its number of parameters.
+    pub parameters: usize,
+    /// Which matrix.
+    pub part: Part,
+    /// Eigenpairs from both ends.
+    pub spectrum: Spectrum,
+    /// |cos(g, v)| of each of the eigenvectors by magnitude, g being the gradient of these parameters.
+    pub alignments: Vec<f64>,
+    /// The share of the length of g, and of the gradient that an update follows, in the span of these eigenvectors.
+    pub subspace: [f64; 2],
+    /// The trace, if wanted.
+    pub trace: Option<Trace>,
+    /// The density, if wanted.
+    pub density: Option<SpectralDensity>,
+    /// Seconds that eigenpairs, trace and density took.
+    pub secs: [f64; 3],
+}
+
+/// The curvature at one point. See the module text.
+#[derive(Debug, Clone)]
+pub struct Analysis {
+    /// The parameters' file.
+    pub params: PathBuf,
+    /// Updates made before.
+    pub step: u64,
+    /// The adapter's name and its driver.
+    pub adapter: String,
+    /// Training examples that everything is over.
+    pub examples: usize,
+    /// Loss there.
+    pub loss: f64,
+    /// ‖∇L‖ there.
+    pub grad_norm: f64,
+    /// The run's update rule at this step.
+    pub rule: Rule,
+    /// Block by block, matrix by matrix.
+    pub findings: Vec<Finding>,
+    /// The folder with the files.
+    pub out: PathBuf,
+}
+
+/// Does as asked and writes `curvature.json`, and with a density `density*.csv` and its picture. Returns what was found.
+///
+/// # Errors
+/// [`RunError`]: nothing is written before everything has been computed.
+pub fn analyse(request: &AnalysisRequest) -> Result<Analysis, RunError> {
+    let found = source::find(&request.path, request.config.as_deref())?;
+    let config = &found.config;
+    let mut train = data::load(&data::Request {
+        name: config.data.name,
+        path: config.data.path.clone(),
+        train: config.data.train,
+        test: 0,
+        seq_len: config.model.seq_len,
+    })?
+    .train;
+    if request.examples > train.len() {
+        return Err(ConfigError::Conflict {
+            problem: format!("--examples {} is more than the {} training examples", request.examples, train.len()),
+            remedy: "lower it, or leave it out to look at all",
+        }
+        .into());
+    }
+    if request.examples > 0 {
+        train = train.first(request.examples);
+    }
+    let gpu = Gpu::open(request.adapter.as_deref())?;
+    let model = build::model(config, &train)?;
+    let layout = Layout::of(&*model)?;
+    let blocks = blocks(&layout, &request.blocks)?;
+    setup::check(request, &blocks)?;
+    let (params, _) = run::read_params(&layout, &found.params)?;
+    let parts = setup::Parts { config, model, train: &train, request };
+    let Setup { objective, w, probe, mut hessian, mut gauss_newton } =
+        parts.assemble_planned(&gpu, &blocks, layout.len())?;
+    objective.set_params(&w, &params)?;
+    let metrics = probed(&objective, &probe, found.step)?;
+    let gradients = [probe.gradient(), probe.update_gradient(found.step)]
+        .map(|vector| objective.read(vector).map(|values| values.into_iter().map(f64::from).collect::<Vec<f64>>()));
+    let [gradient, update_gradient] = gradients;
+    let gradients = [gradient?, update_gradient?];
+
+    let bar = ProgressBar::new_spinner().with_style(
+        // Should the template ever be wrong, the plain style still informs.
+        ProgressStyle::with_template("{spinner} {msg}, {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    // The algebra between two products takes its time too.
+    bar.enable_steady_tick(TICK);
+    let mut findings = vec![];
+    for Block { name, ranges } in &blocks {
+        let mut of = |part: Part, operator: &mut dyn Operator| -> Result<(), CurvatureError> {
+            let mut watched = Watched { operator, bar: &bar, what: format!("{} of {name}", part.words()), products: 0 };
+            let mut operator = SubOperator::new(&mut watched, ranges)?;
+            findings.push(look(&mut operator, request, name, part, &gradients, ranges)?);
+            Ok(())
+        };
+        of(Part::Hessian, &mut hessian.linearise()?)?;
+        if let Some(gauss_newton) = &mut gauss_newton {
+            of(Part::GaussNewton, &mut gauss_newton.linearise()?)?;
+            of(Part::Rest, &mut Minus::new(hessian.linearise()?, gauss_newton.linearise()?)?)?;
+        }
+    }
+    bar.finish_and_clear();
+    let adapter = gpu.adapter();
+    let analysis = Analysis {
+        params: found.params,
+        step: found.step,
+        adapter: format!("{} ({}, {} {})", adapter.name, adapter.backend, adapter.driver, adapter.driver_info),
+        examples: train.len(),
+        loss: metrics.loss,
+        grad_norm: metrics.grad_norm,
+        rule: build::rule(config).at(found.step),
+        findings,
+        out: request.out.clone().unwrap_or(found.out),
+    };
+    analysis.write(request.format)?;
+    Ok(analysis)
+}
+
+/// Everything that is wanted of one matrix.
+fn look(
+    operator: &mut dyn Operator,
+    request: &AnalysisRequest,
+    block: &str,
+    part: Part,
+    gradients: &[Vec<f64>; 2],
+    ranges: &[Range<usize>],
+) -> Result<Finding, CurvatureError> {
+    let parameters = operator.dim();
+    let mut secs = [0.0; 3];
+    let mut timed = |slot: usize, began: Instant| secs[slot] = began.elapsed().as_secs_f64();
+    let began = Instant::now();
+    let spectrum = lanczos(operator, None, &request.eigen)?;
+    timed(0, began);
+    let began = Instant::now();
+    let trace = request.trace.as_ref().map(|options| trace(operator, options)).transpose()?;
+    timed(1, began);
+    let began = Instant::now();
+    let density = request.density.as_ref().map(|options| spectral_density(operator, options)).transpose()?;
+    timed(2, began);
+    let of_block = |g: &Vec<f64>| ranges.iter().flat_map(|range| g[range.clone()].to_vec()).collect::<Vec<f64>>();
+    let [gradient, update_gradient] = [&gradients[0], &gradients[1]].map(of_block);
+    let vectors: Vec<&[f64]> = spectrum.pairs.iter().map(|pair| pair.vector.as_slice()).collect();
+    Ok(Finding {
+        block: block.to_owned(),
+        parameters,
+        part,
+        alignments: vectors.iter().map(|v| alignment(&gradient, v)).collect(),
+        subspace: [&gradient, &update_gradient].map(|g| subspace_alignment(g, &vectors)),
+        spectrum,
+        trace,
+        density,
+        secs,
+    })
+}
+
+/// Parameters that are looked at together.
+struct Block {
+    name: String,
+    /// Where they lie in the flat vector.
+    ranges: Vec<Range<usize>>,
+}
+
+impl Block {
+    /// How many they are.
+    fn parameters(&self) -> usize {
+        self.ranges.iter().map(ExactSizeIterator::len).sum()
+    }
+}
+
+/// The layers that are named, or all parameters as one block.
+fn blocks(layout: &Layout, names: &[String]) -> Result<Vec<Block>, ConfigError> {
+    let ranges = |belongs: &dyn Fn(&str) -> bool| -> Vec<Range<usize>> {
+        let params = layout.iter().filter(|(param, _)| belongs(&param.name));
+        params.map(|(param, offset)| offset..offset + param.shape.iter().product::<usize>()).collect()
+    };
+    if names.is_empty() {
+        return Ok(vec![Block { name: "all".to_owned(), ranges: ranges(&|_| true) }]);
+    }
+    let mut layers: Vec<&str> = layout.iter().filter_map(|(param, _)| Some(param.name.rsplit_once('.')?.0)).collect();
+    layers.dedup();
+    let mut found = vec![];
+    for name in names {
+        let members: Vec<&str> = if name == "each" { layers.clone() } else { vec![name] };
+        for member in members {
+            let ranges = ranges(&|param| {
+                param.strip_prefix(member).is_some_and(|rest| matches!(rest.chars().next(), None | Some('.')))
+            });
+            if ranges.is_empty() {
+                return Err(ConfigError::BadValue {
+                    key: "--block".into(),
+                    value: member.to_owned(),
+                    allowed: format!("`each`, or a layer of this model: {}", layers.join(", ")),
+                });
+            }
+            found.push(Block { name: member.to_owned(), ranges });
+        }
+    }
+    Ok(found)
+}
+
+/// Shows how many products an operator has formed.
+struct Watched<'a> {
+    operator: &'a mut dyn Operator,
+    bar: &'a ProgressBar,
+    what: String,
+    products: usize,
+}
+
+impl Watched<'_> {
+    fn note(&mut self, products: usize) {
+        self.products += products;
+        self.bar.set_message(format!("{}: {} products", self.what, self.products));
+    }
+}
+
+impl Operator for Watched<'_> {
+    fn dim(&self) -> usize {
+        self.operator.dim()
+    }
+
+    fn rounding(&self) -> f64 {
+        self.operator.rounding()
+    }
+
+    fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
+        self.note(1);
+        self.operator.apply(v, out)
+    }
+
+    fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
+        self.note(vectors.len());
+        self.operator.apply_block(vectors, products)
+    }
+}
+
+impl Part {
+    /// Its name in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Hessian => "Hessian H",
+            Self::GaussNewton => "Gauss–Newton part G",
+            Self::Rest => "rest R = H − G",
+        }
+    }
+
+    /// Its name in files.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Hessian => "hessian",
+            Self::GaussNewton => "gauss_newton",
+            Self::Rest => "rest",
+        }
+    }
+}

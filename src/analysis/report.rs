@@ -1,0 +1,187 @@
+//! An analysis in words for people and in JSON for programs.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::curvature::{Eigenpair, Estimate, RitzValue, SpectralDensity};
+use crate::files::write_file;
+use crate::results::Format;
+use crate::run::RunError;
+use crate::text::decimals;
+use crate::text::duration;
+
+use super::{Analysis, Finding, Part};
+
+impl Analysis {
+    /// Writes the files of the results.
+    pub(super) fn write(&self, format: Format) -> Result<(), RunError> {
+        let text = serde_json::to_string_pretty(&self.json()).unwrap_or_default() + "\n";
+        write_file(&self.out.join("curvature.json"), text.as_bytes())?;
+        self.write_densities(format)
+    }
+
+    /// Everything that was found. Values that are not finite are null.
+    fn json(&self) -> Value {
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "params": self.params,
+            "step": self.step,
+            "adapter": self.adapter,
+            "examples": self.examples,
+            "loss": self.loss,
+            "grad_norm": self.grad_norm,
+            "gd_edge": self.rule.unperturbed().edge(self.grad_norm),
+            "sam_edge": self.rule.edge(self.grad_norm),
+            "findings": self.findings.iter().map(|finding| self.finding(finding)).collect::<Vec<_>>(),
+        })
+    }
+
+    fn finding(&self, finding: &Finding) -> Value {
+        let spectrum = &finding.spectrum;
+        let pair = |pair: &Eigenpair| {
+            json!({
+                "value": pair.value,
+                "error": pair.error,
+                "residual": pair.residual,
+                "converged": pair.converged,
+            })
+        };
+        let estimate = |e: &Estimate| {
+            json!({
+                "value": e.value,
+                "standard_error": e.standard_error,
+                "rounding": e.rounding,
+                "interval": [e.interval.0, e.interval.1],
+                "level": e.level,
+            })
+        };
+        let ritz = |r: &RitzValue| json!({ "value": r.value, "residual": r.residual });
+        let mut value = json!({
+            "block": finding.block,
+            "parameters": finding.parameters,
+            "matrix": finding.part.key(),
+            "eigenvalues": spectrum.pairs.iter().map(pair).collect::<Vec<_>>(),
+            "lowest": spectrum.bottom.iter().map(pair).collect::<Vec<_>>(),
+            "lambda_max": ritz(&spectrum.lambda_max),
+            "lambda_min": ritz(&spectrum.lambda_min),
+            "grad_alignments": finding.alignments,
+            "grad_subspace": finding.subspace[0],
+            "sam_grad_subspace": finding.subspace[1],
+            "products": spectrum.products,
+            "secs": finding.secs[0],
+        });
+        if finding.part == Part::Hessian
+            && let Some(first) = spectrum.pairs.first()
+        {
+            value["gauge"] = self.rule.gauge(self.grad_norm, first.value).into();
+            value["edge_ratio"] = self.rule.edge(self.grad_norm).map(|edge| first.value.abs() / edge).into();
+        }
+        if let Some(trace) = &finding.trace {
+            value["trace"] = estimate(&trace.estimate);
+            value["trace"]["products"] = trace.products.into();
+            value["trace"]["secs"] = finding.secs[1].into();
+        }
+        if let Some(density) = &finding.density {
+            let probes = density.probes.iter();
+            value["density"] = json!({
+                "trace": estimate(&density.trace()),
+                "lambda_min": ritz(&density.lambda_min),
+                "lambda_max": ritz(&density.lambda_max),
+                "nodes": probes.map(|nodes| nodes.iter().map(|n| [n.value, n.weight]).collect()).collect::<Vec<Vec<_>>>(),
+                "products": density.products,
+                "secs": finding.secs[2],
+            });
+        }
+        value
+    }
+}
+
+impl fmt::Display for Analysis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{}\nstep {}, {} training examples, {}",
+            self.params.display(),
+            self.step,
+            self.examples,
+            self.adapter
+        )?;
+        write!(f, "loss {:.6e}, ‖g‖ {:.4e}", self.loss, self.grad_norm)?;
+        if let Some(edge) = self.rule.unperturbed().edge(self.grad_norm) {
+            write!(f, ", gradient descent's edge {}", decimals(edge, 4))?;
+        }
+        if self.rule.perturbs()
+            && let Some(edge) = self.rule.edge(self.grad_norm)
+        {
+            write!(f, ", the perturbed rule's {}", decimals(edge, 4))?;
+        }
+        if let Some(reason) = self.rule.no_edge(self.grad_norm) {
+            write!(f, "\nnothing to compare eigenvalues with: {reason}")?;
+        }
+        writeln!(f)?;
+        self.findings.iter().try_for_each(|finding| self.describe(finding, f))
+    }
+}
+
+impl Analysis {
+    fn describe(&self, finding: &Finding, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Finding { block, parameters, part, spectrum, alignments, subspace, trace, density, secs } = finding;
+        let whole = if block == "all" { "all parameters".to_owned() } else { format!("block {block}") };
+        writeln!(f, "\n{} of {whole} ({parameters})", part.words())?;
+        let edge = self.rule.edge(self.grad_norm).filter(|edge| *edge > 0.0);
+        for (i, pair) in spectrum.pairs.iter().enumerate() {
+            write!(f, "  λ{:<3} {}", i + 1, value(pair))?;
+            if let (Part::Hessian, Some(edge)) = (part, edge) {
+                write!(f, "   {:>7} × edge", decimals(pair.value.abs() / edge, 4))?;
+            }
+            writeln!(f, "   |cos(g, v)| {:.4}{}", alignments[i], shortfall(pair))?;
+        }
+        for (i, pair) in spectrum.bottom.iter().enumerate() {
+            writeln!(f, "  lowest {} {}{}", i + 1, value(pair), shortfall(pair))?;
+        }
+        let (first, gradient) = (spectrum.pairs.len(), subspace[0]);
+        writeln!(
+            f,
+            "  {gradient:.4} of ‖g‖ and {:.4} of the followed gradient's in the span of the first {first}",
+            subspace[1]
+        )?;
+        writeln!(f, "  {} products, {}", spectrum.products, duration(secs[0]))?;
+        if let Some(trace) = trace {
+            writeln!(f, "  trace   {}, {} products, {}", interval(&trace.estimate), trace.products, duration(secs[1]))?;
+        }
+        if let Some(density) = density {
+            let (range, trace) = (range(density), interval(&density.trace()));
+            writeln!(f, "  density {range}; its trace {trace}, {} products, {}", density.products, duration(secs[2]))?;
+        }
+        Ok(())
+    }
+}
+
+/// An eigenvalue with its error bar and residual.
+fn value(pair: &Eigenpair) -> String {
+    format!("{:>12} ± {:.1e} (residual {:.1e})", decimals(pair.value, 6), pair.error, pair.residual)
+}
+
+/// From where to where a density reaches, and how much of it is clearly negative; of a matrix that is 0 to rounding, that it is.
+fn range(density: &SpectralDensity) -> String {
+    let (low, high) = (density.lambda_min.value, density.lambda_max.value);
+    let norm = high.abs().max(low.abs());
+    if norm <= density.rounding {
+        return match density.rounding {
+            0.0 => "of a matrix whose eigenvalues are all 0".to_owned(),
+            rounding => format!("of a matrix whose eigenvalues are all 0 to rounding (± {rounding:.1e})"),
+        };
+    }
+    let below = 100.0 * density.cumulative(-1e-3 * norm);
+    format!("from {} to {}, {below:.2} % of it below −‖·‖/1000", decimals(low, 4), decimals(high, 4))
+}
+
+fn shortfall(pair: &Eigenpair) -> &'static str {
+    if pair.converged { "" } else { "   not converged: raise --max-products" }
+}
+
+fn interval(e: &Estimate) -> String {
+    let [value, low, high] = [e.value, e.interval.0, e.interval.1].map(|x| decimals(x, 5));
+    format!("{value} ({low} to {high} at {:.0} %)", 100.0 * e.level)
+}

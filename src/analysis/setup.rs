@@ -1,0 +1,126 @@
+//! What an analysis needs: its options checked by the names of their flags, and everything on the device, planned before it is
+//! made.
+
+use crate::run::setup::objective;
+use std::sync::Arc;
+
+use crate::curvature::{CurvatureError, DensityOptions};
+use crate::data::Examples;
+use crate::gpu::{Buffer, Gpu};
+use crate::model::Model;
+use crate::objective::{GaussNewtonOperator, HessianOperator, Objective};
+use crate::optim::Probe;
+
+use super::{AnalysisRequest, Block};
+use crate::config::build;
+use crate::config::{Config, ConfigError};
+use crate::folder::manifest::MemoryPlan;
+use crate::run::{RunError, memory_check};
+
+/// Everything on the device.
+pub(super) struct Setup {
+    pub objective: Objective,
+    pub w: Buffer,
+    pub probe: Probe,
+    pub hessian: HessianOperator,
+    pub gauss_newton: Option<GaussNewtonOperator>,
+}
+
+/// What it is made of.
+pub(super) struct Parts<'a> {
+    pub config: &'a Config,
+    pub model: Arc<dyn Model>,
+    pub train: &'a Examples,
+    pub request: &'a AnalysisRequest,
+}
+
+impl Parts<'_> {
+    /// Makes and records everything; the parameters are still zeros.
+    pub fn assemble(&self, gpu: &Gpu) -> Result<Setup, RunError> {
+        let mut objective = objective(gpu, self.config, Arc::clone(&self.model), self.train)?;
+        let w = objective.vector("the parameters")?;
+        let probe = Probe::new(&mut objective, build::rule(self.config), &w)?;
+        let hessian = HessianOperator::with_blocks(&mut objective, &w)?;
+        let split = self.request.split;
+        let gauss_newton = split.then(|| GaussNewtonOperator::with_blocks(&mut objective, &w)).transpose()?;
+        Ok(Setup { objective, w, probe, hessian, gauss_newton })
+    }
+
+    /// Assembles everything if memory holds it with the solvers' vectors for these blocks, of which `parameters` is the whole.
+    pub fn assemble_planned(&self, gpu: &Gpu, blocks: &[Block], parameters: usize) -> Result<Setup, RunError> {
+        let dry = gpu.dry();
+        drop(self.assemble(&dry)?);
+        let plan = MemoryPlan { device_bytes: dry.memory().peak, host_bytes: self.host_bytes(blocks, parameters) };
+        let advice = if plan.host_bytes > plan.device_bytes {
+            "ask for fewer eigenvalues (--top, --bottom) or steps (--density-steps), a smaller --eigen-block, or one layer at \
+             a time (--block)"
+        } else {
+            "look at fewer training examples (--examples), or choose another --adapter"
+        };
+        memory_check::require(gpu, &plan, memory_check::free_bytes(), || Ok(advice.to_owned()))?;
+        gpu.reserve(&dry)?;
+        self.assemble(gpu).map_err(|error| memory_check::refused(error, &plan, advice))
+    }
+
+    /// Most bytes that the host holds: the examples, the gradients, and the vectors of whichever solver needs most, beside the
+    /// eigenvectors that are kept.
+    fn host_bytes(&self, blocks: &[Block], parameters: usize) -> u64 {
+        let AnalysisRequest { eigen, trace, density, split, .. } = self.request;
+        let numbers = |block: &Block| {
+            let dim = block.parameters();
+            let solvers = [
+                eigen.most_vectors(dim),
+                trace.as_ref().map_or(0, |options| options.most_vectors(dim)),
+                density.as_ref().map_or(0, |options| options.most_vectors(dim)),
+            ];
+            dim.saturating_mul(solvers.into_iter().max().unwrap_or(0))
+        };
+        let work = blocks.iter().map(numbers).max().unwrap_or(0);
+        // Of each matrix: the pairs, and the track beside them.
+        let kept = |block: &Block| block.parameters().saturating_mul(eigen.most_kept(block.parameters()));
+        let kept = blocks.iter().map(kept).fold(0, usize::saturating_add).saturating_mul(if *split { 3 } else { 1 });
+        // A block of vectors is filled up to all parameters, multiplied, and cut down again.
+        let wide = [eigen.block, trace.as_ref().map_or(0, |t| t.block), density.as_ref().map_or(0, |d| d.block)];
+        let moved = parameters.saturating_mul(4 + 4 * wide.into_iter().max().unwrap_or(0));
+        let numbers = work.saturating_add(kept).saturating_add(moved);
+        numbers.saturating_mul(size_of::<f64>()).saturating_add(self.train.bytes()) as u64
+    }
+}
+
+/// Refuses options that no block can be looked at with, before anything is computed.
+pub(super) fn check(request: &AnalysisRequest, blocks: &[Block]) -> Result<(), ConfigError> {
+    let AnalysisRequest { eigen, trace, density, .. } = request;
+    if eigen.block > eigen.max_iterations {
+        return Err(ConfigError::BadValue {
+            key: "--eigen-block".into(),
+            value: eigen.block.to_string(),
+            allowed: format!("at most --max-products, {}", eigen.max_iterations),
+        });
+    }
+    let check = |dim: usize| {
+        eigen.check(dim)?;
+        trace.as_ref().map_or(Ok(()), |options| options.check(dim))?;
+        density.as_ref().map_or(Ok(()), DensityOptions::check)
+    };
+    blocks.iter().try_for_each(|block| match check(block.parameters()) {
+        Err(CurvatureError::Option { name, value, expected }) => Err(by_flag(name, value, expected)),
+        // What else there is to say is said by the solver.
+        Ok(()) | Err(_) => Ok(()),
+    })
+}
+
+/// A solver's refusal of an option, by the flag that sets it.
+fn by_flag(name: &str, value: f64, expected: &str) -> ConfigError {
+    let (flag, allowed) = match name {
+        "block" => ("--eigen-block", expected),
+        "max_iterations" => ("--max-products", "at least --top and --bottom together"),
+        "products" => ("--trace-products", expected),
+        "steps" => ("--density-steps", expected),
+        "top" => ("--top", expected),
+        "bottom" => ("--bottom", expected),
+        "tol" => ("--tol", expected),
+        "probes" => ("--probes", expected),
+        other => (other, expected),
+    };
+    ConfigError::BadValue { key: flag.into(), value: value.to_string(), allowed: allowed.into() }
+}

@@ -1,0 +1,67 @@
+//! Which parameters to look at, and by which configuration: a run's last checkpoint, another of its checkpoints, or a file.
+
+use std::path::{Path, PathBuf};
+
+use crate::config;
+use crate::config::Config;
+use crate::folder::checkpoint;
+use crate::folder::checkpoint::Checkpoint;
+use crate::folder::settled::settings_of;
+use crate::folder::{RunDir, RunDirError};
+use crate::run::RunError;
+
+/// Parameters on disk, and what they belong to.
+pub(super) struct Source {
+    /// The safetensors file.
+    pub params: PathBuf,
+    /// Updates made before, where the path says.
+    pub step: u64,
+    pub config: Config,
+    /// Where results go unless another place is named.
+    pub out: PathBuf,
+}
+
+/// What the user may have meant by a path.
+///
+/// # Errors
+/// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] where there is none, [`RunDirError::Damaged`] where none is undamaged, [`RunDirError::NotARun`] where no configuration is found
+/// and none is given, and what is wrong with a configuration.
+pub(super) fn find(path: &Path, given: Option<&str>) -> Result<Source, RunError> {
+    let params = if path.is_file() { path.to_path_buf() } else { find_checkpoint(path)?.join(checkpoint::PARAMS) };
+    // A checkpoint lies two folders below its run.
+    let run = params.ancestors().skip(1).take(4).find_map(|folder| RunDir::open(folder).ok());
+    let config = match (given, &run) {
+        (Some(target), _) => config::resolve(Some(target), &[])?.config,
+        (None, Some(run)) => settings_of(run)?,
+        (None, None) => {
+            let missing = "config.toml (or name one with --config)";
+            return Err(RunDirError::NotARun { path: path.into(), missing }.into());
+        }
+    };
+    let folder = params.parent().unwrap_or(Path::new("."));
+    let step = checkpoint::step_of(folder);
+    let out = match (&run, step) {
+        (Some(run), Some(step)) => run.path().join("analysis").join(format!("step_{step:08}")),
+        _ => folder.join("analysis"),
+    };
+    Ok(Source { step: step.unwrap_or(0), params, config, out })
+}
+
+/// The undamaged checkpoint that a folder is, or the last one of the run that it is.
+fn find_checkpoint(path: &Path) -> Result<PathBuf, RunDirError> {
+    if path.join(checkpoint::DONE).is_file() {
+        return Ok(Checkpoint::read(path)?.path);
+    }
+    let run = RunDir::open(path)?;
+    let (found, damaged) = checkpoint::last(&run);
+    match (found, damaged.into_iter().next()) {
+        (Some(found), _) => Ok(found.path),
+        (None, Some(error)) => Err(error),
+        (None, None) => match run.read_manifest().map(|manifest| manifest.ended) {
+            Ok(ended) if ended.is_final() => {
+                Err(RunDirError::NeverSaved { path: path.into(), ended: ended.to_string() })
+            }
+            Ok(_) | Err(_) => Err(RunDirError::NoCheckpoint { path: path.into() }),
+        },
+    }
+}

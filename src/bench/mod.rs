@@ -1,0 +1,184 @@
+//! How long the network of a configuration takes, kernel by kernel, and how far that is from what the adapter can do.
+//!
+//! The examples are made up, since time depends on shapes alone; so no data are needed. [`bench()`] looks at one size
+//! closely, [`growth()`] at many sizes from afar.
+
+pub mod growth;
+mod report;
+mod variants;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::gpu::{Buffer, Gpu, Peaks, Recording};
+use crate::model::initial_params;
+use crate::objective::{HessianOperator, Objective};
+use crate::optim::{Optimizer, Rule};
+
+use crate::config::build;
+use crate::config::workload::{examples_of_update, made_up_examples};
+use crate::config::{Config, Resolved};
+use crate::run::RunError;
+
+pub use growth::growth;
+pub use variants::{Variants, variants};
+
+/// Most chunks of examples that are timed: the others would take as long.
+const MOST_CHUNKS: usize = 4;
+/// Examples that the size of a chunk is planned for.
+const PLANNED: usize = 4096;
+/// Most numbers of made-up examples: a gibibyte.
+const MOST_FEATURES: usize = 1 << 28;
+/// Seconds to time all kernels by themselves.
+const KERNELS_SECS: f64 = 4.0;
+/// Seconds to time each of the wholes, in so many turns.
+const WHOLE_SECS: f64 = 2.0;
+const WHOLE_TURNS: u32 = 5;
+/// A learning rate that leaves float32 parameters as they are: a benchmark must not wander off.
+const NO_LEARNING: f64 = 1e-30;
+/// The radius of the SAM step; time does not depend on it.
+const RHO: f64 = 0.05;
+
+/// Kernels of one label within a recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelTime {
+    /// Family and sizes.
+    pub label: String,
+    /// Dispatches.
+    pub count: usize,
+    /// Seconds of all of them.
+    pub secs: f64,
+    /// Floating-point operations of all of them, estimated.
+    pub flops: f64,
+    /// Bytes that all of them load and store, estimated.
+    pub bytes: f64,
+}
+
+/// A recording as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WholeTime {
+    /// What it computes.
+    pub name: &'static str,
+    /// Dispatches.
+    pub dispatches: usize,
+    /// Seconds.
+    pub secs: f64,
+    /// Floating-point operations, estimated.
+    pub flops: f64,
+}
+
+/// What was measured of one configuration on one adapter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bench {
+    /// The preset or file.
+    pub name: String,
+    /// The adapter, with its backend and tier.
+    pub adapter: String,
+    /// Number of parameters.
+    pub parameters: usize,
+    /// Examples of the timed step.
+    pub examples: usize,
+    /// Examples of an update in the configuration, where its data set's size is known; more than `examples` where the rest
+    /// would take as long for each.
+    pub wanted: Option<usize>,
+    /// Examples of a chunk.
+    pub rows: usize,
+    /// The adapter's limits.
+    pub peaks: Peaks,
+    /// What `kernels` belong to.
+    pub kernels_of: &'static str,
+    /// The kernels, the longest total time first.
+    pub kernels: Vec<KernelTime>,
+    /// Gradient step, SAM step, what H·v keeps, H·v. The first is what the others are compared with.
+    pub wholes: Vec<WholeTime>,
+}
+
+/// An objective on made-up examples, and parameters that nobody needs.
+struct Scratch {
+    objective: Objective,
+    w: Buffer,
+}
+
+/// Measures the kernels of a gradient step, or with `hvp` of a Hessian-vector product, and the wholes.
+///
+/// # Errors
+/// [`RunError::Config`] when the model cannot read the data set; device errors.
+pub fn bench(gpu: &Gpu, Resolved { name, config }: &Resolved, hvp: bool) -> Result<Bench, RunError> {
+    let peaks = gpu.peaks()?;
+    let wanted = examples_of_update(config);
+    let Scratch { mut objective, w } = Scratch::of_update(gpu, config)?;
+    let examples = objective.examples();
+    let gd = Optimizer::new(&mut objective, Rule::gd(NO_LEARNING), &w)?;
+    let sam = Optimizer::new(&mut objective, Rule::sam(NO_LEARNING, RHO), &w)?;
+    let hessian = HessianOperator::new(&mut objective, &w)?;
+    let (product, keep) = hessian.recordings();
+    let recordings =
+        [("gradient step", gd.step(0)), ("SAM step", sam.step(0)), ("kept for H·v", keep), ("H·v", product)];
+    let mut wholes = vec![];
+    for (name, recording) in recordings.into_iter().filter(|(_, recording)| recording.dispatches() > 0) {
+        let (dispatches, flops) = (recording.dispatches(), recording.flops());
+        wholes.push((recording, WholeTime { name, dispatches, secs: f64::INFINITY, flops }));
+    }
+    // In turn, since a machine that is slow for a while would spoil the ratios.
+    for _ in 0..WHOLE_TURNS {
+        for (recording, whole) in &mut wholes {
+            whole.secs = whole.secs.min(gpu.time(recording, WHOLE_SECS / f64::from(WHOLE_TURNS))?);
+        }
+    }
+    let wholes = wholes.into_iter().map(|(_, whole)| whole).collect();
+    let (kernels_of, profiled) = if hvp { ("H·v", product) } else { ("a gradient step", gd.step(0)) };
+    let summary = gpu.adapter();
+    Ok(Bench {
+        name: name.clone(),
+        adapter: format!("{} ({}, {} tier)", summary.name, summary.backend, summary.tier),
+        parameters: objective.layout().len(),
+        examples,
+        wanted,
+        rows: objective.plan().rows,
+        peaks,
+        kernels_of,
+        kernels: kernels(gpu, profiled)?,
+        wholes,
+    })
+}
+
+/// The dispatches of a recording by label, the longest total time first.
+fn kernels(gpu: &Gpu, recording: &Recording) -> Result<Vec<KernelTime>, RunError> {
+    let mut kernels: Vec<KernelTime> = vec![];
+    let mut place = HashMap::new();
+    for row in gpu.profile(recording, KERNELS_SECS)? {
+        let place = *place.entry(Arc::clone(&row.label)).or_insert(kernels.len());
+        if place == kernels.len() {
+            kernels.push(KernelTime { label: row.label.to_string(), count: 0, secs: 0.0, flops: 0.0, bytes: 0.0 });
+        }
+        let kernel = &mut kernels[place];
+        kernel.count += 1;
+        kernel.secs += row.secs;
+        kernel.flops += row.flops;
+        kernel.bytes += row.bytes;
+    }
+    kernels.sort_by(|a, b| b.secs.total_cmp(&a.secs));
+    Ok(kernels)
+}
+
+impl Scratch {
+    /// The examples of an update, or as many of them as are timed.
+    fn of_update(gpu: &Gpu, config: &Config) -> Result<Self, RunError> {
+        let wanted = examples_of_update(config);
+        let planned = Self::new(gpu, config, wanted.unwrap_or(PLANNED).min(PLANNED))?;
+        let most = MOST_CHUNKS * planned.objective.plan().rows;
+        let examples = wanted.unwrap_or(most).min(most);
+        if examples == planned.objective.examples() { Ok(planned) } else { Self::new(gpu, config, examples) }
+    }
+
+    /// So many examples, or as many as there is room for.
+    fn new(gpu: &Gpu, config: &Config, count: usize) -> Result<Self, RunError> {
+        let each = made_up_examples(config, 1)?.dim();
+        let examples = made_up_examples(config, count.min((MOST_FEATURES / each).max(1)))?;
+        let model = build::model(config, &examples)?;
+        let objective = Objective::new(gpu, model, build::loss(config), &examples, config.run.chunk)?;
+        let w = objective.vector("w")?;
+        objective.set_params(&w, &initial_params(objective.layout(), config.run.seed))?;
+        Ok(Self { objective, w })
+    }
+}

@@ -1,0 +1,69 @@
+//! The variants of every contraction of a gradient against one another: how good the rules of thumb are.
+
+use std::fmt;
+
+use crate::config::Resolved;
+use crate::gpu::Gpu;
+use crate::kernel::Variant;
+use crate::objective::tune::{Contraction, Tuner, decide, secs_of};
+use crate::run::RunError;
+
+use super::Scratch;
+
+/// The times of all variants for the contractions of one chunk's gradient.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variants {
+    /// The preset or file, and the adapter.
+    pub title: String,
+    /// By class, the most expensive first, with the seconds that the variants take.
+    pub rows: Vec<(Contraction, Vec<(Variant, f64)>)>,
+}
+
+/// Times the variants that suit the adapter.
+///
+/// # Errors
+/// [`RunError::Config`] when the model cannot read the data set; device errors.
+pub fn variants(gpu: &Gpu, Resolved { name, config }: &Resolved) -> Result<Variants, RunError> {
+    let Scratch { objective, .. } = Scratch::of_update(gpu, config)?;
+    let mut tuner = Tuner::new(gpu, &objective)?;
+    let mut rows = vec![];
+    for contraction in tuner.contractions().to_vec() {
+        let times = tuner.time(&contraction, None)?;
+        rows.push((contraction, times));
+    }
+    Ok(Variants {
+        title: format!("{name} on {}, {} examples at a time", gpu.adapter().name, objective.plan().rows),
+        rows,
+    })
+}
+
+impl fmt::Display for Variants {
+    /// One line a class, one column a variant: times as multiples of the best.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.title)?;
+        writeln!(f, "times as multiples of the best; ° the rule of thumb, * what timing would choose\n")?;
+        let columns: Vec<Variant> = Variant::ALL
+            .iter()
+            .copied()
+            .filter(|v| self.rows.iter().any(|(_, times)| secs_of(*v, times).is_some()))
+            .collect();
+        let heads: String = columns.iter().map(|variant| format!("{:>16}", variant.to_string())).collect();
+        writeln!(f, "count   share   best ms{heads}  contraction")?;
+        let total: f64 = self.rows.iter().map(|(contraction, _)| contraction.flops).sum();
+        for (Contraction { class, default, count, flops, .. }, times) in &self.rows {
+            let best = times.iter().map(|(_, secs)| *secs).fold(f64::INFINITY, f64::min);
+            write!(f, "{count:5} {:5.1} % {:9.3}", 100.0 * flops / total, 1e3 * best)?;
+            let chosen = decide(*default, times);
+            for variant in &columns {
+                let mark = |is: bool, mark: char| if is { mark } else { ' ' };
+                let marks = [mark(variant == default, '°'), mark(*variant == chosen, '*')];
+                match secs_of(*variant, times) {
+                    Some(secs) => write!(f, "{:14.2}{}{}", secs / best, marks[0], marks[1])?,
+                    None => write!(f, "{:>14}  ", "–")?,
+                }
+            }
+            writeln!(f, "  {class}")?;
+        }
+        Ok(())
+    }
+}

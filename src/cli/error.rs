@@ -1,0 +1,86 @@
+//! Everything that can go wrong, as the program's message and exit code.
+
+use crate::curvature::CurvatureError;
+use crate::data::download::FetchError;
+use crate::files::FileError;
+use crate::folder::RunDirError;
+use crate::run::RunError;
+use crate::sweep::SweepError;
+use crate::theory::TheoryError;
+
+/// The error of any command.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Of a run, an analysis or a benchmark.
+    #[error(transparent)]
+    Run(RunError),
+    /// A sweep cannot be made, or not all of it came to an end.
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
+    /// Data cannot be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A prediction of theory failed, or could not be put to the test.
+    #[error(transparent)]
+    Theory(#[from] TheoryError),
+    /// `edgewalk doctor` found something wrong.
+    #[error("this adapter failed {failed} of the checks above; do not trust what it computes")]
+    Untrustworthy {
+        /// How many checks.
+        failed: usize,
+    },
+}
+
+/// What a run can fail by too.
+impl<E: Into<RunError>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+impl Error {
+    /// The program's exit code: 2 for what the user asked wrongly, 1 for the rest.
+    pub fn exit_code(&self) -> u8 {
+        let is_usage = match self {
+            Self::Run(error) => is_usage(error),
+            Self::Sweep(error) => match error {
+                SweepError::NoAxis
+                | SweepError::KeyTwice { .. }
+                | SweepError::ValueTwice { .. }
+                | SweepError::TooMany
+                | SweepError::Settled { .. }
+                | SweepError::JobOfNothing { .. }
+                | SweepError::Control { .. }
+                | SweepError::Senseless { .. }
+                | SweepError::SameRun { .. }
+                | SweepError::NoSuchJob { .. } => true,
+                SweepError::Job { cause, .. } => is_usage(cause),
+                SweepError::Run(cause) => is_usage(cause),
+                SweepError::NotASweep { .. }
+                | SweepError::Unreadable { .. }
+                | SweepError::Busy { .. }
+                | SweepError::Removed { .. }
+                | SweepError::NothingLeft { .. }
+                | SweepError::Failed { .. }
+                | SweepError::Nowhere(_)
+                | SweepError::NoProgram(_) => false,
+            },
+            Self::Fetch(_) | Self::Theory(_) | Self::Untrustworthy { .. } => false,
+        };
+        if is_usage { 2 } else { 1 }
+    }
+}
+
+/// Whether the user asked wrongly.
+fn is_usage(error: &RunError) -> bool {
+    match error {
+        // Options of the eigensolvers come from the command line; those of a configuration have been checked.
+        RunError::Config(_) | RunError::Model(_) | RunError::Curvature(CurvatureError::Option { .. }) => true,
+        RunError::File(error) | RunError::RunDir(RunDirError::File(error)) => {
+            matches!(error, FileError::NotText { .. })
+        }
+        RunError::RunDir(_) | RunError::Record(_) | RunError::Results(_) | RunError::Output(_) => false,
+        RunError::Data(_) | RunError::Gpu(_) | RunError::Curvature(_) | RunError::Diverged(_) => false,
+        RunError::ReadInit { .. } | RunError::Init { .. } | RunError::Store(_) | RunError::Memory { .. } => false,
+    }
+}

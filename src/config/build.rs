@@ -1,0 +1,118 @@
+//! From the configuration to what is trained: the model for the data at hand, its loss and the update rule.
+
+use std::sync::Arc;
+
+use crate::data::{Examples, Features};
+use crate::model::{Cnn, Layout, Loss, Mlp, Model, Transformer};
+use crate::optim::{Ascent, Rule};
+
+use super::{Config, ConfigError, LossKind, ModelKind, OptimKind};
+
+/// The configured update rule; plain gradient descent is SAM without a radius.
+pub fn rule(config: &Config) -> Rule {
+    let c = &config.optim;
+    Rule {
+        lr: c.lr,
+        ascent: match c.kind {
+            OptimKind::Gd | OptimKind::Sam => Ascent::Sam,
+            OptimKind::Usam => Ascent::Usam,
+            OptimKind::Asam => Ascent::Asam { eta: c.asam_eta },
+        },
+        rho: if c.perturbs() { c.rho } else { 0.0 },
+        epsilon: c.epsilon,
+        ascent_steps: c.ascent_steps,
+        micro_batch: c.micro_batch,
+        sam_from: c.sam_from,
+        sam_until: c.sam_until,
+        momentum: c.momentum,
+        nesterov: c.nesterov,
+        weight_decay: c.weight_decay,
+    }
+}
+
+/// The configured loss.
+pub fn loss(config: &Config) -> Loss {
+    match config.loss.kind {
+        LossKind::Mse => Loss::Mse(config.loss.reduction),
+        LossKind::CrossEntropy => Loss::CrossEntropy,
+    }
+}
+
+/// The configured model for these examples.
+///
+/// # Errors
+/// [`ConfigError::Conflict`] when the model cannot read them, or has more parameters than a device can index.
+pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
+    let model = of_kind(config, data)?;
+    Layout::of(&*model).map_err(|error| ConfigError::Conflict {
+        problem: error.to_string(),
+        remedy: "the settings of [model] say how wide and how deep it is",
+    })?;
+    Ok(model)
+}
+
+/// The model before its parameters are counted.
+fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
+    let c = &config.model;
+    let conflict = |problem, remedy| Err(ConfigError::Conflict { problem, remedy });
+    let is_text = matches!(data.features(), Features::Tokens(_));
+    if is_text != (c.kind == ModelKind::Transformer) {
+        return conflict(
+            format!("`model.kind = \"{}\"` cannot read the data set {}", c.kind, config.data.name),
+            "text needs model.kind = \"transformer\", and images need another",
+        );
+    }
+    Ok(match c.kind {
+        ModelKind::Mlp => Arc::new(Mlp {
+            inputs: data.dim(),
+            width: c.width,
+            depth: c.depth,
+            outputs: data.classes(),
+            activation: c.activation,
+        }),
+        ModelKind::Cnn => {
+            let &[height, width, channels] = data.shape() else {
+                return conflict(
+                    format!("`model.kind = \"cnn\"` cannot read examples of shape {:?}", data.shape()),
+                    "it takes images: height, width, channels; use model.kind = \"mlp\"",
+                );
+            };
+            let image = [height, width, channels];
+            let cnn = Cnn {
+                image,
+                blocks: c.blocks,
+                layers_per_block: c.layers_per_block,
+                channels: c.channels,
+                growth: c.growth,
+                stride: c.stride,
+                activation: c.activation,
+                norm: c.norm,
+                pool: c.pool,
+                outputs: data.classes(),
+            };
+            match cnn.flattened() {
+                Some(shape) if !shape.contains(&0) => Arc::new(cnn),
+                Some(_) => {
+                    return conflict(
+                        format!("`model.blocks = {}` leaves nothing of images of {:?}", c.blocks, data.shape()),
+                        "use fewer blocks, a stride of 1, or model.pool = \"none\"",
+                    );
+                }
+                None => {
+                    return conflict(
+                        format!("the last of {} blocks has too many channels to count", c.blocks),
+                        "lower model.channels, model.growth or model.blocks",
+                    );
+                }
+            }
+        }
+        ModelKind::Transformer => Arc::new(Transformer {
+            layers: c.layers,
+            heads: c.heads,
+            key_size: c.key_size,
+            model_size: c.model_size,
+            length: data.dim(),
+            vocabulary: data.classes(),
+        }),
+    })
+}

@@ -1,0 +1,82 @@
+//! What is wrong with a configuration.
+
+use std::path::PathBuf;
+
+/// What is wrong with a configuration. Each message names the key or file and says what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The name is neither a preset nor a file.
+    #[error("there is no preset `{name}`{meant} (known presets: {known}; the name of a file must end in .toml)")]
+    UnknownPreset {
+        /// The name as given.
+        name: String,
+        /// The preset that may have been meant, in words; empty if none is near.
+        meant: String,
+        /// Every preset, comma separated.
+        known: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the config {}: {cause}; check the path", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{} is not valid TOML; correct the marked line\n{message}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The parser's message, with line and column.
+        message: String,
+    },
+    /// A key that no section has.
+    #[error("unknown key `{key}`{meant} (`edgewalk train --print-config` lists every key)")]
+    UnknownKey {
+        /// The key as given.
+        key: String,
+        /// What may have been meant, in words; empty if nothing is near.
+        meant: String,
+    },
+    /// A short name that several sections share.
+    #[error("the key `{key}` is ambiguous; write one of {candidates}")]
+    AmbiguousKey {
+        /// The short name as given.
+        key: String,
+        /// The full names it could stand for, comma separated.
+        candidates: String,
+    },
+    /// A `--set` argument without `=`.
+    #[error("`--set {argument}` has no value; write --set key=value, for example --set lr=0.1")]
+    NotKeyValue {
+        /// The argument as given.
+        argument: String,
+    },
+    /// A value of the wrong type or out of range.
+    #[error("`{key} = {value}` is not allowed; it must be {allowed}")]
+    BadValue {
+        /// The key, with its section.
+        key: String,
+        /// The value as TOML.
+        value: String,
+        /// What is accepted, in words.
+        allowed: String,
+    },
+    /// `run.kernels` names no usable record.
+    #[error("cannot take the kernels of {}: {problem}; run.kernels must be the manifest.json of a run", path.display())]
+    Kernels {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Two values that exclude one another.
+    #[error("{problem}; {remedy}")]
+    Conflict {
+        /// The keys and values that do not go together.
+        problem: String,
+        /// What to change.
+        remedy: &'static str,
+    },
+}

@@ -1,0 +1,54 @@
+//! Which examples the curvature is measured on, and how files and messages name them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Examples;
+
+use super::{Config, MeasureOn};
+
+/// The examples of one measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasuringSet {
+    /// How they are chosen.
+    pub on: MeasureOn,
+    /// How many they are.
+    pub examples: usize,
+}
+
+impl MeasuringSet {
+    /// The configured set, where there are `train` training examples.
+    pub fn of(config: &Config, train: usize) -> Self {
+        let or_all = |count: usize| if count == 0 { train } else { count.min(train) };
+        let examples = match config.measure.on {
+            MeasureOn::Fixed => or_all(config.measure.examples),
+            MeasureOn::Train => train,
+            MeasureOn::Batch => or_all(config.optim.batch),
+        };
+        Self { on: config.measure.on, examples }
+    }
+
+    /// The examples that must be on the device for this set alone; none where the objective that is trained has them.
+    pub fn own<'a>(self, config: &Config, train: &'a Examples) -> Option<Cow<'a, Examples>> {
+        let is_all = self.examples == train.len();
+        match self.on {
+            MeasureOn::Batch => None,
+            MeasureOn::Fixed | MeasureOn::Train if is_all && config.optim.batch == 0 => None,
+            MeasureOn::Fixed | MeasureOn::Train if is_all => Some(Cow::Borrowed(train)),
+            MeasureOn::Fixed | MeasureOn::Train => Some(Cow::Owned(train.first(self.examples))),
+        }
+    }
+}
+
+impl fmt::Display for MeasuringSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let examples = self.examples;
+        match self.on {
+            MeasureOn::Fixed => write!(f, "the first {examples} training examples"),
+            MeasureOn::Train => write!(f, "all {examples} training examples"),
+            MeasureOn::Batch => write!(f, "the {examples} examples of the step"),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The configuration of a run: its settings and their presets, and what they build.
+//!
+//! A [`Config`] from [`resolve`] is complete and valid. Written back with [`Config::to_toml`] it lists every key, so that the
+//! `config.toml` of a run folder repeats the run.
+
+pub mod build;
+mod choice;
+mod conflicts;
+mod error;
+mod keys;
+mod measuring_set;
+pub mod preset;
+mod resolve;
+mod schedule;
+mod suggest;
+mod types;
+mod until;
+pub mod workload;
+
+pub use crate::data::DataName;
+pub use crate::model::{Activation, Norm, Pool, Reduction};
+pub use choice::{Auto, CheckpointEvery, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind, Tune};
+pub use error::ConfigError;
+pub use measuring_set::MeasuringSet;
+pub use resolve::{Resolved, resolve};
+pub use types::{Config, DataConfig, LossConfig, MeasureConfig, ModelConfig, OptimConfig, RunConfig, SHORTEST_WINDOW};
+pub use until::Until;

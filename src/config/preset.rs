@@ -1,0 +1,208 @@
+//! The built-in configurations: a name, one line about it, and every setting.
+//!
+//! The networks of `mnist-mlp`, `cifar-cnn` and `shakespeare-transformer` are those of Long and Bartlett (JMLR 2024, arXiv
+//! 2309.12488); what ends in `-small` shows the same on a machine without a GPU.
+
+use super::suggest;
+use super::{
+    Activation, CheckpointEvery, Config, ConfigError, DataConfig, DataName, LossConfig, LossKind, MeasureAt,
+    MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction,
+    RunConfig, Tune,
+};
+
+/// The preset used when the command line names none, and the one a file's missing keys are taken from.
+pub const QUICKSTART: &str = "quickstart";
+
+/// A configuration with a name.
+#[derive(Debug)]
+pub struct Preset {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// One line for a list of presets.
+    pub about: &'static str,
+    /// Every setting.
+    pub config: Config,
+}
+
+/// Every preset, the default first.
+pub const PRESETS: &[Preset] = &[
+    Preset {
+        name: QUICKSTART,
+        about: "a small network on the embedded digits, at the edge of stability within minutes",
+        config: Config {
+            data: DataConfig { name: DataName::Embedded, path: None, train: 1000, test: 500 },
+            model: MODEL,
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { lr: 0.5, rho: 0.03, ..SAM },
+            run: RunConfig { steps: 400, ..RUN },
+            measure: MeasureConfig { every: 10, ..MEASURE },
+        },
+    },
+    Preset {
+        name: "mnist-mlp",
+        about: "the paper's three hidden layers of 1000 units on all of MNIST",
+        config: Config {
+            data: DataConfig { name: DataName::Mnist, path: None, train: 0, test: 10_000 },
+            model: ModelConfig { width: 1000, ..MODEL },
+            loss: MEAN_SQUARES,
+            optim: SAM,
+            run: RUN,
+            measure: MEASURE,
+        },
+    },
+    Preset {
+        name: "mnist-mlp-small",
+        about: "the same with 200 units on 1,000 images, at the edge in a minute without a GPU",
+        config: Config {
+            data: DataConfig { name: DataName::Mnist, path: None, train: 1000, test: 1000 },
+            model: ModelConfig { width: 200, ..MODEL },
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { lr: 0.5, rho: 0.03, ..SAM },
+            run: RunConfig { steps: 300, ..RUN },
+            measure: MeasureConfig { every: 10, ..MEASURE },
+        },
+    },
+    Preset {
+        name: "cifar-cnn",
+        about: "the paper's two blocks of 16 and 32 channels on 1,000 images of CIFAR-10",
+        config: Config {
+            data: DataConfig { name: DataName::Cifar10, path: None, train: 1000, test: 1000 },
+            model: ModelConfig { kind: ModelKind::Cnn, ..MODEL },
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { lr: 0.001, rho: 0.03, ..SAM },
+            run: RUN,
+            measure: MEASURE,
+        },
+    },
+    Preset {
+        name: "cifar-cnn-small",
+        about: "the same with 8 and 16 channels on 100 images, at the edge in minutes without a GPU",
+        config: Config {
+            data: DataConfig { name: DataName::Cifar10, path: None, train: 100, test: 500 },
+            model: ModelConfig { kind: ModelKind::Cnn, channels: 8, ..MODEL },
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { lr: 0.01, rho: 0.02, ..SAM },
+            run: RunConfig { steps: 300, ..RUN },
+            measure: MeasureConfig { every: 10, ..MEASURE },
+        },
+    },
+    Preset {
+        name: "shakespeare-transformer",
+        about: "the paper's 6 blocks of 8 heads on tiny_shakespeare, in minibatches of 128 windows",
+        config: Config {
+            data: DataConfig { name: DataName::Shakespeare, path: None, train: 0, test: 512 },
+            model: ModelConfig { kind: ModelKind::Transformer, ..MODEL },
+            loss: TOKEN_CROSS_ENTROPY,
+            optim: OptimConfig { lr: 0.1, rho: 0.1, batch: 128, ..SAM },
+            run: RUN,
+            measure: MeasureConfig { on: MeasureOn::Fixed, examples: 256, ..MEASURE },
+        },
+    },
+    Preset {
+        name: "shakespeare-transformer-small",
+        about: "2 blocks of 4 heads on 32 windows of 32 characters, at the edge in minutes without a GPU",
+        config: Config {
+            data: DataConfig { name: DataName::Shakespeare, path: None, train: 32, test: 32 },
+            model: ModelConfig {
+                kind: ModelKind::Transformer,
+                layers: 2,
+                heads: 4,
+                key_size: 16,
+                model_size: 64,
+                seq_len: 32,
+                ..MODEL
+            },
+            loss: TOKEN_CROSS_ENTROPY,
+            optim: OptimConfig { lr: 0.02, rho: 0.01, ..SAM },
+            run: RunConfig { steps: 1400, ..RUN },
+            // Odd: SAM's gradient norm is large and small by turns, and so is its edge.
+            measure: MeasureConfig { every: 25, ..MEASURE },
+        },
+    },
+];
+
+/// The paper's networks, but for the width of the MLP.
+const MODEL: ModelConfig = ModelConfig {
+    kind: ModelKind::Mlp,
+    activation: Activation::Relu,
+    depth: 4,
+    width: 64,
+    blocks: 2,
+    layers_per_block: 1,
+    channels: 16,
+    growth: 2,
+    stride: 1,
+    norm: Norm::Layer,
+    pool: Pool::Max,
+    layers: 6,
+    heads: 8,
+    key_size: 32,
+    model_size: 128,
+    seq_len: 64,
+};
+
+/// The paper's loss: (f − y)² averaged over examples and outputs.
+const MEAN_SQUARES: LossConfig = LossConfig { kind: LossKind::Mse, reduction: Reduction::Mean };
+
+/// The paper's loss of its Transformer.
+const TOKEN_CROSS_ENTROPY: LossConfig = LossConfig { kind: LossKind::CrossEntropy, reduction: Reduction::Mean };
+
+/// SAM as the paper's MNIST runs use it, full batch.
+const SAM: OptimConfig = OptimConfig {
+    kind: OptimKind::Sam,
+    lr: 0.01,
+    rho: 0.1,
+    epsilon: 1e-5,
+    asam_eta: 0.01,
+    ascent_steps: 1,
+    sam_from: 0,
+    sam_until: 0,
+    momentum: 0.0,
+    nesterov: false,
+    weight_decay: 0.0,
+    batch: 0,
+    micro_batch: 0,
+};
+
+const RUN: RunConfig = RunConfig {
+    steps: 10_000,
+    until: None,
+    time_limit: 0.0,
+    checkpoint_every: CheckpointEvery::AUTO,
+    keep: 2,
+    init: None,
+    tensorboard: false,
+    seed: 0,
+    log_every: 1,
+    chunk: 0,
+    tune: Tune::AUTO,
+    kernels: None,
+};
+
+const MEASURE: MeasureConfig = MeasureConfig {
+    every: 100,
+    per_decade: 0,
+    on: MeasureOn::Train,
+    examples: 0,
+    at: MeasureAt::Iterate,
+    top: 3,
+    bottom: 0,
+    track: 0.0,
+    method: MeasureMethod::Lanczos,
+    tol: 1e-4,
+    max_iterations: 100,
+    window: 0,
+};
+
+/// The preset of this name.
+///
+/// # Errors
+/// [`ConfigError::UnknownPreset`], naming one that is nearly the same.
+pub fn find(name: &str) -> Result<&'static Preset, ConfigError> {
+    let names = || PRESETS.iter().map(|preset| preset.name);
+    PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| ConfigError::UnknownPreset {
+        name: name.escape_debug().to_string(),
+        meant: suggest::nearest(name, names()).map_or_else(String::new, |near| format!("; did you mean `{near}`?")),
+        known: names().collect::<Vec<_>>().join(", "),
+    })
+}

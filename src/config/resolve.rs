@@ -1,0 +1,59 @@
+//! From the command line to a valid configuration: a preset, or a TOML file laid over the quickstart preset, then the
+//! `--set key=value` changes in order; every key passes the table in `keys`, and `conflicts` refuses what makes no sense together.
+
+use std::path::Path;
+
+use toml::Table;
+
+use super::{Config, ConfigError, conflicts, keys, preset};
+
+/// A configuration with the name its run folder is called after.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// The preset's name, or the file's name without `.toml`.
+    pub name: String,
+    /// The settings.
+    pub config: Config,
+}
+
+/// Builds the configuration of a run from the command line: `target` is a preset or a TOML file (none:
+/// `quickstart`), and `sets` are the `key=value` changes, applied in order.
+///
+/// A target that ends in `.toml` or exists as a file is a file; keys it leaves out keep the quickstart's values.
+///
+/// # Errors
+/// A [`ConfigError`] for an unknown preset, an unreadable file, and every unknown key or unacceptable value.
+pub fn resolve(target: Option<&str>, sets: &[String]) -> Result<Resolved, ConfigError> {
+    let target = target.unwrap_or(preset::QUICKSTART);
+    let path = Path::new(target);
+    let (name, mut table) = if target.ends_with(".toml") || path.is_file() {
+        let mut table = preset::find(preset::QUICKSTART)?.config.to_table();
+        keys::overlay(&mut table, read_table(path)?)?;
+        let stem = path.file_stem().unwrap_or(path.as_os_str());
+        (stem.to_string_lossy().into_owned(), table)
+    } else {
+        let preset = preset::find(target)?;
+        (preset.name.to_owned(), preset.config.to_table())
+    };
+    for argument in sets {
+        keys::set(&mut table, argument)?;
+    }
+    let config = checked(table)?;
+    Ok(Resolved { name, config })
+}
+
+/// Reads a TOML file, not yet looking at its keys.
+fn read_table(path: &Path) -> Result<Table, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Read { path: path.into(), cause })?;
+    text.parse().map_err(|error: toml::de::Error| ConfigError::Parse {
+        path: path.into(),
+        message: error.to_string().trim_end().into(),
+    })
+}
+
+/// The last gate: `table` holds every key with an acceptable value; the combinations remain.
+fn checked(table: Table) -> Result<Config, ConfigError> {
+    let config: Config = table.try_into().expect("the table of keys accepts only what the sections can hold");
+    conflicts::check(&config)?;
+    Ok(config)
+}

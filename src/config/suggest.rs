@@ -1,0 +1,70 @@
+//! What someone may have meant by a word that does not exist: a known word that is nearly the same, or what stands in the place
+//! of something that other programs have and this one does not.
+
+/// The known word that differs from `word` by a slip of the hand: one letter in three at most, or an end that is left out.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known.into_iter().filter_map(|other| Some((distance(word, other)?, other)));
+    near.min_by_key(|&(distance, _)| distance).map(|(_, other)| other)
+}
+
+/// Letters to change from one word to another; none if they have little in common.
+pub(crate) fn distance(word: &str, known: &str) -> Option<usize> {
+    let [len, known_len] = [word, known].map(|text| text.chars().count());
+    if len >= 3 && known.starts_with(word) {
+        return Some(1);
+    }
+    // The whole matrix of a very long word would take memory in proportion.
+    let most = len.max(known_len) / 3;
+    if len.abs_diff(known_len) > most {
+        return None;
+    }
+    let letters = strsim::damerau_levenshtein(word, known);
+    (letters <= most).then_some(letters)
+}
+
+/// Words of other programs, and what there is instead.
+const ELSEWHERE: &[(&[&str], &str)] = &[
+    (&["learning_rate", "lr0", "eta", "step_size", "alpha"], "did you mean `optim.lr`?"),
+    (&["wd", "l2", "decay"], "did you mean `optim.weight_decay`?"),
+    (&["epoch", "epochs", "num_epochs", "n_epochs", "max_epochs"], "a run is measured in updates: set `run.steps`"),
+    (&["iterations", "iters", "max_steps", "num_steps", "max_iters"], "did you mean `run.steps`?"),
+    (&["optimizer", "optimiser", "algorithm"], "did you mean `optim.kind`?"),
+    (&["dataset"], "did you mean `data.name`?"),
+    (&["hidden", "hidden_size", "units"], "did you mean `model.width`?"),
+    (
+        &["adam", "adamw", "rmsprop", "adagrad", "beta1", "beta2", "betas"],
+        "there are no adaptive rules such as Adam yet",
+    ),
+    (&["sgd"], "stochastic gradient descent is `optim.kind = \"gd\"` with `optim.batch` above 0"),
+    (
+        &["warmup", "warm_up", "warmup_steps", "warmup_ratio"],
+        "there is no warm-up yet: the learning rate `optim.lr` is the same in all updates",
+    ),
+    (
+        &[
+            "schedule",
+            "scheduler",
+            "lr_schedule",
+            "lr_scheduler",
+            "lr_decay",
+            "gamma",
+            "milestones",
+            "cosine",
+            "final_lr",
+        ],
+        "there are no schedules yet: the learning rate `optim.lr` is the same in all updates",
+    ),
+    (&["clip", "grad_clip", "clip_grad", "clip_norm", "max_grad_norm"], "there is no clipping of gradients yet"),
+    (&["dropout", "droprate", "drop_rate"], "there is no dropout"),
+    (&["augment", "augmentation", "transform", "transforms"], "there is no augmentation of data"),
+    (&["device", "gpu", "cuda", "cpu", "adapter", "backend"], "the device is chosen by `--adapter`"),
+    (&["precision", "dtype", "fp16", "bf16", "amp"], "everything is computed in float32"),
+    (&["workers", "num_workers", "threads", "num_threads"], "threads need no setting"),
+    (&["out", "output", "output_dir", "out_dir", "log_dir", "save_dir"], "the run folder is chosen by `--out`"),
+];
+
+/// What there is in the place of a word of other programs; none if the word is not known.
+pub(crate) fn elsewhere(word: &str) -> Option<&'static str> {
+    let word = word.to_lowercase().replace('-', "_");
+    ELSEWHERE.iter().find(|(words, _)| words.contains(&word.as_str())).map(|&(_, says)| says)
+}

@@ -1,0 +1,84 @@
+//! How much there is to do, known from the configuration alone: the shape of the examples, their number, and the
+//! multiplications of a forward pass.
+
+use crate::data::{DataError, DataName, Examples, made_up};
+use crate::graph::{DType, Graph, Node, Op};
+use crate::model::Model;
+
+use super::build;
+use super::{Config, ModelKind};
+
+/// Work of a contraction, in floating-point operations, up to which two threads are slower than one: some 30 µs of it at 20
+/// GFLOP/s a core, twice, since half of the dispatches of a step are no contractions (docs/performance.md).
+const WORTH_WAKING: f64 = 1.5e6;
+
+/// The environment variable in which lavapipe finds the number of its worker threads when it starts; 0 is the calling thread alone.
+pub const THREADS_VARIABLE: &str = "LP_NUM_THREADS";
+
+/// Cores of this machine that the program may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Whether a software adapter does work of this size best on one thread.
+pub fn is_tiny(flops_per_contraction: f64) -> bool {
+    let cores = cores() as f64;
+    // With more cores there is less to gain from staying on one.
+    cores == 1.0 || flops_per_contraction * (1.0 - 1.0 / cores) < WORTH_WAKING
+}
+
+/// Examples of the shape that the configured data set has.
+pub(crate) fn made_up_examples(config: &Config, count: usize) -> Result<Examples, DataError> {
+    Ok(match config.data.name {
+        DataName::Embedded | DataName::Mnist | DataName::FashionMnist => made_up::images(count, [28, 28, 1]),
+        DataName::Cifar10 => made_up::images(count, [32, 32, 3]),
+        DataName::Shakespeare | DataName::Text => made_up::windows(count, config.model.seq_len),
+    }?)
+}
+
+/// How many examples an update sees, where it sees a whole data set as many as the published one has; `None` for all of a text,
+/// whose length only the text knows. It decides how fast things go, and no result.
+pub(crate) fn examples_of_update(config: &Config) -> Option<usize> {
+    match (config.optim.batch, config.data.train) {
+        (0, 0) => match config.data.name {
+            DataName::Embedded => Some(1000),
+            DataName::Mnist | DataName::FashionMnist => Some(60_000),
+            DataName::Cifar10 => Some(50_000),
+            DataName::Shakespeare | DataName::Text => None,
+        },
+        (0, train) => Some(train),
+        (batch, _) => Some(batch),
+    }
+}
+
+/// Floating-point operations of a contraction of the forward pass of an update, in the mean; `None` where the number of
+/// examples or the model is not known from the configuration. They are as many for each example, so one is looked at.
+pub fn flops_per_contraction(config: &Config) -> Option<f64> {
+    let count = examples_of_update(config)?;
+    let one = made_up_examples(config, 1).ok()?;
+    let model = build::model(config, &one).ok()?;
+    let graph = forward(&*model, config, one.dim())?;
+    let flops: Vec<f64> = graph.ids().filter_map(|id| contraction(&graph, graph.node(id))).collect();
+    Some(count as f64 * flops.iter().sum::<f64>() / flops.len().max(1) as f64)
+}
+
+/// The forward pass of one example.
+fn forward(model: &dyn Model, config: &Config, dim: usize) -> Option<Graph> {
+    let mut graph = Graph::new();
+    let params: Vec<_> = model.params().ok()?.iter().map(|param| graph.input_f32(&param.name, &param.shape)).collect();
+    let dtype = if config.model.kind == ModelKind::Transformer { DType::U32 } else { DType::F32 };
+    let x = graph.input("x", &[1, dim], dtype);
+    model.forward(&mut graph, &params, x);
+    Some(graph)
+}
+
+/// A multiplication and an addition for every term of every element; `None` of what is no contraction.
+fn contraction(graph: &Graph, node: &Node) -> Option<f64> {
+    let terms: Vec<usize> = match &node.op {
+        Op::DotGeneral(dims) => dims.lhs_contract.iter().map(|&axis| graph.shape(node.inputs[0])[axis]).collect(),
+        // A forward pass has the output side alone: height, width and channels in of the kernel.
+        Op::Conv { .. } => graph.shape(node.inputs[1])[..3].to_vec(),
+        _ => return None,
+    };
+    Some(node.ty.shape.iter().chain(&terms).fold(2.0, |flops, &length| flops * length as f64))
+}

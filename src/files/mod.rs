@@ -1,0 +1,103 @@
+//! Files, whatever is in them: written whole or not at all, hashed, and locked against other processes.
+
+mod hash;
+pub mod lock;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+pub(crate) use hash::{hex, sha256};
+
+/// What can go wrong with a file. Each message names the path.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// A path that is no Unicode text, as files of text must hold it.
+    #[error(
+        "{path:?} is not UTF-8 text, and config.toml, manifest.json and pages hold no other; rename it, or make a link to it"
+    )]
+    NotText {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The system refused to make, write or rename something.
+    #[error("cannot write {}: {cause}; check the free space and the permissions, or choose another --out", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+pub(crate) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    move |cause| FileError::Write { path: path.into(), cause }
+}
+
+/// A path as files of text hold it.
+///
+/// # Errors
+/// [`FileError::NotText`].
+pub fn text(path: &Path) -> Result<&str, FileError> {
+    path.to_str().ok_or_else(|| FileError::NotText { path: path.into() })
+}
+
+/// Writes a whole file or nothing: beside its place, flushed to the disk, then renamed. Makes missing folders. A link stays one, and
+/// its target is written; what is no regular file (a device, a pipe) is written as it is.
+///
+/// # Errors
+/// [`FileError::Write`], naming the file; what was there before is then still there.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    if target.exists() && !target.is_file() && !target.is_dir() {
+        let mut file = File::options().write(true).open(&target).map_err(write_error(path))?;
+        return file.write_all(bytes).map_err(write_error(path));
+    }
+    replace_file(&target, bytes).map_err(write_error(path))
+}
+
+/// See [`write_file`].
+fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Two programs may write the same file at once: a run its pictures, and `edgewalk plot --watch`.
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.partial", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let write = || {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        make_folder(folder)?;
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        sync_folder(folder)
+    };
+    write().inspect_err(|_| {
+        // Best effort: the error that matters is the first one.
+        let _ = fs::remove_file(&beside);
+    })
+}
+
+/// Makes a folder and those above it that are missing, with their names on the disk.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(Path::new(""));
+    make_folder(above)?;
+    match fs::create_dir(folder) {
+        // Another process may have been faster.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => Err(error),
+        _ => sync_folder(above),
+    }
+}
+
+/// Sees to it that the names in a folder outlast a power cut.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    // Only on Unix can a folder be opened. Some file systems have nothing to sync there, and say so.
+    let refused = |error: &io::Error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported);
+    match if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) } {
+        Err(error) if refused(&error) => Ok(()),
+        synced => synced,
+    }
+}

@@ -1,0 +1,126 @@
+//! Checkpoints: `checkpoints/step_…/` in a run folder, each with the parameters, the state and `DONE`.
+//!
+//! One idea: a checkpoint counts only if it is byte for byte what was written. `DONE` has the SHA-256 of the two files, in the
+//! form of `sha256sum`, and is compared as a whole. The folder is filled beside its place and renamed into it, so that a
+//! process that is killed meanwhile leaves the earlier checkpoints and nothing half made under a checkpoint's name.
+
+use crate::files::sha256;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::run_dir::{RunDir, RunDirError};
+use crate::files::{sync_folder, write_error, write_file};
+
+/// The parameters, by name.
+pub const PARAMS: &str = "params.safetensors";
+/// Everything else that the next update depends on: `state`.
+pub const STATE: &str = "state.safetensors";
+/// The hashes of both.
+pub const DONE: &str = "DONE";
+
+/// A checkpoint read from the disk and found undamaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Its folder.
+    pub path: PathBuf,
+    /// The bytes of `params.safetensors`.
+    pub params: Vec<u8>,
+    /// The bytes of `state.safetensors`.
+    pub state: Vec<u8>,
+}
+
+impl Checkpoint {
+    /// Writes that of `step`, replacing one of that step, and returns its folder.
+    ///
+    /// # Errors
+    /// [`RunDirError::Write`].
+    pub fn write(run: &RunDir, step: u64, params: &[u8], state: &[u8]) -> Result<PathBuf, RunDirError> {
+        let path = run.checkpoint(step);
+        let beside = path.with_extension("partial");
+        let written = || {
+            // What an earlier process left when it was killed.
+            remove(&beside).map_err(write_error(&beside))?;
+            write_file(&beside.join(PARAMS), params)?;
+            write_file(&beside.join(STATE), state)?;
+            write_file(&beside.join(DONE), done(params, state).as_bytes())?;
+            // Every name in it is on the disk by now, and so is its own.
+            remove(&path)
+                .and_then(|()| fs::rename(&beside, &path))
+                .and_then(|()| sync_folder(&run.checkpoints()))
+                .map_err(write_error(&path))
+        };
+        written().inspect_err(|_| {
+            // Best effort: on a full disk the space is wanted back.
+            let _ = remove(&beside);
+        })?;
+        Ok(path)
+    }
+
+    /// Reads one from its folder.
+    ///
+    /// # Errors
+    /// [`RunDirError::Damaged`], naming the folder.
+    pub fn read(path: &Path) -> Result<Self, RunDirError> {
+        let read = |name: &'static str| fs::read(path.join(name)).map_err(|error| format!("{name}: {error}"));
+        let checked = || {
+            let (params, state, sums) = (read(PARAMS)?, read(STATE)?, read(DONE)?);
+            match sums == done(&params, &state).as_bytes() {
+                true => Ok(Self { path: path.into(), params, state }),
+                false => Err("its files are not those whose SHA-256 is in DONE".to_owned()),
+            }
+        };
+        checked().map_err(|problem| RunDirError::Damaged { path: path.into(), problem })
+    }
+}
+
+/// The folders of all checkpoints of a run, the latest first, not yet looked into.
+pub fn all(run: &RunDir) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(run.checkpoints()) else { return vec![] };
+    let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut steps: Vec<(u64, PathBuf)> = folders.filter_map(|path| Some((step_of(&path)?, path))).collect();
+    steps.sort_by(|a, b| b.cmp(a));
+    steps.into_iter().map(|(_, path)| path).collect()
+}
+
+/// The latest undamaged checkpoint of a run, if there is one, and what is wrong with each later one.
+pub fn last(run: &RunDir) -> (Option<Checkpoint>, Vec<RunDirError>) {
+    let mut damaged = vec![];
+    for path in all(run) {
+        match Checkpoint::read(&path) {
+            Ok(checkpoint) => return (Some(checkpoint), damaged),
+            Err(error) => damaged.push(error),
+        }
+    }
+    (None, damaged)
+}
+
+/// Updates made before a checkpoint, by its folder's name.
+pub fn step_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix("step_")?.parse().ok()
+}
+
+/// Removes all but the latest `keep` checkpoints up to `step`; with 0, none. Later ones belong to a part of the run that is
+/// being made again because they are damaged.
+///
+/// # Errors
+/// [`RunDirError::Write`].
+pub fn prune(run: &RunDir, step: u64, keep: usize) -> Result<(), RunDirError> {
+    let here = all(run).into_iter().filter(|path| step_of(path).is_some_and(|at| at <= step));
+    for path in here.skip(if keep == 0 { usize::MAX } else { keep }) {
+        remove(&path).map_err(write_error(&path))?;
+    }
+    Ok(())
+}
+
+/// The text of `DONE`.
+fn done(params: &[u8], state: &[u8]) -> String {
+    [(PARAMS, params), (STATE, state)].map(|(name, bytes)| format!("{}  {name}\n", sha256([bytes]))).concat()
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,14 @@
+//! The folder of a run: its paths, manifest, checkpoints and tables. Nothing here computes.
+
+pub mod checkpoint;
+pub mod choices;
+pub mod manifest;
+pub mod oscillation_rows;
+pub mod rows;
+mod run_dir;
+pub(crate) mod settled;
+pub mod state;
+pub mod table;
+
+pub(crate) use run_dir::{RUNS, SWEEP, SWEEP_RUNS, lock_file};
+pub use run_dir::{RunDir, RunDirError, check};

@@ -1,0 +1,97 @@
+//! The settings of a run that has begun: those of its `config.toml`, which must be the ones that its manifest names, with paths
+//! that mean the same files from every working folder.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::manifest::Manifest;
+use super::run_dir::RunDir;
+use crate::config;
+use crate::config::{Config, ConfigError};
+use crate::run::RunError;
+
+/// What may change: when the run ends and is saved, and where files are whose content the manifest tells.
+const FREE: [&str; 7] =
+    ["run.steps", "run.until", "run.time_limit", "run.checkpoint_every", "run.keep", "data.path", "run.init"];
+
+/// The keys of paths.
+pub(crate) const PATHS: [&str; 3] = ["data.path", "run.init", "run.kernels"];
+
+/// A path that does not depend on the working folder: the real one of what is there.
+pub(crate) fn settled(path: &Path) -> PathBuf {
+    // On Windows the real path is one that few programs take.
+    let real = if cfg!(windows) { None } else { path.canonicalize().ok() };
+    real.or_else(|| std::path::absolute(path).ok()).unwrap_or_else(|| path.into())
+}
+
+impl Config {
+    /// Makes the paths independent of the working folder, at which they begin, those of a TOML file too: a run may be
+    /// repeated or gone on with from elsewhere.
+    pub(crate) fn settle_paths(&mut self) {
+        for path in [&mut self.data.path, &mut self.run.init, &mut self.run.kernels].into_iter().flatten() {
+            *path = settled(path);
+        }
+    }
+}
+
+/// Reads the settings of a run.
+///
+/// # Errors
+/// [`ConfigError`], also for a file that was changed since the run began.
+pub fn settings(dir: &RunDir, manifest: &Manifest) -> Result<Config, ConfigError> {
+    let mut config = config::resolve(Some(&dir.config().to_string_lossy()), &[])?.config;
+    // Earlier versions did not write them down.
+    if let Some(settings) = &manifest.settings {
+        check(settings, &config, || format!("{} was changed", dir.config().display()))?;
+    }
+    config.settle_paths();
+    Ok(config)
+}
+
+/// The same with changes that are `sets`.
+///
+/// # Errors
+/// [`ConfigError`], also for a change that would make it another run.
+pub fn changed(dir: &RunDir, was: &Config, sets: &[String]) -> Result<Config, ConfigError> {
+    let mut config = config::resolve(Some(&dir.config().to_string_lossy()), sets)?.config;
+    config.settle_paths();
+    check(&was.to_json(), &config, || "a run goes on with the settings that it has".into()).map(|()| config)
+}
+
+fn check(was: &Value, now: &Config, problem: impl Fn() -> String) -> Result<(), ConfigError> {
+    let changes = changes(was, &now.to_json());
+    if changes.is_empty() {
+        return Ok(());
+    }
+    Err(ConfigError::Conflict {
+        problem: format!("{} ({})", problem(), changes.join(", ")),
+        remedy: "change no others than run.steps, run.until, run.time_limit, run.checkpoint_every, run.keep, data.path and \
+                 run.init, or begin a new run with `edgewalk train DIR/config.toml --set …`",
+    })
+}
+
+/// What is now otherwise, in words. A key that one of them has not is of another version, and says nothing.
+fn changes(was: &Value, now: &Value) -> Vec<String> {
+    let mut changes = vec![];
+    for (section, keys) in was.as_object().into_iter().flatten() {
+        for (key, was) in keys.as_object().into_iter().flatten() {
+            let (name, now) = (format!("{section}.{key}"), &now[section][key]);
+            if !now.is_null() && now != was && !FREE.contains(&name.as_str()) {
+                changes.push(format!("{name} = {now}, and was {was}"));
+            }
+        }
+    }
+    changes
+}
+
+/// The settings of the run in a folder, for those who look at it and do not need its manifest.
+///
+/// # Errors
+/// As [`settings`].
+pub fn settings_of(dir: &RunDir) -> Result<Config, RunError> {
+    match dir.read_manifest() {
+        Ok(manifest) => Ok(settings(dir, &manifest)?),
+        Err(_) => Ok(config::resolve(Some(&dir.config().to_string_lossy()), &[])?.config),
+    }
+}

@@ -1,0 +1,121 @@
+//! Runs beside each other: their curves in one picture, and in words how they differ.
+//!
+//! A source is a run folder or one run in a raw file of the official code. Such a file knows the time and not the step, so
+//! where one is among the sources the pictures are over seconds; otherwise they are over steps. The words compare every run
+//! with the first: its configuration, what computed it, and its tables cell by cell.
+
+mod differences;
+mod pictures;
+mod table;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::Format;
+use super::official_raw::{RawRow, read_raw};
+use super::readout::Readout;
+use crate::folder::manifest::Manifest;
+use crate::folder::{RunDir, RunDirError};
+use crate::results::ResultsError;
+
+/// What `edgewalk compare` was asked to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompareRequest {
+    /// Run folders and raw files.
+    pub paths: Vec<PathBuf>,
+    /// The folder of the pictures.
+    pub out: PathBuf,
+    /// Their format.
+    pub format: Format,
+}
+
+/// One of the runs that are compared.
+struct Source {
+    name: String,
+    rows: Rows,
+}
+
+/// Where its numbers are.
+enum Rows {
+    Run(Box<Run>),
+    Raw(Vec<RawRow>),
+}
+
+/// A run folder, read.
+struct Run {
+    folder: RunDir,
+    readout: Readout,
+    manifest: Option<Manifest>,
+}
+
+/// What came of it; its `Display` is the text for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// How the runs differ.
+    pub text: String,
+    /// The pictures that were drawn.
+    pub pictures: Vec<PathBuf>,
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text.trim_end())?;
+        self.pictures.iter().try_for_each(|path| write!(f, "\n{}", path.display()))
+    }
+}
+
+/// Reads, compares and draws.
+///
+/// # Errors
+/// A path that is neither a run nor a raw file, tables that cannot be read, pictures that cannot be written.
+pub fn compare(request: &CompareRequest) -> Result<Comparison, ResultsError> {
+    let mut sources = vec![];
+    for path in &request.paths {
+        sources.extend(read(path)?);
+    }
+    name_apart(&mut sources);
+    let text = [table::key_numbers(&sources), differences::between(&sources)?].join("\n");
+    let pictures = pictures::draw(&sources, &request.out, request.format)?;
+    Ok(Comparison { text, pictures })
+}
+
+fn read(path: &Path) -> Result<Vec<Source>, ResultsError> {
+    let full = path.canonicalize().unwrap_or_else(|_| path.into());
+    let name = full.file_name().unwrap_or(full.as_os_str()).to_string_lossy().into_owned();
+    if path.is_dir() {
+        let folder = RunDir::open(path)?;
+        let run = Run {
+            readout: Readout::of(&folder)?,
+            // A run of which only the tables are left can still be compared by them.
+            manifest: match folder.read_manifest() {
+                Err(error) if folder.manifest().is_file() => return Err(error.into()),
+                manifest => manifest.ok(),
+            },
+            folder,
+        };
+        return Ok(vec![Source { name, rows: Rows::Run(Box::new(run)) }]);
+    }
+    if !path.exists() {
+        return Err(RunDirError::NotARun { path: path.into(), missing: "config.toml" }.into());
+    }
+    let runs = read_raw(path)?;
+    let of = runs.len();
+    let named = runs.into_iter().enumerate().map(|(i, rows)| Source {
+        name: if of == 1 { name.clone() } else { format!("{name} ({} of {of})", i + 1) },
+        rows: Rows::Raw(rows),
+    });
+    Ok(named.collect())
+}
+
+/// Gives sources of one name the paths that tell them apart.
+fn name_apart(sources: &mut [Source]) {
+    let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
+    for (i, source) in sources.iter_mut().enumerate() {
+        if names.iter().filter(|name| **name == names[i]).count() > 1 {
+            source.name = match &source.rows {
+                Rows::Run(run) => run.folder.path().display().to_string(),
+                Rows::Raw(_) => format!("{} #{}", source.name, i + 1),
+            };
+        }
+    }
+}

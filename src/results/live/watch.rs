@@ -1,0 +1,169 @@
+//! Pictures that follow a run: drawn again whenever its tables have grown, with a page that shows them in a browser.
+//!
+//! One idea: look at the size and time of a run's tables every second. Nothing has to be told by the run, which may be on
+//! another machine that shares the disk, and nothing here can disturb it. A table that is not
+//! there yet is looked at again later. Drawing takes at most a tenth of the time, since the run may need this processor.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use maud::{DOCTYPE, PreEscaped, html};
+
+use crate::files::write_file;
+use crate::folder::manifest::Ended;
+use crate::folder::{RunDir, RunDirError};
+use crate::interrupt;
+use crate::results::Format;
+use crate::results::ResultsError;
+use crate::results::plot::{PlotError, plot_readout};
+use crate::results::readout::Readout;
+use crate::results::summary::Summary;
+
+/// The shortest time from one look to the next.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How soon Ctrl-C is noticed.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a look at a run found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redrawn {
+    /// The run folder.
+    pub run: PathBuf,
+    /// Updates before the last row of `metrics.csv`.
+    pub step: u64,
+    /// The pictures that were drawn.
+    pub pictures: Vec<PathBuf>,
+    /// Why the run ended; [`Ended::Running`] until it has.
+    pub ended: Ended,
+}
+
+/// Draws the pictures of runs, and `plots/live.html` to show them, as often as rows arrive, until all runs have ended or
+/// Ctrl-C is pressed. `redrawn` is told of every time.
+///
+/// # Errors
+/// [`RunDirError::Gone`] if a folder is removed meanwhile, a [`PlotError`] if a table that nobody writes to any more cannot be read, or a picture cannot be drawn; and the error of
+/// `redrawn`.
+pub fn watch<E: From<ResultsError>>(
+    runs: &[RunDir],
+    format: Format,
+    mut redrawn: impl FnMut(&Redrawn) -> Result<(), E>,
+) -> Result<(), E> {
+    interrupt::listen();
+    let mut watched: Vec<Watched<'_>> = runs.iter().map(Watched::new).collect();
+    loop {
+        let began = Instant::now();
+        for run in &mut watched {
+            if let Some(news) = run.look(format)? {
+                redrawn(&news)?;
+            }
+        }
+        if watched.iter().all(|run| run.over) {
+            return Ok(());
+        }
+        let next = Instant::now() + PAUSE.max(9 * began.elapsed());
+        while Instant::now() < next {
+            if interrupt::requested() {
+                return Ok(());
+            }
+            thread::park_timeout(PATIENCE);
+        }
+    }
+}
+
+/// Size and time of a table; none if it is not there.
+type State = Option<(u64, SystemTime)>;
+
+/// A run that is followed.
+struct Watched<'a> {
+    run: &'a RunDir,
+    /// The tables when they were last drawn, or last refused to be.
+    seen: [State; 3],
+    /// Why they were refused. Where nothing has changed at the next look, that is final.
+    refused: Option<PlotError>,
+    over: bool,
+}
+
+impl<'a> Watched<'a> {
+    fn new(run: &'a RunDir) -> Self {
+        Self { run, seen: [None; 3], refused: None, over: false }
+    }
+
+    /// Draws if there is something new.
+    fn look(&mut self, format: Format) -> Result<Option<Redrawn>, ResultsError> {
+        if self.over {
+            return Ok(None);
+        }
+        if !self.run.config().is_file() {
+            return Err(RunDirError::Gone { path: self.run.path().into() }.into());
+        }
+        // In this order: a run that has ended has written its last row before.
+        let ended = self.run.read_manifest().map_or(Ended::Running, |manifest| manifest.ended);
+        self.over = ended != Ended::Running;
+        let tables = [self.run.metrics(), self.run.curvature(), self.run.oscillation()];
+        let now = tables.each_ref().map(|path| state(path));
+        if !self.over {
+            if now == self.seen {
+                return self.refused.take().map_or(Ok(None), |error| Err(error.into()));
+            }
+            // Every run has the first two.
+            if now[..2].contains(&None) {
+                return Ok(None);
+            }
+        }
+        self.seen = now;
+        match self.draw(format, ended) {
+            Err(PlotError::NoRows { .. }) if !self.over => Ok(None),
+            Err(error @ PlotError::Record(_)) if !self.over => {
+                self.refused = Some(error);
+                Ok(None)
+            }
+            drawn => Ok(Some(drawn?)),
+        }
+    }
+
+    fn draw(&self, format: Format, ended: Ended) -> Result<Redrawn, PlotError> {
+        let readout = Readout::of(self.run)?;
+        let pictures = plot_readout(self.run, &readout, format)?;
+        let summary = readout.summary();
+        let page = page(self.run, &summary, &pictures, &ended);
+        write_file(&live_page(self.run), page.as_bytes())?;
+        let step = summary.last.map_or(0, |row| row.step);
+        Ok(Redrawn { run: self.run.path().into(), step, pictures, ended })
+    }
+}
+
+/// The page that shows the pictures of a run while it goes on.
+pub fn live_page(run: &RunDir) -> PathBuf {
+    run.plots().join("live.html")
+}
+
+fn state(table: &Path) -> State {
+    let metadata = fs::metadata(table).ok()?;
+    Some((metadata.len(), metadata.modified().ok()?))
+}
+
+/// A page with what is known and the pictures beside it, which loads itself anew while the run goes on.
+fn page(run: &RunDir, summary: &Summary, pictures: &[PathBuf], ended: &Ended) -> String {
+    let name = run.path().file_name().unwrap_or(run.path().as_os_str()).to_string_lossy();
+    let step = summary.last.as_ref().map_or(0, |row| row.step);
+    let files = pictures.iter().filter_map(|path| path.file_name()?.to_str());
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            meta charset="utf-8";
+            @if *ended == Ended::Running { meta http-equiv="refresh" content="2"; }
+            title { (name) ": " (step) }
+            style { (PreEscaped(STYLE)) }
+            h1 { (name) ": " (ended) }
+            pre { (summary) }
+            // The step in the address makes browsers look at the file again.
+            @for file in files { embed src={ (file) "?" (step) }; }
+        }
+    };
+    page.into_string() + "\n"
+}
+
+const STYLE: &str = "body { font-family: sans-serif; margin: 1.5em } pre { white-space: pre-wrap; font-size: 1.05em } \
+                     embed { width: min(100%, 900px); aspect-ratio: 5 / 3 }";

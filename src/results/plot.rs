@@ -1,0 +1,258 @@
+//! The pictures of a run: sharpness and the edges, alignments, loss.
+//!
+//! ‖H‖ against the edges shows whether training sits at the edge of stability; the second picture leaves 2/η out, which
+//! for SAM may be many times higher. In a run of gradient descent the SAM-edge is 2/η, and is drawn once.
+
+use crate::files::{FileError, write_file};
+use std::path::{Path, PathBuf};
+
+use crate::optim::Rule;
+
+use super::figure::{Curve, Figure, Format, Horizontal, Scale, Style};
+use super::readout::Readout;
+use crate::folder::RunDir;
+use crate::folder::oscillation_rows::{OscillationRow, read_oscillation};
+use crate::folder::rows::{CurvatureRow, MetricsRow};
+use crate::folder::table::RecordError;
+
+/// What can go wrong with the pictures of a run.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// A table cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A picture cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The run logged nothing.
+    #[error("{} has no rows to plot; let the run make at least one step", path.display())]
+    NoRows {
+        /// The table that is empty.
+        path: PathBuf,
+    },
+    /// The plotting library gave up.
+    #[error("cannot draw {}: {message}; try another --format", path.display())]
+    Draw {
+        /// The picture.
+        path: PathBuf,
+        /// The library's message.
+        message: String,
+    },
+}
+
+// Okabe and Ito's palette, which stays distinct for colour-blind readers.
+pub(crate) const BLUE: &str = "#0072B2";
+pub(crate) const VERMILLION: &str = "#D55E00";
+pub(crate) const BLACK: &str = "#000000";
+pub(crate) const ORANGE: &str = "#E69F00";
+pub(crate) const GREEN: &str = "#009E73";
+pub(crate) const PURPLE: &str = "#CC79A7";
+pub(crate) const SKY: &str = "#56B4E9";
+pub(crate) const GREY: &str = "#999999";
+
+/// λ₁, λ₂ …; those beyond are grey.
+const LAMBDA_COLORS: [&str; 4] = [ORANGE, GREEN, PURPLE, SKY];
+
+pub(crate) const fn solid(color: &'static str, width: f64) -> Style {
+    Style { color, width, dashes: "" }
+}
+
+const HESSIAN: Style = solid(BLUE, 3.0);
+pub(crate) const SAM_EDGE: Style = Style { color: VERMILLION, width: 2.0, dashes: "10 5" };
+const OFFICIAL: Style = Style { color: GREY, width: 2.0, dashes: "4 6" };
+const BATCH: Style = Style { color: GREY, width: 1.5, dashes: "" };
+pub(crate) const GD_EDGE: Style = Style { color: BLACK, width: 1.5, dashes: "3 4" };
+
+/// Draws the pictures of a run into its `plots` folder and returns their paths. A run without curvature
+/// measurements has only its loss to show.
+///
+/// # Errors
+/// A [`PlotError`], if the tables cannot be read or hold no rows, or a picture cannot be made or written.
+pub fn plot_run(run: &RunDir, format: Format) -> Result<Vec<PathBuf>, PlotError> {
+    plot_readout(run, &Readout::of(run)?, format)
+}
+
+/// The same of what has been read from the folder.
+///
+/// # Errors
+/// As [`plot_run`].
+pub(crate) fn plot_readout(run: &RunDir, readout: &Readout, format: Format) -> Result<Vec<PathBuf>, PlotError> {
+    figures(run, readout)?.into_iter().map(|(stem, figure)| save(&figure, &run.plots().join(stem), format)).collect()
+}
+
+/// Draws a picture into a file of this name, which gets the extension of its format, and returns its path.
+///
+/// # Errors
+/// [`PlotError::Draw`] or [`PlotError::File`].
+pub(crate) fn save(figure: &Figure, stem: &Path, format: Format) -> Result<PathBuf, PlotError> {
+    let mut path = stem.as_os_str().to_owned();
+    path.push(format!(".{}", format.extension()));
+    let path = PathBuf::from(path);
+    let drawn = figure.render(format).map_err(|message| PlotError::Draw { path: path.clone(), message })?;
+    write_file(&path, &drawn)?;
+    Ok(path)
+}
+
+/// The pictures of a run, with the names of their files.
+///
+/// # Errors
+/// As [`plot_run`], but for drawing.
+pub(crate) fn figures(run: &RunDir, readout: &Readout) -> Result<Vec<(&'static str, Figure)>, PlotError> {
+    let Readout { rule, metrics, curvature, .. } = readout;
+    if metrics.is_empty() {
+        return Err(PlotError::NoRows { path: run.metrics() });
+    }
+    let name = run.path().file_name().unwrap_or(run.path().as_os_str());
+    let name = name.to_string_lossy();
+    let mut figures = Vec::new();
+    if !curvature.is_empty() {
+        figures.push(("edges", edges(curvature, rule, &name)));
+        figures.push(("edges_sam_only", sam_only(curvature, rule, &name)));
+        figures.push(("alignment", alignment(curvature, &name)));
+    }
+    if run.oscillation().is_file() {
+        let swings = read_oscillation(&run.oscillation())?;
+        if !swings.is_empty() {
+            figures.push(("oscillation", amplitude(&swings, &name)));
+            figures.push(("drift", drift(&swings, &name)));
+        }
+    }
+    figures.push(("loss", loss(metrics, &name)));
+    Ok(figures)
+}
+
+fn curve(rows: &[CurvatureRow], label: impl Into<String>, style: Style, value: impl Fn(&CurvatureRow) -> f64) -> Curve {
+    let points = rows.iter().map(|row| (row.step as f64, value(row)));
+    Curve { label: label.into(), points: points.collect(), style }
+}
+
+/// The edge that decides stability in this run.
+fn own_edge(rows: &[CurvatureRow], rule: &Rule) -> Curve {
+    if rows.iter().all(CurvatureRow::edges_coincide) {
+        curve(rows, rule.unperturbed().edge_name(), GD_EDGE, |row| row.gd_edge)
+    } else {
+        curve(rows, rule.edge_name(), SAM_EDGE, |row| row.sam_edge)
+    }
+}
+
+fn edges(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
+    let mut curves = vec![curve(rows, "‖H‖", HESSIAN, |row| row.hessian_norm)];
+    let top = rows.iter().map(|row| row.lambdas.len()).max().unwrap_or(0);
+    for i in 0..top {
+        let label = match i.checked_sub(LAMBDA_COLORS.len()) {
+            None => format!("λ{}", subscript(i + 1)),
+            Some(0) if i + 1 == top => format!("λ{}", subscript(top)),
+            Some(0) => format!("λ{} … λ{}", subscript(i + 1), subscript(top)),
+            Some(_) => String::new(),
+        };
+        let color = LAMBDA_COLORS.get(i).copied().unwrap_or(GREY);
+        curves.push(curve(rows, label, solid(color, 1.25), |row| row.lambdas.get(i).copied().unwrap_or(f64::NAN)));
+    }
+    if rows.iter().any(|row| row.official.is_some()) {
+        let norm = |row: &CurvatureRow| row.official.as_ref().map_or(f64::NAN, |official| official.hessian_norm);
+        curves.push(curve(rows, "‖H‖, official method", OFFICIAL, norm));
+    }
+    if rows.iter().any(|row| row.batch.is_some()) {
+        let sharpness = |row: &CurvatureRow| row.batch.map_or(f64::NAN, |batch| batch.sharpness);
+        curves.push(curve(rows, "batch sharpness", BATCH, sharpness));
+    }
+    let own = own_edge(rows, rule);
+    if own.style.color != GD_EDGE.color {
+        curves.push(curve(rows, rule.unperturbed().edge_name(), GD_EDGE, |row| row.gd_edge));
+    }
+    curves.push(own);
+    Figure {
+        title: format!("Sharpness and the edges of stability: {name}"),
+        x: Horizontal::Steps,
+        y_label: "Hessian eigenvalue (loss per squared weight)",
+        scale: Scale::Auto,
+        curves,
+    }
+}
+
+fn sam_only(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
+    Figure {
+        title: format!("Sharpness and its edge: {name}"),
+        x: Horizontal::Steps,
+        y_label: "Hessian eigenvalue (loss per squared weight)",
+        scale: Scale::Auto,
+        curves: vec![curve(rows, "‖H‖", HESSIAN, |row| row.hessian_norm), own_edge(rows, rule)],
+    }
+}
+
+fn alignment(rows: &[CurvatureRow], name: &str) -> Figure {
+    let gradient = curve(rows, "|cos(∇L(w), v₁)|", solid(BLUE, 2.0), |row| row.grad_alignment);
+    let mut curves = vec![gradient];
+    if !rows.iter().all(CurvatureRow::edges_coincide) {
+        let perturbed = Style { dashes: "10 5", ..solid(VERMILLION, 2.0) };
+        let label = "|cos(∇L(w + ρg/‖g‖), v₁)|";
+        curves.push(curve(rows, label, perturbed, |row| row.sam_grad_alignment));
+    }
+    Figure {
+        title: format!("Alignment of the gradients with the top eigenvector: {name}"),
+        x: Horizontal::Steps,
+        y_label: "alignment (0 orthogonal, 1 parallel)",
+        scale: Scale::Fixed(0.0, 1.0),
+        curves,
+    }
+}
+
+fn amplitude(rows: &[OscillationRow], name: &str) -> Figure {
+    let measured = swings(rows, "½|Δ⟨w, v₁⟩|", solid(BLUE, 2.0), |row| Some(row.amplitude));
+    let predicted = swings(rows, "two-cycle on a quadratic", SAM_EDGE, |row| row.amplitude_predicted);
+    Figure {
+        title: format!("Oscillation along the top eigenvector: {name}"),
+        x: Horizontal::Steps,
+        y_label: "amplitude (length in parameter space)",
+        scale: Scale::Log,
+        curves: vec![measured, predicted],
+    }
+}
+
+fn drift(rows: &[OscillationRow], name: &str) -> Figure {
+    let measured = swings(rows, "measured", solid(BLUE, 2.0), |row| Some(row.drift));
+    let gradient = swings(rows, "by −η∇L alone", solid(GREY, 1.5), |row| Some(row.drift_of_gradient));
+    let sum = |row: &OscillationRow| Some(row.drift_of_gradient + row.drift_predicted?);
+    let predicted = swings(rows, "by −η∇L and −[2ηρ²/(2 − ηλ₁)²]∇λ₁", SAM_EDGE, sum);
+    Figure {
+        title: format!("Drift in the direction in which λ₁ rises: {name}"),
+        x: Horizontal::Steps,
+        y_label: "length an update",
+        scale: Scale::Auto,
+        curves: vec![measured, gradient, predicted],
+    }
+}
+
+fn swings(rows: &[OscillationRow], label: &str, style: Style, value: impl Fn(&OscillationRow) -> Option<f64>) -> Curve {
+    let points = rows.iter().filter_map(|row| Some((row.step as f64, value(row)?)));
+    Curve { label: label.into(), points: points.collect(), style }
+}
+
+fn loss(rows: &[MetricsRow], name: &str) -> Figure {
+    let points = |value: fn(&MetricsRow) -> Option<f64>| -> Vec<(f64, f64)> {
+        rows.iter().filter_map(|row| Some((row.step as f64, value(row)?))).collect()
+    };
+    let mut curves =
+        vec![Curve { label: "training".into(), points: points(|row| Some(row.loss)), style: solid(BLUE, 2.0) }];
+    let test = points(|row| row.test_loss);
+    if !test.is_empty() {
+        curves.push(Curve { label: "test".into(), points: test, style: solid(ORANGE, 2.0) });
+    }
+    Figure {
+        title: format!("Loss: {name}"),
+        x: Horizontal::Steps,
+        y_label: "loss (per example)",
+        scale: Scale::Log,
+        curves,
+    }
+}
+
+/// A number in subscript digits.
+pub(crate) fn subscript(number: usize) -> String {
+    let digits = number.to_string();
+    let lower = |digit: char| {
+        let value = digit.to_digit(10).unwrap_or(0);
+        char::from_u32('₀' as u32 + value).unwrap_or(digit)
+    };
+    digits.chars().map(lower).collect()
+}

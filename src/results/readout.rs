@@ -1,0 +1,54 @@
+//! What a run folder holds for those who show it: the configuration, where it can be read, and the rows so far.
+
+use super::summary::Summary;
+use crate::config;
+use crate::config::Config;
+use crate::config::build;
+use crate::folder::RunDir;
+use crate::folder::rows::{CurvatureRow, MetricsRow, read_curvature, read_metrics};
+use crate::folder::table::RecordError;
+use crate::optim::Rule;
+
+/// See the module text.
+pub(crate) struct Readout {
+    /// None where this version cannot read it, which costs names and not pictures.
+    pub config: Option<Config>,
+    /// Its rule; of SAM where that is not known.
+    pub rule: Rule,
+    pub metrics: Vec<MetricsRow>,
+    pub curvature: Vec<CurvatureRow>,
+}
+
+impl Readout {
+    /// Reads the folder of a run that has begun.
+    ///
+    /// # Errors
+    /// [`RecordError`] if there is no `metrics.csv`, or a table cannot be read.
+    pub fn of(run: &RunDir) -> Result<Self, RecordError> {
+        Self::with(run, read_metrics(&run.metrics())?)
+    }
+
+    /// The same of a run that may have been stopped before it had a table.
+    ///
+    /// # Errors
+    /// [`RecordError`] if a table that is there cannot be read.
+    pub fn so_far(run: &RunDir) -> Result<Self, RecordError> {
+        if run.metrics().is_file() { Self::of(run) } else { Self::with(run, vec![]) }
+    }
+
+    fn with(run: &RunDir, metrics: Vec<MetricsRow>) -> Result<Self, RecordError> {
+        let config = config::resolve(Some(&run.config().to_string_lossy()), &[]).ok().map(|resolved| resolved.config);
+        Ok(Self {
+            rule: config.as_ref().map_or(Rule::sam(1.0, 1.0), build::rule),
+            curvature: if run.curvature().is_file() { read_curvature(&run.curvature())? } else { vec![] },
+            config,
+            metrics,
+        })
+    }
+
+    /// What the rows say in a few lines.
+    pub fn summary(&self) -> Summary {
+        let batch = self.config.as_ref().map_or(0, |config| config.optim.batch);
+        Summary { batch, rule: self.rule, ..Summary::of(&self.metrics, &self.curvature) }
+    }
+}

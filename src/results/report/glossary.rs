@@ -1,0 +1,71 @@
+//! What the pictures show and what the words mean, for readers who know neither.
+
+use maud::{Markup, html};
+
+/// What a picture shows.
+pub(crate) fn caption(stem: &str) -> &'static str {
+    match stem {
+        "edges" => {
+            "Sharpness ‖H‖ and the largest eigenvalues of the Hessian, with the edge of gradient descent and, where the rule \
+             perturbs, its own edge. Training that has reached its edge stays near it."
+        }
+        "edges_sam_only" => "‖H‖ beside the one edge that decides stability in this run, on a scale of its own.",
+        "alignment" => {
+            "How far the gradient, and the gradient that the update follows, point along the top eigenvector v₁. At the edge an \
+             update overshoots along v₁, so that these gradients align with it."
+        }
+        "oscillation" => "How far the parameters swing along v₁, beside what theory gives for a quadratic loss.",
+        "drift" => {
+            "How far the parameters move, an update, in the direction in which λ₁ rises (negative: towards wider minima), beside the \
+             parts that theory gives."
+        }
+        "loss" => "The loss that is minimised, and that of the held-out examples where there are such.",
+        "gradient" => {
+            "The length of the gradient. The edge of SAM sinks with it: near a minimum even flat directions turn unstable."
+        }
+        _ => "",
+    }
+}
+
+/// The words of a report, with formulas and sources.
+pub(crate) fn glossary() -> Markup {
+    html! {
+        dl {
+            dt { "Hessian H, eigenvalues λ₁, λ₂ …, sharpness ‖H‖" }
+            dd {
+                "H = ∇²L(w), the matrix of second derivatives of the loss. λ₁ is its eigenvalue of largest magnitude, v₁ its \
+                 eigenvector, and ‖H‖ = |λ₁|: how sharply the loss bends in the direction where it bends most."
+            }
+            dt { "2/η, the edge of gradient descent" }
+            dd {
+                "A step of gradient descent multiplies the distance to a minimum along an eigenvector by 1 − ηλ. Beyond λ = 2/η that \
+                 is less than −1: the steps overshoot ever further. Momentum β moves this edge to (2 + 2β)/η, or with Nesterov's to \
+                 (2 + 2β)/(η + 2βη); weight decay c takes c off."
+            }
+            dt { "SAM-edge" }
+            dd {
+                "SAM follows the gradient at w + ρg/‖g‖, which multiplies the distance by 1 − ηλ − ηρλ²/‖g‖. Beyond"
+                span.formula { "λ = (‖g‖/2ρ)·(√(1 + 8ρ/(η‖g‖)) − 1)" }
+                "that is less than −1. This edge lies below 2/η and sinks with ‖g‖ (P. M. Long and P. L. Bartlett, “Sharpness-Aware \
+                 Minimization and the Edge of Stability”, arXiv 2309.12488). SAM without normalisation has the edge \
+                 (√(1 + 8ρ/η) − 1)/(2ρ)."
+            }
+            dt { "Edge ratio" }
+            dd { "‖H‖ ÷ the edge of the rule. Here 0.9 to 1.1 counts as “at the edge”." }
+            dt { "Gauge S" }
+            dd {
+                "For SAM S = (η/2)(λ₁ + ρλ₁²/‖g‖), for gradient descent ηλ₁/2: the multiplier along v₁ is 1 − 2S, so that S = 1 is \
+                 the edge. Near the edge S changes faster than the edge ratio."
+            }
+            dt { "Alignment" }
+            dd { "|cos(g, v₁)| = |⟨g, v₁⟩|/(‖g‖·‖v₁‖): 1 where the gradient lies along the top eigenvector, 0 where it is orthogonal to it." }
+            dt { "Residual and error bar" }
+            dd {
+                "The relative residual of an eigenpair is ‖Hv − λv‖/|λ|, or of an eigenvalue next to nothing ‖Hv − λv‖ ÷ (‖H‖/1000). The error bar of an eigenvalue bounds its distance from \
+                 the nearest eigenvalue of H, rounding included."
+            }
+            dt { "The second half" }
+            dd { "Medians and ranges are over the steps from half of the last measured one, so that the climb to the edge does not count." }
+        }
+    }
+}

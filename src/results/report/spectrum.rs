@@ -1,0 +1,171 @@
+//! The spectrum in a run's report: the eigenvalues of the last measurement, and what `edgewalk curvature` found later.
+
+use std::fs;
+use std::path::PathBuf;
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::page;
+use crate::folder::RunDir;
+use crate::folder::rows::CurvatureRow;
+use crate::optim::Rule;
+use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
+use crate::results::plot::{BLUE, GD_EDGE, GREY, PlotError, SAM_EDGE, subscript};
+use crate::text::digits;
+
+/// Eigenvalues and their error bars at the last measurement.
+///
+/// # Errors
+/// [`PlotError::Draw`].
+pub(crate) fn last(row: &CurvatureRow, rule: &Rule) -> Result<Markup, PlotError> {
+    let top = row.lambdas.iter().enumerate().map(|(i, &value)| {
+        let error = row.errors.get(i).copied();
+        let residual = row.residuals.get(i).map_or_else(String::new, |&r| digits(r, 2));
+        let shortfall = if row.converged.get(i) == Some(&false) { ", not converged" } else { "" };
+        (format!("λ{}", subscript(i + 1)), value, error, residual + shortfall)
+    });
+    let bottom = row
+        .bottoms
+        .iter()
+        .enumerate()
+        .map(|(i, &value)| (format!("lowest {}", i + 1), value, row.bottom_errors.get(i).copied(), String::new()));
+    let ends = [("largest Ritz value", row.lambda_max), ("smallest Ritz value", row.lambda_min)].into_iter();
+    let ends =
+        ends.filter_map(|(name, end)| end.map(|end| (name.to_owned(), end.value, Some(end.error), String::new())));
+    let rows: Vec<_> = top.chain(bottom).chain(ends).collect();
+    let plus_minus = |error: Option<f64>| {
+        error.filter(|e| e.is_finite()).map_or_else(String::new, |e| format!("± {}", digits(e, 2)))
+    };
+    Ok(html! {
+        table {
+            thead {
+                tr {
+                    th { "eigenvalue" } th.number { "value" } th.number { "error bar" } th.number { "relative residual" }
+                    th.number { "÷ edge" }
+                }
+            }
+            tbody {
+                @for (name, value, error, residual) in &rows {
+                    tr {
+                        th scope="row" { (name) }
+                        td.number { (digits(*value, 7)) }
+                        td.number { (plus_minus(*error)) }
+                        td.number { (residual) }
+                        td.number { @if row.sam_edge > 0.0 && row.sam_edge.is_finite() { (digits(value / row.sam_edge, 4)) } }
+                    }
+                }
+            }
+        }
+        p {
+            "An eigenvalue of the matrix lies within the error bar of each value. A Ritz value is a bound from inside: the \
+             spectrum reaches at least that far."
+        }
+        @if row.lambdas.len() > 1 {
+            (page::drawn(&figure(row, rule), "spectrum", &html! {
+                "The eigenvalues of step " (row.step) " with their error bars (mostly smaller than the dots), and the edges at \
+                 that step."
+            })?)
+        }
+    })
+}
+
+/// The eigenvalues by rank.
+fn figure(row: &CurvatureRow, rule: &Rule) -> Figure {
+    let mut curves = vec![];
+    let last = row.lambdas.len() as f64;
+    let mut level = |label: String, style: Style, value: f64| {
+        if value.is_finite() {
+            curves.push(Curve { label, points: vec![(0.5, value), (last + 0.5, value)], style });
+        }
+    };
+    level(rule.unperturbed().edge_name(), GD_EDGE, row.gd_edge);
+    if !row.edges_coincide() {
+        level(rule.edge_name(), SAM_EDGE, row.sam_edge);
+    }
+    for (i, &value) in row.lambdas.iter().enumerate() {
+        let place = (i + 1) as f64;
+        if let Some(error) = row.errors.get(i).filter(|error| error.is_finite()) {
+            let points = vec![(place, value - error), (place, value + error)];
+            curves.push(Curve { label: String::new(), points, style: Style { color: GREY, width: 2.0, dashes: "" } });
+        }
+        let label = if i == 0 { "eigenvalue".into() } else { String::new() };
+        curves.push(Curve {
+            label,
+            points: vec![(place, value)],
+            style: Style { color: BLUE, width: 3.0, dashes: "" },
+        });
+    }
+    Figure {
+        title: format!("The largest Hessian eigenvalues at step {}", row.step),
+        x: Horizontal::Linear("rank by magnitude".into()),
+        y_label: "Hessian eigenvalue (loss per squared weight)",
+        scale: Scale::Auto,
+        curves,
+    }
+}
+
+/// What `edgewalk curvature` left in the run's folder: trace and density at the last step that it looked at.
+pub(crate) fn analysis(run: &RunDir) -> Option<Markup> {
+    let folder = last_folder(run)?;
+    let text = fs::read_to_string(folder.join("curvature.json")).ok()?;
+    let json: Value = serde_json::from_str(&text).ok()?;
+    let traces: Vec<(String, String)> = json["findings"].as_array()?.iter().filter_map(trace).collect();
+    let pictures = densities(&folder);
+    if traces.is_empty() && pictures.is_empty() {
+        return None;
+    }
+    Some(html! {
+        h3 { "Trace and density of the whole spectrum at step " (json["step"]) }
+        @if !traces.is_empty() {
+            table {
+                tbody { @for (name, value) in &traces { tr { th scope="row" { "trace of " (name) } td.value { (value) } } } }
+            }
+            p { "Estimated from random vectors (Hutch++), with confidence intervals." }
+        }
+        @for (media_type, bytes) in &pictures {
+            (page::picture(bytes, media_type, "", "spectral density", &html! {
+                "The density of all eigenvalues by stochastic Lanczos quadrature: how many eigenvalues there are per unit, \
+                 smoothed, on a logarithmic scale. H is the Hessian; where drawn, G is its Gauss–Newton part and R = H − G the rest."
+            }))
+        }
+    })
+}
+
+fn last_folder(run: &RunDir) -> Option<PathBuf> {
+    let entries = fs::read_dir(run.path().join("analysis")).ok()?;
+    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("curvature.json").is_file()).max()
+}
+
+fn trace(finding: &Value) -> Option<(String, String)> {
+    let (trace, block) = (&finding["trace"], finding["block"].as_str()?);
+    let matrix = match finding["matrix"].as_str()? {
+        "hessian" => "H",
+        "gauss_newton" => "G",
+        _ => "R = H − G",
+    };
+    let name = if block == "all" { matrix.to_owned() } else { format!("{matrix}, layer {block}") };
+    let [low, high] = [0, 1].map(|i| trace["interval"][i].as_f64());
+    let level = 100.0 * trace["level"].as_f64()?;
+    let value = digits(trace["value"].as_f64()?, 5);
+    Some((name, format!("{value} ({} to {} at {level} %)", digits(low?, 5), digits(high?, 5))))
+}
+
+/// The pictures of densities that a page can show, by name.
+fn densities(folder: &std::path::Path) -> Vec<(&'static str, Vec<u8>)> {
+    let Ok(entries) = fs::read_dir(folder) else { return vec![] };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    let is_density =
+        |path: &PathBuf| path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("density-"));
+    let shown = paths.iter().filter(|path| is_density(path)).filter_map(|path| {
+        let media_type = match path.extension()?.to_str()? {
+            "svg" => "image/svg+xml",
+            // The same picture need not be shown twice.
+            "png" if !path.with_extension("svg").is_file() => "image/png",
+            _ => return None,
+        };
+        Some((media_type, fs::read(path).ok()?))
+    });
+    shown.collect()
+}

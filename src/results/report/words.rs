@@ -1,0 +1,270 @@
+//! A configuration in words and formulas.
+
+use crate::config::build;
+use crate::config::{
+    Config, DataName, LossKind, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool,
+    Reduction,
+};
+use crate::folder::manifest::Manifest;
+use crate::text::digits;
+
+/// A description, with the formula behind it where there is one.
+pub(crate) struct Words {
+    /// What is described.
+    pub subject: &'static str,
+    /// The section of the configuration that it follows from.
+    pub section: &'static str,
+    /// In a sentence.
+    pub sentence: String,
+    /// As a formula; empty where there is none.
+    pub formula: String,
+}
+
+/// What was trained, on what, how, and what was measured. The manifest of a run has numbers that its configuration leaves open.
+pub(crate) fn describe(config: &Config, manifest: Option<&Manifest>) -> Vec<Words> {
+    let plain = |subject, section, sentence| Words { subject, section, sentence, formula: String::new() };
+    let (sentence, formula) = loss(config);
+    let (rule, update) = optimizer(config);
+    vec![
+        plain("Model", "model", model(config, manifest)),
+        plain("Data", "data", data(config)),
+        Words { subject: "Loss", section: "loss", sentence, formula },
+        Words { subject: "Optimizer", section: "optim", sentence: rule, formula: update },
+        plain("Curvature", "measure", measurement(config, manifest)),
+    ]
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn model(config: &Config, manifest: Option<&Manifest>) -> String {
+    let m = &config.model;
+    let network = match m.kind {
+        ModelKind::Mlp if m.depth == 1 => "A linear model: one dense layer".to_owned(),
+        ModelKind::Mlp => format!(
+            "A multi-layer perceptron of {} dense layers: {} of {} units, each followed by {}, and a linear output",
+            m.depth,
+            counted(m.depth - 1, "hidden one", "hidden ones"),
+            m.width,
+            m.activation,
+        ),
+        ModelKind::Cnn => {
+            let norm = match m.norm {
+                Norm::None => String::new(),
+                norm @ Norm::Layer => format!(" and {norm} normalisation"),
+            };
+            let pool = match m.pool {
+                Pool::None => String::new(),
+                pool => format!(", each ending with {pool} pooling"),
+            };
+            format!(
+                "A convolutional network of {}{pool}: {} in each, {} channels in the first and {} times as many in every next \
+                 one, stride {}, {} after every convolution{norm}",
+                counted(m.blocks, "block", "blocks"),
+                counted(m.layers_per_block, "convolution", "convolutions"),
+                m.channels,
+                m.growth,
+                m.stride,
+                m.activation,
+            )
+        }
+        ModelKind::Transformer => format!(
+            "A Transformer that predicts the next character: {} with {} of size {}, {} features a token, windows of {} characters",
+            counted(m.layers, "block", "blocks"),
+            counted(m.heads, "attention head", "attention heads"),
+            m.key_size,
+            m.model_size,
+            m.seq_len,
+        ),
+    };
+    let count = manifest.map_or(String::new(), |manifest| format!("; {} parameters in all", manifest.parameters));
+    let weights = match &config.run.init {
+        Some(path) => format!("Weights are read from {}", path.display()),
+        None => format!("Weights are drawn from seed {}", config.run.seed),
+    };
+    format!("{network}{count}. {weights}; numbers on the device are float32.")
+}
+
+fn data(config: &Config) -> String {
+    let d = &config.data;
+    let set = match d.name {
+        DataName::Embedded => "the images of MNIST that the program brings along (handwritten digits)",
+        DataName::Mnist => "MNIST (images of handwritten digits)",
+        DataName::FashionMnist => "Fashion-MNIST (images of clothes)",
+        DataName::Cifar10 => "CIFAR-10 (colour images of ten classes)",
+        DataName::Shakespeare => "tiny_shakespeare (text)",
+        DataName::Text => "a text file",
+    };
+    let unit = if config.model.kind == ModelKind::Transformer { "windows of text" } else { "examples" };
+    let train = match d.train {
+        0 => format!("All training {unit} of {set}"),
+        count => format!("The first {count} training {unit} of {set}"),
+    };
+    let test = match d.test {
+        0 => "no test set".to_owned(),
+        count => format!("the first {count} test {unit} are held out"),
+    };
+    let update = match config.optim.batch {
+        0 => "every update sees all of them (full batch)".to_owned(),
+        batch => format!("an update sees {batch} of them, reshuffled every epoch from seed {}", config.run.seed),
+    };
+    format!("{train}; {update}; {test}.")
+}
+
+fn loss(config: &Config) -> (String, String) {
+    let (sentence, formula) = match (config.loss.kind, config.loss.reduction) {
+        (LossKind::Mse, Reduction::Mean) => (
+            "Squared error against one-hot targets, averaged over the K outputs and the N examples.",
+            "L(w) = (1/N) Σᵢ (1/K) Σₖ (fₖ(xᵢ; w) − yᵢₖ)²",
+        ),
+        (LossKind::Mse, Reduction::HalfSum) => (
+            "Half the squared error against one-hot targets, summed over the outputs and averaged over the N examples.",
+            "L(w) = (1/N) Σᵢ ½ Σₖ (fₖ(xᵢ; w) − yᵢₖ)²",
+        ),
+        (LossKind::CrossEntropy, _) => {
+            ("Softmax cross-entropy, averaged over the N labels.", "L(w) = −(1/N) Σᵢ log softmax(f(xᵢ; w))[yᵢ]")
+        }
+    };
+    (sentence.into(), formula.into())
+}
+
+fn optimizer(config: &Config) -> (String, String) {
+    let o = &config.optim;
+    let number = |x: f64| digits(x, 6);
+    let perturbs = o.perturbs();
+    let name = match o.kind {
+        _ if !perturbs => "Gradient descent",
+        OptimKind::Gd | OptimKind::Sam => "Sharpness-aware minimisation (SAM, Foret et al. 2021)",
+        OptimKind::Usam => "SAM without normalisation (Agarwala and Dauphin 2023)",
+        OptimKind::Asam => "Adaptive SAM (Kwon et al. 2021)",
+    };
+    let mut sentence = format!("{name} with learning rate η = {}", number(o.lr));
+    if perturbs {
+        sentence += &format!(", radius ρ = {}", number(o.rho));
+    }
+    if o.momentum > 0.0 {
+        sentence +=
+            &format!(", {} momentum β = {}", if o.nesterov { "Nesterov's" } else { "Polyak's" }, number(o.momentum));
+    }
+    if o.weight_decay > 0.0 {
+        sentence += &format!(", weight decay c = {}", number(o.weight_decay));
+    }
+    sentence += ".";
+    if perturbs {
+        if o.ascent_steps > 1 {
+            let each = number(o.rho / o.ascent_steps as f64);
+            sentence += &format!(
+                " The perturbation is made in {} steps of {each}, each along the gradient where it stands.",
+                o.ascent_steps
+            );
+        }
+        if o.micro_batch > 0 {
+            sentence += &format!(" Groups of {} examples have perturbations of their own (m-SAM).", o.micro_batch);
+        }
+        if o.sam_from > 0 || o.sam_until > 0 {
+            let until = if o.sam_until > 0 { format!(" and before update {}", o.sam_until) } else { String::new() };
+            sentence += &format!(" Updates from {} on{until} are perturbed, the others plain.", o.sam_from);
+        }
+    }
+    let e = match o.kind {
+        _ if !perturbs => "",
+        OptimKind::Gd | OptimKind::Sam => "e = ρ g/(‖g‖ + ε)",
+        OptimKind::Usam => "e = ρ g",
+        OptimKind::Asam => "e = ρ T²g/(‖Tg‖ + ε), T = diag(|w| + asam_eta)",
+    };
+    let gradient = if perturbs { "∇L(w + e)" } else { "∇L(w)" };
+    let decayed = if o.weight_decay > 0.0 { format!("{gradient} + c w") } else { gradient.to_owned() };
+    let update = match (o.momentum > 0.0, o.nesterov) {
+        (false, _) if o.weight_decay > 0.0 => format!("w ← w − η ({decayed})"),
+        (false, _) => format!("w ← w − η {decayed}"),
+        (true, false) => format!("d = {decayed}, v ← βv + d, w ← w − η v"),
+        (true, true) => format!("d = {decayed}, v ← βv + d, w ← w − η (d + βv)"),
+    };
+    let formula = if perturbs { format!("{update},  where g = ∇L(w) and {e}") } else { update };
+    (sentence, formula)
+}
+
+fn measurement(config: &Config, manifest: Option<&Manifest>) -> String {
+    let m = &config.measure;
+    if !m.is_on() {
+        return "Not measured (measure.every = 0).".into();
+    }
+    let how = match m.method {
+        MeasureMethod::Lanczos => "the Lanczos method with exact Hessian-vector products",
+        MeasureMethod::Power => "power iteration with exact Hessian-vector products",
+        MeasureMethod::Official => {
+            "the Lanczos method with exact Hessian-vector products, and beside it the estimate of the official code of the paper, \
+             which takes differences of gradients"
+        }
+    };
+    let at = match m.at {
+        MeasureAt::Iterate => "",
+        MeasureAt::Midpoint => " at midpoints between two steps",
+    };
+    let mut sentence = format!(
+        "{} of the Hessian of the loss on {},{at} {}, by {how}, to a relative residual of {}.",
+        eigenvalues(m),
+        examples(config, manifest),
+        times(m),
+        digits(m.tol, 3),
+    );
+    if m.window > 0 {
+        sentence +=
+            &format!(" For {} after each, the swing of the parameters along v₁ is followed.", updates(m.window));
+    }
+    if let Some(reason) = build::rule(config).no_edge(1.0) {
+        sentence += &format!(" There is nothing to compare it with: {reason}.");
+    }
+    sentence
+}
+
+fn updates(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "update" } else { "updates" })
+}
+
+/// Which eigenvalues are found.
+fn eigenvalues(m: &MeasureConfig) -> String {
+    let top = match (m.top, m.track > 0.0) {
+        (1, _) => "The eigenvalue of largest magnitude".to_owned(),
+        (top, false) => format!("The {top} eigenvalues of largest magnitude"),
+        (top, true) => format!(
+            "Up to {top} eigenvalues of largest magnitude, those that reach {} × the edge and the first that does not,",
+            digits(m.track, 3)
+        ),
+    };
+    match m.bottom {
+        0 => top,
+        1 => format!("{top} and the lowest eigenvalue"),
+        bottom => format!("{top} and the {bottom} lowest"),
+    }
+}
+
+/// The examples that the curvature is measured on.
+fn examples(config: &Config, manifest: Option<&Manifest>) -> String {
+    let m = &config.measure;
+    let measured = manifest.and_then(|manifest| Some((manifest.measured?.examples, manifest.data.train)));
+    match m.on {
+        MeasureOn::Batch if config.optim.batch > 0 => "the minibatch of the step".to_owned(),
+        MeasureOn::Fixed if m.examples > 0 => match measured {
+            Some((examples, train)) if examples == train => "the full training set".to_owned(),
+            Some((examples, _)) => format!("the first {examples} training examples"),
+            None => format!("the first {} training examples, or all where there are no more", m.examples),
+        },
+        MeasureOn::Batch | MeasureOn::Fixed | MeasureOn::Train => "the full training set".to_owned(),
+    }
+}
+
+/// The steps before which it is measured, besides the last.
+fn times(m: &MeasureConfig) -> String {
+    if m.per_decade > 0 {
+        /// As many as show how they go on.
+        const SHOWN: usize = 6;
+        let steps: Vec<String> = (0..).filter(|&step| m.due(step)).take(SHOWN).map(|step| step.to_string()).collect();
+        return format!("at steps {} and so on, {} in every factor of ten", steps.join(", "), m.per_decade);
+    }
+    match m.every {
+        1 => "every step".to_owned(),
+        every => format!("every {every} steps"),
+    }
+}

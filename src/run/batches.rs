@@ -1,0 +1,54 @@
+//! The examples of the objective that is trained: all of them at once, or a minibatch a step.
+
+use crate::data::{DataError, Examples};
+use crate::objective::Objective;
+use crate::optim::{Batches, Cursor};
+
+use super::RunError;
+use crate::config::{Config, ConfigError};
+
+/// Hands minibatches, gathered on the host, to the objective that is trained.
+pub struct Feed<'a> {
+    examples: &'a Examples,
+    batches: Batches,
+}
+
+impl<'a> Feed<'a> {
+    /// The minibatches of a run; none where every update sees all examples.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`] if a minibatch is to be larger than the training set.
+    pub fn new(config: &Config, examples: &'a Examples) -> Result<Option<Self>, RunError> {
+        let batch = config.optim.batch;
+        if batch > examples.len() {
+            return Err(ConfigError::Conflict {
+                problem: format!("`optim.batch = {batch}` is more than the {} training examples", examples.len()),
+                remedy: "lower optim.batch (0 is the full training set), or raise data.train",
+            }
+            .into());
+        }
+        let batches = (batch > 0).then(|| Batches::new(examples.len(), batch, config.run.seed)).transpose()?;
+        Ok(batches.map(|batches| Self { examples, batches }))
+    }
+
+    /// The examples of a step.
+    ///
+    /// # Errors
+    /// None for the batches of these examples.
+    pub fn batch(&mut self, step: u64) -> Result<Examples, DataError> {
+        Ok(self.examples.select(&self.batches.indices(step))?)
+    }
+
+    /// Puts the examples of a step into the objective, behind the work submitted so far.
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn load(&mut self, objective: &Objective, step: u64) -> Result<(), RunError> {
+        Ok(objective.replace(&self.batch(step)?)?)
+    }
+
+    /// Where in the data the batch of a step begins.
+    pub fn cursor(&self, step: u64) -> Cursor {
+        self.batches.cursor(step)
+    }
+}

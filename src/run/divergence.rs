@@ -1,0 +1,56 @@
+//! When a run has diverged: a number of a step, a parameter or a curvature is not finite. And what to do about it.
+
+use crate::optim::{Ascent, Rule, StepMetrics};
+
+const LOWER_LR: &str = "lower lr";
+const LOWER_LR_OR_RHO: &str = "lower lr or rho";
+const BEFORE_ANY: &str = "no update was made yet: the initial weights or the data are too large";
+const EPSILON: &str =
+    "optim.epsilon = 0 divides by the norm of the gradient, which is 0 there: set it above 0, such as 1e-5";
+
+/// The first number of a run that is not finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the run diverged at step {step}: {what} is not finite; {advice}")]
+pub struct Divergence {
+    /// Updates made before.
+    pub step: u64,
+    /// Which number.
+    pub what: &'static str,
+    /// What to do about it.
+    pub advice: &'static str,
+}
+
+impl Divergence {
+    /// A number that is not finite after `step` updates.
+    pub(crate) fn of(what: &'static str, step: u64) -> Self {
+        Self { step, what, advice: if step == 0 { BEFORE_ANY } else { LOWER_LR } }
+    }
+
+    /// Refuses the metrics of a step of `rule` that are not finite.
+    pub(crate) fn check(rule: &Rule, step: u64, metrics: &StepMetrics) -> Result<(), Self> {
+        let StepMetrics { loss, grad_norm, followed_norm, .. } = *metrics;
+        if !loss.is_finite() {
+            return Err(Self::of("the loss", step));
+        }
+        if !grad_norm.is_finite() {
+            return Err(Self::of("the gradient", step));
+        }
+        if !followed_norm.is_finite() {
+            let advice = if divides_by_zero(rule, grad_norm) { EPSILON } else { LOWER_LR_OR_RHO };
+            return Err(Self { step, what: "the perturbed gradient", advice });
+        }
+        Ok(())
+    }
+
+    /// Refuses numbers that are not finite, after `step` updates.
+    pub(crate) fn check_all(what: &'static str, step: u64, numbers: &[f32]) -> Result<(), Self> {
+        if numbers.iter().all(|x| x.is_finite()) { Ok(()) } else { Err(Self::of(what, step)) }
+    }
+}
+
+/// Whether the perturbation may have been g/0. Of several norms, and of that of ASAM's Tg, none but ‖∇L‖ is known.
+fn divides_by_zero(rule: &Rule, grad_norm: f64) -> bool {
+    let is_first = rule.ascent_steps == 1 && rule.micro_batch == 0 && rule.ascent == Ascent::Sam;
+    let normalised = rule.ascent != Ascent::Usam;
+    normalised && rule.epsilon as f32 == 0.0 && (grad_norm == 0.0 || !is_first)
+}

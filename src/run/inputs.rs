@@ -1,0 +1,80 @@
+//! What a run stands on before anything of it is made: the data, the device and the model.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::data;
+use crate::data::{DataError, Dataset, Examples};
+use crate::gpu::Gpu;
+use crate::model::Model;
+
+use super::RunError;
+use super::batches::Feed;
+use super::setup::Parts;
+use crate::config::Config;
+use crate::config::MeasuringSet;
+use crate::config::build;
+use crate::files::sha256;
+use crate::folder::manifest::DataRecord;
+
+/// See the module text.
+pub(crate) struct Ground {
+    pub data: Arc<Dataset>,
+    pub gpu: Gpu,
+    model: Arc<dyn Model>,
+}
+
+impl Ground {
+    /// Loads the data and opens the adapter.
+    pub fn of(config: &Config, adapter: Option<&str>) -> Result<Self, RunError> {
+        let data = Self::data(config)?;
+        Self::on(Gpu::open(adapter)?, Arc::new(data), config)
+    }
+
+    /// Loads the data alone.
+    pub fn data(config: &Config) -> Result<Dataset, DataError> {
+        data::load(&data::Request {
+            name: config.data.name,
+            path: config.data.path.clone(),
+            train: config.data.train,
+            test: config.data.test,
+            seq_len: config.model.seq_len,
+        })
+    }
+
+    /// The same with data and adapter that are there.
+    pub fn on(gpu: Gpu, data: Arc<Dataset>, config: &Config) -> Result<Self, RunError> {
+        let model = build::model(config, &data.train)?;
+        Ok(Self { data, gpu, model })
+    }
+
+    /// The minibatches, if there are such, and the examples of the first update.
+    pub fn feed(&self, config: &Config) -> Result<(Option<Feed<'_>>, Cow<'_, Examples>), RunError> {
+        let mut feed = Feed::new(config, &self.data.train)?;
+        let first = match &mut feed {
+            Some(feed) => Cow::Owned(feed.batch(0)?),
+            None => Cow::Borrowed(&self.data.train),
+        };
+        Ok((feed, first))
+    }
+
+    /// What a run is made of.
+    pub fn parts<'a>(&'a self, config: &'a Config, first: &'a Examples) -> Parts<'a> {
+        let measured = config.measure.is_on().then(|| MeasuringSet::of(config, self.data.train.len()));
+        Parts { config, model: Arc::clone(&self.model), data: &self.data, first, measured }
+    }
+
+    /// The data as the manifest names them.
+    pub fn record(&self, config: &Config) -> DataRecord {
+        let Dataset { train, test, .. } = &*self.data;
+        let sets = || std::iter::once(train).chain(test);
+        let bytes =
+            sets().flat_map(|examples| [examples.features().as_bytes(), bytemuck::cast_slice(examples.labels())]);
+        DataRecord {
+            name: config.data.name.to_string(),
+            train: train.len(),
+            test: test.as_ref().map_or(0, Examples::len),
+            sha256: sha256(bytes),
+        }
+    }
+}

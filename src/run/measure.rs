@@ -1,0 +1,269 @@
+//! One row of `curvature.csv`: the top of the Hessian's spectrum at the present parameters, and where the edges are.
+//!
+//! Everything in a row (loss, gradients, Hessian) is taken on one set of examples: those that the trained objective holds,
+//! or a set of the measurer's own. With `measure.at = "midpoint"` the Hessian alone is taken elsewhere.
+
+use std::time::Instant;
+
+use crate::curvature::edge::alignment;
+use crate::curvature::{
+    EigenOptions, Eigenpair, RitzValue, Track, dot, lanczos, official, power_iteration, subspace_alignment,
+};
+use crate::gpu::{Buffer, Gpu, GpuError, Recording};
+use crate::objective::{DifferenceOperator, HessianOperator, Objective};
+use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
+
+use super::RunError;
+use super::divergence::Divergence;
+use super::midpoint::Midpoint;
+use super::oscillation::Oscillation;
+use crate::config::MeasuringSet;
+use crate::config::{Config, MeasureAt, MeasureConfig, MeasureMethod};
+use crate::folder::oscillation_rows::OscillationRow;
+use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow};
+use crate::folder::state::State;
+use crate::interrupt::Interruptible;
+
+/// The random stream of the official method's start at step 0; later steps use those that follow.
+const OFFICIAL_STREAM: u64 = 1 << 40;
+
+/// Measures again and again, each time starting from the eigenvectors found last.
+pub struct Measurer {
+    set: MeasuringSet,
+    /// The measuring set with a look at it, where it is not what is trained on.
+    own: Option<(Objective, Probe)>,
+    config: MeasureConfig,
+    seed: u64,
+    midpoint: Option<Midpoint>,
+    hessian: HessianOperator,
+    difference: Option<DifferenceOperator>,
+    oscillation: Option<Oscillation>,
+    batch: Option<BatchSharpness>,
+    last: Option<Track>,
+}
+
+/// H_B g_B of the minibatch B that the trained objective holds.
+struct BatchSharpness {
+    product: Recording,
+    result: Buffer,
+}
+
+impl Measurer {
+    /// Records what a measurement on `set` needs at the optimizer's parameters; `own` holds the set where the trained
+    /// objective does not.
+    ///
+    /// # Errors
+    /// Compilation or device errors.
+    pub fn new(
+        trained: &mut Objective,
+        own: Option<Objective>,
+        set: MeasuringSet,
+        optimizer: &Optimizer,
+        config: &Config,
+    ) -> Result<Self, RunError> {
+        let w = optimizer.params();
+        let batch = if config.optim.batch > 0 {
+            let result = trained.vector("H g of the minibatch")?;
+            let product = trained.hvp(w, optimizer.probe.gradient(), &result)?;
+            Some(BatchSharpness { product, result })
+        } else {
+            None
+        };
+        let mut own = match own {
+            Some(mut objective) => {
+                let probe = Probe::new(&mut objective, *optimizer.probe.rule(), w)?;
+                Some((objective, probe))
+            }
+            None => None,
+        };
+        let objective = own.as_mut().map_or(trained, |(objective, _)| objective);
+        let (seed, config) = (config.run.seed, config.measure.clone());
+        let midpoint = match config.at {
+            MeasureAt::Iterate => None,
+            MeasureAt::Midpoint => Some(Midpoint::new(objective, optimizer)?),
+        };
+        let w = midpoint.as_ref().map_or(w, Midpoint::params);
+        let hessian = HessianOperator::new(objective, w)?;
+        let difference = match config.method {
+            MeasureMethod::Official => Some(DifferenceOperator::new(objective, w)?),
+            MeasureMethod::Lanczos | MeasureMethod::Power => None,
+        };
+        let oscillation = match config.window {
+            0 => None,
+            window => Some(Oscillation::new(objective, w, *optimizer.probe.rule(), window)?),
+        };
+        Ok(Self { set, own, config, seed, midpoint, hessian, difference, oscillation, batch, last: None })
+    }
+
+    /// The measuring set, where it is not what is trained on.
+    pub fn own(&mut self) -> Option<&mut Objective> {
+        self.own.as_mut().map(|(objective, _)| objective)
+    }
+
+    /// What must run at the first parameters and before every update, if anything.
+    pub fn prepare(&self) -> Option<&Recording> {
+        self.midpoint.as_ref().map(Midpoint::remember)
+    }
+
+    /// Moves what later measurements depend on into the state of a checkpoint: [`Self::take_back`] must follow.
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn lend(&mut self, trained: &Objective, state: &mut State) -> Result<(), RunError> {
+        state.before = self.midpoint.as_ref().map(|midpoint| trained.read(midpoint.before())).transpose()?;
+        state.track = self.last.take();
+        state.window = self.oscillation.as_mut().and_then(Oscillation::lend);
+        Ok(())
+    }
+
+    /// Takes it out of the state of a checkpoint again.
+    pub fn take_back(&mut self, state: &mut State) {
+        self.last = state.track.take();
+        if let Some(oscillation) = &mut self.oscillation {
+            oscillation.go_on(state.window.take());
+        }
+    }
+
+    /// The same of a checkpoint that a run goes on from.
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn restore(&mut self, gpu: &Gpu, state: &mut State) -> Result<(), GpuError> {
+        if let (Some(midpoint), Some(before)) = (&self.midpoint, &state.before) {
+            gpu.write(midpoint.before(), before)?;
+        }
+        self.take_back(state);
+        Ok(())
+    }
+
+    /// Measures at the present parameters, where no update is under way, and starts to follow them if that was asked for.
+    ///
+    /// # Errors
+    /// Device errors, [`RunError::Diverged`] when a number of the step or of the measuring set is not finite, and
+    /// [`RunError::Curvature`] when a product is not or the user wants to stop: nothing has changed then.
+    pub fn measure(
+        &mut self,
+        trained: &Objective,
+        optimizer: &Optimizer,
+        step: u64,
+        secs: f64,
+    ) -> Result<CurvatureRow, RunError> {
+        if let Some(midpoint) = &self.midpoint {
+            midpoint.find(trained, optimizer, step)?;
+        }
+        let metrics = probed(trained, &optimizer.probe, step)?;
+        let batch = self.batch_row(trained, optimizer)?;
+        let (objective, probe, metrics) = match &self.own {
+            Some((objective, probe)) => (objective, probe, probed(objective, probe, step)?),
+            None => (trained, &optimizer.probe, metrics),
+        };
+        let loss = metrics.loss;
+        let gradient = widen(&objective.read(probe.gradient())?);
+        let update_gradient = widen(&objective.read(probe.update_gradient(step))?);
+        let grad_norm = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
+
+        let rule = probe.rule().at(step);
+        // ASAM has no edge: its cells say NaN.
+        let edge_of = |rule: Rule| rule.edge(grad_norm).unwrap_or(f64::NAN);
+        let (gd, sam) = (edge_of(rule.unperturbed()), edge_of(rule));
+        let MeasureConfig { top, bottom, track, tol, max_iterations, .. } = self.config;
+        // Where there is no edge to compare with, all are wanted.
+        let above = Some(track * sam).filter(|above| *above > 0.0);
+        let options = EigenOptions { top, bottom, above, tol, max_iterations, seed: self.seed, ..Default::default() };
+        let solve = match self.config.method {
+            MeasureMethod::Lanczos | MeasureMethod::Official => lanczos,
+            MeasureMethod::Power => power_iteration,
+        };
+        let began = Instant::now();
+        let spectrum = solve(&mut Interruptible(self.hessian.linearise()?), self.last.as_ref(), &options)?;
+        let solve_secs = Some(began.elapsed().as_secs_f64());
+
+        let first = &spectrum.pairs[0];
+        let lambda = first.value;
+        let vectors: Vec<&[f64]> = spectrum.pairs.iter().map(|pair| pair.vector.as_slice()).collect();
+        let official = match &mut self.difference {
+            Some(difference) => {
+                let stream = OFFICIAL_STREAM.wrapping_add(step);
+                let estimate = official(&mut Interruptible(difference), self.seed, stream)?;
+                Some(OfficialRow {
+                    hessian_norm: estimate.hessian_norm,
+                    edge_ratio: estimate.hessian_norm / sam,
+                    grad_alignment: alignment(&gradient, &estimate.vector),
+                    sam_grad_alignment: alignment(&update_gradient, &estimate.vector),
+                    hvps: estimate.products as u64,
+                })
+            }
+            None => None,
+        };
+        if let Some(oscillation) = &mut self.oscillation {
+            oscillation.open(objective, optimizer.params(), step, &gradient, first)?;
+        }
+        let extreme = |ritz: RitzValue| Some(Extreme { value: ritz.value, error: ritz.residual });
+        let each = |pairs: &[Eigenpair], value: &dyn Fn(&Eigenpair) -> f64| pairs.iter().map(value).collect();
+        let row = CurvatureRow {
+            step,
+            secs,
+            loss,
+            grad_norm,
+            lambdas: each(&spectrum.pairs, &|pair| pair.value),
+            residuals: spectrum.relative_residuals(),
+            converged: spectrum.pairs.iter().map(|pair| pair.converged).collect(),
+            errors: each(&spectrum.pairs, &|pair| pair.error),
+            bottoms: each(&spectrum.bottom, &|pair| pair.value),
+            bottom_errors: each(&spectrum.bottom, &|pair| pair.error),
+            lambda_max: extreme(spectrum.lambda_max),
+            lambda_min: extreme(spectrum.lambda_min),
+            hessian_norm: lambda.abs(),
+            gd_edge: gd,
+            sam_edge: sam,
+            edge_ratio: lambda.abs() / sam,
+            gauge: rule.gauge(grad_norm, lambda).unwrap_or(f64::NAN),
+            grad_alignment: alignment(&gradient, &first.vector),
+            sam_grad_alignment: alignment(&update_gradient, &first.vector),
+            grad_subspace: Some(subspace_alignment(&gradient, &vectors)),
+            sam_grad_subspace: Some(subspace_alignment(&update_gradient, &vectors)),
+            hvps: spectrum.products as u64,
+            solve_secs,
+            batch,
+            at: Some(self.config.at),
+            measured: Some(self.set),
+            official,
+        };
+        self.last = Some(spectrum.track);
+        Ok(row)
+    }
+
+    /// Takes note of the parameters after an update, if they are being followed. Returns what was seen at the end.
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn follow(&mut self, trained: &Objective, optimizer: &Optimizer) -> Result<Option<OscillationRow>, RunError> {
+        match &mut self.oscillation {
+            Some(oscillation) => Ok(oscillation.follow(trained, optimizer.params())?),
+            None => Ok(None),
+        }
+    }
+
+    /// The minibatch's own sharpness, where the optimizer's probe has just been run.
+    fn batch_row(&self, trained: &Objective, optimizer: &Optimizer) -> Result<Option<BatchRow>, RunError> {
+        let Some(batch) = &self.batch else { return Ok(None) };
+        trained.gpu().run([&batch.product])?;
+        let gradient = widen(&trained.read(optimizer.probe.gradient())?);
+        let product = widen(&trained.read(&batch.result)?);
+        let square = dot(&gradient, &gradient);
+        Ok(Some(BatchRow { sharpness: dot(&gradient, &product) / square, grad_norm: square.sqrt() }))
+    }
+}
+
+/// Runs a probe, whose metrics must be finite.
+pub(crate) fn probed(objective: &Objective, probe: &Probe, step: u64) -> Result<StepMetrics, RunError> {
+    let gpu = objective.gpu();
+    gpu.run([probe.recording(step)])?;
+    let metrics = probe.metrics(objective, &gpu.read(probe.row())?);
+    Divergence::check(probe.rule(), step, &metrics)?;
+    Ok(metrics)
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| x.into()).collect()
+}

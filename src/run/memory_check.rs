@@ -1,0 +1,110 @@
+//! Whether a run fits: its plan against the memory that there is, before anything of it is made.
+//!
+//! The memory of a software adapter is that of the machine, which can be asked. WebGPU does not say how much a GPU has: there
+//! the driver refuses when the buffers are made, still before the first step, and the plan goes into the message.
+
+use sysinfo::{ProcessesToUpdate, System, get_current_pid};
+
+use super::RunError;
+use super::setup::Parts;
+use crate::config::Config;
+use crate::folder::manifest::MemoryPlan;
+use crate::gpu::{Gpu, GpuError};
+
+/// What a process takes besides what its run is known to: the program, the driver, and kernels being compiled
+/// (docs/memory.md).
+pub const PROCESS_BYTES: u64 = 300 << 20;
+
+/// Bytes of the machine's memory that a run takes on an adapter: only a discrete GPU has memory of its own.
+pub fn machine_bytes(plan: &MemoryPlan, gpu: &Gpu) -> u64 {
+    let buffers = if gpu.adapter().kind == "DiscreteGpu" { 0 } else { plan.device_bytes };
+    buffers.saturating_add(plan.host_bytes).saturating_add(PROCESS_BYTES)
+}
+
+/// Bytes of memory that processes of this one's kind may still take: of the machine, or of the control group that it is confined to; `u64::MAX` where the
+/// system does not say.
+pub fn free_bytes() -> u64 {
+    let Ok(mut system) = System::new() else { return u64::MAX };
+    system.refresh_memory();
+    let confined = get_current_pid().ok().and_then(|own| {
+        system.refresh_processes(ProcessesToUpdate::Some(&[own]), false);
+        system.process(own)?.cgroup_limits()
+    });
+    system.available_memory().min(confined.map_or(u64::MAX, |limits| limits.free_memory))
+}
+
+/// Refuses a plan that does not fit into `has` bytes of the machine's memory.
+///
+/// # Errors
+/// [`RunError::Memory`], with chunks that would fit, if any would; compilation errors.
+pub fn check(parts: &Parts, gpu: &Gpu, plan: &MemoryPlan, has: u64) -> Result<(), RunError> {
+    require(gpu, plan, has, || {
+        Ok(match smaller(parts, gpu, has)? {
+            Some((chunk, bytes)) => format!("try --set run.chunk={chunk}, which needs {}", gib(bytes)),
+            None => "try fewer examples (data.train), a smaller model, or fewer eigenvalues (measure.top)".into(),
+        })
+    })
+}
+
+/// Refuses a plan that does not fit into `has` bytes of the machine's memory, or into what this process may reserve of it.
+pub(crate) fn require(
+    gpu: &Gpu,
+    plan: &MemoryPlan,
+    has: u64,
+    advice: impl FnOnce() -> Result<String, RunError>,
+) -> Result<(), RunError> {
+    let needs = machine_bytes(plan, gpu);
+    let has = match usize::try_from(needs).map(|bytes| Vec::<u8>::new().try_reserve_exact(bytes)) {
+        _ if needs > has => format!("{} free", gib(has)),
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(_)) | Err(_) => "not as many within this process's limits (`ulimit -v`)".to_owned(),
+    };
+    Err(RunError::Memory { needs: format!("{} of the machine's memory", gib(needs)), has, advice: advice()? })
+}
+
+/// The largest halved chunk with which the run fits, and what it needs then.
+fn smaller(parts: &Parts, gpu: &Gpu, has: u64) -> Result<Option<(usize, u64)>, RunError> {
+    let Parts { config, data, first, measured, .. } = parts;
+    if config.optim.micro_batch > 0 {
+        return Ok(None);
+    }
+    let mut chunk = match config.chunk() {
+        0 => first.len(),
+        chunk => chunk,
+    };
+    while chunk > 1 {
+        chunk = chunk.div_ceil(2);
+        let mut config = Config::clone(config);
+        config.run.chunk = chunk;
+        let model = parts.model.clone();
+        let smaller = Parts { config: &config, model, data, first, measured: *measured };
+        let (plan, _) = smaller.plan(gpu)?;
+        let needs = machine_bytes(&plan, gpu);
+        if needs <= has {
+            return Ok(Some((chunk, needs)));
+        }
+    }
+    Ok(None)
+}
+
+/// What may help a run whose buffers do not fit the adapter.
+pub(crate) const SMALLER_RUN: &str = "try a smaller run.chunk, a smaller model, or another --adapter";
+
+/// An error from before the first step, with the plan beside it where memory ran out: for a run's buffers, or for what brings
+/// numbers there; `advice` says what may help.
+pub(crate) fn refused(error: impl Into<RunError>, plan: &MemoryPlan, advice: &str) -> RunError {
+    match error.into() {
+        RunError::Gpu(GpuError::NoMemory(message)) => RunError::Memory {
+            needs: format!("{} of the adapter's memory", gib(plan.device_bytes)),
+            has: format!("not as many: it refused ({message})"),
+            advice: advice.to_owned(),
+        },
+        error => error,
+    }
+}
+
+/// Bytes for people.
+fn gib(bytes: u64) -> String {
+    let gib = bytes as f64 / f64::from(1 << 30);
+    if gib < 0.1 { format!("{:.0} MiB", 1024.0 * gib) } else { format!("{gib:.1} GiB") }
+}

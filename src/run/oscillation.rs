@@ -1,0 +1,163 @@
+//! What the parameters do between two measurements: how they swing along v₁, with which period, and where they drift.
+//!
+//! For some updates after a measurement the host follows w − w₀ along the eigenvector v₁ and along n, the direction in
+//! which λ₁ rises (∇λ₁ = ∇(v₁ᵀHv₁) made orthogonal to v₁, a third-order product). On a quadratic SAM settles in a
+//! two-cycle of amplitude a = ηρλ₁/(2 + 2β − η(λ₁ + c)), and in a valley whose width changes, that cycle drifts by
+//! −[2ηρ²/(2 − ηλ₁)²]∇λ₁ an update (P. L. Bartlett, P. M. Long, O. Bousquet, "The Dynamics of Sharpness-Aware
+//! Minimization: Bouncing Across Ravines and Drifting Towards Wide Minima", JMLR 2023). Far from the bottom of the valley
+//! the plain gradient moves the parameters along n too; its share is reported beside.
+
+use crate::curvature::{Eigenpair, dot};
+use crate::folder::state::Window;
+use crate::gpu::{Buffer, GpuError, Recording};
+use crate::objective::Objective;
+use crate::optim::{Ascent, Rule};
+
+use crate::folder::oscillation_rows::OscillationRow;
+
+/// Correlation with itself, one period later, above which a swing counts as periodic.
+const PERIODIC: f64 = 0.5;
+
+/// Follows the parameters of a run through one window after another. See the module text.
+pub struct Oscillation {
+    window: u64,
+    v: Buffer,
+    result: Buffer,
+    /// ∇(vᵀHv) at the parameters.
+    curvature_grad: Recording,
+    /// The rule of the run, whatever the step.
+    rule: Rule,
+    open: Option<Window>,
+}
+
+impl Oscillation {
+    /// Records the third-order product at `w`, on the examples of `objective`, for windows of so many updates.
+    ///
+    /// # Errors
+    /// Compilation or device errors.
+    pub fn new(objective: &mut Objective, w: &Buffer, rule: Rule, window: u64) -> Result<Self, GpuError> {
+        let [v, result] = [objective.vector("v₁")?, objective.vector("∇λ₁")?];
+        let curvature_grad = objective.curvature_grad(w, &v, &result)?;
+        Ok(Self { window, v, result, curvature_grad, rule, open: None })
+    }
+
+    /// Gives the window under way away, for [`Self::go_on`] to give it back.
+    pub fn lend(&mut self) -> Option<Window> {
+        self.open.take()
+    }
+
+    /// Goes on with one, unless it is none that this could have left.
+    pub fn go_on(&mut self, window: Option<Window>) {
+        self.open = window.filter(|window| !window.along.is_empty() && window.along.len() == window.drift.len());
+    }
+
+    /// Opens a window at the present parameters `w`, where the gradient is `gradient` and the top eigenpair `top`; the
+    /// objective is the one recorded.
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn open(
+        &mut self,
+        objective: &Objective,
+        w: &Buffer,
+        step: u64,
+        gradient: &[f64],
+        top: &Eigenpair,
+    ) -> Result<(), GpuError> {
+        let gpu = objective.gpu();
+        gpu.write(&self.v, &top.vector.iter().map(|&x| x as f32).collect::<Vec<f32>>())?;
+        gpu.run([&self.curvature_grad])?;
+        let mut rise: Vec<f64> = objective.read(&self.result)?.into_iter().map(f64::from).collect();
+        let along = dot(&rise, &top.vector);
+        rise.iter_mut().zip(&top.vector).for_each(|(r, v)| *r -= along * v);
+        let slope = dot(&rise, &rise).sqrt();
+        rise.iter_mut().for_each(|r| *r /= slope.max(f64::MIN_POSITIVE));
+        self.open = Some(Window {
+            first_step: step,
+            lambda: top.value,
+            origin: objective.read(w)?.into_iter().map(f64::from).collect(),
+            gradient: dot(gradient, &rise),
+            v1: top.vector.clone(),
+            rise,
+            slope,
+            along: vec![0.0],
+            drift: vec![0.0],
+        });
+        Ok(())
+    }
+
+    /// Takes note of the parameters after an update. Returns the row when the window is over.
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn follow(&mut self, objective: &Objective, w: &Buffer) -> Result<Option<OscillationRow>, GpuError> {
+        let Some(open) = &mut self.open else { return Ok(None) };
+        let moved: Vec<f64> = objective.read(w)?.iter().zip(&open.origin).map(|(&w, o)| f64::from(w) - o).collect();
+        open.along.push(dot(&moved, &open.v1));
+        open.drift.push(dot(&moved, &open.rise));
+        let is_over = open.along.len() as u64 > self.window;
+        Ok(if is_over { self.open.take().map(|open| open.row(&self.rule)) } else { None })
+    }
+}
+
+impl Window {
+    fn row(&self, rule: &Rule) -> OscillationRow {
+        let Self { lambda, along, drift, .. } = self;
+        // As it was when the window opened.
+        let rule = &rule.at(self.first_step);
+        let swings: Vec<f64> = along.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+        // The middle of two successive iterates is where a two-cycle turns around.
+        let middle = |i: usize| (drift[i] + drift[i + 1]) / 2.0;
+        let last = drift.len() - 2;
+        OscillationRow {
+            step: self.first_step,
+            updates: along.len() as u64 - 1,
+            lambda_1: *lambda,
+            amplitude: swings.iter().sum::<f64>() / swings.len() as f64 / 2.0,
+            amplitude_predicted: amplitude(rule, *lambda),
+            period: period(along).map(|period| period as u64),
+            drift: (middle(last) - middle(0)) / last as f64,
+            drift_of_gradient: -rule.lr * self.gradient,
+            drift_predicted: drift_rate(rule, *lambda).map(|rate| rate * self.slope),
+        }
+    }
+}
+
+/// SAM's amplitude on a quadratic along the eigenvector of λ, ηρλ/(2 + 2β − η(λ + c)); none for other rules and above the
+/// edge of gradient descent, where there is no cycle.
+pub fn amplitude(rule: &Rule, lambda: f64) -> Option<f64> {
+    let room = 2.0 + 2.0 * rule.momentum - rule.lr * (lambda + rule.weight_decay);
+    let holds = is_sam(rule) && !rule.nesterov && lambda > 0.0 && room > 0.0;
+    holds.then(|| rule.lr * rule.rho * lambda / room)
+}
+
+/// −2ηρ²/(2 − ηλ)², by which SAM without momentum or decay follows ∇λ₁ an update; none for other rules.
+pub fn drift_rate(rule: &Rule, lambda: f64) -> Option<f64> {
+    let room = 2.0 - rule.lr * lambda;
+    let holds = is_sam(rule) && rule.momentum == 0.0 && rule.weight_decay == 0.0 && lambda > 0.0 && room > 0.0;
+    holds.then(|| -2.0 * rule.lr * rule.rho.powi(2) / room.powi(2))
+}
+
+fn is_sam(rule: &Rule) -> bool {
+    rule.ascent == Ascent::Sam && rule.ascent_steps == 1 && rule.perturbs()
+}
+
+/// The smallest period of a series about its straight-line trend, where it has one: a lag of at most half the length at
+/// which it correlates with itself as well as at any, and more than one half, after it has turned against itself.
+pub fn period(series: &[f64]) -> Option<usize> {
+    let n = series.len() as f64;
+    let (mean_t, mean) = ((n - 1.0) / 2.0, series.iter().sum::<f64>() / n);
+    let times = || (0..series.len()).map(|t| t as f64 - mean_t);
+    let trend = times().zip(series).map(|(t, x)| t * (x - mean)).sum::<f64>() / times().map(|t| t * t).sum::<f64>();
+    let rest: Vec<f64> = times().zip(series).map(|(t, x)| x - mean - trend * t).collect();
+    let correlation = |lag: usize| {
+        let (early, late) = (&rest[..rest.len() - lag], &rest[lag..]);
+        dot(early, late) / (dot(early, early) * dot(late, late)).sqrt().max(f64::MIN_POSITIVE)
+    };
+    // What changes slowly correlates with itself at small lags too, but has not turned by then.
+    let lags: Vec<(usize, f64)> = (1..=series.len() / 2).map(|lag| (lag, correlation(lag))).collect();
+    let turned = lags.iter().position(|&(_, c)| c < 0.0)?;
+    let best = lags[turned..].iter().fold(PERIODIC, |best, &(_, c)| best.max(c));
+    // Multiples of a period correlate as well as the period itself, up to noise.
+    lags[turned..].iter().find(|&&(_, c)| c > PERIODIC && c >= 0.95 * best).map(|&(lag, _)| lag)
+}

@@ -1,0 +1,56 @@
+//! What a run is asked to be.
+
+use std::path::PathBuf;
+
+use crate::config::{self, Config};
+use crate::files;
+use crate::folder::{self, RunDirError};
+
+/// What `edgewalk train` was asked to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainRequest {
+    /// The settings.
+    pub config: Config,
+    /// The preset's or file's name, after which a folder under `runs` is called.
+    pub name: String,
+    /// The command line, program name included, for the manifest.
+    pub command_line: Vec<String>,
+    /// The run folder; none is `runs/<name>-<n>`.
+    pub out: Option<PathBuf>,
+    /// The adapter: part of its name, its number in `edgewalk info`, or `cpu` or `gpu`.
+    pub adapter: Option<String>,
+    /// Whether each logged row goes to standard output as a line of JSON, and all else to standard error.
+    pub json: bool,
+}
+
+impl TrainRequest {
+    /// Refuses folders that cannot be made, and paths that config.toml cannot hold.
+    pub(crate) fn check(&self) -> Result<(), RunDirError> {
+        let Self { config: Config { data, run, .. }, out, .. } = self;
+        let paths = [&data.path, &run.init, &run.kernels];
+        paths.into_iter().flatten().try_for_each(|path| files::text(path).map(|_| ()))?;
+        out.as_deref().map_or(Ok(()), folder::check)
+    }
+}
+
+/// What `edgewalk resume` was asked to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResumeRequest {
+    /// The run folder.
+    pub path: PathBuf,
+    /// Changes of when the run ends and is saved, as `key=value`; nothing else can change.
+    pub sets: Vec<String>,
+    /// The command line, program name included, for the manifest.
+    pub command_line: Vec<String>,
+    /// The adapter; none is the one that the run had.
+    pub adapter: Option<String>,
+    /// As in [`TrainRequest`].
+    pub json: bool,
+}
+
+impl From<config::Resolved> for TrainRequest {
+    /// A run of this configuration in the next folder of its name, on the preferred adapter.
+    fn from(config::Resolved { name, config }: config::Resolved) -> Self {
+        Self { config, name, command_line: vec![], out: None, adapter: None, json: false }
+    }
+}

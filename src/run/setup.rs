@@ -1,0 +1,147 @@
+//! Everything on the device that a run needs, made before its first step; on a dry device, the plan of its memory.
+//!
+//! The plan is not a formula that would have to follow the code: it is this same code, run on a device that only counts.
+
+use crate::config::ConfigError;
+use crate::folder::manifest::MemoryPlan;
+use std::sync::Arc;
+
+use crate::curvature::EigenOptions;
+use crate::data::{Dataset, Examples};
+use crate::gpu::Gpu;
+use crate::model::Model;
+use crate::objective::Objective;
+use crate::optim::Optimizer;
+
+use super::RunError;
+use super::measure::Measurer;
+use super::ring::Ring;
+use super::test_set::TestSet;
+use crate::config::MeasuringSet;
+use crate::config::build;
+use crate::config::{Config, MeasureAt, MeasureMethod};
+
+/// What a run trains on and what it trains.
+pub struct Parts<'a> {
+    /// The settings.
+    pub config: &'a Config,
+    /// The model of these settings.
+    pub model: Arc<dyn Model>,
+    /// All examples.
+    pub data: &'a Dataset,
+    /// Those of the first update.
+    pub first: &'a Examples,
+    /// What curvature is measured on, if it is measured.
+    pub measured: Option<MeasuringSet>,
+}
+
+/// What a run needs on the device. See the module text.
+pub struct Equipment {
+    /// What is trained.
+    pub objective: Objective,
+    /// Its recorded steps; the parameters are still zeros.
+    pub optimizer: Optimizer,
+    /// Recorded measurements.
+    pub measurer: Option<Measurer>,
+    /// Held-out examples.
+    pub test: Option<TestSet>,
+    /// Metrics on their way to the host.
+    pub ring: Ring,
+}
+
+impl Parts<'_> {
+    /// The objective that is trained.
+    ///
+    /// # Errors
+    /// Those of `build::objective`.
+    pub fn objective(&self, gpu: &Gpu) -> Result<Objective, RunError> {
+        self.on(gpu, self.first)
+    }
+
+    fn on(&self, gpu: &Gpu, examples: &Examples) -> Result<Objective, RunError> {
+        objective(gpu, self.config, Arc::clone(&self.model), examples)
+    }
+
+    /// Makes and records everything.
+    ///
+    /// # Errors
+    /// Compilation or device errors, and what [`Self::objective`] refuses.
+    pub fn assemble(&self, gpu: &Gpu) -> Result<Equipment, RunError> {
+        let Self { config, data, measured, .. } = *self;
+        let mut objective = self.objective(gpu)?;
+        let own = measured.and_then(|set| set.own(config, &data.train));
+        let own = own.map(|examples| self.on(gpu, &examples)).transpose()?;
+        let w = objective.vector("the parameters")?;
+        let optimizer = Optimizer::new(&mut objective, build::rule(config), &w)?;
+        let measurer = match measured {
+            Some(set) => Some(Measurer::new(&mut objective, own, set, &optimizer, config)?),
+            None => None,
+        };
+        let test = match &data.test {
+            Some(test) => Some(TestSet::new(self.on(gpu, test)?, &w)?),
+            None => None,
+        };
+        let ring = Ring::new(gpu, &optimizer)?;
+        Ok(Equipment { objective, optimizer, measurer, test, ring })
+    }
+
+    /// Assembles everything on a dry device, and says what that takes.
+    ///
+    /// # Errors
+    /// As [`Self::assemble`]; a buffer that the adapter cannot bind is found here.
+    pub fn plan(&self, gpu: &Gpu) -> Result<(MemoryPlan, Equipment), RunError> {
+        let dry = gpu.dry();
+        let equipment = self.assemble(&dry)?;
+        let parameters = equipment.objective.layout().len();
+        let plan = MemoryPlan { device_bytes: dry.memory().peak, host_bytes: self.host_bytes(parameters) };
+        Ok((plan, equipment))
+    }
+
+    /// Most bytes that the host holds of numbers: the examples and the eigensolver's vectors.
+    fn host_bytes(&self, parameters: usize) -> u64 {
+        let Self { config, data, measured, .. } = self;
+        let examples = data.train.bytes() + data.test.as_ref().map_or(0, Examples::bytes);
+        let batch = if config.optim.batch > 0 { self.first.bytes() } else { 0 };
+        // A checkpoint has fewer: the track, the bytes of the file, and a tensor on its way from the one to the other.
+        let vectors = match (measured, config.measure.method) {
+            (None, _) => 0,
+            // The vectors, their products, and the tracks of this solve and the one before.
+            (_, MeasureMethod::Power) => 4 * config.measure.top,
+            (_, MeasureMethod::Lanczos | MeasureMethod::Official) => {
+                let (top, bottom) = (config.measure.top, config.measure.bottom);
+                EigenOptions { top, bottom, ..Default::default() }.most_vectors(parameters)
+            }
+        };
+        // Of a checkpoint the parameters, what else has their length, and the bytes of both, in single precision.
+        let at_midpoint = measured.is_some() && config.measure.at == MeasureAt::Midpoint;
+        let singles = 1 + usize::from(config.optim.momentum > 0.0) + usize::from(at_midpoint);
+        (examples + batch + 8 * parameters * (vectors + singles)) as u64
+    }
+}
+
+/// The configured loss of a model over these examples, in the chunks that the update rule needs.
+///
+/// # Errors
+/// Those of [`Objective::new`], and groups of m-SAM that the planner had to cut.
+pub fn objective(
+    gpu: &Gpu,
+    config: &Config,
+    model: Arc<dyn Model>,
+    examples: &Examples,
+) -> Result<Objective, RunError> {
+    let objective = Objective::new(gpu, model, build::loss(config), examples, config.chunk())?;
+    check_groups(config, &objective)?;
+    Ok(objective)
+}
+
+/// Refuses groups of m-SAM that the planner had to cut.
+fn check_groups(config: &Config, objective: &Objective) -> Result<(), ConfigError> {
+    let (wanted, rows) = (config.chunk().min(objective.examples()), objective.plan().rows);
+    if config.optim.perturbs() && config.optim.micro_batch > 0 && rows != wanted {
+        return Err(ConfigError::Conflict {
+            problem: format!("`optim.micro_batch = {wanted}` examples do not fit this adapter at once"),
+            remedy: "lower optim.micro_batch, or choose another adapter",
+        });
+    }
+    Ok(())
+}

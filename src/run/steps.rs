@@ -1,0 +1,289 @@
+//! The steps of a run: train, measure, log, and keep what is needed to go on.
+//!
+//! The host stays ahead of the device: steps leave their metrics in a ring on the device, which is read when it is full,
+//! before a measurement or a checkpoint, and after `FLUSH_SECS`. A checkpoint is taken between two updates, before the
+//! measurement that may be due there, so that a run that goes on from it does from its first step what this one does. It is
+//! written, and others are removed, only when everything up to the next step is known to be finite.
+
+use std::time::Instant;
+
+use super::RunError;
+use super::batches::Feed;
+use super::divergence::Divergence;
+use super::measure::{Measurer, probed};
+use super::progress::Progress;
+use super::ring::Made;
+use super::setup::Equipment;
+use super::tables::Tables;
+use super::test_set::TestSet;
+use crate::config::{CheckpointEvery, Config};
+use crate::curvature::CurvatureError;
+use crate::folder::RunDir;
+use crate::folder::checkpoint;
+use crate::folder::checkpoint::Checkpoint;
+use crate::folder::manifest::Ended;
+use crate::folder::rows::{MetricsRow, read_metrics};
+use crate::folder::state::State;
+use crate::interrupt;
+use crate::model::params_to_safetensors;
+use crate::objective::Metrics;
+use crate::optim::StepMetrics;
+
+/// Longest time before waiting metrics are read, so that files and progress stay fresh.
+const FLUSH_SECS: f64 = 0.5;
+/// Shortest time between two checkpoints that the run chooses itself, and most of the time that they may take.
+const CHECKPOINT_SECS: f64 = 10.0;
+const CHECKPOINT_SHARE: f64 = 0.02;
+
+/// A run under way.
+pub(crate) struct Run<'a> {
+    pub config: &'a Config,
+    pub dir: &'a RunDir,
+    pub feed: Option<Feed<'a>>,
+    pub equipment: Equipment,
+    pub tables: Tables,
+    pub progress: Progress,
+    pub clock: Clock,
+    pub steps_done: u64,
+    /// Where the latest checkpoint is from.
+    pub saved: Option<u64>,
+}
+
+/// The times of a run.
+pub(crate) struct Clock {
+    /// When the program began, for the time limit.
+    pub began: Instant,
+    /// When its first step began.
+    pub start: Instant,
+    /// Seconds spent before, by the processes that this one goes on for.
+    pub spent: f64,
+    last_flush: Instant,
+    last_checkpoint: Instant,
+    checkpoint_secs: f64,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    pub fn new(began: Instant, spent: f64) -> Self {
+        let now = Instant::now();
+        Self { began, start: now, spent, last_flush: now, last_checkpoint: now, checkpoint_secs: 0.0 }
+    }
+
+    /// Seconds since the run's first step.
+    pub fn secs(&self) -> f64 {
+        self.spent + self.start.elapsed().as_secs_f64()
+    }
+}
+
+impl Run<'_> {
+    /// Makes the steps that are left. What it returns is why it ended.
+    pub fn train(&mut self) -> Result<Ended, RunError> {
+        let gpu = self.equipment.objective.gpu().clone();
+        let run = &self.config.run;
+        let mut ended = self.reached()?.unwrap_or(Ended::Done);
+        while ended == Ended::Done && self.steps_done < run.steps {
+            let step = self.steps_done;
+            self.load(step)?;
+            if self.is_checkpoint_due() {
+                self.checkpoint()?;
+            }
+            let measured = self.config.measure.due(step);
+            if measured {
+                self.flush()?;
+                if !self.measure(step)? {
+                    ended = Ended::Interrupted;
+                    break;
+                }
+            }
+            // Whichever update is the last before a measurement: nobody knows yet where the run will end.
+            if let Some(prepare) = self.equipment.measurer.as_ref().and_then(Measurer::prepare) {
+                gpu.run([prepare])?;
+            }
+            let Equipment { optimizer, ring, test, .. } = &mut self.equipment;
+            let logged = step.is_multiple_of(run.log_every);
+            let test = if logged && measured { test_metrics(test.as_ref())? } else { None };
+            ring.run(&gpu, optimizer, Made { step, logged, test })?;
+            // With a rule to end by, every row is looked at before the next step.
+            let is_looked_at = logged && run.until.is_some();
+            let met = if ring.is_full() || is_looked_at { self.flush()? } else { false };
+            self.steps_done += 1;
+            self.follow()?;
+            if self.clock.last_flush.elapsed().as_secs_f64() > FLUSH_SECS {
+                self.flush()?;
+            }
+            if let (true, Some(until)) = (met, run.until) {
+                ended = Ended::Reached { until: until.to_string() };
+                break;
+            }
+            if interrupt::requested() {
+                ended = Ended::Interrupted;
+                break;
+            }
+            if run.time_limit > 0.0 && self.clock.began.elapsed().as_secs_f64() > run.time_limit {
+                ended = Ended::TimeLimit;
+                break;
+            }
+        }
+        self.load(self.steps_done)?;
+        self.checkpoint()?;
+        // Who stops a run wants it to stop; the rows of where it stands come when it goes on.
+        if ended.is_final() && !self.finish()? {
+            ended = Ended::Interrupted;
+        }
+        Ok(ended)
+    }
+
+    /// How a run ended whose last measurement was interrupted when its rule was met.
+    fn reached(&self) -> Result<Option<Ended>, RunError> {
+        let (Some(until), Some(_)) = (self.config.run.until, self.saved) else { return Ok(None) };
+        let last = read_metrics(&self.dir.metrics())?.pop();
+        let met = last.is_some_and(|row| row.step + 1 == self.steps_done && until.is_met(&row));
+        Ok(met.then(|| Ended::Reached { until: until.to_string() }))
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        match self.config.run.checkpoint_every {
+            _ if self.saved == Some(self.steps_done) => false,
+            CheckpointEvery::Steps(every) => every > 0 && self.steps_done > 0 && self.steps_done.is_multiple_of(every),
+            CheckpointEvery::Word(_) => {
+                let pause = CHECKPOINT_SECS.max(self.clock.checkpoint_secs / CHECKPOINT_SHARE);
+                self.clock.last_checkpoint.elapsed().as_secs_f64() > pause
+            }
+        }
+    }
+
+    /// Writes a checkpoint of where the run stands, unless it is there, and removes those that are too many. The objective holds
+    /// the examples of the next step.
+    fn checkpoint(&mut self) -> Result<(), RunError> {
+        let step = self.steps_done;
+        self.flush()?;
+        if self.saved == Some(step) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let Equipment { objective, optimizer, measurer, .. } = &mut self.equipment;
+        let params = objective.read(optimizer.params())?;
+        Divergence::check_all("a parameter", step, &params)?;
+        let momentum = optimizer.velocity().map(|v| objective.read(v)).transpose()?;
+        Divergence::check_all("the momentum", step, momentum.as_deref().unwrap_or_default())?;
+        probed(objective, &optimizer.probe, step)?;
+        let mut state = State {
+            step,
+            secs: self.clock.secs(),
+            tables: self.tables.sync()?,
+            cursor: self.feed.as_ref().map(|feed| feed.cursor(step)),
+            momentum,
+            before: None,
+            track: None,
+            window: None,
+            known: objective.gpu().variants(),
+        };
+        let params = params_to_safetensors(objective.layout(), &params)?;
+        if let Some(measurer) = measurer {
+            measurer.lend(objective, &mut state)?;
+        }
+        let bytes = state.to_bytes()?;
+        Checkpoint::write(self.dir, step, &params, &bytes)?;
+        if let Some(measurer) = measurer {
+            measurer.take_back(&mut state);
+        }
+        checkpoint::prune(self.dir, step, self.config.run.keep)?;
+        self.saved = Some(step);
+        self.clock.checkpoint_secs = began.elapsed().as_secs_f64();
+        self.clock.last_checkpoint = Instant::now();
+        Ok(())
+    }
+
+    /// The last rows, which describe the parameters after the last update. Returns whether they were made.
+    fn finish(&mut self) -> Result<bool, RunError> {
+        let step = self.steps_done;
+        if !self.measure(step)? {
+            return Ok(false);
+        }
+        let Equipment { objective, optimizer, test, .. } = &self.equipment;
+        let metrics = probed(objective, &optimizer.probe, step)?;
+        let test = test_metrics(test.as_ref())?;
+        let secs = self.clock.secs();
+        self.log(step, secs, metrics, test)?;
+        Ok(true)
+    }
+
+    /// Sees to it that the objective holds the examples of a step.
+    fn load(&mut self, step: u64) -> Result<(), RunError> {
+        match &mut self.feed {
+            Some(feed) => feed.load(&self.equipment.objective, step),
+            None => Ok(()),
+        }
+    }
+
+    /// Measures the curvature, if that is wanted. Returns whether it is done, and not left for later by a user who wants to stop.
+    fn measure(&mut self, step: u64) -> Result<bool, RunError> {
+        let secs = self.clock.secs();
+        let Equipment { objective, optimizer, measurer, .. } = &mut self.equipment;
+        let Some(measurer) = measurer else { return Ok(true) };
+        let row = match measurer.measure(objective, optimizer, step, secs) {
+            Err(RunError::Curvature(CurvatureError::NonFinite { .. })) => {
+                return Err(Divergence::of("a curvature product", step).into());
+            }
+            Err(RunError::Curvature(CurvatureError::Interrupted)) => return Ok(false),
+            row => row?,
+        };
+        self.progress.measured(row.hessian_norm, row.sound_ratio());
+        self.tables.curvature(&row)?;
+        Ok(true)
+    }
+
+    /// Follows the parameters through the update just made, where that was asked for.
+    fn follow(&mut self) -> Result<(), RunError> {
+        let Equipment { objective, optimizer, measurer, .. } = &mut self.equipment;
+        if let Some(measurer) = measurer
+            && let Some(row) = measurer.follow(objective, optimizer)?
+        {
+            // A row of steps that are known to be finite.
+            self.flush()?;
+            self.tables.oscillation(&row)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the waiting metrics and writes their rows. Returns whether one of them is what the run was to go on until.
+    fn flush(&mut self) -> Result<bool, RunError> {
+        let waited = self.equipment.ring.read(self.equipment.objective.gpu())?;
+        self.dir.check_there()?;
+        let before = self.clock.spent + self.clock.last_flush.duration_since(self.clock.start).as_secs_f64();
+        self.clock.last_flush = Instant::now();
+        let took = self.clock.secs() - before;
+        let (count, mut met) = (waited.len() as f64, false);
+        for (i, (Made { step, logged, test }, row)) in waited.into_iter().enumerate() {
+            // The device runs at an even pace between two reads.
+            let secs = before + took * (i + 1) as f64 / count;
+            let Equipment { objective, optimizer, .. } = &self.equipment;
+            let metrics = optimizer.probe.metrics(objective, &row);
+            Divergence::check(optimizer.probe.rule(), step, &metrics)?;
+            if logged {
+                met |= self.log(step, secs, metrics, test)?;
+            }
+        }
+        Ok(met)
+    }
+
+    /// Writes one row of metrics.csv. Returns whether it is what the run was to go on until.
+    fn log(&mut self, step: u64, secs: f64, metrics: StepMetrics, test: Option<Metrics>) -> Result<bool, RunError> {
+        let row = MetricsRow {
+            step,
+            secs,
+            loss: metrics.loss,
+            error: metrics.error,
+            grad_norm: metrics.grad_norm,
+            test_loss: test.map(|t| t.loss),
+            test_error: test.map(|t| t.error),
+        };
+        self.tables.metrics(&row)?;
+        self.progress.step(step, metrics.loss, metrics.grad_norm);
+        Ok(self.config.run.until.is_some_and(|until| until.is_met(&row)))
+    }
+}
+
+fn test_metrics(test: Option<&TestSet>) -> Result<Option<Metrics>, RunError> {
+    Ok(test.map(TestSet::metrics).transpose()?)
+}

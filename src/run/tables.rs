@@ -1,0 +1,80 @@
+//! The tables of a run, begun or gone on with where a checkpoint was taken, and those who follow their rows.
+
+use super::RunError;
+use crate::config::{Config, MeasureMethod};
+use crate::folder::RunDir;
+use crate::folder::oscillation_rows::{OscillationRow, OscillationWriter};
+use crate::folder::rows::{CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter};
+use crate::folder::table::Logged;
+use crate::folder::table::RecordError;
+use crate::results::live::json;
+use crate::results::live::tensorboard::TensorBoard;
+use crate::text::print;
+
+/// See the module text.
+pub(crate) struct Tables {
+    metrics: MetricsWriter,
+    curvature: CurvatureWriter,
+    oscillation: Option<OscillationWriter>,
+    followers: Followers,
+}
+
+struct Followers {
+    /// Whether rows go to standard output.
+    json: bool,
+    tensorboard: Option<TensorBoard>,
+}
+
+impl Followers {
+    fn show(&mut self, logged: Logged<'_>) -> Result<(), RunError> {
+        if self.json {
+            print(&json::line(logged))?;
+        }
+        if let Some(tensorboard) = &mut self.tensorboard {
+            tensorboard.write(logged)?;
+        }
+        Ok(())
+    }
+}
+
+impl Tables {
+    /// New tables; or those of the run cut to the bytes that they had at a checkpoint.
+    pub fn open(dir: &RunDir, config: &Config, bytes: Option<[u64; 3]>, json: bool) -> Result<Self, RecordError> {
+        let columns = CurvatureColumns {
+            top: config.measure.top,
+            bottom: config.measure.bottom,
+            batch: config.optim.batch > 0,
+            official: config.measure.method == MeasureMethod::Official,
+        };
+        let [metrics, curvature, oscillation] = [0, 1, 2].map(|table| bytes.map(|bytes| bytes[table]));
+        let metrics = MetricsWriter::open(&dir.metrics(), metrics)?;
+        let curvature = CurvatureWriter::open(&dir.curvature(), columns, curvature)?;
+        let oscillation = match config.measure.window {
+            0 => None,
+            _ => Some(OscillationWriter::open(&dir.oscillation(), oscillation)?),
+        };
+        let tensorboard = if config.run.tensorboard { Some(TensorBoard::of_tables(dir)?) } else { None };
+        Ok(Self { metrics, curvature, oscillation, followers: Followers { json, tensorboard } })
+    }
+
+    pub fn metrics(&mut self, row: &MetricsRow) -> Result<(), RunError> {
+        self.followers.show(self.metrics.write(row)?)
+    }
+
+    pub fn curvature(&mut self, row: &CurvatureRow) -> Result<(), RunError> {
+        self.followers.show(self.curvature.write(row)?)
+    }
+
+    pub fn oscillation(&mut self, row: &OscillationRow) -> Result<(), RunError> {
+        match &mut self.oscillation {
+            Some(table) => self.followers.show(table.write(row)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Sees to it that all rows are on the disk, and says how many bytes each table has.
+    pub fn sync(&mut self) -> Result<[u64; 3], RecordError> {
+        let oscillation = self.oscillation.as_mut().map_or(Ok(0), OscillationWriter::sync)?;
+        Ok([self.metrics.sync()?, self.curvature.sync()?, oscillation])
+    }
+}

@@ -1,0 +1,209 @@
+//! A run from its configuration to its last picture, or from its last checkpoint: set up everything that can fail, then train,
+//! measure and record.
+//!
+//! The one idea: going on is beginning, with other numbers in the buffers. [`train`] and [`resume`] share every line from the
+//! data to the last step; a checkpoint replaces the initial parameters, the empty tables and the eigensolver's cold start.
+//! The run folder appears only once data, device and parameters are known to be good.
+
+use std::time::Instant;
+
+use crate::gpu::GpuError;
+
+use super::initial::initial;
+use super::inputs::Ground;
+use super::measure::Measurer;
+use super::progress::Progress;
+use super::request::{ResumeRequest, TrainRequest};
+use super::setup::Equipment;
+use super::{RunError, forecast, kernels, memory_check};
+use crate::folder::manifest::{Ended, Manifest};
+use crate::folder::state::State;
+use crate::folder::{RunDir, RunDirError};
+use crate::interrupt;
+use crate::results::readout::Readout;
+use crate::results::report::report_readout;
+use crate::results::{Format, plot};
+use crate::text::with_causes;
+use crate::text::{OutputError, duration, shell_path};
+
+use super::launch::{Order, Place};
+use super::steps::{Clock, Run};
+use super::tables::Tables;
+
+/// Trains as asked, and returns the run folder.
+///
+/// # Errors
+/// [`RunError`]; a run folder that was created keeps everything logged before.
+pub fn train(request: &TrainRequest) -> Result<RunDir, RunError> {
+    let began = Instant::now();
+    request.check()?;
+    carry_out(Order::of_new(request), began)
+}
+
+/// Goes on with a run from its last undamaged checkpoint, or from its beginning if it has none: the rows that follow are bit
+/// for bit those of a run that was never stopped, on the same adapter and driver. What was logged after the checkpoint is made again.
+///
+/// # Errors
+/// [`RunError`]; what was logged before the checkpoint is kept.
+pub fn resume(request: &ResumeRequest) -> Result<(), RunError> {
+    let began = Instant::now();
+    match Order::of_old(request)? {
+        Some(order) => carry_out(order, began).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+/// What [`train`] would do, in words: chunks, memory, and times, for which a gradient is measured. Nothing is written.
+///
+/// # Errors
+/// As [`train`], for all that is known before the first step.
+pub fn plan(request: &TrainRequest) -> Result<String, RunError> {
+    request.check()?;
+    let config = &request.config;
+    let ground = Ground::of(config, request.adapter.as_deref())?;
+    let (_, first) = ground.feed(config)?;
+    let parts = ground.parts(config, &first);
+    let gpu = kernels::choose(&ground.gpu, &parts, true)?;
+    let (planned, dry) = parts.plan(&gpu)?;
+    // What cannot be read is to be known now, too.
+    initial(config, dry.objective.layout())?;
+    let objective = parts.objective(&gpu);
+    let gradient_secs = objective
+        .and_then(|mut objective| Ok(objective.gradient_secs()?))
+        .map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
+    Ok(forecast::plan(request, ground.data.train.len(), dry, planned, gradient_secs)?)
+}
+
+fn carry_out(order: Order, began: Instant) -> Result<RunDir, RunError> {
+    let config = &order.config.clone();
+    let ground = Ground::of(config, order.adapter.as_deref())?;
+    let data = ground.record(config);
+    let (mut feed, first) = ground.feed(config)?;
+    let parts = ground.parts(config, &first);
+    order.check_data(&data)?;
+    let state = order.state(parts.model.as_ref())?;
+    let gpu = match &state {
+        Some(state) => kernels::fixed(&ground.gpu, state.known.clone()),
+        None => kernels::choose(&ground.gpu, &parts, false)?,
+    };
+    let (planned, dry) = parts.plan(&gpu)?;
+    memory_check::check(&parts, &gpu, &planned, memory_check::free_bytes())?;
+    let (w, init) = order.params(dry.objective.layout())?;
+    gpu.reserve(dry.objective.gpu())?;
+    drop(dry);
+    let mut equipment =
+        parts.assemble(&gpu).map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
+    equipment.objective.set_params(equipment.optimizer.params(), &w)?;
+    let (mut step, mut spent, mut bytes) = (0, 0.0, None);
+    match state {
+        None => {
+            let prepare = equipment.measurer.as_ref().and_then(Measurer::prepare);
+            gpu.run(prepare).map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
+        }
+        Some(state) => {
+            (step, spent, bytes) = (state.step, state.secs, Some(state.tables));
+            restore(&mut equipment, state)?;
+        }
+    }
+
+    if let Some(feed) = &mut feed {
+        feed.load(&equipment.objective, step)?;
+    }
+    let ahead = (step, config.run.steps.saturating_sub(step));
+    let ahead = forecast::ahead(config, &equipment, &planned, ahead)
+        .map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
+
+    let (json, say) = (order.json, order.say());
+    interrupt::listen();
+    let Place { dir, lock, mut manifest } =
+        order.place(&equipment.objective, parts.measured, planned, (data, init), step)?;
+    // Whatever ends it from here on, the manifest says so.
+    let course = || {
+        say(&ahead)?;
+        let mut run = Run {
+            config,
+            dir: &dir,
+            feed,
+            equipment,
+            tables: Tables::open(&dir, config, bytes, json)?,
+            progress: Progress::new(config.run.steps, config.optim.batch > 0),
+            clock: Clock::new(began, spent),
+            steps_done: step,
+            saved: bytes.is_some().then_some(step),
+        };
+        let result = run.train();
+        run.progress.finish();
+        (manifest.steps_done, manifest.wall_secs) = (run.steps_done, run.clock.secs());
+        result
+    };
+    let result = course();
+    manifest.memory_peak_bytes = gpu.memory().peak;
+    conclude(&dir, manifest, result, say)?;
+    drop(lock);
+    Ok(dir)
+}
+
+/// Says in the manifest how a run ended, and shows what came of it.
+fn conclude(
+    dir: &RunDir,
+    mut manifest: Manifest,
+    result: Result<Ended, RunError>,
+    say: fn(&str) -> Result<(), OutputError>,
+) -> Result<(), RunError> {
+    manifest.ended = match &result {
+        Ok(ended) => ended.clone(),
+        Err(RunError::Diverged(at)) => Ended::Diverged { step: at.step },
+        Err(error) => Ended::Failed { error: with_causes(error) },
+    };
+    if let Ended::Diverged { step } = manifest.ended {
+        // The host may have been ahead.
+        manifest.steps_done = step;
+    }
+    // Where the folder is gone, writing would make it anew.
+    if let Err(error @ RunError::RunDir(RunDirError::Gone { .. })) = result {
+        return Err(error);
+    }
+    let shown = dir
+        .write_manifest(&manifest)
+        .map_err(RunError::from)
+        .and_then(|()| show(dir, &manifest))
+        .and_then(|text| Ok(say(&text)?));
+    // What ended the run is worth more than what came of it.
+    result.and(shown)
+}
+
+/// The numbers of a checkpoint, back on the device and where the measurements look for them.
+fn restore(equipment: &mut Equipment, mut state: State) -> Result<(), GpuError> {
+    let gpu = equipment.objective.gpu();
+    if let (Some(velocity), Some(momentum)) = (equipment.optimizer.velocity(), &state.momentum) {
+        gpu.write(velocity, momentum)?;
+    }
+    if let Some(measurer) = &mut equipment.measurer {
+        measurer.restore(gpu, &mut state)?;
+    }
+    Ok(())
+}
+
+/// Draws the pictures of what was logged, and returns what it says.
+fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, RunError> {
+    let readout = Readout::of(dir)?;
+    if readout.metrics.is_empty() {
+        return Ok(String::new());
+    }
+    let summary = readout.summary();
+    plot::plot_readout(dir, &readout, Format::Svg)?;
+    report_readout(dir, readout)?;
+    let Manifest { wall_secs, steps_done, ended, .. } = manifest;
+    let each = duration(wall_secs / (*steps_done).max(1) as f64);
+    let times = format!("{steps_done} steps in {}, measurements included ({each} a step)", duration(*wall_secs));
+    let (path, word) = (dir.path().display(), shell_path(dir.path()));
+    let stopped = match ended {
+        Ended::Reached { until } => format!("ended at {until}\n"),
+        Ended::Interrupted => format!("interrupted before step {steps_done}; `edgewalk resume {word}` goes on\n"),
+        Ended::TimeLimit => {
+            format!("run.time_limit reached before step {steps_done}; `edgewalk resume {word}` goes on\n")
+        }
+        Ended::Running | Ended::Done | Ended::Diverged { .. } | Ended::Failed { .. } => String::new(),
+    };
+    Ok(format!("{summary}\n{stopped}{times}; tables, plots and report.html in {path}\n"))
+}

@@ -1,0 +1,210 @@
+//! What is swept: keys with several values, their combinations, and a name for each that a folder can have.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use super::SweepError;
+use crate::config;
+use crate::config::ConfigError;
+use crate::config::preset;
+use crate::config::preset::QUICKSTART;
+use crate::folder::settled::{PATHS, settled};
+
+/// The most jobs of a sweep. Each is a folder and a process.
+pub const MAX_JOBS: usize = 10_000;
+
+/// The longest name of a job, in bytes: file systems allow 255, some of which others may append.
+const LONGEST_NAME: usize = 120;
+
+/// The longest value, in bytes: every job that has it holds a copy.
+const LONGEST_VALUE: usize = 4096;
+
+/// A key of the configuration and the values it takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Axis {
+    /// The key with its section, such as `optim.lr`.
+    pub key: String,
+    /// The values, as `--set key=VALUE` takes them.
+    pub values: Vec<String>,
+}
+
+/// One value of every axis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Combination {
+    /// A name for it that every file system takes, such as `lr=0.03,rho=0`.
+    pub name: String,
+    /// The values, one an axis.
+    pub values: Vec<String>,
+}
+
+/// Divides `--set` arguments into those with one value, as they are, and the axes; each value is checked by itself.
+///
+/// # Errors
+/// [`ConfigError`] for an unknown key or an unacceptable value; [`SweepError`] for a value or an axis given twice, and where
+/// no key has several values.
+pub(super) fn divide(sets: &[String]) -> Result<(Vec<String>, Vec<Axis>), SweepError> {
+    let (mut fixed, mut axes) = (vec![], Vec::<Axis>::new());
+    let mut fixed_keys = BTreeSet::new();
+    for argument in sets {
+        let Some((key, text)) = argument.split_once('=') else {
+            return Err(ConfigError::NotKeyValue { argument: argument.clone() }.into());
+        };
+        let mut values = split(text);
+        for value in &values {
+            check(&format!("{key}={value}"))?;
+        }
+        let key = full_name(key.trim());
+        if PATHS.contains(&key.as_str()) {
+            values.iter_mut().for_each(|value| *value = settled_value(value));
+        }
+        if axes.iter().any(|axis| axis.key == key) || (values.len() > 1 && fixed_keys.contains(&key)) {
+            return Err(SweepError::KeyTwice { key });
+        }
+        if let [value] = &values[..] {
+            fixed.push(format!("{key}={value}"));
+            fixed_keys.insert(key);
+            continue;
+        }
+        if let Some(value) = (1..values.len()).find(|&i| values[..i].contains(&values[i])) {
+            return Err(SweepError::ValueTwice { key, value: values[value].clone() });
+        }
+        axes.push(Axis { key, values });
+    }
+    if axes.is_empty() {
+        return Err(SweepError::NoAxis);
+    }
+    Ok((fixed, axes))
+}
+
+/// The values between the commas; a comma inside quotes belongs to a value.
+fn split(text: &str) -> Vec<String> {
+    let (mut values, mut quote) = (vec![String::new()], None);
+    for letter in text.chars() {
+        let value = values.last_mut().expect("it begins with one and only grows");
+        match quote {
+            None if letter == ',' => {
+                values.push(String::new());
+                continue;
+            }
+            // A quote begins a value; inside one it is a letter like others.
+            None if matches!(letter, '"' | '\'') && value.trim().is_empty() => quote = Some(letter),
+            Some(open) if letter == open => quote = None,
+            _ => {}
+        }
+        value.push(letter);
+    }
+    values.iter().map(|value| value.trim().to_owned()).collect()
+}
+
+/// A path as a value that does not depend on the working folder.
+fn settled_value(value: &str) -> String {
+    let bare = value.trim_matches(['"', '\'']);
+    if bare.is_empty() {
+        value.to_owned()
+    } else {
+        toml::Value::from(&*settled(bare.as_ref()).to_string_lossy()).to_string()
+    }
+}
+
+/// Refuses an unknown key or an unacceptable value; what it excludes or needs is another matter.
+fn check(argument: &str) -> Result<(), ConfigError> {
+    match config::resolve(None, &[argument.to_owned()]) {
+        Ok(_) | Err(ConfigError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is wrong with axes that someone may have written by hand, where they are not what [`divide`] makes.
+pub(super) fn problem(axes: &[Axis]) -> Option<String> {
+    let keys = keys();
+    let wrong = |(i, Axis { key, values }): (usize, &Axis)| match values.is_empty() {
+        true => Some(format!("`{key}` has no values")),
+        false if !keys.contains(key) => Some(format!("there is no key `{key}`")),
+        false if values.iter().any(|value| value.len() > LONGEST_VALUE) => {
+            Some(format!("`{key}` has a value of more than {LONGEST_VALUE} bytes"))
+        }
+        false => axes[..i].iter().any(|other| other.key == *key).then(|| format!("`{key}` is there twice")),
+    };
+    if axes.is_empty() { Some("it has no axis".into()) } else { axes.iter().enumerate().find_map(wrong) }
+}
+
+/// Every key of the configuration with its section.
+fn keys() -> Vec<String> {
+    let config = &preset::find(QUICKSTART).expect("the default preset is among the presets").config;
+    let sections: Table = config.to_toml().parse().expect("a configuration is written as TOML");
+    let keys = |(section, keys): (String, toml::Value)| {
+        let names = keys.as_table().into_iter().flat_map(Table::keys);
+        names.map(|name| format!("{section}.{name}")).collect::<Vec<_>>()
+    };
+    sections.into_iter().flat_map(keys).collect()
+}
+
+/// The full name of a key that is known to exist.
+fn full_name(key: &str) -> String {
+    keys().into_iter().find(|full| full == key || leaf(full) == key).unwrap_or_else(|| key.to_owned())
+}
+
+fn leaf(key: &str) -> &str {
+    key.split_once('.').map_or(key, |(_, leaf)| leaf)
+}
+
+/// How many combinations there are; none if they are more than [`MAX_JOBS`].
+fn count(axes: &[Axis]) -> Option<usize> {
+    let product = axes.iter().try_fold(1_usize, |product, axis| product.checked_mul(axis.values.len()));
+    product.filter(|&count| count <= MAX_JOBS)
+}
+
+/// Every combination, the last axis changing fastest.
+///
+/// # Errors
+/// [`SweepError::TooMany`].
+pub(super) fn combinations(axes: &[Axis]) -> Result<Vec<Combination>, SweepError> {
+    let count = count(axes).ok_or(SweepError::TooMany)?;
+    let all = keys();
+    let short: Vec<&str> = axes
+        .iter()
+        .map(|axis| {
+            let short = leaf(&axis.key);
+            if all.iter().filter(|key| leaf(key) == short).count() == 1 { short } else { &axis.key }
+        })
+        .collect();
+    let mut combinations: Vec<Combination> = (0..count)
+        .map(|mut place| {
+            let mut values = vec![];
+            for axis in axes.iter().rev() {
+                values.push(axis.values[place % axis.values.len()].clone());
+                place /= axis.values.len();
+            }
+            values.reverse();
+            let named: Vec<String> = axes
+                .iter()
+                .zip(short.iter().zip(&values))
+                .map(|(axis, (key, value))| {
+                    // Of a path, the name says enough.
+                    let is_path = PATHS.contains(&axis.key.as_str());
+                    let value = if is_path { value.rsplit(['/', '\\']).next().unwrap_or(value) } else { value };
+                    format!("{key}={}", safe(value))
+                })
+                .collect();
+            Combination { name: named.join(","), values }
+        })
+        .collect();
+    // Some file systems do not tell capitals from small letters.
+    let distinct: BTreeSet<String> = combinations.iter().map(|it| it.name.to_lowercase()).collect();
+    if distinct.len() < count || combinations.iter().any(|it| it.name.len() > LONGEST_NAME) {
+        for (place, combination) in combinations.iter_mut().enumerate() {
+            let name: String = combination.name.chars().take(LONGEST_NAME - 5).collect();
+            combination.name = format!("{place:04}-{name}");
+        }
+    }
+    Ok(combinations)
+}
+
+/// A value as part of a file name: ASCII letters, digits, and what numbers are made of.
+fn safe(value: &str) -> String {
+    let bare = value.trim_matches(['"', '\'']);
+    bare.chars().map(|c| if c.is_ascii_alphanumeric() || "+-._".contains(c) { c } else { '_' }).collect()
+}

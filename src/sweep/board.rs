@@ -1,0 +1,91 @@
+//! The table of results as processes share it: read, changed and written under a lock.
+
+use std::collections::BTreeMap;
+
+use super::summary::{SummaryRow, read_summary, write_summary};
+use super::{Job, State, SweepDir, SweepError};
+use crate::text::duration;
+
+/// The rows of all jobs, as they are in `summary.csv`.
+pub(super) struct Board<'a> {
+    pub sweep: &'a SweepDir,
+    pub rows: Vec<SummaryRow>,
+}
+
+impl<'a> Board<'a> {
+    /// Looks at every job's folder.
+    pub fn look(sweep: &'a SweepDir) -> Self {
+        let before = read_summary(&sweep.summary()).unwrap_or_default();
+        let before: BTreeMap<&str, &SummaryRow> = before.iter().map(|row| (row.job.as_str(), row)).collect();
+        let row = |job: &Job| SummaryRow::of(job, before.get(job.name.as_str()).copied());
+        Self { sweep, rows: sweep.jobs().iter().map(row).collect() }
+    }
+
+    /// Takes the word of `summary.csv`; looks where there is none, or one of other jobs.
+    pub fn read(sweep: &'a SweepDir) -> Self {
+        let same =
+            |rows: &Vec<SummaryRow>| rows.iter().map(|row| &row.job).eq(sweep.jobs().iter().map(|job| &job.name));
+        match read_summary(&sweep.summary()).ok().filter(same) {
+            Some(rows) => Self { sweep, rows },
+            None => Self::look(sweep),
+        }
+    }
+
+    /// The numbers of the jobs without a result.
+    pub fn left(&self) -> Vec<usize> {
+        (0..self.rows.len()).filter(|&job| !self.rows[job].state.has_result()).collect()
+    }
+
+    pub fn count(&self, state: State) -> usize {
+        self.rows.iter().filter(|row| row.state == state).count()
+    }
+
+    /// Notes that a job's process runs.
+    ///
+    /// # Errors
+    /// As [`write_summary`], for this and the next, and [`SweepError::Removed`].
+    pub fn begun(&mut self, job: usize) -> Result<(), SweepError> {
+        self.change(|board| (board.rows[job].state, board.rows[job].message) = (State::Running, String::new()))
+    }
+
+    /// Notes how the attempt at a job ended, which was the attempt of a sweep that is `stopping`.
+    pub fn ended(&mut self, job: usize, problem: Option<&str>, stopping: bool) -> Result<(), SweepError> {
+        let mut row = SummaryRow::of(&self.sweep.jobs()[job], None);
+        match (row.state, problem) {
+            // It left no trace; but if told to stop, it may not have begun to listen.
+            (State::Waiting | State::Interrupted, Some(problem)) if !stopping => {
+                (row.state, row.message) = (State::Failed, problem.to_owned());
+            }
+            // All steps are made, and something failed after them.
+            (State::Done, Some(problem)) => row.note(problem),
+            _ => {}
+        }
+        self.change(|board| board.rows[job] = row)
+    }
+
+    /// Changes the table as it is now: other processes may have done so, if each does a job of its own.
+    fn change(&mut self, change: impl FnOnce(&mut Self)) -> Result<(), SweepError> {
+        // Or else files would be made again in a folder that someone no longer wants there.
+        if !SweepDir::is_one(&self.sweep.path) {
+            return Err(SweepError::Removed { path: self.sweep.path.clone() });
+        }
+        let _lock = self.sweep.lock_summary()?;
+        *self = Self::read(self.sweep);
+        change(self);
+        self.write()
+    }
+
+    pub fn write(&mut self) -> Result<(), SweepError> {
+        write_summary(self.sweep, &mut self.rows)
+    }
+
+    /// One line about a job.
+    pub fn line(&self, job: usize) -> String {
+        let row = &self.rows[job];
+        let loss = row.loss.map_or_else(String::new, |loss| format!(", loss {loss:.4e}"));
+        let ratio = row.edge_ratio.map_or_else(String::new, |ratio| format!(", edge ratio {ratio:.3}"));
+        let secs = row.wall_secs.map_or_else(String::new, |secs| format!(", {}", duration(secs)));
+        let message = if row.message.is_empty() { String::new() } else { format!(" ({})", row.message) };
+        format!("{}: {}{loss}{ratio}{secs}{message}", row.job, row.state)
+    }
+}

@@ -1,0 +1,160 @@
+//! The folder of a sweep: what is swept, one run folder a job, their logs, and the table of results.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::axis;
+use super::axis::{Axis, Combination, combinations};
+use super::{Grid, SweepError};
+use crate::config;
+use crate::config::Config;
+use crate::files::lock;
+use crate::files::lock::{Kind, Lock, LockError};
+use crate::files::{make_folder, text, write_error, write_file};
+use crate::folder::{RunDir, SWEEP, SWEEP_RUNS};
+
+/// Longest wait for processes that change `summary.csv`, each of which takes a moment.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What is swept, in words for `sweep.toml`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SweepToml {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adapter: Option<String>,
+    axis: Vec<Axis>,
+}
+
+/// An existing sweep folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SweepDir {
+    /// The folder.
+    pub path: PathBuf,
+    /// The preset's name, or the file's without `.toml`.
+    pub name: String,
+    /// The adapter that the jobs ask for, as `--adapter` takes it.
+    pub adapter: Option<String>,
+    /// What is swept.
+    pub axes: Vec<Axis>,
+    jobs: Vec<Job>,
+}
+
+/// One combination of values and its run folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The name of its run folder, such as `lr=0.03,rho=0`.
+    pub name: String,
+    /// Its values, one an axis.
+    pub values: Vec<String>,
+    /// Its run folder, which may not be there yet.
+    pub run: PathBuf,
+}
+
+impl SweepDir {
+    /// Whether this is the folder of a sweep.
+    pub fn is_one(path: &Path) -> bool {
+        path.join(SWEEP).is_file()
+    }
+
+    /// Makes the folder of a new sweep, in `out` or the next `runs/<name>-sweep-<n>`.
+    ///
+    /// # Errors
+    /// [`RunDirError`] if the folder is taken or the system refuses.
+    pub fn create(grid: &Grid, out: Option<&Path>) -> Result<Self, SweepError> {
+        let folder = RunDir::create(out, &format!("{}-sweep", grid.name))?;
+        folder.write_config(grid.base())?;
+        let toml = SweepToml { name: grid.name.clone(), adapter: grid.adapter.clone(), axis: grid.axes.clone() };
+        let logs = folder.path().join("logs");
+        make_folder(&logs).map_err(write_error(&logs))?;
+        let content = toml::to_string(&toml).expect("words and lists of words have a TOML form");
+        // Last: with this file a folder is a sweep's.
+        write_file(&folder.path().join(SWEEP), content.as_bytes())?;
+        Ok(Self::open(folder.path())?)
+    }
+
+    /// Opens the folder of an earlier sweep.
+    ///
+    /// # Errors
+    /// [`SweepError::NotASweep`] without a `sweep.toml`, [`SweepError::Unreadable`] where it is not one, and
+    /// [`SweepError::TooMany`].
+    pub fn open(path: &Path) -> Result<Self, SweepError> {
+        if !Self::is_one(path) {
+            return Err(SweepError::NotASweep { path: path.into() });
+        }
+        text(path)?;
+        let file = path.join(SWEEP);
+        let unreadable = |problem: String| SweepError::Unreadable { path: file.clone(), problem };
+        let content = fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
+        let SweepToml { name, adapter, axis: axes } =
+            toml::from_str(&content).map_err(|error| unreadable(error.to_string().trim_end().into()))?;
+        if let Some(problem) = axis::problem(&axes) {
+            return Err(unreadable(problem));
+        }
+        let job = |it: Combination| Job { run: path.join(SWEEP_RUNS).join(&it.name), name: it.name, values: it.values };
+        let jobs = combinations(&axes)?.into_iter().map(job).collect();
+        Ok(Self { path: path.into(), name, adapter, axes, jobs })
+    }
+
+    /// Every job, the last axis changing fastest.
+    pub fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    /// What a job changes in the base configuration: `key=value`, one an axis.
+    pub fn sets(&self, job: &Job) -> Vec<String> {
+        self.axes.iter().zip(&job.values).map(|(axis, value)| format!("{}={value}", axis.key)).collect()
+    }
+
+    /// The complete configuration of a job.
+    ///
+    /// # Errors
+    /// [`config::ConfigError`] if `config.toml` or `sweep.toml` was changed into something that makes no sense.
+    pub fn config_of(&self, job: &Job) -> Result<Config, SweepError> {
+        let base = self.config().to_string_lossy().into_owned();
+        Ok(config::resolve(Some(&base), &self.sets(job))?.config)
+    }
+
+    /// The base configuration, that of the first job.
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// What the process of a job printed.
+    pub fn log(&self, job: &Job) -> PathBuf {
+        self.path.join("logs").join(format!("{}.txt", job.name))
+    }
+
+    /// The table of results: [`crate::sweep::read_summary`].
+    pub fn summary(&self) -> PathBuf {
+        self.path.join("summary.csv")
+    }
+
+    /// Claims the sweep until the returned lock is dropped: for this process alone, or shared among those that do one job each.
+    ///
+    /// # Errors
+    /// [`SweepError::Busy`] if another process has claimed it, [`RunDirError::Write`].
+    pub(super) fn claim(&self, kind: Kind) -> Result<Lock, SweepError> {
+        let path = self.path.join(".lock");
+        self.locked(lock::try_lock(&path, kind), &path)
+    }
+
+    /// Waits until no other process changes `summary.csv`, and keeps them from it until the returned lock is dropped.
+    ///
+    /// # Errors
+    /// [`SweepError::Busy`] if one does for minutes, [`RunDirError::Write`].
+    pub(super) fn lock_summary(&self) -> Result<Lock, SweepError> {
+        let path = self.path.join(".summary.lock");
+        self.locked(lock::lock(&path, PATIENCE), &path)
+    }
+
+    fn locked(&self, locked: Result<Lock, LockError>, path: &Path) -> Result<Lock, SweepError> {
+        locked.map_err(|error| match error {
+            LockError::Held(by) => SweepError::Busy { path: self.path.clone(), by }.into(),
+            LockError::File(cause) => write_error(path)(cause).into(),
+        })
+    }
+}

@@ -1,0 +1,175 @@
+//! How many jobs run at once: what the cores are good for, and never more than memory allows.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::SweepError;
+use crate::config::build;
+use crate::config::workload::{cores, flops_per_contraction, is_tiny};
+use crate::config::{Config, DataConfig};
+use crate::data::{DataError, Dataset};
+use crate::gpu::Gpu;
+use crate::model::Layout;
+use crate::run::RunError;
+use crate::run::inputs::Ground;
+use crate::run::kernels;
+use crate::run::memory_check::{PROCESS_BYTES, check, free_bytes, machine_bytes};
+use crate::run::read_params;
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// How many jobs at once, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capacity {
+    /// Jobs at once; at least 1.
+    pub parallel: usize,
+    /// The reason, in words.
+    pub why: String,
+    /// Threads that a job is to leave it at, where the adapter is software and would use all cores for each.
+    pub threads: Option<usize>,
+    /// What the largest job takes, in bytes of this machine's memory.
+    pub job_bytes: u64,
+    /// What is free, in bytes; `u64::MAX` where the system does not say.
+    pub free_bytes: u64,
+}
+
+impl Capacity {
+    /// `count` jobs at once for the reason `why`, or as many as memory holds. One is known to fit.
+    fn of(count: usize, why: String, job_bytes: u64, free_bytes: u64) -> Self {
+        let fit = usize::try_from(free_bytes / job_bytes).unwrap_or(usize::MAX).max(1);
+        let (parallel, why) = if fit < count { (fit, "memory holds no more".to_owned()) } else { (count.max(1), why) };
+        Self { parallel, why, threads: None, job_bytes, free_bytes }
+    }
+}
+
+/// A size for people.
+fn mib(bytes: u64) -> String {
+    format!("{:.0} MiB", bytes as f64 / MIB)
+}
+
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { parallel, why, job_bytes, free_bytes, .. } = self;
+        write!(f, "{parallel} at a time ({why}; the largest needs {} of {})", mib(*job_bytes), mib(*free_bytes))
+    }
+}
+
+/// Plans the memory of every job on the adapter and decides how many run at once: `wanted`, or as many as the cores are good
+/// for, but no more than fit.
+///
+/// A `plan` refuses jobs that would not find the files that they begin with. Otherwise one whose data cannot be read counts for
+/// nothing: its own process will say what is wrong.
+///
+/// # Errors
+/// [`SweepError::Job`] for one that does not fit alone, or that the adapter or the model refuses, or that lacks a file; and
+/// [`crate::gpu::GpuError`] where there is no adapter.
+pub fn capacity(
+    jobs: &[(String, Config)],
+    adapter: Option<&str>,
+    wanted: Option<usize>,
+    plan: bool,
+) -> Result<Capacity, SweepError> {
+    let gpu = Gpu::open(adapter)?;
+    let kind = gpu.adapter().kind.clone();
+    let free_bytes = free_bytes();
+    let mut planner = Planner { gpu, free_bytes, plan, data: None, needs: HashMap::new() };
+    let mut job_bytes = PROCESS_BYTES;
+    for (job, config) in jobs {
+        match planner.need(config) {
+            Ok(bytes) => job_bytes = job_bytes.max(bytes),
+            Err(RunError::Data(_)) if !plan => {}
+            Err(cause) => return Err(SweepError::Job { job: job.clone(), cause: Box::new(cause) }),
+        }
+    }
+    let (count, why) = match wanted {
+        Some(wanted) => (wanted, "as asked".to_owned()),
+        None if kind != "Cpu" => (1, "a job has the GPU for itself".to_owned()),
+        // One thread each is faster than all threads for each in turn: nobody waits for anybody (docs/sweeps.md).
+        None => (cores().min(jobs.len()), format!("{} cores", cores())),
+    };
+    let mut capacity = Capacity::of(count, why, job_bytes, free_bytes);
+    let tiny = |(_, config): &(String, Config)| flops_per_contraction(config).is_some_and(is_tiny);
+    if kind == "Cpu" && capacity.parallel > 1 && !jobs.iter().all(tiny) {
+        capacity.threads = Some((cores() / capacity.parallel).max(1));
+    }
+    Ok(capacity)
+}
+
+/// Plans that are made once for all jobs that differ in numbers alone.
+struct Planner {
+    gpu: Gpu,
+    free_bytes: u64,
+    /// Whether the files that a new run reads have to be there.
+    plan: bool,
+    data: Option<(DataConfig, usize, Arc<Dataset>)>,
+    needs: HashMap<String, u64>,
+}
+
+impl Planner {
+    /// Bytes of this machine's memory that a job takes, which are there.
+    fn need(&mut self, config: &Config) -> Result<u64, RunError> {
+        let mut class = config.clone();
+        class.run.seed = 0;
+        class.run.steps = 1;
+        class.optim.lr = 1.0;
+        class.optim.rho = if config.optim.perturbs() { 1.0 } else { 0.0 };
+        let key = class.to_toml();
+        if let Some(&bytes) = self.needs.get(&key) {
+            return Ok(bytes);
+        }
+        if self.plan {
+            self.check_files(config)?;
+        }
+        let ground = Ground::on(self.gpu.clone(), self.data(config)?, config)?;
+        let (_, first) = ground.feed(config)?;
+        let parts = ground.parts(config, &first);
+        let (plan, _) = parts.plan(&self.gpu)?;
+        check(&parts, &self.gpu, &plan, self.free_bytes)?;
+        let bytes = machine_bytes(&plan, &self.gpu);
+        self.needs.insert(key, bytes);
+        Ok(bytes)
+    }
+
+    /// Refuses what a new run of this configuration would refuse in its files of weights and kernels.
+    fn check_files(&mut self, config: &Config) -> Result<(), RunError> {
+        if let Some(path) = &config.run.kernels {
+            kernels::recorded(path, self.gpu.target())?;
+        }
+        if let Some(path) = &config.run.init {
+            let model = build::model(config, &self.data(config)?.train)?;
+            read_params(&Layout::of(&*model)?, path)?;
+        }
+        Ok(())
+    }
+
+    /// The data of a configuration, read unless they are those of the one before.
+    fn data(&mut self, config: &Config) -> Result<Arc<Dataset>, DataError> {
+        let seq_len = config.model.seq_len;
+        match &self.data {
+            Some((of, len, data)) if *of == config.data && *len == seq_len => Ok(Arc::clone(data)),
+            _ => {
+                let data = Arc::new(Ground::data(config)?);
+                self.data = Some((config.data.clone(), seq_len, Arc::clone(&data)));
+                Ok(data)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_run_at_once_than_memory_holds() {
+        let at_once = |count, job_bytes, free_bytes| {
+            let capacity = Capacity::of(count, "as asked".into(), job_bytes, free_bytes);
+            (capacity.parallel, capacity.why)
+        };
+        assert_eq!(at_once(4, 100, 400), (4, "as asked".into()));
+        assert_eq!(at_once(4, 100, 399), (3, "memory holds no more".into()));
+        assert_eq!(at_once(1, 100, 199), (1, "as asked".into()));
+        assert_eq!(at_once(16, 300 << 20, u64::MAX), (16, "as asked".into()));
+    }
+}

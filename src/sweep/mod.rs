@@ -1,0 +1,190 @@
+//! Sweeps: a run for every combination of several values of some keys, in one folder that can be resumed.
+//!
+//! One idea: the folder is the queue. A job is a process of this same program with a run folder of its own, and what is left to
+//! do is what those folders say is left ([`State`]). So a sweep that was killed goes on by being started again, and jobs on
+//! many machines need to share nothing but the folder.
+//!
+//! [`Grid`] is a sweep that is known to make sense, [`SweepDir`] one that has a folder.
+
+mod axis;
+mod board;
+mod child;
+mod error;
+mod figures;
+mod folder;
+mod grid;
+mod memory;
+mod queue;
+mod report;
+mod slurm;
+mod state;
+mod summary;
+
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::files::lock::Kind;
+use crate::folder::RUNS;
+use crate::interrupt;
+use crate::text::{print, shell_path};
+
+use board::Board;
+use slurm::Places;
+
+pub use axis::{Axis, MAX_JOBS};
+pub use error::SweepError;
+pub use folder::{Job, SweepDir};
+pub use grid::Grid;
+pub use memory::{Capacity, capacity};
+pub use report::{plot_sweep, sweep_report};
+pub use state::State;
+pub use summary::{SummaryRow, read_summary};
+
+/// How a sweep is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// The `edgewalk` program, which the jobs are processes of.
+    pub program: PathBuf,
+    /// Jobs at once; none is as many as the cores are good for. Never more than fit into memory.
+    pub jobs: Option<usize>,
+}
+
+/// Makes the folder of a sweep, in `out` or the next `runs/<name>-sweep-<n>`, and does its jobs.
+///
+/// # Errors
+/// Those of [`capacity`] and [`SweepDir::create`], before anything is made; afterwards as [`resume`].
+pub fn start(grid: &Grid, out: Option<&Path>, launch: &Launch) -> Result<(), SweepError> {
+    if let Some(out) = out {
+        crate::folder::check(out)?;
+    }
+    let capacity = capacity(&grid.jobs, grid.adapter.as_deref(), launch.jobs, false)?;
+    let sweep = SweepDir::create(grid, out)?;
+    let _claim = sweep.claim(Kind::Alone)?;
+    run(&mut Board::look(&sweep), launch, &capacity)
+}
+
+/// Does the jobs of a sweep that are left: those that have not begun, were stopped or killed, or failed.
+///
+/// A signal ends it early and well: the running jobs finish their step and write a checkpoint.
+///
+/// # Errors
+/// [`SweepError::Failed`] if a job failed, when all others have been done; those of [`SweepDir::open`], [`capacity`], and of
+/// writing `summary.csv`.
+pub fn resume(path: &Path, launch: &Launch) -> Result<(), SweepError> {
+    let sweep = SweepDir::open(path)?;
+    let _claim = sweep.claim(Kind::Alone)?;
+    let mut board = Board::look(&sweep);
+    let left = configs(&sweep, &board.left())?;
+    if left.is_empty() {
+        board.write()?;
+        return finish(&board);
+    }
+    let capacity = capacity(&left, sweep.adapter.as_deref(), launch.jobs, false)?;
+    run(&mut board, launch, &capacity)
+}
+
+fn run(board: &mut Board<'_>, launch: &Launch, capacity: &Capacity) -> Result<(), SweepError> {
+    interrupt::listen();
+    let (folder, left) = (board.sweep.path.display(), board.left().len());
+    print(&format!("{left} of {} jobs to do in {folder}, {capacity}\n", board.rows.len()))?;
+    board.write()?;
+    queue::work(board, board.left(), &launch.program, capacity)?;
+    finish(board)
+}
+
+/// What [`resume`] would do, in words.
+///
+/// # Errors
+/// Those of [`capacity`].
+pub fn what_is_left(sweep: &SweepDir, launch: &Launch) -> Result<String, SweepError> {
+    let left = Board::look(sweep).left();
+    let capacity = capacity(&configs(sweep, &left)?, sweep.adapter.as_deref(), launch.jobs, false)?;
+    let (name, count) = (&sweep.name, sweep.jobs().len());
+    let names = left.iter().map(|&number| (number, sweep.jobs()[number].name.as_str()));
+    Ok(format!("{} of {count} jobs of {name} are left, {capacity}\n{}", left.len(), grid::numbered(names)))
+}
+
+/// Does one job of a sweep, given by its number, or goes on with it; what a task of a job array calls.
+///
+/// Such processes may be many at once, also on several machines that share the folder.
+///
+/// # Errors
+/// [`SweepError::NoSuchJob`]; [`SweepError::Failed`] if this job failed; otherwise as [`resume`].
+pub fn run_job(path: &Path, number: usize, launch: &Launch) -> Result<(), SweepError> {
+    let sweep = SweepDir::open(path)?;
+    let Some(job) = sweep.jobs().get(number) else {
+        return Err(SweepError::NoSuchJob { number, last: sweep.jobs().len() - 1 });
+    };
+    let _claim = sweep.claim(Kind::Shared)?;
+    let mut board = Board::read(&sweep);
+    if state::judge(job).0.has_result() {
+        board.ended(number, None, false)?;
+        return Ok(print(&format!("{}\n", board.line(number)))?);
+    }
+    let capacity = capacity(&configs(&sweep, &[number])?, sweep.adapter.as_deref(), Some(1), false)?;
+    interrupt::listen();
+    queue::work(&mut board, vec![number], &launch.program, &capacity)?;
+    let row = &board.rows[number];
+    if row.state == State::Failed {
+        return Err(failed(&sweep, 1, &job.name, &row.message));
+    }
+    Ok(())
+}
+
+/// Makes the folder of a sweep as [`start`] does, and returns the script of [`slurm_script`].
+///
+/// # Errors
+/// Those of [`slurm_script`], before anything is made, and of [`SweepDir::create`].
+pub fn slurm_start(grid: &Grid, out: Option<&Path>, launch: &Launch) -> Result<String, SweepError> {
+    Places::of(out.unwrap_or(&Path::new(RUNS).join(&grid.name)), &launch.program)?;
+    slurm_script(&SweepDir::create(grid, out)?, launch)
+}
+
+/// The script for Slurm that does the jobs of a sweep that are left, at most `launch.jobs` at a time.
+///
+/// # Errors
+/// [`SweepError::NothingLeft`], and where a path cannot stand in the script: [`SweepError::Nowhere`], [`SweepError::Folder`],
+/// [`SweepError::Control`].
+pub fn slurm_script(sweep: &SweepDir, launch: &Launch) -> Result<String, SweepError> {
+    let left = Board::look(sweep).left();
+    if left.is_empty() {
+        return Err(SweepError::NothingLeft { path: sweep.path.clone() });
+    }
+    Ok(Places::of(&sweep.path, &launch.program)?.script(sweep, &left, launch.jobs))
+}
+
+fn configs(sweep: &SweepDir, numbers: &[usize]) -> Result<Vec<(String, Config)>, SweepError> {
+    let config = |&number: &usize| {
+        let job = &sweep.jobs()[number];
+        Ok((job.name.clone(), sweep.config_of(job)?))
+    };
+    numbers.iter().map(config).collect()
+}
+
+/// What a sweep closes with, when its jobs have ended or it was stopped: the table of results, and then what became of it.
+fn finish(board: &Board<'_>) -> Result<(), SweepError> {
+    let sweep = board.sweep;
+    let count = board.rows.len();
+    let ended = board.rows.iter().filter(|row| row.state.has_result()).count();
+    print(&format!(
+        "{}{ended} of {count} jobs ended; table in {}, report in {}, runs in {}\n",
+        summary::in_columns(sweep, &board.rows),
+        sweep.summary().display(),
+        sweep_report(sweep)?.display(),
+        sweep.path.join("runs").display()
+    ))?;
+    let stopped = count - ended - board.count(State::Failed);
+    if stopped > 0 {
+        let folder = shell_path(&sweep.path);
+        print(&format!("{stopped} jobs are left; `edgewalk resume {folder}` goes on with them\n"))?;
+    }
+    match board.rows.iter().find(|row| row.state == State::Failed) {
+        Some(row) => Err(failed(sweep, board.count(State::Failed), &row.job, &row.message)),
+        None => Ok(()),
+    }
+}
+
+fn failed(sweep: &SweepDir, count: usize, first: &str, message: &str) -> SweepError {
+    let log = sweep.jobs().iter().find(|job| job.name == first).map(|job| sweep.log(job)).unwrap_or_default();
+    SweepError::Failed { count, first: first.to_owned(), message: message.to_owned(), log }.into()
+}

@@ -1,0 +1,60 @@
+//! What became of a job, read off its run folder: the folders are the whole of the queue.
+
+use std::path::Path;
+
+use super::Job;
+use crate::choice::choice;
+use crate::files::lock;
+use crate::folder::manifest::Ended;
+use crate::folder::{RunDir, lock_file};
+use crate::text::with_causes;
+
+choice! {
+    /// Where a job stands.
+    State {
+        /// It has not begun.
+        Waiting = "waiting",
+        /// A process is at it.
+        Running = "running",
+        /// It was stopped or killed, and can go on.
+        Interrupted = "interrupted",
+        /// All its steps are made, or a stop rule ended it.
+        Done = "done",
+        /// Its numbers overflowed: a result.
+        Diverged = "diverged",
+        /// An error ended it, or its process crashed.
+        Failed = "failed",
+    }
+}
+
+impl State {
+    /// Whether nothing remains to be done.
+    pub fn has_result(self) -> bool {
+        matches!(self, Self::Done | Self::Diverged)
+    }
+}
+
+/// The state of a job by its folder alone, and what there is to say about it.
+pub(super) fn judge(job: &Job) -> (State, String) {
+    let run = match RunDir::open(&job.run) {
+        Ok(run) if run.manifest().is_file() => run,
+        // A process that was killed before its manifest has done nothing yet.
+        Ok(_) | Err(_) => return (State::Waiting, String::new()),
+    };
+    match run.read_manifest().map(|manifest| manifest.ended) {
+        Ok(Ended::Done) => (State::Done, String::new()),
+        Ok(Ended::Reached { until }) => (State::Done, format!("at {until}")),
+        Ok(Ended::TimeLimit) => (State::Interrupted, "its time limit was over".into()),
+        Ok(Ended::Diverged { step }) => (State::Diverged, format!("at step {step}")),
+        Ok(Ended::Interrupted) => (State::Interrupted, String::new()),
+        Ok(Ended::Running) if is_held(&job.run) => (State::Running, String::new()),
+        Ok(Ended::Running) => (State::Interrupted, "its process was killed".into()),
+        Ok(Ended::Failed { error }) => (State::Failed, error),
+        Err(error) => (State::Failed, with_causes(&error)),
+    }
+}
+
+/// Whether a process is at this run.
+pub(super) fn is_held(run: &Path) -> bool {
+    lock::holder(&lock_file(run)).is_some()
+}

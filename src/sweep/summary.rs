@@ -1,0 +1,230 @@
+//! The table of results: one row a job, made from the run's own tables.
+//!
+//! `summary.csv` is rewritten whole whenever a job begins or ends; readers see the old table or the new one.
+
+use std::path::Path;
+
+use super::SweepError;
+use super::state::judge;
+use super::{Job, State, SweepDir};
+use crate::files::write_file;
+use crate::folder::RunDir;
+use crate::folder::table::{RecordError, number, read, read_lines};
+use crate::results::readout::Readout;
+use crate::results::summary::Summary;
+use crate::text::duration;
+use crate::text::with_causes;
+
+/// One job's row. What is not known, or was not measured, is `None`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SummaryRow {
+    /// The job's name.
+    pub job: String,
+    /// Its values, one an axis.
+    pub values: Vec<String>,
+    /// Where it stands.
+    pub state: State,
+    /// Updates made before the last logged row.
+    pub steps: Option<u64>,
+    /// The training loss there; in minibatch runs that of the minibatch.
+    pub loss: Option<f64>,
+    /// The fraction of those examples that is misclassified.
+    pub error: Option<f64>,
+    /// ‖∇L‖ there.
+    pub grad_norm: Option<f64>,
+    /// The last measured loss on the test set.
+    pub test_loss: Option<f64>,
+    /// The fraction of the test set misclassified then.
+    pub test_error: Option<f64>,
+    /// ‖H‖, the median over the second half of the run.
+    pub hessian_norm: Option<f64>,
+    /// ‖H‖ divided by the SAM-edge, or by 2/η where ρ = 0: the median over the second half.
+    pub edge_ratio: Option<f64>,
+    /// The smallest such ratio.
+    pub edge_ratio_low: Option<f64>,
+    /// The largest such ratio.
+    pub edge_ratio_high: Option<f64>,
+    /// The gauge S, which is 1 at the edge: the median over the second half.
+    pub gauge: Option<f64>,
+    /// The largest relative residual of λ₁ in the second half.
+    pub worst_residual: Option<f64>,
+    /// Wall time from the first step to the last, in seconds.
+    pub wall_secs: Option<f64>,
+    /// What there is to say about the state, such as an error.
+    pub message: String,
+}
+
+/// A column of numbers, and its field.
+type Column = (&'static str, fn(&mut SummaryRow) -> &mut Option<f64>);
+
+/// The columns of numbers behind `steps`, in order.
+const NUMBERS: [Column; 12] = [
+    ("loss", |row| &mut row.loss),
+    ("error", |row| &mut row.error),
+    ("grad_norm", |row| &mut row.grad_norm),
+    ("test_loss", |row| &mut row.test_loss),
+    ("test_error", |row| &mut row.test_error),
+    ("hessian_norm", |row| &mut row.hessian_norm),
+    ("edge_ratio", |row| &mut row.edge_ratio),
+    ("edge_ratio_low", |row| &mut row.edge_ratio_low),
+    ("edge_ratio_high", |row| &mut row.edge_ratio_high),
+    ("gauge", |row| &mut row.gauge),
+    ("worst_residual", |row| &mut row.worst_residual),
+    ("wall_secs", |row| &mut row.wall_secs),
+];
+
+impl SummaryRow {
+    fn empty(job: String, values: Vec<String>, state: State, message: String) -> Self {
+        Self {
+            job,
+            values,
+            state,
+            steps: None,
+            loss: None,
+            error: None,
+            grad_norm: None,
+            test_loss: None,
+            test_error: None,
+            hessian_norm: None,
+            edge_ratio: None,
+            edge_ratio_low: None,
+            edge_ratio_high: None,
+            gauge: None,
+            worst_residual: None,
+            wall_secs: None,
+            message,
+        }
+    }
+
+    /// What the folder of a job says now. A job that has failed without a trace in its folder is known to have from the row
+    /// `before`.
+    pub(super) fn of(job: &Job, before: Option<&Self>) -> Self {
+        let (mut state, mut message) = judge(job);
+        if let Some(before) = before
+            && before.state == State::Failed
+            && matches!(state, State::Waiting | State::Interrupted)
+        {
+            (state, message) = (State::Failed, before.message.clone());
+        }
+        let mut row = Self::empty(job.name.clone(), job.values.clone(), state, message);
+        if state != State::Waiting
+            && let Ok(run) = RunDir::open(&job.run)
+            && let Err(error) = row.read_tables(&run)
+        {
+            row.note(&with_causes(&error));
+        }
+        row
+    }
+
+    /// Fills in what the tables of a run say.
+    fn read_tables(&mut self, run: &RunDir) -> Result<(), RecordError> {
+        let summary = Readout::so_far(run)?.summary();
+        if let Some(words) = summary.not_judged() {
+            self.note(&words);
+        }
+        let Summary { last, test, edge, norm, .. } = summary;
+        if let Some(last) = last {
+            self.steps = Some(last.step);
+            (self.loss, self.error, self.grad_norm) = (Some(last.loss), Some(last.error), Some(last.grad_norm));
+            let whole = run.read_manifest().map(|manifest| manifest.wall_secs).unwrap_or_default();
+            self.wall_secs = Some(if whole > 0.0 { whole } else { last.secs });
+        }
+        (self.test_loss, self.test_error) = test.unzip();
+        self.hessian_norm = norm.map(|norm| norm.median);
+        if let Some(edge) = edge {
+            self.edge_ratio = Some(edge.ratio.median);
+            self.edge_ratio_low = Some(edge.ratio.min);
+            self.edge_ratio_high = Some(edge.ratio.max);
+            self.gauge = Some(edge.gauge.median);
+            self.worst_residual = Some(edge.worst_residual);
+        }
+        Ok(())
+    }
+
+    /// Adds something to the message.
+    pub(super) fn note(&mut self, text: &str) {
+        if !self.message.is_empty() {
+            self.message += "; ";
+        }
+        self.message += text;
+    }
+}
+
+/// Writes `summary.csv`, whole or not at all.
+///
+/// # Errors
+/// [`SweepError`] if the file cannot be written.
+pub(super) fn write_summary(sweep: &SweepDir, rows: &mut [SummaryRow]) -> Result<(), SweepError> {
+    let mut writer = csv::Writer::from_writer(vec![]);
+    let axes = sweep.axes.iter().map(|axis| axis.key.as_str());
+    let numbers = NUMBERS.iter().map(|(name, _)| *name);
+    let header: Vec<&str> =
+        ["job"].into_iter().chain(axes).chain(["state", "steps"]).chain(numbers).chain(["message"]).collect();
+    let mut write = |cells: &[&str]| writer.write_record(cells).expect("memory takes every row of one length");
+    write(&header);
+    for row in rows {
+        let steps = row.steps.map_or_else(String::new, |steps| steps.to_string());
+        let numbers = NUMBERS.map(|(_, field)| field(row).map_or_else(String::new, number));
+        let mut cells = vec![row.job.as_str()];
+        cells.extend(row.values.iter().map(String::as_str));
+        cells.extend([row.state.word(), &steps]);
+        cells.extend(numbers.iter().map(String::as_str));
+        cells.push(&row.message);
+        write(&cells);
+    }
+    let bytes = writer.into_inner().expect("memory takes every row");
+    Ok(write_file(&sweep.summary(), &bytes)?)
+}
+
+/// Reads the `summary.csv` of a sweep, at `path`, in the order of its jobs.
+///
+/// # Errors
+/// [`RecordError`] if there is no such table or it is not one.
+pub fn read_summary(path: &Path) -> Result<Vec<SummaryRow>, RecordError> {
+    let (header, _) = read_lines(path)?;
+    // What stands between the job and its state are the axes.
+    let axes: Vec<&str> = header.iter().skip(1).take_while(|name| *name != "state").collect();
+    read(path, |line| {
+        let values = axes.iter().map(|axis| Ok(line.optional(axis)?.unwrap_or_default()));
+        let values = values.collect::<Result<_, RecordError>>()?;
+        let message = line.optional("message")?.unwrap_or_default();
+        let mut row = SummaryRow::empty(line.required("job")?, values, line.required("state")?, message);
+        row.steps = line.optional("steps")?;
+        for (name, field) in NUMBERS {
+            *field(&mut row) = line.optional(name)?;
+        }
+        Ok(row)
+    })
+}
+
+/// The rows in aligned columns, for people.
+pub(super) fn in_columns(sweep: &SweepDir, rows: &[SummaryRow]) -> String {
+    let axes = sweep.axes.iter().map(|axis| axis.key.clone());
+    let rest = ["state", "steps", "loss", "edge ratio [low, high]", "gauge", "wall", ""].map(str::to_owned);
+    let mut lines: Vec<Vec<String>> = vec![axes.chain(rest).collect()];
+    for row in rows {
+        let short = |x: Option<f64>| x.map_or_else(String::new, |x| format!("{x:.3}"));
+        let ratio = match (row.edge_ratio, row.edge_ratio_low, row.edge_ratio_high) {
+            (Some(median), Some(low), Some(high)) => format!("{median:.3} [{low:.3}, {high:.3}]"),
+            _ => String::new(),
+        };
+        let cells = [
+            row.state.to_string(),
+            row.steps.map_or_else(String::new, |steps| steps.to_string()),
+            row.loss.map_or_else(String::new, |loss| format!("{loss:.4e}")),
+            ratio,
+            short(row.gauge),
+            row.wall_secs.map_or_else(String::new, duration),
+            row.message.lines().next().unwrap_or_default().to_owned(),
+        ];
+        lines.push(row.values.iter().cloned().chain(cells).collect());
+    }
+    let columns = lines[0].len();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let padded = |line: &Vec<String>| {
+        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    lines.iter().map(padded).collect()
+}

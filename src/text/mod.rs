@@ -1,0 +1,18 @@
+//! Words for people: numbers and times, errors with their causes, words for a shell.
+
+mod numbers;
+mod output;
+
+use std::error::Error;
+
+pub(crate) use numbers::{decimals, digits, duration};
+pub(crate) use output::{OutputError, print, shell_path, shell_word, written};
+
+/// An error with all its causes, in one line; a cause that the error has said itself is not said again.
+pub fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.map(ToString::to_string).fold(error.to_string(), |text, cause| match text.contains(&cause) {
+        true => text,
+        false => format!("{text}; because: {cause}"),
+    })
+}

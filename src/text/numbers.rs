@@ -1,0 +1,61 @@
+//! Numbers as people read them.
+
+/// A number with so many significant digits at most, trailing zeros left out, and an exponent where it would otherwise have
+/// many zeros: `0.05`, `1.234`, `100000`, `5e-4`.
+pub(crate) fn digits(x: f64, significant: usize) -> String {
+    let scientific = format!("{x:.*e}", significant.saturating_sub(1));
+    let Ok(rounded) = scientific.parse::<f64>() else { return scientific };
+    let size = rounded.abs();
+    if rounded == 0.0 || (1e-3..1e6).contains(&size) || !rounded.is_finite() {
+        // No sign for a zero.
+        return format!("{}", rounded + 0.0);
+    }
+    format!("{rounded:e}")
+}
+
+/// A number with so many decimals, or with an exponent where it is so large or small that they would be too many or too few.
+pub(crate) fn decimals(x: f64, count: usize) -> String {
+    if x == 0.0 || (1e-3..1e6).contains(&x.abs()) { format!("{x:.count$}") } else { format!("{x:.count$e}") }
+}
+
+/// A time in the unit that suits it.
+pub(crate) fn duration(secs: f64) -> String {
+    match secs {
+        s if s < 1.0 => format!("{:.1} ms", 1e3 * s),
+        s if s < 120.0 => format!("{s:.1} s"),
+        s if s < 7200.0 => format!("{:.1} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decimals, digits};
+
+    #[test]
+    fn decimals_are_never_many() {
+        for (x, text) in [(0.0, "0.0000"), (1.25, "1.2500"), (-3e38, "-3.0000e38"), (1e-9, "1.0000e-9")] {
+            assert_eq!(decimals(x, 4), text);
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_digits_and_lose_their_zeros() {
+        for (x, significant, text) in [
+            (0.0, 3, "0"),
+            (-0.0, 3, "0"),
+            (0.05, 6, "0.05"),
+            (0.1 + 0.2, 6, "0.3"),
+            (1.23456, 4, "1.235"),
+            (100_000.0, 3, "100000"),
+            (1.5e6, 3, "1.5e6"),
+            (0.000_499_96, 3, "5e-4"),
+            (0.000_999_9, 2, "0.001"),
+            (-2.5, 3, "-2.5"),
+            (f64::NAN, 3, "NaN"),
+            (f64::NEG_INFINITY, 3, "-inf"),
+        ] {
+            assert_eq!(digits(x, significant), text);
+        }
+    }
+}
