@@ -18,7 +18,7 @@ use edgewalk::{config, run};
 pub fn train(out: Option<PathBuf>) -> Result<Vec<CurvatureRow>, Box<dyn Error>> {
     let sets = ["width=16", "train=200", "steps=200", "run.tune=0"].map(String::from);
     let request = TrainRequest::from(config::resolve(Some("quickstart"), &sets)?);
-    let folder = run::train(&TrainRequest { out, ..request })?;
+    let folder = run::train(&TrainRequest { out, ..request }, &())?;
     Ok(read_curvature(&folder.curvature())?)
 }
 

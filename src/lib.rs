@@ -55,11 +55,10 @@
 //! network), `sam_edge` (training, measured as it goes), `custom_model`, `custom_loss` and `custom_data`. ARCHITECTURE.md explains
 //! how it works and why.
 
-// A reader of standard error or output may be gone, and these macros panic then: `text/output.rs` writes.
+// A reader of standard error or output may be gone, and these macros panic then: `cli/terminal.rs` writes.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod analysis;
-mod aside;
 pub mod autodiff;
 pub mod bench;
 mod choice;
@@ -72,10 +71,10 @@ pub mod files;
 pub mod folder;
 pub mod gpu;
 pub mod graph;
-mod interrupt;
 pub mod kernel;
 pub mod model;
 pub mod objective;
+pub mod observer;
 pub mod optim;
 pub mod passes;
 pub mod results;

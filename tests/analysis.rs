@@ -61,7 +61,7 @@ fn find(analysis: &Analysis, part: Part) -> &Finding {
 fn the_whole_hessian_and_its_parts() {
     let folder = tempfile::tempdir().unwrap();
     let run = small_run(folder.path());
-    let analysis = analyse(&request(run.path())).unwrap();
+    let analysis = analyse(&request(run.path()), &()).unwrap();
     let (network, w) = reference_of(&run);
     let here = network.at(&w);
     assert_eq!((analysis.step, analysis.examples, analysis.findings.len()), (6, EXAMPLES, 3));
@@ -129,7 +129,7 @@ fn the_block_of_one_layer_has_the_spectrum_of_the_dense_matrix() {
         split: false,
         ..request(&checkpoint)
     };
-    let analysis = analyse(&wanted).unwrap();
+    let analysis = analyse(&wanted, &()).unwrap();
     let (network, w) = reference_of(&run);
     let here = network.at(&w);
     let (first, n) = (785 * 4, 50);
@@ -168,10 +168,11 @@ fn the_block_of_one_layer_has_the_spectrum_of_the_dense_matrix() {
         out: Some(folder.path().join("elsewhere")),
         ..wanted.clone()
     };
-    let again = analyse(&file).unwrap();
+    let again = analyse(&file, &()).unwrap();
     assert_eq!(again.findings[0].spectrum, finding.spectrum);
     assert!(folder.path().join("elsewhere/density-dense1.svg").is_file());
-    let each = analyse(&AnalysisRequest { blocks: vec!["each".into()], trace: None, density: None, ..wanted }).unwrap();
+    let each =
+        analyse(&AnalysisRequest { blocks: vec!["each".into()], trace: None, density: None, ..wanted }, &()).unwrap();
     assert_eq!(each.findings.iter().map(|f| f.block.as_str()).collect::<Vec<_>>(), ["dense0", "dense1"]);
 }
 
@@ -180,7 +181,7 @@ fn wrong_input_is_refused_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let run = small_run(folder.path());
     let check = |request: AnalysisRequest, code: u8, advice: &str| {
-        let error = analyse(&request).unwrap_err();
+        let error = analyse(&request, &()).unwrap_err();
         let message = error.to_string();
         assert!(message.contains(advice), "{message}");
         assert_eq!(Error::from(error).exit_code(), code, "{message}");
@@ -235,10 +236,10 @@ fn a_run_of_msam_is_looked_at_in_its_groups() {
     let sets = ["width=4", "depth=2", "train=60", "test=0", "steps=3", "measure.every=0", "rho=0.05", "micro_batch=7"];
     let run = train(None, &folder.path().join("run"), &sets, None).unwrap();
     let wanted = AnalysisRequest { trace: None, density: None, split: false, ..request(run.path()) };
-    let analysis = analyse(&wanted).unwrap();
+    let analysis = analyse(&wanted, &()).unwrap();
     assert!(analysis.findings[0].spectrum.pairs[0].converged && analysis.findings[0].subspace[1] > 0.0);
     // Fewer examples than a group make one.
-    assert_eq!(analyse(&AnalysisRequest { examples: 5, ..wanted }).unwrap().examples, 5);
+    assert_eq!(analyse(&AnalysisRequest { examples: 5, ..wanted }, &()).unwrap().examples, 5);
 }
 
 #[test]
@@ -247,7 +248,7 @@ fn vectors_that_memory_does_not_hold_are_refused_before_any_work() {
     let run =
         train(None, &folder.path().join("run"), &["train=20", "test=0", "steps=1", "measure.every=0"], None).unwrap();
     let density = DensityOptions { probes: 60_000, block: 60_000, steps: 60_000, ..Default::default() };
-    let error = analyse(&AnalysisRequest { density: Some(density), ..request(run.path()) }).unwrap_err();
+    let error = analyse(&AnalysisRequest { density: Some(density), ..request(run.path()) }, &()).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("this run needs") && text.contains("--density-steps") && text.contains("--block"), "{text}");
     assert_eq!(Error::from(error).exit_code(), 1);
@@ -278,7 +279,7 @@ fn a_matrix_of_zeros_is_said_to_be_one() {
     let sets = ["depth=1", "train=60", "test=0", "steps=3", "measure.every=0"];
     let run = train(None, &folder.path().join("run"), &sets, None).unwrap();
     let eigen = EigenOptions { top: 1, max_iterations: 60, ..Default::default() };
-    let analysis = analyse(&AnalysisRequest { eigen, trace: None, ..request(run.path()) }).unwrap();
+    let analysis = analyse(&AnalysisRequest { eigen, trace: None, ..request(run.path()) }, &()).unwrap();
     let text = analysis.to_string();
     assert!(text.contains("density of a matrix whose eigenvalues are all 0") && !text.contains("100.00 %"), "{text}");
 }

@@ -129,7 +129,7 @@ fn adapter() -> Option<String> {
 
 fn request(config: Config, out: Option<&Path>) -> TrainRequest {
     let (name, command_line, out) = ("extreme".to_owned(), vec![], out.map(Path::to_path_buf));
-    TrainRequest { config, name, command_line, out, adapter: adapter(), json: false }
+    TrainRequest { config, name, command_line, out, adapter: adapter() }
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn what_is_accepted_is_planned_or_refused() {
     for (number, (base, own)) in bases.iter().enumerate() {
         for key in keys().iter().filter(|key| is_telling(key, own, number == 0)) {
             for (value, config) in ends(base, key) {
-                let plan = no_panic(&format!("the plan of {key}={value}"), || run::plan(&request(config, None)));
+                let plan = no_panic(&format!("the plan of {key}={value}"), || run::plan(&request(config, None), &()));
                 planned += usize::from(plan.is_some());
             }
         }
@@ -201,16 +201,16 @@ fn what_is_accepted_is_trained_and_goes_on() {
         if key != "run.tune"
             && let Some((value, config)) = ends(base, key).pop()
         {
-            no_panic(&format!("{key}={value}"), || run::train(&request(config, Some(&out))));
+            no_panic(&format!("{key}={value}"), || run::train(&request(config, Some(&out)), &()));
             let _none = fs::remove_dir_all(&out);
         }
     }
-    run::train(&request(resolve(None, base).unwrap().config, Some(&out))).unwrap();
+    run::train(&request(resolve(None, base).unwrap().config, Some(&out)), &()).unwrap();
     let resume = |key: &str, value: &str| {
         // A run of 2⁶³ − 1 steps ends at its first row all the same.
         let sets = vec![format!("{key}={value}"), "until=loss < 1e30".to_owned()];
-        let request = ResumeRequest { path: out.clone(), sets, command_line: vec![], adapter: adapter(), json: true };
-        no_panic(&format!("to resume with {key}={value}"), || run::resume(&request));
+        let request = ResumeRequest { path: out.clone(), sets, command_line: vec![], adapter: adapter() };
+        no_panic(&format!("to resume with {key}={value}"), || run::resume(&request, &()));
     };
     for key in ["run.steps", "run.time_limit", "run.checkpoint_every", "run.keep", "optim.lr"] {
         ends(base, key).iter().for_each(|(value, _)| resume(key, value));
@@ -242,7 +242,7 @@ fn a_model_too_large_for_any_device_is_refused_by_its_tensor() {
         &["model.kind=cnn", "channels=65535", "layers_per_block=100"],
     ] {
         let config = resolve(None, &owned(sets)).unwrap().config;
-        let error = run::plan(&request(config, None)).unwrap_err();
+        let error = run::plan(&request(config, None), &()).unwrap_err();
         let message = error.to_string();
         assert!(
             message.contains("the model has more than 4294966271 parameters; make it smaller"),
@@ -257,7 +257,7 @@ fn an_analysis_of_extremes_is_made_or_refused() {
     let (folder, bases) = with_text();
     let out = folder.path().join("run");
     let config = resolve(None, &bases[0].0).unwrap().config;
-    run::train(&request(config, Some(&out))).unwrap();
+    run::train(&request(config, Some(&out)), &()).unwrap();
     let sound = || AnalysisRequest {
         path: out.clone(),
         config: None,
@@ -287,12 +287,12 @@ fn an_analysis_of_extremes_is_made_or_refused() {
             // As many as there are dimensions are so many products.
             ("density steps", AnalysisRequest { density: density(1, n.min(3)), ..sound() }),
         ] {
-            no_panic(&format!("curvature with {n} as {what}"), || analyse(&request));
+            no_panic(&format!("curvature with {n} as {what}"), || analyse(&request, &()));
         }
     }
     for tol in [0.0, 1.0, f64::NAN, 1e-300] {
         let eigen = EigenOptions { tol, top: 1, max_iterations: 5, ..Default::default() };
-        no_panic(&format!("curvature to {tol}"), || analyse(&AnalysisRequest { eigen, ..sound() }));
+        no_panic(&format!("curvature to {tol}"), || analyse(&AnalysisRequest { eigen, ..sound() }, &()));
     }
 }
 

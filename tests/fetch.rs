@@ -137,7 +137,7 @@ impl Case {
 
     fn from(&self, servers: &[&Server]) -> Result<bool, FetchError> {
         let mirrors: Vec<&str> = servers.iter().map(|server| server.mirror).collect();
-        download(&self.item, &mirrors, &self.folder.path().join("set"), PATIENCE)
+        download(&self.item, &mirrors, &self.folder.path().join("set"), PATIENCE, &())
     }
 
     /// The download must end with the right file alone.

@@ -59,18 +59,18 @@ fn only_the_wanted_files_leave_an_archive_and_none_leaves_the_folder() {
     ]);
     let (set, server) = packed(archive, &items);
     let root = folder.path().join("a").join("b");
-    let fetched = fetch(&set, &root, PATIENCE).unwrap();
+    let fetched = fetch(&set, &root, PATIENCE, &()).unwrap();
     assert_eq!((fetched.folder.as_path(), fetched.downloaded), (root.join("pictures").as_path(), true));
     assert_eq!(relative(&folder), ["a", "a/b", "a/b/pictures", "a/b/pictures/one.bin", "a/b/pictures/two.bin"]);
     assert_eq!(fs::read(root.join("pictures").join("two.bin")).unwrap(), b"second");
     // They are checked by their own hashes, so that the archive need not be kept.
-    assert!(!fetch(&set, &root, PATIENCE).unwrap().downloaded);
+    assert!(!fetch(&set, &root, PATIENCE, &()).unwrap().downloaded);
     assert_eq!(server.asked().len(), 1);
     // One that is lost is brought back; one that is someone else's is left alone.
     fs::remove_file(root.join("pictures").join("one.bin")).unwrap();
-    assert!(fetch(&set, &root, PATIENCE).unwrap().downloaded);
+    assert!(fetch(&set, &root, PATIENCE, &()).unwrap().downloaded);
     fs::write(root.join("pictures").join("one.bin"), "mine").unwrap();
-    let message = fetch(&set, &root, PATIENCE).unwrap_err().to_string();
+    let message = fetch(&set, &root, PATIENCE, &()).unwrap_err().to_string();
     assert!(message.contains("one.bin") && message.contains("move it away"), "{message}");
     assert_eq!(fs::read(root.join("pictures").join("one.bin")).unwrap(), b"mine");
 }
@@ -86,7 +86,7 @@ fn an_archive_that_lacks_a_file_or_holds_another_is_refused() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let (set, _server) = packed(content, &[wanted]);
-        let message = fetch(&set, folder.path(), PATIENCE).unwrap_err().to_string();
+        let message = fetch(&set, folder.path(), PATIENCE, &()).unwrap_err().to_string();
         parts.iter().for_each(|part| assert!(message.contains(part), "{part:?} is not in {message:?}"));
         assert_eq!(relative(&folder), ["pictures", "pictures/pictures.tar.gz"]);
     }
@@ -101,7 +101,7 @@ fn files_that_are_there_are_kept_and_the_others_fetched() {
     let set = DataSet { downloads: items.to_vec().leak(), mirrors, ..packed(b"", &[]).0 };
     fs::create_dir(folder.path().join("pictures")).unwrap();
     fs::write(folder.path().join("pictures").join("one.bin"), "first").unwrap();
-    assert!(fetch(&set, folder.path(), PATIENCE).unwrap().downloaded);
+    assert!(fetch(&set, folder.path(), PATIENCE, &()).unwrap().downloaded);
     assert_eq!(server.asked(), [None]);
     assert_eq!(relative(&folder), ["pictures", "pictures/one.bin", "pictures/two.bin"]);
 }

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use edgewalk::folder::RunDir;
 use edgewalk::folder::rows::{MetricsRow, MetricsWriter};
-use edgewalk::folder::table::Logged;
+use edgewalk::observer::Logged;
 use edgewalk::results::live::json;
 use edgewalk::results::live::tensorboard::TensorBoard;
 use proptest::prelude::*;

@@ -46,7 +46,7 @@ fn every_row_is_drawn_until_the_run_ends() {
     let (run, later) = run_under_way(folder.path());
     let page = || fs::read_to_string(run.plots().join("live.html")).unwrap();
     let mut steps = vec![];
-    watch(std::slice::from_ref(&run), Format::Svg, |news| {
+    watch(std::slice::from_ref(&run), Format::Svg, &(), |news| {
         assert_eq!(news.run, run.path());
         assert!(news.pictures.iter().all(|path| path.is_file()));
         assert!(page().contains("loss.svg") && page().contains("edges.svg"), "{}", page());

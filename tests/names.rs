@@ -111,7 +111,6 @@ fn the_library_refuses_paths_that_are_not_text_too() {
             command_line: vec![],
             out: Some(folder.path().join("run")),
             adapter: None,
-            json: false,
         };
         change(&mut request);
         request
@@ -122,7 +121,7 @@ fn the_library_refuses_paths_that_are_not_text_too() {
         request(&|request| request.config.run.kernels = Some(path.clone())),
         request(&|request| request.config.data.path = Some(path.clone())),
     ] {
-        for error in [run::train(&request).unwrap_err(), run::plan(&request).unwrap_err()] {
+        for error in [run::train(&request, &()).unwrap_err(), run::plan(&request, &()).unwrap_err()] {
             assert!(error.to_string().contains("is not UTF-8"), "{error}");
         }
     }

@@ -48,14 +48,14 @@ fn two_jobs_at_a_time_are_two_at_a_time() {
     let program = program(here, meet);
     fs::write(here.join("patience"), "1200").unwrap();
     let both = Launch { program: program.clone(), jobs: Some(2) };
-    start(&grid(&["seed=1,2"]), Some(&here.join("both")), &both).unwrap();
+    start(&grid(&["seed=1,2"]), Some(&here.join("both")), &both, &()).unwrap();
 
     // The same two, one after the other, do not meet.
     fs::write(here.join("patience"), "5").unwrap();
     let remove_sign = |seed: u8| fs::remove_file(here.join(format!("here-{seed}")));
     let _ = (remove_sign(1), remove_sign(2));
     let program = self::program(here, &format!("rm -f \"$here\"/here-*\n{meet}"));
-    let apart = start(&grid(&["seed=1,2"]), Some(&here.join("apart")), &Launch { program, jobs: Some(1) });
+    let apart = start(&grid(&["seed=1,2"]), Some(&here.join("apart")), &Launch { program, jobs: Some(1) }, &());
     assert!(apart.unwrap_err().to_string().starts_with("2 of the jobs failed, the first being seed=1: alone"));
 }
 
@@ -66,14 +66,14 @@ fn a_crash_is_the_failure_of_one_job() {
     let real = env!("CARGO_BIN_EXE_edgewalk");
     let program = program(here, &format!("[ $seed = 2 ] && kill -SEGV $$\nexec '{real}' \"$@\""));
     let launch = Launch { program, jobs: Some(1) };
-    let error = start(&grid(&["seed=1,2,3"]), Some(&here.join("s")), &launch).unwrap_err().to_string();
+    let error = start(&grid(&["seed=1,2,3"]), Some(&here.join("s")), &launch, &()).unwrap_err().to_string();
     assert!(error.contains("1 of the jobs failed") && error.contains("seed=2") && error.contains("signal"), "{error}");
     let all = rows(&here.join("s"));
     assert_eq!(["seed=1", "seed=2", "seed=3"].map(|job| all[job].state), [State::Done, State::Failed, State::Done]);
     assert!(all["seed=2"].message.contains("signal: 11"), "{}", all["seed=2"].message);
 
     // The real program does it the next time.
-    resume(&here.join("s"), &Launch { program: real.into(), jobs: None }).unwrap();
+    resume(&here.join("s"), &Launch { program: real.into(), jobs: None }, &()).unwrap();
     assert_eq!(rows(&here.join("s"))["seed=2"].state, State::Done);
 }
 
@@ -82,11 +82,12 @@ fn a_folder_that_is_gone_is_not_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let program = program(here, "mv \"$here/s\" \"$here/elsewhere\"");
-    let error = start(&grid(&["seed=1,2"]), Some(&here.join("s")), &Launch { program, jobs: Some(1) }).unwrap_err();
+    let error =
+        start(&grid(&["seed=1,2"]), Some(&here.join("s")), &Launch { program, jobs: Some(1) }, &()).unwrap_err();
     assert!(error.to_string().contains("removed or renamed"), "{error}");
     assert!(!here.join("s").exists());
     let real = Launch { program: env!("CARGO_BIN_EXE_edgewalk").into(), jobs: None };
-    resume(&here.join("elsewhere"), &real).unwrap();
+    resume(&here.join("elsewhere"), &real, &()).unwrap();
     assert!(rows(&here.join("elsewhere")).values().all(|row| row.state == State::Done));
 }
 
@@ -96,7 +97,7 @@ fn whatever_a_job_has_left_it_goes_on_to_the_same_end() {
     let here = folder.path();
     let out = here.join("s");
     let real = Launch { program: env!("CARGO_BIN_EXE_edgewalk").into(), jobs: Some(1) };
-    start(&grid(&["seed=1,2,3,4"]), Some(&out), &real).unwrap();
+    start(&grid(&["seed=1,2,3,4"]), Some(&out), &real, &()).unwrap();
     let run = |seed: u8| out.join(format!("runs/seed={seed}"));
     let before: Vec<_> = (1..=4).map(|seed| read_metrics(&run(seed).join("metrics.csv")).unwrap()).collect();
     for (seed, ended) in [(1, "interrupted"), (2, "running"), (3, "running"), (4, "running")] {
@@ -111,7 +112,7 @@ fn whatever_a_job_has_left_it_goes_on_to_the_same_end() {
     fs::create_dir(run(4)).unwrap();
     fs::write(run(4).join("manifest.json"), manifest).unwrap();
 
-    resume(&out, &real).unwrap();
+    resume(&out, &real, &()).unwrap();
     assert!(rows(&out).values().all(|row| row.state == State::Done));
     for (seed, said) in
         [(1, "going on from"), (2, "going on from"), (3, "so it begins at step 0"), (4, "parameters on")]

@@ -28,14 +28,16 @@ pub fn train(target: Option<&str>, out: &Path, sets: &[&str], init: Option<&Path
     let sets: Vec<String> = ["run.tune=0"].iter().chain(sets).map(|&set| set.into()).collect();
     let mut resolved = resolve(target, &sets)?;
     resolved.config.run.init = init.map(Path::to_path_buf);
-    run::train(&TrainRequest {
-        config: resolved.config,
-        name: resolved.name,
-        command_line: vec!["edgewalk".into(), "train".into()],
-        out: Some(out.into()),
-        adapter: std::env::var("EDGEWALK_ADAPTER").ok(),
-        json: false,
-    })
+    run::train(
+        &TrainRequest {
+            config: resolved.config,
+            name: resolved.name,
+            command_line: vec!["edgewalk".into(), "train".into()],
+            out: Some(out.into()),
+            adapter: std::env::var("EDGEWALK_ADAPTER").ok(),
+        },
+        &(),
+    )
 }
 
 /// Writes a safetensors file with these parameters, in an order of its own.

@@ -9,11 +9,10 @@ mod report;
 mod setup;
 mod source;
 
+use crate::observer::{Observer, Progress, Unit};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
-
-use indicatif::{ProgressBar, ProgressStyle};
+use std::time::Instant;
 
 use crate::curvature::edge::alignment;
 use crate::curvature::{
@@ -32,9 +31,6 @@ use crate::run;
 use crate::run::RunError;
 use crate::run::measure::probed;
 use setup::Setup;
-
-/// How often the progress line moves.
-const TICK: Duration = Duration::from_millis(200);
 
 /// What `edgewalk curvature` was asked to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +120,7 @@ pub struct Analysis {
 ///
 /// # Errors
 /// [`RunError`]: nothing is written before everything has been computed.
-pub fn analyse(request: &AnalysisRequest) -> Result<Analysis, RunError> {
+pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Analysis, RunError> {
     let found = source::find(&request.path, request.config.as_deref())?;
     let config = &found.config;
     let mut train = data::load(&data::Request {
@@ -161,16 +157,10 @@ pub fn analyse(request: &AnalysisRequest) -> Result<Analysis, RunError> {
     let [gradient, update_gradient] = gradients;
     let gradients = [gradient?, update_gradient?];
 
-    let bar = ProgressBar::new_spinner().with_style(
-        // Should the template ever be wrong, the plain style still informs.
-        ProgressStyle::with_template("{spinner} {msg}, {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
-    );
-    // The algebra between two products takes its time too.
-    bar.enable_steady_tick(TICK);
     let mut findings = vec![];
     for Block { name, ranges } in &blocks {
         let mut of = |part: Part, operator: &mut dyn Operator| -> Result<(), CurvatureError> {
-            let mut watched = Watched { operator, bar: &bar, what: format!("{} of {name}", part.words()), products: 0 };
+            let mut watched = Watched { operator, observer, what: format!("{} of {name}", part.words()), products: 0 };
             let mut operator = SubOperator::new(&mut watched, ranges)?;
             findings.push(look(&mut operator, request, name, part, &gradients, ranges)?);
             Ok(())
@@ -181,7 +171,7 @@ pub fn analyse(request: &AnalysisRequest) -> Result<Analysis, RunError> {
             of(Part::Rest, &mut Minus::new(hessian.linearise()?, gauss_newton.linearise()?)?)?;
         }
     }
-    bar.finish_and_clear();
+    observer.finished();
     let adapter = gpu.adapter();
     let analysis = Analysis {
         params: found.params,
@@ -283,7 +273,7 @@ fn blocks(layout: &Layout, names: &[String]) -> Result<Vec<Block>, ConfigError> 
 /// Shows how many products an operator has formed.
 struct Watched<'a> {
     operator: &'a mut dyn Operator,
-    bar: &'a ProgressBar,
+    observer: &'a dyn Observer,
     what: String,
     products: usize,
 }
@@ -291,7 +281,8 @@ struct Watched<'a> {
 impl Watched<'_> {
     fn note(&mut self, products: usize) {
         self.products += products;
-        self.bar.set_message(format!("{}: {} products", self.what, self.products));
+        let (done, text) = (self.products as u64, format!("{}: {} products", self.what, self.products));
+        self.observer.progress(&Progress { unit: Unit::Products, done, total: 0, text: &text });
     }
 }
 

@@ -1,5 +1,6 @@
 //! `edgewalk curvature`: the curvature of a run's parameters, after the fact.
 
+use super::terminal::Terminal;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -77,7 +78,7 @@ pub struct CurvatureArgs {
 /// [`Error`].
 pub fn run(args: CurvatureArgs) -> Result<(), Error> {
     let CurvatureArgs { seed, .. } = args;
-    let analysis = analyse(&AnalysisRequest {
+    let request = AnalysisRequest {
         path: args.path,
         config: args.config,
         eigen: EigenOptions {
@@ -102,6 +103,7 @@ pub fn run(args: CurvatureArgs) -> Result<(), Error> {
         out: args.out,
         format: args.format,
         adapter: args.adapter,
-    })?;
+    };
+    let analysis = analyse(&request, &Terminal::default())?;
     super::print(&format!("{analysis}\nfiles in {}\n", analysis.out.display()))
 }

@@ -1,5 +1,6 @@
 //! `edgewalk data`: which data sets are here, and bringing those that are not.
 
+use super::terminal::Terminal;
 use std::fs;
 use std::path::PathBuf;
 
@@ -45,7 +46,7 @@ pub fn run(command: DataCommand) -> Result<(), Error> {
         DataCommand::Fetch(args) => {
             let root = args.dir.or(roots.cache).ok_or(FetchError::NoCache)?;
             for set in DATA_SETS.iter().filter(|set| set.name.word() == args.name) {
-                let fetched = fetch(set, &root, PATIENCE)?;
+                let fetched = fetch(set, &root, PATIENCE, &Terminal::default())?;
                 let how = if fetched.downloaded { "fetched and checked" } else { "already here, and checked" };
                 super::print(&format!("{}: {how}, in {}\n", set.name, fetched.folder.display()))?;
             }

@@ -8,25 +8,26 @@ pub mod data;
 pub mod doctor;
 mod error;
 pub mod info;
+mod interrupt;
 pub mod plot;
 pub mod report;
 pub mod resume;
 pub mod sweep;
+mod terminal;
 pub mod verify_theory;
 mod workers;
 
+use crate::observer::OutputError;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::aside::aside;
 use crate::config::preset::{PRESETS, Preset};
 use crate::files::FileError;
 use crate::folder::settled::settled;
 use crate::run::TrainRequest;
 use crate::text::with_causes;
-use crate::text::{self, written};
 use crate::{config, run};
 
 use bench::BenchArgs;
@@ -37,6 +38,7 @@ use plot::PlotArgs;
 use report::ReportArgs;
 use resume::ResumeArgs;
 use sweep::SweepArgs;
+use terminal::{Terminal, aside, print, written};
 use verify_theory::VerifyArgs;
 
 pub use error::Error;
@@ -119,11 +121,6 @@ fn presets() -> String {
     format!("Presets:{lines}")
 }
 
-/// Writes to standard output, see [`text::print`].
-fn print(text: &str) -> Result<(), Error> {
-    Ok(text::print(text)?)
-}
-
 /// The exit code of a command line that makes no sense.
 const USAGE: u8 = 2;
 
@@ -150,7 +147,7 @@ fn obey(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Error> {
             let _lost = wrong.print();
             Ok(USAGE)
         }
-        Err(asked_for) => Ok(written(asked_for.print()).map(|()| 0)?),
+        Err(asked_for) => Ok(written(asked_for.print()).map(|()| 0).map_err(OutputError)?),
     }
 }
 
@@ -186,7 +183,11 @@ fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), Error> {
         command_line,
         out: args.out,
         adapter: args.adapter,
-        json: args.json,
     };
-    if args.dry_run { print(&run::plan(&request)?) } else { Ok(run::train(&request).map(|_| ())?) }
+    let terminal = Terminal::new(args.json);
+    if args.dry_run {
+        print(&run::plan(&request, &terminal)?)
+    } else {
+        Ok(run::train(&request, &terminal).map(|_| ())?)
+    }
 }

@@ -1,5 +1,6 @@
 //! `edgewalk plot`: what the tables of runs and sweeps hold, as pictures or for TensorBoard, once or as rows arrive.
 
+use super::terminal::Terminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -52,7 +53,7 @@ pub fn run(args: &PlotArgs) -> Result<(), Error> {
         for run in &runs {
             print(&format!("{} shows the pictures in a browser; Ctrl-C ends this\n", live_page(run).display()))?;
         }
-        return watch(&runs, args.format, told);
+        return watch(&runs, args.format, &Terminal::default(), told);
     }
     for run in &runs {
         if args.tensorboard {

@@ -1,5 +1,6 @@
 //! `edgewalk resume`: a run goes on from its last checkpoint, a sweep with the jobs that are left.
 
+use super::terminal::Terminal;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -39,9 +40,9 @@ pub fn run(args: ResumeArgs, command_line: Vec<String>) -> Result<(), Error> {
         if json || !sets.is_empty() || adapter.is_some() {
             return Err(SweepError::Settled { path }.into());
         }
-        return Ok(sweep::resume(&path, &super::sweep::launch(None)?)?);
+        return Ok(sweep::resume(&path, &super::sweep::launch(None)?, &Terminal::default())?);
     }
     let dir = RunDir::open(&path)?;
     workers::settle_for(&config::resolve(Some(&dir.config().to_string_lossy()), &sets)?.config);
-    Ok(run::resume(&ResumeRequest { path, sets, command_line, adapter, json })?)
+    Ok(run::resume(&ResumeRequest { path, sets, command_line, adapter }, &Terminal::new(json))?)
 }

@@ -1,5 +1,6 @@
 //! `edgewalk sweep`: a run for every combination of several values.
 
+use super::terminal::Terminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -59,7 +60,7 @@ pub fn run(args: &SweepArgs) -> Result<(), Error> {
     if args.slurm {
         return print(&sweep::slurm_start(&grid, out, &launch)?);
     }
-    Ok(sweep::start(&grid, out, &launch)?)
+    Ok(sweep::start(&grid, out, &launch, &Terminal::default())?)
 }
 
 /// Jobs as processes of this program, so many at once.
@@ -77,7 +78,7 @@ fn go_on(args: &SweepArgs, folder: &Path, launch: &Launch) -> Result<(), Error> 
     match args.job {
         _ if args.slurm => print(&sweep::slurm_script(&sweep, launch)?),
         _ if args.dry_run => print(&sweep::what_is_left(&sweep, launch)?),
-        Some(number) => Ok(sweep::run_job(folder, number, launch)?),
-        None => Ok(sweep::resume(folder, launch)?),
+        Some(number) => Ok(sweep::run_job(folder, number, launch, &Terminal::default())?),
+        None => Ok(sweep::resume(folder, launch, &Terminal::default())?),
     }
 }

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::folder::rows::MetricsRow;
-
 /// A column of `metrics.csv` and what it is to fall below.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Until {
@@ -22,11 +20,11 @@ impl Until {
     /// What is accepted, in words.
     pub const ALLOWED: &str = "\"loss < NUMBER\" or \"error < NUMBER\", such as \"loss < 0.01\", or \"\" for all steps";
 
-    /// Whether a row meets it.
-    pub fn is_met(&self, row: &MetricsRow) -> bool {
+    /// Whether a row with this loss and error meets it.
+    pub fn is_met(&self, loss: f64, error: f64) -> bool {
         let value = match self.column {
-            Column::Loss => row.loss,
-            Column::Error => row.error,
+            Column::Loss => loss,
+            Column::Error => error,
         };
         value < self.below
     }

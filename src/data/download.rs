@@ -4,12 +4,12 @@
 //! asks for the rest with a `Range` request. A server that sends the whole file instead is taken at its word, and one
 //! that disagrees about the file's length is asked for all of it again. Bytes with the wrong hash are thrown away.
 
+use crate::observer::{Observer, Progress, Unit};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use ureq::http::{Response, header};
 use ureq::{Agent, Body};
 
@@ -120,7 +120,13 @@ pub fn is_there(item: &Item, target: &Path) -> Result<bool, FetchError> {
 /// # Errors
 /// [`FetchError::Mirrors`] when none gives it, which leaves what has arrived in `NAME.partial`; [`FetchError::InTheWay`];
 /// [`FetchError::Write`].
-pub fn download(item: &Item, mirrors: &[&str], folder: &Path, patience: Duration) -> Result<bool, FetchError> {
+pub fn download(
+    item: &Item,
+    mirrors: &[&str],
+    folder: &Path,
+    patience: Duration,
+    observer: &dyn Observer,
+) -> Result<bool, FetchError> {
     let target = folder.join(item.name);
     if is_there(item, &target)? {
         return Ok(false);
@@ -128,10 +134,10 @@ pub fn download(item: &Item, mirrors: &[&str], folder: &Path, patience: Duration
     let write = |cause| FetchError::Write { path: target.clone(), cause };
     fs::create_dir_all(folder).map_err(write)?;
     let mut transfer =
-        Transfer { item, agent: agent(patience), incoming: Incoming::resume(&target).map_err(write)?, bar: bar(item) };
+        Transfer { item, agent: agent(patience), incoming: Incoming::resume(&target).map_err(write)?, observer };
     let mut failures = vec![];
     let arrived = transfer.try_all(mirrors, &mut failures);
-    transfer.bar.finish_and_clear();
+    observer.finished();
     match arrived.map_err(write)? {
         true => transfer.incoming.place().map_err(write)?,
         false => {
@@ -155,20 +161,12 @@ fn agent(patience: Duration) -> Agent {
     config.into()
 }
 
-/// The progress line, on standard error; nothing where that is not a terminal.
-fn bar(item: &Item) -> ProgressBar {
-    let template = "{msg} {bytes}/{total_bytes} {bar:16} {bytes_per_sec}  ETA {eta}";
-    // The template is a constant; should it ever be wrong, the plain style still informs.
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(item.bytes).with_style(style).with_message(item.name)
-}
-
 /// A download under way. Its errors are those of the disk; what a mirror does wrong is a [`Failure`].
 struct Transfer<'a> {
     item: &'a Item,
     agent: Agent,
     incoming: Incoming,
-    bar: ProgressBar,
+    observer: &'a dyn Observer,
 }
 
 impl Transfer<'_> {
@@ -244,7 +242,8 @@ impl Transfer<'_> {
                 }
                 Err(cause) => return Ok(Err(Failure::BrokeOff { at: self.incoming.bytes(), cause })),
             }
-            self.bar.set_position(self.incoming.bytes());
+            let (done, total) = (self.incoming.bytes(), self.item.bytes);
+            self.observer.progress(&Progress { unit: Unit::Bytes, done, total, text: self.item.name });
             if self.incoming.bytes() > self.item.bytes {
                 break;
             }

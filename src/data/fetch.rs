@@ -1,5 +1,6 @@
 //! A data set from its mirrors to its folder: download, unpack where it is an archive, and check every file by its hash.
 
+use crate::observer::Observer;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -25,14 +26,14 @@ pub struct Fetched {
 ///
 /// # Errors
 /// Those of [`download`], and [`FetchError::Unpack`].
-pub fn fetch(set: &DataSet, root: &Path, patience: Duration) -> Result<Fetched, FetchError> {
+pub fn fetch(set: &DataSet, root: &Path, patience: Duration, observer: &dyn Observer) -> Result<Fetched, FetchError> {
     let folder = root.join(set.folder);
     if !set.unpacked.is_empty() && all_there(set.unpacked, &folder)? {
         return Ok(Fetched { folder, downloaded: false });
     }
     let mut downloaded = false;
     for (at, item) in set.downloads.iter().enumerate() {
-        let mut result = download(item, set.mirrors, &folder, patience);
+        let mut result = download(item, set.mirrors, &folder, patience, observer);
         if let Err(FetchError::Mirrors { missing, .. }) = &mut result {
             let later = &set.downloads[at + 1..];
             missing.extend(later.iter().filter(|item| !folder.join(item.name).exists()));

@@ -9,13 +9,10 @@ use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use sysinfo::{Pid, ProcessesToUpdate, System, get_current_pid};
-
-use crate::aside::aside;
 
 /// Between two looks at a lock that is waited for.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -37,6 +34,14 @@ pub enum Kind {
 pub struct Lock {
     _file: File,
     announced: Option<PathBuf>,
+    warning: Option<String>,
+}
+
+impl Lock {
+    /// What is wrong with locks there, in a line, where the file system refuses them.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
 }
 
 impl Drop for Lock {
@@ -85,12 +90,14 @@ pub fn try_lock(path: &Path, kind: Kind) -> Result<Lock, LockError> {
         Kind::Shared => file.try_lock_shared(),
     };
     match locked {
-        Ok(()) => Ok(Lock { _file: file, announced: None }),
+        Ok(()) => Ok(Lock { _file: file, announced: None, warning: None }),
         Err(TryLockError::WouldBlock) => Err(LockError::Held(Holder(None))),
         Err(TryLockError::Error(error)) if is_refusal(&error) => {
-            warn(path, &error);
-            let announced = Some(announce(path, kind)?);
-            Ok(Lock { _file: file, announced })
+            let warning = format!(
+                "warning: the file system refuses to lock {} ({error}); a file beside it says who works there",
+                path.display()
+            );
+            Ok(Lock { _file: file, announced: Some(announce(path, kind)?), warning: Some(warning) })
         }
         Err(TryLockError::Error(error)) => Err(error.into()),
     }
@@ -148,16 +155,6 @@ fn is_refusal(error: &io::Error) -> bool {
         return true;
     }
     error.kind() == io::ErrorKind::Unsupported
-}
-
-fn warn(path: &Path, error: &io::Error) {
-    static WARNED: Once = Once::new();
-    WARNED.call_once(|| {
-        let path = path.display();
-        aside(&format!(
-            "warning: the file system refuses to lock {path} ({error}); a file beside it says who works there\n"
-        ));
-    });
 }
 
 /// A process that has announced itself.

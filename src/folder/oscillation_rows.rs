@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use super::table::Logged;
 use super::table::{RecordError, Table, number, optional, read};
+use crate::observer::Logged;
 
 /// One row of `oscillation.csv`: what the parameters did in some updates after a measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use super::table::Logged;
 use super::table::{Line, Table, number, optional, read};
 use crate::config::MeasureAt;
 use crate::config::MeasuringSet;
+use crate::observer::Logged;
 
 pub use super::table::RecordError;
 

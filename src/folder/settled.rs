@@ -9,7 +9,6 @@ use super::manifest::Manifest;
 use super::run_dir::RunDir;
 use crate::config;
 use crate::config::{Config, ConfigError};
-use crate::run::RunError;
 
 /// What may change: when the run ends and is saved, and where files are whose content the manifest tells.
 const FREE: [&str; 7] =
@@ -89,9 +88,9 @@ fn changes(was: &Value, now: &Value) -> Vec<String> {
 ///
 /// # Errors
 /// As [`settings`].
-pub fn settings_of(dir: &RunDir) -> Result<Config, RunError> {
+pub fn settings_of(dir: &RunDir) -> Result<Config, ConfigError> {
     match dir.read_manifest() {
-        Ok(manifest) => Ok(settings(dir, &manifest)?),
+        Ok(manifest) => settings(dir, &manifest),
         Err(_) => Ok(config::resolve(Some(&dir.config().to_string_lossy()), &[])?.config),
     }
 }

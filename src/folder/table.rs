@@ -11,6 +11,8 @@ use std::str::FromStr;
 
 use csv::StringRecord;
 
+use crate::observer::Logged;
+
 use crate::files::sync_folder;
 
 /// What can go wrong with a table. Each message names the file.
@@ -68,17 +70,6 @@ pub enum RecordError {
         /// The cell's text.
         cell: String,
     },
-}
-
-/// One line of a table, with the names of its columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Logged<'a> {
-    /// The table: `metrics`, `curvature` or `oscillation`.
-    pub table: &'a str,
-    /// The columns' names.
-    pub columns: &'a [String],
-    /// Their cells, as many, as they are written to the table.
-    pub cells: &'a [String],
 }
 
 /// A CSV file that grows row by row.

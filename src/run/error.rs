@@ -11,9 +11,9 @@ use crate::folder::RunDirError;
 use crate::folder::table::RecordError;
 use crate::gpu::GpuError;
 use crate::model::{ModelError, StoreError};
+use crate::observer::OutputError;
 use crate::results::ResultsError;
 use crate::results::plot::PlotError;
-use crate::text::OutputError;
 
 /// What can end a run early, or an analysis or a benchmark, which are set up as a run is.
 #[derive(Debug, thiserror::Error)]

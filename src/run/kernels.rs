@@ -6,13 +6,13 @@
 //! remember cannot change it. What could not be remembered is not timed.
 
 use crate::folder::choices::{Known, parse, read_text};
+use crate::observer::Observer;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::RunError;
 use super::kernel_cache::KernelCache;
 use super::setup::Parts;
-use crate::aside::aside;
 use crate::config::ConfigError;
 use crate::gpu::Gpu;
 use crate::kernel::{Choices, Target};
@@ -21,9 +21,9 @@ use crate::objective::tune::Tuner;
 /// The device with the kernels for this run. With `dry_run` nothing is timed.
 ///
 /// # Errors
-/// Unusable `run.kernels`; compilation or device errors. Trouble with the cache is no error: it is said on standard error,
+/// Unusable `run.kernels`; compilation or device errors. Trouble with the cache is no error: the observer is told,
 /// and the rules of thumb serve.
-pub fn choose(gpu: &Gpu, parts: &Parts, dry_run: bool) -> Result<Gpu, RunError> {
+pub fn choose(gpu: &Gpu, parts: &Parts, dry_run: bool, observer: &dyn Observer) -> Result<Gpu, RunError> {
     let run = &parts.config.run;
     if let Some(path) = &run.kernels {
         let known = recorded(path, gpu.target())?;
@@ -35,7 +35,7 @@ pub fn choose(gpu: &Gpu, parts: &Parts, dry_run: bool) -> Result<Gpu, RunError> 
     }
     let objective = parts.objective(&gpu.dry())?;
     let mut tuner = Tuner::new(gpu, &objective)?;
-    let chosen = remembered_or_timed(gpu, &mut tuner, budget, dry_run)?;
+    let chosen = remembered_or_timed(gpu, &mut tuner, budget, dry_run, observer)?;
     Ok(fixed(gpu, chosen))
 }
 
@@ -44,9 +44,15 @@ pub fn fixed(gpu: &Gpu, known: Known) -> Gpu {
     gpu.with_choices(Choices { tried: None, known })
 }
 
-fn remembered_or_timed(gpu: &Gpu, tuner: &mut Tuner, budget: f64, dry_run: bool) -> Result<Known, RunError> {
+fn remembered_or_timed(
+    gpu: &Gpu,
+    tuner: &mut Tuner,
+    budget: f64,
+    dry_run: bool,
+    observer: &dyn Observer,
+) -> Result<Known, RunError> {
     let warn = |problem: String| {
-        aside(&format!("warning: {problem}; going on with kernels chosen by rules of thumb\n"));
+        observer.note(&format!("warning: {problem}; going on with kernels chosen by rules of thumb"));
         Ok(Known::new())
     };
     let Some(cache) = KernelCache::of(gpu.adapter()) else {
@@ -77,7 +83,7 @@ fn remembered_or_timed(gpu: &Gpu, tuner: &mut Tuner, budget: f64, dry_run: bool)
                 return warn(problem);
             }
             let (secs, path) = (began.elapsed().as_secs_f64(), cache.path().display());
-            aside(&format!("kernels timed in {secs:.1} s, remembered in {path}\n"));
+            observer.note(&format!("kernels timed in {secs:.1} s, remembered in {path}"));
         }
         drop(lock);
     }

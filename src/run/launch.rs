@@ -3,7 +3,6 @@
 use super::RunError;
 use super::initial::initial;
 use super::request::{ResumeRequest, TrainRequest};
-use crate::aside::aside;
 use crate::config::MeasuringSet;
 use crate::config::{Config, ConfigError};
 use crate::files::lock::Lock;
@@ -19,13 +18,12 @@ use crate::gpu;
 use crate::gpu::GpuError;
 use crate::model::{Layout, Model, params_from_safetensors};
 use crate::objective::Objective;
-use crate::text::{OutputError, print};
+use crate::observer::{Observer, OutputError};
 
 /// What to do, and where.
 pub(crate) struct Order<'a> {
     pub config: Config,
     pub adapter: Option<String>,
-    pub json: bool,
     command_line: &'a [String],
     begin: Begin<'a>,
 }
@@ -54,30 +52,30 @@ pub(crate) struct Place {
 impl<'a> Order<'a> {
     /// A run from its first step.
     pub fn of_new(request: &'a TrainRequest) -> Self {
-        let TrainRequest { config, adapter, command_line, json, .. } = request;
+        let TrainRequest { config, adapter, command_line, .. } = request;
         let (mut config, adapter) = (config.clone(), adapter.clone());
         config.settle_paths();
-        Self { config, adapter, json: *json, command_line, begin: Begin::New(request) }
+        Self { config, adapter, command_line, begin: Begin::New(request) }
     }
 
     /// The rest of a run; none if nothing is left to do, which is said.
-    pub fn of_old(request: &'a ResumeRequest) -> Result<Option<Self>, RunError> {
+    pub fn of_old(request: &'a ResumeRequest, observer: &dyn Observer) -> Result<Option<Self>, RunError> {
         let dir = RunDir::open(&request.path)?;
-        let lock = dir.lock()?;
+        let lock = locked(&dir, observer)?;
         let manifest = dir.read_manifest()?;
         let old = settled::settings(&dir, &manifest)?;
         let config = settled::changed(&dir, &old, &request.sets)?;
         let (checkpoint, damaged) = checkpoint::last(&dir);
         for error in &damaged {
-            aside(&format!("warning: {error}\n"));
+            observer.note(&format!("warning: {error}"));
         }
         let path = dir.path().display();
         let more = config.run.steps > manifest.steps_done && config != old;
         if manifest.ended.is_final() && !more {
-            saying(request.json)(&format!(
-                "nothing is left to do in {path} ({}); `--set run.steps=N` makes it longer\n",
-                manifest.ended
-            ))?;
+            say(
+                observer,
+                &format!("nothing is left to do in {path} ({}); `--set run.steps=N` makes it longer\n", manifest.ended),
+            )?;
             return Ok(None);
         }
         let adapter = match &request.adapter {
@@ -85,13 +83,8 @@ impl<'a> Order<'a> {
             None => the_same(&manifest)?,
         };
         let begin = Begin::Old(Box::new(Old { dir, lock, manifest, checkpoint }));
-        let ResumeRequest { command_line, json, .. } = request;
-        Ok(Some(Self { config, adapter: Some(adapter), json: *json, command_line, begin }))
-    }
-
-    /// Prints what is not a row.
-    pub fn say(&self) -> fn(&str) -> Result<(), OutputError> {
-        saying(self.json)
+        let ResumeRequest { command_line, .. } = request;
+        Ok(Some(Self { config, adapter: Some(adapter), command_line, begin }))
     }
 
     /// Refuses to go on with other data.
@@ -142,13 +135,14 @@ impl<'a> Order<'a> {
         memory_plan: MemoryPlan,
         (data, init): (DataRecord, Option<Init>),
         step: u64,
+        observer: &dyn Observer,
     ) -> Result<Place, RunError> {
         let mut manifest = manifest(&self.config, self.command_line, objective, measured, memory_plan, data);
         (manifest.steps_done, manifest.init) = (step, init);
         match self.begin {
             Begin::New(request) => {
                 let dir = RunDir::create(request.out.as_deref(), &request.name)?;
-                let lock = dir.lock()?;
+                let lock = locked(&dir, observer)?;
                 // In this order: what has a config.toml is a run folder.
                 dir.write_manifest(&manifest)?;
                 dir.write_config(&self.config)?;
@@ -156,13 +150,18 @@ impl<'a> Order<'a> {
             }
             Begin::Old(old) => {
                 let Old { dir, lock, manifest: earlier, checkpoint } = *old;
-                saying(self.json)(&match &checkpoint {
-                    Some(checkpoint) => format!("going on from {}\n", checkpoint.path.display()),
-                    None => format!("{}: no checkpoint can be used, so it begins at step 0\n", dir.path().display()),
-                })?;
+                say(
+                    observer,
+                    &match &checkpoint {
+                        Some(checkpoint) => format!("going on from {}\n", checkpoint.path.display()),
+                        None => {
+                            format!("{}: no checkpoint can be used, so it begins at step 0\n", dir.path().display())
+                        }
+                    },
+                )?;
                 if let Some(change) = earlier.change(&manifest) {
-                    aside(&format!(
-                        "warning: {change}; the rest of the run need not have the bits that it would have had\n"
+                    observer.note(&format!(
+                        "warning: {change}; the rest of the run need not have the bits that it would have had"
                     ));
                 }
                 // What the run began with stays; what it goes on with is listed.
@@ -195,13 +194,18 @@ fn check_init(was: Option<&Init>, now: Option<&Init>) -> Result<(), ConfigError>
     })
 }
 
-/// To standard output, or to standard error where rows go to the former.
-fn saying(json: bool) -> fn(&str) -> Result<(), OutputError> {
-    let to_stderr = |text: &str| {
-        aside(text);
-        Ok(())
-    };
-    if json { to_stderr } else { print }
+/// The lock of a run folder, with a note where the file system has none.
+fn locked(dir: &RunDir, observer: &dyn Observer) -> Result<Lock, RunDirError> {
+    let lock = dir.lock()?;
+    if let Some(warning) = lock.warning() {
+        observer.note(warning);
+    }
+    Ok(lock)
+}
+
+/// Tells an observer something for people.
+pub(super) fn say(observer: &dyn Observer, text: &str) -> Result<(), OutputError> {
+    observer.say(text).map_err(OutputError)
 }
 
 /// The adapter that a run had, as [`crate::gpu::Gpu::open`] takes it; its name if it is not here any more.

@@ -15,6 +15,7 @@ use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
 
 use super::RunError;
 use super::divergence::Divergence;
+use super::interruptible::Interruptible;
 use super::midpoint::Midpoint;
 use super::oscillation::Oscillation;
 use crate::config::MeasuringSet;
@@ -22,7 +23,7 @@ use crate::config::{Config, MeasureAt, MeasureConfig, MeasureMethod};
 use crate::folder::oscillation_rows::OscillationRow;
 use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow};
 use crate::folder::state::State;
-use crate::interrupt::Interruptible;
+use crate::observer::Observer;
 
 /// The random stream of the official method's start at step 0; later steps use those that follow.
 const OFFICIAL_STREAM: u64 = 1 << 40;
@@ -147,6 +148,7 @@ impl Measurer {
         optimizer: &Optimizer,
         step: u64,
         secs: f64,
+        observer: &dyn Observer,
     ) -> Result<CurvatureRow, RunError> {
         if let Some(midpoint) = &self.midpoint {
             midpoint.find(trained, optimizer, step)?;
@@ -175,7 +177,7 @@ impl Measurer {
             MeasureMethod::Power => power_iteration,
         };
         let began = Instant::now();
-        let spectrum = solve(&mut Interruptible(self.hessian.linearise()?), self.last.as_ref(), &options)?;
+        let spectrum = solve(&mut Interruptible(self.hessian.linearise()?, observer), self.last.as_ref(), &options)?;
         let solve_secs = Some(began.elapsed().as_secs_f64());
 
         let first = &spectrum.pairs[0];
@@ -184,7 +186,7 @@ impl Measurer {
         let official = match &mut self.difference {
             Some(difference) => {
                 let stream = OFFICIAL_STREAM.wrapping_add(step);
-                let estimate = official(&mut Interruptible(difference), self.seed, stream)?;
+                let estimate = official(&mut Interruptible(difference, observer), self.seed, stream)?;
                 Some(OfficialRow {
                     hessian_norm: estimate.hessian_norm,
                     edge_ratio: estimate.hessian_norm / sam,

@@ -19,8 +19,6 @@ pub struct TrainRequest {
     pub out: Option<PathBuf>,
     /// The adapter: part of its name, its number in `edgewalk info`, or `cpu` or `gpu`.
     pub adapter: Option<String>,
-    /// Whether each logged row goes to standard output as a line of JSON, and all else to standard error.
-    pub json: bool,
 }
 
 impl TrainRequest {
@@ -44,13 +42,11 @@ pub struct ResumeRequest {
     pub command_line: Vec<String>,
     /// The adapter; none is the one that the run had.
     pub adapter: Option<String>,
-    /// As in [`TrainRequest`].
-    pub json: bool,
 }
 
 impl From<config::Resolved> for TrainRequest {
     /// A run of this configuration in the next folder of its name, on the preferred adapter.
     fn from(config::Resolved { name, config }: config::Resolved) -> Self {
-        Self { config, name, command_line: vec![], out: None, adapter: None, json: false }
+        Self { config, name, command_line: vec![], out: None, adapter: None }
     }
 }

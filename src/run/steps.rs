@@ -5,13 +5,14 @@
 //! measurement that may be due there, so that a run that goes on from it does from its first step what this one does. It is
 //! written, and others are removed, only when everything up to the next step is known to be finite.
 
+use crate::observer::Observer;
 use std::time::Instant;
 
 use super::RunError;
 use super::batches::Feed;
 use super::divergence::Divergence;
 use super::measure::{Measurer, probed};
-use super::progress::Progress;
+use super::progress::ProgressLine;
 use super::ring::Made;
 use super::setup::Equipment;
 use super::tables::Tables;
@@ -24,7 +25,6 @@ use crate::folder::checkpoint::Checkpoint;
 use crate::folder::manifest::Ended;
 use crate::folder::rows::{MetricsRow, read_metrics};
 use crate::folder::state::State;
-use crate::interrupt;
 use crate::model::params_to_safetensors;
 use crate::objective::Metrics;
 use crate::optim::StepMetrics;
@@ -41,8 +41,9 @@ pub(crate) struct Run<'a> {
     pub dir: &'a RunDir,
     pub feed: Option<Feed<'a>>,
     pub equipment: Equipment,
-    pub tables: Tables,
-    pub progress: Progress,
+    pub tables: Tables<'a>,
+    pub progress: ProgressLine<'a>,
+    pub observer: &'a dyn Observer,
     pub clock: Clock,
     pub steps_done: u64,
     /// Where the latest checkpoint is from.
@@ -115,7 +116,7 @@ impl Run<'_> {
                 ended = Ended::Reached { until: until.to_string() };
                 break;
             }
-            if interrupt::requested() {
+            if self.observer.is_stopped() {
                 ended = Ended::Interrupted;
                 break;
             }
@@ -137,7 +138,7 @@ impl Run<'_> {
     fn reached(&self) -> Result<Option<Ended>, RunError> {
         let (Some(until), Some(_)) = (self.config.run.until, self.saved) else { return Ok(None) };
         let last = read_metrics(&self.dir.metrics())?.pop();
-        let met = last.is_some_and(|row| row.step + 1 == self.steps_done && until.is_met(&row));
+        let met = last.is_some_and(|row| row.step + 1 == self.steps_done && until.is_met(row.loss, row.error));
         Ok(met.then(|| Ended::Reached { until: until.to_string() }))
     }
 
@@ -221,7 +222,7 @@ impl Run<'_> {
         let secs = self.clock.secs();
         let Equipment { objective, optimizer, measurer, .. } = &mut self.equipment;
         let Some(measurer) = measurer else { return Ok(true) };
-        let row = match measurer.measure(objective, optimizer, step, secs) {
+        let row = match measurer.measure(objective, optimizer, step, secs, self.observer) {
             Err(RunError::Curvature(CurvatureError::NonFinite { .. })) => {
                 return Err(Divergence::of("a curvature product", step).into());
             }
@@ -280,7 +281,7 @@ impl Run<'_> {
         };
         self.tables.metrics(&row)?;
         self.progress.step(step, metrics.loss, metrics.grad_norm);
-        Ok(self.config.run.until.is_some_and(|until| until.is_met(&row)))
+        Ok(self.config.run.until.is_some_and(|until| until.is_met(row.loss, row.error)))
     }
 }
 

@@ -5,31 +5,26 @@ use crate::config::{Config, MeasureMethod};
 use crate::folder::RunDir;
 use crate::folder::oscillation_rows::{OscillationRow, OscillationWriter};
 use crate::folder::rows::{CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter};
-use crate::folder::table::Logged;
 use crate::folder::table::RecordError;
-use crate::results::live::json;
+use crate::observer::{Logged, Observer, OutputError};
 use crate::results::live::tensorboard::TensorBoard;
-use crate::text::print;
 
 /// See the module text.
-pub(crate) struct Tables {
+pub(super) struct Tables<'a> {
     metrics: MetricsWriter,
     curvature: CurvatureWriter,
     oscillation: Option<OscillationWriter>,
-    followers: Followers,
+    followers: Followers<'a>,
 }
 
-struct Followers {
-    /// Whether rows go to standard output.
-    json: bool,
+struct Followers<'a> {
+    observer: &'a dyn Observer,
     tensorboard: Option<TensorBoard>,
 }
 
-impl Followers {
+impl Followers<'_> {
     fn show(&mut self, logged: Logged<'_>) -> Result<(), RunError> {
-        if self.json {
-            print(&json::line(logged))?;
-        }
+        self.observer.row(logged).map_err(OutputError)?;
         if let Some(tensorboard) = &mut self.tensorboard {
             tensorboard.write(logged)?;
         }
@@ -37,9 +32,14 @@ impl Followers {
     }
 }
 
-impl Tables {
+impl<'a> Tables<'a> {
     /// New tables; or those of the run cut to the bytes that they had at a checkpoint.
-    pub fn open(dir: &RunDir, config: &Config, bytes: Option<[u64; 3]>, json: bool) -> Result<Self, RecordError> {
+    pub fn open(
+        dir: &RunDir,
+        config: &Config,
+        bytes: Option<[u64; 3]>,
+        observer: &'a dyn Observer,
+    ) -> Result<Self, RecordError> {
         let columns = CurvatureColumns {
             top: config.measure.top,
             bottom: config.measure.bottom,
@@ -54,7 +54,7 @@ impl Tables {
             _ => Some(OscillationWriter::open(&dir.oscillation(), oscillation)?),
         };
         let tensorboard = if config.run.tensorboard { Some(TensorBoard::of_tables(dir)?) } else { None };
-        Ok(Self { metrics, curvature, oscillation, followers: Followers { json, tensorboard } })
+        Ok(Self { metrics, curvature, oscillation, followers: Followers { observer, tensorboard } })
     }
 
     pub fn metrics(&mut self, row: &MetricsRow) -> Result<(), RunError> {

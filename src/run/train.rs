@@ -12,21 +12,21 @@ use crate::gpu::GpuError;
 use super::initial::initial;
 use super::inputs::Ground;
 use super::measure::Measurer;
-use super::progress::Progress;
+use super::progress::ProgressLine;
 use super::request::{ResumeRequest, TrainRequest};
 use super::setup::Equipment;
 use super::{RunError, forecast, kernels, memory_check};
 use crate::folder::manifest::{Ended, Manifest};
 use crate::folder::state::State;
 use crate::folder::{RunDir, RunDirError};
-use crate::interrupt;
+use crate::observer::Observer;
 use crate::results::readout::Readout;
 use crate::results::report::report_readout;
 use crate::results::{Format, plot};
 use crate::text::with_causes;
-use crate::text::{OutputError, duration, shell_path};
+use crate::text::{duration, shell_path};
 
-use super::launch::{Order, Place};
+use super::launch::{Order, Place, say};
 use super::steps::{Clock, Run};
 use super::tables::Tables;
 
@@ -34,10 +34,10 @@ use super::tables::Tables;
 ///
 /// # Errors
 /// [`RunError`]; a run folder that was created keeps everything logged before.
-pub fn train(request: &TrainRequest) -> Result<RunDir, RunError> {
+pub fn train(request: &TrainRequest, observer: &dyn Observer) -> Result<RunDir, RunError> {
     let began = Instant::now();
     request.check()?;
-    carry_out(Order::of_new(request), began)
+    carry_out(Order::of_new(request), began, observer)
 }
 
 /// Goes on with a run from its last undamaged checkpoint, or from its beginning if it has none: the rows that follow are bit
@@ -45,10 +45,10 @@ pub fn train(request: &TrainRequest) -> Result<RunDir, RunError> {
 ///
 /// # Errors
 /// [`RunError`]; what was logged before the checkpoint is kept.
-pub fn resume(request: &ResumeRequest) -> Result<(), RunError> {
+pub fn resume(request: &ResumeRequest, observer: &dyn Observer) -> Result<(), RunError> {
     let began = Instant::now();
-    match Order::of_old(request)? {
-        Some(order) => carry_out(order, began).map(|_| ()),
+    match Order::of_old(request, observer)? {
+        Some(order) => carry_out(order, began, observer).map(|_| ()),
         None => Ok(()),
     }
 }
@@ -57,13 +57,13 @@ pub fn resume(request: &ResumeRequest) -> Result<(), RunError> {
 ///
 /// # Errors
 /// As [`train`], for all that is known before the first step.
-pub fn plan(request: &TrainRequest) -> Result<String, RunError> {
+pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, RunError> {
     request.check()?;
     let config = &request.config;
     let ground = Ground::of(config, request.adapter.as_deref())?;
     let (_, first) = ground.feed(config)?;
     let parts = ground.parts(config, &first);
-    let gpu = kernels::choose(&ground.gpu, &parts, true)?;
+    let gpu = kernels::choose(&ground.gpu, &parts, true, observer)?;
     let (planned, dry) = parts.plan(&gpu)?;
     // What cannot be read is to be known now, too.
     initial(config, dry.objective.layout())?;
@@ -74,7 +74,7 @@ pub fn plan(request: &TrainRequest) -> Result<String, RunError> {
     Ok(forecast::plan(request, ground.data.train.len(), dry, planned, gradient_secs)?)
 }
 
-fn carry_out(order: Order, began: Instant) -> Result<RunDir, RunError> {
+fn carry_out(order: Order, began: Instant, observer: &dyn Observer) -> Result<RunDir, RunError> {
     let config = &order.config.clone();
     let ground = Ground::of(config, order.adapter.as_deref())?;
     let data = ground.record(config);
@@ -84,7 +84,7 @@ fn carry_out(order: Order, began: Instant) -> Result<RunDir, RunError> {
     let state = order.state(parts.model.as_ref())?;
     let gpu = match &state {
         Some(state) => kernels::fixed(&ground.gpu, state.known.clone()),
-        None => kernels::choose(&ground.gpu, &parts, false)?,
+        None => kernels::choose(&ground.gpu, &parts, false, observer)?,
     };
     let (planned, dry) = parts.plan(&gpu)?;
     memory_check::check(&parts, &gpu, &planned, memory_check::free_bytes())?;
@@ -113,32 +113,33 @@ fn carry_out(order: Order, began: Instant) -> Result<RunDir, RunError> {
     let ahead = forecast::ahead(config, &equipment, &planned, ahead)
         .map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
 
-    let (json, say) = (order.json, order.say());
-    interrupt::listen();
+    // From here on a run that is to stop keeps what it has.
+    observer.is_stopped();
     let Place { dir, lock, mut manifest } =
-        order.place(&equipment.objective, parts.measured, planned, (data, init), step)?;
+        order.place(&equipment.objective, parts.measured, planned, (data, init), step, observer)?;
     // Whatever ends it from here on, the manifest says so.
     let course = || {
-        say(&ahead)?;
+        say(observer, &ahead)?;
         let mut run = Run {
             config,
             dir: &dir,
             feed,
             equipment,
-            tables: Tables::open(&dir, config, bytes, json)?,
-            progress: Progress::new(config.run.steps, config.optim.batch > 0),
+            tables: Tables::open(&dir, config, bytes, observer)?,
+            progress: ProgressLine::new(observer, config.run.steps, config.optim.batch > 0),
+            observer,
             clock: Clock::new(began, spent),
             steps_done: step,
             saved: bytes.is_some().then_some(step),
         };
         let result = run.train();
-        run.progress.finish();
+        observer.finished();
         (manifest.steps_done, manifest.wall_secs) = (run.steps_done, run.clock.secs());
         result
     };
     let result = course();
     manifest.memory_peak_bytes = gpu.memory().peak;
-    conclude(&dir, manifest, result, say)?;
+    conclude(&dir, manifest, result, observer)?;
     drop(lock);
     Ok(dir)
 }
@@ -148,7 +149,7 @@ fn conclude(
     dir: &RunDir,
     mut manifest: Manifest,
     result: Result<Ended, RunError>,
-    say: fn(&str) -> Result<(), OutputError>,
+    observer: &dyn Observer,
 ) -> Result<(), RunError> {
     manifest.ended = match &result {
         Ok(ended) => ended.clone(),
@@ -167,7 +168,7 @@ fn conclude(
         .write_manifest(&manifest)
         .map_err(RunError::from)
         .and_then(|()| show(dir, &manifest))
-        .and_then(|text| Ok(say(&text)?));
+        .and_then(|text| Ok(say(observer, &text)?));
     // What ended the run is worth more than what came of it.
     result.and(shown)
 }

@@ -8,13 +8,14 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::state::{is_held, judge};
 use super::{Job, SweepDir};
 use crate::config::workload::THREADS_VARIABLE;
 use crate::files::lock;
 use crate::folder::{RunDir, lock_file};
-use crate::interrupt;
 
 /// The end of a log that is searched for an error.
 const TAIL_BYTES: u64 = 64 * 1024;
@@ -42,16 +43,18 @@ pub struct Attempt {
     new: Vec<String>,
     program: PathBuf,
     threads: Option<usize>,
+    /// Whether the sweep is to stop.
+    stopped: Arc<AtomicBool>,
 }
 
 impl Attempt {
     /// Prepares the attempt at a job of a sweep by `program`, on so many threads of a software adapter.
-    pub fn new(sweep: &SweepDir, job: &Job, program: &Path, threads: Option<usize>) -> Self {
+    pub fn new(sweep: &SweepDir, job: &Job, program: &Path, threads: Option<usize>, stopped: Arc<AtomicBool>) -> Self {
         let mut new = vec!["train".to_owned(), sweep.config().to_string_lossy().into_owned()];
         new.extend(sweep.sets(job).into_iter().flat_map(|set| ["--set".to_owned(), set]));
         new.extend(["--out".to_owned(), job.run.to_string_lossy().into_owned()]);
         new.extend(sweep.adapter.iter().flat_map(|adapter| ["--adapter".to_owned(), adapter.clone()]));
-        Self { job: job.clone(), log: sweep.log(job), new, program: program.into(), threads }
+        Self { job: job.clone(), log: sweep.log(job), new, program: program.into(), threads, stopped }
     }
 
     /// Does the job, or finds that there is nothing left to do, and tells `stage` how far it is. Returns what failed, if the
@@ -66,7 +69,7 @@ impl Attempt {
                 }
             }
             stage(Stage::Starting);
-            if judge(&self.job).0.has_result() || interrupt::requested() {
+            if judge(&self.job).0.has_result() || self.stopped.load(Ordering::Relaxed) {
                 return None;
             }
             let problem = self.once(stage);

@@ -1,5 +1,6 @@
 //! The folder of a sweep: what is swept, one run folder a job, their logs, and the table of results.
 
+use crate::observer::Observer;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -137,9 +138,13 @@ impl SweepDir {
     ///
     /// # Errors
     /// [`SweepError::Busy`] if another process has claimed it, [`RunDirError::Write`].
-    pub(super) fn claim(&self, kind: Kind) -> Result<Lock, SweepError> {
+    pub(super) fn claim(&self, kind: Kind, observer: &dyn Observer) -> Result<Lock, SweepError> {
         let path = self.path.join(".lock");
-        self.locked(lock::try_lock(&path, kind), &path)
+        let lock = self.locked(lock::try_lock(&path, kind), &path)?;
+        if let Some(warning) = lock.warning() {
+            observer.note(warning);
+        }
+        Ok(lock)
     }
 
     /// Waits until no other process changes `summary.csv`, and keeps them from it until the returned lock is dropped.

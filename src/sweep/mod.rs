@@ -20,13 +20,13 @@ mod slurm;
 mod state;
 mod summary;
 
+use crate::observer::{Observer, OutputError};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::files::lock::Kind;
 use crate::folder::RUNS;
-use crate::interrupt;
-use crate::text::{print, shell_path};
+use crate::text::shell_path;
 
 use board::Board;
 use slurm::Places;
@@ -53,14 +53,14 @@ pub struct Launch {
 ///
 /// # Errors
 /// Those of [`capacity`] and [`SweepDir::create`], before anything is made; afterwards as [`resume`].
-pub fn start(grid: &Grid, out: Option<&Path>, launch: &Launch) -> Result<(), SweepError> {
+pub fn start(grid: &Grid, out: Option<&Path>, launch: &Launch, observer: &dyn Observer) -> Result<(), SweepError> {
     if let Some(out) = out {
         crate::folder::check(out)?;
     }
     let capacity = capacity(&grid.jobs, grid.adapter.as_deref(), launch.jobs, false)?;
     let sweep = SweepDir::create(grid, out)?;
-    let _claim = sweep.claim(Kind::Alone)?;
-    run(&mut Board::look(&sweep), launch, &capacity)
+    let _claim = sweep.claim(Kind::Alone, observer)?;
+    run(&mut Board::look(&sweep), launch, &capacity, observer)
 }
 
 /// Does the jobs of a sweep that are left: those that have not begun, were stopped or killed, or failed.
@@ -70,26 +70,25 @@ pub fn start(grid: &Grid, out: Option<&Path>, launch: &Launch) -> Result<(), Swe
 /// # Errors
 /// [`SweepError::Failed`] if a job failed, when all others have been done; those of [`SweepDir::open`], [`capacity`], and of
 /// writing `summary.csv`.
-pub fn resume(path: &Path, launch: &Launch) -> Result<(), SweepError> {
+pub fn resume(path: &Path, launch: &Launch, observer: &dyn Observer) -> Result<(), SweepError> {
     let sweep = SweepDir::open(path)?;
-    let _claim = sweep.claim(Kind::Alone)?;
+    let _claim = sweep.claim(Kind::Alone, observer)?;
     let mut board = Board::look(&sweep);
     let left = configs(&sweep, &board.left())?;
     if left.is_empty() {
         board.write()?;
-        return finish(&board);
+        return finish(&board, observer);
     }
     let capacity = capacity(&left, sweep.adapter.as_deref(), launch.jobs, false)?;
-    run(&mut board, launch, &capacity)
+    run(&mut board, launch, &capacity, observer)
 }
 
-fn run(board: &mut Board<'_>, launch: &Launch, capacity: &Capacity) -> Result<(), SweepError> {
-    interrupt::listen();
+fn run(board: &mut Board<'_>, launch: &Launch, capacity: &Capacity, observer: &dyn Observer) -> Result<(), SweepError> {
     let (folder, left) = (board.sweep.path.display(), board.left().len());
-    print(&format!("{left} of {} jobs to do in {folder}, {capacity}\n", board.rows.len()))?;
+    say(observer, &format!("{left} of {} jobs to do in {folder}, {capacity}\n", board.rows.len()))?;
     board.write()?;
-    queue::work(board, board.left(), &launch.program, capacity)?;
-    finish(board)
+    queue::work(board, board.left(), &launch.program, capacity, observer)?;
+    finish(board, observer)
 }
 
 /// What [`resume`] would do, in words.
@@ -110,20 +109,19 @@ pub fn what_is_left(sweep: &SweepDir, launch: &Launch) -> Result<String, SweepEr
 ///
 /// # Errors
 /// [`SweepError::NoSuchJob`]; [`SweepError::Failed`] if this job failed; otherwise as [`resume`].
-pub fn run_job(path: &Path, number: usize, launch: &Launch) -> Result<(), SweepError> {
+pub fn run_job(path: &Path, number: usize, launch: &Launch, observer: &dyn Observer) -> Result<(), SweepError> {
     let sweep = SweepDir::open(path)?;
     let Some(job) = sweep.jobs().get(number) else {
         return Err(SweepError::NoSuchJob { number, last: sweep.jobs().len() - 1 });
     };
-    let _claim = sweep.claim(Kind::Shared)?;
+    let _claim = sweep.claim(Kind::Shared, observer)?;
     let mut board = Board::read(&sweep);
     if state::judge(job).0.has_result() {
         board.ended(number, None, false)?;
-        return Ok(print(&format!("{}\n", board.line(number)))?);
+        return say(observer, &format!("{}\n", board.line(number)));
     }
     let capacity = capacity(&configs(&sweep, &[number])?, sweep.adapter.as_deref(), Some(1), false)?;
-    interrupt::listen();
-    queue::work(&mut board, vec![number], &launch.program, &capacity)?;
+    queue::work(&mut board, vec![number], &launch.program, &capacity, observer)?;
     let row = &board.rows[number];
     if row.state == State::Failed {
         return Err(failed(&sweep, 1, &job.name, &row.message));
@@ -162,21 +160,24 @@ fn configs(sweep: &SweepDir, numbers: &[usize]) -> Result<Vec<(String, Config)>,
 }
 
 /// What a sweep closes with, when its jobs have ended or it was stopped: the table of results, and then what became of it.
-fn finish(board: &Board<'_>) -> Result<(), SweepError> {
+fn finish(board: &Board<'_>, observer: &dyn Observer) -> Result<(), SweepError> {
     let sweep = board.sweep;
     let count = board.rows.len();
     let ended = board.rows.iter().filter(|row| row.state.has_result()).count();
-    print(&format!(
-        "{}{ended} of {count} jobs ended; table in {}, report in {}, runs in {}\n",
-        summary::in_columns(sweep, &board.rows),
-        sweep.summary().display(),
-        sweep_report(sweep)?.display(),
-        sweep.path.join("runs").display()
-    ))?;
+    say(
+        observer,
+        &format!(
+            "{}{ended} of {count} jobs ended; table in {}, report in {}, runs in {}\n",
+            summary::in_columns(sweep, &board.rows),
+            sweep.summary().display(),
+            sweep_report(sweep)?.display(),
+            sweep.path.join("runs").display()
+        ),
+    )?;
     let stopped = count - ended - board.count(State::Failed);
     if stopped > 0 {
         let folder = shell_path(&sweep.path);
-        print(&format!("{stopped} jobs are left; `edgewalk resume {folder}` goes on with them\n"))?;
+        say(observer, &format!("{stopped} jobs are left; `edgewalk resume {folder}` goes on with them\n"))?;
     }
     match board.rows.iter().find(|row| row.state == State::Failed) {
         Some(row) => Err(failed(sweep, board.count(State::Failed), &row.job, &row.message)),
@@ -184,7 +185,12 @@ fn finish(board: &Board<'_>) -> Result<(), SweepError> {
     }
 }
 
+/// Tells an observer something for people.
+fn say(observer: &dyn Observer, text: &str) -> Result<(), SweepError> {
+    Ok(observer.say(text).map_err(OutputError)?)
+}
+
 fn failed(sweep: &SweepDir, count: usize, first: &str, message: &str) -> SweepError {
     let log = sweep.jobs().iter().find(|job| job.name == first).map(|job| sweep.log(job)).unwrap_or_default();
-    SweepError::Failed { count, first: first.to_owned(), message: message.to_owned(), log }.into()
+    SweepError::Failed { count, first: first.to_owned(), message: message.to_owned(), log }
 }

@@ -1,20 +1,19 @@
 //! The queue: jobs that are left, a few at a time, until none is left or someone stops it.
 
+use crate::observer::{Observer, OutputError, Progress, Unit};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
+use std::time::{Duration, Instant};
 
 use super::SweepError;
 use super::board::Board;
 use super::child::{Attempt, Stage, ask_to_stop};
 use super::{Capacity, State};
-use crate::interrupt;
 use crate::text::duration;
-use crate::text::print;
 
 /// How often it is seen whether someone wants to stop.
 const TICK: Duration = Duration::from_millis(100);
@@ -35,9 +34,11 @@ pub(super) fn work(
     jobs: Vec<usize>,
     program: &Path,
     capacity: &Capacity,
+    observer: &dyn Observer,
 ) -> Result<(), SweepError> {
     let mut running = BTreeMap::new();
-    let worked = supervise(board, jobs.into(), program, capacity, &mut running);
+    let worked = supervise(board, jobs.into(), program, capacity, observer, &mut running);
+    observer.finished();
     if worked.is_err() {
         running.values().for_each(|&stage| stop(stage));
     }
@@ -50,15 +51,18 @@ fn supervise(
     mut waiting: VecDeque<usize>,
     program: &Path,
     capacity: &Capacity,
+    observer: &dyn Observer,
     running: &mut BTreeMap<usize, Stage>,
 ) -> Result<(), SweepError> {
     let (events, reports) = channel();
     let sweep = board.sweep;
-    let mut line = ProgressLine::new(waiting.len());
+    let mut line = JobsLine::new(observer, waiting.len());
     let mut stopping = false;
+    let stopped = Arc::new(AtomicBool::new(false));
     loop {
-        if interrupt::requested() && !stopping {
+        if observer.is_stopped() && !stopping {
             stopping = true;
+            stopped.store(true, Ordering::Relaxed);
             line.say("stopping: the running jobs finish their step and write a checkpoint")?;
             running.values().for_each(|&stage| stop(stage));
         }
@@ -70,7 +74,7 @@ fn supervise(
             && running.len() < capacity.parallel
             && let Some(job) = waiting.pop_front()
         {
-            let attempt = Attempt::new(sweep, &sweep.jobs()[job], program, capacity.threads);
+            let attempt = Attempt::new(sweep, &sweep.jobs()[job], program, capacity.threads, Arc::clone(&stopped));
             let events = events.clone();
             running.insert(job, Stage::Starting);
             // Nobody listens once the sweep is over.
@@ -81,7 +85,7 @@ fn supervise(
             });
         }
         if running.is_empty() {
-            return line.finish();
+            return Ok(());
         }
         line.show(board, running);
         match reports.recv_timeout(TICK) {
@@ -117,23 +121,19 @@ fn stop(stage: Stage) {
     }
 }
 
-/// The line that moves on a terminal; elsewhere, one line for every job that ends.
-struct ProgressLine {
-    bar: ProgressBar,
+/// How far the sweep is, for its observer.
+struct JobsLine<'a> {
+    observer: &'a dyn Observer,
+    began: Instant,
     ended: usize,
     /// Seconds until the last of them ended.
     until: f64,
     to_do: usize,
 }
 
-impl ProgressLine {
-    fn new(to_do: usize) -> Self {
-        let bar = ProgressBar::new(to_do as u64);
-        // The template is a constant; should it ever be wrong, the plain style still informs.
-        let style = ProgressStyle::with_template("{pos}/{len} {bar:16} {wide_msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.enable_steady_tick(Duration::from_secs(1));
-        Self { bar, ended: 0, until: 0.0, to_do }
+impl<'a> JobsLine<'a> {
+    fn new(observer: &'a dyn Observer, to_do: usize) -> Self {
+        Self { observer, began: Instant::now(), ended: 0, until: 0.0, to_do }
     }
 
     fn show(&self, board: &Board<'_>, running: &BTreeMap<usize, Stage>) {
@@ -146,32 +146,22 @@ impl ProgressLine {
             0 => String::new(),
             ended => {
                 let whole = self.until / ended as f64 * self.to_do as f64;
-                format!("ETA {}  ", duration((whole - self.bar.elapsed().as_secs_f64()).max(0.0)))
+                format!("ETA {}  ", duration((whole - self.began.elapsed().as_secs_f64()).max(0.0)))
             }
         };
-        self.bar.set_position(self.ended as u64);
-        self.bar.set_message(format!("{failed}{eta}{}", names.join(" ")));
+        let (done, total) = (self.ended as u64, self.to_do as u64);
+        let text = format!("{failed}{eta}{}", names.join(" "));
+        self.observer.progress(&Progress { unit: Unit::Jobs, done, total, text: &text });
     }
 
     fn ended(&mut self, board: &Board<'_>, job: usize) -> Result<(), SweepError> {
         self.ended += 1;
-        self.until = self.bar.elapsed().as_secs_f64();
-        if !self.bar.is_hidden() {
-            return Ok(());
-        }
-        Ok(print(&format!("[{}/{}] {}\n", self.ended, self.to_do, board.line(job)))?)
+        self.until = self.began.elapsed().as_secs_f64();
+        let text = format!("[{}/{}] {}\n", self.ended, self.to_do, board.line(job));
+        Ok(self.observer.milestone(&text).map_err(OutputError)?)
     }
 
     fn say(&self, text: &str) -> Result<(), SweepError> {
-        if self.bar.is_hidden() {
-            return Ok(print(&format!("{text}\n"))?);
-        }
-        self.bar.println(text);
-        Ok(())
-    }
-
-    fn finish(&self) -> Result<(), SweepError> {
-        self.bar.finish_and_clear();
-        Ok(())
+        Ok(self.observer.say(&format!("{text}\n")).map_err(OutputError)?)
     }
 }

@@ -1,12 +1,12 @@
 //! Words for people: numbers and times, errors with their causes, words for a shell.
 
 mod numbers;
-mod output;
+mod shell;
 
 use std::error::Error;
 
-pub(crate) use numbers::{decimals, digits, duration};
-pub(crate) use output::{OutputError, print, shell_path, shell_word, written};
+pub(crate) use numbers::{decimals, digits, duration, three_digits};
+pub(crate) use shell::{shell_path, shell_word};
 
 /// An error with all its causes, in one line; a cause that the error has said itself is not said again.
 pub fn with_causes(error: &dyn Error) -> String {

@@ -28,6 +28,16 @@ pub(crate) fn duration(secs: f64) -> String {
     }
 }
 
+/// A number above 0 in few characters: three digits where it is neither tiny nor huge.
+pub(crate) fn three_digits(number: f64) -> String {
+    match number {
+        number if number >= 1e5 || number < 0.01 && number > 0.0 => format!("{number:.1e}"),
+        number if number >= 100.0 => format!("{number:.0}"),
+        number if number >= 10.0 => format!("{number:.1}"),
+        number => format!("{number:.2}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{decimals, digits};

@@ -10,7 +10,7 @@
 use serde::{Serialize, Serializer};
 
 use super::Value;
-use crate::folder::table::Logged;
+use crate::observer::Logged;
 
 /// The object of one line of a table, with its line feed.
 pub fn line(logged: Logged<'_>) -> String {

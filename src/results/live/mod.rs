@@ -4,7 +4,7 @@
 //! ([`Logged`]). What is made as rows arrive is therefore the same as what is made of the tables afterwards, and a new
 //! column shows up everywhere by itself.
 
-use crate::folder::table::Logged;
+use crate::observer::Logged;
 
 mod event_file;
 pub mod json;

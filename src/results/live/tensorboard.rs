@@ -25,8 +25,8 @@ use csv::StringRecord;
 
 use super::event_file;
 use crate::folder::RunDir;
-use crate::folder::table::Logged;
 use crate::folder::table::{RecordError, read_lines};
+use crate::observer::Logged;
 
 // TensorBoard takes for an event file what has `tfevents` in its name.
 const PREFIX: &str = "events.out.tfevents.";

@@ -4,6 +4,7 @@
 //! another machine that shares the disk, and nothing here can disturb it. A table that is not
 //! there yet is looked at again later. Drawing takes at most a tenth of the time, since the run may need this processor.
 
+use crate::observer::Observer;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -14,7 +15,6 @@ use maud::{DOCTYPE, PreEscaped, html};
 use crate::files::write_file;
 use crate::folder::manifest::Ended;
 use crate::folder::{RunDir, RunDirError};
-use crate::interrupt;
 use crate::results::Format;
 use crate::results::ResultsError;
 use crate::results::plot::{PlotError, plot_readout};
@@ -40,7 +40,7 @@ pub struct Redrawn {
 }
 
 /// Draws the pictures of runs, and `plots/live.html` to show them, as often as rows arrive, until all runs have ended or
-/// Ctrl-C is pressed. `redrawn` is told of every time.
+/// the observer stops it. `redrawn` is told of every time.
 ///
 /// # Errors
 /// [`RunDirError::Gone`] if a folder is removed meanwhile, a [`PlotError`] if a table that nobody writes to any more cannot be read, or a picture cannot be drawn; and the error of
@@ -48,9 +48,9 @@ pub struct Redrawn {
 pub fn watch<E: From<ResultsError>>(
     runs: &[RunDir],
     format: Format,
+    observer: &dyn Observer,
     mut redrawn: impl FnMut(&Redrawn) -> Result<(), E>,
 ) -> Result<(), E> {
-    interrupt::listen();
     let mut watched: Vec<Watched<'_>> = runs.iter().map(Watched::new).collect();
     loop {
         let began = Instant::now();
@@ -64,7 +64,7 @@ pub fn watch<E: From<ResultsError>>(
         }
         let next = Instant::now() + PAUSE.max(9 * began.elapsed());
         while Instant::now() < next {
-            if interrupt::requested() {
+            if observer.is_stopped() {
                 return Ok(());
             }
             thread::park_timeout(PATIENCE);

@@ -4,9 +4,6 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::curvature::{CurvatureError, Operator};
-use crate::objective::BLOCK;
-
 /// When it was asked for first.
 static REQUESTED: OnceLock<Instant> = OnceLock::new();
 
@@ -26,34 +23,6 @@ pub fn listen() {
         // Without a handler, signals end the program as they always did.
         drop(handler);
     });
-}
-
-/// An operator that forms no more products once it has been asked to stop.
-pub struct Interruptible<O>(pub O);
-
-impl<O: Operator> Operator for Interruptible<O> {
-    fn dim(&self) -> usize {
-        self.0.dim()
-    }
-
-    fn rounding(&self) -> f64 {
-        self.0.rounding()
-    }
-
-    fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
-        if requested() { Err(CurvatureError::Interrupted) } else { self.0.apply(v, out) }
-    }
-
-    fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
-        // As many at a time as the device multiplies at once, so that the products are the same.
-        for (vectors, products) in vectors.chunks(BLOCK).zip(products.chunks_mut(BLOCK)) {
-            if requested() {
-                return Err(CurvatureError::Interrupted);
-            }
-            self.0.apply_block(vectors, products)?;
-        }
-        Ok(())
-    }
 }
 
 /// Whether to stop.

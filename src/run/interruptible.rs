@@ -1,0 +1,33 @@
+//! An operator that can be stopped between two products.
+
+use crate::curvature::{CurvatureError, Operator};
+use crate::objective::BLOCK;
+use crate::observer::Observer;
+
+/// An operator that forms no more products once it has been asked to stop.
+pub(super) struct Interruptible<'a, O>(pub O, pub &'a dyn Observer);
+
+impl<O: Operator> Operator for Interruptible<'_, O> {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn rounding(&self) -> f64 {
+        self.0.rounding()
+    }
+
+    fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
+        if self.1.is_stopped() { Err(CurvatureError::Interrupted) } else { self.0.apply(v, out) }
+    }
+
+    fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
+        // As many at a time as the device multiplies at once, so that the products are the same.
+        for (vectors, products) in vectors.chunks(BLOCK).zip(products.chunks_mut(BLOCK)) {
+            if self.1.is_stopped() {
+                return Err(CurvatureError::Interrupted);
+            }
+            self.0.apply_block(vectors, products)?;
+        }
+        Ok(())
+    }
+}
