@@ -16,13 +16,13 @@ const WIDTHS: f64 = 150.0;
 const MARGIN: f64 = 4.0;
 
 /// Densities on a common grid: λ, and the number of eigenvalues per unit of λ in each matrix.
-struct Table<'a> {
+struct DensityTable<'a> {
     lambdas: Vec<f64>,
     columns: Vec<(Part, &'a SpectralDensity, Vec<f64>)>,
     sigma: f64,
 }
 
-impl<'a> Table<'a> {
+impl<'a> DensityTable<'a> {
     fn of(findings: &'a [Finding]) -> Option<Self> {
         let densities: Vec<(Part, &SpectralDensity)> =
             findings.iter().filter_map(|finding| Some((finding.part, finding.density.as_ref()?))).collect();
@@ -82,7 +82,7 @@ impl Analysis {
     /// Writes the table and the picture of every block that has a density.
     pub(super) fn write_densities(&self, format: Format) -> Result<(), RunError> {
         for block in self.findings.chunk_by(|a, b| a.block == b.block) {
-            let (Some(table), name) = (Table::of(block), &block[0].block) else { continue };
+            let (Some(table), name) = (DensityTable::of(block), &block[0].block) else { continue };
             write_file(&self.out.join(format!("density-{name}.csv")), table.csv().as_bytes())?;
             let whole = if name == "all" { String::new() } else { format!(" of {name}") };
             let path = self.out.join(format!("density-{name}.{}", format.extension()));

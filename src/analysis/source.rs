@@ -11,7 +11,7 @@ use crate::folder::{RunDir, RunDirError};
 use crate::run::RunError;
 
 /// Parameters on disk, and what they belong to.
-pub(super) struct Source {
+pub(super) struct ParamsSource {
     /// The safetensors file.
     pub params: PathBuf,
     /// Updates made before, where the path says.
@@ -26,7 +26,7 @@ pub(super) struct Source {
 /// # Errors
 /// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] where there is none, [`RunDirError::Damaged`] where none is undamaged, [`RunDirError::NotARun`] where no configuration is found
 /// and none is given, and what is wrong with a configuration.
-pub(super) fn find(path: &Path, given: Option<&str>) -> Result<Source, RunError> {
+pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, RunError> {
     let params = if path.is_file() { path.to_path_buf() } else { find_checkpoint(path)?.join(checkpoint::PARAMS) };
     // A checkpoint lies two folders below its run.
     let run = params.ancestors().skip(1).take(4).find_map(|folder| RunDir::open(folder).ok());
@@ -44,7 +44,7 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<Source, RunError>
         (Some(run), Some(step)) => run.path().join("analysis").join(format!("step_{step:08}")),
         _ => folder.join("analysis"),
     };
-    Ok(Source { step: step.unwrap_or(0), params, config, out })
+    Ok(ParamsSource { step: step.unwrap_or(0), params, config, out })
 }
 
 /// The undamaged checkpoint that a folder is, or the last one of the run that it is.

@@ -13,7 +13,7 @@ use super::{
 
 /// What a key accepts.
 #[derive(Clone, Copy)]
-enum Rule {
+enum Accepts {
     /// One of the given words.
     Word(&'static [&'static str]),
     /// Any text; empty means none.
@@ -42,10 +42,10 @@ enum Rule {
 struct Key {
     section: &'static str,
     name: &'static str,
-    rule: Rule,
+    rule: Accepts,
 }
 
-const fn key(section: &'static str, name: &'static str, rule: Rule) -> Key {
+const fn key(section: &'static str, name: &'static str, rule: Accepts) -> Key {
     Key { section, name, rule }
 }
 
@@ -58,65 +58,65 @@ const MAX_WIDTH: i64 = u16::MAX as i64;
 const MAX_SECS: f32 = 86_400.0;
 
 const KEYS: &[Key] = &[
-    key("data", "name", Rule::Word(DataName::NAMES)),
-    key("data", "path", Rule::Text),
-    key("data", "train", Rule::Count(0, MAX_INDEX)),
-    key("data", "test", Rule::Count(0, MAX_INDEX)),
-    key("model", "kind", Rule::Word(ModelKind::NAMES)),
-    key("model", "activation", Rule::Word(Activation::NAMES)),
-    key("model", "depth", Rule::Count(1, 1000)),
-    key("model", "width", Rule::Count(1, MAX_WIDTH)),
-    key("model", "blocks", Rule::Count(1, 100)),
-    key("model", "layers_per_block", Rule::Count(1, 100)),
-    key("model", "channels", Rule::Count(1, MAX_WIDTH)),
-    key("model", "growth", Rule::Count(1, 16)),
-    key("model", "stride", Rule::Count(1, 16)),
-    key("model", "norm", Rule::Word(Norm::NAMES)),
-    key("model", "pool", Rule::Word(Pool::NAMES)),
-    key("model", "layers", Rule::Count(1, 1000)),
-    key("model", "heads", Rule::Count(1, 1000)),
-    key("model", "key_size", Rule::Count(1, MAX_WIDTH)),
-    key("model", "model_size", Rule::Count(1, MAX_WIDTH)),
-    key("model", "seq_len", Rule::Count(1, MAX_WIDTH)),
-    key("loss", "kind", Rule::Word(LossKind::NAMES)),
-    key("loss", "reduction", Rule::Word(Reduction::NAMES)),
-    key("optim", "kind", Rule::Word(OptimKind::NAMES)),
-    key("optim", "lr", Rule::Positive),
-    key("optim", "rho", Rule::NonNegative),
-    key("optim", "epsilon", Rule::NonNegative),
-    key("optim", "asam_eta", Rule::NonNegative),
-    key("optim", "ascent_steps", Rule::Count(1, 1000)),
-    key("optim", "sam_from", Rule::Count(0, i64::MAX)),
-    key("optim", "sam_until", Rule::Count(0, i64::MAX)),
-    key("optim", "momentum", Rule::BelowOne),
-    key("optim", "nesterov", Rule::Flag),
-    key("optim", "weight_decay", Rule::NonNegative),
-    key("optim", "batch", Rule::Count(0, MAX_INDEX)),
-    key("optim", "micro_batch", Rule::Count(0, MAX_INDEX)),
-    key("run", "steps", Rule::Count(1, i64::MAX)),
-    key("run", "until", Rule::Until),
-    key("run", "time_limit", Rule::NonNegative),
-    key("run", "checkpoint_every", Rule::CountOrAuto),
-    key("run", "keep", Rule::Count(0, MAX_INDEX)),
-    key("run", "init", Rule::Text),
-    key("run", "tensorboard", Rule::Flag),
-    key("run", "seed", Rule::Count(0, i64::MAX)),
-    key("run", "log_every", Rule::Count(1, i64::MAX)),
-    key("run", "chunk", Rule::Count(0, MAX_INDEX)),
-    key("run", "tune", Rule::Seconds),
-    key("run", "kernels", Rule::Text),
-    key("measure", "every", Rule::Count(0, i64::MAX)),
-    key("measure", "per_decade", Rule::Count(0, 1000)),
-    key("measure", "on", Rule::Word(MeasureOn::NAMES)),
-    key("measure", "examples", Rule::Count(0, MAX_INDEX)),
-    key("measure", "at", Rule::Word(MeasureAt::NAMES)),
-    key("measure", "top", Rule::Count(1, 100)),
-    key("measure", "bottom", Rule::Count(0, 100)),
-    key("measure", "track", Rule::NonNegative),
-    key("measure", "method", Rule::Word(MeasureMethod::NAMES)),
-    key("measure", "tol", Rule::Fraction),
-    key("measure", "max_iterations", Rule::Count(1, MAX_INDEX)),
-    key("measure", "window", Rule::Count(0, 10_000)),
+    key("data", "name", Accepts::Word(DataName::NAMES)),
+    key("data", "path", Accepts::Text),
+    key("data", "train", Accepts::Count(0, MAX_INDEX)),
+    key("data", "test", Accepts::Count(0, MAX_INDEX)),
+    key("model", "kind", Accepts::Word(ModelKind::NAMES)),
+    key("model", "activation", Accepts::Word(Activation::NAMES)),
+    key("model", "depth", Accepts::Count(1, 1000)),
+    key("model", "width", Accepts::Count(1, MAX_WIDTH)),
+    key("model", "blocks", Accepts::Count(1, 100)),
+    key("model", "layers_per_block", Accepts::Count(1, 100)),
+    key("model", "channels", Accepts::Count(1, MAX_WIDTH)),
+    key("model", "growth", Accepts::Count(1, 16)),
+    key("model", "stride", Accepts::Count(1, 16)),
+    key("model", "norm", Accepts::Word(Norm::NAMES)),
+    key("model", "pool", Accepts::Word(Pool::NAMES)),
+    key("model", "layers", Accepts::Count(1, 1000)),
+    key("model", "heads", Accepts::Count(1, 1000)),
+    key("model", "key_size", Accepts::Count(1, MAX_WIDTH)),
+    key("model", "model_size", Accepts::Count(1, MAX_WIDTH)),
+    key("model", "seq_len", Accepts::Count(1, MAX_WIDTH)),
+    key("loss", "kind", Accepts::Word(LossKind::NAMES)),
+    key("loss", "reduction", Accepts::Word(Reduction::NAMES)),
+    key("optim", "kind", Accepts::Word(OptimKind::NAMES)),
+    key("optim", "lr", Accepts::Positive),
+    key("optim", "rho", Accepts::NonNegative),
+    key("optim", "epsilon", Accepts::NonNegative),
+    key("optim", "asam_eta", Accepts::NonNegative),
+    key("optim", "ascent_steps", Accepts::Count(1, 1000)),
+    key("optim", "sam_from", Accepts::Count(0, i64::MAX)),
+    key("optim", "sam_until", Accepts::Count(0, i64::MAX)),
+    key("optim", "momentum", Accepts::BelowOne),
+    key("optim", "nesterov", Accepts::Flag),
+    key("optim", "weight_decay", Accepts::NonNegative),
+    key("optim", "batch", Accepts::Count(0, MAX_INDEX)),
+    key("optim", "micro_batch", Accepts::Count(0, MAX_INDEX)),
+    key("run", "steps", Accepts::Count(1, i64::MAX)),
+    key("run", "until", Accepts::Until),
+    key("run", "time_limit", Accepts::NonNegative),
+    key("run", "checkpoint_every", Accepts::CountOrAuto),
+    key("run", "keep", Accepts::Count(0, MAX_INDEX)),
+    key("run", "init", Accepts::Text),
+    key("run", "tensorboard", Accepts::Flag),
+    key("run", "seed", Accepts::Count(0, i64::MAX)),
+    key("run", "log_every", Accepts::Count(1, i64::MAX)),
+    key("run", "chunk", Accepts::Count(0, MAX_INDEX)),
+    key("run", "tune", Accepts::Seconds),
+    key("run", "kernels", Accepts::Text),
+    key("measure", "every", Accepts::Count(0, i64::MAX)),
+    key("measure", "per_decade", Accepts::Count(0, 1000)),
+    key("measure", "on", Accepts::Word(MeasureOn::NAMES)),
+    key("measure", "examples", Accepts::Count(0, MAX_INDEX)),
+    key("measure", "at", Accepts::Word(MeasureAt::NAMES)),
+    key("measure", "top", Accepts::Count(1, 100)),
+    key("measure", "bottom", Accepts::Count(0, 100)),
+    key("measure", "track", Accepts::NonNegative),
+    key("measure", "method", Accepts::Word(MeasureMethod::NAMES)),
+    key("measure", "tol", Accepts::Fraction),
+    key("measure", "max_iterations", Accepts::Count(1, MAX_INDEX)),
+    key("measure", "window", Accepts::Count(0, 10_000)),
 ];
 
 impl Key {
@@ -148,7 +148,7 @@ impl Key {
     }
 }
 
-impl Rule {
+impl Accepts {
     fn accepts(self, value: &Value) -> bool {
         // The device computes in 32 bits: a number that is infinite or vanishes there is out of range.
         let number = || match *value {
@@ -157,40 +157,42 @@ impl Rule {
             _ => None,
         };
         match self {
-            Rule::Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
-            Rule::Text => value.is_str(),
-            Rule::Count(min, max) => value.as_integer().is_some_and(|n| (min..=max).contains(&n)),
-            Rule::Positive => number().is_some_and(|x| x > 0.0 && x.is_finite()),
-            Rule::NonNegative => number().is_some_and(|x| x >= 0.0 && x.is_finite()),
-            Rule::Seconds => value.as_str() == Some("auto") || number().is_some_and(|x| (0.0..=MAX_SECS).contains(&x)),
-            Rule::CountOrAuto => value.as_str() == Some("auto") || value.as_integer().is_some_and(|n| n >= 0),
-            Rule::Until => value.as_str().is_some_and(|text| text.is_empty() || text.parse::<Until>().is_ok()),
-            Rule::Fraction => number().is_some_and(|x| x > 0.0 && x < 1.0),
-            Rule::BelowOne => number().is_some_and(|x| (0.0..1.0).contains(&x)),
-            Rule::Flag => value.is_bool(),
+            Accepts::Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
+            Accepts::Text => value.is_str(),
+            Accepts::Count(min, max) => value.as_integer().is_some_and(|n| (min..=max).contains(&n)),
+            Accepts::Positive => number().is_some_and(|x| x > 0.0 && x.is_finite()),
+            Accepts::NonNegative => number().is_some_and(|x| x >= 0.0 && x.is_finite()),
+            Accepts::Seconds => {
+                value.as_str() == Some("auto") || number().is_some_and(|x| (0.0..=MAX_SECS).contains(&x))
+            }
+            Accepts::CountOrAuto => value.as_str() == Some("auto") || value.as_integer().is_some_and(|n| n >= 0),
+            Accepts::Until => value.as_str().is_some_and(|text| text.is_empty() || text.parse::<Until>().is_ok()),
+            Accepts::Fraction => number().is_some_and(|x| x > 0.0 && x < 1.0),
+            Accepts::BelowOne => number().is_some_and(|x| (0.0..1.0).contains(&x)),
+            Accepts::Flag => value.is_bool(),
         }
     }
 
     fn describe(self) -> String {
         match self {
-            Rule::Word([word]) => format!("\"{word}\""),
-            Rule::Word(words) => format!("one of \"{}\"", words.join("\", \"")),
-            Rule::Text => "text in quotes".into(),
-            Rule::Count(min, max) => format!("a whole number from {min} to {max}"),
-            Rule::Positive => "a number above 0 that 32 bits can hold, such as 0.1 or 1e-3".into(),
-            Rule::NonNegative => "a number, 0 or above, that 32 bits can hold, such as 0.1".into(),
-            Rule::Seconds => format!("\"auto\", or a number of seconds from 0 to {MAX_SECS}"),
-            Rule::CountOrAuto => format!("\"auto\", or a whole number of steps from 0 to {}", i64::MAX),
-            Rule::Until => Until::ALLOWED.into(),
-            Rule::Fraction => "a number above 0 and below 1, such as 1e-3".into(),
-            Rule::BelowOne => "a number, 0 or above and below 1, such as 0.9".into(),
-            Rule::Flag => "true or false".into(),
+            Accepts::Word([word]) => format!("\"{word}\""),
+            Accepts::Word(words) => format!("one of \"{}\"", words.join("\", \"")),
+            Accepts::Text => "text in quotes".into(),
+            Accepts::Count(min, max) => format!("a whole number from {min} to {max}"),
+            Accepts::Positive => "a number above 0 that 32 bits can hold, such as 0.1 or 1e-3".into(),
+            Accepts::NonNegative => "a number, 0 or above, that 32 bits can hold, such as 0.1".into(),
+            Accepts::Seconds => format!("\"auto\", or a number of seconds from 0 to {MAX_SECS}"),
+            Accepts::CountOrAuto => format!("\"auto\", or a whole number of steps from 0 to {}", i64::MAX),
+            Accepts::Until => Until::ALLOWED.into(),
+            Accepts::Fraction => "a number above 0 and below 1, such as 1e-3".into(),
+            Accepts::BelowOne => "a number, 0 or above and below 1, such as 0.9".into(),
+            Accepts::Flag => "true or false".into(),
         }
     }
 
     /// What may have been meant by a word that is not accepted, to go behind [`Self::describe`].
     fn meant(self, value: &Value) -> Option<String> {
-        let Rule::Word(words) = self else { return None };
+        let Accepts::Word(words) = self else { return None };
         let word = value.as_str()?;
         let elsewhere = suggest::elsewhere(word).map(|says| format!("; {says}"));
         elsewhere.or_else(|| Some(format!("; did you mean \"{}\"?", suggest::nearest(word, words.iter().copied())?)))
@@ -231,7 +233,7 @@ pub(crate) fn set(table: &mut Table, argument: &str) -> Result<(), ConfigError> 
         None => find_short(name)?,
     };
     let value = match key.rule {
-        Rule::Word(_) | Rule::Text | Rule::Until => word(text),
+        Accepts::Word(_) | Accepts::Text | Accepts::Until => word(text),
         _ => parse(text).unwrap_or_else(|| text.into()),
     };
     key.store(table, value)

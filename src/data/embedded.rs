@@ -4,7 +4,7 @@
 //! the same reader as files on disk, so the first command a user runs exercises the path that real data takes.
 
 use super::idx;
-use super::idx::Source;
+use super::idx::IdxSource;
 use super::images::Images;
 use super::{DataError, Split};
 
@@ -22,8 +22,8 @@ pub fn read(split: Split, first_n: usize) -> Result<Images, DataError> {
         Split::Train => ("the embedded training set", TRAIN_IMAGES, TRAIN_LABELS),
         Split::Test => ("the embedded test set", TEST_IMAGES, TEST_LABELS),
     };
-    let images = Source::bytes(name, images)?;
-    let labels = Source::bytes(name, labels)?;
+    let images = IdxSource::bytes(name, images)?;
+    let labels = IdxSource::bytes(name, labels)?;
     idx::read_pair(images, labels, first_n).map_err(|error| match error {
         DataError::TooFew { file, held, asked, .. } => DataError::TooFew {
             file,

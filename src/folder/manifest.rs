@@ -27,7 +27,7 @@ pub struct Manifest {
     /// The examples.
     pub data: DataRecord,
     /// The file with the initial weights, where they were not drawn from the seed.
-    pub init: Option<Init>,
+    pub init: Option<InitFile>,
     /// The adapter's name.
     pub adapter: String,
     /// What tells the adapter from others of its name; empty in manifests of versions that did not record it.
@@ -101,14 +101,14 @@ impl fmt::Display for DataRecord {
 
 /// A file of initial weights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Init {
+pub struct InitFile {
     /// Where it was.
     pub path: PathBuf,
     /// The SHA-256 of its bytes.
     pub sha256: String,
 }
 
-impl Init {
+impl InitFile {
     /// That of a file with these bytes.
     pub fn of(path: &Path, bytes: &[u8]) -> Self {
         Self { path: path.into(), sha256: sha256([bytes]) }

@@ -29,7 +29,7 @@ use crate::optim::Cursor;
 
 /// See the module text.
 #[derive(Debug, Clone, PartialEq)]
-pub struct State {
+pub struct RunState {
     /// Updates made.
     pub step: u64,
     /// Seconds spent so far.
@@ -45,14 +45,14 @@ pub struct State {
     /// What the eigensolver starts from.
     pub track: Option<Track>,
     /// An oscillation being followed.
-    pub window: Option<Window>,
+    pub window: Option<OscillationWindow>,
     /// The kernels in use.
     pub known: Known,
 }
 
 /// Parameters being followed along two directions.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Window {
+pub struct OscillationWindow {
     /// The step with which it began.
     pub first_step: u64,
     /// λ₁ there.
@@ -73,7 +73,7 @@ pub struct Window {
     pub drift: Vec<f64>,
 }
 
-impl State {
+impl RunState {
     /// The bytes of the file.
     ///
     /// # Errors
@@ -104,7 +104,9 @@ impl State {
             tensors.matrix("track.changes", changes);
             tensors.f64("track.persistence", *persistence);
         }
-        if let Some(Window { first_step, lambda, origin, v1, rise, slope, gradient, along, drift }) = &self.window {
+        if let Some(OscillationWindow { first_step, lambda, origin, v1, rise, slope, gradient, along, drift }) =
+            &self.window
+        {
             tensors.u64("window.first_step", *first_step);
             let scalars = [*lambda, *slope, *gradient];
             tensors.add("window.scalars", Dtype::F64, &[3], scalars.iter().flat_map(|x| x.to_le_bytes()).collect());
@@ -151,16 +153,16 @@ impl State {
 
 /// Tensors being written.
 #[derive(Default)]
-struct Tensors<'a>(Vec<(String, Tensor<'a>)>);
+struct Tensors<'a>(Vec<(String, StoredTensor<'a>)>);
 
 /// A tensor in pieces, one after the other: the bytes of the file are the only copy of them all.
-struct Tensor<'a> {
+struct StoredTensor<'a> {
     dtype: Dtype,
     shape: Vec<usize>,
     pieces: Vec<Cow<'a, [u8]>>,
 }
 
-impl View for &Tensor<'_> {
+impl View for &StoredTensor<'_> {
     fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -191,7 +193,7 @@ fn le_bytes<T: bytemuck::Pod, const N: usize>(values: &[T], of: fn(T) -> [u8; N]
 
 impl<'a> Tensors<'a> {
     fn add(&mut self, name: &str, dtype: Dtype, shape: &[usize], bytes: Cow<'a, [u8]>) {
-        self.0.push((name.to_owned(), Tensor { dtype, shape: shape.to_vec(), pieces: vec![bytes] }));
+        self.0.push((name.to_owned(), StoredTensor { dtype, shape: shape.to_vec(), pieces: vec![bytes] }));
     }
 
     fn u64(&mut self, name: &str, value: u64) {
@@ -209,7 +211,7 @@ impl<'a> Tensors<'a> {
     fn matrix(&mut self, name: &str, rows: &'a [Vec<f64>]) {
         let shape = vec![rows.len(), rows.first().map_or(0, Vec::len)];
         let pieces = rows.iter().map(|row| le_bytes(row, f64::to_le_bytes)).collect();
-        self.0.push((name.to_owned(), Tensor { dtype: Dtype::F64, shape, pieces }));
+        self.0.push((name.to_owned(), StoredTensor { dtype: Dtype::F64, shape, pieces }));
     }
 
     fn serialize(&self, known: &Known) -> Result<Vec<u8>, StoreError> {
@@ -288,14 +290,14 @@ impl File<'_> {
         if fits { Ok(Some(track)) } else { Err("the tensors `track.*` do not fit one another".into()) }
     }
 
-    fn window(&self, n: usize) -> Result<Option<Window>, String> {
+    fn window(&self, n: usize) -> Result<Option<OscillationWindow>, String> {
         if !self.has("window.first_step") {
             return Ok(None);
         }
         let [lambda, slope, gradient] =
             self.f64s("window.scalars")?.try_into().map_err(|_| "`window.scalars` must have 3 numbers")?;
         let along = self.f64s("window.along")?;
-        Ok(Some(Window {
+        Ok(Some(OscillationWindow {
             first_step: self.u64("window.first_step")?,
             lambda,
             slope,

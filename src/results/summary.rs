@@ -47,7 +47,7 @@ impl fmt::Display for Spread {
 
 /// Where the sharpness sat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum EdgeVerdict {
     /// The ratio is under 0.9.
     Below,
     /// The ratio is from 0.9 to 1.1.
@@ -56,7 +56,7 @@ pub enum Verdict {
     Above,
 }
 
-impl Verdict {
+impl EdgeVerdict {
     /// The verdict on a ratio of ‖H‖ to the edge.
     pub fn on(ratio: f64) -> Self {
         match ratio {
@@ -67,7 +67,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for EdgeVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Below => "below the edge",
@@ -119,8 +119,8 @@ impl EdgeSummary {
     }
 
     /// The verdict on the median ratio.
-    pub fn verdict(&self) -> Verdict {
-        Verdict::on(self.ratio.median)
+    pub fn verdict(&self) -> EdgeVerdict {
+        EdgeVerdict::on(self.ratio.median)
     }
 }
 

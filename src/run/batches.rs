@@ -8,12 +8,12 @@ use super::RunError;
 use crate::config::{Config, ConfigError};
 
 /// Hands minibatches, gathered on the host, to the objective that is trained.
-pub struct Feed<'a> {
+pub struct BatchLoader<'a> {
     examples: &'a Examples,
     batches: Batches,
 }
 
-impl<'a> Feed<'a> {
+impl<'a> BatchLoader<'a> {
     /// The minibatches of a run; none where every update sees all examples.
     ///
     /// # Errors

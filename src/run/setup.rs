@@ -22,7 +22,7 @@ use crate::config::build;
 use crate::config::{Config, MeasureAt, MeasureMethod};
 
 /// What a run trains on and what it trains.
-pub struct Parts<'a> {
+pub struct RunSetup<'a> {
     /// The settings.
     pub config: &'a Config,
     /// The model of these settings.
@@ -36,7 +36,7 @@ pub struct Parts<'a> {
 }
 
 /// What a run needs on the device. See the module text.
-pub struct Equipment {
+pub struct Workspace {
     /// What is trained.
     pub objective: Objective,
     /// Its recorded steps; the parameters are still zeros.
@@ -49,7 +49,7 @@ pub struct Equipment {
     pub ring: Ring,
 }
 
-impl Parts<'_> {
+impl RunSetup<'_> {
     /// The objective that is trained.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Parts<'_> {
     ///
     /// # Errors
     /// Compilation or device errors, and what [`Self::objective`] refuses.
-    pub fn assemble(&self, gpu: &Gpu) -> Result<Equipment, RunError> {
+    pub fn assemble(&self, gpu: &Gpu) -> Result<Workspace, RunError> {
         let Self { config, data, measured, .. } = *self;
         let mut objective = self.objective(gpu)?;
         let own = measured.and_then(|set| set.own(config, &data.train));
@@ -82,19 +82,19 @@ impl Parts<'_> {
             None => None,
         };
         let ring = Ring::new(gpu, &optimizer)?;
-        Ok(Equipment { objective, optimizer, measurer, test, ring })
+        Ok(Workspace { objective, optimizer, measurer, test, ring })
     }
 
     /// Assembles everything on a dry device, and says what that takes.
     ///
     /// # Errors
     /// As [`Self::assemble`]; a buffer that the adapter cannot bind is found here.
-    pub fn plan(&self, gpu: &Gpu) -> Result<(MemoryPlan, Equipment), RunError> {
+    pub fn plan(&self, gpu: &Gpu) -> Result<(MemoryPlan, Workspace), RunError> {
         let dry = gpu.dry();
-        let equipment = self.assemble(&dry)?;
-        let parameters = equipment.objective.layout().len();
+        let workspace = self.assemble(&dry)?;
+        let parameters = workspace.objective.layout().len();
         let plan = MemoryPlan { device_bytes: dry.memory().peak, host_bytes: self.host_bytes(parameters) };
-        Ok((plan, equipment))
+        Ok((plan, workspace))
     }
 
     /// Most bytes that the host holds of numbers: the examples and the eigensolver's vectors.

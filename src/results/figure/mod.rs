@@ -111,7 +111,7 @@ pub(crate) struct Figure {
 
 /// The vertical axis that was chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Axis {
+struct AxisLayout {
     low: f64,
     high: f64,
     log: bool,
@@ -132,9 +132,9 @@ impl Figure {
     }
 
     /// Chooses limits that hold all rows but the few that would shrink the others to a line.
-    fn axis(&self) -> Axis {
+    fn axis(&self) -> AxisLayout {
         if let Scale::Fixed(low, high) = self.scale {
-            return Axis { low, high, log: false };
+            return AxisLayout { low, high, log: false };
         }
         let positive = self.values().all(|(_, y)| y > 0.0);
         if positive {
@@ -147,7 +147,7 @@ impl Figure {
             }
             if wide || (self.scale != Scale::Auto && log.1 - log.0 > NARROW.ln()) {
                 let margin = 0.04 * (log.1 - log.0).max(0.5);
-                return Axis { low: (log.0 - margin).exp(), high: (log.1 + margin).exp(), log: true };
+                return AxisLayout { low: (log.0 - margin).exp(), high: (log.1 + margin).exp(), log: true };
             }
         }
         let (low, high) = self.limits(|y| y);
@@ -155,7 +155,7 @@ impl Figure {
         let margin = 0.05 * (high - low) + 0.1 * flat;
         // Show 0 unless that would waste half of the picture.
         let from_zero = low >= 0.0 && low <= 0.5 * high;
-        Axis { low: if from_zero { 0.0 } else { low - margin }, high: high + margin, log: false }
+        AxisLayout { low: if from_zero { 0.0 } else { low - margin }, high: high + margin, log: false }
     }
 
     /// The smallest and largest value on a scale, extremes of outlying rows cut to half a span beyond the rest.
@@ -210,7 +210,7 @@ impl Figure {
         plots
     }
 
-    fn layout(&self, axis: Axis) -> Layout {
+    fn layout(&self, axis: AxisLayout) -> Layout {
         let xs = || self.values().map(|(x, _)| x);
         let (low, high) = (xs().fold(f64::INFINITY, f64::min), xs().fold(f64::NEG_INFINITY, f64::max));
         let (x_label, first, last) = match &self.x {

@@ -51,7 +51,7 @@ pub fn watch<E: From<ResultsError>>(
     observer: &dyn Observer,
     mut redrawn: impl FnMut(&Redrawn) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut watched: Vec<Watched<'_>> = runs.iter().map(Watched::new).collect();
+    let mut watched: Vec<WatchedRun<'_>> = runs.iter().map(WatchedRun::new).collect();
     loop {
         let began = Instant::now();
         for run in &mut watched {
@@ -73,19 +73,19 @@ pub fn watch<E: From<ResultsError>>(
 }
 
 /// Size and time of a table; none if it is not there.
-type State = Option<(u64, SystemTime)>;
+type TableState = Option<(u64, SystemTime)>;
 
 /// A run that is followed.
-struct Watched<'a> {
+struct WatchedRun<'a> {
     run: &'a RunDir,
     /// The tables when they were last drawn, or last refused to be.
-    seen: [State; 3],
+    seen: [TableState; 3],
     /// Why they were refused. Where nothing has changed at the next look, that is final.
     refused: Option<PlotError>,
     over: bool,
 }
 
-impl<'a> Watched<'a> {
+impl<'a> WatchedRun<'a> {
     fn new(run: &'a RunDir) -> Self {
         Self { run, seen: [None; 3], refused: None, over: false }
     }
@@ -139,7 +139,7 @@ pub fn live_page(run: &RunDir) -> PathBuf {
     run.plots().join("live.html")
 }
 
-fn state(table: &Path) -> State {
+fn state(table: &Path) -> TableState {
     let metadata = fs::metadata(table).ok()?;
     Some((metadata.len(), metadata.modified().ok()?))
 }
