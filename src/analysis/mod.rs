@@ -5,6 +5,8 @@
 //! printed, written as JSON, and drawn where it has a density.
 
 mod density;
+#[cfg(feature = "plots")]
+mod density_figure;
 mod report;
 mod setup;
 mod source;

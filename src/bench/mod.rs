@@ -3,6 +3,7 @@
 //! The examples are made up, since time depends on shapes alone; so no data are needed. [`bench()`] looks at one size
 //! closely, [`growth()`] at many sizes from afar.
 
+#[cfg(feature = "plots")]
 pub mod growth;
 mod report;
 mod variants;
@@ -20,6 +21,7 @@ use crate::config::workload::{examples_of_update, made_up_examples};
 use crate::config::{Config, Resolved};
 use crate::run::RunError;
 
+#[cfg(feature = "plots")]
 pub use growth::growth;
 pub use variants::{Variants, variants};
 

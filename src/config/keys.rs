@@ -1,132 +1,20 @@
-//! Every key of the configuration, with what it accepts.
-//!
-//! One table, read three ways: to lay a file over a preset, to apply `--set key=value` with full or short names, and
-//! to say what is wrong with a key or a value. After a value has passed, the structs of [`crate::config`] can hold it.
+//! Looks keys up: to lay a file over a preset, to apply `--set key=value` with full or short names, and to say what is wrong
+//! with a key or a value. After a value has passed, the structs of [`crate::config`] can hold it.
 
 use toml::{Table, Value};
 
-use super::suggest;
-use super::{
-    Activation, ConfigError, DataName, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool,
-    Reduction, Until,
-};
-
-/// What a key accepts.
-#[derive(Clone, Copy)]
-enum Accepts {
-    /// One of the given words.
-    Word(&'static [&'static str]),
-    /// Any text; empty means none.
-    Text,
-    /// A whole number in an inclusive range.
-    Count(i64, i64),
-    /// A number that is finite and above 0 in 32 bits.
-    Positive,
-    /// A number that is finite and not negative in 32 bits.
-    NonNegative,
-    /// A number of seconds that is finite and not above a day, or `auto`.
-    Seconds,
-    /// A whole number, not negative, or `auto`.
-    CountOrAuto,
-    /// What ends a run early; empty means nothing.
-    Until,
-    /// A number above 0 and below 1.
-    Fraction,
-    /// A number that is not negative and in 32 bits below 1.
-    BelowOne,
-    /// `true` or `false`.
-    Flag,
-}
-
-/// One key of one section.
-struct Key {
-    section: &'static str,
-    name: &'static str,
-    rule: Accepts,
-}
-
-const fn key(section: &'static str, name: &'static str, rule: Accepts) -> Key {
-    Key { section, name, rule }
-}
-
-/// The largest count of examples: indices on the device are 32 bits wide.
-const MAX_INDEX: i64 = u32::MAX as i64;
-/// The widest layer whose width × width weights still have 32-bit indices.
-const MAX_WIDTH: i64 = u16::MAX as i64;
-
-/// The longest time to spend on kernels: a day.
-const MAX_SECS: f32 = 86_400.0;
-
-const KEYS: &[Key] = &[
-    key("data", "name", Accepts::Word(DataName::NAMES)),
-    key("data", "path", Accepts::Text),
-    key("data", "train", Accepts::Count(0, MAX_INDEX)),
-    key("data", "test", Accepts::Count(0, MAX_INDEX)),
-    key("model", "kind", Accepts::Word(ModelKind::NAMES)),
-    key("model", "activation", Accepts::Word(Activation::NAMES)),
-    key("model", "depth", Accepts::Count(1, 1000)),
-    key("model", "width", Accepts::Count(1, MAX_WIDTH)),
-    key("model", "blocks", Accepts::Count(1, 100)),
-    key("model", "layers_per_block", Accepts::Count(1, 100)),
-    key("model", "channels", Accepts::Count(1, MAX_WIDTH)),
-    key("model", "growth", Accepts::Count(1, 16)),
-    key("model", "stride", Accepts::Count(1, 16)),
-    key("model", "norm", Accepts::Word(Norm::NAMES)),
-    key("model", "pool", Accepts::Word(Pool::NAMES)),
-    key("model", "layers", Accepts::Count(1, 1000)),
-    key("model", "heads", Accepts::Count(1, 1000)),
-    key("model", "key_size", Accepts::Count(1, MAX_WIDTH)),
-    key("model", "model_size", Accepts::Count(1, MAX_WIDTH)),
-    key("model", "seq_len", Accepts::Count(1, MAX_WIDTH)),
-    key("loss", "kind", Accepts::Word(LossKind::NAMES)),
-    key("loss", "reduction", Accepts::Word(Reduction::NAMES)),
-    key("optim", "kind", Accepts::Word(OptimKind::NAMES)),
-    key("optim", "lr", Accepts::Positive),
-    key("optim", "rho", Accepts::NonNegative),
-    key("optim", "epsilon", Accepts::NonNegative),
-    key("optim", "asam_eta", Accepts::NonNegative),
-    key("optim", "ascent_steps", Accepts::Count(1, 1000)),
-    key("optim", "sam_from", Accepts::Count(0, i64::MAX)),
-    key("optim", "sam_until", Accepts::Count(0, i64::MAX)),
-    key("optim", "momentum", Accepts::BelowOne),
-    key("optim", "nesterov", Accepts::Flag),
-    key("optim", "weight_decay", Accepts::NonNegative),
-    key("optim", "batch", Accepts::Count(0, MAX_INDEX)),
-    key("optim", "micro_batch", Accepts::Count(0, MAX_INDEX)),
-    key("run", "steps", Accepts::Count(1, i64::MAX)),
-    key("run", "until", Accepts::Until),
-    key("run", "time_limit", Accepts::NonNegative),
-    key("run", "checkpoint_every", Accepts::CountOrAuto),
-    key("run", "keep", Accepts::Count(0, MAX_INDEX)),
-    key("run", "init", Accepts::Text),
-    key("run", "tensorboard", Accepts::Flag),
-    key("run", "seed", Accepts::Count(0, i64::MAX)),
-    key("run", "log_every", Accepts::Count(1, i64::MAX)),
-    key("run", "chunk", Accepts::Count(0, MAX_INDEX)),
-    key("run", "tune", Accepts::Seconds),
-    key("run", "kernels", Accepts::Text),
-    key("measure", "every", Accepts::Count(0, i64::MAX)),
-    key("measure", "per_decade", Accepts::Count(0, 1000)),
-    key("measure", "on", Accepts::Word(MeasureOn::NAMES)),
-    key("measure", "examples", Accepts::Count(0, MAX_INDEX)),
-    key("measure", "at", Accepts::Word(MeasureAt::NAMES)),
-    key("measure", "top", Accepts::Count(1, 100)),
-    key("measure", "bottom", Accepts::Count(0, 100)),
-    key("measure", "track", Accepts::NonNegative),
-    key("measure", "method", Accepts::Word(MeasureMethod::NAMES)),
-    key("measure", "tol", Accepts::Fraction),
-    key("measure", "max_iterations", Accepts::Count(1, MAX_INDEX)),
-    key("measure", "window", Accepts::Count(0, 10_000)),
-];
+use super::accepts::Accepts;
+use super::key_table::{KEYS, Key};
+use super::{ConfigError, suggest};
 
 impl Key {
-    fn full_name(&self) -> String {
+    pub(super) fn full_name(&self) -> String {
         format!("{}.{}", self.section, self.name)
     }
 
     /// Puts `value` into `table` if the key accepts it.
     fn store(&self, table: &mut Table, value: Value) -> Result<(), ConfigError> {
-        if !self.rule.accepts(&value) {
+        if !self.accepts.accepts(&value) {
             return Err(self.refused(&value));
         }
         if let Value::Table(section) = table.entry(self.section).or_insert_with(|| Table::new().into()) {
@@ -143,59 +31,8 @@ impl Key {
                 Value::Float(number) if number.is_finite() => format!("{number:?}"),
                 value => value.to_string(),
             },
-            allowed: self.rule.describe() + &self.rule.meant(value).unwrap_or_default(),
+            allowed: self.accepts.describe() + &self.accepts.meant(value).unwrap_or_default(),
         }
-    }
-}
-
-impl Accepts {
-    fn accepts(self, value: &Value) -> bool {
-        // The device computes in 32 bits: a number that is infinite or vanishes there is out of range.
-        let number = || match *value {
-            Value::Float(number) => Some(number as f32),
-            Value::Integer(number) => Some(number as f32),
-            _ => None,
-        };
-        match self {
-            Accepts::Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
-            Accepts::Text => value.is_str(),
-            Accepts::Count(min, max) => value.as_integer().is_some_and(|n| (min..=max).contains(&n)),
-            Accepts::Positive => number().is_some_and(|x| x > 0.0 && x.is_finite()),
-            Accepts::NonNegative => number().is_some_and(|x| x >= 0.0 && x.is_finite()),
-            Accepts::Seconds => {
-                value.as_str() == Some("auto") || number().is_some_and(|x| (0.0..=MAX_SECS).contains(&x))
-            }
-            Accepts::CountOrAuto => value.as_str() == Some("auto") || value.as_integer().is_some_and(|n| n >= 0),
-            Accepts::Until => value.as_str().is_some_and(|text| text.is_empty() || text.parse::<Until>().is_ok()),
-            Accepts::Fraction => number().is_some_and(|x| x > 0.0 && x < 1.0),
-            Accepts::BelowOne => number().is_some_and(|x| (0.0..1.0).contains(&x)),
-            Accepts::Flag => value.is_bool(),
-        }
-    }
-
-    fn describe(self) -> String {
-        match self {
-            Accepts::Word([word]) => format!("\"{word}\""),
-            Accepts::Word(words) => format!("one of \"{}\"", words.join("\", \"")),
-            Accepts::Text => "text in quotes".into(),
-            Accepts::Count(min, max) => format!("a whole number from {min} to {max}"),
-            Accepts::Positive => "a number above 0 that 32 bits can hold, such as 0.1 or 1e-3".into(),
-            Accepts::NonNegative => "a number, 0 or above, that 32 bits can hold, such as 0.1".into(),
-            Accepts::Seconds => format!("\"auto\", or a number of seconds from 0 to {MAX_SECS}"),
-            Accepts::CountOrAuto => format!("\"auto\", or a whole number of steps from 0 to {}", i64::MAX),
-            Accepts::Until => Until::ALLOWED.into(),
-            Accepts::Fraction => "a number above 0 and below 1, such as 1e-3".into(),
-            Accepts::BelowOne => "a number, 0 or above and below 1, such as 0.9".into(),
-            Accepts::Flag => "true or false".into(),
-        }
-    }
-
-    /// What may have been meant by a word that is not accepted, to go behind [`Self::describe`].
-    fn meant(self, value: &Value) -> Option<String> {
-        let Accepts::Word(words) = self else { return None };
-        let word = value.as_str()?;
-        let elsewhere = suggest::elsewhere(word).map(|says| format!("; {says}"));
-        elsewhere.or_else(|| Some(format!("; did you mean \"{}\"?", suggest::nearest(word, words.iter().copied())?)))
     }
 }
 
@@ -232,7 +69,7 @@ pub(crate) fn set(table: &mut Table, argument: &str) -> Result<(), ConfigError> 
         Some((section, name)) => find(section, name)?,
         None => find_short(name)?,
     };
-    let value = match key.rule {
+    let value = match key.accepts {
         Accepts::Word(_) | Accepts::Text | Accepts::Until => word(text),
         _ => parse(text).unwrap_or_else(|| text.into()),
     };

@@ -18,7 +18,6 @@
 //! vectors follow from the seed and the step.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
 
@@ -217,7 +216,7 @@ impl<'a> Tensors<'a> {
     fn serialize(&self, known: &Known) -> Result<Vec<u8>, StoreError> {
         let views = self.0.iter().map(|(name, tensor)| (name.as_str(), tensor));
         let choices = serde_json::to_string(&words(known)).expect("strings always have a JSON form");
-        Ok(serialize(views, Some(HashMap::from([("choices".to_owned(), choices)])))?)
+        Ok(serialize(views, Some([("choices".to_owned(), choices)].into_iter().collect()))?)
     }
 }
 

@@ -12,8 +12,8 @@ use crate::folder::table::RecordError;
 use crate::gpu::GpuError;
 use crate::model::{ModelError, StoreError};
 use crate::observer::OutputError;
+use crate::results::PlotError;
 use crate::results::ResultsError;
-use crate::results::plot::PlotError;
 
 /// What can end a run early, or an analysis or a benchmark, which are set up as a run is.
 #[derive(Debug, thiserror::Error)]

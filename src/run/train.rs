@@ -21,7 +21,9 @@ use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError};
 use crate::observer::Observer;
 use crate::results::readout::Readout;
+#[cfg(feature = "plots")]
 use crate::results::report::report_readout;
+#[cfg(feature = "plots")]
 use crate::results::{Format, plot};
 use crate::text::with_causes;
 use crate::text::{duration, shell_path};
@@ -192,8 +194,11 @@ fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, RunError> {
         return Ok(String::new());
     }
     let summary = readout.summary();
-    plot::plot_readout(dir, &readout, Format::Svg)?;
-    report_readout(dir, readout)?;
+    #[cfg(feature = "plots")]
+    {
+        plot::plot_readout(dir, &readout, Format::Svg)?;
+        report_readout(dir, readout)?;
+    }
     let Manifest { wall_secs, steps_done, ended, .. } = manifest;
     let each = duration(wall_secs / (*steps_done).max(1) as f64);
     let times = format!("{steps_done} steps in {}, measurements included ({each} a step)", duration(*wall_secs));

@@ -7,7 +7,7 @@ use super::{Axis, JobState, SummaryRow, SweepDir};
 use crate::folder::RunDir;
 use crate::folder::rows::{read_curvature, read_metrics};
 use crate::results::figure::heat_map::{Cell, Colors, HeatMap};
-use crate::results::figure::{Curve, Figure, Format, Horizontal, Scale, Style};
+use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
 use crate::results::plot::{BLACK, BLUE, GREY, VERMILLION};
 use crate::text::digits;
 

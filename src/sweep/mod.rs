@@ -10,11 +10,13 @@ mod axis;
 mod board;
 mod child;
 mod error;
+#[cfg(feature = "plots")]
 mod figures;
 mod folder;
 mod grid;
 mod memory;
 mod queue;
+#[cfg(feature = "plots")]
 mod report;
 mod slurm;
 mod state;
@@ -36,6 +38,7 @@ pub use error::SweepError;
 pub use folder::{Job, SweepDir};
 pub use grid::Grid;
 pub use memory::{Capacity, capacity};
+#[cfg(feature = "plots")]
 pub use report::{plot_sweep, sweep_report};
 pub use state::JobState;
 pub use summary::{SummaryRow, read_summary};
@@ -169,13 +172,16 @@ fn finish(board: &Board<'_>, observer: &dyn Observer) -> Result<(), SweepError> 
     let sweep = board.sweep;
     let count = board.rows.len();
     let ended = board.rows.iter().filter(|row| row.state.has_result()).count();
+    #[cfg(feature = "plots")]
+    let report = format!("report in {}, ", sweep_report(sweep)?.display());
+    #[cfg(not(feature = "plots"))]
+    let report = "";
     say(
         observer,
         &format!(
-            "{}{ended} of {count} jobs ended; table in {}, report in {}, runs in {}\n",
+            "{}{ended} of {count} jobs ended; table in {}, {report}runs in {}\n",
             summary::in_columns(sweep, &board.rows),
             sweep.summary().display(),
-            sweep_report(sweep)?.display(),
             sweep.path.join("runs").display()
         ),
     )?;

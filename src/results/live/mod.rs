@@ -9,6 +9,7 @@ use crate::observer::Logged;
 mod event_file;
 pub mod json;
 pub mod tensorboard;
+#[cfg(feature = "plots")]
 pub mod watch;
 
 /// What a cell holds.

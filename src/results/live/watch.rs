@@ -16,8 +16,9 @@ use crate::files::write_file;
 use crate::folder::manifest::Ended;
 use crate::folder::{RunDir, RunDirError};
 use crate::results::Format;
+use crate::results::PlotError;
 use crate::results::ResultsError;
-use crate::results::plot::{PlotError, plot_readout};
+use crate::results::plot::plot_readout;
 use crate::results::readout::Readout;
 use crate::results::summary::Summary;
 
