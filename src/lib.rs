@@ -68,6 +68,7 @@ pub mod model;
 pub mod objective;
 pub mod optim;
 pub mod passes;
+mod paths;
 pub mod theory;
 
 /// The code of the README and of the page about the library is compiled with the tests.

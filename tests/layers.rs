@@ -8,17 +8,18 @@ use std::str::FromStr;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The modules of the crate in the order of the pipeline, each with those that it uses.
-const STAGES: [(&str, &[&str]); 17] = [
+const STAGES: [(&str, &[&str]); 18] = [
     ("aside", &[]),
     ("choice", &[]),
     ("lock", &["aside"]),
+    ("paths", &[]),
     ("graph", &[]),
     ("autodiff", &["graph"]),
     ("passes", &["graph"]),
     ("kernel", &["graph", "passes"]),
     ("gpu", &["choice", "graph", "kernel", "passes"]),
     ("model", &["choice", "graph"]),
-    ("data", &["choice"]),
+    ("data", &["choice", "paths"]),
     ("curvature", &[]),
     ("objective", &["autodiff", "curvature", "data", "gpu", "graph", "kernel", "model", "passes"]),
     ("optim", &["curvature", "gpu", "graph", "kernel", "objective"]),
@@ -38,10 +39,11 @@ const STAGES: [(&str, &[&str]); 17] = [
             "model",
             "objective",
             "optim",
+            "paths",
             "theory",
         ],
     ),
-    ("cli", &["aside", "curvature", "data", "doctor", "experiment", "gpu", "theory"]),
+    ("cli", &["aside", "curvature", "data", "doctor", "experiment", "gpu", "paths", "theory"]),
 ];
 
 /// What the source does in some places only: a crate, a path or a word, and the files and folders of `src` that have it.

@@ -214,7 +214,7 @@ fn the_command_takes_runs_and_sweeps_and_nothing_else() {
         &[("lr=0.5", &["0.5"], "done,12,0.1,0,1,,,1,0.9,0.8,1,0.9,1e-5,1,")],
     );
     assert_eq!(succeeds(edgewalk(folder.path(), &["report", "sweep"])), page("sweep"));
-    refuses(edgewalk(folder.path(), &["report", "nothing"]), 1, &["nothing", "not a run folder"]);
+    refuses(edgewalk(folder.path(), &["report", "nothing"]), 1, &["nothing does not exist"]);
     assert_eq!(edgewalk(folder.path(), &["report"]).output().unwrap().status.code(), Some(2));
 }
 

@@ -47,7 +47,7 @@ fn a_folder_in_use_is_refused_and_left_alone() {
         assert!(text.contains("not empty") && text.contains("--out"), "{text}");
     }
     assert_eq!(fs::read_to_string(&kept).unwrap(), "precious");
-    assert!(check(&kept).unwrap_err().to_string().contains("is a file"));
+    assert!(check(&kept).unwrap_err().to_string().contains("is not a folder"));
     assert!(RunDir::create(Some(&kept.join("below")), "x").is_err());
 }
 

@@ -11,7 +11,7 @@ use crate::experiment::bench::growth::Point;
 use crate::experiment::bench::{bench, growth, variants};
 use crate::experiment::config::{self, Resolved};
 use crate::experiment::plot::PlotError;
-use crate::experiment::rundir::write_file;
+use crate::experiment::rundir::{check_folder, write_file};
 use crate::experiment::{ExperimentError, Format};
 use crate::gpu::Gpu;
 
@@ -62,6 +62,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// # Errors
 /// [`ExperimentError`].
 pub fn run(args: &BenchArgs) -> Result<(), ExperimentError> {
+    check_folder(&args.out)?;
     let resolved = config::resolve(args.target.as_deref(), &args.sets)?;
     // Growth is about sizes that are not tiny.
     if !args.growth {

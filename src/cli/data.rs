@@ -12,6 +12,7 @@ use crate::data::download::{FetchError, PATIENCE};
 use crate::data::fetch::fetch;
 use crate::data::{self, Roots};
 use crate::experiment::ExperimentError;
+use crate::paths::shown;
 
 /// What `edgewalk data` is asked to do.
 #[derive(Debug, Subcommand)]
@@ -46,7 +47,7 @@ pub fn run(command: DataCommand) -> Result<(), ExperimentError> {
             for set in DATA_SETS.iter().filter(|set| set.name.word() == args.name) {
                 let fetched = fetch(set, &root, PATIENCE)?;
                 let how = if fetched.downloaded { "fetched and checked" } else { "already here, and checked" };
-                super::print(&format!("{}: {how}, in {}\n", set.name, fetched.folder.display()))?;
+                super::print(&format!("{}: {how}, in {}\n", set.name, shown(&fetched.folder)))?;
             }
             Ok(())
         }
@@ -72,10 +73,10 @@ fn row(set: &DataSet, roots: &Roots) -> [String; 4] {
     let (bytes, place) = match roots.find(set.name) {
         Err(_) => (whole(), "not here".into()),
         Ok(folder) => match data::files(set.name, &folder) {
-            Err(_) => (whole(), format!("incomplete in {}", folder.display())),
+            Err(_) => (whole(), format!("incomplete in {}", shown(&folder))),
             Ok(files) => {
                 let bytes = files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
-                (bytes, folder.display().to_string())
+                (bytes, shown(&folder))
             }
         },
     };

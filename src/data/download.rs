@@ -16,6 +16,7 @@ use ureq::{Agent, Body};
 use super::catalogue::Item;
 use super::incoming::{Incoming, sha256_of};
 use super::page;
+use crate::paths::shown;
 
 /// How long a server may be silent.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,7 +31,7 @@ pub enum FetchError {
         "cannot download {}:\n  {}\n\
          Run the command again when there is a network: it goes on from what has arrived. Or get what is missing elsewhere, \
          put it into {}, and run the command again to check it:\n  {}",
-        item.name, failures.join("\n  "), folder.display(), lines(missing)
+        item.name, failures.join("\n  "), shown(folder), lines(missing)
     )]
     Mirrors {
         /// The file.
@@ -43,7 +44,7 @@ pub enum FetchError {
         missing: Vec<Item>,
     },
     /// There is another file of that name, which is not ours to overwrite.
-    #[error("{} is not the file it should be: {found}, and its SHA-256 should be {}; move it away, and run the command again", path.display(), item.sha256)]
+    #[error("{} is not the file it should be: {found}, and its SHA-256 should be {}; move it away, and run the command again", shown(path), item.sha256)]
     InTheWay {
         /// The file that is there.
         path: PathBuf,
@@ -55,8 +56,17 @@ pub enum FetchError {
     /// There is nowhere to put it.
     #[error("this system names no folder for caches; say where the data should go with --dir")]
     NoCache,
+    /// Something else stands where a folder is needed.
+    #[error("{} is not a folder; move it away, or choose another folder with --dir", shown(path))]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
     /// The disk refused.
-    #[error("cannot write {}: {cause}; check the permissions and the space there, or choose another folder with --dir", path.display())]
+    #[error(
+        "cannot write {}: {cause}; check the permissions and the space there, or choose another folder with --dir",
+        shown(path)
+    )]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -64,7 +74,10 @@ pub enum FetchError {
         cause: io::Error,
     },
     /// An archive could not be unpacked.
-    #[error("cannot unpack {}: {cause}; check the space there, or delete the archive and run the command again", archive.display())]
+    #[error(
+        "cannot unpack {}: {cause}; check the space there, or delete the archive and run the command again",
+        shown(archive)
+    )]
     Unpack {
         /// The archive.
         archive: PathBuf,

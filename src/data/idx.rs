@@ -14,6 +14,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::images::{CLASSES, Images, MAX_EXAMPLES};
 use super::{DataError, Split, page};
+use crate::paths::shown;
 
 /// Height, width and channels of an image.
 pub const IMAGE_SHAPE: [usize; 3] = [28, 28, 1];
@@ -44,7 +45,7 @@ impl Source<'static> {
     /// # Errors
     /// [`DataError::Io`] if it cannot be opened or read, [`DataError::Page`] if it is a web page.
     pub fn file(path: &Path) -> Result<Self, DataError> {
-        let name = path.display().to_string();
+        let name = shown(path);
         match File::open(path) {
             Ok(file) => Self::new(name, file),
             Err(source) => Err(DataError::Io { file: name, source }),

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{DataError, Dataset, Examples, Features, page};
+use crate::paths::shown;
 
 /// Number of tokens: the ASCII codes.
 pub const VOCABULARY: usize = 128;
@@ -49,7 +50,7 @@ pub fn read(path: &Path, lines: TestLines, train: usize, test: usize, seq_len: u
         return Err(DataError::NoWindow);
     }
     let path = file(path)?;
-    let name = path.display().to_string();
+    let name = shown(&path);
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(source) => return Err(DataError::Io { file: name, source }),

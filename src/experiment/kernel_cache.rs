@@ -12,6 +12,7 @@ use super::kernels::{Known, parse, read_text, words};
 use super::rundir::write_file;
 use crate::gpu::AdapterSummary;
 use crate::lock::{self, Lock, LockError};
+use crate::paths::shown;
 
 /// The environment variable that names a folder in the place of the user's cache folder.
 pub const CACHE_VARIABLE: &str = "EDGEWALK_CACHE";
@@ -53,7 +54,7 @@ impl KernelCache {
     }
 
     fn trouble(&self, problem: impl std::fmt::Display) -> String {
-        let path = self.path.display();
+        let path = shown(&self.path);
         format!(
             "the remembered kernels in {path} cannot be used ({problem}); delete that file to have them timed again"
         )
@@ -88,7 +89,7 @@ impl KernelCache {
     }
 
     fn unwritable(&self, problem: impl std::fmt::Display) -> String {
-        let folder = self.path.parent().unwrap_or(&self.path).display();
+        let folder = shown(self.path.parent().unwrap_or(&self.path));
         format!("kernels cannot be remembered in {folder} ({problem}); name another folder in EDGEWALK_CACHE")
     }
 
@@ -101,7 +102,7 @@ impl KernelCache {
         fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(|error| self.unwritable(error))?;
         lock::lock(&path, PATIENCE).map_err(|error| match error {
             LockError::Held(by) => {
-                format!("another run has been timing kernels for half a minute; it holds {}{by}", path.display())
+                format!("another run has been timing kernels for half a minute; it holds {}{by}", shown(&path))
             }
             LockError::File(cause) => self.unwritable(cause),
         })

@@ -21,6 +21,7 @@ use crate::aside::aside;
 use crate::gpu::Gpu;
 use crate::kernel::{Choices, ShapeClass, Target, Variant};
 use crate::objective::tune::Tuner;
+use crate::paths::shown;
 
 /// Longest file of choices that is read: a choice takes about 50 bytes, and a run has tens of them.
 pub(super) const MOST_BYTES: u64 = 1 << 20;
@@ -86,7 +87,7 @@ fn remembered_or_timed(gpu: &Gpu, tuner: &mut Tuner, budget: f64, dry_run: bool)
             if let Err(problem) = cache.write(&known) {
                 return warn(problem);
             }
-            let (secs, path) = (began.elapsed().as_secs_f64(), cache.path().display());
+            let (secs, path) = (began.elapsed().as_secs_f64(), shown(cache.path()));
             aside(&format!("kernels timed in {secs:.1} s, remembered in {path}\n"));
         }
         drop(lock);

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use super::config::Config;
 use super::manifest::Manifest;
 use crate::lock::{self, Holder, Kind, Lock, LockError};
+use crate::paths::{in_the_way, target};
+
+pub(super) use crate::paths::{make_folder, sync_folder};
 
 /// The file whose lock the process of a run holds.
 const LOCK: &str = ".lock";
@@ -40,9 +43,15 @@ pub enum RunDirError {
         /// The folder.
         path: PathBuf,
     },
-    /// The chosen path is a file.
-    #[error("{} is a file, not a folder; choose another --out", path.display())]
+    /// Something else stands where a folder is needed.
+    #[error("{} is not a folder; move it away, or choose another --out", path.display())]
     NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// There is nothing at the path.
+    #[error("{} does not exist; give the folder that `edgewalk train` named", path.display())]
+    NotThere {
         /// The path.
         path: PathBuf,
     },
@@ -53,6 +62,14 @@ pub enum RunDirError {
         path: PathBuf,
         /// The file that every run folder has.
         missing: &'static str,
+    },
+    /// A file of a run or a checkpoint that holds no parameters.
+    #[error("{} holds no parameters; give the folder {}, or a safetensors file of parameters", path.display(), instead.display())]
+    NotParams {
+        /// The file.
+        path: PathBuf,
+        /// The folder of the run or the checkpoint.
+        instead: PathBuf,
     },
     /// The folder is a sweep's.
     #[error("{} is a sweep, not a run; give one of its runs, such as {}", path.display(), example.display())]
@@ -121,7 +138,18 @@ pub enum RunDirError {
 }
 
 pub(super) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> RunDirError {
-    move |cause| RunDirError::Write { path: path.into(), cause }
+    move |cause| match check_folder(path) {
+        Err(error) if cause.kind() == io::ErrorKind::NotADirectory => error,
+        _ => RunDirError::Write { path: path.into(), cause },
+    }
+}
+
+/// Refuses a path that cannot be a folder since something else is there or above it.
+///
+/// # Errors
+/// [`RunDirError::NotAFolder`].
+pub fn check_folder(path: &Path) -> Result<(), RunDirError> {
+    in_the_way(path).map_or(Ok(()), |path| Err(RunDirError::NotAFolder { path: path.into() }))
 }
 
 /// An existing run folder.
@@ -155,11 +183,11 @@ pub fn text(path: &Path) -> Result<&str, RunDirError> {
 /// [`RunDirError::NotText`], [`RunDirError::NotEmpty`] or [`RunDirError::NotAFolder`].
 pub fn check(out: &Path) -> Result<(), RunDirError> {
     text(out)?;
+    check_folder(out)?;
     let is_more =
         |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !entry.file_name().to_str().is_some_and(is_unbegun));
     match fs::read_dir(out).map(|mut entries| entries.any(is_more)) {
         Ok(true) => Err(RunDirError::NotEmpty { path: out.into() }),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(RunDirError::NotAFolder { path: out.into() }),
         // Missing is what a new run wants; other trouble shows when the folder is made.
         Ok(false) | Err(_) => Ok(()),
     }
@@ -185,7 +213,7 @@ impl RunDir {
     /// Opens the folder of an earlier run.
     ///
     /// # Errors
-    /// [`RunDirError::NotARun`] if its `config.toml` is not there, [`RunDirError::IsASweep`] for the folder of a sweep,
+    /// [`RunDirError::NotThere`], [`RunDirError::NotARun`] if its `config.toml` is not there, [`RunDirError::IsASweep`] for the folder of a sweep,
     /// [`RunDirError::NotText`].
     pub fn open(path: &Path) -> Result<Self, RunDirError> {
         text(path)?;
@@ -197,10 +225,10 @@ impl RunDir {
             begun.sort();
             return Err(RunDirError::IsASweep { path: run.path, example: begun.into_iter().next().unwrap_or(runs) });
         }
-        if run.config().is_file() {
-            Ok(run)
-        } else {
-            Err(RunDirError::NotARun { path: run.path, missing: "config.toml" })
+        match run.config().is_file() {
+            true => Ok(run),
+            false if !path.exists() => Err(RunDirError::NotThere { path: run.path }),
+            false => Err(RunDirError::NotARun { path: run.path, missing: "config.toml" }),
         }
     }
 
@@ -301,12 +329,12 @@ impl RunDir {
 }
 
 /// Writes a whole file or nothing: beside its place, flushed to the disk, then renamed. Makes missing folders. A link stays one, and
-/// its target is written; what is no regular file (a device, a pipe) is written as it is.
+/// its target is written, made if it is not there; what is no regular file (a device, a pipe) is written as it is.
 ///
 /// # Errors
 /// [`RunDirError::Write`], naming the file; what was there before is then still there.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), RunDirError> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    let target = target(path).map_err(write_error(path))?;
     if target.exists() && !target.is_file() && !target.is_dir() {
         let mut file = File::options().write(true).open(&target).map_err(write_error(path))?;
         return file.write_all(bytes).map_err(write_error(path));
@@ -333,31 +361,6 @@ fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
         // Best effort: the error that matters is the first one.
         let _ = fs::remove_file(&beside);
     })
-}
-
-/// Makes a folder and those above it that are missing, with their names on the disk.
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
-    }
-    let above = folder.parent().unwrap_or(Path::new(""));
-    make_folder(above)?;
-    match fs::create_dir(folder) {
-        // Another process may have been faster.
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => Err(error),
-        _ => sync_folder(above),
-    }
-}
-
-/// Sees to it that the names in a folder outlast a power cut.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    // Only on Unix can a folder be opened. Some file systems have nothing to sync there, and say so.
-    let refused = |error: &io::Error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported);
-    match if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) } {
-        Err(error) if refused(&error) => Ok(()),
-        synced => synced,
-    }
 }
 
 /// Makes `parent/name-<n>` with n one above the highest in use. Two runs that start together get different folders:

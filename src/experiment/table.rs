@@ -18,7 +18,7 @@ use super::rundir::sync_folder;
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// A row or the header cannot be written.
-    #[error("cannot write {}: {cause}; check the free space and the permissions", path.display())]
+    #[error("cannot write {}: {cause}; {}", path.display(), advice(cause))]
     Write {
         /// The table.
         path: PathBuf,
@@ -69,6 +69,13 @@ pub enum RecordError {
         /// The cell's text.
         cell: String,
     },
+}
+
+fn advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::NotADirectory => "move away what is in the place of its folder",
+        _ => "check the free space and the permissions",
+    }
 }
 
 /// A CSV file that grows row by row.

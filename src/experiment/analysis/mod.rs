@@ -27,6 +27,7 @@ use crate::optim::Rule;
 
 use super::config::ConfigError;
 use super::measure::probed;
+use super::rundir::check_folder;
 use super::{ExperimentError, Format, network, run};
 use setup::Setup;
 
@@ -123,6 +124,7 @@ pub struct Analysis {
 /// [`ExperimentError`]: nothing is written before everything has been computed.
 pub fn analyse(request: &AnalysisRequest) -> Result<Analysis, ExperimentError> {
     let found = source::find(&request.path, request.config.as_deref())?;
+    check_folder(request.out.as_ref().unwrap_or(&found.out))?;
     let config = &found.config;
     let mut train = data::load(&data::Request {
         name: config.data.name,

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use super::manifest::Manifest;
 use super::official_raw::{RawRow, read_raw};
 use super::readout::Readout;
-use super::rundir::{RunDir, RunDirError};
+use super::rundir::{RunDir, RunDirError, check_folder};
 use super::{ExperimentError, Format};
 
 /// What `edgewalk compare` was asked to do.
@@ -68,6 +68,7 @@ impl fmt::Display for Comparison {
 /// # Errors
 /// A path that is neither a run nor a raw file, tables that cannot be read, pictures that cannot be written.
 pub fn compare(request: &CompareRequest) -> Result<Comparison, ExperimentError> {
+    check_folder(&request.out)?;
     let mut sources = vec![];
     for path in &request.paths {
         sources.extend(read(path)?);
@@ -95,7 +96,7 @@ fn read(path: &Path) -> Result<Vec<Source>, ExperimentError> {
         return Ok(vec![Source { name, rows: Rows::Run(Box::new(run)) }]);
     }
     if !path.exists() {
-        return Err(RunDirError::NotARun { path: path.into(), missing: "config.toml" }.into());
+        return Err(RunDirError::NotThere { path: path.into() }.into());
     }
     let runs = read_raw(path)?;
     let of = runs.len();

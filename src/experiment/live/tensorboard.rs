@@ -23,7 +23,7 @@ use std::time::UNIX_EPOCH;
 
 use csv::StringRecord;
 
-use super::super::rundir::RunDir;
+use super::super::rundir::{RunDir, make_folder};
 use super::super::table::{RecordError, read_lines};
 use super::{Logged, event_file};
 
@@ -60,7 +60,7 @@ impl TensorBoard {
         }
         let path = folder.join(format!("{PREFIX}{start}{SUFFIX}"));
         let write = || {
-            fs::create_dir_all(&folder)?;
+            make_folder(&folder)?;
             fs::write(&path, &all)?;
             OpenOptions::new().append(true).open(&path)
         };
