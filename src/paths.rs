@@ -9,6 +9,15 @@ pub(crate) fn shown(path: &Path) -> String {
     path.to_str().map_or_else(|| format!("{path:?}"), str::to_owned)
 }
 
+/// The text of a file. What is no UTF-8 is an error of the kind `InvalidData` that says where.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(fs::read(path)?).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let text = format!("is not UTF-8 text (byte {at} is {:#04x})", error.as_bytes()[at]);
+        io::Error::new(ErrorKind::InvalidData, text)
+    })
+}
+
 /// What is no folder and stands where one is needed: the path itself, or the first of those above it that is there.
 pub(crate) fn in_the_way(path: &Path) -> Option<&Path> {
     path.ancestors().find(|above| above.symlink_metadata().is_ok()).filter(|above| !above.is_dir())

@@ -6,6 +6,7 @@
 //! [`Config::to_toml`] it lists every key, so `config.toml` in a run folder repeats the run.
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -19,6 +20,8 @@ pub use super::choice::{
     Auto, CheckpointEvery, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind, Tune,
 };
 pub use super::until::Until;
+use crate::paths::read_text;
+
 pub use crate::data::DataName;
 pub use crate::model::{Activation, Norm, Pool, Reduction};
 
@@ -42,6 +45,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// What the system said.
         cause: std::io::Error,
+    },
+    /// The file is not text.
+    #[error("{} {problem}; save it as UTF-8, or correct that byte", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        problem: String,
     },
     /// The file is not TOML.
     #[error("{} is not valid TOML; correct the marked line\n{message}", path.display())]
@@ -326,7 +337,10 @@ pub fn resolve(target: Option<&str>, sets: &[String]) -> Result<Resolved, Config
 
 /// Reads a TOML file, not yet looking at its keys.
 fn read_table(path: &Path) -> Result<Table, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Read { path: path.into(), cause })?;
+    let text = read_text(path).map_err(|cause| match cause.kind() {
+        ErrorKind::InvalidData => ConfigError::NotText { path: path.into(), problem: cause.to_string() },
+        _ => ConfigError::Read { path: path.into(), cause },
+    })?;
     text.parse().map_err(|error: toml::de::Error| ConfigError::Parse {
         path: path.into(),
         message: error.to_string().trim_end().into(),

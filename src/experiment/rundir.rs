@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::config::Config;
 use super::manifest::Manifest;
 use crate::lock::{self, Holder, Kind, Lock, LockError};
-use crate::paths::{in_the_way, target};
+use crate::paths::{in_the_way, read_text, target};
 
 pub(super) use crate::paths::{make_folder, sync_folder};
 
@@ -322,7 +322,7 @@ impl RunDir {
     /// [`RunDirError::Manifest`].
     pub fn read_manifest(&self) -> Result<Manifest, RunDirError> {
         let path = self.manifest();
-        let text = fs::read_to_string(&path).map_err(|error| error.to_string());
+        let text = read_text(&path).map_err(|error| error.to_string());
         text.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
             .map_err(|problem| RunDirError::Manifest { path, problem })
     }

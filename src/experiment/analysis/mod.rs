@@ -26,6 +26,7 @@ use crate::model::Layout;
 use crate::optim::Rule;
 
 use super::config::ConfigError;
+use super::digits::counted;
 use super::measure::probed;
 use super::rundir::check_folder;
 use super::{ExperimentError, Format, network, run};
@@ -290,7 +291,7 @@ struct Watched<'a> {
 impl Watched<'_> {
     fn note(&mut self, products: usize) {
         self.products += products;
-        self.bar.set_message(format!("{}: {} products", self.what, self.products));
+        self.bar.set_message(format!("{}: {}", self.what, counted(self.products, "product")));
     }
 }
 

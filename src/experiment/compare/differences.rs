@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::{Rows, Run, Source};
 use crate::experiment::config::Config;
-use crate::experiment::digits::digits;
+use crate::experiment::digits::{counted, digits};
 use crate::experiment::table::{RecordError, read_lines};
 
 /// Columns that tell how long something took: they differ between any two runs.
@@ -165,7 +165,7 @@ fn cells(table: &str, a: &Path, b: &Path) -> Result<String, RecordError> {
     } else {
         format!(" (of {} and {})", a.rows.len(), b.rows.len())
     };
-    let over = format!("{} common steps{extra}, {first} to {last}", steps.len());
+    let over = format!("{}{extra}, {first} to {last}", counted(steps.len(), "common step"));
     let mut text = match gaps.iter().map(|(_, gap)| gap.first_step).min() {
         None => format!("  {table}: bit-identical, timings aside, over {over}\n"),
         Some(step) => format!("  {table}: differs from step {step} on, over {over}\n"),
@@ -182,7 +182,7 @@ fn cells(table: &str, a: &Path, b: &Path) -> Result<String, RecordError> {
             );
         }
         if gap.incomparable > 0 {
-            text += &format!(", in {} rows not both finite numbers", gap.incomparable);
+            text += &format!(", in {} not both finite numbers", counted(gap.incomparable, "row"));
         }
         text.push('\n');
     }

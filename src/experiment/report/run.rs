@@ -9,7 +9,7 @@ use super::glossary::{caption, glossary};
 use super::page::{drawn, key_values, page};
 use super::{spectrum, words};
 use crate::experiment::config::MeasureOn;
-use crate::experiment::digits::digits;
+use crate::experiment::digits::{counted, digits};
 use crate::experiment::figure::{Curve, Figure, Horizontal, Scale};
 use crate::experiment::forecast::duration;
 use crate::experiment::manifest::{Ended, Manifest};
@@ -209,7 +209,7 @@ impl Facts {
             rows.push(("edge ratio", "none".into(), self.summary.no_edge().words()));
         }
         if self.summary.left_out > 0 {
-            let rows_left = format!("{} rows", self.summary.left_out);
+            let rows_left = counted(self.summary.left_out, "row");
             rows.push((
                 "not judged",
                 rows_left,

@@ -1,6 +1,5 @@
 //! The folder of a sweep: what is swept, one run folder a job, their logs, and the table of results.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use crate::experiment::ExperimentError;
 use crate::experiment::config::{self, Config};
 use crate::experiment::rundir::{RunDir, RunDirError, SWEEP, SWEEP_RUNS, make_folder, text, write_error, write_file};
 use crate::lock::{self, Kind, Lock, LockError};
+use crate::paths::read_text;
 
 /// Longest wait for processes that change `summary.csv`, each of which takes a moment.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -85,7 +85,7 @@ impl SweepDir {
         text(path)?;
         let file = path.join(SWEEP);
         let unreadable = |problem: String| SweepError::Unreadable { path: file.clone(), problem };
-        let content = fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
+        let content = read_text(&file).map_err(|error| unreadable(error.to_string()))?;
         let SweepToml { name, adapter, axis: axes } =
             toml::from_str(&content).map_err(|error| unreadable(error.to_string().trim_end().into()))?;
         if let Some(problem) = axis::problem(&axes) {

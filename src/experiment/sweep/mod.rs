@@ -99,7 +99,7 @@ pub fn what_is_left(sweep: &SweepDir, launch: &Launch) -> Result<String, Experim
     let capacity = capacity(&configs(sweep, &left)?, sweep.adapter.as_deref(), launch.jobs, false)?;
     let (name, count) = (&sweep.name, sweep.jobs().len());
     let names = left.iter().map(|&number| (number, sweep.jobs()[number].name.as_str()));
-    Ok(format!("{} of {count} jobs of {name} are left, {capacity}\n{}", left.len(), grid::numbered(names)))
+    Ok(format!("left: {} of {count} jobs of {name}, {capacity}\n{}", left.len(), grid::numbered(names)))
 }
 
 /// Does one job of a sweep, given by its number, or goes on with it; what a task of a job array calls.
@@ -174,7 +174,8 @@ fn finish(board: &Board<'_>) -> Result<(), ExperimentError> {
     let stopped = count - ended - board.count(State::Failed);
     if stopped > 0 {
         let folder = shell_path(&sweep.path);
-        print(&format!("{stopped} jobs are left; `edgewalk resume {folder}` goes on with them\n"))?;
+        let left = if stopped == 1 { "1 job is".to_owned() } else { format!("{stopped} jobs are") };
+        print(&format!("{left} left; `edgewalk resume {folder}` goes on\n"))?;
     }
     match board.rows.iter().find(|row| row.state == State::Failed) {
         Some(row) => Err(failed(sweep, board.count(State::Failed), &row.job, &row.message)),
