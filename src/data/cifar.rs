@@ -50,7 +50,7 @@ pub fn files(folder: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
 /// Reads the first `first_n` examples (0 = all) of one half of the data from the folder of its files.
 ///
 /// # Errors
-/// [`DataError::Missing`], [`DataError::Io`] and [`DataError::Page`]; [`DataError::Malformed`] for files whose length is not a multiple of a
+/// [`DataError::Missing`], [`DataError::Io`] and [`DataError::Foreign`]; [`DataError::Malformed`] for files whose length is not a multiple of a
 /// record's or beyond any data set's and for a label over 9; [`DataError::TooFew`] if the files hold fewer than `first_n`.
 pub fn read_folder(folder: &Path, split: Split, first_n: usize) -> Result<Images, DataError> {
     let files = files(folder, split)?;
@@ -92,9 +92,7 @@ fn records(path: &Path) -> Result<usize, DataError> {
         Ok(metadata) => metadata.len(),
         Err(source) => return Err(DataError::Io { file, source }),
     };
-    if page::is_page_file(path).map_err(|source| DataError::Io { file: file.clone(), source })? {
-        return Err(DataError::Page { file });
-    }
+    page::refuse(&file, &page::start_of(path).map_err(|source| DataError::Io { file: file.clone(), source })?)?;
     let rest = bytes % RECORD as u64;
     if bytes > 0 && rest == 0 {
         return Ok((bytes / RECORD as u64) as usize);

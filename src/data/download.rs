@@ -117,8 +117,11 @@ pub fn is_there(item: &Item, target: &Path) -> Result<bool, FetchError> {
     match sha256_of(target) {
         Ok(found) if found == item.sha256 => Ok(true),
         Ok(found) => {
-            let is_page = page::is_page_file(target).unwrap_or(false);
-            let found = if is_page { "it is an HTML page".into() } else { format!("its SHA-256 is {found}") };
+            let foreign = page::start_of(target)
+                .ok()
+                .filter(|start| !page::is_gzip(start))
+                .and_then(|start| page::foreign(&start));
+            let found = foreign.map_or_else(|| format!("its SHA-256 is {found}"), |(what, _)| format!("it is {what}"));
             Err(FetchError::InTheWay { path: target.into(), item: *item, found })
         }
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),

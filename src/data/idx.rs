@@ -43,7 +43,7 @@ impl Source<'static> {
     /// Opens a file.
     ///
     /// # Errors
-    /// [`DataError::Io`] if it cannot be opened or read, [`DataError::Page`] if it is a web page.
+    /// [`DataError::Io`] if it cannot be opened or read, [`DataError::Foreign`] if it is a web page.
     pub fn file(path: &Path) -> Result<Self, DataError> {
         let name = shown(path);
         match File::open(path) {
@@ -57,7 +57,7 @@ impl<'a> Source<'a> {
     /// Reads from memory; `name` stands for the file in error messages.
     ///
     /// # Errors
-    /// [`DataError::Page`].
+    /// [`DataError::Foreign`].
     pub fn bytes(name: &str, bytes: &'a [u8]) -> Result<Self, DataError> {
         Self::new(name.to_owned(), bytes)
     }
@@ -66,8 +66,11 @@ impl<'a> Source<'a> {
         let mut raw = BufReader::new(raw);
         let gzipped = match raw.fill_buf() {
             Ok(start) => {
-                page::refuse(&name, start)?;
-                start.starts_with(&[0x1f, 0x8b])
+                let gzipped = page::is_gzip(start);
+                if !gzipped {
+                    page::refuse(&name, start)?;
+                }
+                gzipped
             }
             Err(source) => return Err(DataError::Io { file: name, source }),
         };

@@ -17,7 +17,7 @@ pub mod idx;
 pub mod images;
 mod incoming;
 pub mod made_up;
-mod page;
+pub(crate) mod page;
 mod roots;
 pub mod text;
 

@@ -43,7 +43,7 @@ pub fn file(path: &Path) -> Result<PathBuf, DataError> {
 /// (0 = none).
 ///
 /// # Errors
-/// [`DataError::Io`]; [`DataError::Page`]; [`DataError::Malformed`] for a byte that is not ASCII, or NUL; [`DataError::TooShort`] if
+/// [`DataError::Io`]; [`DataError::Foreign`]; [`DataError::Malformed`] for a byte that is not ASCII, or NUL; [`DataError::TooShort`] if
 /// a part in use has not one window; [`DataError::TooFew`] if it has fewer than asked for; [`DataError::NoWindow`] for a `seq_len` of 0.
 pub fn read(path: &Path, lines: TestLines, train: usize, test: usize, seq_len: usize) -> Result<Dataset, DataError> {
     if seq_len == 0 {
