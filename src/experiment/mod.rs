@@ -12,6 +12,7 @@ pub mod config;
 mod conflicts;
 mod digits;
 mod divergence;
+mod effect;
 pub mod equipment;
 mod feed;
 mod figure;

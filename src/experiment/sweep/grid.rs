@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{Axis, SweepError, axis, capacity};
 use crate::experiment::config::{self, Config};
+use crate::experiment::effect::effective;
 use crate::experiment::{ExperimentError, with_causes};
 
 /// A sweep that makes sense and has no folder yet: every job's configuration is complete and valid.
@@ -57,7 +58,7 @@ impl Grid {
         }
         let mut known = HashMap::new();
         for (job, config) in &jobs {
-            if let Some(first) = known.insert(config.to_toml(), job.clone()) {
+            if let Some(first) = known.insert(effective(config).to_toml(), job.clone()) {
                 return Err(SweepError::SameRun { first, second: job.clone() }.into());
             }
         }
