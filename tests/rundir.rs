@@ -266,7 +266,7 @@ fn a_number_that_is_not_finite_is_an_empty_cell() {
 proptest! {
     #[test]
     fn numbers_read_back_to_the_same_bits(
-        step: u64,
+        step in 0..=i64::MAX as u64,
         values in proptest::collection::vec(finite(), 4),
         test in proptest::option::of(proptest::num::f64::NORMAL),
     ) {

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::config::MeasureAt;
 use super::live::Logged;
 use super::measuring::MeasuringSet;
+use super::rundir::RunDir;
 use super::table::{Line, Table, number, optional, read};
 
 pub use super::table::RecordError;
@@ -318,6 +319,12 @@ impl CurvatureWriter {
         cells.extend((0..top).map(|i| row.converged.get(i).map_or_else(String::new, |&yes| u8::from(yes).to_string())));
         self.table.write(cells)
     }
+}
+
+/// Refuses what cannot be gone on with from its first so many bytes.
+pub(super) fn check(run: &RunDir, columns: CurvatureColumns, metrics: u64, curvature: u64) -> Result<(), RecordError> {
+    Table::check(&run.metrics(), &METRICS.map(str::to_owned), metrics)?;
+    Table::check(&run.curvature(), &columns.names(), curvature).map(|_| ())
 }
 
 /// Reads `metrics.csv`.

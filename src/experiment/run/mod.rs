@@ -12,10 +12,12 @@ mod tables;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::data::page;
 use crate::gpu::GpuError;
-use crate::model::{Layout, initial_params, params_from_safetensors};
+use crate::model::{Layout, StoreError, initial_params, params_from_safetensors};
 
 use super::config::Config;
+use super::digits::counted;
 use super::equipment::Equipment;
 use super::ground::Ground;
 use super::manifest::{Ended, Init, Manifest};
@@ -26,7 +28,7 @@ use super::readout::Readout;
 use super::report::report_readout;
 use super::rundir::{self, RunDir, RunDirError};
 use super::state::State;
-use super::{ExperimentError, Format, forecast, interrupt, kernels, plot, room, with_causes};
+use super::{ExperimentError, Format, feed, forecast, interrupt, kernels, plot, room, with_causes};
 
 use order::{Order, Place};
 use steps::{Clock, Run};
@@ -103,8 +105,10 @@ pub fn resume(request: &ResumeRequest) -> Result<(), ExperimentError> {
 /// As [`train`], for all that is known before the first step.
 pub fn plan(request: &TrainRequest) -> Result<String, ExperimentError> {
     request.check()?;
+    let mut request = request.clone();
+    let ground = Ground::of(&request.config, request.adapter.as_deref())?;
+    feed::settle_groups(&mut request.config, ground.data.train.len())?;
     let config = &request.config;
-    let ground = Ground::of(config, request.adapter.as_deref())?;
     let (_, first) = ground.feed(config)?;
     let parts = ground.parts(config, &first);
     let gpu = kernels::choose(&ground.gpu, &parts, true)?;
@@ -115,17 +119,19 @@ pub fn plan(request: &TrainRequest) -> Result<String, ExperimentError> {
     let gradient_secs = objective
         .and_then(|mut objective| Ok(objective.gradient_secs()?))
         .map_err(|error| room::refused(error, &planned, room::SMALLER_RUN))?;
-    Ok(forecast::plan(request, ground.data.train.len(), dry, planned, gradient_secs)?)
+    Ok(forecast::plan(&request, ground.data.train.len(), dry, planned, gradient_secs)?)
 }
 
-fn carry_out(order: Order, began: Instant) -> Result<RunDir, ExperimentError> {
+fn carry_out(mut order: Order, began: Instant) -> Result<RunDir, ExperimentError> {
+    let ground = Ground::of(&order.config, order.adapter.as_deref())?;
+    order.settle_groups(ground.data.train.len())?;
     let config = &order.config.clone();
-    let ground = Ground::of(config, order.adapter.as_deref())?;
     let data = ground.record(config);
     let (mut feed, first) = ground.feed(config)?;
     let parts = ground.parts(config, &first);
     order.check_data(&data)?;
     let state = order.state(parts.model.as_ref())?;
+    order.check_tables(state.as_ref())?;
     let gpu = match &state {
         Some(state) => kernels::fixed(&ground.gpu, state.known.clone()),
         None => kernels::choose(&ground.gpu, &parts, false)?,
@@ -238,8 +244,11 @@ fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, ExperimentError> {
     report_readout(dir, readout)?;
     let Manifest { wall_secs, steps_done, ended, .. } = manifest;
     let each = forecast::duration(wall_secs / (*steps_done).max(1) as f64);
-    let times =
-        format!("{steps_done} steps in {}, measurements included ({each} a step)", forecast::duration(*wall_secs));
+    let times = format!(
+        "{} in {}, measurements included ({each} a step)",
+        counted(*steps_done, "step"),
+        forecast::duration(*wall_secs)
+    );
     let (path, word) = (dir.path().display(), shell_path(dir.path()));
     let stopped = match ended {
         Ended::Reached { until } => format!("ended at {until}\n"),
@@ -268,7 +277,10 @@ pub(in crate::experiment) fn read_params(layout: &Layout, path: &Path) -> Result
         false => Err(std::io::Error::other("it is not a regular file")),
     };
     let bytes = read().map_err(|cause| ExperimentError::ReadInit { path: path.into(), cause })?;
-    let params = params_from_safetensors(layout, &bytes);
+    let params = params_from_safetensors(layout, &bytes).map_err(|cause| match (cause, page::foreign(&bytes)) {
+        (StoreError::Format(_), Some((what, advice))) => StoreError::Foreign { what, advice },
+        (cause, _) => cause,
+    });
     let params = params.map_err(|cause| ExperimentError::Init { path: path.into(), cause })?;
     Ok((params, Init::of(path, &bytes)))
 }

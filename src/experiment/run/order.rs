@@ -1,5 +1,6 @@
 //! Where a run begins: at its first step in a folder of its own, or at a checkpoint in the folder that it has.
 
+use super::tables::Tables;
 use super::{ResumeRequest, TrainRequest, initial};
 use crate::aside::aside;
 use crate::experiment::checkpoint::{self, Checkpoint};
@@ -8,9 +9,10 @@ use crate::experiment::equipment::MemoryPlan;
 use crate::experiment::manifest::{DataRecord, Ended, Init, Manifest, Resumed};
 use crate::experiment::measuring::MeasuringSet;
 use crate::experiment::output::print;
+use crate::experiment::record::RecordError;
 use crate::experiment::rundir::{RunDir, RunDirError};
 use crate::experiment::state::State;
-use crate::experiment::{ExperimentError, kernels, settled};
+use crate::experiment::{ExperimentError, feed, kernels, settled};
 use crate::gpu::{self, GpuError};
 use crate::lock::Lock;
 use crate::model::{Layout, Model, params_from_safetensors};
@@ -113,6 +115,22 @@ impl<'a> Order<'a> {
         let n = Layout::of(model)?.len();
         let state = State::from_bytes(&checkpoint.state, n);
         state.map(Some).map_err(|problem| RunDirError::Damaged { path: checkpoint.path.clone(), problem }.into())
+    }
+
+    /// Refuses tables that the run cannot go on with, before anything is changed.
+    pub fn check_tables(&self, state: Option<&State>) -> Result<(), RecordError> {
+        match (&self.begin, state) {
+            (Begin::Old(old), Some(state)) => Tables::check(&old.dir, &self.config, state.tables),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a group of m-SAM that is all examples for none. A run that has begun keeps its settings.
+    pub fn settle_groups(&mut self, train: usize) -> Result<(), ConfigError> {
+        match self.begin {
+            Begin::New(_) => feed::settle_groups(&mut self.config, train),
+            Begin::Old(_) => Ok(()),
+        }
     }
 
     /// The parameters to begin with or to go on from, and the file of the former.

@@ -6,7 +6,7 @@ use crate::experiment::live::tensorboard::TensorBoard;
 use crate::experiment::live::{Logged, json};
 use crate::experiment::output::print;
 use crate::experiment::record::{
-    CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter, RecordError,
+    self, CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter, RecordError,
 };
 use crate::experiment::rundir::RunDir;
 use crate::experiment::swings::{OscillationRow, OscillationWriter};
@@ -37,18 +37,35 @@ impl Followers {
     }
 }
 
+/// The columns of curvature.csv.
+fn columns(config: &Config) -> CurvatureColumns {
+    CurvatureColumns {
+        top: config.measure.top,
+        bottom: config.measure.bottom,
+        batch: config.optim.batch > 0,
+        official: config.measure.method == MeasureMethod::Official,
+    }
+}
+
 impl Tables {
+    /// Refuses tables that a run cannot go on with where a checkpoint was taken, and changes none.
+    pub fn check(
+        dir: &RunDir,
+        config: &Config,
+        [metrics, curvature, oscillation]: [u64; 3],
+    ) -> Result<(), RecordError> {
+        record::check(dir, columns(config), metrics, curvature)?;
+        match config.measure.window {
+            0 => Ok(()),
+            _ => OscillationWriter::check(&dir.oscillation(), oscillation),
+        }
+    }
+
     /// New tables; or those of the run cut to the bytes that they had at a checkpoint.
     pub fn open(dir: &RunDir, config: &Config, bytes: Option<[u64; 3]>, json: bool) -> Result<Self, RecordError> {
-        let columns = CurvatureColumns {
-            top: config.measure.top,
-            bottom: config.measure.bottom,
-            batch: config.optim.batch > 0,
-            official: config.measure.method == MeasureMethod::Official,
-        };
         let [metrics, curvature, oscillation] = [0, 1, 2].map(|table| bytes.map(|bytes| bytes[table]));
         let metrics = MetricsWriter::open(&dir.metrics(), metrics)?;
-        let curvature = CurvatureWriter::open(&dir.curvature(), columns, curvature)?;
+        let curvature = CurvatureWriter::open(&dir.curvature(), columns(config), curvature)?;
         let oscillation = match config.measure.window {
             0 => None,
             _ => Some(OscillationWriter::open(&dir.oscillation(), oscillation)?),

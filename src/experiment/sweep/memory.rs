@@ -8,6 +8,8 @@ use super::SweepError;
 use crate::data::{DataError, Dataset};
 use crate::experiment::ExperimentError;
 use crate::experiment::config::{Config, DataConfig};
+use crate::experiment::digits::counted;
+use crate::experiment::feed::settle_groups;
 use crate::experiment::ground::Ground;
 use crate::experiment::room::{PROCESS_BYTES, check, free_bytes, machine_bytes};
 use crate::experiment::run::read_params;
@@ -85,7 +87,7 @@ pub fn capacity(
         Some(wanted) => (wanted, "as asked".to_owned()),
         None if kind != "Cpu" => (1, "a job has the GPU for itself".to_owned()),
         // One thread each is faster than all threads for each in turn: nobody waits for anybody (docs/sweeps.md).
-        None => (cores().min(jobs.len()), format!("{} cores", cores())),
+        None => (cores().min(jobs.len()), counted(cores(), "core")),
     };
     let mut capacity = Capacity::of(count, why, job_bytes, free_bytes);
     let tiny = |(_, config): &(String, Config)| flops_per_contraction(config).is_some_and(is_tiny);
@@ -120,7 +122,11 @@ impl Planner {
         if self.plan {
             self.check_files(config)?;
         }
-        let ground = Ground::on(self.gpu.clone(), self.data(config)?, config)?;
+        let data = self.data(config)?;
+        let mut config = config.clone();
+        settle_groups(&mut config, data.train.len())?;
+        let config = &config;
+        let ground = Ground::on(self.gpu.clone(), data, config)?;
         let (_, first) = ground.feed(config)?;
         let parts = ground.parts(config, &first);
         let (plan, _) = parts.plan(&self.gpu)?;
