@@ -188,7 +188,7 @@ fn wrong_input_is_refused_with_advice() {
     };
     check(AnalysisRequest { blocks: vec!["dense7".into()], ..request(run.path()) }, 2, "dense0, dense1");
     check(AnalysisRequest { examples: 61, ..request(run.path()) }, 2, "60 training examples");
-    check(request(&folder.path().join("nowhere")), 1, "not a run folder");
+    check(request(&folder.path().join("nowhere")), 1, "nowhere does not exist");
     let top = EigenOptions { top: 0, ..Default::default() };
     check(AnalysisRequest { eigen: top, ..request(run.path()) }, 2, "`--top = 0`");
     let eigen = |eigen: EigenOptions, advice: &str| {

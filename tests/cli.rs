@@ -105,7 +105,7 @@ fn unusable_initial_parameters_are_refused_by_tensor() {
         });
         fs::write(here.join(name), serialize(views, None).unwrap()).unwrap();
     };
-    refuses(train("none.safetensors"), 1, &["none.safetensors", "--init"]);
+    refuses(train("none.safetensors"), 1, &["cannot read the parameters", "none.safetensors", "check the path"]);
     fs::write(here.join("text.safetensors"), "these are no tensors").unwrap();
     refuses(train("text.safetensors"), 1, &["text.safetensors", "safetensors"]);
 

@@ -127,7 +127,7 @@ fn bad_files_are_refused_by_line() {
         fs::write(folder.path().join("raw.txt"), content).unwrap();
         refuses(edgewalk(folder.path(), &["compare", "raw.txt"]), 1, parts);
     }
-    refuses(edgewalk(folder.path(), &["compare", "nothing"]), 1, &["nothing", "not a run folder"]);
+    refuses(edgewalk(folder.path(), &["compare", "nothing"]), 1, &["nothing does not exist"]);
     refuses(edgewalk(folder.path(), &["compare", "."]), 1, &["config.toml"]);
     assert_eq!(edgewalk(folder.path(), &["compare"]).output().unwrap().status.code(), Some(2));
 }

@@ -24,7 +24,7 @@ fn message(sets: &[&str]) -> String {
 fn from_file(text: &str) -> Result<Config, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("my run.toml");
-    std::fs::write(&path, text).unwrap();
+    fs::write(&path, text).unwrap();
     let resolved = resolve(path.to_str(), &[])?;
     assert_eq!(resolved.name, "my run");
     Ok(resolved.config)
@@ -85,7 +85,7 @@ fn a_file_changes_what_it_names() {
 fn a_file_needs_no_extension_if_it_exists() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("settings");
-    std::fs::write(&path, "[run]\nsteps = 5").unwrap();
+    fs::write(&path, "[run]\nsteps = 5").unwrap();
     let resolved = resolve(path.to_str(), &["run.seed=9".into()]).unwrap();
     assert_eq!((resolved.config.run.steps, resolved.config.run.seed), (5, 9));
 }
@@ -264,6 +264,9 @@ fn values_that_exclude_one_another_are_refused_with_a_way_out() {
         (&["nesterov=true"], ["without momentum", "optim.momentum"]),
         (&["micro_batch=10", "chunk=20"], ["run.chunk = 20", "run.chunk = 0"]),
         (&["micro_batch=65", "batch=64"], ["optim.batch = 64", "lower optim.micro_batch"]),
+        (&["micro_batch=1001"], ["data.train = 1000", "lower optim.micro_batch"]),
+        (&["measure.examples=5"], ["measure.examples = 5", "set measure.on = \"fixed\""]),
+        (&["measure.examples=5", "measure.on=batch"], ["measure.on = \"batch\"", "measure.examples = 0"]),
         (&["window=8", "per_decade=3"], ["measure.window = 8", "measure.per_decade = 0"]),
     ] {
         let text = message(sets);
@@ -338,7 +341,11 @@ prop_compose! {
             Activation::Relu, Activation::Tanh, Activation::Gelu, Activation::Elu, Activation::Softplus,
         ][model.2];
         if words.0 { config.loss.kind = LossKind::CrossEntropy } else { config.loss.reduction = Reduction::HalfSum }
-        if words.1 { config.measure.method = MeasureMethod::Power } else { config.measure.on = MeasureOn::Fixed }
+        if words.1 {
+            (config.measure.method, config.measure.examples) = (MeasureMethod::Power, 0);
+        } else {
+            config.measure.on = MeasureOn::Fixed;
+        }
         config.optim.lr = f64::from(reals.0);
         config.optim.rho = f64::from(reals.1);
         config.optim.kind = [OptimKind::Gd, OptimKind::Sam, OptimKind::Usam, OptimKind::Asam][rule.0];

@@ -157,7 +157,8 @@ fn every_malformed_header_is_an_error_that_says_what_was_found() {
     let (images, labels) = (images_file(3), labels_file(3));
     refused(&labels, &labels, 0, &["IMAGES", "0x00000803", "0x00000801", "swapped"]);
     refused(&images, &images, 0, &["LABELS", "0x00000801", "0x00000803", "swapped"]);
-    refused(b"PK\x03\x04 an archive", &labels, 0, &["IMAGES", "0x504b0304", "not an MNIST file"]);
+    refused(b"PK\x03\x04 an archive", &labels, 0, &["IMAGES is a zip archive", "unpack it"]);
+    refused(b"PNG\x04 a picture", &labels, 0, &["IMAGES", "0x504e4704", "not an MNIST file"]);
     refused(b"", &labels, 0, &["IMAGES", "4 bytes of magic number", "only 0"]);
     refused(&images[..15], &labels, 0, &["IMAGES", "12 bytes of dimensions", "only 11"]);
     refused(&images, &labels[..7], 0, &["LABELS", "4 bytes of dimensions", "only 3"]);

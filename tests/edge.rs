@@ -43,11 +43,12 @@ fn gauge_and_alignment_by_hand() {
     assert_eq!(gauge(0.5, 0.0, 1.0, 4.0), 1.0);
     assert_eq!(gauge(0.5, 0.25, 2.0, 4.0), 1.5);
     assert_eq!(gauge(0.5, 0.25, 2.0, -16.0), 4.0);
-    assert_eq!(gauge(0.5, 0.25, 0.0, 0.0), 0.0);
+    assert!(gauge(0.5, 0.25, 0.0, 0.0).is_nan());
+    assert_eq!([gauge(0.5, 0.25, 2.0, 0.0), gauge(0.5, 0.0, 0.0, 0.0)], [0.0, 0.0]);
     assert_eq!(gauge(0.5, 0.25, 0.0, 1.0), f64::INFINITY);
     assert_abs_diff_eq!(alignment(&[3.0, 4.0], &[-4.0, 0.0]), 0.6, epsilon = 1e-15);
     assert_abs_diff_eq!(alignment(&[3e300, 4e300], &[1e-300, 0.0]), 0.6, epsilon = 1e-15);
-    assert_eq!(alignment(&[0.0, 0.0], &[1.0, 0.0]), 0.0);
+    assert!(alignment(&[0.0, 0.0], &[1.0, 0.0]).is_nan());
     // What is not finite aligns with nothing, however many other entries there are.
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         for v in [[bad, bad], [bad, 1.0], [1.0, bad]] {

@@ -23,7 +23,7 @@ const STAGES: [(&str, &[&str]); 24] = [
     ("curvature", &[]),
     ("objective", &["autodiff", "curvature", "data", "gpu", "graph", "kernel", "model", "passes"]),
     ("optim", &["curvature", "gpu", "graph", "kernel", "objective"]),
-    ("config", &["choice", "data", "graph", "model", "optim"]),
+    ("config", &["choice", "data", "files", "graph", "model", "optim", "text"]),
     ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim"]),
     ("results", &["config", "files", "folder", "observer", "optim", "text"]),
     (
@@ -102,10 +102,10 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("sysinfo", &["run/memory_check.rs", "files/lock.rs"]),
     ("TryLockError", &["files/lock.rs"]),
     ("indicatif", &["cli"]),
-    ("stderr", &["cli/terminal.rs"]),
+    ("io::stderr", &["cli/terminal.rs"]),
     ("ctrlc", &["cli/interrupt.rs"]),
     ("nix", &["sweep/child.rs", "files/lock.rs"]),
-    ("clap", &["cli", "results/figure/format.rs"]),
+    ("clap", &["cli", "results/format.rs"]),
     ("Command::new", &["cli/workers.rs", "sweep/child.rs"]),
     ("env::var", &["cli/workers.rs", "data/roots.rs", "gpu/adapter.rs", "run/kernel_cache.rs", "sweep/child.rs"]),
 ];

@@ -47,6 +47,7 @@ mod live_run;
 mod live_watch;
 mod memory;
 mod minibatches;
+mod mistakes;
 mod models;
 mod names;
 mod networks;

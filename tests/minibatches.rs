@@ -203,7 +203,8 @@ fn the_minibatchs_own_sharpness_is_logged_whatever_is_measured_on() {
     }
     for on in ["fixed", "train", "batch"] {
         let set = format!("measure.on={on}");
-        let found = run(folder.path(), on, &["steps=4", "measure.every=2", &set, "measure.examples=50"]);
+        let examples = if on == "fixed" { "measure.examples=50" } else { "measure.examples=0" };
+        let found = run(folder.path(), on, &["steps=4", "measure.every=2", &set, examples]);
         let rows = read_curvature(&found.curvature()).unwrap();
         assert_eq!(rows.len(), 3);
         for row in rows {
@@ -231,8 +232,8 @@ fn full_batch_runs_measure_on_part_of_the_data_or_on_what_they_train_on() {
     measured_on(&part[0], &data.select(&(0..50).collect::<Vec<_>>()).unwrap(), &widen(&some_params(&mlp(), 1)), "part");
     let train = with("train", &["measure.on=train"]);
     measured_on(&train[0], &data, &widen(&some_params(&mlp(), 1)), "train");
-    for (name, on) in [("batch", MeasureOn::Batch), ("fixed", MeasureOn::Fixed)] {
-        let rows = with(name, &[&format!("measure.on={name}"), "measure.examples=1000"]);
+    for (name, on, examples) in [("batch", MeasureOn::Batch, 0), ("fixed", MeasureOn::Fixed, 1000)] {
+        let rows = with(name, &[&format!("measure.on={name}"), &format!("measure.examples={examples}")]);
         let set = MeasuringSet { on, examples: EXAMPLES };
         let renamed: Vec<_> = train.iter().map(|row| CurvatureRow { measured: Some(set), ..row.clone() }).collect();
         assert_eq!(rows, renamed);

@@ -215,7 +215,7 @@ fn the_command_takes_runs_and_sweeps_and_nothing_else() {
         &[("lr=0.5", &["0.5"], "done,12,0.1,0,1,,,1,0.9,0.8,1,0.9,1e-5,1,")],
     );
     assert_eq!(succeeds(edgewalk(folder.path(), &["report", "sweep"])), page("sweep"));
-    refuses(edgewalk(folder.path(), &["report", "nothing"]), 1, &["nothing", "not a run folder"]);
+    refuses(edgewalk(folder.path(), &["report", "nothing"]), 1, &["nothing does not exist"]);
     assert_eq!(edgewalk(folder.path(), &["report"]).output().unwrap().status.code(), Some(2));
 }
 
@@ -309,8 +309,8 @@ fn words_say_what_the_settings_and_the_manifest_say() {
     );
     reworded(&["window=8", "measure.every=9"], &["For 8 updates after each, the swing of the parameters along v₁"]);
     reworded(&["measure.every=0"], &["Not measured (measure.every = 0)."]);
-    reworded(&["measure.on=batch"], &["of the loss on the full training set"]);
-    reworded(&["measure.on=batch", "batch=10"], &["of the loss on the minibatch of the step"]);
+    reworded(&["measure.on=batch", "measure.examples=0"], &["of the loss on the full training set"]);
+    reworded(&["measure.on=batch", "measure.examples=0", "batch=10"], &["of the loss on the minibatch of the step"]);
 
     // Fewer than there are, and a run that ended before it was measured.
     let run = trained(folder.path(), "few", &["steps=3", "measure.on=fixed", "measure.examples=7"]);

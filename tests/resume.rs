@@ -344,7 +344,7 @@ fn what_cannot_be_resumed_is_refused_with_the_reason() {
     let folder = tempdir().unwrap();
     let here = folder.path();
     fs::create_dir(here.join("empty")).unwrap();
-    refuses(resume(here, "missing"), 1, &["missing is not a run folder"]);
+    refuses(resume(here, "missing"), 1, &["missing does not exist"]);
     refuses(resume(here, "empty"), 1, &["empty is not a run folder"]);
     let tiny = ["width=8", "train=50", "test=0", "steps=4", "measure.every=0", "checkpoint_every=1"];
     succeeds(train(here, "run", &tiny));

@@ -57,7 +57,7 @@ fn the_file_of_the_initial_weights_is_the_one_that_the_run_began_with() {
 
     // From the beginning it needs that file and no other.
     fs::remove_dir_all(run.checkpoints()).unwrap();
-    refuses(resume(here, "run"), 1, &["cannot read the initial parameters", "w.safetensors"]);
+    refuses(resume(here, "run"), 1, &["cannot read the parameters", "w.safetensors"]);
     weights(&file, 2);
     refuses(resume(here, "run"), 2, &["the initial weights are", "and this run began with", "put back the file"]);
     let mut unnamed = resume(here, "run");

@@ -283,6 +283,10 @@ fn axes_that_make_no_sense_are_refused_before_anything_is_made() {
     bad(&["lr=0.1,"], &["optim.lr", "\"\""]);
     bad(&["lr=0.1,0.2,0.1"], &["optim.lr", "0.1 twice"]);
     bad(&["lr=0.1,1e-1"], &["lr=0.1", "lr=1e-1", "the same run"]);
+    bad(&["optim.kind=sam,gd", "rho=0,0.1"], &["optim.kind=sam,rho=0 and optim.kind=gd,rho=0 ", "the same run"]);
+    bad(&["rho=0", "epsilon=1e-5,1e-3"], &["the same run"]);
+    bad(&["width=8", "channels=8,16"], &["channels=8 and channels=16", "the same run", "has no effect"]);
+    bad(&["micro_batch=50,51"], &["1 of 2 jobs", "`optim.micro_batch = 51` is more than `data.train = 50`"]);
     bad(&["lr=0.1,0.2", "optim.lr=0.3"], &["optim.lr", "set twice"]);
     bad(&["optim.lr=0.3", "lr=0.1,0.2"], &["optim.lr", "set twice"]);
     bad(&["lr=0.1,0.2", "rho"], &["rho", "key=value"]);

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::Path;
 
+use edgewalk::data;
 use edgewalk::folder::RunDir;
 use edgewalk::folder::rows::{
     BatchRow, CurvatureColumns, CurvatureRow, CurvatureWriter, OfficialRow, read_curvature, read_metrics,
 };
+use edgewalk::model::{Activation, Layout, Mlp};
 use edgewalk::results::summary::Summary;
 
-use super::training::train;
+use super::training::{train, write_init};
 
 /// No cell of any table in a folder is a number that is none.
 fn scan(folder: &Path) {
@@ -50,6 +52,31 @@ fn no_cell_is_ever_a_number_that_is_none() {
     train(None, &out, &diverging, None).unwrap_err();
     scan(&out);
     read_metrics(&RunDir::open(&out).unwrap().metrics()).unwrap();
+}
+
+/// Weights of 0 that fit the one example exactly, so that the gradient is 0 and the Hessian is not.
+#[test]
+fn what_is_0_over_0_where_the_gradient_is_0_is_an_empty_cell() {
+    let data = data::load(&data::Request { train: 1, ..data::Request::new(data::DataName::Embedded) }).unwrap();
+    let mlp = Mlp { inputs: 784, width: 4, depth: 2, outputs: 10, activation: Activation::Relu };
+    let layout = Layout::of(&mlp).unwrap();
+    let (last, offset) = layout.iter().last().unwrap();
+    assert_eq!(last.shape, [10]);
+    let mut params = vec![0.0; layout.len()];
+    params[offset + data.train.labels()[0] as usize] = 1.0;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.safetensors");
+    write_init(&file, &layout, &params);
+    let sets =
+        ["width=4", "depth=2", "data.train=1", "test=0", "measure.top=1", "steps=1", "measure.every=1", "rho=0.1"];
+    let run = train(None, &folder.path().join("run"), &sets, Some(&file)).unwrap();
+    scan(run.path());
+    for row in read_curvature(&run.curvature()).unwrap() {
+        assert_eq!((row.loss, row.grad_norm, row.sam_edge), (0.0, 0.0, 0.0));
+        assert!(row.hessian_norm > 0.0 && row.gauge.is_nan() && row.edge_ratio.is_nan(), "{row:?}");
+        assert!(row.grad_alignment.is_nan() && row.sam_grad_alignment.is_nan(), "{row:?}");
+        assert_eq!((row.grad_subspace, row.sam_grad_subspace), (None, None));
+    }
 }
 
 #[test]

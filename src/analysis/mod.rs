@@ -28,10 +28,12 @@ use crate::optim::Rule;
 
 use crate::config::ConfigError;
 use crate::config::build;
+use crate::files::check_folder;
 use crate::results::Format;
 use crate::run;
 use crate::run::RunError;
 use crate::run::measure::probed;
+use crate::text::counted;
 use setup::AnalysisWorkspace;
 
 /// What `edgewalk curvature` was asked to do.
@@ -124,6 +126,7 @@ pub struct Analysis {
 /// [`RunError`]: nothing is written before everything has been computed.
 pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Analysis, RunError> {
     let found = source::find(&request.path, request.config.as_deref())?;
+    check_folder(request.out.as_ref().unwrap_or(&found.out))?;
     let config = &found.config;
     let mut train = data::load(&data::Request {
         name: config.data.name,
@@ -284,7 +287,7 @@ struct WatchedOperator<'a> {
 impl WatchedOperator<'_> {
     fn note(&mut self, products: usize) {
         self.products += products;
-        let (done, text) = (self.products as u64, format!("{}: {} products", self.what, self.products));
+        let (done, text) = (self.products as u64, format!("{}: {}", self.what, counted(self.products, "product")));
         self.observer.progress(&Progress { unit: Unit::Products, done, total: 0, text: &text });
     }
 }

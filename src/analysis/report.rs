@@ -1,5 +1,6 @@
 //! An analysis in words for people and in JSON for programs.
 
+use crate::text::counted;
 use std::fmt;
 
 use serde_json::{Value, json};
@@ -101,10 +102,10 @@ impl fmt::Display for Analysis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{}\nstep {}, {} training examples, {}",
+            "{}\nstep {}, {}, {}",
             self.params.display(),
             self.step,
-            self.examples,
+            counted(self.examples, "training example"),
             self.adapter
         )?;
         write!(f, "loss {:.6e}, ‖g‖ {:.4e}", self.loss, self.grad_norm)?;
@@ -135,7 +136,7 @@ impl Analysis {
             if let (Part::Hessian, Some(edge)) = (part, edge) {
                 write!(f, "   {:>7} × edge", decimals(pair.value.abs() / edge, 4))?;
             }
-            writeln!(f, "   |cos(g, v)| {:.4}{}", alignments[i], shortfall(pair))?;
+            writeln!(f, "   |cos(g, v)| {}{}", share(alignments[i]), shortfall(pair))?;
         }
         for (i, pair) in spectrum.bottom.iter().enumerate() {
             writeln!(f, "  lowest {} {}{}", i + 1, value(pair), shortfall(pair))?;
@@ -143,10 +144,11 @@ impl Analysis {
         let (first, gradient) = (spectrum.pairs.len(), subspace[0]);
         writeln!(
             f,
-            "  {gradient:.4} of ‖g‖ and {:.4} of the followed gradient's in the span of the first {first}",
-            subspace[1]
+            "  {} of ‖g‖ and {} of the followed gradient's in the span of the first {first}",
+            share(gradient),
+            share(subspace[1])
         )?;
-        writeln!(f, "  {} products, {}", spectrum.products, duration(secs[0]))?;
+        writeln!(f, "  {}, {}", counted(spectrum.products, "product"), duration(secs[0]))?;
         if let Some(trace) = trace {
             writeln!(f, "  trace   {}, {} products, {}", interval(&trace.estimate), trace.products, duration(secs[1]))?;
         }
@@ -175,6 +177,11 @@ fn range(density: &SpectralDensity) -> String {
     }
     let below = 100.0 * density.cumulative(-1e-3 * norm);
     format!("from {} to {}, {below:.2} % of it below −‖·‖/1000", decimals(low, 4), decimals(high, 4))
+}
+
+/// A cosine or a share of a length; of a gradient that is 0 there is none.
+fn share(x: f64) -> String {
+    if x.is_nan() { "undefined".into() } else { format!("{x:.4}") }
 }
 
 fn shortfall(pair: &Eigenpair) -> &'static str {

@@ -25,8 +25,11 @@ pub(super) struct ParamsSource {
 ///
 /// # Errors
 /// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] where there is none, [`RunDirError::Damaged`] where none is undamaged, [`RunDirError::NotARun`] where no configuration is found
-/// and none is given, and what is wrong with a configuration.
+/// and none is given, [`RunDirError::NotParams`] for another file of a run, and what is wrong with a configuration.
 pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, RunError> {
+    if let Some(instead) = owner(path) {
+        return Err(RunDirError::NotParams { path: path.into(), instead }.into());
+    }
     let params = if path.is_file() { path.to_path_buf() } else { find_checkpoint(path)?.join(checkpoint::PARAMS) };
     // A checkpoint lies two folders below its run.
     let run = params.ancestors().skip(1).take(4).find_map(|folder| RunDir::open(folder).ok());
@@ -45,6 +48,18 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, Run
         _ => folder.join("analysis"),
     };
     Ok(ParamsSource { step: step.unwrap_or(0), params, config, out })
+}
+
+/// The folder that was meant by one of its files which holds no parameters: that of a checkpoint or a run.
+fn owner(path: &Path) -> Option<PathBuf> {
+    let (folder, name) = (path.parent()?, path.file_name()?);
+    let of_checkpoint = [checkpoint::DONE, checkpoint::STATE].iter().any(|other| name == *other);
+    let is_owned = match folder.join(checkpoint::PARAMS).is_file() {
+        true => of_checkpoint,
+        false => RunDir::open(folder).is_ok() && path.extension().is_none_or(|extension| extension != "safetensors"),
+    };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    (path.is_file() && is_owned).then(|| folder.into())
 }
 
 /// The undamaged checkpoint that a folder is, or the last one of the run that it is.

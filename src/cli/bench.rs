@@ -1,5 +1,6 @@
 //! `edgewalk bench`: how long the steps of a network take on an adapter.
 
+use crate::files::check_folder;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// # Errors
 /// [`Error`].
 pub fn run(args: &BenchArgs) -> Result<(), Error> {
+    check_folder(args.out.as_ref())?;
     let resolved = config::resolve(args.target.as_deref(), &args.sets)?;
     // Growth is about sizes that are not tiny.
     if !args.growth {

@@ -1,6 +1,7 @@
 //! `edgewalk data`: which data sets are here, and bringing those that are not.
 
 use super::terminal::Terminal;
+use crate::files::shown;
 use std::fs;
 use std::path::PathBuf;
 
@@ -48,7 +49,7 @@ pub fn run(command: DataCommand) -> Result<(), Error> {
             for set in DATA_SETS.iter().filter(|set| set.name.word() == args.name) {
                 let fetched = fetch(set, &root, PATIENCE, &Terminal::default())?;
                 let how = if fetched.downloaded { "fetched and checked" } else { "already here, and checked" };
-                super::print(&format!("{}: {how}, in {}\n", set.name, fetched.folder.display()))?;
+                super::print(&format!("{}: {how}, in {}\n", set.name, shown(&fetched.folder)))?;
             }
             Ok(())
         }
@@ -74,10 +75,10 @@ fn row(set: &DataSet, roots: &Roots) -> [String; 4] {
     let (bytes, place) = match roots.find(set.name) {
         Err(_) => (whole(), "not here".into()),
         Ok(folder) => match data::files(set.name, &folder) {
-            Err(_) => (whole(), format!("incomplete in {}", folder.display())),
+            Err(_) => (whole(), format!("incomplete in {}", shown(&folder))),
             Ok(files) => {
                 let bytes = files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
-                (bytes, folder.display().to_string())
+                (bytes, shown(&folder))
             }
         },
     };

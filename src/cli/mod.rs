@@ -17,6 +17,7 @@ mod terminal;
 pub mod verify_theory;
 mod workers;
 
+use crate::config::ConfigError;
 use crate::observer::OutputError;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -113,6 +114,9 @@ struct TrainArgs {
     print_config: bool,
 }
 
+/// The names of the key that `--init` sets.
+const INIT: [&str; 2] = ["init", "run.init"];
+
 /// The exit code of a command line that makes no sense.
 const USAGE: u8 = 2;
 
@@ -162,8 +166,17 @@ fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), Error> {
 
 fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), Error> {
     let mut resolved = config::resolve(args.target.as_deref(), &args.sets)?;
-    if let Some(init) = args.init {
-        resolved.config.run.init = Some(settled(&init));
+    if let Some(init) = args.init.as_deref().map(settled) {
+        let is_set = args.sets.iter().any(|set| set.split_once('=').is_some_and(|(key, _)| INIT.contains(&key.trim())));
+        let other = resolved.config.run.init.replace(init.clone()).map(|path| settled(&path));
+        if is_set && other.as_ref() != Some(&init) {
+            let other = other.map_or_else(|| "\"\"".to_owned(), |other| other.display().to_string());
+            return Err(ConfigError::Conflict {
+                problem: format!("`--init {}` and `--set run.init={other}` are two sources of weights", init.display()),
+                remedy: "leave one of them out",
+            }
+            .into());
+        }
     }
     if args.print_config {
         return print(&resolved.config.to_toml());

@@ -37,9 +37,8 @@ pub struct ResumeArgs {
 pub fn run(args: ResumeArgs, command_line: Vec<String>) -> Result<(), Error> {
     let ResumeArgs { path, sets, adapter, json } = args;
     if SweepDir::is_one(&path) {
-        if json || !sets.is_empty() || adapter.is_some() {
-            return Err(SweepError::Settled { path }.into());
-        }
+        let options = [("--set", !sets.is_empty()), ("--adapter", adapter.is_some()), ("--json", json)];
+        SweepError::check_settled(&path, options)?;
         return Ok(sweep::resume(&path, &super::sweep::launch(None)?, &Terminal::default())?);
     }
     let dir = RunDir::open(&path)?;

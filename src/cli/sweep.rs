@@ -72,9 +72,9 @@ pub(super) fn launch(jobs: Option<usize>) -> Result<JobOptions, SweepError> {
 /// Goes on with the sweep in a folder.
 fn go_on(args: &SweepArgs, folder: &Path, launch: &JobOptions) -> Result<(), Error> {
     let sweep = SweepDir::open(folder)?;
-    if !args.sets.is_empty() || args.out.is_some() || args.adapter.is_some() {
-        return Err(SweepError::Settled { path: folder.into() }.into());
-    }
+    let SweepArgs { sets, out, adapter, .. } = args;
+    let options = [("--set", !sets.is_empty()), ("--out", out.is_some()), ("--adapter", adapter.is_some())];
+    SweepError::check_settled(folder, options)?;
     match args.job {
         _ if args.slurm => print(&sweep::slurm_script(&sweep, launch)?),
         _ if args.dry_run => print(&sweep::what_is_left(&sweep, launch)?),

@@ -1,7 +1,7 @@
 //! Settings that are right alone and make no sense together.
 
 use super::SHORTEST_WINDOW;
-use super::{Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, Reduction};
+use super::{Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, MeasureOn, Reduction};
 
 /// Refuses the first combination that makes no sense, saying what to change.
 pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -48,10 +48,20 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
             "set run.chunk = 0, or optim.micro_batch = 0",
         );
     }
-    if optim.batch > 0 && optim.micro_batch > optim.batch {
+    let (key, all) = if optim.batch > 0 { ("optim.batch", optim.batch) } else { ("data.train", config.data.train) };
+    if all > 0 && optim.micro_batch > all {
         return conflict(
-            format!("`optim.micro_batch = {}` is more than `optim.batch = {}`", optim.micro_batch, optim.batch),
-            "lower optim.micro_batch (0 is one perturbation for the batch)",
+            format!("`optim.micro_batch = {}` is more than `{key} = {all}`", optim.micro_batch),
+            "lower optim.micro_batch (0 is one perturbation for all examples of an update)",
+        );
+    }
+    if config.measure.examples > 0 && config.measure.on != MeasureOn::Fixed {
+        return conflict(
+            format!(
+                "`measure.examples = {}` has no meaning with `measure.on = \"{}\"`",
+                config.measure.examples, config.measure.on
+            ),
+            "set measure.on = \"fixed\", or measure.examples = 0",
         );
     }
     let MeasureConfig { every, per_decade, top, bottom, track, method, max_iterations, window, .. } = config.measure;

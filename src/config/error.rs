@@ -23,6 +23,14 @@ pub enum ConfigError {
         /// What the system said.
         cause: std::io::Error,
     },
+    /// The file is not text.
+    #[error("{} {problem}; save it as UTF-8, or correct that byte", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        problem: String,
+    },
     /// The file is not TOML.
     #[error("{} is not valid TOML; correct the marked line\n{message}", path.display())]
     Parse {

@@ -104,7 +104,7 @@ pub(super) const KEYS: &[Key] = &[
         "optim",
         "micro_batch",
         Accepts::Count(0, MAX_INDEX),
-        "m of m-SAM: examples that share a perturbation; 0: all examples of the update",
+        "m of m-SAM: examples that share a perturbation; 0, or all examples of the update: one for all, which is SAM",
     ),
     key("run", "steps", Accepts::Count(1, i64::MAX), "number of updates"),
     key(
@@ -179,7 +179,12 @@ pub(super) const KEYS: &[Key] = &[
         "examples to measure on: the full training set, the first measure.examples of it, or the minibatch of the \
          step",
     ),
-    key("measure", "examples", Accepts::Count(0, MAX_INDEX), "number of examples for fixed; 0: all"),
+    key(
+        "measure",
+        "examples",
+        Accepts::Count(0, MAX_INDEX),
+        "number of examples, with measure.on = fixed only; 0: all",
+    ),
     key(
         "measure",
         "at",

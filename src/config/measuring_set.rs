@@ -1,5 +1,6 @@
 //! Which examples the curvature is measured on, and how files and messages name them.
 
+use crate::text::counted;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -44,11 +45,11 @@ impl MeasuringSet {
 
 impl fmt::Display for MeasuringSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let examples = self.examples;
+        let counted = |what| counted(self.examples, what);
         match self.on {
-            MeasureOn::Fixed => write!(f, "the first {examples} training examples"),
-            MeasureOn::Train => write!(f, "all {examples} training examples"),
-            MeasureOn::Batch => write!(f, "the {examples} examples of the step"),
+            MeasureOn::Fixed => write!(f, "the first {}", counted("training example")),
+            MeasureOn::Train => write!(f, "all {}", counted("training example")),
+            MeasureOn::Batch => write!(f, "the {} of the step", counted("example")),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! From the command line to a valid configuration: a preset, or a TOML file laid over the quickstart preset, then the
 //! `--set key=value` changes in order; every key passes the table in `keys`, and `conflicts` refuses what makes no sense together.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use toml::Table;
+
+use crate::files::read_text;
 
 use super::{Config, ConfigError, conflicts, keys, preset};
 
@@ -44,7 +47,10 @@ pub fn resolve(target: Option<&str>, sets: &[String]) -> Result<Resolved, Config
 
 /// Reads a TOML file, not yet looking at its keys.
 fn read_table(path: &Path) -> Result<Table, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Read { path: path.into(), cause })?;
+    let text = read_text(path).map_err(|cause| match cause.kind() {
+        ErrorKind::InvalidData => ConfigError::NotText { path: path.into(), problem: cause.to_string() },
+        _ => ConfigError::Read { path: path.into(), cause },
+    })?;
     text.parse().map_err(|error: toml::de::Error| ConfigError::Parse {
         path: path.into(),
         message: error.to_string().trim_end().into(),

@@ -38,10 +38,10 @@ pub fn sam_edge(lr: f64, rho: f64, grad_norm: f64) -> f64 {
 /// The gauge S = (η/2)(λ + ρλ²/‖g‖): below 1 is stable, 1 is the edge, where λ = [`sam_edge`]; for ρ = 0 it is ηλ/2.
 ///
 /// λ is signed: a negative one can be driven outwards by SAM too (ρ|λ| > ‖g‖ makes S positive). At ‖g‖ = 0 with
-/// ρλ ≠ 0 it is infinite.
+/// ρλ ≠ 0 it is infinite, and for λ = 0 < ρ NaN.
 pub fn gauge(lr: f64, rho: f64, grad_norm: f64, lambda: f64) -> f64 {
     let gd = lr / 2.0 * lambda;
-    if rho == 0.0 || lambda == 0.0 {
+    if rho == 0.0 || (lambda == 0.0 && grad_norm > 0.0) {
         return gd;
     }
     gd + gd * (rho * (lambda / grad_norm))
@@ -93,19 +93,15 @@ pub fn usam_edge(lr: f64, rho: f64, steps: usize) -> f64 {
     }
 }
 
-/// |cos(a, b)| in 0..=1; 0 when either vector is zero, and NaN when one has an entry that is not finite. The vectors have equal
-/// lengths and may have any scale.
+/// |cos(a, b)| in 0..=1; NaN when either vector is zero, which has no direction, or has an entry that is not finite. The vectors
+/// have equal lengths and may have any scale.
 pub fn alignment(a: &[f64], b: &[f64]) -> f64 {
     dot(&unit(a), &unit(b)).abs().clamp(0.0, 1.0)
 }
 
-/// v/‖v‖, scaled by its largest entry first so that squares neither overflow nor vanish; v itself where no entry is above 0 in
-/// magnitude.
+/// v/‖v‖, scaled by its largest entry first so that squares neither overflow nor vanish; NaN for v = 0.
 fn unit(v: &[f64]) -> Vec<f64> {
     let largest = v.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
-    if largest == 0.0 {
-        return v.to_vec();
-    }
     let mut out: Vec<f64> = v.iter().map(|x| x / largest).collect();
     let length = dot(&out, &out).sqrt();
     out.iter_mut().for_each(|x| *x /= length);

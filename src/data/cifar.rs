@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::images::{CLASSES, Images, MAX_EXAMPLES};
 use super::{DataError, Split, page};
+use crate::files::shown;
 
 /// Height, width and channels of a picture.
 const SHAPE: [usize; 3] = [32, 32, 3];
@@ -32,7 +33,7 @@ pub fn files(folder: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries.filter_map(Result::ok),
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Err(missing("data_batch_1.bin, …")),
-        Err(source) => return Err(DataError::Io { file: folder.display().to_string(), source }),
+        Err(source) => return Err(DataError::Io { file: shown(folder), source }),
     };
     let number = |path: &Path| -> Option<u32> {
         path.file_name()?.to_str()?.strip_prefix("data_batch_")?.strip_suffix(".bin")?.parse().ok()
@@ -49,7 +50,7 @@ pub fn files(folder: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
 /// Reads the first `first_n` examples (0 = all) of one half of the data from the folder of its files.
 ///
 /// # Errors
-/// [`DataError::Missing`], [`DataError::Io`] and [`DataError::Page`]; [`DataError::Malformed`] for files whose length is not a multiple of a
+/// [`DataError::Missing`], [`DataError::Io`] and [`DataError::Foreign`]; [`DataError::Malformed`] for files whose length is not a multiple of a
 /// record's or beyond any data set's and for a label over 9; [`DataError::TooFew`] if the files hold fewer than `first_n`.
 pub fn read_folder(folder: &Path, split: Split, first_n: usize) -> Result<Images, DataError> {
     let files = files(folder, split)?;
@@ -57,7 +58,7 @@ pub fn read_folder(folder: &Path, split: Split, first_n: usize) -> Result<Images
     let total: usize = held.iter().sum();
     if total > MAX_EXAMPLES {
         return Err(DataError::Malformed {
-            file: folder.display().to_string(),
+            file: shown(folder),
             expected: format!("at most {MAX_EXAMPLES} records"),
             found: total.to_string(),
             advice: FETCH_AGAIN,
@@ -66,8 +67,8 @@ pub fn read_folder(folder: &Path, split: Split, first_n: usize) -> Result<Images
     if first_n > total {
         return Err(DataError::TooFew {
             file: match split {
-                Split::Train => format!("the training set in {}", folder.display()),
-                Split::Test => format!("the test set in {}", folder.display()),
+                Split::Train => format!("the training set in {}", shown(folder)),
+                Split::Test => format!("the test set in {}", shown(folder)),
             },
             held: total,
             asked: first_n,
@@ -86,14 +87,12 @@ pub fn read_folder(folder: &Path, split: Split, first_n: usize) -> Result<Images
 
 /// The number of records in a file, judged by its length.
 fn records(path: &Path) -> Result<usize, DataError> {
-    let file = path.display().to_string();
+    let file = shown(path);
     let bytes = match fs::metadata(path) {
         Ok(metadata) => metadata.len(),
         Err(source) => return Err(DataError::Io { file, source }),
     };
-    if page::is_page_file(path).map_err(|source| DataError::Io { file: file.clone(), source })? {
-        return Err(DataError::Page { file });
-    }
+    page::refuse(&file, &page::start_of(path).map_err(|source| DataError::Io { file: file.clone(), source })?)?;
     let rest = bytes % RECORD as u64;
     if bytes > 0 && rest == 0 {
         return Ok((bytes / RECORD as u64) as usize);
@@ -110,7 +109,7 @@ fn read_records(path: &Path, count: usize, images: &mut Images) -> Result<(), Da
     let wanted = count * RECORD;
     let mut bytes = Vec::with_capacity(wanted);
     let read = File::open(path).and_then(|file| file.take(wanted as u64).read_to_end(&mut bytes));
-    let file = || path.display().to_string();
+    let file = || shown(path);
     let malformed = |expected: String, found: String| {
         Err(DataError::Malformed { file: file(), expected, found, advice: FETCH_AGAIN })
     };

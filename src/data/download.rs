@@ -16,6 +16,7 @@ use ureq::{Agent, Body};
 use super::catalogue::Item;
 use super::incoming::{Incoming, sha256_of};
 use super::page;
+use crate::files::shown;
 
 /// How long a server may be silent.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,7 +31,7 @@ pub enum FetchError {
         "cannot download {}:\n  {}\n\
          Run the command again when there is a network: it goes on from what has arrived. Or get what is missing elsewhere, \
          put it into {}, and run the command again to check it:\n  {}",
-        item.name, failures.join("\n  "), folder.display(), lines(missing)
+        item.name, failures.join("\n  "), shown(folder), lines(missing)
     )]
     Mirrors {
         /// The file.
@@ -43,7 +44,7 @@ pub enum FetchError {
         missing: Vec<Item>,
     },
     /// There is another file of that name, which is not ours to overwrite.
-    #[error("{} is not the file it should be: {found}, and its SHA-256 should be {}; move it away, and run the command again", path.display(), item.sha256)]
+    #[error("{} is not the file it should be: {found}, and its SHA-256 should be {}; move it away, and run the command again", shown(path), item.sha256)]
     InTheWay {
         /// The file that is there.
         path: PathBuf,
@@ -55,8 +56,17 @@ pub enum FetchError {
     /// There is nowhere to put it.
     #[error("this system names no folder for caches; say where the data should go with --dir")]
     NoCache,
+    /// Something else stands where a folder is needed.
+    #[error("{} is not a folder; move it away, or choose another folder with --dir", shown(path))]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
     /// The disk refused.
-    #[error("cannot write {}: {cause}; check the permissions and the space there, or choose another folder with --dir", path.display())]
+    #[error(
+        "cannot write {}: {cause}; check the permissions and the space there, or choose another folder with --dir",
+        shown(path)
+    )]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -64,7 +74,10 @@ pub enum FetchError {
         cause: io::Error,
     },
     /// An archive could not be unpacked.
-    #[error("cannot unpack {}: {cause}; check the space there, or delete the archive and run the command again", archive.display())]
+    #[error(
+        "cannot unpack {}: {cause}; check the space there, or delete the archive and run the command again",
+        shown(archive)
+    )]
     Unpack {
         /// The archive.
         archive: PathBuf,
@@ -104,8 +117,11 @@ pub fn is_there(item: &Item, target: &Path) -> Result<bool, FetchError> {
     match sha256_of(target) {
         Ok(found) if found == item.sha256 => Ok(true),
         Ok(found) => {
-            let is_page = page::is_page_file(target).unwrap_or(false);
-            let found = if is_page { "it is an HTML page".into() } else { format!("its SHA-256 is {found}") };
+            let foreign = page::start_of(target)
+                .ok()
+                .filter(|start| !page::is_gzip(start))
+                .and_then(|start| page::foreign(&start));
+            let found = foreign.map_or_else(|| format!("its SHA-256 is {found}"), |(what, _)| format!("it is {what}"));
             Err(FetchError::InTheWay { path: target.into(), item: *item, found })
         }
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),

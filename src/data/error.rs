@@ -140,13 +140,15 @@ pub enum DataError {
         /// What to do next.
         advice: &'static str,
     },
-    /// A web page in the place of data.
-    #[error(
-        "{file} is an HTML page, not data: what it was fetched from asks to log in or has moved; fetch the file again"
-    )]
-    Page {
+    /// A web page, an archive or a pointer in the place of data.
+    #[error("{file} is {what}, not data: {advice}")]
+    Foreign {
         /// The file.
         file: String,
+        /// What it is.
+        what: &'static str,
+        /// What to do next.
+        advice: &'static str,
     },
     /// More examples were asked for than there are.
     #[error("{file} holds {held} examples, but the first {asked} were asked for; {advice}")]

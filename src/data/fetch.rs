@@ -12,6 +12,7 @@ use tar::Archive;
 use super::catalogue::{DataSet, Item};
 use super::download::{FetchError, download, is_there};
 use super::incoming::Incoming;
+use crate::files::in_the_way;
 
 /// Where a data set is now, and whether anything had to be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +26,12 @@ pub struct Fetched {
 /// Brings a data set to its folder under `root`. Files that are there are checked and kept.
 ///
 /// # Errors
-/// Those of [`download`], and [`FetchError::Unpack`].
+/// [`FetchError::NotAFolder`], those of [`download`], and [`FetchError::Unpack`].
 pub fn fetch(set: &DataSet, root: &Path, patience: Duration, observer: &dyn Observer) -> Result<Fetched, FetchError> {
     let folder = root.join(set.folder);
+    if let Some(path) = in_the_way(&folder) {
+        return Err(FetchError::NotAFolder { path: path.into() });
+    }
     if !set.unpacked.is_empty() && all_there(set.unpacked, &folder)? {
         return Ok(Fetched { folder, downloaded: false });
     }

@@ -14,6 +14,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::images::{CLASSES, Images, MAX_EXAMPLES};
 use super::{DataError, Split, page};
+use crate::files::shown;
 
 /// Height, width and channels of an image.
 pub const IMAGE_SHAPE: [usize; 3] = [28, 28, 1];
@@ -42,9 +43,9 @@ impl IdxSource<'static> {
     /// Opens a file.
     ///
     /// # Errors
-    /// [`DataError::Io`] if it cannot be opened or read, [`DataError::Page`] if it is a web page.
+    /// [`DataError::Io`] if it cannot be opened or read, [`DataError::Foreign`] if it is a web page.
     pub fn file(path: &Path) -> Result<Self, DataError> {
-        let name = path.display().to_string();
+        let name = shown(path);
         match File::open(path) {
             Ok(file) => Self::new(name, file),
             Err(source) => Err(DataError::Io { file: name, source }),
@@ -56,7 +57,7 @@ impl<'a> IdxSource<'a> {
     /// Reads from memory; `name` stands for the file in error messages.
     ///
     /// # Errors
-    /// [`DataError::Page`].
+    /// [`DataError::Foreign`].
     pub fn bytes(name: &str, bytes: &'a [u8]) -> Result<Self, DataError> {
         Self::new(name.to_owned(), bytes)
     }
@@ -65,8 +66,11 @@ impl<'a> IdxSource<'a> {
         let mut raw = BufReader::new(raw);
         let gzipped = match raw.fill_buf() {
             Ok(start) => {
-                page::refuse(&name, start)?;
-                start.starts_with(&[0x1f, 0x8b])
+                let gzipped = page::is_gzip(start);
+                if !gzipped {
+                    page::refuse(&name, start)?;
+                }
+                gzipped
             }
             Err(source) => return Err(DataError::Io { file: name, source }),
         };

@@ -20,7 +20,7 @@ pub mod images;
 #[cfg(feature = "fetch")]
 mod incoming;
 pub mod made_up;
-mod page;
+pub(crate) mod page;
 mod roots;
 pub mod text;
 

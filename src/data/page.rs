@@ -1,4 +1,5 @@
-//! Web pages that lie where data should: what a browser saves, or a program fetches, where a site asks to log in or has moved a file.
+//! Other files that lie where data should: web pages, which a browser saves or a program fetches where a site asks to log in or has
+//! moved a file, pointers of Git LFS, and archives.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,14 +19,36 @@ pub(super) fn is_page(start: &[u8]) -> bool {
     BEGINNINGS.iter().any(|tag| text.get(..tag.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(tag)))
 }
 
-/// Whether a file begins as an HTML page does.
-pub(super) fn is_page_file(path: &Path) -> io::Result<bool> {
-    let mut start = vec![];
-    File::open(path)?.take(START).read_to_end(&mut start)?;
-    Ok(is_page(&start))
+/// Whether bytes begin as gzip data do.
+pub(super) fn is_gzip(start: &[u8]) -> bool {
+    start.starts_with(&[0x1f, 0x8b])
 }
 
-/// Refuses a file that begins as an HTML page does.
+/// How a file begins.
+pub(super) fn start_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut start = vec![];
+    File::open(path)?.take(START).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+/// What a file is that begins so, and what to do about it; nothing if it may be data.
+pub(crate) fn foreign(start: &[u8]) -> Option<(&'static str, &'static str)> {
+    match start {
+        start if is_page(start) => {
+            Some(("an HTML page", "what it was fetched from asks to log in or has moved; fetch the file again"))
+        }
+        start if is_gzip(start) => Some(("gzip data", "unpack it with gunzip")),
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => {
+            Some(("a zip archive", "unpack it; of what torch.save wrote, save the tensors with safetensors instead"))
+        }
+        start if start.starts_with(b"version https://git-lfs") => {
+            Some(("a pointer of Git LFS", "fetch the file that it stands for with `git lfs pull`"))
+        }
+        _ => None,
+    }
+}
+
+/// Refuses a file that begins as no data do.
 pub(super) fn refuse(file: &str, start: &[u8]) -> Result<(), DataError> {
-    if is_page(start) { Err(DataError::Page { file: file.into() }) } else { Ok(()) }
+    foreign(start).map_or(Ok(()), |(what, advice)| Err(DataError::Foreign { file: file.into(), what, advice }))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{DataError, DataName, catalogue};
+use crate::files::shown;
 
 /// The environment variable that names the folder holding `mnist/`, `cifar-10-batches-bin/` and so on.
 pub const DATA_VARIABLE: &str = "EDGEWALK_DATA";
@@ -36,7 +37,7 @@ impl Roots {
             [&self.variable, &self.cache].into_iter().flatten().map(|root| root.join(set.folder)).collect();
         candidates.iter().find(|folder| folder.is_dir()).cloned().ok_or_else(|| DataError::NotHere {
             name,
-            searched: candidates.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", "),
+            searched: candidates.iter().map(|folder| shown(folder)).collect::<Vec<_>>().join(", "),
             files: set.files().iter().map(|file| file.name).collect::<Vec<_>>().join(", "),
             folder: set.folder,
         })

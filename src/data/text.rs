@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{DataError, Dataset, Examples, Features, page};
+use crate::files::shown;
 
 /// Number of tokens: the ASCII codes.
 pub const VOCABULARY: usize = 128;
@@ -42,14 +43,14 @@ pub fn file(path: &Path) -> Result<PathBuf, DataError> {
 /// (0 = none).
 ///
 /// # Errors
-/// [`DataError::Io`]; [`DataError::Page`]; [`DataError::Malformed`] for a byte that is not ASCII, or NUL; [`DataError::TooShort`] if
+/// [`DataError::Io`]; [`DataError::Foreign`]; [`DataError::Malformed`] for a byte that is not ASCII, or NUL; [`DataError::TooShort`] if
 /// a part in use has not one window; [`DataError::TooFew`] if it has fewer than asked for; [`DataError::NoWindow`] for a `seq_len` of 0.
 pub fn read(path: &Path, lines: TestLines, train: usize, test: usize, seq_len: usize) -> Result<Dataset, DataError> {
     if seq_len == 0 {
         return Err(DataError::NoWindow);
     }
     let path = file(path)?;
-    let name = path.display().to_string();
+    let name = shown(&path);
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(source) => return Err(DataError::Io { file: name, source }),

@@ -2,6 +2,7 @@
 
 mod hash;
 pub mod lock;
+mod paths;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "fetch")]
 pub(crate) use hash::hex;
 pub(crate) use hash::sha256;
+pub(crate) use paths::{in_the_way, make_folder, read_text, shown, sync_folder};
 
 /// What can go wrong with a file. Each message names the path.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +21,12 @@ pub enum FileError {
         "{path:?} is not UTF-8 text, and config.toml, manifest.json and pages hold no other; rename it, or make a link to it"
     )]
     NotText {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Something else stands where a folder is needed.
+    #[error("{} is not a folder; move it away, or choose another --out", path.display())]
+    NotAFolder {
         /// The path.
         path: PathBuf,
     },
@@ -33,7 +41,18 @@ pub enum FileError {
 }
 
 pub(crate) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> FileError {
-    move |cause| FileError::Write { path: path.into(), cause }
+    move |cause| match check_folder(path) {
+        Err(error) if cause.kind() == io::ErrorKind::NotADirectory => error,
+        _ => FileError::Write { path: path.into(), cause },
+    }
+}
+
+/// Refuses a path that cannot be a folder since something else is there or above it.
+///
+/// # Errors
+/// [`FileError::NotAFolder`].
+pub fn check_folder(path: &Path) -> Result<(), FileError> {
+    in_the_way(path).map_or(Ok(()), |path| Err(FileError::NotAFolder { path: path.into() }))
 }
 
 /// A path as files of text hold it.
@@ -45,12 +64,12 @@ pub fn text(path: &Path) -> Result<&str, FileError> {
 }
 
 /// Writes a whole file or nothing: beside its place, flushed to the disk, then renamed. Makes missing folders. A link stays one, and
-/// its target is written; what is no regular file (a device, a pipe) is written as it is.
+/// its target is written, made if it is not there; what is no regular file (a device, a pipe) is written as it is.
 ///
 /// # Errors
 /// [`FileError::Write`], naming the file; what was there before is then still there.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    let target = paths::target(path).map_err(write_error(path))?;
     if target.exists() && !target.is_file() && !target.is_dir() {
         let mut file = File::options().write(true).open(&target).map_err(write_error(path))?;
         return file.write_all(bytes).map_err(write_error(path));
@@ -77,29 +96,4 @@ fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
         // Best effort: the error that matters is the first one.
         let _ = fs::remove_file(&beside);
     })
-}
-
-/// Makes a folder and those above it that are missing, with their names on the disk.
-pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
-    }
-    let above = folder.parent().unwrap_or(Path::new(""));
-    make_folder(above)?;
-    match fs::create_dir(folder) {
-        // Another process may have been faster.
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => Err(error),
-        _ => sync_folder(above),
-    }
-}
-
-/// Sees to it that the names in a folder outlast a power cut.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    // Only on Unix can a folder be opened. Some file systems have nothing to sync there, and say so.
-    let refused = |error: &io::Error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported);
-    match if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) } {
-        Err(error) if refused(&error) => Ok(()),
-        synced => synced,
-    }
 }

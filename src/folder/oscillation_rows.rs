@@ -53,6 +53,11 @@ impl OscillationWriter {
         Table::open(path, OSCILLATION.map(str::to_owned).to_vec(), len).map(Self)
     }
 
+    /// Refuses a table that cannot be gone on with from its first `len` bytes.
+    pub(crate) fn check(path: &Path, len: u64) -> Result<(), RecordError> {
+        Table::check(path, &OSCILLATION.map(str::to_owned), len).map(|_| ())
+    }
+
     /// Sees to it that all rows are on the disk, and says how many bytes they are.
     ///
     /// # Errors

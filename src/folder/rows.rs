@@ -2,6 +2,7 @@
 //!
 //! Row `step = t` describes the parameters before update t. How rows are written and read is the business of `table`.
 
+use crate::folder::RunDir;
 use std::path::Path;
 
 use super::table::{Line, Table, number, optional, read};
@@ -318,6 +319,12 @@ impl CurvatureWriter {
         cells.extend((0..top).map(|i| row.converged.get(i).map_or_else(String::new, |&yes| u8::from(yes).to_string())));
         self.table.write(cells)
     }
+}
+
+/// Refuses what cannot be gone on with from its first so many bytes.
+pub(crate) fn check(run: &RunDir, columns: CurvatureColumns, metrics: u64, curvature: u64) -> Result<(), RecordError> {
+    Table::check(&run.metrics(), &METRICS.map(str::to_owned), metrics)?;
+    Table::check(&run.curvature(), &columns.names(), curvature).map(|_| ())
 }
 
 /// Reads `metrics.csv`.

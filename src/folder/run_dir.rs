@@ -5,7 +5,7 @@
 //! written beside their place and renamed into it, and their names outlast a power cut as their bytes do. The tables grow row by row and are the business of [`crate::folder::rows`],
 //! checkpoints that of [`crate::folder::checkpoint`].
 
-use crate::files::{FileError, make_folder, sync_folder, text, write_error, write_file};
+use crate::files::{FileError, check_folder, make_folder, read_text, sync_folder, text, write_error, write_file};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,9 +37,9 @@ pub enum RunDirError {
         /// The folder.
         path: PathBuf,
     },
-    /// The chosen path is a file.
-    #[error("{} is a file, not a folder; choose another --out", path.display())]
-    NotAFolder {
+    /// There is nothing at the path.
+    #[error("{} does not exist; give the folder that `edgewalk train` named", path.display())]
+    NotThere {
         /// The path.
         path: PathBuf,
     },
@@ -50,6 +50,14 @@ pub enum RunDirError {
         path: PathBuf,
         /// The file that every run folder has.
         missing: &'static str,
+    },
+    /// A file of a run or a checkpoint that holds no parameters.
+    #[error("{} holds no parameters; give the folder {}, or a safetensors file of parameters", path.display(), instead.display())]
+    NotParams {
+        /// The file.
+        path: PathBuf,
+        /// The folder of the run or the checkpoint.
+        instead: PathBuf,
     },
     /// The folder is a sweep's.
     #[error("{} is a sweep, not a run; give one of its runs, such as {}", path.display(), example.display())]
@@ -129,14 +137,14 @@ fn is_unbegun(name: &str) -> bool {
 /// Refuses an `--out` that [`RunDir::create`] would refuse, without making anything.
 ///
 /// # Errors
-/// [`RunDirError::NotText`], [`RunDirError::NotEmpty`] or [`RunDirError::NotAFolder`].
+/// [`FileError::NotText`], [`RunDirError::NotEmpty`] or [`FileError::NotAFolder`].
 pub fn check(out: &Path) -> Result<(), RunDirError> {
     text(out)?;
+    check_folder(out)?;
     let is_more =
         |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !entry.file_name().to_str().is_some_and(is_unbegun));
     match fs::read_dir(out).map(|mut entries| entries.any(is_more)) {
         Ok(true) => Err(RunDirError::NotEmpty { path: out.into() }),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(RunDirError::NotAFolder { path: out.into() }),
         // Missing is what a new run wants; other trouble shows when the folder is made.
         Ok(false) | Err(_) => Ok(()),
     }
@@ -162,8 +170,8 @@ impl RunDir {
     /// Opens the folder of an earlier run.
     ///
     /// # Errors
-    /// [`RunDirError::NotARun`] if its `config.toml` is not there, [`RunDirError::IsASweep`] for the folder of a sweep,
-    /// [`RunDirError::NotText`].
+    /// [`RunDirError::NotThere`], [`RunDirError::NotARun`] if its `config.toml` is not there, [`RunDirError::IsASweep`] for the folder of a sweep,
+    /// [`FileError::NotText`].
     pub fn open(path: &Path) -> Result<Self, RunDirError> {
         text(path)?;
         let run = Self { path: path.into() };
@@ -174,10 +182,10 @@ impl RunDir {
             begun.sort();
             return Err(RunDirError::IsASweep { path: run.path, example: begun.into_iter().next().unwrap_or(runs) });
         }
-        if run.config().is_file() {
-            Ok(run)
-        } else {
-            Err(RunDirError::NotARun { path: run.path, missing: "config.toml" })
+        match run.config().is_file() {
+            true => Ok(run),
+            false if !path.exists() => Err(RunDirError::NotThere { path: run.path }),
+            false => Err(RunDirError::NotARun { path: run.path, missing: "config.toml" }),
         }
     }
 
@@ -271,7 +279,7 @@ impl RunDir {
     /// [`RunDirError::Manifest`].
     pub fn read_manifest(&self) -> Result<Manifest, RunDirError> {
         let path = self.manifest();
-        let text = fs::read_to_string(&path).map_err(|error| error.to_string());
+        let text = read_text(&path).map_err(|error| error.to_string());
         text.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
             .map_err(|problem| RunDirError::Manifest { path, problem })
     }

@@ -3,6 +3,7 @@
 //! Each row is on the disk when `write` returns, and numbers have the shortest form that reads back to the same bits. An
 //! empty cell is a value that was not measured or is not finite. A table may have more columns than its reader asks for.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -19,7 +20,7 @@ use crate::files::sync_folder;
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// A row or the header cannot be written.
-    #[error("cannot write {}: {cause}; check the free space and the permissions", path.display())]
+    #[error("cannot write {}: {cause}; {}", path.display(), advice(cause))]
     Write {
         /// The table.
         path: PathBuf,
@@ -33,6 +34,16 @@ pub enum RecordError {
         path: PathBuf,
         /// What the system or the reader said.
         cause: csv::Error,
+    },
+    /// The table of a run that goes on is gone.
+    #[error(
+        "{} is missing, and the run goes on behind its rows; put it back, or remove the run's folder `checkpoints` to begin at \
+         step 0 again",
+        path.display()
+    )]
+    Missing {
+        /// The table.
+        path: PathBuf,
     },
     /// The table is not what an earlier part of the run has written.
     #[error("cannot go on with {}: {problem}; put back the table that belongs to the checkpoint", path.display())]
@@ -59,7 +70,10 @@ pub enum RecordError {
         column: String,
     },
     /// A cell does not hold what its column should.
-    #[error("{}, line {line}: `{cell}` does not belong into column `{column}`; correct or remove the line", path.display())]
+    #[error(
+        "{}, line {line}: {} does not belong into column `{column}`; correct or remove the line",
+        path.display(), shown(cell)
+    )]
     BadCell {
         /// The table.
         path: PathBuf,
@@ -70,6 +84,47 @@ pub enum RecordError {
         /// The cell's text.
         cell: String,
     },
+    /// A table goes on further than its run.
+    #[error(
+        "{}, last line: step {step} in column `step` is beyond the {most} of the run; correct or remove the line",
+        path.display()
+    )]
+    TooFar {
+        /// The table.
+        path: PathBuf,
+        /// Its last step.
+        step: u64,
+        /// The last that the run can have reached.
+        most: u64,
+    },
+    /// A line does not follow the one above it.
+    #[error(
+        "{}, line {line}: step {step} in column `step` does not come after step {before} of the line above; correct or remove the \
+         line",
+        path.display()
+    )]
+    Order {
+        /// The table.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// Its step.
+        step: u64,
+        /// The step of the line above.
+        before: u64,
+    },
+}
+
+/// A cell as it is in a message.
+fn shown(cell: &str) -> String {
+    if cell.is_empty() { "an empty cell".into() } else { format!("`{}`", cell.escape_debug()) }
+}
+
+fn advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::NotADirectory => "move away what is in the place of its folder",
+        _ => "check the free space and the permissions",
+    }
 }
 
 /// A CSV file that grows row by row.
@@ -87,19 +142,30 @@ impl Table {
     /// Makes the table, replacing one of that name; or, from its first `len` bytes, goes on with the one that is there.
     pub(crate) fn open(path: &Path, columns: Vec<String>, len: Option<u64>) -> Result<Self, RecordError> {
         let write_error = |cause| RecordError::Write { path: path.into(), cause };
-        let header = line(&columns).map_err(write_error)?;
         let Some(len) = len else {
+            let header = line(&columns).map_err(write_error)?;
             let file = File::create(path).map_err(write_error)?;
             sync_folder(path.parent().unwrap_or(Path::new(""))).map_err(write_error)?;
             let mut table = Self { path: path.into(), file, columns, cells: vec![], len: 0 };
             table.append(&header)?;
             return Ok(table);
         };
-        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(write_error)?;
-        check_prefix(&mut file, &header, len)
-            .map_err(|problem| RecordError::CannotGoOn { path: path.into(), problem })?;
+        let mut file = Self::check(path, &columns, len)?;
         file.set_len(len).and_then(|()| file.seek(SeekFrom::End(0))).map_err(write_error)?;
         Ok(Self { path: path.into(), file, columns, cells: vec![], len })
+    }
+
+    /// Opens a table that is there, whose first `len` bytes must be whole lines below these columns. Nothing is changed.
+    pub(super) fn check(path: &Path, columns: &[String], len: u64) -> Result<File, RecordError> {
+        let error = |cause: io::Error| match cause.kind() {
+            io::ErrorKind::NotFound => RecordError::Missing { path: path.into() },
+            _ => RecordError::Write { path: path.into(), cause },
+        };
+        let header = line(columns).map_err(error)?;
+        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(error)?;
+        check_prefix(&mut file, &header, len)
+            .map_err(|problem| RecordError::CannotGoOn { path: path.into(), problem })?;
+        Ok(file)
     }
 
     /// Appends one line, and shows it.
@@ -172,18 +238,18 @@ pub(crate) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// The value in a column; none if the cell is empty or a number that is not finite, or the table has no such column.
-    pub(crate) fn optional<T: FromStr>(&self, column: &str) -> Result<Option<T>, RecordError> {
-        let place = self.header.iter().position(|name| name == column);
-        let cell = place.and_then(|place| self.cells.get(place));
-        let is_value = |cell: &&str| !cell.is_empty() && cell.parse::<f64>().map_or(true, f64::is_finite);
-        let parsed = cell.filter(is_value).map(str::parse);
-        parsed.transpose().map_err(|_| self.bad_cell(column, cell.unwrap_or_default()))
+    /// The value in a column; none if the cell is empty, or the table has no such column. Numbers must be finite.
+    pub(crate) fn optional<T: FromStr + Any>(&self, column: &str) -> Result<Option<T>, RecordError> {
+        let is_value = |value: &T| (value as &dyn Any).downcast_ref::<f64>().is_none_or(|number| number.is_finite());
+        match self.cell(column) {
+            "" => Ok(None),
+            cell => cell.parse().ok().filter(is_value).map(Some).ok_or_else(|| self.bad_cell(column)),
+        }
     }
 
     /// The value in a column, which must be there.
-    pub(crate) fn required<T: FromStr>(&self, column: &str) -> Result<T, RecordError> {
-        self.in_column(column)?.ok_or_else(|| self.bad_cell(column, ""))
+    pub(crate) fn required<T: FromStr + Any>(&self, column: &str) -> Result<T, RecordError> {
+        self.in_column(column)?.ok_or_else(|| self.bad_cell(column))
     }
 
     /// The number in a column, which must be there; NaN if its cell is empty.
@@ -192,7 +258,7 @@ impl Line<'_> {
     }
 
     /// The value in a column that the table must have; none if the cell is empty.
-    fn in_column<T: FromStr>(&self, column: &str) -> Result<Option<T>, RecordError> {
+    fn in_column<T: FromStr + Any>(&self, column: &str) -> Result<Option<T>, RecordError> {
         match self.has(column) {
             true => self.optional(column),
             false => Err(RecordError::NoColumn { path: self.path.into(), column: column.into() }),
@@ -209,17 +275,40 @@ impl Line<'_> {
         let cells = columns.map(|column| self.optional(&column)).collect::<Result<Vec<_>, _>>()?;
         let count = cells.iter().take_while(|cell| cell.is_some()).count();
         match cells[count..].iter().any(Option::is_some) {
-            true => Err(self.bad_cell(&format!("{name}_{}", count + 1), "")),
+            true => Err(self.bad_cell(&format!("{name}_{}", count + 1))),
             false => Ok(cells.into_iter().flatten().collect()),
         }
     }
 
-    fn bad_cell(&self, column: &str, cell: &str) -> RecordError {
+    /// The step of the line, where it has one: it must come after that of the line `before`, and a run must be able to reach it.
+    fn step(&self, before: Option<u64>) -> Result<Option<u64>, RecordError> {
+        let step = self.optional("step")?;
+        match (step, before) {
+            (Some(step), _) if i64::try_from(step).is_err() => Err(self.bad_cell("step")),
+            (Some(step), Some(before)) if step <= before => {
+                Err(RecordError::Order { path: self.path.into(), line: self.number(), step, before })
+            }
+            _ => Ok(step),
+        }
+    }
+
+    /// The text in a column, or nothing.
+    fn cell(&self, column: &str) -> &str {
+        let place = self.header.iter().position(|name| name == column);
+        place.and_then(|place| self.cells.get(place)).unwrap_or_default()
+    }
+
+    /// Its number in the file, from 1.
+    fn number(&self) -> u64 {
+        self.cells.position().map_or(0, csv::Position::line)
+    }
+
+    fn bad_cell(&self, column: &str) -> RecordError {
         RecordError::BadCell {
             path: self.path.into(),
-            line: self.cells.position().map_or(0, csv::Position::line),
+            line: self.number(),
             column: column.into(),
-            cell: cell.into(),
+            cell: self.cell(column).into(),
         }
     }
 }
@@ -227,7 +316,13 @@ impl Line<'_> {
 /// Reads every complete line of a table: one without an end is being written, or its writer was killed.
 pub(crate) fn read<R>(path: &Path, row: impl Fn(&Line<'_>) -> Result<R, RecordError>) -> Result<Vec<R>, RecordError> {
     let (header, lines) = read_lines(path)?;
-    lines.iter().map(|cells| row(&Line { path, header: &header, cells })).collect()
+    let (mut rows, mut before) = (vec![], None);
+    for cells in &lines {
+        let line = Line { path, header: &header, cells };
+        before = line.step(before)?;
+        rows.push(row(&line)?);
+    }
+    Ok(rows)
 }
 
 /// The header and the complete lines of a table, as they are.

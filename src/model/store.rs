@@ -20,6 +20,14 @@ pub enum StoreError {
     /// Not a safetensors file.
     #[error("not a readable safetensors file ({0}); write it with one tensor of floats per parameter")]
     Format(String),
+    /// Another kind of file.
+    #[error("it is {what}, not a safetensors file: {advice}")]
+    Foreign {
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
     /// A tensor of the model is not in the file.
     #[error("tensor `{name}` is missing; the file has: {found}")]
     Missing {

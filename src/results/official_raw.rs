@@ -16,8 +16,9 @@
 //! The number of updates is not in it. The file is opened for appending, so it may hold several runs one after the other: a run
 //! begins where the time jumps back. `nan` stands where training had diverged.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::files::read_text;
 
 /// Numbers in a line.
 const COLUMNS: usize = 8;
@@ -80,7 +81,7 @@ pub struct RawRow {
 /// # Errors
 /// [`RawError`].
 pub fn read_raw(path: &Path) -> Result<Vec<Vec<RawRow>>, RawError> {
-    let text = fs::read_to_string(path).map_err(|cause| RawError::Read { path: path.into(), cause })?;
+    let text = read_text(path).map_err(|cause| RawError::Read { path: path.into(), cause })?;
     let mut runs: Vec<Vec<RawRow>> = vec![];
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let row = row(line).map_err(|problem| RawError::Line { path: path.into(), line: i + 1, problem })?;

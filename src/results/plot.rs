@@ -3,7 +3,8 @@
 //! ‖H‖ against the edges shows whether training sits at the edge of stability; the second picture leaves 2/η out, which
 //! for SAM may be many times higher. In a run of gradient descent the SAM-edge is 2/η, and is drawn once.
 
-use crate::files::{FileError, write_file};
+use crate::files::write_file;
+use crate::results::Format;
 use std::path::{Path, PathBuf};
 
 use crate::optim::Rule;
@@ -14,7 +15,6 @@ use super::readout::Readout;
 use crate::folder::RunDir;
 use crate::folder::oscillation_rows::{OscillationRow, read_oscillation};
 use crate::folder::rows::{CurvatureRow, MetricsRow};
-use crate::folder::table::RecordError;
 
 // Okabe and Ito's palette, which stays distinct for colour-blind readers.
 pub(crate) const BLUE: &str = "#0072B2";

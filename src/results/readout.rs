@@ -38,12 +38,19 @@ impl Readout {
 
     fn with(run: &RunDir, metrics: Vec<MetricsRow>) -> Result<Self, RecordError> {
         let config = config::resolve(Some(&run.config().to_string_lossy()), &[]).ok().map(|resolved| resolved.config);
-        Ok(Self {
-            rule: config.as_ref().map_or(Rule::sam(1.0, 1.0), build::rule),
-            curvature: if run.curvature().is_file() { read_curvature(&run.curvature())? } else { vec![] },
-            config,
-            metrics,
-        })
+        let curvature = if run.curvature().is_file() { read_curvature(&run.curvature())? } else { vec![] };
+        if let (Some(config), Ok(manifest)) = (&config, run.read_manifest()) {
+            // A run that goes on may be told to end before the step that it has reached.
+            let reached = manifest.resumed.iter().map(|resumed| resumed.step).max().unwrap_or(0);
+            let most = reached.max(manifest.steps_done).max(config.run.steps);
+            let last = [metrics.last().map(|row| row.step), curvature.last().map(|row| row.step)];
+            for (step, path) in last.into_iter().zip([run.metrics(), run.curvature()]) {
+                if let Some(step) = step.filter(|&step| step > most) {
+                    return Err(RecordError::TooFar { path, step, most });
+                }
+            }
+        }
+        Ok(Self { rule: config.as_ref().map_or(Rule::sam(1.0, 1.0), build::rule), curvature, config, metrics })
     }
 
     /// What the rows say in a few lines.

@@ -1,11 +1,37 @@
 //! The examples of the objective that is trained: all of them at once, or a minibatch a step.
 
+use crate::text::counted;
+use std::cmp::Ordering;
+
 use crate::data::{DataError, Examples};
 use crate::objective::Objective;
 use crate::optim::{Batches, Cursor};
 
 use super::RunError;
 use crate::config::{Config, ConfigError};
+
+/// Takes one group of m-SAM that is all examples of an update, of `train` in all, for none: it is SAM, which has an edge.
+///
+/// # Errors
+/// [`ConfigError::Conflict`] for a group of more examples than that.
+pub(crate) fn settle_groups(config: &mut Config, train: usize) -> Result<(), ConfigError> {
+    let all = if config.optim.batch > 0 { config.optim.batch } else { train };
+    match config.optim.micro_batch.cmp(&all) {
+        Ordering::Less => {}
+        Ordering::Equal => config.optim.micro_batch = 0,
+        Ordering::Greater => {
+            return Err(ConfigError::Conflict {
+                problem: format!(
+                    "`optim.micro_batch = {}` is more than the {} of an update",
+                    config.optim.micro_batch,
+                    counted(all, "example")
+                ),
+                remedy: "lower optim.micro_batch (0 is one perturbation for all of them)",
+            });
+        }
+    }
+    Ok(())
+}
 
 /// Hands minibatches, gathered on the host, to the objective that is trained.
 pub struct BatchLoader<'a> {

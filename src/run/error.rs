@@ -45,16 +45,16 @@ pub enum RunError {
     /// An eigensolver stopped.
     #[error(transparent)]
     Curvature(#[from] CurvatureError),
-    /// Initial parameters cannot be read.
-    #[error("cannot read the initial parameters {}: {cause}; check the path given to --init", path.display())]
+    /// A file of parameters cannot be read.
+    #[error("cannot read the parameters {}: {cause}; check the path and its permissions", path.display())]
     ReadInit {
         /// The file.
         path: PathBuf,
         /// What the system said.
         cause: std::io::Error,
     },
-    /// Initial parameters do not fit.
-    #[error("initial parameters {}: {cause}", path.display())]
+    /// The parameters in a file do not fit.
+    #[error("parameters {}: {cause}", path.display())]
     Init {
         /// The file.
         path: PathBuf,

@@ -1,5 +1,6 @@
 //! What `--dry-run` says: the plan of a run, in words.
 
+use crate::text::counted;
 use crate::text::duration;
 use std::time::Instant;
 
@@ -39,7 +40,7 @@ pub fn plan(
         format!("{} on {} ({}, {} tier)", request.name, adapter.name, adapter.backend, adapter.tier),
         format!("  parameters        {} ({} a vector)", plan.parameters, mib(vectors)),
         format!("  examples          {} on the device", mib(plan.data_bytes)),
-        format!("  chunks            {} of {} examples", plan.chunks, plan.rows),
+        format!("  chunks            {} of {}", plan.chunks, counted(plan.rows, "example")),
         format!("  intermediates     {}", mib(plan.intermediate_bytes)),
         format!("  peak memory       {} of device buffers, all programs of the run included", mib(memory.device_bytes)),
         format!("  on the host       at most {} of examples and eigenvectors", mib(memory.host_bytes)),
@@ -50,12 +51,8 @@ pub fn plan(
             plan.gradient_dispatches,
             duration(gradient_secs)
         ),
-        format!("  one step          {gradients} gradients, about {}", duration(step_secs)),
-        format!(
-            "  {:<17} about {}",
-            format!("{} steps", config.run.steps),
-            duration(step_secs * config.run.steps as f64)
-        ),
+        format!("  one step          {}, about {}", counted(gradients, "gradient"), duration(step_secs)),
+        format!("  {:<17} about {}", counted(config.run.steps, "step"), duration(step_secs * config.run.steps as f64)),
     ];
     if config.optim.batch > 0 {
         let updates = train as f64 / config.optim.batch as f64;
@@ -65,7 +62,11 @@ pub fn plan(
     if config.measure.is_on() {
         let checks = config.measure.count(config.run.steps);
         let (set, most) = (MeasuringSet::of(config, train), config.measure.max_iterations);
-        lines.push(format!("  curvature         {checks} checks of at most {most} products, on {set}"));
+        lines.push(format!(
+            "  curvature         {} of at most {}, on {set}",
+            counted(checks, "check"),
+            counted(most, "product")
+        ));
         let own = measurer.as_mut().and_then(Measurer::own);
         let measured = own.unwrap_or(&mut objective);
         let (bytes, stays) = measured.kept_bytes(Matrix::Hessian)?;
@@ -75,7 +76,12 @@ pub fn plan(
     }
     if let Some(own) = measurer.as_mut().and_then(Measurer::own) {
         let Plan { chunks, rows, data_bytes, .. } = own.plan();
-        lines.push(format!("  measuring set     {} in {chunks} chunks of {rows} examples", mib(*data_bytes)));
+        lines.push(format!(
+            "  measuring set     {} in {} of {}",
+            mib(*data_bytes),
+            counted(*chunks, "chunk"),
+            counted(*rows, "example")
+        ));
     }
     lines.push(String::new());
     Ok(lines.join("\n"))
@@ -104,20 +110,24 @@ pub(crate) fn ahead(
     let mib = |bytes: u64| bytes as f64 / MIB;
     let mut lines = format!(
         "{} parameters on {}: {:.1} MiB of device buffers, at most {:.1} MiB of numbers on the host\n\
-         a step takes about {}, {} steps {}",
+         a step takes about {}, {} {}",
         objective.layout().len(),
         gpu.adapter().name,
         mib(memory.device_bytes),
         mib(memory.host_bytes),
         duration(secs),
-        steps,
+        counted(steps, "step"),
         duration(secs * steps as f64)
     );
     if measurer.is_some() {
         // Each count has one for the end of the run.
         let checks = config.measure.count(first + steps) - config.measure.count(first) + 1;
         let most = config.measure.max_iterations;
-        lines += &format!("; {checks} checks of the curvature besides, each of at most {most} products H·v");
+        lines += &format!(
+            "; {} of the curvature besides, each of at most {} H·v",
+            counted(checks, "check"),
+            counted(most, "product")
+        );
     }
     Ok(lines + "\n")
 }

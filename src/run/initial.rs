@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::RunError;
 use crate::config::Config;
+use crate::data::page;
 use crate::folder::manifest::InitFile;
-use crate::model::{Layout, initial_params, params_from_safetensors};
+use crate::model::{Layout, StoreError, initial_params, params_from_safetensors};
 
 /// The initial parameters, and the file that they come from.
 pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f32>, Option<InitFile>), RunError> {
@@ -23,7 +24,10 @@ pub(crate) fn read_params(layout: &Layout, path: &Path) -> Result<(Vec<f32>, Ini
         false => Err(std::io::Error::other("it is not a regular file")),
     };
     let bytes = read().map_err(|cause| RunError::ReadInit { path: path.into(), cause })?;
-    let params = params_from_safetensors(layout, &bytes);
+    let params = params_from_safetensors(layout, &bytes).map_err(|cause| match (cause, page::foreign(&bytes)) {
+        (StoreError::Format(_), Some((what, advice))) => StoreError::Foreign { what, advice },
+        (cause, _) => cause,
+    });
     let params = params.map_err(|cause| RunError::Init { path: path.into(), cause })?;
     Ok((params, InitFile::of(path, &bytes)))
 }

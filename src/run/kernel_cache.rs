@@ -1,5 +1,6 @@
 //! The kernels remembered for one adapter: a JSON file in the user's cache folder, for one version of driver and program.
 
+use crate::files::shown;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -54,7 +55,7 @@ impl KernelCache {
     }
 
     fn trouble(&self, problem: impl std::fmt::Display) -> String {
-        let path = self.path.display();
+        let path = shown(&self.path);
         format!(
             "the remembered kernels in {path} cannot be used ({problem}); delete that file to have them timed again"
         )
@@ -89,7 +90,7 @@ impl KernelCache {
     }
 
     fn unwritable(&self, problem: impl std::fmt::Display) -> String {
-        let folder = self.path.parent().unwrap_or(&self.path).display();
+        let folder = shown(self.path.parent().unwrap_or(&self.path));
         format!("kernels cannot be remembered in {folder} ({problem}); name another folder in EDGEWALK_CACHE")
     }
 
@@ -102,7 +103,7 @@ impl KernelCache {
         fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(|error| self.unwritable(error))?;
         lock::lock(&path, PATIENCE).map_err(|error| match error {
             LockError::Held(by) => {
-                format!("another run has been timing kernels for half a minute; it holds {}{by}", path.display())
+                format!("another run has been timing kernels for half a minute; it holds {}{by}", shown(&path))
             }
             LockError::File(cause) => self.unwritable(cause),
         })

@@ -14,6 +14,7 @@ use super::RunError;
 use super::kernel_cache::KernelCache;
 use super::setup::RunSetup;
 use crate::config::ConfigError;
+use crate::files::shown;
 use crate::gpu::Gpu;
 use crate::kernel::{Choices, Target};
 use crate::objective::tune::Tuner;
@@ -82,7 +83,7 @@ fn remembered_or_timed(
             if let Err(problem) = cache.write(&known) {
                 return warn(problem);
             }
-            let (secs, path) = (began.elapsed().as_secs_f64(), cache.path().display());
+            let (secs, path) = (began.elapsed().as_secs_f64(), shown(cache.path()));
             observer.note(&format!("kernels timed in {secs:.1} s, remembered in {path}"));
         }
         drop(lock);

@@ -1,8 +1,9 @@
 //! Where a run begins: at its first step in a folder of its own, or at a checkpoint in the folder that it has.
 
-use super::RunError;
 use super::initial::initial;
 use super::request::{ResumeRequest, TrainRequest};
+use super::tables::Tables;
+use super::{RunError, batches};
 use crate::config::MeasuringSet;
 use crate::config::{Config, ConfigError};
 use crate::files::lock::Lock;
@@ -13,6 +14,7 @@ use crate::folder::manifest::MemoryPlan;
 use crate::folder::manifest::{DataRecord, Ended, InitFile, Manifest, Resumed};
 use crate::folder::settled;
 use crate::folder::state::RunState;
+use crate::folder::table::RecordError;
 use crate::folder::{RunDir, RunDirError};
 use crate::gpu;
 use crate::gpu::GpuError;
@@ -111,6 +113,22 @@ impl<'a> Launch<'a> {
         let n = Layout::of(model)?.len();
         let state = RunState::from_bytes(&checkpoint.state, n);
         state.map(Some).map_err(|problem| RunDirError::Damaged { path: checkpoint.path.clone(), problem }.into())
+    }
+
+    /// Refuses tables that the run cannot go on with, before anything is changed.
+    pub fn check_tables(&self, state: Option<&RunState>) -> Result<(), RecordError> {
+        match (&self.begin, state) {
+            (Begin::Old(old), Some(state)) => Tables::check(&old.dir, &self.config, state.tables),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a group of m-SAM that is all examples for none. A run that has begun keeps its settings.
+    pub fn settle_groups(&mut self, train: usize) -> Result<(), ConfigError> {
+        match self.begin {
+            Begin::New(_) => batches::settle_groups(&mut self.config, train),
+            Begin::Old(_) => Ok(()),
+        }
     }
 
     /// The parameters to begin with or to go on from, and the file of the former.

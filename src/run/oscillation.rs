@@ -109,6 +109,8 @@ impl OscillationWindow {
         // The middle of two successive iterates is where a two-cycle turns around.
         let middle = |i: usize| (drift[i] + drift[i + 1]) / 2.0;
         let last = drift.len() - 2;
+        // Where λ₁ rises in no direction, there is none to drift in.
+        let along_n = |x: f64| if self.slope > 0.0 { x } else { f64::NAN };
         OscillationRow {
             step: self.first_step,
             updates: along.len() as u64 - 1,
@@ -116,8 +118,8 @@ impl OscillationWindow {
             amplitude: swings.iter().sum::<f64>() / swings.len() as f64 / 2.0,
             amplitude_predicted: amplitude(rule, *lambda),
             period: period(along).map(|period| period as u64),
-            drift: (middle(last) - middle(0)) / last as f64,
-            drift_of_gradient: -rule.lr * self.gradient,
+            drift: along_n((middle(last) - middle(0)) / last as f64),
+            drift_of_gradient: along_n(-rule.lr * self.gradient),
             drift_predicted: drift_rate(rule, *lambda).map(|rate| rate * self.slope),
         }
     }

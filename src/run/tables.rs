@@ -4,6 +4,7 @@ use super::RunError;
 use crate::config::{Config, MeasureMethod};
 use crate::folder::RunDir;
 use crate::folder::oscillation_rows::{OscillationRow, OscillationWriter};
+use crate::folder::rows;
 use crate::folder::rows::{CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter};
 use crate::folder::table::RecordError;
 use crate::observer::{Logged, Observer, OutputError};
@@ -32,7 +33,30 @@ impl Followers<'_> {
     }
 }
 
+/// The columns of curvature.csv.
+fn columns(config: &Config) -> CurvatureColumns {
+    CurvatureColumns {
+        top: config.measure.top,
+        bottom: config.measure.bottom,
+        batch: config.optim.batch > 0,
+        official: config.measure.method == MeasureMethod::Official,
+    }
+}
+
 impl<'a> Tables<'a> {
+    /// Refuses tables that a run cannot go on with where a checkpoint was taken, and changes none.
+    pub fn check(
+        dir: &RunDir,
+        config: &Config,
+        [metrics, curvature, oscillation]: [u64; 3],
+    ) -> Result<(), RecordError> {
+        rows::check(dir, columns(config), metrics, curvature)?;
+        match config.measure.window {
+            0 => Ok(()),
+            _ => OscillationWriter::check(&dir.oscillation(), oscillation),
+        }
+    }
+
     /// New tables; or those of the run cut to the bytes that they had at a checkpoint.
     pub fn open(
         dir: &RunDir,
@@ -40,15 +64,9 @@ impl<'a> Tables<'a> {
         bytes: Option<[u64; 3]>,
         observer: &'a dyn Observer,
     ) -> Result<Self, RecordError> {
-        let columns = CurvatureColumns {
-            top: config.measure.top,
-            bottom: config.measure.bottom,
-            batch: config.optim.batch > 0,
-            official: config.measure.method == MeasureMethod::Official,
-        };
         let [metrics, curvature, oscillation] = [0, 1, 2].map(|table| bytes.map(|bytes| bytes[table]));
         let metrics = MetricsWriter::open(&dir.metrics(), metrics)?;
-        let curvature = CurvatureWriter::open(&dir.curvature(), columns, curvature)?;
+        let curvature = CurvatureWriter::open(&dir.curvature(), columns(config), curvature)?;
         let oscillation = match config.measure.window {
             0 => None,
             _ => Some(OscillationWriter::open(&dir.oscillation(), oscillation)?),

@@ -15,7 +15,7 @@ use super::measure::Measurer;
 use super::progress::ProgressLine;
 use super::request::{ResumeRequest, TrainRequest};
 use super::setup::Workspace;
-use super::{RunError, forecast, kernels, memory_check};
+use super::{RunError, batches, forecast, kernels, memory_check};
 use crate::folder::manifest::{Ended, Manifest};
 use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError};
@@ -26,7 +26,7 @@ use crate::results::report::report_readout;
 #[cfg(feature = "plots")]
 use crate::results::{Format, plot};
 use crate::text::with_causes;
-use crate::text::{duration, shell_path};
+use crate::text::{counted, duration, shell_path};
 
 use super::launch::{Launch, OpenRun, say};
 use super::steps::{Clock, Training};
@@ -61,8 +61,10 @@ pub fn resume(request: &ResumeRequest, observer: &dyn Observer) -> Result<(), Ru
 /// As [`train`], for all that is known before the first step.
 pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, RunError> {
     request.check()?;
+    let mut request = request.clone();
+    let inputs = Inputs::of(&request.config, request.adapter.as_deref())?;
+    batches::settle_groups(&mut request.config, inputs.data.train.len())?;
     let config = &request.config;
-    let inputs = Inputs::of(config, request.adapter.as_deref())?;
     let (_, first) = inputs.batches(config)?;
     let setup = inputs.setup(config, &first);
     let gpu = kernels::choose(&inputs.gpu, &setup, true, observer)?;
@@ -73,17 +75,19 @@ pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, R
     let gradient_secs = objective
         .and_then(|mut objective| Ok(objective.gradient_secs()?))
         .map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
-    Ok(forecast::plan(request, inputs.data.train.len(), dry, planned, gradient_secs)?)
+    Ok(forecast::plan(&request, inputs.data.train.len(), dry, planned, gradient_secs)?)
 }
 
-fn carry_out(order: Launch, began: Instant, observer: &dyn Observer) -> Result<RunDir, RunError> {
+fn carry_out(mut order: Launch, began: Instant, observer: &dyn Observer) -> Result<RunDir, RunError> {
+    let inputs = Inputs::of(&order.config, order.adapter.as_deref())?;
+    order.settle_groups(inputs.data.train.len())?;
     let config = &order.config.clone();
-    let inputs = Inputs::of(config, order.adapter.as_deref())?;
     let data = inputs.record(config);
     let (mut batches, first) = inputs.batches(config)?;
     let setup = inputs.setup(config, &first);
     order.check_data(&data)?;
     let state = order.state(setup.model.as_ref())?;
+    order.check_tables(state.as_ref())?;
     let gpu = match &state {
         Some(state) => kernels::fixed(&inputs.gpu, state.known.clone()),
         None => kernels::choose(&inputs.gpu, &setup, false, observer)?,
@@ -201,7 +205,8 @@ fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, RunError> {
     }
     let Manifest { wall_secs, steps_done, ended, .. } = manifest;
     let each = duration(wall_secs / (*steps_done).max(1) as f64);
-    let times = format!("{steps_done} steps in {}, measurements included ({each} a step)", duration(*wall_secs));
+    let times =
+        format!("{} in {}, measurements included ({each} a step)", counted(*steps_done, "step"), duration(*wall_secs));
     let (path, word) = (dir.path().display(), shell_path(dir.path()));
     let stopped = match ended {
         Ended::Reached { until } => format!("ended at {until}\n"),

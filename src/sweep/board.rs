@@ -66,13 +66,16 @@ impl<'a> Board<'a> {
     /// Changes the table as it is now: other processes may have done so, if each does a job of its own.
     fn change(&mut self, change: impl FnOnce(&mut Self)) -> Result<(), SweepError> {
         // Or else files would be made again in a folder that someone no longer wants there.
-        if !SweepDir::is_one(&self.sweep.path) {
-            return Err(SweepError::Removed { path: self.sweep.path.clone() });
+        let sweep = self.sweep;
+        let removed = || SweepError::Removed { path: sweep.path.clone() };
+        if !SweepDir::is_one(&sweep.path) {
+            return Err(removed());
         }
-        let _lock = self.sweep.lock_summary()?;
-        *self = Self::read(self.sweep);
+        let _lock = sweep.lock_summary()?;
+        *self = Self::read(sweep);
         change(self);
-        self.write()
+        // It may have gone in the meantime.
+        self.write().map_err(|error| if SweepDir::is_one(&sweep.path) { error } else { removed() })
     }
 
     pub fn write(&mut self) -> Result<(), SweepError> {

@@ -1,6 +1,6 @@
 //! What can go wrong with a sweep, in words that say what to do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::MAX_JOBS;
 use crate::files::lock::Holder;
@@ -40,8 +40,11 @@ pub enum SweepError {
         /// What is wrong, once each with the first job: a line for each.
         problems: String,
     },
-    /// Values that look different and are not.
-    #[error("the jobs {first} and {second} are the same run; leave one of the values out")]
+    /// Values that look different and are not, or have no effect.
+    #[error(
+        "the jobs {first} and {second} are the same run (what they differ in has no effect there); leave one of the values out, or \
+         make two sweeps"
+    )]
     SameRun {
         /// A job.
         first: String,
@@ -119,11 +122,13 @@ pub enum SweepError {
         /// Its log.
         log: PathBuf,
     },
-    /// Options that a sweep with a folder has already.
-    #[error("the settings, adapter and folder of the sweep {} are settled; leave out --set, --adapter, --out and --json", path.display())]
+    /// Options that a sweep with a folder does not take.
+    #[error("the sweep {} goes on as it began; leave out {options}", path.display())]
     Settled {
         /// The sweep folder.
         path: PathBuf,
+        /// The options that were given.
+        options: String,
     },
     /// A job of a sweep that is not there.
     #[error("--job {number} needs the folder of a sweep; write edgewalk sweep SWEEP --job {number}")]
@@ -137,6 +142,17 @@ pub enum SweepError {
     /// The system does not say where this is.
     #[error("cannot find out the current folder: {0}; go to one that exists")]
     Nowhere(std::io::Error),
+}
+
+impl SweepError {
+    /// Refuses those options for the sweep in a folder that were given; each comes with whether it was.
+    ///
+    /// # Errors
+    /// [`SweepError::Settled`].
+    pub fn check_settled<const N: usize>(path: &Path, options: [(&str, bool); N]) -> Result<(), Self> {
+        let given: Vec<&str> = options.into_iter().filter_map(|(option, given)| given.then_some(option)).collect();
+        if given.is_empty() { Ok(()) } else { Err(Self::Settled { path: path.into(), options: given.join(" and ") }) }
+    }
 }
 
 /// What a run can fail by too.

@@ -1,5 +1,6 @@
 //! The pictures of a sweep: heat maps over its axes, and the curves of all its jobs over each other.
 
+use crate::results::Format;
 use std::path::PathBuf;
 
 use super::SweepError;

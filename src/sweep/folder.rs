@@ -1,7 +1,7 @@
 //! The folder of a sweep: what is swept, one run folder a job, their logs, and the table of results.
 
+use crate::files::read_text;
 use crate::observer::Observer;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ impl SweepDir {
         text(path)?;
         let file = path.join(SWEEP);
         let unreadable = |problem: String| SweepError::Unreadable { path: file.clone(), problem };
-        let content = fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
+        let content = read_text(&file).map_err(|error| unreadable(error.to_string()))?;
         let SweepToml { name, adapter, axis: axes } =
             toml::from_str(&content).map_err(|error| unreadable(error.to_string().trim_end().into()))?;
         if let Some(problem) = axis::problem(&axes) {

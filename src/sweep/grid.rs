@@ -1,5 +1,6 @@
 //! A sweep before it has a folder: every combination, checked.
 
+use crate::config::effective;
 use std::collections::HashMap;
 
 use super::{Axis, SweepError, axis, capacity};
@@ -58,7 +59,7 @@ impl Grid {
         }
         let mut known = HashMap::new();
         for (job, config) in &jobs {
-            if let Some(first) = known.insert(config.to_toml(), job.clone()) {
+            if let Some(first) = known.insert(effective(config).to_toml(), job.clone()) {
                 return Err(SweepError::SameRun { first, second: job.clone() });
             }
         }

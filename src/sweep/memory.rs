@@ -1,5 +1,7 @@
 //! How many jobs run at once: what the cores are good for, and never more than memory allows.
 
+use crate::run::batches::settle_groups;
+use crate::text::counted;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -86,7 +88,7 @@ pub fn capacity(
         Some(wanted) => (wanted, "as asked".to_owned()),
         None if kind != "Cpu" => (1, "a job has the GPU for itself".to_owned()),
         // One thread each is faster than all threads for each in turn: nobody waits for anybody (docs/sweeps.md).
-        None => (cores().min(jobs.len()), format!("{} cores", cores())),
+        None => (cores().min(jobs.len()), counted(cores(), "core")),
     };
     let mut capacity = Capacity::of(count, why, job_bytes, free_bytes);
     let tiny = |(_, config): &(String, Config)| flops_per_contraction(config).is_some_and(is_tiny);
@@ -121,7 +123,11 @@ impl Planner {
         if self.plan {
             self.check_files(config)?;
         }
-        let inputs = Inputs::on(self.gpu.clone(), self.data(config)?, config)?;
+        let data = self.data(config)?;
+        let mut config = config.clone();
+        settle_groups(&mut config, data.train.len())?;
+        let config = &config;
+        let inputs = Inputs::on(self.gpu.clone(), data, config)?;
         let (_, first) = inputs.batches(config)?;
         let parts = inputs.setup(config, &first);
         let (plan, _) = parts.plan(&self.gpu)?;

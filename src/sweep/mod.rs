@@ -108,7 +108,7 @@ pub fn what_is_left(sweep: &SweepDir, launch: &JobOptions) -> Result<String, Swe
     let capacity = capacity(&configs(sweep, &left)?, sweep.adapter.as_deref(), launch.jobs, false)?;
     let (name, count) = (&sweep.name, sweep.jobs().len());
     let names = left.iter().map(|&number| (number, sweep.jobs()[number].name.as_str()));
-    Ok(format!("{} of {count} jobs of {name} are left, {capacity}\n{}", left.len(), grid::numbered(names)))
+    Ok(format!("left: {} of {count} jobs of {name}, {capacity}\n{}", left.len(), grid::numbered(names)))
 }
 
 /// Does one job of a sweep, given by its number, or goes on with it; what a task of a job array calls.
@@ -188,7 +188,8 @@ fn finish(board: &Board<'_>, observer: &dyn Observer) -> Result<(), SweepError> 
     let stopped = count - ended - board.count(JobState::Failed);
     if stopped > 0 {
         let folder = shell_path(&sweep.path);
-        say(observer, &format!("{stopped} jobs are left; `edgewalk resume {folder}` goes on with them\n"))?;
+        let left = if stopped == 1 { "1 job is".to_owned() } else { format!("{stopped} jobs are") };
+        say(observer, &format!("{left} left; `edgewalk resume {folder}` goes on\n"))?;
     }
     match board.rows.iter().find(|row| row.state == JobState::Failed) {
         Some(row) => Err(failed(sweep, board.count(JobState::Failed), &row.job, &row.message)),

@@ -1,5 +1,6 @@
 //! A job array for Slurm: each task does one job of the sweep, on whatever node it is given.
 
+use crate::text::counted;
 use std::path::{Path, PathBuf, absolute};
 
 use super::{SweepDir, SweepError};
@@ -40,7 +41,7 @@ impl Places {
         let plain = |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' };
         format!(
             "#!/bin/bash
-# The {count} jobs that are left of the sweep in the folder below. Add what your cluster asks for (account, partition, time,
+# The rest of the sweep in the folder below ({jobs}). Add what your cluster asks for (account, partition, time,
 # memory, GPUs) and hand it to sbatch. Whatever has not come to its end by then goes on when the same script is handed in
 # again; tasks without anything left to do end at once.
 #SBATCH --job-name=edgewalk-{name}
@@ -54,7 +55,7 @@ impl Places {
 # exec: B: signals the shell alone, and so it must be the program itself that is in its place. It writes a checkpoint and ends.
 exec {program} sweep {folder} --job \"$SLURM_ARRAY_TASK_ID\"
 ",
-            count = left.len(),
+            jobs = counted(left.len(), "job"),
             name = sweep.name.chars().map(plain).collect::<String>(),
             here = option(&here.display().to_string()),
             output = option(&output),

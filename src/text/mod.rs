@@ -7,7 +7,7 @@ use std::error::Error;
 
 #[cfg(feature = "plots")]
 pub(crate) use numbers::digits;
-pub(crate) use numbers::{decimals, duration, three_digits};
+pub(crate) use numbers::{counted, decimals, duration, three_digits};
 pub(crate) use shell::shell_path;
 #[cfg(feature = "plots")]
 pub(crate) use shell::shell_word;

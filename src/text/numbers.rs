@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use std::fmt::Display;
+
 /// A number with so many significant digits at most, trailing zeros left out, and an exponent where it would otherwise have
 /// many zeros: `0.05`, `1.234`, `100000`, `5e-4`.
 #[cfg(feature = "plots")]
@@ -12,6 +14,12 @@ pub(crate) fn digits(x: f64, significant: usize) -> String {
         return format!("{}", rounded + 0.0);
     }
     format!("{rounded:e}")
+}
+
+/// How many there are of something: `1 step`, `2 steps`.
+pub(crate) fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, one: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {one}{plural}")
 }
 
 /// A number with so many decimals, or with an exponent where it is so large or small that they would be too many or too few.

@@ -1,5 +1,6 @@
 //! How runs differ from the first, in words: settings, what computed them, and their tables cell by cell.
 
+use crate::text::counted;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -165,7 +166,7 @@ fn cells(table: &str, a: &Path, b: &Path) -> Result<String, RecordError> {
     } else {
         format!(" (of {} and {})", a.rows.len(), b.rows.len())
     };
-    let over = format!("{} common steps{extra}, {first} to {last}", steps.len());
+    let over = format!("{}{extra}, {first} to {last}", counted(steps.len(), "common step"));
     let mut text = match gaps.iter().map(|(_, gap)| gap.first_step).min() {
         None => format!("  {table}: bit-identical, timings aside, over {over}\n"),
         Some(step) => format!("  {table}: differs from step {step} on, over {over}\n"),
@@ -182,7 +183,7 @@ fn cells(table: &str, a: &Path, b: &Path) -> Result<String, RecordError> {
             );
         }
         if gap.incomparable > 0 {
-            text += &format!(", in {} rows not both finite numbers", gap.incomparable);
+            text += &format!(", in {} not both finite numbers", counted(gap.incomparable, "row"));
         }
         text.push('\n');
     }

@@ -8,6 +8,7 @@ mod differences;
 mod pictures;
 mod table;
 
+use crate::files::check_folder;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +70,7 @@ impl fmt::Display for Comparison {
 /// # Errors
 /// A path that is neither a run nor a raw file, tables that cannot be read, pictures that cannot be written.
 pub fn compare(request: &CompareRequest) -> Result<Comparison, ResultsError> {
+    check_folder(&request.out)?;
     let mut sources = vec![];
     for path in &request.paths {
         sources.extend(read(path)?);
@@ -96,7 +98,7 @@ fn read(path: &Path) -> Result<Vec<ComparedSource>, ResultsError> {
         return Ok(vec![ComparedSource { name, rows: Rows::ComparedRun(Box::new(run)) }]);
     }
     if !path.exists() {
-        return Err(RunDirError::NotARun { path: path.into(), missing: "config.toml" }.into());
+        return Err(RunDirError::NotThere { path: path.into() }.into());
     }
     let runs = read_raw(path)?;
     let of = runs.len();

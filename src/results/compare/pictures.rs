@@ -1,5 +1,6 @@
 //! The curves of the compared runs in common pictures: a colour for each run, dashed for its edge.
 
+use crate::results::Format;
 use std::path::{Path, PathBuf};
 
 use super::{ComparedRun, ComparedSource, Rows};

@@ -15,6 +15,7 @@
 //! where there is none yet, it is when `config.toml` was written. So nothing here asks for the date, a run that goes on keeps
 //! its start, and converting twice gives the same bytes.
 
+use crate::files::make_folder;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -61,7 +62,7 @@ impl TensorBoard {
         }
         let path = folder.join(format!("{PREFIX}{start}{SUFFIX}"));
         let write = || {
-            fs::create_dir_all(&folder)?;
+            make_folder(&folder)?;
             fs::write(&path, &all)?;
             OpenOptions::new().append(true).open(&path)
         };

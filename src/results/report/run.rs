@@ -1,5 +1,6 @@
 //! The report of a run.
 
+use crate::text::counted;
 use std::fs;
 use std::path::PathBuf;
 
@@ -211,7 +212,7 @@ impl Facts {
             rows.push(("edge ratio", "none".into(), self.summary.no_edge().words()));
         }
         if self.summary.left_out > 0 {
-            let rows_left = format!("{} rows", self.summary.left_out);
+            let rows_left = counted(self.summary.left_out, "row");
             rows.push((
                 "not judged",
                 rows_left,

@@ -6,6 +6,7 @@ use crate::config::{
     Reduction,
 };
 use crate::folder::manifest::Manifest;
+use crate::text::counted;
 use crate::text::digits;
 
 /// A description, with the formula behind it where there is one.
@@ -34,10 +35,6 @@ pub(crate) fn describe(config: &Config, manifest: Option<&Manifest>) -> Vec<Word
     ]
 }
 
-fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 fn model(config: &Config, manifest: Option<&Manifest>) -> String {
     let m = &config.model;
     let network = match m.kind {
@@ -45,7 +42,7 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
         ModelKind::Mlp => format!(
             "A multi-layer perceptron of {} dense layers: {} of {} units, each followed by {}, and a linear output",
             m.depth,
-            counted(m.depth - 1, "hidden one", "hidden ones"),
+            counted(m.depth - 1, "hidden one"),
             m.width,
             m.activation,
         ),
@@ -61,8 +58,8 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
             format!(
                 "A convolutional network of {}{pool}: {} in each, {} channels in the first and {} times as many in every next \
                  one, stride {}, {} after every convolution{norm}",
-                counted(m.blocks, "block", "blocks"),
-                counted(m.layers_per_block, "convolution", "convolutions"),
+                counted(m.blocks, "block"),
+                counted(m.layers_per_block, "convolution"),
                 m.channels,
                 m.growth,
                 m.stride,
@@ -71,14 +68,15 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
         }
         ModelKind::Transformer => format!(
             "A Transformer that predicts the next character: {} with {} of size {}, {} features a token, windows of {} characters",
-            counted(m.layers, "block", "blocks"),
-            counted(m.heads, "attention head", "attention heads"),
+            counted(m.layers, "block"),
+            counted(m.heads, "attention head"),
             m.key_size,
             m.model_size,
             m.seq_len,
         ),
     };
-    let count = manifest.map_or(String::new(), |manifest| format!("; {} parameters in all", manifest.parameters));
+    let count =
+        manifest.map_or(String::new(), |manifest| format!("; {} in all", counted(manifest.parameters, "parameter")));
     let weights = match &config.run.init {
         Some(path) => format!("Weights are read from {}", path.display()),
         None => format!("Weights are drawn from seed {}", config.run.seed),
@@ -160,7 +158,8 @@ fn optimizer(config: &Config) -> (String, String) {
             );
         }
         if o.micro_batch > 0 {
-            sentence += &format!(" Groups of {} examples have perturbations of their own (m-SAM).", o.micro_batch);
+            sentence +=
+                &format!(" Groups of {} have perturbations of their own (m-SAM).", counted(o.micro_batch, "example"));
         }
         if o.sam_from > 0 || o.sam_until > 0 {
             let until = if o.sam_until > 0 { format!(" and before update {}", o.sam_until) } else { String::new() };
@@ -210,17 +209,15 @@ fn measurement(config: &Config, manifest: Option<&Manifest>) -> String {
         digits(m.tol, 3),
     );
     if m.window > 0 {
-        sentence +=
-            &format!(" For {} after each, the swing of the parameters along v₁ is followed.", updates(m.window));
+        sentence += &format!(
+            " For {} after each, the swing of the parameters along v₁ is followed.",
+            counted(m.window, "update")
+        );
     }
     if let Some(reason) = build::rule(config).no_edge(1.0) {
         sentence += &format!(" There is nothing to compare it with: {reason}.");
     }
     sentence
-}
-
-fn updates(count: u64) -> String {
-    format!("{count} {}", if count == 1 { "update" } else { "updates" })
 }
 
 /// Which eigenvalues are found.
@@ -248,8 +245,8 @@ fn examples(config: &Config, manifest: Option<&Manifest>) -> String {
         MeasureOn::Batch if config.optim.batch > 0 => "the minibatch of the step".to_owned(),
         MeasureOn::Fixed if m.examples > 0 => match measured {
             Some((examples, train)) if examples == train => "the full training set".to_owned(),
-            Some((examples, _)) => format!("the first {examples} training examples"),
-            None => format!("the first {} training examples, or all where there are no more", m.examples),
+            Some((examples, _)) => format!("the first {}", counted(examples, "training example")),
+            None => format!("the first {}, or all where there are no more", counted(m.examples, "training example")),
         },
         MeasureOn::Batch | MeasureOn::Fixed | MeasureOn::Train => "the full training set".to_owned(),
     }
