@@ -1,14 +1,10 @@
-//! Where training turns unstable: the edges that the top Hessian eigenvalue is compared with.
+//! The edges of stability that the top Hessian eigenvalue is compared with.
 //!
-//! The one idea: on a quadratic, SAM multiplies the mode of eigenvalue λ by 1 − ηλ − ηρλ²/‖g‖ at each step; it grows
-//! when that leaves [−1, 1]. Solving for λ gives the SAM-edge, and how far λ is along the way gives the gauge
-//! (P. M. Long and P. L. Bartlett, "Sharpness-Aware Minimization and the Edge of Stability", arXiv 2309.12488).
-//!
-//! Other rules follow the same way: un-normalised SAM has ρλ in the place of ρλ/‖g‖, and with momentum a root of the
-//! mode's characteristic polynomial leaves through −1 ([`momentum_limit`]). `optim::Rule` puts these together.
-//!
-//! Pure float64 functions of numbers measured elsewhere; none of them loses digits or overflows on the way to a result
-//! that fits.
+//! On a quadratic, SAM multiplies the mode of eigenvalue λ by 1 − ηλ − ηρλ²/‖g‖ at each step; the mode grows when this
+//! factor leaves [−1, 1]. Solving for λ gives the SAM-edge (P. M. Long and P. L. Bartlett, "Sharpness-Aware
+//! Minimization and the Edge of Stability", arXiv 2309.12488). Un-normalised SAM has ρλ in the place of ρλ/‖g‖, and
+//! with momentum a root of the mode's characteristic polynomial leaves through −1 ([`momentum_limit`]). `optim::Rule`
+//! combines these functions. They are float64 formulas that neither lose digits nor overflow if the result fits.
 
 use std::cmp::Ordering;
 
@@ -35,10 +31,10 @@ pub fn sam_edge(lr: f64, rho: f64, grad_norm: f64) -> f64 {
     4.0 / lr / (1.0 + 1.0_f64.hypot(root))
 }
 
-/// The gauge S = (η/2)(λ + ρλ²/‖g‖): below 1 is stable, 1 is the edge, where λ = [`sam_edge`]; for ρ = 0 it is ηλ/2.
+/// The gauge S = (η/2)(λ + ρλ²/‖g‖): stable below 1, and 1 at λ = [`sam_edge`]; for ρ = 0 it is ηλ/2.
 ///
-/// λ is signed: a negative one can be driven outwards by SAM too (ρ|λ| > ‖g‖ makes S positive). At ‖g‖ = 0 with
-/// ρλ ≠ 0 it is infinite.
+/// λ is signed: a negative one can be driven outwards by SAM too (ρ|λ| > ‖g‖ makes S positive). At ‖g‖ = 0 with ρλ ≠ 0
+/// it is infinite.
 pub fn gauge(lr: f64, rho: f64, grad_norm: f64, lambda: f64) -> f64 {
     let gd = lr / 2.0 * lambda;
     if rho == 0.0 || lambda == 0.0 {
@@ -57,7 +53,8 @@ pub fn momentum_limit(momentum: f64, nesterov: bool) -> f64 {
     if nesterov { polyak / (1.0 + 2.0 * momentum) } else { polyak }
 }
 
-/// The curvature that un-normalised SAM of `steps` ascent steps of ρ/steps feels along an eigenvector: λ(1 + ρλ/K)^K.
+/// The effective curvature along an eigenvector for un-normalised SAM with K = `steps` ascent steps of ρ/K each: λ(1 +
+/// ρλ/K)^K.
 ///
 /// Each step multiplies the gradient of the mode by 1 + ρλ/K.
 pub fn usam_curvature(rho: f64, steps: usize, lambda: f64) -> f64 {
