@@ -1,8 +1,7 @@
-//! One file over HTTP: from whichever mirror has it, going on where an earlier attempt broke off, trusted by its hash.
+//! Downloads one file over HTTP from the first mirror that has it, resuming an earlier attempt, and checks its hash.
 //!
-//! What arrives is kept in `NAME.partial`, so a broken connection or a stopped program costs nothing: the next attempt
-//! asks for the rest with a `Range` request. A server that sends the whole file instead is taken at its word, and one
-//! that disagrees about the file's length is asked for all of it again. Bytes with the wrong hash are thrown away.
+//! Received bytes are kept in `NAME.partial`; the next attempt asks for the rest with a `Range` request. A whole file
+//! in answer replaces the part, and a different length restarts from 0. Bytes with the wrong hash are deleted.
 
 use crate::observer::{Observer, Progress, Unit};
 use std::fs;
@@ -17,9 +16,9 @@ use super::catalogue::Item;
 use super::incoming::{Incoming, sha256_of};
 use super::page;
 
-/// How long a server may be silent.
+/// The longest silence of a server.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// Attempts at one mirror, as long as each brings the file further.
+/// Attempts at one mirror, as long as each makes progress.
 const ATTEMPTS: usize = 5;
 
 /// Why data could not be fetched.
@@ -35,27 +34,27 @@ pub enum FetchError {
     Mirrors {
         /// The file.
         item: Item,
-        /// Where it should be.
+        /// Its place.
         folder: PathBuf,
-        /// Every attempt: its address and what went wrong.
+        /// Every attempt: its address and failure.
         failures: Vec<String>,
-        /// The file, and those that were to be downloaded after it.
+        /// The file, and those to be downloaded after it.
         missing: Vec<Item>,
     },
-    /// There is another file of that name, which is not ours to overwrite.
+    /// Another file has that name, and is not overwritten.
     #[error("{} is not the file it should be: {found}, and its SHA-256 should be {}; move it away, and run the command again", path.display(), item.sha256)]
     InTheWay {
-        /// The file that is there.
+        /// The present file.
         path: PathBuf,
-        /// What should be there.
+        /// The expected file.
         item: Item,
-        /// What is there, in words.
+        /// The present content, in words.
         found: String,
     },
-    /// There is nowhere to put it.
+    /// There is no folder for it.
     #[error("this system names no folder for caches; say where the data should go with --dir")]
     NoCache,
-    /// The disk refused.
+    /// A file cannot be written or read.
     #[error("cannot write {}: {cause}; check the permissions and the space there, or choose another folder with --dir", path.display())]
     Write {
         /// The file or folder.
@@ -68,12 +67,12 @@ pub enum FetchError {
     Unpack {
         /// The archive.
         archive: PathBuf,
-        /// What went wrong.
+        /// The failure.
         cause: io::Error,
     },
 }
 
-/// Files with what tells them apart, one a line.
+/// Files with length and hash, one a line.
 fn lines(items: &[Item]) -> String {
     let line = |item: &Item| format!("{} ({} bytes, SHA-256 {})", item.name, item.bytes, item.sha256);
     items.iter().map(line).collect::<Vec<_>>().join("\n  ")
@@ -113,13 +112,12 @@ pub fn is_there(item: &Item, target: &Path) -> Result<bool, FetchError> {
     }
 }
 
-/// Downloads `item` into `folder` from the first of `mirrors` (addresses that its name completes) that gives it; says
-/// whether it had to, since a file that is there already is only checked. No server may be silent for longer than
-/// `patience`.
+/// Downloads `item` into `folder` from the first of `mirrors` (addresses that its name completes) that has it. Returns
+/// whether it downloaded; an existing file is only checked. No server may be silent for longer than `patience`.
 ///
 /// # Errors
-/// [`FetchError::Mirrors`] when none gives it, which leaves what has arrived in `NAME.partial`; [`FetchError::InTheWay`];
-/// [`FetchError::Write`].
+/// [`FetchError::Mirrors`] when none has it, which leaves the received part in `NAME.partial`;
+/// [`FetchError::InTheWay`]; [`FetchError::Write`].
 pub fn download(
     item: &Item,
     mirrors: &[&str],
@@ -148,7 +146,7 @@ pub fn download(
     Ok(true)
 }
 
-/// An agent that gives up on silence, but never on a slow download.
+/// An agent that gives up on silence, but not on slow downloads.
 fn agent(patience: Duration) -> Agent {
     let config = Agent::config_builder()
         .timeout_resolve(Some(patience))
@@ -161,7 +159,7 @@ fn agent(patience: Duration) -> Agent {
     config.into()
 }
 
-/// A download under way. Its errors are those of the disk; what a mirror does wrong is a [`Failure`].
+/// A download in progress. Its errors are those of the disk; a mirror's fault is a [`Failure`].
 struct Transfer<'a> {
     item: &'a Item,
     agent: Agent,
@@ -170,7 +168,7 @@ struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    /// Tries mirror after mirror until the whole file is there.
+    /// Tries the mirrors in turn until the file is complete.
     fn try_all(&mut self, mirrors: &[&str], failures: &mut Vec<String>) -> io::Result<bool> {
         if self.incoming.bytes() >= self.item.bytes && !self.incoming.is(self.item) {
             self.incoming.restart()?;
@@ -192,7 +190,7 @@ impl Transfer<'_> {
         Ok(false)
     }
 
-    /// Asks for what is missing; if that cannot be had, for everything.
+    /// Asks for the missing part, or for everything if that is refused.
     fn attempt(&mut self, url: &str) -> io::Result<Result<(), Failure>> {
         let from = self.incoming.bytes();
         let mut request = self.agent.get(url);
@@ -223,13 +221,13 @@ impl Transfer<'_> {
         }
         let resumed = self.incoming.bytes() > 0;
         match self.receive(response.into_body())? {
-            // What was there before may be to blame, not this mirror.
+            // The earlier part may be wrong, rather than this mirror.
             Err(Failure::OtherContent(_)) if resumed => self.attempt(url),
             result => Ok(result),
         }
     }
 
-    /// Appends a response, and keeps it if it is what it should be.
+    /// Appends a response, and keeps it if it is right.
     fn receive(&mut self, body: Body) -> io::Result<Result<(), Failure>> {
         let mut reader = body.into_reader();
         let (mut buffer, mut is_page) = (vec![0; 1 << 16], false);
@@ -261,10 +259,10 @@ impl Transfer<'_> {
     }
 }
 
-/// How a response begins, as far as it can be had.
+/// The beginning of a response, as far as readable.
 fn start(body: Body) -> Vec<u8> {
     let mut start = vec![];
-    // What breaks off has begun all the same.
+    // An interrupted response still has a beginning.
     let _broken = body.into_reader().take(page::START).read_to_end(&mut start);
     start
 }

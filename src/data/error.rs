@@ -1,13 +1,13 @@
-//! What can be wrong with data, each with what to do about it.
+//! The errors of data, each with advice.
 
 use std::path::PathBuf;
 
 use super::DataName;
 
-/// Why numbers are no [`Examples`](super::Examples).
+/// The reasons that numbers are not [`Examples`](super::Examples).
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ExamplesError {
-    /// There is nothing to learn from.
+    /// There are no examples.
     #[error("there is no example; give at least one")]
     NoExamples,
     /// An example of no numbers.
@@ -16,7 +16,7 @@ pub enum ExamplesError {
         /// The shape.
         shape: Vec<usize>,
     },
-    /// There is no class to tell from another.
+    /// There are fewer than two classes.
     #[error("there are 0 classes; labels need at least one")]
     NoClasses,
     /// The features end within an example.
@@ -61,7 +61,7 @@ pub enum ExamplesError {
         /// The value.
         value: f32,
     },
-    /// An example that is not there was asked for.
+    /// There is no example of this number.
     #[error("example {number} was asked for, and there are {examples}, which count from 0")]
     NoSuchExample {
         /// Its number.
@@ -69,7 +69,7 @@ pub enum ExamplesError {
         /// How many there are.
         examples: usize,
     },
-    /// Numbers that memory does not hold.
+    /// More numbers than memory holds.
     #[error("{examples} examples of shape {shape:?} are more than memory holds; take fewer, or smaller ones")]
     TooMany {
         /// How many were asked for.
@@ -82,7 +82,7 @@ pub enum ExamplesError {
 /// Why a data set could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A data set that lives in files was asked for, and is in none of the usual places.
+    /// The files of a data set are in none of the usual places.
     #[error(
         "data set {name} is not in the usual places ({searched}). Fetch it with `edgewalk data fetch {name}`, or set \
          data.path to a folder with {files}, or set EDGEWALK_DATA to the folder whose subfolder {folder}/ holds them"
@@ -90,14 +90,14 @@ pub enum DataError {
     NotHere {
         /// The data set.
         name: DataName,
-        /// Where it was looked for.
+        /// The folders searched.
         searched: String,
         /// The names of its files.
         files: String,
         /// The name of its folder.
         folder: &'static str,
     },
-    /// A path was given for the data that ship inside the binary.
+    /// A path was given for the data inside the binary.
     #[error(
         "data.name = \"embedded\" reads no files, but data.path = {path:?} is set; \
          remove data.path, or set data.name to \"mnist\" to read that folder"
@@ -106,7 +106,7 @@ pub enum DataError {
         /// The path given.
         path: PathBuf,
     },
-    /// A text of one's own was asked for without saying which.
+    /// A custom text needs a path.
     #[error("data.name = \"text\" reads a file of your own; set data.path to it, or to a folder with input.txt")]
     NoPathForText,
     /// None of the accepted spellings of a file exists in the folder.
@@ -117,10 +117,10 @@ pub enum DataError {
     Missing {
         /// The folder that was searched.
         folder: PathBuf,
-        /// The file names that were looked for.
+        /// The file names searched.
         names: String,
     },
-    /// The operating system refused.
+    /// The file cannot be read.
     #[error("cannot read {file}: {source}; check the path and its permissions")]
     Io {
         /// The file.
@@ -128,19 +128,19 @@ pub enum DataError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The file is there, but is not what it should be.
+    /// The file is damaged or another.
     #[error("{file}: expected {expected}, found {found}; {advice}")]
     Malformed {
         /// The file.
         file: String,
-        /// What a good file holds at this point.
+        /// The expected content.
         expected: String,
-        /// What this one holds.
+        /// The actual content.
         found: String,
         /// What to do next.
         advice: &'static str,
     },
-    /// A web page in the place of data.
+    /// A web page instead of data.
     #[error(
         "{file} is an HTML page, not data: what it was fetched from asks to log in or has moved; fetch the file again"
     )]
@@ -148,7 +148,7 @@ pub enum DataError {
         /// The file.
         file: String,
     },
-    /// More examples were asked for than there are.
+    /// There are fewer examples than requested.
     #[error("{file} holds {held} examples, but the first {asked} were asked for; {advice}")]
     TooFew {
         /// The file.
@@ -160,21 +160,21 @@ pub enum DataError {
         /// What to do next.
         advice: &'static str,
     },
-    /// Windows that have nothing to read.
+    /// Windows of no characters.
     #[error("model.seq_len is 0, and a window of text needs at least one character to read; raise it")]
     NoWindow,
-    /// What was read makes no examples.
+    /// The numbers read are not valid examples.
     #[error(transparent)]
     Examples(#[from] ExamplesError),
-    /// A text has not one window.
+    /// A text is shorter than one window.
     #[error(
         "{file} has {held} characters, but one window takes {needed} (model.seq_len + 1); \
          take a longer text, or lower model.seq_len"
     )]
     TooShort {
-        /// The file, and which part of it.
+        /// The file and its part.
         file: String,
-        /// Characters there.
+        /// Its number of characters.
         held: usize,
         /// Characters of one window.
         needed: usize,

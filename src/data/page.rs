@@ -1,4 +1,5 @@
-//! Web pages that lie where data should: what a browser saves, or a program fetches, where a site asks to log in or has moved a file.
+//! Detects web pages in the place of data, as a browser or program saves them where a site asks for a login or has
+//! moved a file.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,10 +7,10 @@ use std::path::Path;
 
 use super::DataError;
 
-/// How pages begin, after white space and a byte order mark.
+/// The beginnings of pages, after white space and a byte order mark.
 const BEGINNINGS: [&[u8]; 3] = [b"<!doctype html", b"<html", b"<head"];
 
-/// The most bytes of white space and beginning that are looked at.
+/// The most bytes of white space and beginning that are examined.
 pub(super) const START: u64 = 512;
 
 /// Whether bytes begin as an HTML page does.

@@ -1,9 +1,9 @@
-//! Text as windows of character codes: what a language model reads, and the character that follows each one.
+//! Text as windows of character codes, with the next character as the label of each.
 //!
-//! Tokens are the ASCII codes, a vocabulary of 128. 0 means padding, so a NUL in a text is refused like a byte beyond
-//! ASCII: both are better seen by the user than silently changed. The last lines of a text are its test set, wherever
-//! the first n windows end. A window is `seq_len + 1` characters: all but the last are read, all but the first predicted.
-//! Windows follow one another without overlap, and what is left at the end is dropped.
+//! Tokens are the ASCII codes, a vocabulary of 128. 0 is padding, so NUL is refused like bytes beyond ASCII, rather
+//! than changed silently. The last lines of a text are its test set, whichever windows are in use. A window is
+//! `seq_len + 1` characters: all but the last are read, all but the first predicted. Windows do not overlap; the rest
+//! at the end is dropped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use super::{DataError, Dataset, Examples, Features, page};
 
 /// Number of tokens: the ASCII codes.
 pub const VOCABULARY: usize = 128;
-/// The file that a folder of text is expected to hold.
+/// The file in a folder of text.
 pub const FILE_NAME: &str = "input.txt";
 /// The lines of tiny_shakespeare that are its test set, as in the official code.
 const SHAKESPEARE_TEST_LINES: usize = 10_000;
 
-/// How many of a text's last lines are the test set.
+/// The number of a text's last lines that are the test set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TestLines {
     /// tiny_shakespeare's 10,000.
@@ -38,12 +38,13 @@ pub fn file(path: &Path) -> Result<PathBuf, DataError> {
     }
 }
 
-/// Reads a text and cuts its windows: the first `train` of the training part (0 = all), the first `test` of the test part
-/// (0 = none).
+/// Reads a text and cuts its windows: the first `train` of the training part (0 = all), the first `test` of the test
+/// part (0 = none).
 ///
 /// # Errors
-/// [`DataError::Io`]; [`DataError::Page`]; [`DataError::Malformed`] for a byte that is not ASCII, or NUL; [`DataError::TooShort`] if
-/// a part in use has not one window; [`DataError::TooFew`] if it has fewer than asked for; [`DataError::NoWindow`] for a `seq_len` of 0.
+/// [`DataError::Io`]; [`DataError::Page`]; [`DataError::Malformed`] for a byte that is not ASCII, or NUL;
+/// [`DataError::TooShort`] if a part in use is shorter than a window; [`DataError::TooFew`] if it has fewer than asked
+/// for; [`DataError::NoWindow`] for a `seq_len` of 0.
 pub fn read(path: &Path, lines: TestLines, train: usize, test: usize, seq_len: usize) -> Result<Dataset, DataError> {
     if seq_len == 0 {
         return Err(DataError::NoWindow);

@@ -1,4 +1,4 @@
-//! Files, whatever is in them: written whole or not at all, hashed, and locked against other processes.
+//! Files of any content: written whole or not at all, hashed, and locked against other processes.
 
 mod hash;
 pub mod lock;
@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use hash::{hex, sha256};
 
-/// What can go wrong with a file. Each message names the path.
+/// The errors of a file. Each message names the path.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// A path that is no Unicode text, as files of text must hold it.
+    /// A path that is not Unicode text, which text files need.
     #[error(
         "{path:?} is not UTF-8 text, and config.toml, manifest.json and pages hold no other; rename it, or make a link to it"
     )]
@@ -20,12 +20,12 @@ pub enum FileError {
         /// The path.
         path: PathBuf,
     },
-    /// The system refused to make, write or rename something.
+    /// A file cannot be made, written or renamed.
     #[error("cannot write {}: {cause}; check the free space and the permissions, or choose another --out", path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         cause: io::Error,
     },
 }
@@ -34,7 +34,7 @@ pub(crate) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> FileError {
     move |cause| FileError::Write { path: path.into(), cause }
 }
 
-/// A path as files of text hold it.
+/// A path as text for a file.
 ///
 /// # Errors
 /// [`FileError::NotText`].
@@ -42,11 +42,11 @@ pub fn text(path: &Path) -> Result<&str, FileError> {
     path.to_str().ok_or_else(|| FileError::NotText { path: path.into() })
 }
 
-/// Writes a whole file or nothing: beside its place, flushed to the disk, then renamed. Makes missing folders. A link stays one, and
-/// its target is written; what is no regular file (a device, a pipe) is written as it is.
+/// Writes a whole file or nothing: beside its place, flushed to the disk, then renamed. Makes missing folders. A link
+/// stays a link, and its target is written; devices and pipes are written directly.
 ///
 /// # Errors
-/// [`FileError::Write`], naming the file; what was there before is then still there.
+/// [`FileError::Write`], naming the file; the old content is then still present.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
     if target.exists() && !target.is_file() && !target.is_dir() {
@@ -77,7 +77,7 @@ fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     })
 }
 
-/// Makes a folder and those above it that are missing, with their names on the disk.
+/// Makes a folder and missing parents, with their names flushed to the disk.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
@@ -91,10 +91,10 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Sees to it that the names in a folder outlast a power cut.
+/// Flushes the names in a folder to the disk, so that they survive a power cut.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    // Only on Unix can a folder be opened. Some file systems have nothing to sync there, and say so.
+    // Only Unix can open a folder. Some file systems refuse to sync one.
     let refused = |error: &io::Error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported);
     match if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) } {
         Err(error) if refused(&error) => Ok(()),

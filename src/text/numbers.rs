@@ -1,7 +1,7 @@
-//! Numbers as people read them.
+//! Numbers in a form for people.
 
-/// A number with so many significant digits at most, trailing zeros left out, and an exponent where it would otherwise have
-/// many zeros: `0.05`, `1.234`, `100000`, `5e-4`.
+/// A number with at most this many significant digits, without trailing zeros, with an exponent instead of many zeros:
+/// `0.05`, `1.234`, `100000`, `5e-4`.
 pub(crate) fn digits(x: f64, significant: usize) -> String {
     let scientific = format!("{x:.*e}", significant.saturating_sub(1));
     let Ok(rounded) = scientific.parse::<f64>() else { return scientific };
@@ -13,12 +13,12 @@ pub(crate) fn digits(x: f64, significant: usize) -> String {
     format!("{rounded:e}")
 }
 
-/// A number with so many decimals, or with an exponent where it is so large or small that they would be too many or too few.
+/// A number with this many decimals, or with an exponent if it is too large or small for them.
 pub(crate) fn decimals(x: f64, count: usize) -> String {
     if x == 0.0 || (1e-3..1e6).contains(&x.abs()) { format!("{x:.count$}") } else { format!("{x:.count$e}") }
 }
 
-/// A time in the unit that suits it.
+/// A time in a suitable unit.
 pub(crate) fn duration(secs: f64) -> String {
     match secs {
         s if s < 1.0 => format!("{:.1} ms", 1e3 * s),
@@ -28,7 +28,7 @@ pub(crate) fn duration(secs: f64) -> String {
     }
 }
 
-/// A number above 0 in few characters: three digits where it is neither tiny nor huge.
+/// A number above 0 in few characters: three digits unless it is tiny or huge.
 pub(crate) fn three_digits(number: f64) -> String {
     match number {
         number if number >= 1e5 || number < 0.01 && number > 0.0 => format!("{number:.1e}"),
