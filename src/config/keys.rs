@@ -1,7 +1,6 @@
-//! Every key of the configuration, with what it accepts.
-//!
-//! One table, read three ways: to lay a file over a preset, to apply `--set key=value` with full or short names, and
-//! to say what is wrong with a key or a value. After a value has passed, the structs of [`crate::config`] can hold it.
+//! The table of all configuration keys with their accepted values. It serves to lay a file over a preset, to apply
+//! `--set key=value` with full or short names, and to explain an error. Accepted values fit the structs of
+//! [`crate::config`].
 
 use toml::{Table, Value};
 
@@ -11,7 +10,7 @@ use super::{
     Reduction, Until,
 };
 
-/// What a key accepts.
+/// The values that a key accepts.
 #[derive(Clone, Copy)]
 enum Rule {
     /// One of the given words.
@@ -28,7 +27,7 @@ enum Rule {
     Seconds,
     /// A whole number, not negative, or `auto`.
     CountOrAuto,
-    /// What ends a run early; empty means nothing.
+    /// A condition that ends a run early; empty means none.
     Until,
     /// A number above 0 and below 1.
     Fraction,
@@ -124,7 +123,7 @@ impl Key {
         format!("{}.{}", self.section, self.name)
     }
 
-    /// Puts `value` into `table` if the key accepts it.
+    /// Stores `value` in `table` if the key accepts it.
     fn store(&self, table: &mut Table, value: Value) -> Result<(), ConfigError> {
         if !self.rule.accepts(&value) {
             return Err(self.refused(&value));
@@ -150,7 +149,7 @@ impl Key {
 
 impl Rule {
     fn accepts(self, value: &Value) -> bool {
-        // The device computes in 32 bits: a number that is infinite or vanishes there is out of range.
+        // The device computes in 32 bits: a number that becomes infinite or 0 there is out of range.
         let number = || match *value {
             Value::Float(number) => Some(number as f32),
             Value::Integer(number) => Some(number as f32),
@@ -188,7 +187,7 @@ impl Rule {
         }
     }
 
-    /// What may have been meant by a word that is not accepted, to go behind [`Self::describe`].
+    /// A similar word to a refused one, to follow [`Self::describe`].
     fn meant(self, value: &Value) -> Option<String> {
         let Rule::Word(words) = self else { return None };
         let word = value.as_str()?;
@@ -220,7 +219,7 @@ pub(crate) fn overlay(table: &mut Table, file: Table) -> Result<(), ConfigError>
     Ok(())
 }
 
-/// Applies one `key=value` to `table`; the key may be a short name that only one section has.
+/// Applies one `key=value` to `table`; a key may omit its section if only one section has it.
 pub(crate) fn set(table: &mut Table, argument: &str) -> Result<(), ConfigError> {
     let Some((name, text)) = argument.split_once('=') else {
         return Err(ConfigError::NotKeyValue { argument: argument.into() });
@@ -237,14 +236,14 @@ pub(crate) fn set(table: &mut Table, argument: &str) -> Result<(), ConfigError> 
     key.store(table, value)
 }
 
-/// The text as a TOML value, if it is exactly one.
+/// The text as one TOML value, if it is one.
 fn parse(text: &str) -> Option<Value> {
     let mut table: Table = format!("value = {text}").parse().ok()?;
     let value = table.remove("value")?;
     table.is_empty().then_some(value)
 }
 
-/// The text as a TOML string, where the quotes may be left out.
+/// The text as a TOML string, with optional quotes.
 fn word(text: &str) -> Value {
     parse(text).filter(Value::is_str).unwrap_or_else(|| text.into())
 }
@@ -267,7 +266,7 @@ fn find_short(name: &str) -> Result<&'static Key, ConfigError> {
     }
 }
 
-/// The error for a key that does not exist, with what may have been meant.
+/// The error for an unknown key, with similar ones.
 ///
 /// The name counts more than the section, so that `run.lr` leads to `optim.lr` and `optimizer.lr` too.
 fn unknown(name: &str) -> ConfigError {

@@ -1,12 +1,11 @@
-//! `oscillation.csv`: what is in its rows. What they mean is the business of `oscillation`, and how rows are written and read
-//! that of `table`.
+//! The rows of `oscillation.csv`. `run::oscillation` computes them; `table` writes and reads them.
 
 use std::path::Path;
 
 use super::table::{RecordError, Table, number, optional, read};
 use crate::observer::Logged;
 
-/// One row of `oscillation.csv`: what the parameters did in some updates after a measurement.
+/// One row of `oscillation.csv`: the motion of the parameters in some updates after a measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OscillationRow {
     /// The step that was measured, with which the window begins.
@@ -17,15 +16,15 @@ pub struct OscillationRow {
     pub lambda_1: f64,
     /// Mean of ½|⟨w₊ − w, v₁⟩| over the updates.
     pub amplitude: f64,
-    /// What a two-cycle on a quadratic would have, where theory gives it.
+    /// The amplitude of a two-cycle on a quadratic, if theory gives one.
     pub amplitude_predicted: Option<f64>,
-    /// The period of ⟨w, v₁⟩, where there is one.
+    /// The period of ⟨w, v₁⟩, if there is one.
     pub period: Option<u64>,
     /// Movement an update along the unit vector in which λ₁ rises.
     pub drift: f64,
-    /// What plain gradient descent would make of it.
+    /// The same for plain gradient descent.
     pub drift_of_gradient: f64,
-    /// What SAM's oscillation adds on a quadratic in a valley of changing width, where theory gives it.
+    /// The part of SAM's oscillation, on a quadratic in a valley of changing width, if theory gives it.
     pub drift_predicted: Option<f64>,
 }
 
@@ -45,7 +44,7 @@ const OSCILLATION: [&str; 9] = [
 pub struct OscillationWriter(Table);
 
 impl OscillationWriter {
-    /// Makes the table, replacing one of that name; or, from its first `len` bytes, goes on with the one that is there.
+    /// Makes the table, replacing an old one; with `len`, continues the old one after its first `len` bytes.
     ///
     /// # Errors
     /// [`RecordError::Write`] or [`RecordError::CannotGoOn`].
@@ -53,7 +52,7 @@ impl OscillationWriter {
         Table::open(path, OSCILLATION.map(str::to_owned).to_vec(), len).map(Self)
     }
 
-    /// Sees to it that all rows are on the disk, and says how many bytes they are.
+    /// Flushes all rows to the disk, and returns their number of bytes.
     ///
     /// # Errors
     /// [`RecordError::Write`].
@@ -61,7 +60,7 @@ impl OscillationWriter {
         self.0.sync()
     }
 
-    /// Appends a row, and shows what it has become.
+    /// Appends a row, and returns the written cells.
     ///
     /// # Errors
     /// [`RecordError::Write`].

@@ -1,9 +1,6 @@
-//! The folder of one run: where it is, what is in it, and how files get there.
-//!
-//! One idea: what is there is whole. The folder is made only when everything that can fail early has succeeded
-//! ([`check`] refuses an unusable path before the work, [`RunDir::create`] makes the folder after it); files are
-//! written beside their place and renamed into it, and their names outlast a power cut as their bytes do. The tables grow row by row and are the business of [`crate::folder::rows`],
-//! checkpoints that of [`crate::folder::checkpoint`].
+//! The folder of one run: its place and files. The folder is made only when everything that can fail early has
+//! succeeded ([`check`] refuses an unusable path first, [`RunDir::create`] makes the folder). A file is written beside
+//! its place, renamed into it, and flushed with its name. Tables grow row by row ([`crate::folder::rows`]).
 
 use crate::files::{FileError, make_folder, sync_folder, text, write_error, write_file};
 use std::fs;
@@ -18,20 +15,20 @@ use crate::files::lock::{Holder, Kind, Lock, LockError};
 /// The file whose lock the process of a run holds.
 const LOCK: &str = ".lock";
 
-/// The folder under which runs without `--out` are kept.
+/// The parent of runs without `--out`.
 pub(crate) const RUNS: &str = "runs";
-/// The file that makes a folder a sweep's, and the folder of its runs.
+/// The file that marks the folder of a sweep, and the folder of its runs.
 pub(crate) const SWEEP: &str = "sweep.toml";
 /// See [`SWEEP`].
 pub(crate) const SWEEP_RUNS: &str = "runs";
 
-/// What can go wrong with a run folder. Each message names the path.
+/// The errors of a run folder. Each message names the path.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
-    /// A path that files of text cannot hold, or a file that cannot be written.
+    /// A path that is not Unicode, or a file that cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The chosen folder already holds something.
+    /// The chosen folder is not empty.
     #[error("{} already exists and is not empty; choose another --out, or delete it first", path.display())]
     NotEmpty {
         /// The folder.
@@ -77,7 +74,7 @@ pub enum RunDirError {
         /// The run folder.
         path: PathBuf,
     },
-    /// A checkpoint is not what was written.
+    /// A checkpoint is damaged.
     #[error("the checkpoint {} is damaged ({problem}); use another of that run, or put back the files", path.display())]
     Damaged {
         /// The checkpoint's folder.
@@ -90,13 +87,13 @@ pub enum RunDirError {
     Busy {
         /// The run folder.
         path: PathBuf,
-        /// Which process, where that is known.
+        /// The process, if known.
         by: Holder,
     },
-    /// The folder is not there any more.
+    /// The folder is missing.
     #[error("{} was removed or renamed while the run went on; if it was renamed, `edgewalk resume` goes on there", path.display())]
     Gone {
-        /// Where it was.
+        /// Its path.
         path: PathBuf,
     },
     /// `manifest.json` cannot be read.
@@ -120,7 +117,7 @@ pub(crate) fn lock_file(run: &Path) -> PathBuf {
     run.join(LOCK)
 }
 
-/// What is in a folder before it is a run folder: a process that is killed there has begun nothing.
+/// The files in a folder before it is a run folder; a process killed then has begun nothing.
 fn is_unbegun(name: &str) -> bool {
     let is_partial = ["manifest.json.", "config.toml."].iter().any(|start| name.starts_with(start));
     name.starts_with(LOCK) || name == "manifest.json" || is_partial && name.ends_with(".partial")
@@ -137,7 +134,7 @@ pub fn check(out: &Path) -> Result<(), RunDirError> {
     match fs::read_dir(out).map(|mut entries| entries.any(is_more)) {
         Ok(true) => Err(RunDirError::NotEmpty { path: out.into() }),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(RunDirError::NotAFolder { path: out.into() }),
-        // Missing is what a new run wants; other trouble shows when the folder is made.
+        // A new run needs a missing folder; other faults show when the folder is made.
         Ok(false) | Err(_) => Ok(()),
     }
 }
@@ -162,7 +159,7 @@ impl RunDir {
     /// Opens the folder of an earlier run.
     ///
     /// # Errors
-    /// [`RunDirError::NotARun`] if its `config.toml` is not there, [`RunDirError::IsASweep`] for the folder of a sweep,
+    /// [`RunDirError::NotARun`] if its `config.toml` is missing, [`RunDirError::IsASweep`] for the folder of a sweep,
     /// [`RunDirError::NotText`].
     pub fn open(path: &Path) -> Result<Self, RunDirError> {
         text(path)?;
@@ -191,7 +188,7 @@ impl RunDir {
         self.path.join("config.toml")
     }
 
-    /// Where and how the run was made: [`Manifest`].
+    /// The [`Manifest`].
     pub fn manifest(&self) -> PathBuf {
         self.path.join("manifest.json")
     }
@@ -206,7 +203,7 @@ impl RunDir {
         self.path.join("curvature.csv")
     }
 
-    /// The table of what the parameters did after measurements.
+    /// The table of oscillations.
     pub fn oscillation(&self) -> PathBuf {
         self.path.join("oscillation.csv")
     }
@@ -226,7 +223,7 @@ impl RunDir {
         self.checkpoints().join(format!("step_{step:08}"))
     }
 
-    /// Keeps other processes from working on this run until what is returned is dropped, or this process ends.
+    /// Keeps other processes from working on this run until the result is dropped or this process ends.
     ///
     /// # Errors
     /// [`RunDirError::Busy`] if another process works on it, [`RunDirError::Write`].
@@ -238,7 +235,7 @@ impl RunDir {
         })
     }
 
-    /// Refuses to go on in a folder that has been removed or renamed: what is written to open files would be lost.
+    /// Refuses a folder that has been removed or renamed, where writes to open files would be lost.
     ///
     /// # Errors
     /// [`RunDirError::Gone`].

@@ -1,7 +1,6 @@
-//! CSV files that grow row by row and are read by the names of their columns.
-//!
-//! Each row is on the disk when `write` returns, and numbers have the shortest form that reads back to the same bits. An
-//! empty cell is a value that was not measured or is not finite. A table may have more columns than its reader asks for.
+//! CSV files that grow row by row and are read by column name. Each row is on the disk when `write` returns, and
+//! numbers have the shortest form that reads back to the same bits. An empty cell was not measured or is not finite. A
+//! table may have more columns than its reader uses.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -15,7 +14,7 @@ use crate::observer::Logged;
 
 use crate::files::sync_folder;
 
-/// What can go wrong with a table. Each message names the file.
+/// The errors of a table. Each message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// A row or the header cannot be written.
@@ -34,7 +33,7 @@ pub enum RecordError {
         /// What the system or the reader said.
         cause: csv::Error,
     },
-    /// The table is not what an earlier part of the run has written.
+    /// The table differs from the one that the run has written.
     #[error("cannot go on with {}: {problem}; put back the table that belongs to the checkpoint", path.display())]
     CannotGoOn {
         /// The table.
@@ -58,7 +57,7 @@ pub enum RecordError {
         /// The column.
         column: String,
     },
-    /// A cell does not hold what its column should.
+    /// A cell does not fit its column.
     #[error("{}, line {line}: `{cell}` does not belong into column `{column}`; correct or remove the line", path.display())]
     BadCell {
         /// The table.
@@ -84,7 +83,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Makes the table, replacing one of that name; or, from its first `len` bytes, goes on with the one that is there.
+    /// Makes the table, replacing an old one; with `len`, continues the old one after its first `len` bytes.
     pub(crate) fn open(path: &Path, columns: Vec<String>, len: Option<u64>) -> Result<Self, RecordError> {
         let write_error = |cause| RecordError::Write { path: path.into(), cause };
         let header = line(&columns).map_err(write_error)?;
@@ -102,7 +101,7 @@ impl Table {
         Ok(Self { path: path.into(), file, columns, cells: vec![], len })
     }
 
-    /// Appends one line, and shows it.
+    /// Appends one line, and returns it.
     pub(crate) fn write(&mut self, cells: Vec<String>) -> Result<Logged<'_>, RecordError> {
         let line = line(&cells).map_err(|cause| RecordError::Write { path: self.path.clone(), cause })?;
         self.append(&line)?;
@@ -111,10 +110,10 @@ impl Table {
         Ok(Logged { table, columns: &self.columns, cells: &self.cells })
     }
 
-    /// Hands a line to the system in one piece. After an error the file ends with the line before.
+    /// Writes a line in one piece. After an error the file ends with the line before.
     fn append(&mut self, line: &[u8]) -> Result<(), RecordError> {
         self.file.write_all(line).map_err(|cause| {
-            // Best effort: readers overlook an unfinished line too.
+            // Best effort: readers ignore an unfinished line.
             let _ = self.file.set_len(self.len);
             RecordError::Write { path: self.path.clone(), cause }
         })?;
@@ -122,7 +121,7 @@ impl Table {
         Ok(())
     }
 
-    /// Sees to it that all rows are on the disk, and says how many bytes they are.
+    /// Flushes all rows to the disk, and returns their number of bytes.
     pub(crate) fn sync(&mut self) -> Result<u64, RecordError> {
         self.file.sync_data().map_err(|cause| RecordError::Write { path: self.path.clone(), cause })?;
         Ok(self.len)
@@ -154,8 +153,8 @@ fn check_prefix(file: &mut File, header: &[u8], len: u64) -> Result<(), String> 
     }
 }
 
-/// The shortest text that reads back to the same bits, with an exponent where the number is very large or small; nothing for
-/// one that is not finite.
+/// The shortest text that reads back to the same bits, with an exponent where the number is very large or small; empty
+/// if not finite.
 pub(crate) fn number(value: f64) -> String {
     if value.is_finite() { format!("{value:?}") } else { String::new() }
 }
@@ -164,7 +163,7 @@ pub(crate) fn optional(value: Option<f64>) -> String {
     value.map_or_else(String::new, number)
 }
 
-/// One line of a table being read, with what its errors must name.
+/// One line of a table, with its position for errors.
 pub(crate) struct Line<'a> {
     path: &'a Path,
     header: &'a StringRecord,
@@ -172,7 +171,7 @@ pub(crate) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// The value in a column; none if the cell is empty or a number that is not finite, or the table has no such column.
+    /// The value in a column; `None` if the cell is empty or not finite, or the table lacks the column.
     pub(crate) fn optional<T: FromStr>(&self, column: &str) -> Result<Option<T>, RecordError> {
         let place = self.header.iter().position(|name| name == column);
         let cell = place.and_then(|place| self.cells.get(place));
@@ -181,12 +180,12 @@ impl Line<'_> {
         parsed.transpose().map_err(|_| self.bad_cell(column, cell.unwrap_or_default()))
     }
 
-    /// The value in a column, which must be there.
+    /// The value in a column, which must exist.
     pub(crate) fn required<T: FromStr>(&self, column: &str) -> Result<T, RecordError> {
         self.in_column(column)?.ok_or_else(|| self.bad_cell(column, ""))
     }
 
-    /// The number in a column, which must be there; NaN if its cell is empty.
+    /// The number in a column, which must exist; NaN if its cell is empty.
     pub(crate) fn or_nan(&self, column: &str) -> Result<f64, RecordError> {
         Ok(self.in_column(column)?.unwrap_or(f64::NAN))
     }
@@ -203,7 +202,7 @@ impl Line<'_> {
         self.header.iter().any(|name| name == column)
     }
 
-    /// The cells of `name_1`, `name_2` … up to the first empty one, behind which all must be empty.
+    /// The cells of `name_1`, `name_2` … up to the first empty one, after which all must be empty.
     pub(crate) fn numbered(&self, name: &str) -> Result<Vec<f64>, RecordError> {
         let columns = (1..).map(|i| format!("{name}_{i}")).take_while(|column| self.has(column));
         let cells = columns.map(|column| self.optional(&column)).collect::<Result<Vec<_>, _>>()?;
@@ -224,13 +223,13 @@ impl Line<'_> {
     }
 }
 
-/// Reads every complete line of a table: one without an end is being written, or its writer was killed.
+/// Reads every complete line of a table: a line without an end is being written, or its writer was killed.
 pub(crate) fn read<R>(path: &Path, row: impl Fn(&Line<'_>) -> Result<R, RecordError>) -> Result<Vec<R>, RecordError> {
     let (header, lines) = read_lines(path)?;
     lines.iter().map(|cells| row(&Line { path, header: &header, cells })).collect()
 }
 
-/// The header and the complete lines of a table, as they are.
+/// The header and the complete lines of a table, unchanged.
 pub(crate) fn read_lines(path: &Path) -> Result<(StringRecord, Vec<StringRecord>), RecordError> {
     let error = |cause| RecordError::Read { path: path.into(), cause };
     let bytes = fs::read(path).map_err(|cause| error(cause.into()))?;

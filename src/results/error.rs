@@ -1,4 +1,4 @@
-//! What can go wrong when a run is shown.
+//! The errors of showing a run.
 
 use super::official_raw::RawError;
 use super::plot::PlotError;
@@ -6,7 +6,7 @@ use crate::files::FileError;
 use crate::folder::RunDirError;
 use crate::folder::table::RecordError;
 
-/// What can go wrong when a run is shown. Each message names the file.
+/// The errors of showing a run. Each message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
     /// The run folder cannot be used.

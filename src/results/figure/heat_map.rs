@@ -1,7 +1,6 @@
-//! A table of numbers as coloured cells, with the numbers written in; a cell without one says why.
-//!
-//! The colours are those of C. Brewer's RdBu (diverging) and of viridis (sequential), which colour-blind readers can tell
-//! apart and which keep their order in grey.
+//! A table of numbers as coloured cells with the numbers written in; a cell without a number gives the reason. The
+//! colours are C. Brewer's RdBu (diverging) and viridis (sequential), which colour-blind readers can tell apart and
+//! which keep their order in grey.
 
 use kuva::render::color::Color;
 use kuva::render::render::{Primitive, Scene, TextAnchor};
@@ -13,7 +12,7 @@ const RED_BLUE: [[f64; 3]; 5] =
     [[33.0, 102.0, 172.0], [146.0, 197.0, 222.0], [247.0, 247.0, 247.0], [244.0, 165.0, 130.0], [178.0, 24.0, 43.0]];
 const VIRIDIS: [[f64; 3]; 5] =
     [[68.0, 1.0, 84.0], [59.0, 82.0, 139.0], [33.0, 145.0, 140.0], [94.0, 201.0, 98.0], [253.0, 231.0, 37.0]];
-/// Where nothing is known.
+/// An unknown value.
 const NOTHING: Color = Color::Rgb(238, 238, 238);
 const INK: Color = Color::Rgb(0, 0, 0);
 const FAINT: Color = Color::Rgb(85, 85, 85);
@@ -31,34 +30,34 @@ const STRIPES: usize = 64;
 /// The least and the greatest factor from 1 to the ends of the scale of ratios.
 const FACTORS: (f64, f64) = (1.25, 4.0);
 
-/// What a cell shows.
+/// The content of a cell.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell {
     /// A number above 0.
     Value(f64),
-    /// Why there is none, in a word or two.
+    /// The reason that there is none, in a word or two.
     Missing(String),
 }
 
-/// How numbers become colours.
+/// The scale from numbers to colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colors {
-    /// On a logarithmic scale about 1, which is neutral; what is beyond the ends of the scale has the colour of its end.
+    /// Logarithmic about 1, which is neutral; numbers beyond the ends have the colour of the end.
     Ratio,
-    /// On a logarithmic scale from the smallest number to the largest.
+    /// Logarithmic from the smallest number to the largest.
     Log,
 }
 
-/// A picture of a table yet to be drawn.
+/// The description of a picture of a table.
 #[derive(Debug, Clone)]
 pub(crate) struct HeatMap {
     /// The line above the picture.
     pub title: String,
-    /// What the columns are.
+    /// The title of the columns.
     pub x_label: String,
-    /// What the rows are.
+    /// The title of the rows.
     pub y_label: String,
-    /// What the numbers are.
+    /// The title of the numbers.
     pub label: &'static str,
     /// The columns' values.
     pub columns: Vec<String>,
@@ -99,7 +98,7 @@ impl HeatMap {
         }
     }
 
-    /// The colour at a share of the way along the scale.
+    /// The colour at a fraction of the scale.
     fn color(&self, share: f64) -> [f64; 3] {
         let stops = match self.colors {
             Colors::Ratio => RED_BLUE,
@@ -151,7 +150,7 @@ impl HeatMap {
         let (fill, ink, words, size) = match cell {
             Cell::Value(value) => {
                 let [r, g, b] = self.color((value.ln() - ends.0) / (ends.1 - ends.0));
-                // The luma of ITU-R BT.601: which of black and white is easier to read on this.
+                // The luma of ITU-R BT.601: decides between black and white text.
                 let ink = if 0.299 * r + 0.587 * g + 0.114 * b > 140.0 { INK } else { Color::Rgb(255, 255, 255) };
                 (Color::Rgb(r as u8, g as u8, b as u8), ink, digits(*value, 3), 13)
             }
@@ -177,7 +176,7 @@ impl HeatMap {
                 x,
                 y: bottom - stripe * (i + 1) as f64,
                 width: 16.0,
-                // A little more hides the seams.
+                // Overlap hides the seams.
                 height: stripe + if i > 0 { 0.6 } else { 0.0 },
                 fill: Color::Rgb(r as u8, g as u8, b as u8),
                 stroke: None,

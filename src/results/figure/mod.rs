@@ -1,9 +1,9 @@
-//! One picture: curves, or the cells of a [`heat_map`], drawn as SVG, PNG or PDF. The only folder that knows the plotting
-//! library.
+//! One picture: curves, or the cells of a [`heat_map`], drawn as SVG, PNG or PDF. The only folder that uses the
+//! plotting library.
 //!
-//! What it adds to the library: limits that one spike cannot wreck (the curve then leaves the frame and the subtitle
-//! says how many points are outside), a logarithmic axis where the values need one, curves thinned to what a screen can
-//! show without losing their extremes, and marks at the points of curves that have few.
+//! It adds limits that one spike cannot spoil (the curve leaves the frame, and the subtitle counts the points outside),
+//! a logarithmic axis for values that need one, curves thinned to screen resolution without losing extremes, and marks
+//! on curves of few points.
 
 mod format;
 pub(crate) mod heat_map;
@@ -27,28 +27,28 @@ const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 540.0;
 /// The share of rows whose extremes may lie outside the frame.
 const OUTLIERS: f64 = 0.02;
-/// With fewer rows than this, none is an outlier.
+/// Below this number of rows, none is an outlier.
 const FEW_ROWS: usize = 10;
-/// How far beyond the other rows an extreme may reach before it counts as one, in their span.
+/// The distance of an outlier from the other rows, in units of their span.
 const REACH: f64 = 0.5;
 /// Buckets that a long curve is thinned to; each keeps its smallest and largest value.
 const BUCKETS: usize = 1000;
-/// In pictures of curves with so many points at most, these are marked,
+/// In pictures of curves with at most this many points, the points are marked,
 const FEW_POINTS: usize = 25;
 /// if there are no more curves than this.
 const FEW_CURVES: usize = 6;
 /// Decades of a logarithmic axis above which not all have a number.
 const MANY_DECADES: f64 = 12.0;
-/// The longest name, in characters, that leaves the legend beside the picture.
+/// The longest name, in characters, for a legend beside the picture.
 const SHORT_LABEL: usize = 18;
-/// The most names that leave it there.
+/// The most names beside the picture.
 const FEW_LABELS: usize = 16;
 /// The range above which the axis is logarithmic.
 const LOG_RANGE: f64 = 100.0;
-/// The range below which it is not even on request: it would hardly have a number.
+/// The range below which it is linear even on request, since it would hardly have a number.
 const NARROW: f64 = 4.0;
 
-/// The horizontal axis: its scale, and what it shows with its unit.
+/// The horizontal axis: its scale, and its title with unit.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Horizontal {
     /// The updates of a run, from 0.
@@ -59,14 +59,14 @@ pub(crate) enum Horizontal {
     Log(Cow<'static, str>),
 }
 
-/// How the vertical axis is chosen.
+/// The kind of vertical axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Scale {
-    /// Logarithmic where the values are positive and span more than two decades, else linear.
+    /// Logarithmic if the values are positive and span more than two decades, else linear.
     Auto,
-    /// Logarithmic where all values are positive, unless they hardly differ.
+    /// Logarithmic if all values are positive, unless they hardly differ.
     Log,
-    /// As `Log`, and what is above a limit leaves the frame.
+    /// As `Log`; values above a limit leave the frame.
     LogBelow(f64),
     /// Linear over a fixed range.
     Fixed(f64, f64),
@@ -94,14 +94,14 @@ pub(crate) struct Curve {
     pub style: Style,
 }
 
-/// A picture yet to be drawn.
+/// The description of a picture.
 #[derive(Debug, Clone)]
 pub(crate) struct Figure {
     /// The line above the picture.
     pub title: String,
     /// The horizontal axis.
     pub x: Horizontal,
-    /// What the vertical axis shows, with its unit.
+    /// The title of the vertical axis, with its unit.
     pub y_label: &'static str,
     /// The vertical axis.
     pub scale: Scale,
@@ -131,7 +131,7 @@ impl Figure {
         points.copied().filter(is_drawable)
     }
 
-    /// Chooses limits that hold all rows but the few that would shrink the others to a line.
+    /// Chooses limits that hold all rows except the few that would shrink the others to a line.
     fn axis(&self) -> Axis {
         if let Scale::Fixed(low, high) = self.scale {
             return Axis { low, high, log: false };
@@ -187,7 +187,7 @@ impl Figure {
 
     fn plots(&self) -> Vec<Plot> {
         let mut plots = Vec::new();
-        // Lines through a few points hide which of their bends are measured. Many curves of marks hide one another.
+        // Lines through a few points hide the measured points; many curves of marks hide each other.
         let lines = || self.curves.iter().map(|curve| curve.points.len()).filter(|&points| points > 2);
         let marked = lines().count() <= FEW_CURVES && lines().all(|points| points <= FEW_POINTS);
         for curve in &self.curves {
@@ -274,12 +274,12 @@ impl Figure {
     }
 }
 
-/// Whether a point has a place in a picture. A run that diverges may leave values no axis can span.
+/// Whether a point can be drawn. A run that diverges may have values that no axis can span.
 fn is_drawable(point: &(f64, f64)) -> bool {
     point.1.abs() < 1e100
 }
 
-/// The points that can be drawn; of many, each bucket's smallest and largest in their order.
+/// The points to draw; of many, each bucket's smallest and largest, in order.
 fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let finite: Vec<(f64, f64)> = points.iter().copied().filter(is_drawable).collect();
     if finite.len() <= 2 * BUCKETS {

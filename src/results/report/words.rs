@@ -8,19 +8,19 @@ use crate::config::{
 use crate::folder::manifest::Manifest;
 use crate::text::digits;
 
-/// A description, with the formula behind it where there is one.
+/// A description, with its formula if there is one.
 pub(crate) struct Words {
-    /// What is described.
+    /// The subject.
     pub subject: &'static str,
-    /// The section of the configuration that it follows from.
+    /// Its section of the configuration.
     pub section: &'static str,
-    /// In a sentence.
+    /// The sentence.
     pub sentence: String,
-    /// As a formula; empty where there is none.
+    /// The formula; empty if there is none.
     pub formula: String,
 }
 
-/// What was trained, on what, how, and what was measured. The manifest of a run has numbers that its configuration leaves open.
+/// The network, data, rule and measurements. The manifest of a run has numbers that its configuration leaves open.
 pub(crate) fn describe(config: &Config, manifest: Option<&Manifest>) -> Vec<Words> {
     let plain = |subject, section, sentence| Words { subject, section, sentence, formula: String::new() };
     let (sentence, formula) = loss(config);
@@ -223,7 +223,7 @@ fn updates(count: u64) -> String {
     format!("{count} {}", if count == 1 { "update" } else { "updates" })
 }
 
-/// Which eigenvalues are found.
+/// The eigenvalues that are found.
 fn eigenvalues(m: &MeasureConfig) -> String {
     let top = match (m.top, m.track > 0.0) {
         (1, _) => "The eigenvalue of largest magnitude".to_owned(),
@@ -240,7 +240,7 @@ fn eigenvalues(m: &MeasureConfig) -> String {
     }
 }
 
-/// The examples that the curvature is measured on.
+/// The examples for measuring the curvature.
 fn examples(config: &Config, manifest: Option<&Manifest>) -> String {
     let m = &config.measure;
     let measured = manifest.and_then(|manifest| Some((manifest.measured?.examples, manifest.data.train)));
@@ -255,10 +255,10 @@ fn examples(config: &Config, manifest: Option<&Manifest>) -> String {
     }
 }
 
-/// The steps before which it is measured, besides the last.
+/// The steps before which it is measured, except the last.
 fn times(m: &MeasureConfig) -> String {
     if m.per_decade > 0 {
-        /// As many as show how they go on.
+        /// Enough of them to show the pattern.
         const SHOWN: usize = 6;
         let steps: Vec<String> = (0..).filter(|&step| m.due(step)).take(SHOWN).map(|step| step.to_string()).collect();
         return format!("at steps {} and so on, {} in every factor of ten", steps.join(", "), m.per_decade);
