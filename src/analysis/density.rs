@@ -28,7 +28,7 @@ impl<'a> Table<'a> {
             findings.iter().filter_map(|finding| Some((finding.part, finding.density.as_ref()?))).collect();
         let low = densities.iter().map(|(_, d)| d.lambda_min.value).reduce(f64::min)?;
         let high = densities.iter().map(|(_, d)| d.lambda_max.value).reduce(f64::max)?;
-        // A multiple of the identity has no width of its own.
+        // A multiple of the identity has no width.
         let span = if high > low { high - low } else { high.abs().max(1.0) };
         let sigma = span / WIDTHS;
         let (low, high) = (low - MARGIN * sigma, high + MARGIN * sigma);
@@ -52,7 +52,7 @@ impl<'a> Table<'a> {
     }
 
     fn figure(&self, title: String) -> Figure {
-        // The height of a tenth of an eigenvalue: what is below is the tail of a Gaussian.
+        // The height of a tenth of an eigenvalue; lower values are tails of Gaussians.
         let floor = 0.1 / (self.sigma * (2.0 * std::f64::consts::PI).sqrt());
         let mut curves = vec![];
         for (part, _, counts) in &self.columns {
@@ -62,7 +62,7 @@ impl<'a> Table<'a> {
                 Part::Rest => Style { color: VERMILLION, width: 1.5, dashes: "" },
             };
             let points: Vec<(f64, f64)> = self.lambdas.iter().copied().zip(counts.iter().copied()).collect();
-            // One piece for each stretch where there is something, the first with the name.
+            // One piece for each range with a visible density; the first has the name.
             for piece in points.chunk_by(|a, b| (a.1 > floor) == (b.1 > floor)).filter(|piece| piece[0].1 > floor) {
                 let label = if curves.iter().any(|c: &Curve| c.label == part.words()) { "" } else { part.words() };
                 curves.push(Curve { label: label.into(), points: piece.to_vec(), style });

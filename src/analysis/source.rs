@@ -1,4 +1,4 @@
-//! Which parameters to look at, and by which configuration: a run's last checkpoint, another of its checkpoints, or a file.
+//! The parameters of an analysis and their configuration: a run's last checkpoint, another checkpoint, or a file.
 
 use std::path::{Path, PathBuf};
 
@@ -10,22 +10,22 @@ use crate::folder::settled::settings_of;
 use crate::folder::{RunDir, RunDirError};
 use crate::run::RunError;
 
-/// Parameters on disk, and what they belong to.
+/// Parameters on disk, with their configuration.
 pub(super) struct Source {
     /// The safetensors file.
     pub params: PathBuf,
-    /// Updates made before, where the path says.
+    /// Updates made before, if the path tells.
     pub step: u64,
     pub config: Config,
-    /// Where results go unless another place is named.
+    /// The default folder of results.
     pub out: PathBuf,
 }
 
-/// What the user may have meant by a path.
+/// The parameters that a path stands for.
 ///
 /// # Errors
-/// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] where there is none, [`RunDirError::Damaged`] where none is undamaged, [`RunDirError::NotARun`] where no configuration is found
-/// and none is given, and what is wrong with a configuration.
+/// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] without one, [`RunDirError::Damaged`] if none is
+/// undamaged, [`RunDirError::NotARun`] if no configuration is found or given, and errors of a configuration.
 pub(super) fn find(path: &Path, given: Option<&str>) -> Result<Source, RunError> {
     let params = if path.is_file() { path.to_path_buf() } else { find_checkpoint(path)?.join(checkpoint::PARAMS) };
     // A checkpoint lies two folders below its run.
@@ -47,7 +47,7 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<Source, RunError>
     Ok(Source { step: step.unwrap_or(0), params, config, out })
 }
 
-/// The undamaged checkpoint that a folder is, or the last one of the run that it is.
+/// The undamaged checkpoint in a folder, or the last one of the run in it.
 fn find_checkpoint(path: &Path) -> Result<PathBuf, RunDirError> {
     if path.join(checkpoint::DONE).is_file() {
         return Ok(Checkpoint::read(path)?.path);

@@ -1,4 +1,4 @@
-//! `edgewalk bench`: how long the steps of a network take on an adapter.
+//! `edgewalk bench`: the time of a network's steps on an adapter.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,7 +65,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// [`Error`].
 pub fn run(args: &BenchArgs) -> Result<(), Error> {
     let resolved = config::resolve(args.target.as_deref(), &args.sets)?;
-    // Growth is about sizes that are not tiny.
+    // Growth concerns sizes that are not tiny.
     if !args.growth {
         workers::settle_for(&resolved.config);
     }
@@ -91,7 +91,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Prints every size as it is known, then the exponents, and writes table and picture.
+/// Prints every size as it is measured, then the exponents, and writes table and picture.
 fn grow(args: &BenchArgs, gpu: &Gpu, Resolved { name, config }: &Resolved) -> Result<(), Error> {
     let (mut printed, mut head) = (Ok(()), format!("{}\n", Point::HEAD));
     let mut watch = |point: &Point| {

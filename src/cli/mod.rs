@@ -1,5 +1,5 @@
-//! The command line: arguments in, a request out, and an error turned into a message and an exit code. The work is in
-//! [`crate::run`].
+//! The command line: parses arguments into a request, calls the stage that does the work, and turns errors into
+//! messages and exit codes.
 
 pub mod bench;
 pub mod compare;
@@ -121,10 +121,10 @@ fn presets() -> String {
     format!("Presets:{lines}")
 }
 
-/// The exit code of a command line that makes no sense.
+/// The exit code of an invalid command line.
 const USAGE: u8 = 2;
 
-/// Does what the command line asks, says on standard error what is wrong, and returns the program's exit code. The first of the
+/// Runs the command line, prints errors to standard error, and returns the program's exit code. The first of the
 /// arguments is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     match obey(arguments) {
@@ -137,7 +137,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn obey(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Error> {
-    // A manifest holds them all, and a configuration some.
+    // A manifest needs all of them as text, and a configuration some.
     let text = |argument: OsString| argument.into_string().map_err(|other| FileError::NotText { path: other.into() });
     let command_line: Vec<String> = arguments.into_iter().map(text).collect::<Result<_, _>>()?;
     match Cli::try_parse_from(&command_line) {

@@ -1,4 +1,4 @@
-//! `edgewalk plot`: what the tables of runs and sweeps hold, as pictures or for TensorBoard, once or as rows arrive.
+//! `edgewalk plot`: the tables of runs and sweeps as pictures or for TensorBoard, once or as rows arrive.
 
 use super::terminal::Terminal;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub struct PlotArgs {
     tensorboard: bool,
 }
 
-/// Draws or converts, and says what it wrote.
+/// Draws or converts, and prints the paths.
 ///
 /// # Errors
 /// [`Error`].

@@ -38,7 +38,7 @@ impl Spread {
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Ratios near 1 get decimals; those of a diverged run an exponent.
+        // Ratios are near 1; only those of a diverged run need an exponent.
         let number = |x: f64| if x.abs() < 1e4 { format!("{x:.3}") } else { format!("{x:.2e}") };
         write!(f, "median {}, range {} to {}", number(self.median), number(self.min), number(self.max))
     }

@@ -1,4 +1,4 @@
-//! The examples of the objective that is trained: all of them at once, or a minibatch a step.
+//! The examples of the trained objective: all of them at once, or a minibatch for each step.
 
 use crate::data::{DataError, Examples};
 use crate::objective::Objective;
@@ -7,17 +7,17 @@ use crate::optim::{Batches, Cursor};
 use super::RunError;
 use crate::config::{Config, ConfigError};
 
-/// Hands minibatches, gathered on the host, to the objective that is trained.
+/// Gathers minibatches on the host for the trained objective.
 pub struct Feed<'a> {
     examples: &'a Examples,
     batches: Batches,
 }
 
 impl<'a> Feed<'a> {
-    /// The minibatches of a run; none where every update sees all examples.
+    /// The minibatches of a run; `None` if every update uses all examples.
     ///
     /// # Errors
-    /// [`ConfigError::Conflict`] if a minibatch is to be larger than the training set.
+    /// [`ConfigError::Conflict`] if a minibatch is larger than the training set.
     pub fn new(config: &Config, examples: &'a Examples) -> Result<Option<Self>, RunError> {
         let batch = config.optim.batch;
         if batch > examples.len() {
@@ -39,7 +39,7 @@ impl<'a> Feed<'a> {
         Ok(self.examples.select(&self.batches.indices(step))?)
     }
 
-    /// Puts the examples of a step into the objective, behind the work submitted so far.
+    /// Writes the examples of a step to the objective, after the work submitted so far.
     ///
     /// # Errors
     /// Device errors.
@@ -47,7 +47,7 @@ impl<'a> Feed<'a> {
         Ok(objective.replace(&self.batch(step)?)?)
     }
 
-    /// Where in the data the batch of a step begins.
+    /// The beginning of a step's batch in the data.
     pub fn cursor(&self, step: u64) -> Cursor {
         self.batches.cursor(step)
     }

@@ -1,4 +1,4 @@
-//! What `--dry-run` says: the plan of a run, in words.
+//! The output of `--dry-run`: the plan of a run, in words.
 
 use crate::text::duration;
 use std::time::Instant;
@@ -15,8 +15,8 @@ use crate::folder::manifest::MemoryPlan;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Buffers, chunks and estimated times of a run that has not begun, on `train` training examples: its equipment on a dry
-/// device, what that takes, and the time of a gradient.
+/// Buffers, chunks and estimated times of a run that has not begun, on `train` training examples: its setup on a dry
+/// device, its needs, and the time of a gradient.
 ///
 /// # Errors
 /// Compilation errors.
@@ -81,7 +81,7 @@ pub fn plan(
     Ok(lines.join("\n"))
 }
 
-/// What is ahead of a run whose `steps` are left, in two lines: memory, and the time of a step, which is measured.
+/// The outlook of a run with `steps` left, in two lines: memory, and the measured time of a step.
 ///
 /// # Errors
 /// Device errors.
@@ -93,7 +93,7 @@ pub(crate) fn ahead(
 ) -> Result<String, GpuError> {
     let Equipment { objective, optimizer, measurer, .. } = equipment;
     let gpu = objective.gpu();
-    // Its gradients are those of a step, and it leaves the parameters alone. The first look compiles and warms up.
+    // A probe has the gradients of a step and leaves the parameters alone. The first one compiles and warms up.
     let look = optimizer.probe.recording(first);
     gpu.run([look])?;
     gpu.wait()?;
@@ -114,7 +114,7 @@ pub(crate) fn ahead(
         duration(secs * steps as f64)
     );
     if measurer.is_some() {
-        // Each count has one for the end of the run.
+        // Each count includes the end of the run.
         let checks = config.measure.count(first + steps) - config.measure.count(first) + 1;
         let most = config.measure.max_iterations;
         lines += &format!("; {checks} checks of the curvature besides, each of at most {most} products H·v");

@@ -1,4 +1,4 @@
-//! Where a run begins: at its first step in a folder of its own, or at a checkpoint in the folder that it has.
+//! The start of a run: at its first step in a new folder, or at a checkpoint in an existing one.
 
 use super::RunError;
 use super::initial::initial;
@@ -20,7 +20,7 @@ use crate::model::{Layout, Model, params_from_safetensors};
 use crate::objective::Objective;
 use crate::observer::{Observer, OutputError};
 
-/// What to do, and where.
+/// The task, and its folder.
 pub(crate) struct Order<'a> {
     pub config: Config,
     pub adapter: Option<String>,
@@ -30,11 +30,11 @@ pub(crate) struct Order<'a> {
 
 enum Begin<'a> {
     New(&'a TrainRequest),
-    /// Boxed, since the other is so much smaller.
+    /// Boxed, since the other variant is much smaller.
     Old(Box<Old>),
 }
 
-/// A run that goes on.
+/// A resumed run.
 struct Old {
     dir: RunDir,
     lock: Lock,
@@ -42,7 +42,7 @@ struct Old {
     checkpoint: Option<Checkpoint>,
 }
 
-/// The folder of a run under way, kept from other processes, and its manifest.
+/// The locked folder of a run, and its manifest.
 pub(crate) struct Place {
     pub dir: RunDir,
     pub lock: Lock,
@@ -58,7 +58,7 @@ impl<'a> Order<'a> {
         Self { config, adapter, command_line, begin: Begin::New(request) }
     }
 
-    /// The rest of a run; none if nothing is left to do, which is said.
+    /// The rest of a run; `None`, with a message, if nothing is left.
     pub fn of_old(request: &'a ResumeRequest, observer: &dyn Observer) -> Result<Option<Self>, RunError> {
         let dir = RunDir::open(&request.path)?;
         let lock = locked(&dir, observer)?;
@@ -87,7 +87,7 @@ impl<'a> Order<'a> {
         Ok(Some(Self { config, adapter: Some(adapter), command_line, begin }))
     }
 
-    /// Refuses to go on with other data.
+    /// Refuses to continue with other data.
     pub fn check_data(&self, data: &DataRecord) -> Result<(), ConfigError> {
         match &self.begin {
             Begin::Old(old) if old.manifest.data != *data => Err(ConfigError::Conflict {
@@ -105,7 +105,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// The state to go on from.
+    /// The state to continue from.
     pub fn state(&self, model: &dyn Model) -> Result<Option<State>, RunError> {
         let Some(checkpoint) = self.checkpoint() else { return Ok(None) };
         let n = Layout::of(model)?.len();
@@ -113,7 +113,7 @@ impl<'a> Order<'a> {
         state.map(Some).map_err(|problem| RunDirError::Damaged { path: checkpoint.path.clone(), problem }.into())
     }
 
-    /// The parameters to begin with or to go on from, and the file of the former.
+    /// The parameters to start with, and the file of initial ones.
     pub fn params(&self, layout: &Layout) -> Result<(Vec<f32>, Option<Init>), RunError> {
         if let Some(Checkpoint { path, params, .. }) = self.checkpoint() {
             let params = params_from_safetensors(layout, params);
@@ -127,7 +127,7 @@ impl<'a> Order<'a> {
         Ok((params, init))
     }
 
-    /// The folder, made if there is none, with its configuration and manifest in it.
+    /// The folder, made if missing, with configuration and manifest.
     pub fn place(
         self,
         objective: &Objective,
@@ -143,7 +143,7 @@ impl<'a> Order<'a> {
             Begin::New(request) => {
                 let dir = RunDir::create(request.out.as_deref(), &request.name)?;
                 let lock = locked(&dir, observer)?;
-                // In this order: what has a config.toml is a run folder.
+                // In this order: a folder with a config.toml is a run folder.
                 dir.write_manifest(&manifest)?;
                 dir.write_config(&self.config)?;
                 Ok(Place { dir, lock, manifest })
@@ -164,12 +164,12 @@ impl<'a> Order<'a> {
                         "warning: {change}; the rest of the run need not have the bits that it would have had"
                     ));
                 }
-                // What the run began with stays; what it goes on with is listed.
+                // The start of the run stays; this resumption is listed.
                 let resumed = Resumed::at(step, &manifest);
                 manifest = Manifest { limits: manifest.limits, tier: manifest.tier, memory_plan, ..earlier };
                 manifest.resumed.push(resumed);
                 manifest.ended = Ended::Running;
-                // In this order: a run whose settings cannot be written has not begun to go on.
+                // In this order: a run whose settings cannot be written is not resumed.
                 dir.write_config(&self.config)?;
                 dir.write_manifest(&manifest)?;
                 Ok(Place { dir, lock, manifest })
@@ -178,7 +178,7 @@ impl<'a> Order<'a> {
     }
 }
 
-/// Refuses to begin again with other weights than those that a run began with.
+/// Refuses to restart a run with other initial weights.
 fn check_init(was: Option<&Init>, now: Option<&Init>) -> Result<(), ConfigError> {
     let hash = |init: Option<&Init>| init.map(|init| init.sha256.clone());
     if hash(was) == hash(now) {
@@ -194,7 +194,7 @@ fn check_init(was: Option<&Init>, now: Option<&Init>) -> Result<(), ConfigError>
     })
 }
 
-/// The lock of a run folder, with a note where the file system has none.
+/// The lock of a run folder, with a note if the file system has none.
 fn locked(dir: &RunDir, observer: &dyn Observer) -> Result<Lock, RunDirError> {
     let lock = dir.lock()?;
     if let Some(warning) = lock.warning() {
@@ -203,12 +203,12 @@ fn locked(dir: &RunDir, observer: &dyn Observer) -> Result<Lock, RunDirError> {
     Ok(lock)
 }
 
-/// Tells an observer something for people.
+/// Sends a text to the observer.
 pub(super) fn say(observer: &dyn Observer, text: &str) -> Result<(), OutputError> {
     observer.say(text).map_err(OutputError)
 }
 
-/// The adapter that a run had, as [`crate::gpu::Gpu::open`] takes it; its name if it is not here any more.
+/// The adapter of a run for [`crate::gpu::Gpu::open`]; its name if it is missing now.
 fn the_same(manifest: &Manifest) -> Result<String, GpuError> {
     let Manifest { adapter, backend, adapter_place, .. } = manifest;
     let found = gpu::same(&gpu::adapters()?, adapter, backend, adapter_place);

@@ -1,4 +1,4 @@
-//! The tables of a run, begun or gone on with where a checkpoint was taken, and those who follow their rows.
+//! The tables of a run, new or continued at a checkpoint, and the observers of their rows.
 
 use super::RunError;
 use crate::config::{Config, MeasureMethod};
@@ -33,7 +33,7 @@ impl Followers<'_> {
 }
 
 impl<'a> Tables<'a> {
-    /// New tables; or those of the run cut to the bytes that they had at a checkpoint.
+    /// New tables, or those of the run, cut to their bytes at a checkpoint.
     pub fn open(
         dir: &RunDir,
         config: &Config,
@@ -72,7 +72,7 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Sees to it that all rows are on the disk, and says how many bytes each table has.
+    /// Flushes all rows to the disk, and returns the bytes of each table.
     pub fn sync(&mut self) -> Result<[u64; 3], RecordError> {
         let oscillation = self.oscillation.as_mut().map_or(Ok(0), OscillationWriter::sync)?;
         Ok([self.metrics.sync()?, self.curvature.sync()?, oscillation])

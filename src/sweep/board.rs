@@ -1,4 +1,4 @@
-//! The table of results as processes share it: read, changed and written under a lock.
+//! The table of results, shared by processes: read, changed and written under a lock.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use super::summary::{SummaryRow, read_summary, write_summary};
 use super::{Job, State, SweepDir, SweepError};
 use crate::text::duration;
 
-/// The rows of all jobs, as they are in `summary.csv`.
+/// The rows of all jobs, as in `summary.csv`.
 pub(super) struct Board<'a> {
     pub sweep: &'a SweepDir,
     pub rows: Vec<SummaryRow>,
 }
 
 impl<'a> Board<'a> {
-    /// Looks at every job's folder.
+    /// Reads every job's folder.
     pub fn look(sweep: &'a SweepDir) -> Self {
         let before = read_summary(&sweep.summary()).unwrap_or_default();
         let before: BTreeMap<&str, &SummaryRow> = before.iter().map(|row| (row.job.as_str(), row)).collect();
@@ -21,7 +21,7 @@ impl<'a> Board<'a> {
         Self { sweep, rows: sweep.jobs().iter().map(row).collect() }
     }
 
-    /// Takes the word of `summary.csv`; looks where there is none, or one of other jobs.
+    /// Uses `summary.csv`; reads the folders if it is missing or of other jobs.
     pub fn read(sweep: &'a SweepDir) -> Self {
         let same =
             |rows: &Vec<SummaryRow>| rows.iter().map(|row| &row.job).eq(sweep.jobs().iter().map(|job| &job.name));
@@ -40,7 +40,7 @@ impl<'a> Board<'a> {
         self.rows.iter().filter(|row| row.state == state).count()
     }
 
-    /// Notes that a job's process runs.
+    /// Records that a job's process runs.
     ///
     /// # Errors
     /// As [`write_summary`], for this and the next, and [`SweepError::Removed`].
@@ -48,24 +48,24 @@ impl<'a> Board<'a> {
         self.change(|board| (board.rows[job].state, board.rows[job].message) = (State::Running, String::new()))
     }
 
-    /// Notes how the attempt at a job ended, which was the attempt of a sweep that is `stopping`.
+    /// Records the end of a job's attempt; `stopping` if the sweep was asked to stop.
     pub fn ended(&mut self, job: usize, problem: Option<&str>, stopping: bool) -> Result<(), SweepError> {
         let mut row = SummaryRow::of(&self.sweep.jobs()[job], None);
         match (row.state, problem) {
-            // It left no trace; but if told to stop, it may not have begun to listen.
+            // It left no trace; a job told to stop may not have handled signals yet.
             (State::Waiting | State::Interrupted, Some(problem)) if !stopping => {
                 (row.state, row.message) = (State::Failed, problem.to_owned());
             }
-            // All steps are made, and something failed after them.
+            // All steps are made, and a later part failed.
             (State::Done, Some(problem)) => row.note(problem),
             _ => {}
         }
         self.change(|board| board.rows[job] = row)
     }
 
-    /// Changes the table as it is now: other processes may have done so, if each does a job of its own.
+    /// Changes the current table, since other processes may have changed it.
     fn change(&mut self, change: impl FnOnce(&mut Self)) -> Result<(), SweepError> {
-        // Or else files would be made again in a folder that someone no longer wants there.
+        // Otherwise files would be made again in a removed folder.
         if !SweepDir::is_one(&self.sweep.path) {
             return Err(SweepError::Removed { path: self.sweep.path.clone() });
         }

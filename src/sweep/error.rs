@@ -1,4 +1,4 @@
-//! What can go wrong with a sweep, in words that say what to do.
+//! The errors of a sweep, with advice.
 
 use std::path::PathBuf;
 
@@ -7,19 +7,19 @@ use crate::files::lock::Holder;
 use crate::run::RunError;
 use crate::text::with_causes;
 
-/// What can go wrong with a sweep. Each message says what to do.
+/// The errors of a sweep. Each message has advice.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// No key has several values.
     #[error("there is nothing to sweep; give a key several values, for example --set lr=0.03,0.1")]
     NoAxis,
-    /// A key with several values is there twice.
+    /// A key with several values appears twice.
     #[error("`{key}` is set twice; write all its values in one --set")]
     KeyTwice {
         /// The key.
         key: String,
     },
-    /// A value is there twice.
+    /// A value appears twice.
     #[error("`{key}` has the value {value} twice; leave one out")]
     ValueTwice {
         /// The key.
@@ -30,17 +30,17 @@ pub enum SweepError {
     /// Too many combinations.
     #[error("these are more than {MAX_JOBS} jobs; sweep fewer values, or make several sweeps")]
     TooMany,
-    /// Combinations that make no sense.
+    /// Contradictory combinations.
     #[error("{bad} of {count} jobs make no sense:{problems}")]
     Senseless {
         /// How many.
         bad: usize,
-        /// Of how many.
+        /// The number of all combinations.
         count: usize,
-        /// What is wrong, once each with the first job: a line for each.
+        /// Each fault with the first job that has it, a line each.
         problems: String,
     },
-    /// Values that look different and are not.
+    /// Values with equal meaning.
     #[error("the jobs {first} and {second} are the same run; leave one of the values out")]
     SameRun {
         /// A job.
@@ -56,7 +56,7 @@ pub enum SweepError {
         /// Why.
         cause: Box<RunError>,
     },
-    /// The folder is no sweep's.
+    /// The folder is not that of a sweep.
     #[error("{} is not a sweep folder: it has no sweep.toml; give the folder that `edgewalk sweep` named", path.display())]
     NotASweep {
         /// The folder.
@@ -71,10 +71,10 @@ pub enum SweepError {
         /// The path.
         path: PathBuf,
     },
-    /// The folder went away while its jobs ran.
+    /// The folder was removed while its jobs ran.
     #[error("the sweep folder {} was removed or renamed while its jobs ran; go on with it where it is now", path.display())]
     Removed {
-        /// Where it was.
+        /// Its path.
         path: PathBuf,
     },
     /// `sweep.toml` cannot be read.
@@ -82,7 +82,7 @@ pub enum SweepError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Its fault.
         problem: String,
     },
     /// Another process works on the sweep.
@@ -90,7 +90,7 @@ pub enum SweepError {
     Busy {
         /// The sweep folder.
         path: PathBuf,
-        /// Which process, where that is known.
+        /// The process, if known.
         by: Holder,
     },
     /// There is no job of this number.
@@ -101,7 +101,7 @@ pub enum SweepError {
         /// The highest there is.
         last: usize,
     },
-    /// A script was asked for and there is nothing that it could do.
+    /// A requested script has nothing to do.
     #[error("all jobs of the sweep {} have ended; there is nothing left for Slurm", path.display())]
     NothingLeft {
         /// The sweep folder.
@@ -114,7 +114,7 @@ pub enum SweepError {
         count: usize,
         /// The first of them.
         first: String,
-        /// What it said.
+        /// Its message.
         message: String,
         /// Its log.
         log: PathBuf,
@@ -125,16 +125,16 @@ pub enum SweepError {
         /// The sweep folder.
         path: PathBuf,
     },
-    /// A job of a sweep that is not there.
+    /// A job of a missing sweep.
     #[error("--job {number} needs the folder of a sweep; write edgewalk sweep SWEEP --job {number}")]
     JobOfNothing {
         /// The number asked for.
         number: usize,
     },
-    /// The program does not find itself.
+    /// The path of the program is unknown.
     #[error("cannot find the program that is to do the jobs: {0}; start it by its full path")]
     NoProgram(std::io::Error),
-    /// The system does not say where this is.
+    /// The current folder is unknown.
     #[error("cannot find out the current folder: {0}; go to one that exists")]
     Nowhere(std::io::Error),
 }

@@ -1,4 +1,4 @@
-//! How many jobs run at once: what the cores are good for, and never more than memory allows.
+//! The number of jobs at once: as many as suit the cores, and never more than memory allows.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,23 +19,23 @@ use crate::run::read_params;
 
 const MIB: f64 = (1 << 20) as f64;
 
-/// How many jobs at once, and why.
+/// The number of jobs at once, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capacity {
     /// Jobs at once; at least 1.
     pub parallel: usize,
     /// The reason, in words.
     pub why: String,
-    /// Threads that a job is to leave it at, where the adapter is software and would use all cores for each.
+    /// The limit of threads of a job, for a software adapter, which would otherwise use all cores.
     pub threads: Option<usize>,
-    /// What the largest job takes, in bytes of this machine's memory.
+    /// The largest job's bytes of this machine's memory.
     pub job_bytes: u64,
-    /// What is free, in bytes; `u64::MAX` where the system does not say.
+    /// Free bytes; `u64::MAX` if unknown.
     pub free_bytes: u64,
 }
 
 impl Capacity {
-    /// `count` jobs at once for the reason `why`, or as many as memory holds. One is known to fit.
+    /// `count` jobs at once for the reason `why`, or as many as memory holds. One must fit.
     fn of(count: usize, why: String, job_bytes: u64, free_bytes: u64) -> Self {
         let fit = usize::try_from(free_bytes / job_bytes).unwrap_or(usize::MAX).max(1);
         let (parallel, why) = if fit < count { (fit, "memory holds no more".to_owned()) } else { (count.max(1), why) };
@@ -55,15 +55,15 @@ impl fmt::Display for Capacity {
     }
 }
 
-/// Plans the memory of every job on the adapter and decides how many run at once: `wanted`, or as many as the cores are good
-/// for, but no more than fit.
+/// Plans the memory of every job on the adapter and decides how many run at once: `wanted`, or as many as suit the
+/// cores, but no more than fit.
 ///
-/// A `plan` refuses jobs that would not find the files that they begin with. Otherwise one whose data cannot be read counts for
-/// nothing: its own process will say what is wrong.
+/// A `plan` refuses jobs whose initial files are missing. A job whose data cannot be read counts as empty: its own
+/// process reports the fault.
 ///
 /// # Errors
-/// [`SweepError::Job`] for one that does not fit alone, or that the adapter or the model refuses, or that lacks a file; and
-/// [`crate::gpu::GpuError`] where there is no adapter.
+/// [`SweepError::Job`] for one that does not fit alone, or that the adapter or the model refuses, or that lacks a file;
+/// and [`crate::gpu::GpuError`] without an adapter.
 pub fn capacity(
     jobs: &[(String, Config)],
     adapter: Option<&str>,
@@ -85,7 +85,8 @@ pub fn capacity(
     let (count, why) = match wanted {
         Some(wanted) => (wanted, "as asked".to_owned()),
         None if kind != "Cpu" => (1, "a job has the GPU for itself".to_owned()),
-        // One thread each is faster than all threads for each in turn: nobody waits for anybody (docs/sweeps.md).
+        // One thread for each is faster than all threads for each in turn, since no thread waits for another
+        // (docs/sweeps.md).
         None => (cores().min(jobs.len()), format!("{} cores", cores())),
     };
     let mut capacity = Capacity::of(count, why, job_bytes, free_bytes);
@@ -96,18 +97,18 @@ pub fn capacity(
     Ok(capacity)
 }
 
-/// Plans that are made once for all jobs that differ in numbers alone.
+/// Plans, made once for all jobs that differ only in numbers.
 struct Planner {
     gpu: Gpu,
     free_bytes: u64,
-    /// Whether the files that a new run reads have to be there.
+    /// Whether the files that a new run reads must exist.
     plan: bool,
     data: Option<(DataConfig, usize, Arc<Dataset>)>,
     needs: HashMap<String, u64>,
 }
 
 impl Planner {
-    /// Bytes of this machine's memory that a job takes, which are there.
+    /// Bytes of this machine's memory for a job, which must be available.
     fn need(&mut self, config: &Config) -> Result<u64, RunError> {
         let mut class = config.clone();
         class.run.seed = 0;
