@@ -79,7 +79,7 @@ pub struct Logged<'a> {
     pub table: &'a str,
     /// The columns' names.
     pub columns: &'a [String],
-    /// Their cells, as many, as they are written to the table.
+    /// Their cells, as written to the table.
     pub cells: &'a [String],
 }
 

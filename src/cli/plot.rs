@@ -65,7 +65,7 @@ pub fn run(args: &PlotArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Prints what was drawn.
+/// Prints the paths of the drawings.
 fn told(news: &Redrawn) -> Result<(), Error> {
     let names = news.pictures.iter().filter_map(|path| Path::file_name(path)?.to_str());
     let names = names.collect::<Vec<_>>().join(", ");

@@ -48,7 +48,7 @@ impl Track {
         track
     }
 
-    /// The vectors as they are expected next.
+    /// The predicted vectors.
     pub(super) fn predicted(&self) -> impl Iterator<Item = (f64, Vec<f64>)> {
         self.vectors.iter().enumerate().map(|(i, v)| {
             let mut v = v.clone();

@@ -28,7 +28,7 @@ pub(crate) fn read_text(path: &Path) -> std::io::Result<String> {
 /// Reads `choices` from the text of a JSON object.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// The fault, in words.
 pub fn parse(text: &str) -> Result<Known, String> {
     #[derive(Deserialize)]
     struct Recorded {
@@ -41,7 +41,7 @@ pub fn parse(text: &str) -> Result<Known, String> {
 /// Choices from their form in files.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// The fault, in words.
 pub fn from_words(choices: BTreeMap<String, String>) -> Result<Known, String> {
     let entry = |(class, variant): (String, String)| {
         // Only one spelling: otherwise two choices could be for the same class.

@@ -79,7 +79,7 @@ pub enum RunDirError {
     Damaged {
         /// The checkpoint's folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Its fault.
         problem: String,
     },
     /// Another process trains in this folder.
@@ -101,7 +101,7 @@ pub enum RunDirError {
     Manifest {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Its fault.
         problem: String,
     },
 }

@@ -22,7 +22,7 @@ pub enum RecordError {
     Write {
         /// The table.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         cause: io::Error,
     },
     /// The table cannot be read, or is not a table.
@@ -30,7 +30,7 @@ pub enum RecordError {
     Read {
         /// The table.
         path: PathBuf,
-        /// What the system or the reader said.
+        /// The system's or the reader's reason.
         cause: csv::Error,
     },
     /// The table differs from the one that the run has written.
@@ -38,7 +38,7 @@ pub enum RecordError {
     CannotGoOn {
         /// The table.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Its fault.
         problem: String,
     },
     /// A column is missing.

@@ -25,7 +25,7 @@ pub enum StoreError {
     Missing {
         /// The model's name for it.
         name: String,
-        /// What the file has.
+        /// The names in the file.
         found: String,
     },
     /// The file has a tensor that the model lacks.

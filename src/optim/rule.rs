@@ -109,7 +109,7 @@ impl Rule {
     /// Refuses numbers with which no update can be made in 32-bit floats, and names the number.
     ///
     /// # Errors
-    /// The number, its value and what it must be.
+    /// The number, its value and its range.
     pub fn check(&self) -> Result<(), String> {
         let eta = match self.ascent {
             Ascent::Asam { eta } => eta,

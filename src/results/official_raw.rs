@@ -29,7 +29,7 @@ pub enum RawError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         cause: std::io::Error,
     },
     /// A line is not one of eight numbers.

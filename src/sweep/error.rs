@@ -62,7 +62,7 @@ pub enum SweepError {
         /// The folder.
         path: PathBuf,
     },
-    /// What a run can fail by too.
+    /// The errors that a run shares.
     #[error(transparent)]
     Run(RunError),
     /// A path with a line break or the like, in a script for Slurm.
@@ -139,7 +139,7 @@ pub enum SweepError {
     Nowhere(std::io::Error),
 }
 
-/// What a run can fail by too.
+/// The errors that a run shares.
 impl<E: Into<RunError>> From<E> for SweepError {
     fn from(error: E) -> Self {
         Self::Run(error.into())

@@ -56,7 +56,7 @@ pub(crate) struct Picture {
     pub drawn: Drawn,
 }
 
-/// What is drawn.
+/// The drawing.
 pub(crate) enum Drawn {
     Curves(Figure),
     Map(HeatMap),

@@ -20,7 +20,7 @@ use crate::folder::{RunDir, SWEEP, SWEEP_RUNS};
 /// The longest wait for processes that change `summary.csv`, each of which takes a moment.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What is swept, in words for `sweep.toml`.
+/// The content of `sweep.toml`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SweepToml {
@@ -39,7 +39,7 @@ pub struct SweepDir {
     pub name: String,
     /// The adapter of the jobs, as for `--adapter`.
     pub adapter: Option<String>,
-    /// What is swept.
+    /// The axes.
     pub axes: Vec<Axis>,
     jobs: Vec<Job>,
 }

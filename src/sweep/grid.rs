@@ -14,7 +14,7 @@ pub struct Grid {
     pub name: String,
     /// The adapter of the jobs, as for `--adapter`.
     pub adapter: Option<String>,
-    /// What is swept.
+    /// The axes.
     pub axes: Vec<Axis>,
     /// Every job's name and configuration, the last axis changing fastest; at least two.
     pub jobs: Vec<(String, Config)>,

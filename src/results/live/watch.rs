@@ -134,7 +134,7 @@ impl<'a> Watched<'a> {
     }
 }
 
-/// The page that shows the pictures of a run while it goes on.
+/// The page that shows the pictures of a run while it runs.
 pub fn live_page(run: &RunDir) -> PathBuf {
     run.plots().join("live.html")
 }
