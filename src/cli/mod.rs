@@ -143,7 +143,7 @@ fn obey(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Error> {
     match Cli::try_parse_from(&command_line) {
         Ok(cli) => dispatch(cli, command_line).map(|()| 0),
         Err(wrong) if wrong.use_stderr() => {
-            // As `aside`, in the colours of the terminal.
+            // To standard error like other messages, in the colours of the terminal.
             let _lost = wrong.print();
             Ok(USAGE)
         }

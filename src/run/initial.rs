@@ -15,7 +15,7 @@ pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f32>, Opt
     }
 }
 
-/// Reads the parameters of a model, and returns the bytes too.
+/// Reads the parameters of a model, with the identity of their file.
 pub(crate) fn read_params(layout: &Layout, path: &Path) -> Result<(Vec<f32>, Init), RunError> {
     let read = || match std::fs::metadata(path)?.is_file() {
         true => std::fs::read(path),

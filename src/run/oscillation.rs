@@ -4,8 +4,8 @@
 //! which λ₁ rises (∇λ₁ = ∇(v₁ᵀHv₁) made orthogonal to v₁, a third-order product). On a quadratic SAM settles in a
 //! two-cycle of amplitude a = ηρλ₁/(2 + 2β − η(λ₁ + c)), and in a valley of changing width that cycle drifts by
 //! −[2ηρ²/(2 − ηλ₁)²]∇λ₁ an update (P. L. Bartlett, P. M. Long, O. Bousquet, "The Dynamics of Sharpness-Aware
-//! Minimization: Bouncing Across Ravines and Drifting Towards Wide Minima", JMLR 2023). The plain gradient moves the
-//! parameters along n too; its share is reported separately.
+//! Minimization: Bouncing Across Ravines and Drifting Towards Wide Minima", JMLR 2023). Far from the valley's bottom
+//! the plain gradient moves them along n too; its share is reported separately.
 
 use crate::curvature::{Eigenpair, dot};
 use crate::folder::state::Window;
