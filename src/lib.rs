@@ -62,6 +62,7 @@ pub mod analysis;
 pub mod autodiff;
 pub mod bench;
 mod choice;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
 pub mod curvature;

@@ -32,7 +32,7 @@ pub trait Observer: Sync {
         Ok(())
     }
 
-    /// How far the work is.
+    /// The progress of the work.
     fn progress(&self, _progress: &Progress<'_>) {}
 
     /// The work with progress has ended, successfully or not.

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 
 use edgewalk::data::idx;
-use edgewalk::data::idx::{IMAGE_PIXELS, Source, read_pair};
+use edgewalk::data::idx::{IMAGE_PIXELS, IdxSource, read_pair};
 use edgewalk::data::images::Images;
 use edgewalk::data::{DATA_VARIABLE, DataError, DataName, Dataset, Examples, Request, Roots, Split, catalogue};
 use proptest::prelude::*;
@@ -52,7 +52,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn read(images: &[u8], labels: &[u8], first_n: usize) -> Result<Images, DataError> {
-    read_pair(Source::bytes("IMAGES", images)?, Source::bytes("LABELS", labels)?, first_n)
+    read_pair(IdxSource::bytes("IMAGES", images)?, IdxSource::bytes("LABELS", labels)?, first_n)
 }
 
 /// Asserts that reading fails with a message that names the file and contains each of `parts`.
@@ -148,7 +148,7 @@ fn a_missing_folder_or_file_is_named() {
         let message = error.to_string();
         assert!(message.contains(name) && message.contains(folder.to_str().unwrap()), "{message}");
     }
-    let message = Source::file(&folder.path().join("nowhere")).err().unwrap().to_string();
+    let message = IdxSource::file(&folder.path().join("nowhere")).err().unwrap().to_string();
     assert!(message.contains("nowhere") && message.contains("cannot read"), "{message}");
 }
 

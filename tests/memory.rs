@@ -5,7 +5,7 @@ use std::path::Path;
 
 use edgewalk::curvature::{EigenOptions, Track};
 use edgewalk::folder::RunDir;
-use edgewalk::folder::state::State;
+use edgewalk::folder::state::RunState;
 use edgewalk::gpu::{Buffer, Gpu, GpuError, Recording};
 use serde_json::Value;
 
@@ -128,7 +128,7 @@ fn a_checkpoint_takes_less_than_the_measurement_before_it() {
             persistence: 0.5,
         };
         let held = 8 * N * (track.vectors.len() + track.changes.len());
-        let state = State {
+        let state = RunState {
             step: 1,
             secs: 1.0,
             tables: [0; 3],

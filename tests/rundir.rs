@@ -12,7 +12,7 @@ use edgewalk::folder::rows::{
     read_curvature, read_metrics,
 };
 use edgewalk::folder::{RunDir, check};
-use edgewalk::results::summary::{EdgeSummary, Spread, Summary, Verdict};
+use edgewalk::results::summary::{EdgeSummary, EdgeVerdict, Spread, Summary};
 use proptest::prelude::*;
 
 use super::sample_manifest::manifest;
@@ -311,11 +311,13 @@ fn the_summary_judges_the_second_half() {
     assert_eq!((edge.ratio.median, edge.ratio.min, edge.ratio.max), (1.01, 0.93, 1.08));
     assert_eq!(edge.gauge.median, 2.02);
     assert_eq!((edge.worst_residual, edge.is_gd), (1e-5, false));
-    assert_eq!(edge.verdict(), Verdict::At);
+    assert_eq!(edge.verdict(), EdgeVerdict::At);
     let text = Summary::of(&[], &rows).to_string();
     assert!(text.contains("SAM-edge") && text.contains("at the edge"), "{text}");
 
-    for (ratio, verdict) in [(0.89, Verdict::Below), (0.91, Verdict::At), (1.09, Verdict::At), (1.11, Verdict::Above)] {
+    for (ratio, verdict) in
+        [(0.89, EdgeVerdict::Below), (0.91, EdgeVerdict::At), (1.09, EdgeVerdict::At), (1.11, EdgeVerdict::Above)]
+    {
         assert_eq!(EdgeSummary::of(&[curvature_row(0, ratio)]).unwrap().verdict(), verdict);
     }
     assert_eq!(EdgeSummary::of(&[]), None);

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use edgewalk::config;
 use edgewalk::folder::RunDir;
 use edgewalk::folder::rows::{read_curvature, read_metrics};
-use edgewalk::sweep::{Grid, State, SummaryRow, SweepDir, read_summary};
+use edgewalk::sweep::{Grid, JobState, SummaryRow, SweepDir, read_summary};
 
 use crate::cli::{edgewalk, refuses, succeeds, text};
 
@@ -96,7 +96,7 @@ fn a_sweep_is_its_runs_and_its_table_agrees_with_theirs() {
         let config = config::resolve(run.config().to_str(), &[]).unwrap().config;
         assert_eq!([config.optim.lr.to_string(), config.optim.rho.to_string()], job.values[..]);
         assert_eq!((config.model.width, config.run.steps), (8, 6));
-        assert_eq!((row.state, &row.values), (State::Done, &job.values));
+        assert_eq!((row.state, &row.values), (JobState::Done, &job.values));
 
         let metrics = read_metrics(&run.metrics()).unwrap();
         let last = metrics.last().unwrap();
@@ -185,7 +185,7 @@ fn a_run_that_outlives_its_sweep_is_waited_for() {
 
     let (mut child, mut lines) = start(resume(here));
     assert!(lines.any(|line| line.contains("seed=1: another process")), "it waits and says so");
-    assert_eq!(rows(&here.join("s"))["seed=1"].state, State::Running);
+    assert_eq!(rows(&here.join("s"))["seed=1"].state, JobState::Running);
     // Nor do two sweeps work in one folder.
     refuses(resume(here), 1, &["another process works on the sweep", "Ctrl-C"]);
     fs::write(run.join("manifest.json"), &done).unwrap();
@@ -214,12 +214,12 @@ fn a_job_that_fails_marks_only_itself() {
     let check = || {
         let all = rows(&here.join("s"));
         let state = |name: &str| (all[name].state, all[name].message.clone());
-        assert_eq!(state("name=embedded,lr=0.1"), (State::Done, String::new()));
+        assert_eq!(state("name=embedded,lr=0.1"), (JobState::Done, String::new()));
         let (diverged, step) = state("name=embedded,lr=1e20");
-        assert!(diverged == State::Diverged && step.starts_with("at step "), "{step}");
+        assert!(diverged == JobState::Diverged && step.starts_with("at step "), "{step}");
         for name in ["name=mnist,lr=0.1", "name=mnist,lr=1e20"] {
             let (failed, why) = state(name);
-            assert!(failed == State::Failed && why.contains("edgewalk data fetch mnist"), "{why}");
+            assert!(failed == JobState::Failed && why.contains("edgewalk data fetch mnist"), "{why}");
             assert_eq!((all[name].loss, all[name].steps), (None, None));
         }
     };
@@ -261,12 +261,12 @@ fn a_signal_stops_it_in_good_order() {
     assert!(said.iter().any(|line| line.contains("3 jobs are left; `edgewalk resume s` goes on")), "{said:?}");
     let all = rows(&here.join("s"));
     for seed in ["seed=1", "seed=2"] {
-        assert_eq!(all[seed].state, State::Interrupted, "{said:?}");
+        assert_eq!(all[seed].state, JobState::Interrupted, "{said:?}");
         let run = RunDir::open(&run(seed)).unwrap();
         assert_eq!(run.read_manifest().unwrap().ended.to_string(), "interrupted");
         assert!(edgewalk::folder::checkpoint::last(&run).0.is_some());
     }
-    assert_eq!(all["seed=3"].state, State::Waiting);
+    assert_eq!(all["seed=3"].state, JobState::Waiting);
     assert!(!run("seed=3").exists());
 }
 

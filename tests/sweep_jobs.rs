@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use edgewalk::folder::RunDir;
 use edgewalk::folder::checkpoint;
 use edgewalk::folder::rows::{MetricsRow, read_metrics};
-use edgewalk::sweep::{Grid, Launch, State, SweepDir, resume, start};
+use edgewalk::sweep::{Grid, JobOptions, JobState, SweepDir, resume, start};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -47,7 +47,7 @@ fn two_jobs_at_a_time_are_two_at_a_time() {
         sleep 0.2; rm -f \"$here/here-$seed\"";
     let program = program(here, meet);
     fs::write(here.join("patience"), "1200").unwrap();
-    let both = Launch { program: program.clone(), jobs: Some(2) };
+    let both = JobOptions { program: program.clone(), jobs: Some(2) };
     start(&grid(&["seed=1,2"]), Some(&here.join("both")), &both, &()).unwrap();
 
     // The same two, one after the other, do not meet.
@@ -55,7 +55,7 @@ fn two_jobs_at_a_time_are_two_at_a_time() {
     let remove_sign = |seed: u8| fs::remove_file(here.join(format!("here-{seed}")));
     let _ = (remove_sign(1), remove_sign(2));
     let program = self::program(here, &format!("rm -f \"$here\"/here-*\n{meet}"));
-    let apart = start(&grid(&["seed=1,2"]), Some(&here.join("apart")), &Launch { program, jobs: Some(1) }, &());
+    let apart = start(&grid(&["seed=1,2"]), Some(&here.join("apart")), &JobOptions { program, jobs: Some(1) }, &());
     assert!(apart.unwrap_err().to_string().starts_with("2 of the jobs failed, the first being seed=1: alone"));
 }
 
@@ -65,16 +65,19 @@ fn a_crash_is_the_failure_of_one_job() {
     let here = folder.path();
     let real = env!("CARGO_BIN_EXE_edgewalk");
     let program = program(here, &format!("[ $seed = 2 ] && kill -SEGV $$\nexec '{real}' \"$@\""));
-    let launch = Launch { program, jobs: Some(1) };
+    let launch = JobOptions { program, jobs: Some(1) };
     let error = start(&grid(&["seed=1,2,3"]), Some(&here.join("s")), &launch, &()).unwrap_err().to_string();
     assert!(error.contains("1 of the jobs failed") && error.contains("seed=2") && error.contains("signal"), "{error}");
     let all = rows(&here.join("s"));
-    assert_eq!(["seed=1", "seed=2", "seed=3"].map(|job| all[job].state), [State::Done, State::Failed, State::Done]);
+    assert_eq!(
+        ["seed=1", "seed=2", "seed=3"].map(|job| all[job].state),
+        [JobState::Done, JobState::Failed, JobState::Done]
+    );
     assert!(all["seed=2"].message.contains("signal: 11"), "{}", all["seed=2"].message);
 
     // The real program does it the next time.
-    resume(&here.join("s"), &Launch { program: real.into(), jobs: None }, &()).unwrap();
-    assert_eq!(rows(&here.join("s"))["seed=2"].state, State::Done);
+    resume(&here.join("s"), &JobOptions { program: real.into(), jobs: None }, &()).unwrap();
+    assert_eq!(rows(&here.join("s"))["seed=2"].state, JobState::Done);
 }
 
 #[test]
@@ -83,12 +86,12 @@ fn a_folder_that_is_gone_is_not_made_again() {
     let here = folder.path();
     let program = program(here, "mv \"$here/s\" \"$here/elsewhere\"");
     let error =
-        start(&grid(&["seed=1,2"]), Some(&here.join("s")), &Launch { program, jobs: Some(1) }, &()).unwrap_err();
+        start(&grid(&["seed=1,2"]), Some(&here.join("s")), &JobOptions { program, jobs: Some(1) }, &()).unwrap_err();
     assert!(error.to_string().contains("removed or renamed"), "{error}");
     assert!(!here.join("s").exists());
-    let real = Launch { program: env!("CARGO_BIN_EXE_edgewalk").into(), jobs: None };
+    let real = JobOptions { program: env!("CARGO_BIN_EXE_edgewalk").into(), jobs: None };
     resume(&here.join("elsewhere"), &real, &()).unwrap();
-    assert!(rows(&here.join("elsewhere")).values().all(|row| row.state == State::Done));
+    assert!(rows(&here.join("elsewhere")).values().all(|row| row.state == JobState::Done));
 }
 
 #[test]
@@ -96,7 +99,7 @@ fn whatever_a_job_has_left_it_goes_on_to_the_same_end() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let out = here.join("s");
-    let real = Launch { program: env!("CARGO_BIN_EXE_edgewalk").into(), jobs: Some(1) };
+    let real = JobOptions { program: env!("CARGO_BIN_EXE_edgewalk").into(), jobs: Some(1) };
     start(&grid(&["seed=1,2,3,4"]), Some(&out), &real, &()).unwrap();
     let run = |seed: u8| out.join(format!("runs/seed={seed}"));
     let before: Vec<_> = (1..=4).map(|seed| read_metrics(&run(seed).join("metrics.csv")).unwrap()).collect();
@@ -113,7 +116,7 @@ fn whatever_a_job_has_left_it_goes_on_to_the_same_end() {
     fs::write(run(4).join("manifest.json"), manifest).unwrap();
 
     resume(&out, &real, &()).unwrap();
-    assert!(rows(&out).values().all(|row| row.state == State::Done));
+    assert!(rows(&out).values().all(|row| row.state == JobState::Done));
     for (seed, said) in
         [(1, "going on from"), (2, "going on from"), (3, "so it begins at step 0"), (4, "parameters on")]
     {
@@ -161,7 +164,7 @@ fn a_job_array_does_what_the_sweep_would() {
     assert!(tasks.into_iter().all(|mut task| task.wait().unwrap().success()));
     let states =
         || SweepDir::open(&out).unwrap().jobs().iter().map(|job| rows(&out)[&job.name].state).collect::<Vec<_>>();
-    assert_eq!(states(), [State::Waiting, State::Done, State::Done, State::Waiting]);
+    assert_eq!(states(), [JobState::Waiting, JobState::Done, JobState::Done, JobState::Waiting]);
     // What is left is an array of its own, and a task that was done already ends at once.
     let rest = succeeds(edgewalk(&here, &["sweep", "s", "--slurm"]));
     assert!(rest.contains("#SBATCH --array=0,3\n"), "{rest}");
@@ -171,7 +174,7 @@ fn a_job_array_does_what_the_sweep_would() {
         succeeds(task(&script, number));
     }
     assert_eq!(fs::read(&manifest).unwrap(), before);
-    assert_eq!(states(), [State::Done; 4]);
+    assert_eq!(states(), [JobState::Done; 4]);
     refuses(edgewalk(&here, &["sweep", "s", "--slurm"]), 1, &["nothing left for Slurm"]);
     refuses(edgewalk(&here, &["sweep", "s", "--job", "4"]), 2, &["no job 4", "0 to 3"]);
     refuses(edgewalk(&here, &["sweep", "s", "--set", "lr=1,2"]), 2, &["settled", "--set"]);
@@ -187,7 +190,7 @@ fn a_task_that_slurm_stops_writes_a_checkpoint() {
     let mut task = task(&script, 1).spawn().unwrap();
     let run = here.join("s/runs/seed=2");
     until("the run", || fs::read(run.join("metrics.csv")).is_ok_and(|rows| rows.len() > 500));
-    assert_eq!(rows(&here.join("s"))["seed=2"].state, State::Running);
+    assert_eq!(rows(&here.join("s"))["seed=2"].state, JobState::Running);
     // To the shell that bash was when the task began, as `--signal=B:TERM` does.
     kill(Pid::from_raw(i32::try_from(task.id()).unwrap()), Signal::SIGTERM).unwrap();
     assert!(task.wait().unwrap().success());
@@ -195,6 +198,6 @@ fn a_task_that_slurm_stops_writes_a_checkpoint() {
     assert_eq!(run.read_manifest().unwrap().ended.to_string(), "interrupted");
     assert!(checkpoint::last(&run).0.is_some());
     let all = rows(&here.join("s"));
-    assert_eq!(["seed=1", "seed=2"].map(|job| all[job].state), [State::Waiting, State::Interrupted]);
+    assert_eq!(["seed=1", "seed=2"].map(|job| all[job].state), [JobState::Waiting, JobState::Interrupted]);
     assert!(succeeds(edgewalk(here, &["sweep", "s", "--slurm"])).contains("#SBATCH --array=0-1\n"));
 }

@@ -7,13 +7,13 @@ use edgewalk::data::{Examples, Features};
 use edgewalk::graph::{Graph, NodeId};
 use edgewalk::model::{Init, Loss, Model, ModelError, Param};
 use edgewalk::objective::Objective;
-use edgewalk::theory::{Check, Section, Tally, TheoryError, Verdict, judge, verify};
+use edgewalk::theory::{Check, Tally, TheoryError, TheorySection, TheoryVerdict, judge, verify};
 
 use super::cli::{edgewalk, refuses, succeeds};
 use super::device::gpu;
 use super::objective_cases::{OnDevice, Product, close};
 
-fn checks(sections: &[Section]) -> impl Iterator<Item = &Check> {
+fn checks(sections: &[TheorySection]) -> impl Iterator<Item = &Check> {
     sections.iter().flat_map(|section| &section.checks)
 }
 
@@ -22,19 +22,19 @@ fn every_prediction_holds_and_none_would_if_it_were_a_percent_off() {
     let sections = verify(gpu()).unwrap();
     for check in checks(&sections) {
         println!("{:65} {:?} {} {:?}", check.prediction, check.predicted, check.measured, check.error());
-        assert_ne!(check.verdict(), Verdict::Failed, "{check:?}");
+        assert_ne!(check.verdict(), TheoryVerdict::Failed, "{check:?}");
     }
     let Tally { passed, observed } = judge(&sections, "the adapter").unwrap();
     assert_eq!(passed + observed, checks(&sections).count());
     assert!(passed >= 40, "{passed} predictions are not all of them");
 
-    for check in checks(&sections).filter(|check| check.verdict() == Verdict::Passed) {
+    for check in checks(&sections).filter(|check| check.verdict() == TheoryVerdict::Passed) {
         for factor in [0.99, 1.01, -1.0] {
             let wrong = Check { predicted: check.predicted.map(|x| factor * x), ..check.clone() };
-            assert_eq!(wrong.verdict(), Verdict::Failed, "{wrong:?}");
+            assert_eq!(wrong.verdict(), TheoryVerdict::Failed, "{wrong:?}");
         }
         let broken = Check { measured: f64::NAN, ..check.clone() };
-        assert_eq!(broken.verdict(), Verdict::Failed, "{broken:?}");
+        assert_eq!(broken.verdict(), TheoryVerdict::Failed, "{broken:?}");
     }
 
     // One failure among them is an error of the program.

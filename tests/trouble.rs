@@ -8,7 +8,7 @@ use edgewalk::folder::RunDir;
 use edgewalk::folder::manifest::Ended;
 use edgewalk::folder::rows::read_metrics;
 use edgewalk::run::memory_check;
-use edgewalk::run::setup::Parts;
+use edgewalk::run::setup::RunSetup;
 use tempfile::tempdir;
 
 use super::cli::{edgewalk, refuses, succeeds, text};
@@ -161,7 +161,7 @@ fn what_needs_more_memory_than_there_is_is_refused_with_what_would_fit() {
         resolve(None, &["measure.every=0".into(), "width=256".into(), "run.chunk=1000".into()]).unwrap().config;
     let data = data::load(&Request { train: 1000, ..Request::new(DataName::Embedded) }).unwrap();
     let mlp = Mlp { inputs: 784, width: 256, depth: 4, outputs: 10, activation: Activation::Relu };
-    let parts = Parts { config: &config, model: Arc::new(mlp), data: &data, first: &data.train, measured: None };
+    let parts = RunSetup { config: &config, model: Arc::new(mlp), data: &data, first: &data.train, measured: None };
     let (plan, _) = parts.plan(gpu).unwrap();
     let needs = memory_check::machine_bytes(&plan, gpu);
     memory_check::check(&parts, gpu, &plan, needs).unwrap();

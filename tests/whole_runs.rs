@@ -7,7 +7,7 @@ use edgewalk::config::{Config, resolve};
 use edgewalk::data::Dataset;
 use edgewalk::gpu::Gpu;
 use edgewalk::model::Model;
-use edgewalk::run::setup::Parts;
+use edgewalk::run::setup::RunSetup;
 
 pub fn config(sets: &[&str]) -> Config {
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
@@ -18,5 +18,5 @@ pub fn config(sets: &[&str]) -> Config {
 pub fn assemble(gpu: &Gpu, config: &Config, model: Arc<dyn Model>, data: &Dataset) {
     let first = if config.optim.batch > 0 { data.test.as_ref().unwrap() } else { &data.train };
     let measured = Some(MeasuringSet::of(config, data.train.len()));
-    Parts { config, model, data, first, measured }.assemble(gpu).unwrap();
+    RunSetup { config, model, data, first, measured }.assemble(gpu).unwrap();
 }

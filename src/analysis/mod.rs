@@ -4,6 +4,8 @@
 //! density.
 
 mod density;
+#[cfg(feature = "plots")]
+mod density_figure;
 mod report;
 mod setup;
 mod source;
@@ -29,7 +31,7 @@ use crate::results::Format;
 use crate::run;
 use crate::run::RunError;
 use crate::run::measure::probed;
-use setup::Setup;
+use setup::AnalysisWorkspace;
 
 /// The request of `edgewalk curvature`.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,8 +148,8 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     let blocks = blocks(&layout, &request.blocks)?;
     setup::check(request, &blocks)?;
     let (params, _) = run::read_params(&layout, &found.params)?;
-    let parts = setup::Parts { config, model, train: &train, request };
-    let Setup { objective, w, probe, mut hessian, mut gauss_newton } =
+    let parts = setup::AnalysisSetup { config, model, train: &train, request };
+    let AnalysisWorkspace { objective, w, probe, mut hessian, mut gauss_newton } =
         parts.assemble_planned(&gpu, &blocks, layout.len())?;
     objective.set_params(&w, &params)?;
     let metrics = probed(&objective, &probe, found.step)?;
@@ -159,7 +161,8 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     let mut findings = vec![];
     for Block { name, ranges } in &blocks {
         let mut of = |part: Part, operator: &mut dyn Operator| -> Result<(), CurvatureError> {
-            let mut watched = Watched { operator, observer, what: format!("{} of {name}", part.words()), products: 0 };
+            let mut watched =
+                WatchedOperator { operator, observer, what: format!("{} of {name}", part.words()), products: 0 };
             let mut operator = SubOperator::new(&mut watched, ranges)?;
             findings.push(look(&mut operator, request, name, part, &gradients, ranges)?);
             Ok(())
@@ -270,14 +273,14 @@ fn blocks(layout: &Layout, names: &[String]) -> Result<Vec<Block>, ConfigError> 
 }
 
 /// Reports the number of an operator's products.
-struct Watched<'a> {
+struct WatchedOperator<'a> {
     operator: &'a mut dyn Operator,
     observer: &'a dyn Observer,
     what: String,
     products: usize,
 }
 
-impl Watched<'_> {
+impl WatchedOperator<'_> {
     fn note(&mut self, products: usize) {
         self.products += products;
         let (done, text) = (self.products as u64, format!("{}: {} products", self.what, self.products));
@@ -285,7 +288,7 @@ impl Watched<'_> {
     }
 }
 
-impl Operator for Watched<'_> {
+impl Operator for WatchedOperator<'_> {
     fn dim(&self) -> usize {
         self.operator.dim()
     }

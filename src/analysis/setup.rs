@@ -18,7 +18,7 @@ use crate::folder::manifest::MemoryPlan;
 use crate::run::{RunError, memory_check};
 
 /// Everything on the device.
-pub(super) struct Setup {
+pub(super) struct AnalysisWorkspace {
     pub objective: Objective,
     pub w: Buffer,
     pub probe: Probe,
@@ -27,28 +27,33 @@ pub(super) struct Setup {
 }
 
 /// Its parts.
-pub(super) struct Parts<'a> {
+pub(super) struct AnalysisSetup<'a> {
     pub config: &'a Config,
     pub model: Arc<dyn Model>,
     pub train: &'a Examples,
     pub request: &'a AnalysisRequest,
 }
 
-impl Parts<'_> {
+impl AnalysisSetup<'_> {
     /// Makes and records everything; the parameters are still zeros.
-    pub fn assemble(&self, gpu: &Gpu) -> Result<Setup, RunError> {
+    pub fn assemble(&self, gpu: &Gpu) -> Result<AnalysisWorkspace, RunError> {
         let mut objective = objective(gpu, self.config, Arc::clone(&self.model), self.train)?;
         let w = objective.vector("the parameters")?;
         let probe = Probe::new(&mut objective, build::rule(self.config), &w)?;
         let hessian = HessianOperator::with_blocks(&mut objective, &w)?;
         let split = self.request.split;
         let gauss_newton = split.then(|| GaussNewtonOperator::with_blocks(&mut objective, &w)).transpose()?;
-        Ok(Setup { objective, w, probe, hessian, gauss_newton })
+        Ok(AnalysisWorkspace { objective, w, probe, hessian, gauss_newton })
     }
 
     /// Assembles everything if it fits in memory with the solvers' vectors for these blocks; `parameters` is the number
     /// of all.
-    pub fn assemble_planned(&self, gpu: &Gpu, blocks: &[Block], parameters: usize) -> Result<Setup, RunError> {
+    pub fn assemble_planned(
+        &self,
+        gpu: &Gpu,
+        blocks: &[Block],
+        parameters: usize,
+    ) -> Result<AnalysisWorkspace, RunError> {
         let dry = gpu.dry();
         drop(self.assemble(&dry)?);
         let plan = MemoryPlan { device_bytes: dry.memory().peak, host_bytes: self.host_bytes(blocks, parameters) };

@@ -11,7 +11,7 @@ use crate::folder::{RunDir, RunDirError};
 use crate::run::RunError;
 
 /// Parameters on disk, with their configuration.
-pub(super) struct Source {
+pub(super) struct ParamsSource {
     /// The safetensors file.
     pub params: PathBuf,
     /// Updates made before, if the path tells.
@@ -26,7 +26,7 @@ pub(super) struct Source {
 /// # Errors
 /// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] without one, [`RunDirError::Damaged`] if none is
 /// undamaged, [`RunDirError::NotARun`] if no configuration is found or given, and errors of a configuration.
-pub(super) fn find(path: &Path, given: Option<&str>) -> Result<Source, RunError> {
+pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, RunError> {
     let params = if path.is_file() { path.to_path_buf() } else { find_checkpoint(path)?.join(checkpoint::PARAMS) };
     // A checkpoint lies two folders below its run.
     let run = params.ancestors().skip(1).take(4).find_map(|folder| RunDir::open(folder).ok());
@@ -44,7 +44,7 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<Source, RunError>
         (Some(run), Some(step)) => run.path().join("analysis").join(format!("step_{step:08}")),
         _ => folder.join("analysis"),
     };
-    Ok(Source { step: step.unwrap_or(0), params, config, out })
+    Ok(ParamsSource { step: step.unwrap_or(0), params, config, out })
 }
 
 /// The undamaged checkpoint in a folder, or the last one of the run in it.

@@ -23,7 +23,7 @@ const SOME_EXAMPLES: usize = 128;
 
 /// The axis that is doubled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Axis {
+pub enum GrowthAxis {
     /// Examples of a step.
     Examples,
     /// Units of a layer, channels of the first block, or features of a token (and, in proportion, of a head).
@@ -33,13 +33,13 @@ pub enum Axis {
 }
 
 /// All of them.
-const AXES: [Axis; 3] = [Axis::Examples, Axis::Width, Axis::Depth];
+const AXES: [GrowthAxis; 3] = [GrowthAxis::Examples, GrowthAxis::Width, GrowthAxis::Depth];
 
 /// The time of a gradient step at one size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
     /// The axis.
-    pub axis: Axis,
+    pub axis: GrowthAxis,
     /// Its size.
     pub size: usize,
     /// Examples.
@@ -59,7 +59,7 @@ pub struct Point {
 pub struct Growth {
     /// The preset or file, and the adapter.
     pub title: String,
-    /// Axis by axis, from small to large.
+    /// GrowthAxis by axis, from small to large.
     pub points: Vec<Point>,
 }
 
@@ -102,7 +102,7 @@ pub fn growth(
 }
 
 /// The time at one size; `None` if the adapter cannot hold it.
-fn point(gpu: &Gpu, config: &Config, axis: Axis, size: usize) -> Result<Option<Point>, RunError> {
+fn point(gpu: &Gpu, config: &Config, axis: GrowthAxis, size: usize) -> Result<Option<Point>, RunError> {
     let mut config = config.clone();
     let mut examples = examples_of_update(&config).unwrap_or(SOME_EXAMPLES);
     axis.set(size, &mut config, &mut examples);
@@ -126,7 +126,7 @@ fn point(gpu: &Gpu, config: &Config, axis: Axis, size: usize) -> Result<Option<P
     }
 }
 
-impl Axis {
+impl GrowthAxis {
     /// Its word in tables.
     pub fn word(self) -> &'static str {
         match self {
@@ -189,13 +189,13 @@ pub fn power_law(points: &[(f64, f64)]) -> Option<(f64, f64)> {
 
 impl Growth {
     /// (`x`, seconds) of the sizes of one axis.
-    fn series(&self, axis: Axis, x: impl Fn(&Point) -> usize) -> Vec<(f64, f64)> {
+    fn series(&self, axis: GrowthAxis, x: impl Fn(&Point) -> usize) -> Vec<(f64, f64)> {
         let of_axis = self.points.iter().filter(|point| point.axis == axis);
         of_axis.map(|point| (x(point) as f64, point.secs)).collect()
     }
 
     /// The exponent of an axis in its own size.
-    pub fn exponent(&self, axis: Axis) -> Option<f64> {
+    pub fn exponent(&self, axis: GrowthAxis) -> Option<f64> {
         Some(power_law(&self.series(axis, |point| point.size))?.0)
     }
 
@@ -264,7 +264,7 @@ impl fmt::Display for Growth {
             };
             write!(f, "time ~ {}^{slope:.2}", axis.word())?;
             if let Some((slope, _)) =
-                power_law(&self.series(axis, |point| point.parameters)).filter(|_| axis != Axis::Examples)
+                power_law(&self.series(axis, |point| point.parameters)).filter(|_| axis != GrowthAxis::Examples)
             {
                 write!(f, " ~ parameters^{slope:.2}")?;
             }

@@ -1,6 +1,7 @@
 //! The speed of a configuration's network on an adapter, kernel by kernel, beside the adapter's limits. Examples are
 //! made up, since time depends on shapes alone. [`bench()`] examines one size, [`growth()`] many sizes.
 
+#[cfg(feature = "plots")]
 pub mod growth;
 mod report;
 mod variants;
@@ -18,6 +19,7 @@ use crate::config::workload::{examples_of_update, made_up_examples};
 use crate::config::{Config, Resolved};
 use crate::run::RunError;
 
+#[cfg(feature = "plots")]
 pub use growth::growth;
 pub use variants::{Variants, variants};
 

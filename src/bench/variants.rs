@@ -5,7 +5,7 @@ use std::fmt;
 use crate::config::Resolved;
 use crate::gpu::Gpu;
 use crate::kernel::Variant;
-use crate::objective::tune::{Contraction, Tuner, decide, secs_of};
+use crate::objective::tune::{TimedContraction, Tuner, decide, secs_of};
 use crate::run::RunError;
 
 use super::Scratch;
@@ -16,7 +16,7 @@ pub struct Variants {
     /// The preset or file, and the adapter.
     pub title: String,
     /// By class, the most expensive first, with the seconds of the variants.
-    pub rows: Vec<(Contraction, Vec<(Variant, f64)>)>,
+    pub rows: Vec<(TimedContraction, Vec<(Variant, f64)>)>,
 }
 
 /// Times the variants that suit the adapter.
@@ -50,7 +50,7 @@ impl fmt::Display for Variants {
         let heads: String = columns.iter().map(|variant| format!("{:>16}", variant.to_string())).collect();
         writeln!(f, "count   share   best ms{heads}  contraction")?;
         let total: f64 = self.rows.iter().map(|(contraction, _)| contraction.flops).sum();
-        for (Contraction { class, default, count, flops, .. }, times) in &self.rows {
+        for (TimedContraction { class, default, count, flops, .. }, times) in &self.rows {
             let best = times.iter().map(|(_, secs)| *secs).fold(f64::INFINITY, f64::min);
             write!(f, "{count:5} {:5.1} % {:9.3}", 100.0 * flops / total, 1e3 * best)?;
             let chosen = decide(*default, times);

@@ -15,7 +15,7 @@ use crate::config::Resolved;
 use crate::files::write_file;
 use crate::gpu::Gpu;
 use crate::results::Format;
-use crate::results::plot::PlotError;
+use crate::results::PlotError;
 
 /// The arguments of `edgewalk bench`.
 #[derive(Debug, Args)]

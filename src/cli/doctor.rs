@@ -6,7 +6,7 @@ use indicatif::ProgressBar;
 
 use super::Error;
 use super::print;
-use crate::doctor::{Progress, Report, SECTIONS, Verdict, examine};
+use crate::doctor::{ExaminationEvent, Report, SECTIONS, Verdict, examine};
 use crate::gpu::Gpu;
 
 /// Examines the adapter given by part of its name, its number or its kind. Rows are printed at once, so that the last
@@ -19,9 +19,9 @@ pub fn run(adapter: Option<&str>) -> Result<(), Error> {
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(100));
     let mut printed = print(&format!("{}\n", Report::new(gpu.adapter()).title));
-    let mut watch = |progress: Progress| match progress {
-        Progress::Begins(section) => bar.set_message(section),
-        Progress::Found(rows) => {
+    let mut watch = |progress: ExaminationEvent| match progress {
+        ExaminationEvent::Begins(section) => bar.set_message(section),
+        ExaminationEvent::Found(rows) => {
             let rows: String = rows.iter().map(|row| format!("{row}\n")).collect();
             let done = bar.suspend(|| print(&format!("\n{rows}")));
             if printed.is_ok() {

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::preset::{PRESETS, Preset};
+use crate::config::reference::{keys, presets};
 use crate::files::FileError;
 use crate::folder::settled::settled;
 use crate::run::TrainRequest;
@@ -85,7 +85,7 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = presets())]
+#[command(after_help = presets(), after_long_help = keys())]
 struct TrainArgs {
     /// A preset or a TOML file [default: quickstart]; a file's missing keys keep the quickstart's values
     #[arg(value_name = "PRESET|FILE.toml")]
@@ -111,14 +111,6 @@ struct TrainArgs {
     /// Print the complete configuration and stop
     #[arg(long)]
     print_config: bool,
-}
-
-/// The list of presets at the end of `edgewalk train --help`.
-fn presets() -> String {
-    let width = PRESETS.iter().map(|preset| preset.name.len()).max().unwrap_or(0);
-    let line = |preset: &Preset| format!("\n  {:width$} {}", preset.name, preset.about);
-    let lines: String = PRESETS.iter().map(line).collect();
-    format!("Presets:{lines}")
 }
 
 /// The exit code of an invalid command line.

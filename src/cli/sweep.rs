@@ -8,7 +8,7 @@ use clap::Args;
 use super::Error;
 use super::print;
 use crate::sweep;
-use crate::sweep::{Grid, Launch, SweepDir, SweepError};
+use crate::sweep::{Grid, JobOptions, SweepDir, SweepError};
 
 /// The arguments of `edgewalk sweep`.
 #[derive(Debug, Args)]
@@ -64,13 +64,13 @@ pub fn run(args: &SweepArgs) -> Result<(), Error> {
 }
 
 /// Jobs as processes of this program, this many at once.
-pub(super) fn launch(jobs: Option<usize>) -> Result<Launch, SweepError> {
+pub(super) fn launch(jobs: Option<usize>) -> Result<JobOptions, SweepError> {
     let program = std::env::current_exe().map_err(SweepError::NoProgram)?;
-    Ok(Launch { program, jobs })
+    Ok(JobOptions { program, jobs })
 }
 
 /// Continues the sweep in a folder.
-fn go_on(args: &SweepArgs, folder: &Path, launch: &Launch) -> Result<(), Error> {
+fn go_on(args: &SweepArgs, folder: &Path, launch: &JobOptions) -> Result<(), Error> {
     let sweep = SweepDir::open(folder)?;
     if !args.sets.is_empty() || args.out.is_some() || args.adapter.is_some() {
         return Err(SweepError::Settled { path: folder.into() }.into());

@@ -5,7 +5,7 @@ use clap::Args;
 use super::Error;
 use crate::gpu::Gpu;
 use crate::theory;
-use crate::theory::{Check, ROUNDING, Section, Tally, Verdict};
+use crate::theory::{Check, ROUNDING, Tally, TheorySection, TheoryVerdict};
 
 /// The arguments of `edgewalk verify-theory`.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Error> {
 }
 
 /// The checks in columns, a heading over each section.
-fn table(sections: &[Section]) -> String {
+fn table(sections: &[TheorySection]) -> String {
     let checks = || sections.iter().flat_map(|section| &section.checks);
     let width = checks().map(|check| check.prediction.chars().count()).max().unwrap_or(0);
     let mut text = format!(
@@ -63,7 +63,7 @@ fn numbers(check: &Check) -> String {
     match check.predicted.zip(check.error()) {
         None => format!("{:>13}  {:>13}  {:>9}  {:>9}  as measured", "", check.measured, "", ""),
         Some((predicted, error)) => {
-            let verdict = if check.verdict() == Verdict::Passed { "ok" } else { "FAILED" };
+            let verdict = if check.verdict() == TheoryVerdict::Passed { "ok" } else { "FAILED" };
             let [predicted, measured] = [predicted, check.measured].map(significant);
             format!("{predicted:>13}  {measured:>13}  {error:>9.1e}  {:>9.0e}  {verdict}", check.tolerance)
         }

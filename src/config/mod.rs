@@ -3,13 +3,16 @@
 //! A [`Config`] from [`resolve`] is complete and valid. Written back with [`Config::to_toml`] it lists every key, so that the
 //! `config.toml` of a run folder repeats the run.
 
+mod accepts;
 pub mod build;
 mod choice;
 mod conflicts;
 mod error;
+mod key_table;
 mod keys;
 mod measuring_set;
 pub mod preset;
+pub mod reference;
 mod resolve;
 mod schedule;
 mod suggest;

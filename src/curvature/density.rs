@@ -72,7 +72,7 @@ impl DensityOptions {
 
 /// A point mass of the density.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Node {
+pub struct QuadratureNode {
     /// The position: a Ritz value, in the units of an eigenvalue.
     pub value: f64,
     /// The weight, as a fraction of the spectrum; those of a probe add up to 1.
@@ -83,7 +83,7 @@ pub struct Node {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpectralDensity {
     /// The nodes of each probe, by rising value. A probe that met an invariant subspace has fewer.
-    pub probes: Vec<Vec<Node>>,
+    pub probes: Vec<Vec<QuadratureNode>>,
     /// Rows of the operator, and so the number of eigenvalues.
     pub dim: usize,
     /// The lowest Ritz value of all, an upper bound on the smallest eigenvalue.
@@ -125,11 +125,11 @@ impl SpectralDensity {
     }
 
     fn estimate(&self, rounding: f64, f: impl Fn(f64) -> f64) -> Estimate {
-        let draw = |nodes: &Vec<Node>| nodes.iter().map(|node| node.weight * f(node.value)).sum();
+        let draw = |nodes: &Vec<QuadratureNode>| nodes.iter().map(|node| node.weight * f(node.value)).sum();
         Estimate::of(0.0, &self.probes.iter().map(draw).collect::<Vec<f64>>(), rounding, self.level)
     }
 
-    fn mean(&self, f: impl Fn(&Node) -> f64) -> f64 {
+    fn mean(&self, f: impl Fn(&QuadratureNode) -> f64) -> f64 {
         self.probes.iter().flatten().map(f).sum::<f64>() / self.probes.len() as f64
     }
 }
@@ -151,9 +151,9 @@ pub fn spectral_density(
     let mut products = Products::new(operator);
     let (mut probes, mut ritz) = (vec![], vec![]);
     for count in blocks(options.probes, block) {
-        let mut running: Vec<Probe> = (0..count).map(|_| Probe::new(directions.unit(dim))).collect();
+        let mut running: Vec<DensityProbe> = (0..count).map(|_| DensityProbe::new(directions.unit(dim))).collect();
         for _ in 0..options.steps.min(dim) {
-            let mut active: Vec<&mut Probe> = running.iter_mut().filter(|probe| !probe.finished()).collect();
+            let mut active: Vec<&mut DensityProbe> = running.iter_mut().filter(|probe| !probe.finished()).collect();
             if active.is_empty() {
                 break;
             }
@@ -186,7 +186,7 @@ pub fn spectral_density(
 }
 
 /// Lanczos from one vector.
-struct Probe {
+struct DensityProbe {
     basis: Basis,
     diagonal: Vec<f64>,
     /// The off-diagonal of the projected matrix: one entry a step, the last leads out of the subspace.
@@ -194,7 +194,7 @@ struct Probe {
     largest_product: f64,
 }
 
-impl Probe {
+impl DensityProbe {
     fn new(start: Vec<f64>) -> Self {
         Self { basis: Basis(vec![start]), diagonal: vec![], below: vec![], largest_product: 0.0 }
     }
@@ -225,7 +225,7 @@ impl Probe {
     }
 
     /// Nodes and weights by rising value, and the nodes with their residuals.
-    fn quadrature(&self) -> (Vec<Node>, Vec<RitzValue>) {
+    fn quadrature(&self) -> (Vec<QuadratureNode>, Vec<RitzValue>) {
         let m = self.diagonal.len();
         let eigen = SymmetricEigen::new(DMatrix::from_fn(m, m, |i, j| match i.abs_diff(j) {
             0 => self.diagonal[i],
@@ -235,7 +235,7 @@ impl Probe {
         let mut order: Vec<usize> = (0..m).collect();
         order.sort_by(|&a, &b| eigen.eigenvalues[a].total_cmp(&eigen.eigenvalues[b]));
         let s = &eigen.eigenvectors;
-        let node = |&i: &usize| Node { value: eigen.eigenvalues[i], weight: s[(0, i)].powi(2) };
+        let node = |&i: &usize| QuadratureNode { value: eigen.eigenvalues[i], weight: s[(0, i)].powi(2) };
         let ritz =
             |&i: &usize| RitzValue { value: eigen.eigenvalues[i], residual: (self.below[m - 1] * s[(m - 1, i)]).abs() };
         (order.iter().map(node).collect(), order.iter().map(ritz).collect())

@@ -29,7 +29,7 @@ mod track;
 pub use alignment::subspace_alignment;
 pub(crate) use basis::dot;
 pub use combine::{Minus, SubOperator};
-pub use density::{DensityOptions, Node, SpectralDensity, spectral_density};
+pub use density::{DensityOptions, QuadratureNode, SpectralDensity, spectral_density};
 pub use error::CurvatureError;
 pub use estimate::Estimate;
 pub use lanczos::lanczos;

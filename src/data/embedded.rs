@@ -2,7 +2,7 @@
 //! idx files (`assets/mnist-subset`, with source and licence) that the reader for files on disk reads.
 
 use super::idx;
-use super::idx::Source;
+use super::idx::IdxSource;
 use super::images::Images;
 use super::{DataError, Split};
 
@@ -20,8 +20,8 @@ pub fn read(split: Split, first_n: usize) -> Result<Images, DataError> {
         Split::Train => ("the embedded training set", TRAIN_IMAGES, TRAIN_LABELS),
         Split::Test => ("the embedded test set", TEST_IMAGES, TEST_LABELS),
     };
-    let images = Source::bytes(name, images)?;
-    let labels = Source::bytes(name, labels)?;
+    let images = IdxSource::bytes(name, images)?;
+    let labels = IdxSource::bytes(name, labels)?;
     idx::read_pair(images, labels, first_n).map_err(|error| match error {
         DataError::TooFew { file, held, asked, .. } => DataError::TooFew {
             file,

@@ -31,12 +31,12 @@ fn prefix(split: Split) -> &'static str {
 }
 
 /// The bytes of one idx file, unzipped if they start with the gzip magic.
-pub struct Source<'a> {
+pub struct IdxSource<'a> {
     name: String,
     reader: Box<dyn Read + 'a>,
 }
 
-impl Source<'static> {
+impl IdxSource<'static> {
     /// Opens a file.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Source<'static> {
     }
 }
 
-impl<'a> Source<'a> {
+impl<'a> IdxSource<'a> {
     /// Reads from memory; `name` stands for the file in error messages.
     ///
     /// # Errors
@@ -151,7 +151,7 @@ impl<'a> Source<'a> {
 /// [`DataError::Missing`] if no spelling of a file exists, and those of [`read_pair`].
 pub fn read_folder(folder: &Path, split: Split, first_n: usize) -> Result<Images, DataError> {
     let [images, labels] = files(folder, split)?;
-    read_pair(Source::file(&images)?, Source::file(&labels)?, first_n)
+    read_pair(IdxSource::file(&images)?, IdxSource::file(&labels)?, first_n)
 }
 
 /// The files of one half, images first, under any accepted name.
@@ -178,7 +178,7 @@ fn find(folder: &Path, split: Split, what: &str, dims: u32) -> Result<PathBuf, D
 /// # Errors
 /// [`DataError::Malformed`] for a wrong magic number, image size, count or label, for truncated, damaged or surplus bytes,
 /// and for counts that differ between the two files; [`DataError::TooFew`] if the files hold fewer than `first_n`.
-pub fn read_pair(mut images: Source<'_>, mut labels: Source<'_>, first_n: usize) -> Result<Images, DataError> {
+pub fn read_pair(mut images: IdxSource<'_>, mut labels: IdxSource<'_>, first_n: usize) -> Result<Images, DataError> {
     let [count, rows, columns] = images.read_header::<3>(IMAGES_MAGIC)?;
     if (rows, columns) != (28, 28) {
         return Err(images.malformed(

@@ -6,13 +6,16 @@
 
 pub mod catalogue;
 pub mod cifar;
+#[cfg(feature = "fetch")]
 pub mod download;
 mod embedded;
 mod error;
 mod examples;
+#[cfg(feature = "fetch")]
 pub mod fetch;
 pub mod idx;
 pub mod images;
+#[cfg(feature = "fetch")]
 mod incoming;
 pub mod made_up;
 mod page;

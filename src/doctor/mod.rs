@@ -44,7 +44,7 @@ pub const SECTIONS: [Section; 9] = [
 ];
 
 /// The events of [`examine`].
-pub enum Progress<'a> {
+pub enum ExaminationEvent<'a> {
     /// A section of this name begins.
     Begins(&'static str),
     /// A section found this.
@@ -52,12 +52,12 @@ pub enum Progress<'a> {
 }
 
 /// Examines an open adapter, section by section. A section that the device refuses is a failed row, not an error.
-pub fn examine(gpu: &Gpu, sections: &[Section], watch: &mut dyn FnMut(Progress)) -> Report {
+pub fn examine(gpu: &Gpu, sections: &[Section], watch: &mut dyn FnMut(ExaminationEvent)) -> Report {
     let mut report = Report::new(gpu.adapter());
     for section in sections {
-        watch(Progress::Begins(section.name));
+        watch(ExaminationEvent::Begins(section.name));
         let rows = (section.run)(gpu).unwrap_or_else(|error| vec![Row::refused(section.name, &error)]);
-        watch(Progress::Found(&rows));
+        watch(ExaminationEvent::Found(&rows));
         report.rows.extend(rows);
     }
     report

@@ -22,7 +22,7 @@ const START_SECS: u64 = 2;
 
 /// The processes that a lock excludes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum LockKind {
     /// All others.
     Alone,
     /// Those that want an exclusive lock.
@@ -83,11 +83,11 @@ pub enum LockError {
 ///
 /// # Errors
 /// [`LockError`].
-pub fn try_lock(path: &Path, kind: Kind) -> Result<Lock, LockError> {
+pub fn try_lock(path: &Path, kind: LockKind) -> Result<Lock, LockError> {
     let file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
     let locked = match kind {
-        Kind::Alone => file.try_lock(),
-        Kind::Shared => file.try_lock_shared(),
+        LockKind::Alone => file.try_lock(),
+        LockKind::Shared => file.try_lock_shared(),
     };
     match locked {
         Ok(()) => Ok(Lock { _file: file, announced: None, warning: None }),
@@ -110,7 +110,7 @@ pub fn try_lock(path: &Path, kind: Kind) -> Result<Lock, LockError> {
 pub fn lock(path: &Path, patience: Duration) -> Result<Lock, LockError> {
     let began = Instant::now();
     loop {
-        match try_lock(path, Kind::Alone) {
+        match try_lock(path, LockKind::Alone) {
             Err(LockError::Held(_)) if began.elapsed() < patience => pause(),
             result => return result,
         }
@@ -124,7 +124,7 @@ pub fn holder(path: &Path) -> Option<Holder> {
         Err(TryLockError::WouldBlock) => Some(Holder(None)),
         Err(TryLockError::Error(_)) => {
             let mut owners = owners(path).ok()?.into_iter();
-            owners.find(|owner| owner.kind == Kind::Alone && owner.is_there()).map(|owner| Holder(Some(owner)))
+            owners.find(|owner| owner.kind == LockKind::Alone && owner.is_there()).map(|owner| Holder(Some(owner)))
         }
     }
 }
@@ -165,7 +165,7 @@ struct Owner {
     pid: u32,
     /// Seconds since the epoch.
     start: u64,
-    kind: Kind,
+    kind: LockKind,
 }
 
 impl Owner {
@@ -174,8 +174,8 @@ impl Owner {
         let name = path.file_name()?.to_str()?.strip_prefix(lock)?.strip_prefix(".owner-")?;
         let mut parts = name.rsplitn(4, '-');
         let kind = match parts.next()? {
-            "alone" => Kind::Alone,
-            "shared" => Kind::Shared,
+            "alone" => LockKind::Alone,
+            "shared" => LockKind::Shared,
             _ => return None,
         };
         let (start, pid) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -207,11 +207,11 @@ fn start_of(pid: Pid) -> Option<u64> {
 }
 
 /// Announces this process beside a lock, unless another has done so.
-fn announce(path: &Path, kind: Kind) -> Result<PathBuf, LockError> {
+fn announce(path: &Path, kind: LockKind) -> Result<PathBuf, LockError> {
     let pid = get_current_pid().map_err(io::Error::other)?;
     let start = start_of(pid).unwrap_or_default();
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".owner-{}-{pid}-{start}-{}", host(), if kind == Kind::Alone { "alone" } else { "shared" }));
+    name.push(format!(".owner-{}-{pid}-{start}-{}", host(), if kind == LockKind::Alone { "alone" } else { "shared" }));
     let own = PathBuf::from(name);
     match File::create_new(&own) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -225,7 +225,7 @@ fn announce(path: &Path, kind: Kind) -> Result<PathBuf, LockError> {
             if !owner.is_there() {
                 // Another process may have been faster.
                 let _ = fs::remove_file(&owner.path);
-            } else if kind == Kind::Alone || owner.kind == Kind::Alone {
+            } else if kind == LockKind::Alone || owner.kind == LockKind::Alone {
                 return Ok(Some(owner));
             }
         }

@@ -7,7 +7,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-pub(crate) use hash::{hex, sha256};
+#[cfg(feature = "fetch")]
+pub(crate) use hash::hex;
+pub(crate) use hash::sha256;
 
 /// The errors of a file. Each message names the path.
 #[derive(Debug, thiserror::Error)]

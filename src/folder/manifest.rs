@@ -27,7 +27,7 @@ pub struct Manifest {
     /// The examples.
     pub data: DataRecord,
     /// The file of the initial weights, if they were not drawn from the seed.
-    pub init: Option<Init>,
+    pub init: Option<InitFile>,
     /// The adapter's name.
     pub adapter: String,
     /// Distinguishes the adapter from others of its name; empty in early manifests.
@@ -101,14 +101,14 @@ impl fmt::Display for DataRecord {
 
 /// A file of initial weights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Init {
+pub struct InitFile {
     /// Its path.
     pub path: PathBuf,
     /// The SHA-256 of its bytes.
     pub sha256: String,
 }
 
-impl Init {
+impl InitFile {
     /// The identity of a file with these bytes.
     pub fn of(path: &Path, bytes: &[u8]) -> Self {
         Self { path: path.into(), sha256: sha256([bytes]) }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::manifest::Manifest;
 use crate::config::Config;
 use crate::files::lock;
-use crate::files::lock::{Holder, Kind, Lock, LockError};
+use crate::files::lock::{Holder, Lock, LockError, LockKind};
 
 /// The file whose lock the process of a run holds.
 const LOCK: &str = ".lock";
@@ -229,7 +229,7 @@ impl RunDir {
     /// [`RunDirError::Busy`] if another process works on it, [`RunDirError::Write`].
     pub fn lock(&self) -> Result<Lock, RunDirError> {
         let path = lock_file(&self.path);
-        lock::try_lock(&path, Kind::Alone).map_err(|error| match error {
+        lock::try_lock(&path, LockKind::Alone).map_err(|error| match error {
             LockError::Held(by) => RunDirError::Busy { path: self.path.clone(), by },
             LockError::File(cause) => write_error(&path)(cause).into(),
         })

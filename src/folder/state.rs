@@ -16,7 +16,6 @@
 //! follow from the seed and the step.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
 
@@ -27,7 +26,7 @@ use crate::optim::Cursor;
 
 /// See the module text.
 #[derive(Debug, Clone, PartialEq)]
-pub struct State {
+pub struct RunState {
     /// Updates made.
     pub step: u64,
     /// Seconds spent so far.
@@ -43,14 +42,14 @@ pub struct State {
     /// The eigensolver's warm start.
     pub track: Option<Track>,
     /// An oscillation being followed.
-    pub window: Option<Window>,
+    pub window: Option<OscillationWindow>,
     /// The kernels in use.
     pub known: Known,
 }
 
 /// A window of updates in which the parameters are followed along two directions.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Window {
+pub struct OscillationWindow {
     /// Its first step.
     pub first_step: u64,
     /// λ₁ there.
@@ -71,7 +70,7 @@ pub struct Window {
     pub drift: Vec<f64>,
 }
 
-impl State {
+impl RunState {
     /// The bytes of the file.
     ///
     /// # Errors
@@ -102,7 +101,9 @@ impl State {
             tensors.matrix("track.changes", changes);
             tensors.f64("track.persistence", *persistence);
         }
-        if let Some(Window { first_step, lambda, origin, v1, rise, slope, gradient, along, drift }) = &self.window {
+        if let Some(OscillationWindow { first_step, lambda, origin, v1, rise, slope, gradient, along, drift }) =
+            &self.window
+        {
             tensors.u64("window.first_step", *first_step);
             let scalars = [*lambda, *slope, *gradient];
             tensors.add("window.scalars", Dtype::F64, &[3], scalars.iter().flat_map(|x| x.to_le_bytes()).collect());
@@ -149,16 +150,16 @@ impl State {
 
 /// Tensors being written.
 #[derive(Default)]
-struct Tensors<'a>(Vec<(String, Tensor<'a>)>);
+struct Tensors<'a>(Vec<(String, StoredTensor<'a>)>);
 
 /// A tensor in pieces, one after the other: the bytes of the file are the only copy of them all.
-struct Tensor<'a> {
+struct StoredTensor<'a> {
     dtype: Dtype,
     shape: Vec<usize>,
     pieces: Vec<Cow<'a, [u8]>>,
 }
 
-impl View for &Tensor<'_> {
+impl View for &StoredTensor<'_> {
     fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -189,7 +190,7 @@ fn le_bytes<T: bytemuck::Pod, const N: usize>(values: &[T], of: fn(T) -> [u8; N]
 
 impl<'a> Tensors<'a> {
     fn add(&mut self, name: &str, dtype: Dtype, shape: &[usize], bytes: Cow<'a, [u8]>) {
-        self.0.push((name.to_owned(), Tensor { dtype, shape: shape.to_vec(), pieces: vec![bytes] }));
+        self.0.push((name.to_owned(), StoredTensor { dtype, shape: shape.to_vec(), pieces: vec![bytes] }));
     }
 
     fn u64(&mut self, name: &str, value: u64) {
@@ -207,13 +208,13 @@ impl<'a> Tensors<'a> {
     fn matrix(&mut self, name: &str, rows: &'a [Vec<f64>]) {
         let shape = vec![rows.len(), rows.first().map_or(0, Vec::len)];
         let pieces = rows.iter().map(|row| le_bytes(row, f64::to_le_bytes)).collect();
-        self.0.push((name.to_owned(), Tensor { dtype: Dtype::F64, shape, pieces }));
+        self.0.push((name.to_owned(), StoredTensor { dtype: Dtype::F64, shape, pieces }));
     }
 
     fn serialize(&self, known: &Known) -> Result<Vec<u8>, StoreError> {
         let views = self.0.iter().map(|(name, tensor)| (name.as_str(), tensor));
         let choices = serde_json::to_string(&words(known)).expect("strings always have a JSON form");
-        Ok(serialize(views, Some(HashMap::from([("choices".to_owned(), choices)])))?)
+        Ok(serialize(views, Some([("choices".to_owned(), choices)].into_iter().collect()))?)
     }
 }
 
@@ -286,14 +287,14 @@ impl File<'_> {
         if fits { Ok(Some(track)) } else { Err("the tensors `track.*` do not fit one another".into()) }
     }
 
-    fn window(&self, n: usize) -> Result<Option<Window>, String> {
+    fn window(&self, n: usize) -> Result<Option<OscillationWindow>, String> {
         if !self.has("window.first_step") {
             return Ok(None);
         }
         let [lambda, slope, gradient] =
             self.f64s("window.scalars")?.try_into().map_err(|_| "`window.scalars` must have 3 numbers")?;
         let along = self.f64s("window.along")?;
-        Ok(Some(Window {
+        Ok(Some(OscillationWindow {
             first_step: self.u64("window.first_step")?,
             lambda,
             slope,

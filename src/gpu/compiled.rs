@@ -10,7 +10,7 @@ use crate::kernel::{Choices, KernelError, Output, Place, Program, Spec, compile}
 
 /// What a program follows from, on one device.
 #[derive(PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct ProgramKey {
     name: String,
     nodes: Vec<Node>,
     inputs: Vec<(NodeId, Place)>,
@@ -20,7 +20,7 @@ pub(super) struct Key {
 }
 
 /// The programs so far.
-pub(super) type Compiled = Cache<Key, Program>;
+pub(super) type Compiled = Cache<ProgramKey, Program>;
 
 /// Programs that are kept when nothing uses them: those of a few objectives.
 pub(super) const MOST_PROGRAMS: usize = 64;
@@ -31,7 +31,7 @@ impl Gpu {
     /// # Errors
     /// As [`compile`].
     pub fn compile(&self, spec: &Spec) -> Result<Arc<Program>, KernelError> {
-        let key = Key {
+        let key = ProgramKey {
             name: spec.name.to_owned(),
             nodes: spec.graph.nodes().to_vec(),
             inputs: spec.inputs.to_vec(),

@@ -30,7 +30,7 @@ const CLEARLY_FASTER: f64 = 0.9;
 
 /// The contractions of one class in the gradient of a chunk, by the most expensive of them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Contraction {
+pub struct TimedContraction {
     /// The class.
     pub class: ShapeClass,
     /// The default rule's variant.
@@ -48,7 +48,7 @@ pub struct Contraction {
 pub struct Tuner<'a> {
     objective: &'a Objective,
     gpu: Gpu,
-    contractions: Vec<Contraction>,
+    contractions: Vec<TimedContraction>,
     /// The gradient computed by one variant throughout; `None` if impossible.
     programs: HashMap<Variant, Option<Arc<Program>>>,
 }
@@ -70,10 +70,10 @@ impl<'a> Tuner<'a> {
     pub fn new(gpu: &Gpu, objective: &'a Objective) -> Result<Self, GpuError> {
         let gpu = gpu.aside().with_choices(Choices::default());
         let program = objective.gradient_program(&gpu)?;
-        let mut found: BTreeMap<ShapeClass, Contraction> = BTreeMap::new();
+        let mut found: BTreeMap<ShapeClass, TimedContraction> = BTreeMap::new();
         for (number, dispatch) in program.dispatches.iter().enumerate() {
             let Some((class, variant)) = program.kernels[dispatch.kernel].variant else { continue };
-            let entry = found.entry(class).or_insert(Contraction {
+            let entry = found.entry(class).or_insert(TimedContraction {
                 class,
                 default: variant,
                 count: 0,
@@ -87,13 +87,13 @@ impl<'a> Tuner<'a> {
                 (entry.default, entry.dispatch, entry.largest) = (variant, number, dispatch.flops);
             }
         }
-        let mut contractions: Vec<Contraction> = found.into_values().collect();
+        let mut contractions: Vec<TimedContraction> = found.into_values().collect();
         contractions.sort_by(|a, b| b.flops.total_cmp(&a.flops));
         Ok(Self { objective, gpu, contractions, programs: HashMap::new() })
     }
 
     /// The contractions by class, the most expensive first.
-    pub fn contractions(&self) -> &[Contraction] {
+    pub fn contractions(&self) -> &[TimedContraction] {
         &self.contractions
     }
 
@@ -108,7 +108,7 @@ impl<'a> Tuner<'a> {
         deadline: Instant,
     ) -> Result<BTreeMap<ShapeClass, Variant>, GpuError> {
         let contractions = self.contractions.clone();
-        let choice = |contraction: &Contraction| {
+        let choice = |contraction: &TimedContraction| {
             let variant = match known.get(&contraction.class) {
                 Some(&variant) => variant,
                 None => decide(contraction.default, &self.time(contraction, Some(deadline))?),
@@ -125,7 +125,7 @@ impl<'a> Tuner<'a> {
     /// Compilation or device errors.
     pub fn time(
         &mut self,
-        contraction: &Contraction,
+        contraction: &TimedContraction,
         deadline: Option<Instant>,
     ) -> Result<Vec<(Variant, f64)>, GpuError> {
         let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
@@ -158,7 +158,7 @@ impl<'a> Tuner<'a> {
     }
 
     /// The contraction by itself, computed by a variant on buffers of its own; `None` if the variant cannot.
-    fn recording(&mut self, contraction: &Contraction, variant: Variant) -> Result<Option<Recording>, GpuError> {
+    fn recording(&mut self, contraction: &TimedContraction, variant: Variant) -> Result<Option<Recording>, GpuError> {
         let gpu = self.gpu.with_choices(Choices { tried: Some(variant), ..Choices::default() });
         let program = match self.programs.entry(variant) {
             Entry::Occupied(known) => known.into_mut(),

@@ -1,7 +1,8 @@
 //! The errors of showing a run.
 
+use std::path::PathBuf;
+
 use super::official_raw::RawError;
-use super::plot::PlotError;
 use crate::files::FileError;
 use crate::folder::RunDirError;
 use crate::folder::table::RecordError;
@@ -24,4 +25,29 @@ pub enum ResultsError {
     /// A raw file of the official code cannot be read.
     #[error(transparent)]
     Raw(#[from] RawError),
+}
+
+/// The errors of a run's pictures.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// A table cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A picture cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The run logged nothing.
+    #[error("{} has no rows to plot; let the run make at least one step", path.display())]
+    NoRows {
+        /// The table that is empty.
+        path: PathBuf,
+    },
+    /// The plotting library failed.
+    #[error("cannot draw {}: {message}; try another --format", path.display())]
+    Draw {
+        /// The picture.
+        path: PathBuf,
+        /// The library's message.
+        message: String,
+    },
 }

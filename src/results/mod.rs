@@ -1,15 +1,20 @@
 //! The content of run folders in figures, pages and numbers. All of it is made from the files, so it needs no running
 //! run.
 
+#[cfg(feature = "plots")]
 pub mod compare;
 mod error;
+#[cfg(feature = "plots")]
 pub(crate) mod figure;
+mod format;
 pub mod live;
 pub mod official_raw;
+#[cfg(feature = "plots")]
 pub mod plot;
 pub(crate) mod readout;
+#[cfg(feature = "plots")]
 pub mod report;
 pub mod summary;
 
-pub use error::ResultsError;
-pub use figure::Format;
+pub use error::{PlotError, ResultsError};
+pub use format::Format;

@@ -7,37 +7,13 @@ use std::path::{Path, PathBuf};
 
 use crate::optim::Rule;
 
-use super::figure::{Curve, Figure, Format, Horizontal, Scale, Style};
+use super::PlotError;
+use super::figure::{Curve, Figure, Horizontal, Scale, Style};
 use super::readout::Readout;
 use crate::folder::RunDir;
 use crate::folder::oscillation_rows::{OscillationRow, read_oscillation};
 use crate::folder::rows::{CurvatureRow, MetricsRow};
 use crate::folder::table::RecordError;
-
-/// The errors of a run's pictures.
-#[derive(Debug, thiserror::Error)]
-pub enum PlotError {
-    /// A table cannot be read.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// A picture cannot be written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The run logged nothing.
-    #[error("{} has no rows to plot; let the run make at least one step", path.display())]
-    NoRows {
-        /// The table that is empty.
-        path: PathBuf,
-    },
-    /// The plotting library failed.
-    #[error("cannot draw {}: {message}; try another --format", path.display())]
-    Draw {
-        /// The picture.
-        path: PathBuf,
-        /// The library's message.
-        message: String,
-    },
-}
 
 // Okabe and Ito's palette, which stays distinct for colour-blind readers.
 pub(crate) const BLUE: &str = "#0072B2";

@@ -46,7 +46,7 @@ impl fmt::Display for Spread {
 
 /// The position of the sharpness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum EdgeVerdict {
     /// The ratio is under 0.9.
     Below,
     /// The ratio is from 0.9 to 1.1.
@@ -55,7 +55,7 @@ pub enum Verdict {
     Above,
 }
 
-impl Verdict {
+impl EdgeVerdict {
     /// The verdict on a ratio of ‖H‖ to the edge.
     pub fn on(ratio: f64) -> Self {
         match ratio {
@@ -66,7 +66,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for EdgeVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Below => "below the edge",
@@ -118,8 +118,8 @@ impl EdgeSummary {
     }
 
     /// The verdict on the median ratio.
-    pub fn verdict(&self) -> Verdict {
-        Verdict::on(self.ratio.median)
+    pub fn verdict(&self) -> EdgeVerdict {
+        EdgeVerdict::on(self.ratio.median)
     }
 }
 

@@ -8,12 +8,12 @@ use super::RunError;
 use crate::config::{Config, ConfigError};
 
 /// Gathers minibatches on the host for the trained objective.
-pub struct Feed<'a> {
+pub struct BatchLoader<'a> {
     examples: &'a Examples,
     batches: Batches,
 }
 
-impl<'a> Feed<'a> {
+impl<'a> BatchLoader<'a> {
     /// The minibatches of a run; `None` if every update uses all examples.
     ///
     /// # Errors

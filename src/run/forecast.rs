@@ -8,27 +8,27 @@ use crate::objective::{Matrix, Plan};
 
 use super::TrainRequest;
 use super::measure::Measurer;
-use super::setup::Equipment;
+use super::setup::Workspace;
 use crate::config::Config;
 use crate::config::MeasuringSet;
 use crate::folder::manifest::MemoryPlan;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Buffers, chunks and estimated times of a run that has not begun, on `train` training examples: its setup on a dry
-/// device, its needs, and the time of a gradient.
+/// Buffers, chunks and estimated times of a run that has not begun, on `train` training examples: its workspace on a
+/// dry device, the needs of that, and the time of a gradient.
 ///
 /// # Errors
 /// Compilation errors.
 pub fn plan(
     request: &TrainRequest,
     train: usize,
-    equipment: Equipment,
+    workspace: Workspace,
     memory: MemoryPlan,
     gradient_secs: f64,
 ) -> Result<String, GpuError> {
     let config = &request.config;
-    let Equipment { mut objective, mut measurer, .. } = equipment;
+    let Workspace { mut objective, mut measurer, .. } = workspace;
     let (plan, adapter) = (objective.plan().clone(), objective.gpu().adapter().clone());
     let gradients = config.optim.gradients();
     let step_secs = gradients as f64 * gradient_secs;
@@ -87,11 +87,11 @@ pub fn plan(
 /// Device errors.
 pub(crate) fn ahead(
     config: &Config,
-    equipment: &Equipment,
+    workspace: &Workspace,
     memory: &MemoryPlan,
     (first, steps): (u64, u64),
 ) -> Result<String, GpuError> {
-    let Equipment { objective, optimizer, measurer, .. } = equipment;
+    let Workspace { objective, optimizer, measurer, .. } = workspace;
     let gpu = objective.gpu();
     // A probe has the gradients of a step and leaves the parameters alone. The first one compiles and warms up.
     let look = optimizer.probe.recording(first);

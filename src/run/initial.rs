@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::RunError;
 use crate::config::Config;
-use crate::folder::manifest::Init;
+use crate::folder::manifest::InitFile;
 use crate::model::{Layout, initial_params, params_from_safetensors};
 
 /// The initial parameters, and their file if any.
-pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f32>, Option<Init>), RunError> {
+pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f32>, Option<InitFile>), RunError> {
     match &config.run.init {
         Some(path) => read_params(layout, path).map(|(params, init)| (params, Some(init))),
         None => Ok((initial_params(layout, config.run.seed), None)),
@@ -16,7 +16,7 @@ pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f32>, Opt
 }
 
 /// Reads the parameters of a model, with the identity of their file.
-pub(crate) fn read_params(layout: &Layout, path: &Path) -> Result<(Vec<f32>, Init), RunError> {
+pub(crate) fn read_params(layout: &Layout, path: &Path) -> Result<(Vec<f32>, InitFile), RunError> {
     let read = || match std::fs::metadata(path)?.is_file() {
         true => std::fs::read(path),
         // A device or a pipe may be endless.
@@ -25,5 +25,5 @@ pub(crate) fn read_params(layout: &Layout, path: &Path) -> Result<(Vec<f32>, Ini
     let bytes = read().map_err(|cause| RunError::ReadInit { path: path.into(), cause })?;
     let params = params_from_safetensors(layout, &bytes);
     let params = params.map_err(|cause| RunError::Init { path: path.into(), cause })?;
-    Ok((params, Init::of(path, &bytes)))
+    Ok((params, InitFile::of(path, &bytes)))
 }

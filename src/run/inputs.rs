@@ -9,8 +9,8 @@ use crate::gpu::Gpu;
 use crate::model::Model;
 
 use super::RunError;
-use super::batches::Feed;
-use super::setup::Parts;
+use super::batches::BatchLoader;
+use super::setup::RunSetup;
 use crate::config::Config;
 use crate::config::MeasuringSet;
 use crate::config::build;
@@ -18,13 +18,13 @@ use crate::files::sha256;
 use crate::folder::manifest::DataRecord;
 
 /// See the module text.
-pub(crate) struct Ground {
+pub(crate) struct Inputs {
     pub data: Arc<Dataset>,
     pub gpu: Gpu,
     model: Arc<dyn Model>,
 }
 
-impl Ground {
+impl Inputs {
     /// Loads the data and opens the adapter.
     pub fn of(config: &Config, adapter: Option<&str>) -> Result<Self, RunError> {
         let data = Self::data(config)?;
@@ -49,19 +49,19 @@ impl Ground {
     }
 
     /// The minibatches, if any, and the examples of the first update.
-    pub fn feed(&self, config: &Config) -> Result<(Option<Feed<'_>>, Cow<'_, Examples>), RunError> {
-        let mut feed = Feed::new(config, &self.data.train)?;
-        let first = match &mut feed {
-            Some(feed) => Cow::Owned(feed.batch(0)?),
+    pub fn batches(&self, config: &Config) -> Result<(Option<BatchLoader<'_>>, Cow<'_, Examples>), RunError> {
+        let mut batches = BatchLoader::new(config, &self.data.train)?;
+        let first = match &mut batches {
+            Some(batches) => Cow::Owned(batches.batch(0)?),
             None => Cow::Borrowed(&self.data.train),
         };
-        Ok((feed, first))
+        Ok((batches, first))
     }
 
     /// The parts for the setup of a run.
-    pub fn parts<'a>(&'a self, config: &'a Config, first: &'a Examples) -> Parts<'a> {
+    pub fn setup<'a>(&'a self, config: &'a Config, first: &'a Examples) -> RunSetup<'a> {
         let measured = config.measure.is_on().then(|| MeasuringSet::of(config, self.data.train.len()));
-        Parts { config, model: Arc::clone(&self.model), data: &self.data, first, measured }
+        RunSetup { config, model: Arc::clone(&self.model), data: &self.data, first, measured }
     }
 
     /// The data's identity in the manifest.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::RunError;
 use super::kernel_cache::KernelCache;
-use super::setup::Parts;
+use super::setup::RunSetup;
 use crate::config::ConfigError;
 use crate::gpu::Gpu;
 use crate::kernel::{Choices, Target};
@@ -23,8 +23,8 @@ use crate::objective::tune::Tuner;
 /// # Errors
 /// Unusable `run.kernels`; compilation or device errors. A faulty cache is not an error: the observer gets a note, and
 /// the default rules apply.
-pub fn choose(gpu: &Gpu, parts: &Parts, dry_run: bool, observer: &dyn Observer) -> Result<Gpu, RunError> {
-    let run = &parts.config.run;
+pub fn choose(gpu: &Gpu, setup: &RunSetup, dry_run: bool, observer: &dyn Observer) -> Result<Gpu, RunError> {
+    let run = &setup.config.run;
     if let Some(path) = &run.kernels {
         let known = recorded(path, gpu.target())?;
         return Ok(fixed(gpu, known));
@@ -33,7 +33,7 @@ pub fn choose(gpu: &Gpu, parts: &Parts, dry_run: bool, observer: &dyn Observer) 
     if budget == 0.0 {
         return Ok(gpu.clone());
     }
-    let objective = parts.objective(&gpu.dry())?;
+    let objective = setup.objective(&gpu.dry())?;
     let mut tuner = Tuner::new(gpu, &objective)?;
     let chosen = remembered_or_timed(gpu, &mut tuner, budget, dry_run, observer)?;
     Ok(fixed(gpu, chosen))

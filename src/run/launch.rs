@@ -10,9 +10,9 @@ use crate::folder::checkpoint;
 use crate::folder::checkpoint::Checkpoint;
 use crate::folder::choices;
 use crate::folder::manifest::MemoryPlan;
-use crate::folder::manifest::{DataRecord, Ended, Init, Manifest, Resumed};
+use crate::folder::manifest::{DataRecord, Ended, InitFile, Manifest, Resumed};
 use crate::folder::settled;
-use crate::folder::state::State;
+use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError};
 use crate::gpu;
 use crate::gpu::GpuError;
@@ -21,7 +21,7 @@ use crate::objective::Objective;
 use crate::observer::{Observer, OutputError};
 
 /// The task, and its folder.
-pub(crate) struct Order<'a> {
+pub(crate) struct Launch<'a> {
     pub config: Config,
     pub adapter: Option<String>,
     command_line: &'a [String],
@@ -43,13 +43,13 @@ struct Old {
 }
 
 /// The locked folder of a run, and its manifest.
-pub(crate) struct Place {
+pub(crate) struct OpenRun {
     pub dir: RunDir,
     pub lock: Lock,
     pub manifest: Manifest,
 }
 
-impl<'a> Order<'a> {
+impl<'a> Launch<'a> {
     /// A run from its first step.
     pub fn of_new(request: &'a TrainRequest) -> Self {
         let TrainRequest { config, adapter, command_line, .. } = request;
@@ -106,15 +106,15 @@ impl<'a> Order<'a> {
     }
 
     /// The state to continue from.
-    pub fn state(&self, model: &dyn Model) -> Result<Option<State>, RunError> {
+    pub fn state(&self, model: &dyn Model) -> Result<Option<RunState>, RunError> {
         let Some(checkpoint) = self.checkpoint() else { return Ok(None) };
         let n = Layout::of(model)?.len();
-        let state = State::from_bytes(&checkpoint.state, n);
+        let state = RunState::from_bytes(&checkpoint.state, n);
         state.map(Some).map_err(|problem| RunDirError::Damaged { path: checkpoint.path.clone(), problem }.into())
     }
 
     /// The parameters to start with, and the file of initial ones.
-    pub fn params(&self, layout: &Layout) -> Result<(Vec<f32>, Option<Init>), RunError> {
+    pub fn params(&self, layout: &Layout) -> Result<(Vec<f32>, Option<InitFile>), RunError> {
         if let Some(Checkpoint { path, params, .. }) = self.checkpoint() {
             let params = params_from_safetensors(layout, params);
             let params = params.map_err(|cause| RunError::Init { path: path.join(checkpoint::PARAMS), cause })?;
@@ -133,10 +133,10 @@ impl<'a> Order<'a> {
         objective: &Objective,
         measured: Option<MeasuringSet>,
         memory_plan: MemoryPlan,
-        (data, init): (DataRecord, Option<Init>),
+        (data, init): (DataRecord, Option<InitFile>),
         step: u64,
         observer: &dyn Observer,
-    ) -> Result<Place, RunError> {
+    ) -> Result<OpenRun, RunError> {
         let mut manifest = manifest(&self.config, self.command_line, objective, measured, memory_plan, data);
         (manifest.steps_done, manifest.init) = (step, init);
         match self.begin {
@@ -146,7 +146,7 @@ impl<'a> Order<'a> {
                 // In this order: a folder with a config.toml is a run folder.
                 dir.write_manifest(&manifest)?;
                 dir.write_config(&self.config)?;
-                Ok(Place { dir, lock, manifest })
+                Ok(OpenRun { dir, lock, manifest })
             }
             Begin::Old(old) => {
                 let Old { dir, lock, manifest: earlier, checkpoint } = *old;
@@ -172,20 +172,22 @@ impl<'a> Order<'a> {
                 // In this order: a run whose settings cannot be written is not resumed.
                 dir.write_config(&self.config)?;
                 dir.write_manifest(&manifest)?;
-                Ok(Place { dir, lock, manifest })
+                Ok(OpenRun { dir, lock, manifest })
             }
         }
     }
 }
 
 /// Refuses to restart a run with other initial weights.
-fn check_init(was: Option<&Init>, now: Option<&Init>) -> Result<(), ConfigError> {
-    let hash = |init: Option<&Init>| init.map(|init| init.sha256.clone());
+fn check_init(was: Option<&InitFile>, now: Option<&InitFile>) -> Result<(), ConfigError> {
+    let hash = |init: Option<&InitFile>| init.map(|init| init.sha256.clone());
     if hash(was) == hash(now) {
         return Ok(());
     }
-    let words = |init: Option<&Init>| match init {
-        Some(Init { path, sha256 }) => format!("{} (SHA-256 {}…)", path.display(), sha256.get(..12).unwrap_or(sha256)),
+    let words = |init: Option<&InitFile>| match init {
+        Some(InitFile { path, sha256 }) => {
+            format!("{} (SHA-256 {}…)", path.display(), sha256.get(..12).unwrap_or(sha256))
+        }
         None => "drawn from the seed".to_owned(),
     };
     Err(ConfigError::Conflict {

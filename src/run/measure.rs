@@ -22,7 +22,7 @@ use crate::config::MeasuringSet;
 use crate::config::{Config, MeasureAt, MeasureConfig, MeasureMethod};
 use crate::folder::oscillation_rows::OscillationRow;
 use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow};
-use crate::folder::state::State;
+use crate::folder::state::RunState;
 use crate::observer::Observer;
 
 /// The random stream of the official method's start at step 0; later steps use those that follow.
@@ -110,7 +110,7 @@ impl Measurer {
     ///
     /// # Errors
     /// Device errors.
-    pub fn lend(&mut self, trained: &Objective, state: &mut State) -> Result<(), RunError> {
+    pub fn lend(&mut self, trained: &Objective, state: &mut RunState) -> Result<(), RunError> {
         state.before = self.midpoint.as_ref().map(|midpoint| trained.read(midpoint.before())).transpose()?;
         state.track = self.last.take();
         state.window = self.oscillation.as_mut().and_then(Oscillation::lend);
@@ -118,7 +118,7 @@ impl Measurer {
     }
 
     /// Takes it back from the state of a checkpoint.
-    pub fn take_back(&mut self, state: &mut State) {
+    pub fn take_back(&mut self, state: &mut RunState) {
         self.last = state.track.take();
         if let Some(oscillation) = &mut self.oscillation {
             oscillation.go_on(state.window.take());
@@ -129,7 +129,7 @@ impl Measurer {
     ///
     /// # Errors
     /// Device errors.
-    pub fn restore(&mut self, gpu: &Gpu, state: &mut State) -> Result<(), GpuError> {
+    pub fn restore(&mut self, gpu: &Gpu, state: &mut RunState) -> Result<(), GpuError> {
         if let (Some(midpoint), Some(before)) = (&self.midpoint, &state.before) {
             gpu.write(midpoint.before(), before)?;
         }

@@ -5,7 +5,7 @@
 use sysinfo::{ProcessesToUpdate, System, get_current_pid};
 
 use super::RunError;
-use super::setup::Parts;
+use super::setup::RunSetup;
 use crate::config::Config;
 use crate::folder::manifest::MemoryPlan;
 use crate::gpu::{Gpu, GpuError};
@@ -34,9 +34,9 @@ pub fn free_bytes() -> u64 {
 ///
 /// # Errors
 /// [`RunError::Memory`], with chunks that would fit, if any would; compilation errors.
-pub fn check(parts: &Parts, gpu: &Gpu, plan: &MemoryPlan, has: u64) -> Result<(), RunError> {
+pub fn check(setup: &RunSetup, gpu: &Gpu, plan: &MemoryPlan, has: u64) -> Result<(), RunError> {
     require(gpu, plan, has, || {
-        Ok(match smaller(parts, gpu, has)? {
+        Ok(match smaller(setup, gpu, has)? {
             Some((chunk, bytes)) => format!("try --set run.chunk={chunk}, which needs {}", gib(bytes)),
             None => "try fewer examples (data.train), a smaller model, or fewer eigenvalues (measure.top)".into(),
         })
@@ -60,8 +60,8 @@ pub(crate) fn require(
 }
 
 /// The largest halved chunk with which the run fits, and its needs.
-fn smaller(parts: &Parts, gpu: &Gpu, has: u64) -> Result<Option<(usize, u64)>, RunError> {
-    let Parts { config, data, first, measured, .. } = parts;
+fn smaller(setup: &RunSetup, gpu: &Gpu, has: u64) -> Result<Option<(usize, u64)>, RunError> {
+    let RunSetup { config, data, first, measured, .. } = setup;
     if config.optim.micro_batch > 0 {
         return Ok(None);
     }
@@ -73,8 +73,8 @@ fn smaller(parts: &Parts, gpu: &Gpu, has: u64) -> Result<Option<(usize, u64)>, R
         chunk = chunk.div_ceil(2);
         let mut config = Config::clone(config);
         config.run.chunk = chunk;
-        let model = parts.model.clone();
-        let smaller = Parts { config: &config, model, data, first, measured: *measured };
+        let model = setup.model.clone();
+        let smaller = RunSetup { config: &config, model, data, first, measured: *measured };
         let (plan, _) = smaller.plan(gpu)?;
         let needs = machine_bytes(&plan, gpu);
         if needs <= has {

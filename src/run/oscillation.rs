@@ -8,7 +8,7 @@
 //! the plain gradient moves them along n too; its share is reported separately.
 
 use crate::curvature::{Eigenpair, dot};
-use crate::folder::state::Window;
+use crate::folder::state::OscillationWindow;
 use crate::gpu::{Buffer, GpuError, Recording};
 use crate::objective::Objective;
 use crate::optim::{Ascent, Rule};
@@ -27,7 +27,7 @@ pub struct Oscillation {
     curvature_grad: Recording,
     /// The rule of the run, whatever the step.
     rule: Rule,
-    open: Option<Window>,
+    open: Option<OscillationWindow>,
 }
 
 impl Oscillation {
@@ -42,12 +42,12 @@ impl Oscillation {
     }
 
     /// Takes out the current window; [`Self::go_on`] restores it.
-    pub fn lend(&mut self) -> Option<Window> {
+    pub fn lend(&mut self) -> Option<OscillationWindow> {
         self.open.take()
     }
 
     /// Restores a window, unless it cannot be from this run.
-    pub fn go_on(&mut self, window: Option<Window>) {
+    pub fn go_on(&mut self, window: Option<OscillationWindow>) {
         self.open = window.filter(|window| !window.along.is_empty() && window.along.len() == window.drift.len());
     }
 
@@ -71,7 +71,7 @@ impl Oscillation {
         rise.iter_mut().zip(&top.vector).for_each(|(r, v)| *r -= along * v);
         let slope = dot(&rise, &rise).sqrt();
         rise.iter_mut().for_each(|r| *r /= slope.max(f64::MIN_POSITIVE));
-        self.open = Some(Window {
+        self.open = Some(OscillationWindow {
             first_step: step,
             lambda: top.value,
             origin: objective.read(w)?.into_iter().map(f64::from).collect(),
@@ -99,7 +99,7 @@ impl Oscillation {
     }
 }
 
-impl Window {
+impl OscillationWindow {
     fn row(&self, rule: &Rule) -> OscillationRow {
         let Self { lambda, along, drift, .. } = self;
         // As at the start of the window.

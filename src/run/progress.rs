@@ -6,7 +6,7 @@
 //! ```
 
 use crate::observer::{Observer, Progress, Unit};
-use crate::results::summary::Verdict;
+use crate::results::summary::EdgeVerdict;
 use crate::text::three_digits;
 
 /// The progress line of one run.
@@ -27,10 +27,10 @@ impl<'a> ProgressLine<'a> {
     /// Records a curvature measurement, with a non-finite ratio if there is no edge; it stays on the line until the
     /// next.
     pub fn measured(&mut self, hessian_norm: f64, edge_ratio: f64) {
-        let word = match Verdict::on(edge_ratio) {
-            Verdict::Below => "below",
-            Verdict::At => "at",
-            Verdict::Above => "above",
+        let word = match EdgeVerdict::on(edge_ratio) {
+            EdgeVerdict::Below => "below",
+            EdgeVerdict::At => "at",
+            EdgeVerdict::Above => "above",
         };
         let ratio =
             if !edge_ratio.is_finite() { String::new() } else { format!(": {edge_ratio:.2} × edge, {word:5}") };

@@ -21,7 +21,7 @@ use crate::config::build;
 use crate::config::{Config, MeasureAt, MeasureMethod};
 
 /// The parts of a run.
-pub struct Parts<'a> {
+pub struct RunSetup<'a> {
     /// The settings.
     pub config: &'a Config,
     /// The model of these settings.
@@ -35,7 +35,7 @@ pub struct Parts<'a> {
 }
 
 /// The objects of a run on the device. See the module text.
-pub struct Equipment {
+pub struct Workspace {
     /// The trained objective.
     pub objective: Objective,
     /// Its recorded steps; the parameters are still zeros.
@@ -48,7 +48,7 @@ pub struct Equipment {
     pub ring: Ring,
 }
 
-impl Parts<'_> {
+impl RunSetup<'_> {
     /// The objective that is trained.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Parts<'_> {
     ///
     /// # Errors
     /// Compilation or device errors, and those of [`Self::objective`].
-    pub fn assemble(&self, gpu: &Gpu) -> Result<Equipment, RunError> {
+    pub fn assemble(&self, gpu: &Gpu) -> Result<Workspace, RunError> {
         let Self { config, data, measured, .. } = *self;
         let mut objective = self.objective(gpu)?;
         let own = measured.and_then(|set| set.own(config, &data.train));
@@ -81,19 +81,19 @@ impl Parts<'_> {
             None => None,
         };
         let ring = Ring::new(gpu, &optimizer)?;
-        Ok(Equipment { objective, optimizer, measurer, test, ring })
+        Ok(Workspace { objective, optimizer, measurer, test, ring })
     }
 
     /// Assembles everything on a dry device, and returns its needs.
     ///
     /// # Errors
     /// As [`Self::assemble`]; a buffer that the adapter cannot bind is found here.
-    pub fn plan(&self, gpu: &Gpu) -> Result<(MemoryPlan, Equipment), RunError> {
+    pub fn plan(&self, gpu: &Gpu) -> Result<(MemoryPlan, Workspace), RunError> {
         let dry = gpu.dry();
-        let equipment = self.assemble(&dry)?;
-        let parameters = equipment.objective.layout().len();
+        let workspace = self.assemble(&dry)?;
+        let parameters = workspace.objective.layout().len();
         let plan = MemoryPlan { device_bytes: dry.memory().peak, host_bytes: self.host_bytes(parameters) };
-        Ok((plan, equipment))
+        Ok((plan, workspace))
     }
 
     /// The most bytes of numbers on the host: the examples and the eigensolver's vectors.

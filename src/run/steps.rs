@@ -9,12 +9,12 @@ use crate::observer::Observer;
 use std::time::Instant;
 
 use super::RunError;
-use super::batches::Feed;
+use super::batches::BatchLoader;
 use super::divergence::Divergence;
 use super::measure::{Measurer, probed};
 use super::progress::ProgressLine;
 use super::ring::Made;
-use super::setup::Equipment;
+use super::setup::Workspace;
 use super::tables::Tables;
 use super::test_set::TestSet;
 use crate::config::{CheckpointEvery, Config};
@@ -24,7 +24,7 @@ use crate::folder::checkpoint;
 use crate::folder::checkpoint::Checkpoint;
 use crate::folder::manifest::Ended;
 use crate::folder::rows::{MetricsRow, read_metrics};
-use crate::folder::state::State;
+use crate::folder::state::RunState;
 use crate::model::params_to_safetensors;
 use crate::objective::Metrics;
 use crate::optim::StepMetrics;
@@ -36,11 +36,11 @@ const CHECKPOINT_SECS: f64 = 10.0;
 const CHECKPOINT_SHARE: f64 = 0.02;
 
 /// A run under way.
-pub(crate) struct Run<'a> {
+pub(crate) struct Training<'a> {
     pub config: &'a Config,
     pub dir: &'a RunDir,
-    pub feed: Option<Feed<'a>>,
-    pub equipment: Equipment,
+    pub batches: Option<BatchLoader<'a>>,
+    pub workspace: Workspace,
     pub tables: Tables<'a>,
     pub progress: ProgressLine<'a>,
     pub observer: &'a dyn Observer,
@@ -76,10 +76,10 @@ impl Clock {
     }
 }
 
-impl Run<'_> {
+impl Training<'_> {
     /// Makes the steps that are left. Returns why it ended.
     pub fn train(&mut self) -> Result<Ended, RunError> {
-        let gpu = self.equipment.objective.gpu().clone();
+        let gpu = self.workspace.objective.gpu().clone();
         let run = &self.config.run;
         let mut ended = self.reached()?.unwrap_or(Ended::Done);
         while ended == Ended::Done && self.steps_done < run.steps {
@@ -97,10 +97,10 @@ impl Run<'_> {
                 }
             }
             // Before any update, since the end of the run is not known yet.
-            if let Some(prepare) = self.equipment.measurer.as_ref().and_then(Measurer::prepare) {
+            if let Some(prepare) = self.workspace.measurer.as_ref().and_then(Measurer::prepare) {
                 gpu.run([prepare])?;
             }
-            let Equipment { optimizer, ring, test, .. } = &mut self.equipment;
+            let Workspace { optimizer, ring, test, .. } = &mut self.workspace;
             let logged = step.is_multiple_of(run.log_every);
             let test = if logged && measured { test_metrics(test.as_ref())? } else { None };
             ring.run(&gpu, optimizer, Made { step, logged, test })?;
@@ -162,17 +162,17 @@ impl Run<'_> {
             return Ok(());
         }
         let began = Instant::now();
-        let Equipment { objective, optimizer, measurer, .. } = &mut self.equipment;
+        let Workspace { objective, optimizer, measurer, .. } = &mut self.workspace;
         let params = objective.read(optimizer.params())?;
         Divergence::check_all("a parameter", step, &params)?;
         let momentum = optimizer.velocity().map(|v| objective.read(v)).transpose()?;
         Divergence::check_all("the momentum", step, momentum.as_deref().unwrap_or_default())?;
         probed(objective, &optimizer.probe, step)?;
-        let mut state = State {
+        let mut state = RunState {
             step,
             secs: self.clock.secs(),
             tables: self.tables.sync()?,
-            cursor: self.feed.as_ref().map(|feed| feed.cursor(step)),
+            cursor: self.batches.as_ref().map(|batches| batches.cursor(step)),
             momentum,
             before: None,
             track: None,
@@ -201,7 +201,7 @@ impl Run<'_> {
         if !self.measure(step)? {
             return Ok(false);
         }
-        let Equipment { objective, optimizer, test, .. } = &self.equipment;
+        let Workspace { objective, optimizer, test, .. } = &self.workspace;
         let metrics = probed(objective, &optimizer.probe, step)?;
         let test = test_metrics(test.as_ref())?;
         let secs = self.clock.secs();
@@ -211,8 +211,8 @@ impl Run<'_> {
 
     /// Uploads the minibatch of a step.
     fn load(&mut self, step: u64) -> Result<(), RunError> {
-        match &mut self.feed {
-            Some(feed) => feed.load(&self.equipment.objective, step),
+        match &mut self.batches {
+            Some(batches) => batches.load(&self.workspace.objective, step),
             None => Ok(()),
         }
     }
@@ -220,7 +220,7 @@ impl Run<'_> {
     /// Measures the curvature, if due. Returns false if a request to stop postponed it.
     fn measure(&mut self, step: u64) -> Result<bool, RunError> {
         let secs = self.clock.secs();
-        let Equipment { objective, optimizer, measurer, .. } = &mut self.equipment;
+        let Workspace { objective, optimizer, measurer, .. } = &mut self.workspace;
         let Some(measurer) = measurer else { return Ok(true) };
         let row = match measurer.measure(objective, optimizer, step, secs, self.observer) {
             Err(RunError::Curvature(CurvatureError::NonFinite { .. })) => {
@@ -236,7 +236,7 @@ impl Run<'_> {
 
     /// Follows the parameters through the update just made, if configured.
     fn follow(&mut self) -> Result<(), RunError> {
-        let Equipment { objective, optimizer, measurer, .. } = &mut self.equipment;
+        let Workspace { objective, optimizer, measurer, .. } = &mut self.workspace;
         if let Some(measurer) = measurer
             && let Some(row) = measurer.follow(objective, optimizer)?
         {
@@ -249,7 +249,7 @@ impl Run<'_> {
 
     /// Reads the waiting metrics and writes their rows. Returns whether one of them meets `run.until`.
     fn flush(&mut self) -> Result<bool, RunError> {
-        let waited = self.equipment.ring.read(self.equipment.objective.gpu())?;
+        let waited = self.workspace.ring.read(self.workspace.objective.gpu())?;
         self.dir.check_there()?;
         let before = self.clock.spent + self.clock.last_flush.duration_since(self.clock.start).as_secs_f64();
         self.clock.last_flush = Instant::now();
@@ -258,7 +258,7 @@ impl Run<'_> {
         for (i, (Made { step, logged, test }, row)) in waited.into_iter().enumerate() {
             // The device runs evenly between two reads.
             let secs = before + took * (i + 1) as f64 / count;
-            let Equipment { objective, optimizer, .. } = &self.equipment;
+            let Workspace { objective, optimizer, .. } = &self.workspace;
             let metrics = optimizer.probe.metrics(objective, &row);
             Divergence::check(optimizer.probe.rule(), step, &metrics)?;
             if logged {

@@ -10,24 +10,26 @@ use std::time::Instant;
 use crate::gpu::GpuError;
 
 use super::initial::initial;
-use super::inputs::Ground;
+use super::inputs::Inputs;
 use super::measure::Measurer;
 use super::progress::ProgressLine;
 use super::request::{ResumeRequest, TrainRequest};
-use super::setup::Equipment;
+use super::setup::Workspace;
 use super::{RunError, forecast, kernels, memory_check};
 use crate::folder::manifest::{Ended, Manifest};
-use crate::folder::state::State;
+use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError};
 use crate::observer::Observer;
 use crate::results::readout::Readout;
+#[cfg(feature = "plots")]
 use crate::results::report::report_readout;
+#[cfg(feature = "plots")]
 use crate::results::{Format, plot};
 use crate::text::with_causes;
 use crate::text::{duration, shell_path};
 
-use super::launch::{Order, Place, say};
-use super::steps::{Clock, Run};
+use super::launch::{Launch, OpenRun, say};
+use super::steps::{Clock, Training};
 use super::tables::Tables;
 
 /// Trains as requested, and returns the run folder.
@@ -37,7 +39,7 @@ use super::tables::Tables;
 pub fn train(request: &TrainRequest, observer: &dyn Observer) -> Result<RunDir, RunError> {
     let began = Instant::now();
     request.check()?;
-    carry_out(Order::of_new(request), began, observer)
+    carry_out(Launch::of_new(request), began, observer)
 }
 
 /// Continues a run from its last undamaged checkpoint, or from its start if it has none. On the same adapter and driver
@@ -47,7 +49,7 @@ pub fn train(request: &TrainRequest, observer: &dyn Observer) -> Result<RunDir, 
 /// [`RunError`]; rows before the checkpoint are kept.
 pub fn resume(request: &ResumeRequest, observer: &dyn Observer) -> Result<(), RunError> {
     let began = Instant::now();
-    match Order::of_old(request, observer)? {
+    match Launch::of_old(request, observer)? {
         Some(order) => carry_out(order, began, observer).map(|_| ()),
         None => Ok(()),
     }
@@ -60,71 +62,71 @@ pub fn resume(request: &ResumeRequest, observer: &dyn Observer) -> Result<(), Ru
 pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, RunError> {
     request.check()?;
     let config = &request.config;
-    let ground = Ground::of(config, request.adapter.as_deref())?;
-    let (_, first) = ground.feed(config)?;
-    let parts = ground.parts(config, &first);
-    let gpu = kernels::choose(&ground.gpu, &parts, true, observer)?;
-    let (planned, dry) = parts.plan(&gpu)?;
+    let inputs = Inputs::of(config, request.adapter.as_deref())?;
+    let (_, first) = inputs.batches(config)?;
+    let setup = inputs.setup(config, &first);
+    let gpu = kernels::choose(&inputs.gpu, &setup, true, observer)?;
+    let (planned, dry) = setup.plan(&gpu)?;
     // Unreadable parameters are an error now, too.
     initial(config, dry.objective.layout())?;
-    let objective = parts.objective(&gpu);
+    let objective = setup.objective(&gpu);
     let gradient_secs = objective
         .and_then(|mut objective| Ok(objective.gradient_secs()?))
         .map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
-    Ok(forecast::plan(request, ground.data.train.len(), dry, planned, gradient_secs)?)
+    Ok(forecast::plan(request, inputs.data.train.len(), dry, planned, gradient_secs)?)
 }
 
-fn carry_out(order: Order, began: Instant, observer: &dyn Observer) -> Result<RunDir, RunError> {
+fn carry_out(order: Launch, began: Instant, observer: &dyn Observer) -> Result<RunDir, RunError> {
     let config = &order.config.clone();
-    let ground = Ground::of(config, order.adapter.as_deref())?;
-    let data = ground.record(config);
-    let (mut feed, first) = ground.feed(config)?;
-    let parts = ground.parts(config, &first);
+    let inputs = Inputs::of(config, order.adapter.as_deref())?;
+    let data = inputs.record(config);
+    let (mut batches, first) = inputs.batches(config)?;
+    let setup = inputs.setup(config, &first);
     order.check_data(&data)?;
-    let state = order.state(parts.model.as_ref())?;
+    let state = order.state(setup.model.as_ref())?;
     let gpu = match &state {
-        Some(state) => kernels::fixed(&ground.gpu, state.known.clone()),
-        None => kernels::choose(&ground.gpu, &parts, false, observer)?,
+        Some(state) => kernels::fixed(&inputs.gpu, state.known.clone()),
+        None => kernels::choose(&inputs.gpu, &setup, false, observer)?,
     };
-    let (planned, dry) = parts.plan(&gpu)?;
-    memory_check::check(&parts, &gpu, &planned, memory_check::free_bytes())?;
+    let (planned, dry) = setup.plan(&gpu)?;
+    memory_check::check(&setup, &gpu, &planned, memory_check::free_bytes())?;
     let (w, init) = order.params(dry.objective.layout())?;
     gpu.reserve(dry.objective.gpu())?;
     drop(dry);
-    let mut equipment =
-        parts.assemble(&gpu).map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
-    equipment.objective.set_params(equipment.optimizer.params(), &w)?;
+    let mut workspace =
+        setup.assemble(&gpu).map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
+    workspace.objective.set_params(workspace.optimizer.params(), &w)?;
     let (mut step, mut spent, mut bytes) = (0, 0.0, None);
     match state {
         None => {
-            let prepare = equipment.measurer.as_ref().and_then(Measurer::prepare);
+            let prepare = workspace.measurer.as_ref().and_then(Measurer::prepare);
             gpu.run(prepare).map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
         }
         Some(state) => {
             (step, spent, bytes) = (state.step, state.secs, Some(state.tables));
-            restore(&mut equipment, state)?;
+            restore(&mut workspace, state)?;
         }
     }
 
-    if let Some(feed) = &mut feed {
-        feed.load(&equipment.objective, step)?;
+    if let Some(batches) = &mut batches {
+        batches.load(&workspace.objective, step)?;
     }
     let ahead = (step, config.run.steps.saturating_sub(step));
-    let ahead = forecast::ahead(config, &equipment, &planned, ahead)
+    let ahead = forecast::ahead(config, &workspace, &planned, ahead)
         .map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
 
     // From here on, a run that stops keeps its data.
     observer.is_stopped();
-    let Place { dir, lock, mut manifest } =
-        order.place(&equipment.objective, parts.measured, planned, (data, init), step, observer)?;
+    let OpenRun { dir, lock, mut manifest } =
+        order.place(&workspace.objective, setup.measured, planned, (data, init), step, observer)?;
     // From here on, the manifest records the end of the run.
     let course = || {
         say(observer, &ahead)?;
-        let mut run = Run {
+        let mut run = Training {
             config,
             dir: &dir,
-            feed,
-            equipment,
+            batches,
+            workspace,
             tables: Tables::open(&dir, config, bytes, observer)?,
             progress: ProgressLine::new(observer, config.run.steps, config.optim.batch > 0),
             observer,
@@ -174,12 +176,12 @@ fn conclude(
 }
 
 /// Restores the numbers of a checkpoint to the device and to the measurements.
-fn restore(equipment: &mut Equipment, mut state: State) -> Result<(), GpuError> {
-    let gpu = equipment.objective.gpu();
-    if let (Some(velocity), Some(momentum)) = (equipment.optimizer.velocity(), &state.momentum) {
+fn restore(workspace: &mut Workspace, mut state: RunState) -> Result<(), GpuError> {
+    let gpu = workspace.objective.gpu();
+    if let (Some(velocity), Some(momentum)) = (workspace.optimizer.velocity(), &state.momentum) {
         gpu.write(velocity, momentum)?;
     }
-    if let Some(measurer) = &mut equipment.measurer {
+    if let Some(measurer) = &mut workspace.measurer {
         measurer.restore(gpu, &mut state)?;
     }
     Ok(())
@@ -192,8 +194,11 @@ fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, RunError> {
         return Ok(String::new());
     }
     let summary = readout.summary();
-    plot::plot_readout(dir, &readout, Format::Svg)?;
-    report_readout(dir, readout)?;
+    #[cfg(feature = "plots")]
+    {
+        plot::plot_readout(dir, &readout, Format::Svg)?;
+        report_readout(dir, readout)?;
+    }
     let Manifest { wall_secs, steps_done, ended, .. } = manifest;
     let each = duration(wall_secs / (*steps_done).max(1) as f64);
     let times = format!("{steps_done} steps in {}, measurements included ({each} a step)", duration(*wall_secs));

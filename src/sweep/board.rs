@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::summary::{SummaryRow, read_summary, write_summary};
-use super::{Job, State, SweepDir, SweepError};
+use super::{Job, JobState, SweepDir, SweepError};
 use crate::text::duration;
 
 /// The rows of all jobs, as in `summary.csv`.
@@ -36,7 +36,7 @@ impl<'a> Board<'a> {
         (0..self.rows.len()).filter(|&job| !self.rows[job].state.has_result()).collect()
     }
 
-    pub fn count(&self, state: State) -> usize {
+    pub fn count(&self, state: JobState) -> usize {
         self.rows.iter().filter(|row| row.state == state).count()
     }
 
@@ -45,7 +45,7 @@ impl<'a> Board<'a> {
     /// # Errors
     /// As [`write_summary`], for this and the next, and [`SweepError::Removed`].
     pub fn begun(&mut self, job: usize) -> Result<(), SweepError> {
-        self.change(|board| (board.rows[job].state, board.rows[job].message) = (State::Running, String::new()))
+        self.change(|board| (board.rows[job].state, board.rows[job].message) = (JobState::Running, String::new()))
     }
 
     /// Records the end of a job's attempt; `stopping` if the sweep was asked to stop.
@@ -53,11 +53,11 @@ impl<'a> Board<'a> {
         let mut row = SummaryRow::of(&self.sweep.jobs()[job], None);
         match (row.state, problem) {
             // It left no trace; a job told to stop may not have handled signals yet.
-            (State::Waiting | State::Interrupted, Some(problem)) if !stopping => {
-                (row.state, row.message) = (State::Failed, problem.to_owned());
+            (JobState::Waiting | JobState::Interrupted, Some(problem)) if !stopping => {
+                (row.state, row.message) = (JobState::Failed, problem.to_owned());
             }
             // All steps are made, and a later part failed.
-            (State::Done, Some(problem)) => row.note(problem),
+            (JobState::Done, Some(problem)) => row.note(problem),
             _ => {}
         }
         self.change(|board| board.rows[job] = row)

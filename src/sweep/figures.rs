@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use super::SweepError;
-use super::{Axis, State, SummaryRow, SweepDir};
+use super::{Axis, JobState, SummaryRow, SweepDir};
 use crate::folder::RunDir;
 use crate::folder::rows::{read_curvature, read_metrics};
 use crate::results::figure::heat_map::{Cell, Colors, HeatMap};
-use crate::results::figure::{Curve, Figure, Format, Horizontal, Scale, Style};
+use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
 use crate::results::plot::{BLACK, BLUE, GREY, VERMILLION};
 use crate::text::digits;
 
@@ -19,7 +19,7 @@ const DASHES: [&str; 4] = ["", "8 4", "2 3", "12 3 2 3"];
 
 /// A quantity shown for each job.
 #[derive(Clone, Copy)]
-struct Quantity {
+struct PlottedQuantity {
     /// The beginning of its pictures' names.
     stem: &'static str,
     title: &'static str,
@@ -29,8 +29,8 @@ struct Quantity {
     range: fn(&SummaryRow) -> Option<(f64, f64)>,
 }
 
-const QUANTITIES: [Quantity; 2] = [
-    Quantity {
+const QUANTITIES: [PlottedQuantity; 2] = [
+    PlottedQuantity {
         stem: "edge_ratio",
         title: "Edge ratio: median of ‖H‖ ÷ edge over the second half",
         label: "‖H‖ ÷ edge",
@@ -38,7 +38,7 @@ const QUANTITIES: [Quantity; 2] = [
         value: |row| row.edge_ratio,
         range: |row| row.edge_ratio_low.zip(row.edge_ratio_high),
     },
-    Quantity {
+    PlottedQuantity {
         stem: "loss",
         title: "Loss at the last logged step",
         label: "loss",
@@ -123,19 +123,19 @@ fn find<'a>(rows: &'a [SummaryRow], values: &[&String]) -> Option<&'a SummaryRow
 }
 
 /// The value of a job, or the reason that it has none.
-fn cell(row: Option<&SummaryRow>, quantity: Quantity) -> Cell {
+fn cell(row: Option<&SummaryRow>, quantity: PlottedQuantity) -> Cell {
     let Some(row) = row else { return Cell::Missing("no job".into()) };
     match (row.state, (quantity.value)(row)) {
         // The last numbers before a divergence are not results, nor are those of an unfinished job.
-        (State::Done, Some(value)) if value > 0.0 && value.is_finite() => Cell::Value(value),
-        (State::Done, Some(value)) => Cell::Missing(digits(value, 3)),
-        (State::Done, None) => Cell::Missing("unknown".into()),
+        (JobState::Done, Some(value)) if value > 0.0 && value.is_finite() => Cell::Value(value),
+        (JobState::Done, Some(value)) => Cell::Missing(digits(value, 3)),
+        (JobState::Done, None) => Cell::Missing("unknown".into()),
         (state, _) => Cell::Missing(state.to_string()),
     }
 }
 
 fn map(
-    quantity: Quantity,
+    quantity: PlottedQuantity,
     suffix: &str,
     place: &str,
     x: &Axis,
@@ -172,7 +172,7 @@ fn numbers(axis: &Axis) -> Option<Vec<f64>> {
 }
 
 /// A quantity over the only axis, with ranges.
-fn over_one(axis: &Axis, rows: &[SummaryRow], quantity: Quantity) -> Option<Picture> {
+fn over_one(axis: &Axis, rows: &[SummaryRow], quantity: PlottedQuantity) -> Option<Picture> {
     let xs = numbers(axis)?;
     let found = axis.values.iter().map(|value| find(rows, &[value]));
     let known: Vec<(f64, &SummaryRow, f64)> = xs

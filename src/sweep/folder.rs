@@ -13,7 +13,7 @@ use super::{Grid, SweepError};
 use crate::config;
 use crate::config::Config;
 use crate::files::lock;
-use crate::files::lock::{Kind, Lock, LockError};
+use crate::files::lock::{Lock, LockError, LockKind};
 use crate::files::{make_folder, text, write_error, write_file};
 use crate::folder::{RunDir, SWEEP, SWEEP_RUNS};
 
@@ -139,7 +139,7 @@ impl SweepDir {
     ///
     /// # Errors
     /// [`SweepError::Busy`] if another process has locked it, [`RunDirError::Write`].
-    pub(super) fn claim(&self, kind: Kind, observer: &dyn Observer) -> Result<Lock, SweepError> {
+    pub(super) fn claim(&self, kind: LockKind, observer: &dyn Observer) -> Result<Lock, SweepError> {
         let path = self.path.join(".lock");
         let lock = self.locked(lock::try_lock(&path, kind), &path)?;
         if let Some(warning) = lock.warning() {

@@ -12,7 +12,7 @@ use crate::data::{DataError, Dataset};
 use crate::gpu::Gpu;
 use crate::model::Layout;
 use crate::run::RunError;
-use crate::run::inputs::Ground;
+use crate::run::inputs::Inputs;
 use crate::run::kernels;
 use crate::run::memory_check::{PROCESS_BYTES, check, free_bytes, machine_bytes};
 use crate::run::read_params;
@@ -122,9 +122,9 @@ impl Planner {
         if self.plan {
             self.check_files(config)?;
         }
-        let ground = Ground::on(self.gpu.clone(), self.data(config)?, config)?;
-        let (_, first) = ground.feed(config)?;
-        let parts = ground.parts(config, &first);
+        let inputs = Inputs::on(self.gpu.clone(), self.data(config)?, config)?;
+        let (_, first) = inputs.batches(config)?;
+        let parts = inputs.setup(config, &first);
         let (plan, _) = parts.plan(&self.gpu)?;
         check(&parts, &self.gpu, &plan, self.free_bytes)?;
         let bytes = machine_bytes(&plan, &self.gpu);
@@ -150,7 +150,7 @@ impl Planner {
         match &self.data {
             Some((of, len, data)) if *of == config.data && *len == seq_len => Ok(Arc::clone(data)),
             _ => {
-                let data = Arc::new(Ground::data(config)?);
+                let data = Arc::new(Inputs::data(config)?);
                 self.data = Some((config.data.clone(), seq_len, Arc::clone(&data)));
                 Ok(data)
             }

@@ -8,11 +8,13 @@ mod axis;
 mod board;
 mod child;
 mod error;
+#[cfg(feature = "plots")]
 mod figures;
 mod folder;
 mod grid;
 mod memory;
 mod queue;
+#[cfg(feature = "plots")]
 mod report;
 mod slurm;
 mod state;
@@ -22,7 +24,7 @@ use crate::observer::{Observer, OutputError};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::files::lock::Kind;
+use crate::files::lock::LockKind;
 use crate::folder::RUNS;
 use crate::text::shell_path;
 
@@ -34,13 +36,14 @@ pub use error::SweepError;
 pub use folder::{Job, SweepDir};
 pub use grid::Grid;
 pub use memory::{Capacity, capacity};
+#[cfg(feature = "plots")]
 pub use report::{plot_sweep, sweep_report};
-pub use state::State;
+pub use state::JobState;
 pub use summary::{SummaryRow, read_summary};
 
 /// The options of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Launch {
+pub struct JobOptions {
     /// The `edgewalk` program, which runs the jobs.
     pub program: PathBuf,
     /// Jobs at once; `None` is as many as suit the cores. Never more than fit into memory.
@@ -51,13 +54,13 @@ pub struct Launch {
 ///
 /// # Errors
 /// Those of [`capacity`] and [`SweepDir::create`], before anything is made; afterwards as [`resume`].
-pub fn start(grid: &Grid, out: Option<&Path>, launch: &Launch, observer: &dyn Observer) -> Result<(), SweepError> {
+pub fn start(grid: &Grid, out: Option<&Path>, launch: &JobOptions, observer: &dyn Observer) -> Result<(), SweepError> {
     if let Some(out) = out {
         crate::folder::check(out)?;
     }
     let capacity = capacity(&grid.jobs, grid.adapter.as_deref(), launch.jobs, false)?;
     let sweep = SweepDir::create(grid, out)?;
-    let _claim = sweep.claim(Kind::Alone, observer)?;
+    let _claim = sweep.claim(LockKind::Alone, observer)?;
     run(&mut Board::look(&sweep), launch, &capacity, observer)
 }
 
@@ -68,9 +71,9 @@ pub fn start(grid: &Grid, out: Option<&Path>, launch: &Launch, observer: &dyn Ob
 /// # Errors
 /// [`SweepError::Failed`] if a job failed, when all others have been done; those of [`SweepDir::open`], [`capacity`],
 /// and of writing `summary.csv`.
-pub fn resume(path: &Path, launch: &Launch, observer: &dyn Observer) -> Result<(), SweepError> {
+pub fn resume(path: &Path, launch: &JobOptions, observer: &dyn Observer) -> Result<(), SweepError> {
     let sweep = SweepDir::open(path)?;
-    let _claim = sweep.claim(Kind::Alone, observer)?;
+    let _claim = sweep.claim(LockKind::Alone, observer)?;
     let mut board = Board::look(&sweep);
     let left = configs(&sweep, &board.left())?;
     if left.is_empty() {
@@ -81,7 +84,12 @@ pub fn resume(path: &Path, launch: &Launch, observer: &dyn Observer) -> Result<(
     run(&mut board, launch, &capacity, observer)
 }
 
-fn run(board: &mut Board<'_>, launch: &Launch, capacity: &Capacity, observer: &dyn Observer) -> Result<(), SweepError> {
+fn run(
+    board: &mut Board<'_>,
+    launch: &JobOptions,
+    capacity: &Capacity,
+    observer: &dyn Observer,
+) -> Result<(), SweepError> {
     let (folder, left) = (board.sweep.path.display(), board.left().len());
     say(observer, &format!("{left} of {} jobs to do in {folder}, {capacity}\n", board.rows.len()))?;
     board.write()?;
@@ -93,7 +101,7 @@ fn run(board: &mut Board<'_>, launch: &Launch, capacity: &Capacity, observer: &d
 ///
 /// # Errors
 /// Those of [`capacity`].
-pub fn what_is_left(sweep: &SweepDir, launch: &Launch) -> Result<String, SweepError> {
+pub fn what_is_left(sweep: &SweepDir, launch: &JobOptions) -> Result<String, SweepError> {
     let left = Board::look(sweep).left();
     let capacity = capacity(&configs(sweep, &left)?, sweep.adapter.as_deref(), launch.jobs, false)?;
     let (name, count) = (&sweep.name, sweep.jobs().len());
@@ -107,12 +115,12 @@ pub fn what_is_left(sweep: &SweepDir, launch: &Launch) -> Result<String, SweepEr
 ///
 /// # Errors
 /// [`SweepError::NoSuchJob`]; [`SweepError::Failed`] if this job failed; otherwise as [`resume`].
-pub fn run_job(path: &Path, number: usize, launch: &Launch, observer: &dyn Observer) -> Result<(), SweepError> {
+pub fn run_job(path: &Path, number: usize, launch: &JobOptions, observer: &dyn Observer) -> Result<(), SweepError> {
     let sweep = SweepDir::open(path)?;
     let Some(job) = sweep.jobs().get(number) else {
         return Err(SweepError::NoSuchJob { number, last: sweep.jobs().len() - 1 });
     };
-    let _claim = sweep.claim(Kind::Shared, observer)?;
+    let _claim = sweep.claim(LockKind::Shared, observer)?;
     let mut board = Board::read(&sweep);
     if state::judge(job).0.has_result() {
         board.ended(number, None, false)?;
@@ -121,7 +129,7 @@ pub fn run_job(path: &Path, number: usize, launch: &Launch, observer: &dyn Obser
     let capacity = capacity(&configs(&sweep, &[number])?, sweep.adapter.as_deref(), Some(1), false)?;
     queue::work(&mut board, vec![number], &launch.program, &capacity, observer)?;
     let row = &board.rows[number];
-    if row.state == State::Failed {
+    if row.state == JobState::Failed {
         return Err(failed(&sweep, 1, &job.name, &row.message));
     }
     Ok(())
@@ -131,7 +139,7 @@ pub fn run_job(path: &Path, number: usize, launch: &Launch, observer: &dyn Obser
 ///
 /// # Errors
 /// Those of [`slurm_script`], before anything is made, and of [`SweepDir::create`].
-pub fn slurm_start(grid: &Grid, out: Option<&Path>, launch: &Launch) -> Result<String, SweepError> {
+pub fn slurm_start(grid: &Grid, out: Option<&Path>, launch: &JobOptions) -> Result<String, SweepError> {
     Places::of(out.unwrap_or(&Path::new(RUNS).join(&grid.name)), &launch.program)?;
     slurm_script(&SweepDir::create(grid, out)?, launch)
 }
@@ -141,7 +149,7 @@ pub fn slurm_start(grid: &Grid, out: Option<&Path>, launch: &Launch) -> Result<S
 /// # Errors
 /// [`SweepError::NothingLeft`], and if a path cannot appear in the script: [`SweepError::Nowhere`],
 /// [`SweepError::Folder`], [`SweepError::Control`].
-pub fn slurm_script(sweep: &SweepDir, launch: &Launch) -> Result<String, SweepError> {
+pub fn slurm_script(sweep: &SweepDir, launch: &JobOptions) -> Result<String, SweepError> {
     let left = Board::look(sweep).left();
     if left.is_empty() {
         return Err(SweepError::NothingLeft { path: sweep.path.clone() });
@@ -162,23 +170,26 @@ fn finish(board: &Board<'_>, observer: &dyn Observer) -> Result<(), SweepError> 
     let sweep = board.sweep;
     let count = board.rows.len();
     let ended = board.rows.iter().filter(|row| row.state.has_result()).count();
+    #[cfg(feature = "plots")]
+    let report = format!("report in {}, ", sweep_report(sweep)?.display());
+    #[cfg(not(feature = "plots"))]
+    let report = "";
     say(
         observer,
         &format!(
-            "{}{ended} of {count} jobs ended; table in {}, report in {}, runs in {}\n",
+            "{}{ended} of {count} jobs ended; table in {}, {report}runs in {}\n",
             summary::in_columns(sweep, &board.rows),
             sweep.summary().display(),
-            sweep_report(sweep)?.display(),
             sweep.path.join("runs").display()
         ),
     )?;
-    let stopped = count - ended - board.count(State::Failed);
+    let stopped = count - ended - board.count(JobState::Failed);
     if stopped > 0 {
         let folder = shell_path(&sweep.path);
         say(observer, &format!("{stopped} jobs are left; `edgewalk resume {folder}` goes on with them\n"))?;
     }
-    match board.rows.iter().find(|row| row.state == State::Failed) {
-        Some(row) => Err(failed(sweep, board.count(State::Failed), &row.job, &row.message)),
+    match board.rows.iter().find(|row| row.state == JobState::Failed) {
+        Some(row) => Err(failed(sweep, board.count(JobState::Failed), &row.job, &row.message)),
         None => Ok(()),
     }
 }

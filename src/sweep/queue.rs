@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::SweepError;
 use super::board::Board;
 use super::child::{Attempt, Stage, ask_to_stop};
-use super::{Capacity, State};
+use super::{Capacity, JobState};
 use crate::text::duration;
 
 /// The pause between checks for a request to stop.
@@ -138,7 +138,7 @@ impl<'a> JobsLine<'a> {
 
     fn show(&self, board: &Board<'_>, running: &BTreeMap<usize, Stage>) {
         let names: Vec<&str> = running.keys().map(|&job| board.rows[job].job.as_str()).collect();
-        let failed = match board.count(State::Failed) {
+        let failed = match board.count(JobState::Failed) {
             0 => String::new(),
             failed => format!("{failed} failed  "),
         };

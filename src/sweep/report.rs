@@ -7,12 +7,12 @@ use maud::{Markup, html};
 
 use super::SweepError;
 use super::figures::{Drawn, Picture, over_axes, path, trajectories};
-use super::{State, SummaryRow, SweepDir, read_summary};
+use super::{JobState, SummaryRow, SweepDir, read_summary};
 use crate::config;
 use crate::files::write_file;
 use crate::folder::table::RecordError;
-use crate::results::figure::Format;
-use crate::results::plot::PlotError;
+use crate::results::Format;
+use crate::results::PlotError;
 use crate::results::report::page::{page, picture};
 use crate::results::report::words;
 use crate::text::digits;
@@ -106,14 +106,14 @@ fn shown(sweep: &SweepDir, pictures: &[Picture]) -> Result<Vec<Markup>, SweepErr
 
 /// The number of jobs of each state.
 fn state(sweep: &SweepDir, rows: &[SummaryRow]) -> Markup {
-    let count = |state: State| rows.iter().filter(|row| row.state == state).count();
-    let done = count(State::Done);
-    let others = [State::Diverged, State::Failed, State::Interrupted, State::Running, State::Waiting];
+    let count = |state: JobState| rows.iter().filter(|row| row.state == state).count();
+    let done = count(JobState::Done);
+    let others = [JobState::Diverged, JobState::Failed, JobState::Interrupted, JobState::Running, JobState::Waiting];
     let others: Vec<String> =
         others.into_iter().filter(|&state| count(state) > 0).map(|state| format!("{} {state}", count(state))).collect();
     let class = match done == sweep.jobs().len() {
         true => "state",
-        false if count(State::Failed) > 0 => "state bad",
+        false if count(JobState::Failed) > 0 => "state bad",
         false => "state open",
     };
     let others = if others.is_empty() { String::new() } else { format!("; {}", others.join(", ")) };
@@ -135,11 +135,11 @@ fn table(sweep: &SweepDir, rows: &[SummaryRow]) -> Markup {
                 }
                 tbody {
                     @for row in rows {
-                        @let bad = matches!(row.state, State::Diverged | State::Failed);
+                        @let bad = matches!(row.state, JobState::Diverged | JobState::Failed);
                         tr class=[bad.then_some("bad-text")] {
                             @for value in &row.values { td { (value) } }
                             td { (row.state) @if !row.message.is_empty() {
-                                    @if row.state != State::Diverged { ":" }
+                                    @if row.state != JobState::Diverged { ":" }
                                     " " (row.message)
                                 } }
                             td.number { (row.steps.map_or_else(String::new, |steps| steps.to_string())) }

@@ -11,7 +11,7 @@ use crate::text::with_causes;
 
 choice! {
     /// The state of a job.
-    State {
+    JobState {
         /// It has not begun.
         Waiting = "waiting",
         /// A process works on it.
@@ -27,7 +27,7 @@ choice! {
     }
 }
 
-impl State {
+impl JobState {
     /// Whether the job is complete.
     pub fn has_result(self) -> bool {
         matches!(self, Self::Done | Self::Diverged)
@@ -35,22 +35,22 @@ impl State {
 }
 
 /// The state of a job by its folder alone, with a remark.
-pub(super) fn judge(job: &Job) -> (State, String) {
+pub(super) fn judge(job: &Job) -> (JobState, String) {
     let run = match RunDir::open(&job.run) {
         Ok(run) if run.manifest().is_file() => run,
         // A process that was killed before its manifest has done nothing yet.
-        Ok(_) | Err(_) => return (State::Waiting, String::new()),
+        Ok(_) | Err(_) => return (JobState::Waiting, String::new()),
     };
     match run.read_manifest().map(|manifest| manifest.ended) {
-        Ok(Ended::Done) => (State::Done, String::new()),
-        Ok(Ended::Reached { until }) => (State::Done, format!("at {until}")),
-        Ok(Ended::TimeLimit) => (State::Interrupted, "its time limit was over".into()),
-        Ok(Ended::Diverged { step }) => (State::Diverged, format!("at step {step}")),
-        Ok(Ended::Interrupted) => (State::Interrupted, String::new()),
-        Ok(Ended::Running) if is_held(&job.run) => (State::Running, String::new()),
-        Ok(Ended::Running) => (State::Interrupted, "its process was killed".into()),
-        Ok(Ended::Failed { error }) => (State::Failed, error),
-        Err(error) => (State::Failed, with_causes(&error)),
+        Ok(Ended::Done) => (JobState::Done, String::new()),
+        Ok(Ended::Reached { until }) => (JobState::Done, format!("at {until}")),
+        Ok(Ended::TimeLimit) => (JobState::Interrupted, "its time limit was over".into()),
+        Ok(Ended::Diverged { step }) => (JobState::Diverged, format!("at step {step}")),
+        Ok(Ended::Interrupted) => (JobState::Interrupted, String::new()),
+        Ok(Ended::Running) if is_held(&job.run) => (JobState::Running, String::new()),
+        Ok(Ended::Running) => (JobState::Interrupted, "its process was killed".into()),
+        Ok(Ended::Failed { error }) => (JobState::Failed, error),
+        Err(error) => (JobState::Failed, with_causes(&error)),
     }
 }
 

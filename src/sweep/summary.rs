@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::SweepError;
 use super::state::judge;
-use super::{Job, State, SweepDir};
+use super::{Job, JobState, SweepDir};
 use crate::files::write_file;
 use crate::folder::RunDir;
 use crate::folder::table::{RecordError, number, read, read_lines};
@@ -22,7 +22,7 @@ pub struct SummaryRow {
     /// Its values, one for each axis.
     pub values: Vec<String>,
     /// Its state.
-    pub state: State,
+    pub state: JobState,
     /// Updates made before the last logged row.
     pub steps: Option<u64>,
     /// The training loss there; in minibatch runs that of the minibatch.
@@ -73,7 +73,7 @@ const NUMBERS: [Column; 12] = [
 ];
 
 impl SummaryRow {
-    fn empty(job: String, values: Vec<String>, state: State, message: String) -> Self {
+    fn empty(job: String, values: Vec<String>, state: JobState, message: String) -> Self {
         Self {
             job,
             values,
@@ -99,13 +99,13 @@ impl SummaryRow {
     pub(super) fn of(job: &Job, before: Option<&Self>) -> Self {
         let (mut state, mut message) = judge(job);
         if let Some(before) = before
-            && before.state == State::Failed
-            && matches!(state, State::Waiting | State::Interrupted)
+            && before.state == JobState::Failed
+            && matches!(state, JobState::Waiting | JobState::Interrupted)
         {
-            (state, message) = (State::Failed, before.message.clone());
+            (state, message) = (JobState::Failed, before.message.clone());
         }
         let mut row = Self::empty(job.name.clone(), job.values.clone(), state, message);
-        if state != State::Waiting
+        if state != JobState::Waiting
             && let Ok(run) = RunDir::open(&job.run)
             && let Err(error) = row.read_tables(&run)
         {

@@ -5,8 +5,12 @@ mod shell;
 
 use std::error::Error;
 
-pub(crate) use numbers::{decimals, digits, duration, three_digits};
-pub(crate) use shell::{shell_path, shell_word};
+#[cfg(feature = "plots")]
+pub(crate) use numbers::digits;
+pub(crate) use numbers::{decimals, duration, three_digits};
+pub(crate) use shell::shell_path;
+#[cfg(feature = "plots")]
+pub(crate) use shell::shell_word;
 
 /// An error with all its causes, in one line; a cause that the error's own message contains is omitted.
 pub fn with_causes(error: &dyn Error) -> String {

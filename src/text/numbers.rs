@@ -2,6 +2,7 @@
 
 /// A number with at most this many significant digits, without trailing zeros, with an exponent instead of many zeros:
 /// `0.05`, `1.234`, `100000`, `5e-4`.
+#[cfg(feature = "plots")]
 pub(crate) fn digits(x: f64, significant: usize) -> String {
     let scientific = format!("{x:.*e}", significant.saturating_sub(1));
     let Ok(rounded) = scientific.parse::<f64>() else { return scientific };

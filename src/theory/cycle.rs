@@ -7,7 +7,7 @@
 use crate::optim::Rule;
 
 use super::toys::{MODES, Toy, example};
-use super::{Check, ROUNDING, Section, TheoryError};
+use super::{Check, ROUNDING, TheoryError, TheorySection};
 
 const SPECTRUM: [f64; MODES] = [4.0, 3.0, 1.5, 0.5];
 /// Rate and radius with an exact float32 form.
@@ -18,7 +18,7 @@ fn sam() -> Rule {
     Rule { epsilon: 0.0, ..Rule::sam(LR, RHO) }
 }
 
-pub(super) fn sections(toy: &mut Toy) -> Result<Vec<Section>, TheoryError> {
+pub(super) fn sections(toy: &mut Toy) -> Result<Vec<TheorySection>, TheoryError> {
     toy.objective.replace(&example(&SPECTRUM))?;
     Ok(vec![where_it_ends(toy)?, how_it_gets_there(toy)?, variants(toy)?, with_momentum(toy)?])
 }
@@ -30,7 +30,7 @@ fn amplitude(rule: &Rule, lambda: f64) -> f64 {
 }
 
 /// From any start to the cycle, and the loss, gradient, eigenvalue and edge there.
-fn where_it_ends(toy: &mut Toy) -> Result<Section, TheoryError> {
+fn where_it_ends(toy: &mut Toy) -> Result<TheorySection, TheoryError> {
     let (rule, lambda) = (sam(), SPECTRUM[0]);
     let a = amplitude(&rule, lambda);
     let run = toy.start(rule, &[1.0, -0.6, 0.4, 0.8])?;
@@ -42,7 +42,7 @@ fn where_it_ends(toy: &mut Toy) -> Result<Section, TheoryError> {
     let edge = rule.edge(metrics.grad_norm).unwrap_or(f64::NAN);
     let gauge = rule.gauge(metrics.grad_norm, top).unwrap_or(f64::NAN);
     let check = |what: &str, predicted, measured| Check::new(what, predicted, measured, ROUNDING);
-    Ok(Section {
+    Ok(TheorySection {
         title: format!("SAM ends on a 2-cycle (η {LR}, ρ {RHO}, λ {SPECTRUM:?})"),
         checks: vec![
             check("amplitude a = ηρλ₁/(2 − ηλ₁)", a, here[0].abs()),
@@ -57,7 +57,7 @@ fn where_it_ends(toy: &mut Toy) -> Result<Section, TheoryError> {
 }
 
 /// The factor by which a step near the cycle changes a deviation, in each mode.
-fn how_it_gets_there(toy: &mut Toy) -> Result<Section, TheoryError> {
+fn how_it_gets_there(toy: &mut Toy) -> Result<TheorySection, TheoryError> {
     let (rule, lambda) = (sam(), SPECTRUM[0]);
     let a = amplitude(&rule, lambda);
     let factor = 1.0 - LR * lambda;
@@ -75,11 +75,11 @@ fn how_it_gets_there(toy: &mut Toy) -> Result<Section, TheoryError> {
         let what = format!("mode {other}: factor 1 − ηλᵢ − (λᵢ/λ₁)²(2 − ηλ₁)");
         checks.push(Check::new(what, factor, after[i] / f64::from(small as f32), ROUNDING));
     }
-    Ok(Section { title: "the way to the cycle".into(), checks })
+    Ok(TheorySection { title: "the way to the cycle".into(), checks })
 }
 
 /// Normaliser, decay, several steps of ascent.
-fn variants(toy: &mut Toy) -> Result<Section, TheoryError> {
+fn variants(toy: &mut Toy) -> Result<TheorySection, TheoryError> {
     let lambda = SPECTRUM[0];
     let mut checks = vec![];
     let cases = [
@@ -92,11 +92,11 @@ fn variants(toy: &mut Toy) -> Result<Section, TheoryError> {
         let here = toy.start(rule, &[1.0, -0.6, 0.4, 0.8])?.advance(300)?;
         checks.push(Check::new(what, a, here[0].abs(), ROUNDING));
     }
-    Ok(Section { title: "the 2-cycle of relatives".into(), checks })
+    Ok(TheorySection { title: "the 2-cycle of relatives".into(), checks })
 }
 
 /// With Polyak's momentum the cycle attracts nearby starts; a start at rest reaches other orbits.
-fn with_momentum(toy: &mut Toy) -> Result<Section, TheoryError> {
+fn with_momentum(toy: &mut Toy) -> Result<TheorySection, TheoryError> {
     const LAMBDA: f64 = 3.2;
     const STEPS: usize = 24;
     toy.objective.replace(&example(&[LAMBDA, 0.0, 0.0, 0.0]))?;
@@ -119,7 +119,7 @@ fn with_momentum(toy: &mut Toy) -> Result<Section, TheoryError> {
     }
     checks.extend(periods);
     let title = format!("SAM with Polyak's momentum (η 0.125, ρ {RHO}, λ {LAMBDA})");
-    Ok(Section { title, checks })
+    Ok(TheorySection { title, checks })
 }
 
 /// The shortest period of a sequence, up to half its length; 0 for none.

@@ -12,9 +12,9 @@ use crate::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use crate::optim::Rule;
 
 use super::toys::{Toy, Valley, example};
-use super::{Check, ROUNDING, Section, TheoryError};
+use super::{Check, ROUNDING, TheoryError, TheorySection};
 
-pub(super) fn sections(gpu: &Gpu) -> Result<Vec<Section>, TheoryError> {
+pub(super) fn sections(gpu: &Gpu) -> Result<Vec<TheorySection>, TheoryError> {
     Ok(vec![valley(gpu)?, network(gpu)?])
 }
 
@@ -45,14 +45,14 @@ fn plus(a: &[f64], s: f64, b: &[f64]) -> Vec<f64> {
 }
 
 /// ½(1 + y)x² at η = 0.1: a cycle in x, a drift in y.
-fn valley(gpu: &Gpu) -> Result<Section, TheoryError> {
+fn valley(gpu: &Gpu) -> Result<TheorySection, TheoryError> {
     let mut toy = Toy::new(gpu, Arc::new(Valley), Loss::Output, &example(&[0.0]))?;
     toy.put(&[0.0, 0.0])?;
     let (top, gradient) = sharpness(&mut toy)?;
     let rule = rule(0.1, 0.02);
     let (amplitude, rate) = cycle(&rule, top.value);
     let after = toy.start(rule, &[amplitude, 0.0])?.advance(2)?;
-    Ok(Section {
+    Ok(TheorySection {
         title: "drift to wide minima: L = ½(1 + y)x² (η 0.1, ρ 0.02)".into(),
         checks: vec![
             Check::new("∂λ₁/∂y from ∇(vᵀHv)", 1.0, gradient[1], ROUNDING),
@@ -63,7 +63,7 @@ fn valley(gpu: &Gpu) -> Result<Section, TheoryError> {
 }
 
 /// A tanh network of 13 parameters that fits one example exactly.
-fn network(gpu: &Gpu) -> Result<Section, TheoryError> {
+fn network(gpu: &Gpu) -> Result<TheorySection, TheoryError> {
     const RHO: f64 = 0.03;
     const WARM: usize = 8;
     const STEPS: usize = 20;
@@ -93,7 +93,7 @@ fn network(gpu: &Gpu) -> Result<Section, TheoryError> {
     let length = dot(&predicted, &predicted).sqrt();
     let along = dot(&moved, &predicted) / length / STEPS as f64;
     let cosine = dot(&moved, &predicted) / length / dot(&moved, &moved).sqrt();
-    Ok(Section {
+    Ok(TheorySection {
         title: format!("drift to wide minima: a tanh network (ηλ₁ 0.3, ρ {RHO})"),
         checks: vec![
             Check::new("Δw⊥ a step along ∇λ₁: −[2ηρ²/(2 − ηλ₁)²] ‖∇λ₁‖", rate * length, along, TOLERANCE),

@@ -7,14 +7,14 @@
 use crate::optim::{Ascent, Rule};
 
 use super::toys::{Toy, example};
-use super::{Check, ROUNDING, Section, TheoryError};
+use super::{Check, ROUNDING, TheoryError, TheorySection};
 
 const LR: f64 = 0.25;
 /// Steps until the other roots have decayed, and steps over which the factor is measured.
 const SETTLE: usize = 300;
 const STEPS: usize = 20;
 
-pub(super) fn sections(toy: &mut Toy) -> Result<Vec<Section>, TheoryError> {
+pub(super) fn sections(toy: &mut Toy) -> Result<Vec<TheorySection>, TheoryError> {
     let usam = Rule { ascent: Ascent::Usam, ..Rule::sam(LR, 0.25) };
     // With more momentum the roots are complex this near to the edge, and no single factor describes a mode.
     let polyak = Rule { momentum: 0.5, ..Rule::gd(LR) };
@@ -30,7 +30,7 @@ pub(super) fn sections(toy: &mut Toy) -> Result<Vec<Section>, TheoryError> {
     cases.into_iter().map(|(what, rule)| bracket(toy, what, rule)).collect()
 }
 
-fn bracket(toy: &mut Toy, what: &str, rule: Rule) -> Result<Section, TheoryError> {
+fn bracket(toy: &mut Toy, what: &str, rule: Rule) -> Result<TheorySection, TheoryError> {
     // These edges do not depend on ‖g‖.
     let edge = rule.edge(1.0).unwrap_or(f64::NAN);
     let parts = [("below: decays", 0.99), ("on the edge", 1.0), ("above: grows", 1.01)];
@@ -48,7 +48,7 @@ fn bracket(toy: &mut Toy, what: &str, rule: Rule) -> Result<Section, TheoryError
         let predicted = if share == 1.0 { -1.0 } else { dominant_root(&rule, spectrum[i]) };
         Check::new(what, predicted, factor, ROUNDING)
     });
-    Ok(Section { title: format!("{what} = {edge:.6} (η {LR})"), checks: checks.collect() })
+    Ok(TheorySection { title: format!("{what} = {edge:.6} (η {LR})"), checks: checks.collect() })
 }
 
 /// The root of largest magnitude of z² − tz + d, where t and d are trace and determinant of a step on (w, v).

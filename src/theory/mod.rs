@@ -61,7 +61,7 @@ pub struct Check {
 
 /// The outcome of a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum TheoryVerdict {
     /// It was met.
     Passed,
     /// It was not.
@@ -87,18 +87,18 @@ impl Check {
     }
 
     /// Whether the measurement is within the tolerance; one that is not a number fails.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> TheoryVerdict {
         match self.error() {
-            None => Verdict::Observed,
-            Some(error) if error <= self.tolerance => Verdict::Passed,
-            Some(_) => Verdict::Failed,
+            None => TheoryVerdict::Observed,
+            Some(error) if error <= self.tolerance => TheoryVerdict::Passed,
+            Some(_) => TheoryVerdict::Failed,
         }
     }
 }
 
 /// Checks that belong together.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Section {
+pub struct TheorySection {
     /// Their subject, with the numbers used.
     pub title: String,
     /// The checks.
@@ -118,10 +118,11 @@ pub struct Tally {
 ///
 /// # Errors
 /// [`TheoryError::Refuted`] if any prediction failed.
-pub fn judge(sections: &[Section], adapter: &str) -> Result<Tally, TheoryError> {
+pub fn judge(sections: &[TheorySection], adapter: &str) -> Result<Tally, TheoryError> {
     let verdicts = || sections.iter().flat_map(|section| &section.checks).map(Check::verdict);
-    let count = |which: Verdict| verdicts().filter(|&verdict| verdict == which).count();
-    let (passed, failed, observed) = (count(Verdict::Passed), count(Verdict::Failed), count(Verdict::Observed));
+    let count = |which: TheoryVerdict| verdicts().filter(|&verdict| verdict == which).count();
+    let (passed, failed, observed) =
+        (count(TheoryVerdict::Passed), count(TheoryVerdict::Failed), count(TheoryVerdict::Observed));
     if failed > 0 {
         return Err(TheoryError::Refuted { failed, checked: passed + failed, adapter: adapter.to_owned() });
     }
@@ -131,8 +132,8 @@ pub fn judge(sections: &[Section], adapter: &str) -> Result<Tally, TheoryError> 
 /// Tests every prediction on a device, in half a minute or less.
 ///
 /// # Errors
-/// [`TheoryError::Gpu`] and [`TheoryError::Curvature`]. A prediction that fails is no error but a [`Verdict`].
-pub fn verify(gpu: &Gpu) -> Result<Vec<Section>, TheoryError> {
+/// [`TheoryError::Gpu`] and [`TheoryError::Curvature`]. A prediction that fails is no error but a [`TheoryVerdict`].
+pub fn verify(gpu: &Gpu) -> Result<Vec<TheorySection>, TheoryError> {
     let mut quadratic = toys::quadratic(gpu)?;
     let mut sections = cycle::sections(&mut quadratic)?;
     sections.extend(edges::sections(&mut quadratic)?);

@@ -4,13 +4,13 @@
 use crate::optim::Rule;
 
 use super::toys::{Toy, example};
-use super::{Check, ROUNDING, Section, TheoryError};
+use super::{Check, ROUNDING, TheoryError, TheorySection};
 
 const LR: f64 = 0.25;
 const RHO: f64 = 0.125;
 const LAMBDA: f64 = -2.0;
 
-pub(super) fn sections(toy: &mut Toy) -> Result<Vec<Section>, TheoryError> {
+pub(super) fn sections(toy: &mut Toy) -> Result<Vec<TheorySection>, TheoryError> {
     toy.objective.replace(&example(&[1.0, LAMBDA, 0.5, 0.25]))?;
     let lowest = toy.spectrum(4)?.lambda_min.value;
     let mut checks = vec![Check::new("λ_min from H·v and Lanczos", LAMBDA, lowest, ROUNDING)];
@@ -26,5 +26,5 @@ pub(super) fn sections(toy: &mut Toy) -> Result<Vec<Section>, TheoryError> {
     let descent = toy.start(Rule::gd(LR), &[0.0, 0.5 * RHO, 0.0, 0.0])?.advance(1)?;
     let factor = 1.0 - LR * LAMBDA;
     checks.push(Check::new("gradient descent: out, factor 1 + η|λ|", factor, descent[1] / (0.5 * RHO), ROUNDING));
-    Ok(vec![Section { title: format!("saddles (η {LR}, ρ {RHO}, λ_min {LAMBDA})"), checks }])
+    Ok(vec![TheorySection { title: format!("saddles (η {LR}, ρ {RHO}, λ_min {LAMBDA})"), checks }])
 }

@@ -92,10 +92,10 @@ impl Toy {
     }
 
     /// A run of `rule` from these parameters, at rest.
-    pub fn start(&mut self, rule: Rule, w: &[f64]) -> Result<Run<'_>, GpuError> {
+    pub fn start(&mut self, rule: Rule, w: &[f64]) -> Result<ToyRun<'_>, GpuError> {
         let optimizer = Optimizer::new(&mut self.objective, rule, &self.w)?;
         self.put(w)?;
-        Ok(Run { toy: self, optimizer })
+        Ok(ToyRun { toy: self, optimizer })
     }
 
     /// The `top` eigenpairs of the Hessian at the parameters.
@@ -106,12 +106,12 @@ impl Toy {
 }
 
 /// A run of a rule.
-pub(super) struct Run<'a> {
+pub(super) struct ToyRun<'a> {
     pub toy: &'a Toy,
     pub optimizer: Optimizer,
 }
 
-impl Run<'_> {
+impl ToyRun<'_> {
     /// Makes `steps` updates and reads the parameters.
     pub fn advance(&self, steps: usize) -> Result<Vec<f64>, GpuError> {
         self.toy.gpu().run((0..steps).map(|_| self.optimizer.step(0)))?;

@@ -8,7 +8,7 @@ use edgewalk::data::text::TestLines;
 use edgewalk::data::{Split, cifar};
 use edgewalk::folder::choices;
 use edgewalk::folder::rows::{read_curvature, read_metrics};
-use edgewalk::folder::state::State;
+use edgewalk::folder::state::RunState;
 use edgewalk::results::summary::Summary;
 use edgewalk::sweep::SweepDir;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -72,7 +72,7 @@ fn a_state_says_nothing_that_is_not_read() {
         change(&mut tensors);
         let metadata = [("choices".to_owned(), choices.to_owned())].into();
         let bytes = serialize(tensors, Some(metadata)).unwrap();
-        let problem = State::from_bytes(&bytes, STATE_PARAMS).unwrap_err();
+        let problem = RunState::from_bytes(&bytes, STATE_PARAMS).unwrap_err();
         assert!(problem.contains(part), "{problem}");
     };
     let view = || TensorView::new(Dtype::U64, vec![], &[0; 8]).unwrap();

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use edgewalk::data::idx::{Source, read_pair};
+use edgewalk::data::idx::{IdxSource, read_pair};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -47,7 +47,7 @@ fn a_gzip_stream_that_swells_is_refused_by_its_header() {
     let images = gzip([idx_header(&[0x0803, 3, 28, 28])].into_iter().chain(zeros));
     let mut read = Ok(());
     let info = allocation_counter::measure(|| {
-        let [images, labels] = [&images, &labels].map(|bytes| Source::bytes("the file", bytes).unwrap());
+        let [images, labels] = [&images, &labels].map(|bytes| IdxSource::bytes("the file", bytes).unwrap());
         read = read_pair(images, labels, 0).map(drop);
     });
     assert!(read.unwrap_err().to_string().contains("more bytes"));

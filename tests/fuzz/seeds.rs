@@ -10,13 +10,13 @@ use edgewalk::curvature::Track;
 use edgewalk::folder::RunDir;
 use edgewalk::folder::checkpoint::{Checkpoint, DONE};
 use edgewalk::folder::choices::parse;
-use edgewalk::folder::manifest::{Ended, Init, Manifest, Resumed};
+use edgewalk::folder::manifest::{Ended, InitFile, Manifest, Resumed};
 use edgewalk::folder::oscillation_rows::{OscillationRow, OscillationWriter};
 use edgewalk::folder::rows::{
     BatchRow, CurvatureColumns, CurvatureRow, CurvatureWriter, Extreme, MetricsRow, MetricsWriter, OfficialRow,
 };
-use edgewalk::folder::state::State;
-use edgewalk::folder::state::Window;
+use edgewalk::folder::state::OscillationWindow;
+use edgewalk::folder::state::RunState;
 use edgewalk::model::params_to_safetensors;
 use edgewalk::optim::Cursor;
 
@@ -83,8 +83,8 @@ pub fn params() -> Vec<Parts> {
     [0.0, -1.5, 1e30].map(|scale| vec![params_to_safetensors(&layout, &values(scale)).unwrap()]).to_vec()
 }
 
-fn states() -> [State; 2] {
-    let least = State {
+fn states() -> [RunState; 2] {
+    let least = RunState {
         step: 3,
         secs: 0.5,
         tables: [120, 0, 0],
@@ -96,7 +96,7 @@ fn states() -> [State; 2] {
         known: Default::default(),
     };
     let vector = vec![0.25; STATE_PARAMS];
-    let most = State {
+    let most = RunState {
         cursor: Some(Cursor { epoch: 1, position: 20 }),
         momentum: Some(vec![1.0; STATE_PARAMS]),
         before: Some(vec![-1.0; STATE_PARAMS]),
@@ -107,7 +107,7 @@ fn states() -> [State; 2] {
             changes: vec![vector.clone()],
             persistence: -0.5,
         }),
-        window: Some(Window {
+        window: Some(OscillationWindow {
             first_step: 2,
             lambda: 3.0,
             origin: vector.clone(),
@@ -259,7 +259,7 @@ pub fn manifest() -> Vec<Parts> {
     let manifest = Manifest {
         commit: Some("abc".into()),
         command: vec!["edgewalk".into(), "train".into(), "--set=path=\"a\\b\"\n".into()],
-        init: Some(Init { path: "some/weights".into(), sha256: "cd".into() }),
+        init: Some(InitFile { path: "some/weights".into(), sha256: "cd".into() }),
         ..sample_manifest::manifest()
     };
     let ends = [

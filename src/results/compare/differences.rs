@@ -7,7 +7,7 @@ use std::path::Path;
 use csv::StringRecord;
 use toml::{Table, Value};
 
-use super::{Rows, Run, Source};
+use super::{ComparedRun, ComparedSource, Rows};
 use crate::config::Config;
 use crate::folder::table::{RecordError, read_lines};
 use crate::text::digits;
@@ -19,9 +19,9 @@ const TIMINGS: [&str; 2] = ["secs", "solve_secs"];
 ///
 /// # Errors
 /// A table that cannot be read.
-pub(crate) fn between(sources: &[Source]) -> Result<String, RecordError> {
+pub(crate) fn between(sources: &[ComparedSource]) -> Result<String, RecordError> {
     let mut runs = sources.iter().filter_map(|source| match &source.rows {
-        Rows::Run(run) => Some((&source.name, run)),
+        Rows::ComparedRun(run) => Some((&source.name, run)),
         Rows::Raw(_) => None,
     });
     let mut text = String::new();
@@ -53,7 +53,7 @@ fn section(heading: &str, lines: &[String]) -> String {
 }
 
 /// Keys with different values. Keys in only one of the files belong to another version.
-fn settings(a: &Run, b: &Run) -> Vec<String> {
+fn settings(a: &ComparedRun, b: &ComparedRun) -> Vec<String> {
     let [a, b] = [a, b].map(|run| {
         // A configuration that this version can read is complete; otherwise use the keys present.
         let text = run.readout.config.as_ref().map(Config::to_toml);
@@ -87,7 +87,7 @@ fn flat(table: &Table) -> BTreeMap<String, String> {
 }
 
 /// Programs, adapters, drivers and kernels that differ.
-fn makers(a: &Run, b: &Run) -> Vec<String> {
+fn makers(a: &ComparedRun, b: &ComparedRun) -> Vec<String> {
     let (Some(a), Some(b)) = (&a.manifest, &b.manifest) else {
         return vec!["a manifest is missing: not known".into()];
     };

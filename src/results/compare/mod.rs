@@ -21,7 +21,7 @@ use crate::results::ResultsError;
 /// The request of `edgewalk compare`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompareRequest {
-    /// Run folders and raw files.
+    /// ComparedRun folders and raw files.
     pub paths: Vec<PathBuf>,
     /// The folder of the pictures.
     pub out: PathBuf,
@@ -30,19 +30,19 @@ pub struct CompareRequest {
 }
 
 /// One of the runs that are compared.
-struct Source {
+struct ComparedSource {
     name: String,
     rows: Rows,
 }
 
 /// The source of its numbers.
 enum Rows {
-    Run(Box<Run>),
+    ComparedRun(Box<ComparedRun>),
     Raw(Vec<RawRow>),
 }
 
 /// A run folder, read.
-struct Run {
+struct ComparedRun {
     folder: RunDir,
     readout: Readout,
     manifest: Option<Manifest>,
@@ -79,12 +79,12 @@ pub fn compare(request: &CompareRequest) -> Result<Comparison, ResultsError> {
     Ok(Comparison { text, pictures })
 }
 
-fn read(path: &Path) -> Result<Vec<Source>, ResultsError> {
+fn read(path: &Path) -> Result<Vec<ComparedSource>, ResultsError> {
     let full = path.canonicalize().unwrap_or_else(|_| path.into());
     let name = full.file_name().unwrap_or(full.as_os_str()).to_string_lossy().into_owned();
     if path.is_dir() {
         let folder = RunDir::open(path)?;
-        let run = Run {
+        let run = ComparedRun {
             readout: Readout::of(&folder)?,
             // A run with only its tables left can still be compared by them.
             manifest: match folder.read_manifest() {
@@ -93,14 +93,14 @@ fn read(path: &Path) -> Result<Vec<Source>, ResultsError> {
             },
             folder,
         };
-        return Ok(vec![Source { name, rows: Rows::Run(Box::new(run)) }]);
+        return Ok(vec![ComparedSource { name, rows: Rows::ComparedRun(Box::new(run)) }]);
     }
     if !path.exists() {
         return Err(RunDirError::NotARun { path: path.into(), missing: "config.toml" }.into());
     }
     let runs = read_raw(path)?;
     let of = runs.len();
-    let named = runs.into_iter().enumerate().map(|(i, rows)| Source {
+    let named = runs.into_iter().enumerate().map(|(i, rows)| ComparedSource {
         name: if of == 1 { name.clone() } else { format!("{name} ({} of {of})", i + 1) },
         rows: Rows::Raw(rows),
     });
@@ -108,12 +108,12 @@ fn read(path: &Path) -> Result<Vec<Source>, ResultsError> {
 }
 
 /// Replaces equal names by the paths that distinguish them.
-fn name_apart(sources: &mut [Source]) {
+fn name_apart(sources: &mut [ComparedSource]) {
     let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
     for (i, source) in sources.iter_mut().enumerate() {
         if names.iter().filter(|name| **name == names[i]).count() > 1 {
             source.name = match &source.rows {
-                Rows::Run(run) => run.folder.path().display().to_string(),
+                Rows::ComparedRun(run) => run.folder.path().display().to_string(),
                 Rows::Raw(_) => format!("{} #{}", source.name, i + 1),
             };
         }

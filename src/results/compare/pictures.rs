@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Rows, Run, Source};
+use super::{ComparedRun, ComparedSource, Rows};
 use crate::folder::rows::CurvatureRow;
-use crate::results::figure::{Curve, Figure, Format, Horizontal, Scale, Style};
+use crate::results::PlotError;
+use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
 use crate::results::official_raw::RawRow;
-use crate::results::plot::{BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, PlotError, SKY, VERMILLION, save};
+use crate::results::plot::{BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, save};
 
 /// The colours of the runs, again from the first when there are more of them.
 const COLORS: [&str; 8] = [BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY];
@@ -37,7 +38,7 @@ struct Curves {
 ///
 /// # Errors
 /// [`PlotError`].
-pub(crate) fn draw(sources: &[Source], out: &Path, format: Format) -> Result<Vec<PathBuf>, PlotError> {
+pub(crate) fn draw(sources: &[ComparedSource], out: &Path, format: Format) -> Result<Vec<PathBuf>, PlotError> {
     let by_time = sources.iter().any(|source| matches!(source.rows, Rows::Raw(_)));
     let x = || {
         if by_time {
@@ -87,9 +88,9 @@ pub(crate) fn draw(sources: &[Source], out: &Path, format: Format) -> Result<Vec
         .collect()
 }
 
-fn of(source: &Source, by_time: bool) -> Curves {
+fn of(source: &ComparedSource, by_time: bool) -> Curves {
     match &source.rows {
-        Rows::Run(run) => of_run(run, by_time),
+        Rows::ComparedRun(run) => of_run(run, by_time),
         Rows::Raw(rows) => {
             let points = |value: fn(&RawRow) -> f64| rows.iter().map(|row| (row.secs, value(row))).collect();
             Curves {
@@ -105,7 +106,7 @@ fn of(source: &Source, by_time: bool) -> Curves {
     }
 }
 
-fn of_run(run: &Run, by_time: bool) -> Curves {
+fn of_run(run: &ComparedRun, by_time: bool) -> Curves {
     let place = |step: u64, secs: f64| if by_time { secs } else { step as f64 };
     let points = |value: fn(&CurvatureRow) -> f64| -> Points {
         run.readout.curvature.iter().map(|row| (place(row.step, row.secs), value(row))).collect()

@@ -1,6 +1,6 @@
 //! The key numbers of the compared runs, a column each.
 
-use super::{Rows, Run, Source};
+use super::{ComparedRun, ComparedSource, Rows};
 use crate::results::official_raw::RawRow;
 use crate::results::summary::Spread;
 use crate::text::digits;
@@ -11,11 +11,11 @@ const NAMES: [&str; 11] =
     ["ended", "steps", "time", "loss", "misclassified", "test loss", "‖g‖", "‖H‖", "edge ratio", "  range", "gauge S"];
 
 /// The table as text: ‖H‖, edge ratio and gauge are medians over the second half of a run.
-pub(crate) fn key_numbers(sources: &[Source]) -> String {
+pub(crate) fn key_numbers(sources: &[ComparedSource]) -> String {
     let columns: Vec<[String; NAMES.len()]> = sources
         .iter()
         .map(|source| match &source.rows {
-            Rows::Run(run) => of_run(run),
+            Rows::ComparedRun(run) => of_run(run),
             Rows::Raw(rows) => of_raw(rows),
         })
         .collect();
@@ -45,7 +45,7 @@ fn range(spread: &Spread) -> String {
     format!("{} to {}", digits(spread.min, 4), digits(spread.max, 4))
 }
 
-fn of_run(run: &Run) -> [String; NAMES.len()] {
+fn of_run(run: &ComparedRun) -> [String; NAMES.len()] {
     let summary = run.readout.summary();
     let last = summary.last.as_ref();
     let number = |value: Option<f64>| value.map_or_else(String::new, |x| digits(x, 6));

@@ -6,6 +6,7 @@ use crate::observer::Logged;
 mod event_file;
 pub mod json;
 pub mod tensorboard;
+#[cfg(feature = "plots")]
 pub mod watch;
 
 /// The content of a cell.

@@ -16,8 +16,9 @@ use crate::files::write_file;
 use crate::folder::manifest::Ended;
 use crate::folder::{RunDir, RunDirError};
 use crate::results::Format;
+use crate::results::PlotError;
 use crate::results::ResultsError;
-use crate::results::plot::{PlotError, plot_readout};
+use crate::results::plot::plot_readout;
 use crate::results::readout::Readout;
 use crate::results::summary::Summary;
 
@@ -51,7 +52,7 @@ pub fn watch<E: From<ResultsError>>(
     observer: &dyn Observer,
     mut redrawn: impl FnMut(&Redrawn) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut watched: Vec<Watched<'_>> = runs.iter().map(Watched::new).collect();
+    let mut watched: Vec<WatchedRun<'_>> = runs.iter().map(WatchedRun::new).collect();
     loop {
         let began = Instant::now();
         for run in &mut watched {
@@ -73,19 +74,19 @@ pub fn watch<E: From<ResultsError>>(
 }
 
 /// Size and time of a table, if it exists.
-type State = Option<(u64, SystemTime)>;
+type TableState = Option<(u64, SystemTime)>;
 
 /// A run that is followed.
-struct Watched<'a> {
+struct WatchedRun<'a> {
     run: &'a RunDir,
     /// The tables when they were last drawn or found unreadable.
-    seen: [State; 3],
+    seen: [TableState; 3],
     /// Their last fault. If nothing has changed at the next check, it is final.
     refused: Option<PlotError>,
     over: bool,
 }
 
-impl<'a> Watched<'a> {
+impl<'a> WatchedRun<'a> {
     fn new(run: &'a RunDir) -> Self {
         Self { run, seen: [None; 3], refused: None, over: false }
     }
@@ -139,7 +140,7 @@ pub fn live_page(run: &RunDir) -> PathBuf {
     run.plots().join("live.html")
 }
 
-fn state(table: &Path) -> State {
+fn state(table: &Path) -> TableState {
     let metadata = fs::metadata(table).ok()?;
     Some((metadata.len(), metadata.modified().ok()?))
 }

@@ -4,8 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::results::figure::{Figure, Format};
-use crate::results::plot::PlotError;
+use crate::results::Format;
+use crate::results::PlotError;
+use crate::results::figure::Figure;
 
 const STYLE: &str = "
 :root { color-scheme: light; }

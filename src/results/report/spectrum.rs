@@ -10,8 +10,9 @@ use super::page;
 use crate::folder::RunDir;
 use crate::folder::rows::CurvatureRow;
 use crate::optim::Rule;
+use crate::results::PlotError;
 use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
-use crate::results::plot::{BLUE, GD_EDGE, GREY, PlotError, SAM_EDGE, subscript};
+use crate::results::plot::{BLUE, GD_EDGE, GREY, SAM_EDGE, subscript};
 use crate::text::digits;
 
 /// Eigenvalues and their error bars at the last measurement.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 
 use edgewalk::data::catalogue::Item;
-use edgewalk::data::idx::{IMAGE_SHAPE, Source, read_pair};
+use edgewalk::data::idx::{IMAGE_SHAPE, IdxSource, read_pair};
 use edgewalk::data::images::Images;
 use edgewalk::data::text;
 use edgewalk::data::text::TestLines;
@@ -23,7 +23,7 @@ pub fn idx(input: &[u8]) -> bool {
     let (plain_labels, plain_images) = (unzipped(&labels), unzipped(&images));
     let size = [&plain_labels, &plain_images].iter().map(|file| file.as_ref().map_or(0, Vec::len)).sum::<usize>();
     let read = bounded(labels.len() + images.len() + size, || {
-        read_pair(Source::bytes("the file", &images)?, Source::bytes("the file", &labels)?, first_n.into())
+        read_pair(IdxSource::bytes("the file", &images)?, IdxSource::bytes("the file", &labels)?, first_n.into())
     });
     let expected = plain_images.zip(plain_labels).and_then(|(images, labels)| pair(&images, &labels, first_n.into()));
     agree(read, expected.as_ref(), "the file")

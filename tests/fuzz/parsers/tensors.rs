@@ -1,6 +1,6 @@
 //! Safetensors files: parameters, and the state of a run.
 
-use edgewalk::folder::state::State;
+use edgewalk::folder::state::RunState;
 use edgewalk::model::{Activation, Layout, Mlp, params_from_safetensors, params_to_safetensors};
 use serde_json::Value;
 
@@ -49,10 +49,10 @@ fn by_offsets(layout: &Layout, file: &[u8]) -> Vec<f32> {
 
 /// The state of a run.
 pub fn state(input: &[u8]) -> bool {
-    match bounded(input.len(), || State::from_bytes(input, STATE_PARAMS)) {
+    match bounded(input.len(), || RunState::from_bytes(input, STATE_PARAMS)) {
         Ok(state) => {
             let again = state.to_bytes().expect("a state can be written");
-            let read = State::from_bytes(&again, STATE_PARAMS).expect("just written");
+            let read = RunState::from_bytes(&again, STATE_PARAMS).expect("just written");
             assert_eq!(format!("{read:?}"), format!("{state:?}"));
             assert_eq!(read.to_bytes().expect("a state can be written"), again);
             assert_eq!(data_bytes(&again), data_bytes(input), "something was in the file that is not in the state");

@@ -4,27 +4,7 @@ use kuva::backend::svg::SvgBackend;
 use kuva::render::render::Scene;
 use kuva::{PdfBackend, PngBackend};
 
-/// The file format of a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// Vector graphics for the web.
-    Svg,
-    /// Pixels, at twice the nominal size.
-    Png,
-    /// Vector graphics for print.
-    Pdf,
-}
-
-impl Format {
-    /// The file name extension.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Svg => "svg",
-            Self::Png => "png",
-            Self::Pdf => "pdf",
-        }
-    }
-}
+use crate::results::Format;
 
 /// The bytes of a file that shows a scene.
 pub(crate) fn encode(scene: &Scene, format: Format) -> Result<Vec<u8>, String> {

@@ -1,0 +1,229 @@
+//! The table of all configuration keys: section and name, accepted values, and meaning. The default is the value of the
+//! quickstart preset. [`super::keys`] reads the table for files, `--set` and messages; [`super::reference`] writes it
+//! for people.
+
+use super::accepts::Accepts;
+use super::{
+    Activation, DataName, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool, Reduction,
+};
+
+/// One key of one section.
+pub(super) struct Key {
+    pub section: &'static str,
+    pub name: &'static str,
+    pub accepts: Accepts,
+    pub help: &'static str,
+}
+
+const fn key(section: &'static str, name: &'static str, accepts: Accepts, help: &'static str) -> Key {
+    Key { section, name, accepts, help }
+}
+
+/// The largest count of examples: indices on the device are 32 bits wide.
+const MAX_INDEX: i64 = u32::MAX as i64;
+/// The widest layer whose width × width weights still have 32-bit indices.
+const MAX_WIDTH: i64 = u16::MAX as i64;
+
+/// See the module text.
+pub(super) const KEYS: &[Key] = &[
+    key("data", "name", Accepts::Word(DataName::NAMES), "data set"),
+    key(
+        "data",
+        "path",
+        Accepts::Text,
+        "folder of the data files, or a text file. Empty: the place where edgewalk data list finds them.",
+    ),
+    key(
+        "data",
+        "train",
+        Accepts::Count(0, MAX_INDEX),
+        "number of training examples, the first ones in file order; 0: all",
+    ),
+    key(
+        "data",
+        "test",
+        Accepts::Count(0, MAX_INDEX),
+        "number of test examples, likewise; 0: none, and then no test file is needed",
+    ),
+    key("model", "kind", Accepts::Word(ModelKind::NAMES), "kind of network"),
+    key("model", "activation", Accepts::Word(Activation::NAMES), "activation of an MLP or CNN"),
+    key("model", "depth", Accepts::Count(1, 1000), "MLP: dense layers, the output layer included"),
+    key("model", "width", Accepts::Count(1, MAX_WIDTH), "MLP: units of a hidden layer"),
+    key("model", "blocks", Accepts::Count(1, 100), "CNN: blocks"),
+    key("model", "layers_per_block", Accepts::Count(1, 100), "CNN: 3 × 3 convolutions in each block"),
+    key("model", "channels", Accepts::Count(1, MAX_WIDTH), "CNN: channels of the first block"),
+    key("model", "growth", Accepts::Count(1, 16), "CNN: factor by which the channels grow from each block to the next"),
+    key("model", "stride", Accepts::Count(1, 16), "CNN: stride of the first convolution of each block"),
+    key(
+        "model",
+        "norm",
+        Accepts::Word(Norm::NAMES),
+        "CNN: what follows each activation. layer is layer normalisation over the channels.",
+    ),
+    key("model", "pool", Accepts::Word(Pool::NAMES), "CNN: 2 × 2 pooling after each block"),
+    key("model", "layers", Accepts::Count(1, 1000), "Transformer: blocks"),
+    key("model", "heads", Accepts::Count(1, 1000), "Transformer: attention heads"),
+    key(
+        "model",
+        "key_size",
+        Accepts::Count(1, MAX_WIDTH),
+        "Transformer: size of the queries, keys and values of a head",
+    ),
+    key("model", "model_size", Accepts::Count(1, MAX_WIDTH), "Transformer: features of a token"),
+    key("model", "seq_len", Accepts::Count(1, MAX_WIDTH), "Transformer: characters of a window"),
+    key(
+        "loss",
+        "kind",
+        Accepts::Word(LossKind::NAMES),
+        "loss of an example. mse is the squared error against one-hot labels.",
+    ),
+    key(
+        "loss",
+        "reduction",
+        Accepts::Word(Reduction::NAMES),
+        "mse only. mean: average over the outputs, without ½. half-sum: ½ times the sum over the outputs, whose \
+         Hessian is outputs/2 times larger.",
+    ),
+    key("optim", "kind", Accepts::Word(OptimKind::NAMES), "update rule"),
+    key("optim", "lr", Accepts::Positive, "learning rate η"),
+    key("optim", "rho", Accepts::NonNegative, "radius ρ; 0 is gradient descent"),
+    key("optim", "epsilon", Accepts::NonNegative, "ε in the normaliser of SAM and ASAM"),
+    key("optim", "asam_eta", Accepts::NonNegative, "ASAM: the number added to every |w|"),
+    key("optim", "ascent_steps", Accepts::Count(1, 1000), "steps of the ascent, each of ρ/ascent_steps"),
+    key("optim", "sam_from", Accepts::Count(0, i64::MAX), "first update with a perturbation"),
+    key(
+        "optim",
+        "sam_until",
+        Accepts::Count(0, i64::MAX),
+        "first update after sam_from without a perturbation; 0: none",
+    ),
+    key("optim", "momentum", Accepts::BelowOne, "momentum β"),
+    key("optim", "nesterov", Accepts::Flag, "true: Nesterov's momentum; false: Polyak's"),
+    key("optim", "weight_decay", Accepts::NonNegative, "weight decay c"),
+    key("optim", "batch", Accepts::Count(0, MAX_INDEX), "examples of an update; 0: the full training set"),
+    key(
+        "optim",
+        "micro_batch",
+        Accepts::Count(0, MAX_INDEX),
+        "m of m-SAM: examples that share a perturbation; 0: all examples of the update",
+    ),
+    key("run", "steps", Accepts::Count(1, i64::MAX), "number of updates"),
+    key(
+        "run",
+        "until",
+        Accepts::Until,
+        "ends the run earlier. The run ends after the update of the first logged step whose row of metrics.csv \
+         meets the condition. The run then reads every row at once, so that the step does not depend on timing; \
+         this slows tiny networks a little.",
+    ),
+    key(
+        "run",
+        "time_limit",
+        Accepts::NonNegative,
+        "the run writes a checkpoint and ends after so many seconds, counted anew at every start and resumption; \
+         0: no limit",
+    ),
+    key(
+        "run",
+        "checkpoint_every",
+        Accepts::CountOrAuto,
+        "steps between checkpoints. auto: every ten seconds, or less often where writing would take more than 1/50 \
+         of the time. 0: only at the end.",
+    ),
+    key("run", "keep", Accepts::Count(0, MAX_INDEX), "number of checkpoints kept, the latest ones; 0: all"),
+    key(
+        "run",
+        "init",
+        Accepts::Text,
+        "safetensors file with the initial weights. Reads float16, bfloat16, float32, and float64 (rounded). \
+         Empty: draw them from the seed.",
+    ),
+    key("run", "tensorboard", Accepts::Flag, "true: rows also go to a TensorBoard event file"),
+    key(
+        "run",
+        "seed",
+        Accepts::Count(0, i64::MAX),
+        "seed of the initial weights, the minibatches and the eigensolver's start vectors",
+    ),
+    key("run", "log_every", Accepts::Count(1, i64::MAX), "steps between rows of metrics.csv"),
+    key(
+        "run",
+        "chunk",
+        Accepts::Count(0, MAX_INDEX),
+        "examples handled at once; 0: as planned for the adapter. Changes results by rounding only.",
+    ),
+    key(
+        "run",
+        "tune",
+        Accepts::Seconds,
+        "seconds to spend on choosing kernels by timing them, once for each adapter and class of shapes. 0: use \
+         the default rules only, and no remembered kernels. auto: 1 on GPUs, 0 on software adapters.",
+    ),
+    key(
+        "run",
+        "kernels",
+        Accepts::Text,
+        "manifest.json of an earlier run. The run uses the kernels that it lists, and so repeats the bits of the \
+         earlier run.",
+    ),
+    key("measure", "every", Accepts::Count(0, i64::MAX), "steps between rows of curvature.csv; 0: never"),
+    key(
+        "measure",
+        "per_decade",
+        Accepts::Count(0, 1000),
+        "n above 0: measure at steps 0 and 10^(k/n), rounded, for k = 0, 1, 2 …, in place of measure.every",
+    ),
+    key(
+        "measure",
+        "on",
+        Accepts::Word(MeasureOn::NAMES),
+        "examples to measure on: the full training set, the first measure.examples of it, or the minibatch of the \
+         step",
+    ),
+    key("measure", "examples", Accepts::Count(0, MAX_INDEX), "number of examples for fixed; 0: all"),
+    key(
+        "measure",
+        "at",
+        Accepts::Word(MeasureAt::NAMES),
+        "parameters to measure at. midpoint is (w₋ + 2w + w₊)/4, in which a two-cycle cancels.",
+    ),
+    key("measure", "top", Accepts::Count(1, 100), "number of eigenvalues to find, by magnitude"),
+    key("measure", "bottom", Accepts::Count(0, 100), "number of lowest eigenvalues to find as well"),
+    key(
+        "measure",
+        "track",
+        Accepts::NonNegative,
+        "above 0: find only those of the top eigenvalues that reach this fraction of the edge, and the next one",
+    ),
+    key(
+        "measure",
+        "method",
+        Accepts::Word(MeasureMethod::NAMES),
+        "eigensolver. official uses Lanczos and adds the estimate of the paper's code.",
+    ),
+    key("measure", "tol", Accepts::Fraction, "relative residual at which an eigenpair counts as converged"),
+    key(
+        "measure",
+        "max_iterations",
+        Accepts::Count(1, MAX_INDEX),
+        "limit on the products of a measurement. An eigenpair that has not converged by then is logged with its \
+         residual.",
+    ),
+    key(
+        "measure",
+        "window",
+        Accepts::Count(0, 10_000),
+        "updates to follow after each measurement, for oscillation.csv; 0: none. Otherwise at least 8, at most \
+         measure.every, and not with measure.per_decade.",
+    ),
+];
+
+/// The sections, with their subject and further pages.
+pub(super) const SECTIONS: &[(&str, &str, &str)] = &[
+    ("data", "the examples", "[data.md](data.md) describes the data sets."),
+    ("model", "the network", ""),
+    ("loss", "what is minimised", ""),
+    ("optim", "the update rule", "[rules.md](rules.md) has the rules and their edges."),
+    ("run", "length, checkpoints and kernels", ""),
+    ("measure", "the measurements of the Hessian", "[curvature.md](curvature.md) explains them."),
+];
