@@ -1,7 +1,7 @@
 //! Sweeps: a run for every combination of several values of some keys, in one folder that can be resumed.
 //!
 //! The folder is the queue: a job is a process of this program with a run folder of its own, and those folders show the
-//! jobs that are left ([`State`]). So a killed sweep continues when started again, and jobs on several machines share
+//! jobs that are left ([`JobState`]). So a killed sweep continues when started again, and jobs on several machines share
 //! only the folder. [`Grid`] is a checked sweep, [`SweepDir`] one with a folder.
 
 mod axis;
