@@ -1,6 +1,6 @@
-//! Enums whose variants have one spelling, in configuration files and in messages alike.
+//! Enums whose variants have one spelling, in configuration files and in messages.
 
-/// Declares an enum whose variants are the spellings of a config value, each written once.
+/// Declares an enum whose variants are the spellings of a config value.
 macro_rules! choice {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$meta])*

@@ -4,7 +4,7 @@
 //!
 //! # The stages
 //!
-//! The modules are a pipeline; each knows only those before it.
+//! The modules are a pipeline; each imports only earlier ones (ARCHITECTURE.md has their order).
 //!
 //! | module | turns | into |
 //! |---|---|---|
@@ -17,15 +17,15 @@
 //! | [`objective`] | a model, a loss and a data set | those quantities on flat vectors, chunk by chunk |
 //! | [`optim`] | an objective | steps of GD, SAM and their relatives, each one recording |
 //! | [`curvature`] | products with a symmetric matrix | eigenpairs, and the edges to compare them with |
-//! | [`theory`] | a device | what it computes beside what is predicted in closed form |
+//! | [`theory`] | a device | its results beside predictions in closed form |
 //! | [`config`] | presets, files and `key=value` | a complete, valid configuration |
-//! | [`folder`] | what a run keeps | manifest, checkpoints and tables |
+//! | [`folder`] | the files of a run | manifest, checkpoints and tables |
 //! | [`results`] | a run folder | figures, pages and numbers |
 //! | [`run`] | a configuration | a run folder |
 //! | [`analysis`] | the parameters of a run | the spectrum of their Hessian |
 //! | [`sweep`] | several values of some settings | a run for each combination |
 //! | [`bench`] | a configuration | the time of its kernels and steps |
-//! | [`doctor`] | an adapter | a verdict: does it compute what it should? |
+//! | [`doctor`] | an adapter | a verdict on its results |
 //!
 //! [`data`] reads data sets, [`files`] writes files and locks them, and [`cli`] reads the command line.
 //!
@@ -51,7 +51,7 @@
 //! # Ok::<(), edgewalk::graph::GraphError>(())
 //! ```
 //!
-//! docs/library.md goes on from here, and so does `examples/`: `train` (a run with its folder), `hvp` (products and eigenvalues of a
+//! docs/library.md continues from here, and so does `examples/`: `train` (a run with its folder), `hvp` (products and eigenvalues of a
 //! network), `sam_edge` (training, measured as it goes), `custom_model`, `custom_loss` and `custom_data`. ARCHITECTURE.md explains
 //! how it works and why.
 

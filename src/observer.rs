@@ -1,19 +1,19 @@
-//! What long work tells its caller while it goes on, and how the caller stops it.
+//! Progress of long work for its caller, and requests to stop.
 
 use std::io;
 
-/// Hears of a run, a sweep, an analysis or a download. Every method has a default that ignores what it is told, so `()` is the
-/// observer of work that goes on in silence.
+/// Receives the events of a run, a sweep, an analysis or a download. Default methods ignore events, so `()` is a silent
+/// observer.
 pub trait Observer: Sync {
     /// A text for people, with its final newline.
     ///
     /// # Errors
-    /// The text cannot be passed on; this ends the work.
+    /// The text cannot be written; this ends the work.
     fn say(&self, _text: &str) -> io::Result<()> {
         Ok(())
     }
 
-    /// The same of a part that has ended, for observers that do not show progress otherwise.
+    /// The same at the end of a part, for observers without other progress.
     ///
     /// # Errors
     /// As [`Self::say`].
@@ -21,7 +21,7 @@ pub trait Observer: Sync {
         Ok(())
     }
 
-    /// A note of one line that changes nothing, without its newline; most begin with `warning: `.
+    /// A one-line note without newline; most begin with `warning: `.
     fn note(&self, _text: &str) {}
 
     /// A row was written to a table.
@@ -32,13 +32,13 @@ pub trait Observer: Sync {
         Ok(())
     }
 
-    /// How far the work is.
+    /// The progress of the work.
     fn progress(&self, _progress: &Progress<'_>) {}
 
-    /// The work that had progress is over, well or not.
+    /// The work with progress has ended, successfully or not.
     fn finished(&self) {}
 
-    /// Whether the work is to stop, keeping everything, as soon as it can.
+    /// Whether the work must stop as soon as it can, keeping everything.
     fn is_stopped(&self) -> bool {
         false
     }
@@ -46,20 +46,20 @@ pub trait Observer: Sync {
 
 impl Observer for () {}
 
-/// How far long work is.
+/// The progress of long work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress<'a> {
-    /// What is counted.
+    /// The unit of the counts.
     pub unit: Unit,
-    /// How many are done.
+    /// The number done.
     pub done: u64,
-    /// Of how many; 0 is not known.
+    /// The total; 0 if unknown.
     pub total: u64,
-    /// What is known of it, without a newline.
+    /// A line about it, without a newline.
     pub text: &'a str,
 }
 
-/// What the progress of long work is counted in.
+/// The unit of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Updates of a run.
@@ -79,11 +79,11 @@ pub struct Logged<'a> {
     pub table: &'a str,
     /// The columns' names.
     pub columns: &'a [String],
-    /// Their cells, as many, as they are written to the table.
+    /// Their cells, as written to the table.
     pub cells: &'a [String],
 }
 
-/// The caller cannot be told, such as where standard output leads to a full disk.
+/// The caller cannot receive output, for example because the disk is full.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output: {0}; check where it leads")]
 pub struct OutputError(#[from] pub io::Error);

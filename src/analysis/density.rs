@@ -30,7 +30,7 @@ impl<'a> DensityTable<'a> {
             findings.iter().filter_map(|finding| Some((finding.part, finding.density.as_ref()?))).collect();
         let low = densities.iter().map(|(_, d)| d.lambda_min.value).reduce(f64::min)?;
         let high = densities.iter().map(|(_, d)| d.lambda_max.value).reduce(f64::max)?;
-        // A multiple of the identity has no width of its own.
+        // A multiple of the identity has no width.
         let span = if high > low { high - low } else { high.abs().max(1.0) };
         let sigma = span / WIDTHS;
         let (low, high) = (low - MARGIN * sigma, high + MARGIN * sigma);

@@ -7,7 +7,7 @@ use crate::results::plot::{BLUE, ORANGE, VERMILLION};
 
 /// The densities of a block on a logarithmic axis.
 pub(super) fn figure(table: &DensityTable, title: String) -> Figure {
-    // The height of a tenth of an eigenvalue: what is below is the tail of a Gaussian.
+    // The height of a tenth of an eigenvalue; lower values are tails of Gaussians.
     let floor = 0.1 / (table.sigma * (2.0 * std::f64::consts::PI).sqrt());
     let mut curves = vec![];
     for (part, _, counts) in &table.columns {
@@ -17,7 +17,7 @@ pub(super) fn figure(table: &DensityTable, title: String) -> Figure {
             Part::Rest => Style { color: VERMILLION, width: 1.5, dashes: "" },
         };
         let points: Vec<(f64, f64)> = table.lambdas.iter().copied().zip(counts.iter().copied()).collect();
-        // One piece for each stretch where there is something, the first with the name.
+        // One piece for each range with a visible density; the first has the name.
         for piece in points.chunk_by(|a, b| (a.1 > floor) == (b.1 > floor)).filter(|piece| piece[0].1 > floor) {
             let label = if curves.iter().any(|c: &Curve| c.label == part.words()) { "" } else { part.words() };
             curves.push(Curve { label: label.into(), points: piece.to_vec(), style });

@@ -1,8 +1,7 @@
-//! The curvature at one point, after the fact: both ends of the spectrum, trace and density of the Hessian, of its
-//! Gauss–Newton part G and of the rest R = H − G, of all parameters or of one layer's, each with its error bar.
-//!
-//! What is asked for is computed block by block and matrix by matrix; all that comes of it is one [`Analysis`], which is
-//! printed, written as JSON, and drawn where it has a density.
+//! The curvature at one point of a run: both ends of the spectrum, trace and density of the Hessian, its Gauss–Newton
+//! part G and the rest R = H − G, of all parameters or of one layer, each with its error bar. It computes block by
+//! block and matrix by matrix; the result, one [`Analysis`], is printed, written as JSON, and drawn if it has a
+//! density.
 
 mod density;
 #[cfg(feature = "plots")]
@@ -36,12 +35,12 @@ use crate::run::measure::probed;
 use crate::text::counted;
 use setup::AnalysisWorkspace;
 
-/// What `edgewalk curvature` was asked to do.
+/// The request of `edgewalk curvature`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnalysisRequest {
     /// A run folder, a checkpoint folder or a safetensors file.
     pub path: PathBuf,
-    /// A preset or TOML file in the place of the run's own configuration.
+    /// A preset or TOML file instead of the run's own configuration.
     pub config: Option<String>,
     /// The eigenpairs to find, and when to stop.
     pub eigen: EigenOptions,
@@ -49,13 +48,13 @@ pub struct AnalysisRequest {
     pub trace: Option<TraceOptions>,
     /// Probes and steps of each density, if one is wanted.
     pub density: Option<DensityOptions>,
-    /// Whether G and R are looked at too.
+    /// Whether G and R are analysed too.
     pub split: bool,
     /// Layers, by the first part of their parameters' names, or `each`; none is all parameters together.
     pub blocks: Vec<String>,
-    /// The first so many training examples; 0 is all that the configuration trains on.
+    /// The number of training examples, from the first; 0 is all of the configuration.
     pub examples: usize,
-    /// Where the results are written, in the place of the run's `analysis` folder.
+    /// The folder of results, instead of the run's `analysis` folder.
     pub out: Option<PathBuf>,
     /// The format of pictures.
     pub format: Format,
@@ -74,18 +73,18 @@ pub enum Part {
     Rest,
 }
 
-/// What was found of one matrix over one set of parameters.
+/// The results of one matrix over one set of parameters.
 #[derive(Debug, Clone)]
 pub struct Finding {
     /// The layer, or `all`.
     pub block: String,
     /// Its number of parameters.
     pub parameters: usize,
-    /// Which matrix.
+    /// The matrix.
     pub part: Part,
     /// Eigenpairs from both ends.
     pub spectrum: Spectrum,
-    /// |cos(g, v)| of each of the eigenvectors by magnitude, g being the gradient of these parameters.
+    /// |cos(g, v)| of each of the eigenvectors by magnitude, with g the gradient of these parameters.
     pub alignments: Vec<f64>,
     /// The share of the length of g, and of the gradient that an update follows, in the span of these eigenvectors.
     pub subspace: [f64; 2],
@@ -106,7 +105,7 @@ pub struct Analysis {
     pub step: u64,
     /// The adapter's name and its driver.
     pub adapter: String,
-    /// Training examples that everything is over.
+    /// The number of training examples in use.
     pub examples: usize,
     /// Loss there.
     pub loss: f64,
@@ -120,7 +119,7 @@ pub struct Analysis {
     pub out: PathBuf,
 }
 
-/// Does as asked and writes `curvature.json`, and with a density `density*.csv` and its picture. Returns what was found.
+/// Analyses, writes `curvature.json`, and with a density `density*.csv` and its picture, and returns the results.
 ///
 /// # Errors
 /// [`RunError`]: nothing is written before everything has been computed.
@@ -194,7 +193,7 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     Ok(analysis)
 }
 
-/// Everything that is wanted of one matrix.
+/// All requested results of one matrix.
 fn look(
     operator: &mut dyn Operator,
     request: &AnalysisRequest,
@@ -231,21 +230,21 @@ fn look(
     })
 }
 
-/// Parameters that are looked at together.
+/// A block of parameters.
 struct Block {
     name: String,
-    /// Where they lie in the flat vector.
+    /// Their ranges in the flat vector.
     ranges: Vec<Range<usize>>,
 }
 
 impl Block {
-    /// How many they are.
+    /// Their number.
     fn parameters(&self) -> usize {
         self.ranges.iter().map(ExactSizeIterator::len).sum()
     }
 }
 
-/// The layers that are named, or all parameters as one block.
+/// The named layers, or all parameters as one block.
 fn blocks(layout: &Layout, names: &[String]) -> Result<Vec<Block>, ConfigError> {
     let ranges = |belongs: &dyn Fn(&str) -> bool| -> Vec<Range<usize>> {
         let params = layout.iter().filter(|(param, _)| belongs(&param.name));
@@ -276,7 +275,7 @@ fn blocks(layout: &Layout, names: &[String]) -> Result<Vec<Block>, ConfigError> 
     Ok(found)
 }
 
-/// Shows how many products an operator has formed.
+/// Reports the number of an operator's products.
 struct WatchedOperator<'a> {
     operator: &'a mut dyn Operator,
     observer: &'a dyn Observer,

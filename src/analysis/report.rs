@@ -22,7 +22,7 @@ impl Analysis {
         self.write_densities(format)
     }
 
-    /// Everything that was found. Values that are not finite are null.
+    /// All results. Values that are not finite are null.
     fn json(&self) -> Value {
         json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -165,7 +165,7 @@ fn value(pair: &Eigenpair) -> String {
     format!("{:>12} ± {:.1e} (residual {:.1e})", decimals(pair.value, 6), pair.error, pair.residual)
 }
 
-/// From where to where a density reaches, and how much of it is clearly negative; of a matrix that is 0 to rounding, that it is.
+/// The range of a density, and its clearly negative share; a remark for a matrix that is 0 to rounding.
 fn range(density: &SpectralDensity) -> String {
     let (low, high) = (density.lambda_min.value, density.lambda_max.value);
     let norm = high.abs().max(low.abs());

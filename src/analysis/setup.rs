@@ -1,5 +1,5 @@
-//! What an analysis needs: its options checked by the names of their flags, and everything on the device, planned before it is
-//! made.
+//! The setup of an analysis: options checked by the names of their flags, and everything on the device, planned before
+//! it is made.
 
 use crate::run::setup::objective;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) struct AnalysisWorkspace {
     pub gauss_newton: Option<GaussNewtonOperator>,
 }
 
-/// What it is made of.
+/// Its parts.
 pub(super) struct AnalysisSetup<'a> {
     pub config: &'a Config,
     pub model: Arc<dyn Model>,
@@ -46,7 +46,8 @@ impl AnalysisSetup<'_> {
         Ok(AnalysisWorkspace { objective, w, probe, hessian, gauss_newton })
     }
 
-    /// Assembles everything if memory holds it with the solvers' vectors for these blocks, of which `parameters` is the whole.
+    /// Assembles everything if it fits in memory with the solvers' vectors for these blocks; `parameters` is the number
+    /// of all.
     pub fn assemble_planned(
         &self,
         gpu: &Gpu,
@@ -67,8 +68,8 @@ impl AnalysisSetup<'_> {
         self.assemble(gpu).map_err(|error| memory_check::refused(error, &plan, advice))
     }
 
-    /// Most bytes that the host holds: the examples, the gradients, and the vectors of whichever solver needs most, beside the
-    /// eigenvectors that are kept.
+    /// The most bytes on the host: the examples, the gradients, the vectors of the largest solver, and the kept
+    /// eigenvectors.
     fn host_bytes(&self, blocks: &[Block], parameters: usize) -> u64 {
         let AnalysisRequest { eigen, trace, density, split, .. } = self.request;
         let numbers = |block: &Block| {
@@ -81,10 +82,10 @@ impl AnalysisSetup<'_> {
             dim.saturating_mul(solvers.into_iter().max().unwrap_or(0))
         };
         let work = blocks.iter().map(numbers).max().unwrap_or(0);
-        // Of each matrix: the pairs, and the track beside them.
+        // For each matrix: the pairs and their track.
         let kept = |block: &Block| block.parameters().saturating_mul(eigen.most_kept(block.parameters()));
         let kept = blocks.iter().map(kept).fold(0, usize::saturating_add).saturating_mul(if *split { 3 } else { 1 });
-        // A block of vectors is filled up to all parameters, multiplied, and cut down again.
+        // A block of vectors is extended to all parameters, multiplied, and cut again.
         let wide = [eigen.block, trace.as_ref().map_or(0, |t| t.block), density.as_ref().map_or(0, |d| d.block)];
         let moved = parameters.saturating_mul(4 + 4 * wide.into_iter().max().unwrap_or(0));
         let numbers = work.saturating_add(kept).saturating_add(moved);
@@ -92,7 +93,7 @@ impl AnalysisSetup<'_> {
     }
 }
 
-/// Refuses options that no block can be looked at with, before anything is computed.
+/// Refuses options that suit no block, before anything is computed.
 pub(super) fn check(request: &AnalysisRequest, blocks: &[Block]) -> Result<(), ConfigError> {
     let AnalysisRequest { eigen, trace, density, .. } = request;
     if eigen.block > eigen.max_iterations {
@@ -109,7 +110,7 @@ pub(super) fn check(request: &AnalysisRequest, blocks: &[Block]) -> Result<(), C
     };
     blocks.iter().try_for_each(|block| match check(block.parameters()) {
         Err(CurvatureError::Option { name, value, expected }) => Err(by_flag(name, value, expected)),
-        // What else there is to say is said by the solver.
+        // The solver reports other faults.
         Ok(()) | Err(_) => Ok(()),
     })
 }

@@ -1,9 +1,8 @@
-//! Forward differentiation: how each op carries a tangent, one rule per op in the order of [`Op`].
+//! Forward differentiation, one rule per op in the order of [`Op`].
 //!
-//! A tangent that is zero everywhere is `None` and costs nothing. Rules use the op's own result `y` wherever it gives
-//! the derivative (exp, tanh, max, ...): a backend then keeps one value alive for the backward pass, not two. Every
-//! rule is linear in the tangents, by construction from linear ops, and multiplies with the tangent on the left;
-//! `transpose` relies on the first, and the sharing of equal nodes profits from the second.
+//! A tangent that is zero everywhere is `None` and costs nothing. Rules use the op's result `y` wherever it gives the
+//! derivative (exp, tanh, max, ...), so only one value stays alive for the backward pass. Every rule is linear in the
+//! tangents, which `transpose` relies on, and multiplies with the tangent on the left, so that equal nodes are shared.
 
 use super::{refuse, zeros_like};
 use crate::graph::{Binary, Compare, DType, Graph, Node, NodeId, Op, Type, Unary};
@@ -11,9 +10,9 @@ use crate::graph::{Binary, Compare, DType, Graph, Node, NodeId, Op, Type, Unary}
 /// Derivative of `outputs` along `tangents`: Σⱼ ∂output/∂wrtⱼ · tangentⱼ for each output, or `None` where it is zero
 /// because nothing that the output is differentiable in depends on `wrt`.
 ///
-/// `wrt` may be any `F32` nodes, each named once. They are taken as independent variables: what they are computed from
-/// is not looked at. Each tangent has the type of its node. Where the lists' lengths or the nodes' types do not fit, or a node is
-/// named twice, the graph remembers the error.
+/// `wrt` may be any `F32` nodes, each named once. They are independent variables: their own operands are ignored. Each
+/// tangent has the type of its node. If the lists' lengths or the nodes' types do not fit, or a node is named twice,
+/// the graph has an error.
 pub fn jvp(graph: &mut Graph, outputs: &[NodeId], wrt: &[NodeId], tangents: &[NodeId]) -> Vec<Option<NodeId>> {
     if let Err(error) = graph.check_nodes(outputs.iter().chain(wrt).chain(tangents)) {
         graph.refuse(error, Type::scalar());
@@ -158,8 +157,8 @@ fn select(graph: &mut Graph, mask: NodeId, ta: Option<NodeId>, tb: Option<NodeId
 
 /// The mean of the tangents at the maximal elements.
 ///
-/// Where several tie, the maximum has no derivative; their mean lies in Clarke's subdifferential, does not depend on
-/// the order of the elements, and is what the chain rule of log-sum-exp tends to at zero temperature.
+/// At ties the maximum has no derivative; the mean lies in Clarke's subdifferential, does not depend on the order of
+/// the elements, and is the limit of the derivative of log-sum-exp at zero temperature.
 fn reduce_max(graph: &mut Graph, x: NodeId, y: NodeId, axes: &[usize], t: NodeId) -> NodeId {
     let shape = graph.shape(x).to_vec();
     let repeated = graph.broadcast_over(y, &shape, axes);

@@ -1,13 +1,10 @@
 //! Exact derivatives of graphs, of any order, as graphs.
 //!
-//! There are two primitives: [`jvp`] pushes tangents forward (one rule per op), and `transpose` runs a linear program
-//! backwards (one rule per linear op). Everything else composes them: a vector-Jacobian product is the transposed jvp
-//! (Radul et al. 2023, "You Only Linearize Once"), a gradient is a vjp of a scalar, and curvature products push a
-//! tangent through a gradient (Pearlmutter 1994, "Fast Exact Multiplication by the Hessian"). No model has a
-//! hand-written backward pass. The nodes made are new ones of the same graph; equal nodes are shared, so
-//! asking for a gradient and for the Hessian product that contains it builds the gradient once.
-//!
-//! As with the methods that build graphs, nodes whose types do not fit are an error that the graph remembers.
+//! [`jvp`] pushes tangents forward (one rule per op), and `transpose` runs a linear program backwards (one rule per
+//! linear op). A vector-Jacobian product is the transposed jvp (Radul et al. 2023, "You Only Linearize Once"), a
+//! gradient is a vjp of a scalar, and curvature products push a tangent through a gradient (Pearlmutter 1994, "Fast
+//! Exact Multiplication by the Hessian"). New nodes go to the same graph and equal nodes are shared, so a gradient and
+//! a Hessian product that contains it build the gradient once. Types that do not fit give the graph an error.
 
 mod jvp;
 mod transpose;
@@ -16,10 +13,10 @@ pub use jvp::jvp;
 
 use crate::graph::{DType, Graph, GraphError, NodeId, Type};
 
-/// Σᵢ cotangentᵢᵀ · ∂outputᵢ/∂wrt: one node of the shape of each of `wrt`, zeros where nothing depends on it.
+/// Σᵢ cotangentᵢᵀ · ∂outputᵢ/∂wrt: one node of the shape of each of `wrt`, zeros if nothing depends on it.
 ///
-/// Each cotangent has the shape of its output. `wrt` may be any `F32` nodes, each named once; they are taken as
-/// independent, and what they are computed from is not looked at.
+/// Each cotangent has the shape of its output. `wrt` may be any `F32` nodes, each named once; they are independent
+/// variables, and their own operands are ignored.
 pub fn vjp(graph: &mut Graph, outputs: &[NodeId], wrt: &[NodeId], cotangents: &[NodeId]) -> Vec<NodeId> {
     if outputs.len() != cotangents.len() {
         refuse(graph, format!("{} cotangents for {} outputs; it takes one for each", cotangents.len(), outputs.len()));
@@ -72,7 +69,7 @@ pub fn curvature_grad(graph: &mut Graph, loss: NodeId, wrt: &[NodeId], v: &[Node
     directional(graph, &hv, wrt, v)
 }
 
-/// Makes the graph remember what is wrong with a derivative that is asked for.
+/// Records an error of the requested derivative in the graph.
 fn refuse(graph: &mut Graph, reason: String) {
     graph.refuse(GraphError::Type { op: "a derivative".to_owned(), reason }, Type::scalar());
 }
@@ -83,7 +80,7 @@ fn directional(graph: &mut Graph, outputs: &[NodeId], wrt: &[NodeId], v: &[NodeI
     or_zeros(graph, &found, outputs)
 }
 
-/// Zeros of the shape of each of `like` where nothing was found.
+/// Zeros of the shape of each of `like` for missing nodes.
 fn or_zeros(graph: &mut Graph, found: &[Option<NodeId>], like: &[NodeId]) -> Vec<NodeId> {
     found.iter().zip(like).map(|(&found, &like)| found.unwrap_or_else(|| zeros_like(graph, like))).collect()
 }

@@ -1,7 +1,7 @@
 //! Linear programs run backwards, one rule per linear op in the order of [`Op`].
 //!
-//! For y = A·t this builds Aᵀ·u, walking the nodes that depend on t from last to first and handing each node's
-//! cotangent to its operands. The programs come from `jvp`, so whatever is not linear here is a mistake there.
+//! For y = A·t this builds Aᵀ·u, from the last node that depends on t to the first, handing each node's cotangent to
+//! its operands. The programs come from `jvp`; a non-linear op is a mistake there.
 
 use super::refuse;
 use crate::graph::{Binary, DotDims, Graph, Node, NodeId, Op, Unary};
@@ -55,7 +55,7 @@ fn accumulate(graph: &mut Graph, total: &mut Option<NodeId>, share: NodeId) {
     });
 }
 
-/// What operand `i` of `y` receives of its cotangent `u`; `alone` says that no other operand is linear.
+/// The cotangent of operand `i` of `y`, from the cotangent `u` of `y`; `alone` if no other operand is linear.
 fn rule(graph: &mut Graph, y: NodeId, node: &Node, i: usize, alone: bool, u: NodeId) -> NodeId {
     let x = &node.inputs;
     let shape = graph.shape(x[i]).to_vec();
@@ -87,7 +87,7 @@ fn rule(graph: &mut Graph, y: NodeId, node: &Node, i: usize, alone: bool, u: Nod
         }
         Op::ReduceSum { axes } => graph.broadcast_over(u, &shape, axes),
         Op::DotGeneral(dims) if alone => dot_general(graph, dims, x, i, u),
-        // u stands in the place of the result, and the operand is what the other two determine.
+        // u takes the place of the result; the operand follows from the other two.
         Op::Conv { of, window } if alone => {
             let wanted = of.operands()[i];
             let given = wanted.operands().map(|side| if side == *of { u } else { x[1 - i] });
@@ -139,7 +139,7 @@ fn dot_general(graph: &mut Graph, dims: &DotDims, x: &[NodeId], i: usize, u: Nod
     let contract = [&dims.lhs_contract, &dims.rhs_contract];
     let free = [dims.lhs_free(rank(0)), dims.rhs_free(rank(1))];
     let other = 1 - i;
-    // Where u carries the batch axes and the other operand's free axes.
+    // The axes of u: batch axes and the other operand's free axes.
     let u_batch: Vec<usize> = (0..batch[0].len()).collect();
     let first = batch[0].len() + if i == 0 { free[0].len() } else { 0 };
     let u_contract: Vec<usize> = (first..first + free[other].len()).collect();

@@ -1,8 +1,6 @@
-//! How the time of a gradient step grows with the number of examples, with width and with depth.
-//!
-//! Each is doubled by itself, the others staying as configured, until the time set aside for it is spent. A slope of log
-//! time over log size is an exponent: 1 where twice as much takes twice as long. Below some size launches dominate and the
-//! slope is lower, so it is fitted to the upper half of the sizes.
+//! The time of a gradient step over the number of examples, width and depth. Each is doubled by itself, with the others
+//! as configured, until its budget of time is spent. The slope of log time over log size is an exponent: 1 means
+//! proportional. Launches dominate small sizes, so the upper half of the sizes is fitted.
 
 use std::fmt;
 use std::time::Instant;
@@ -20,10 +18,10 @@ use super::{NO_LEARNING, Scratch, examples_of_update};
 
 /// Seconds to time one size.
 const POINT_SECS: f64 = 0.5;
-/// Examples where the configuration means all of a text.
+/// Examples if the configuration means all of a text.
 const SOME_EXAMPLES: usize = 128;
 
-/// What is doubled.
+/// The axis that is doubled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrowthAxis {
     /// Examples of a step.
@@ -40,9 +38,9 @@ const AXES: [GrowthAxis; 3] = [GrowthAxis::Examples, GrowthAxis::Width, GrowthAx
 /// The time of a gradient step at one size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// What was doubled.
+    /// The axis.
     pub axis: GrowthAxis,
-    /// To how much.
+    /// Its size.
     pub size: usize,
     /// Examples.
     pub examples: usize,
@@ -65,10 +63,11 @@ pub struct Growth {
     pub points: Vec<Point>,
 }
 
-/// Times gradient steps of growing size for about `budget_secs`, compilation included; `watch` sees each as it is known.
+/// Times gradient steps of growing size for about `budget_secs`, compilation included; `watch` receives each as it is
+/// measured.
 ///
 /// # Errors
-/// [`RunError::Config`] when the model cannot read the data set; device errors, except that a size for which the
+/// [`RunError::Config`] when the model does not fit the data set; device errors, except that a size for which the
 /// adapter's limits are too low ends its axis.
 pub fn growth(
     gpu: &Gpu,
@@ -89,7 +88,7 @@ pub fn growth(
             let Some(point) = point(gpu, config, axis, size)? else { break };
             watch(&point);
             points.push(point);
-            // The next one compiles twice as much at most, and computes so many times more.
+            // The next one compiles at most twice as much, and computes this many times more.
             let took = point_began.elapsed().as_secs_f64();
             let computing = POINT_SECS.min(4.0 * point.secs) + point.secs;
             let next = 2.0 * took + (axis.growth() - 2.0) * computing;
@@ -102,7 +101,7 @@ pub fn growth(
     Ok(Growth { title: format!("{name} on {}", gpu.adapter().name), points })
 }
 
-/// The time at one size; none if the adapter cannot hold it.
+/// The time at one size; `None` if the adapter cannot hold it.
 fn point(gpu: &Gpu, config: &Config, axis: GrowthAxis, size: usize) -> Result<Option<Point>, RunError> {
     let mut config = config.clone();
     let mut examples = examples_of_update(&config).unwrap_or(SOME_EXAMPLES);
@@ -148,7 +147,7 @@ impl GrowthAxis {
         }
     }
 
-    /// How many times more arithmetic twice the size is at most.
+    /// The most by which doubling the size multiplies the arithmetic.
     fn growth(self) -> f64 {
         match self {
             Self::Width => 4.0,
@@ -200,7 +199,7 @@ impl Growth {
         Some(power_law(&self.series(axis, |point| point.size))?.0)
     }
 
-    /// One line a size.
+    /// One line for each size.
     pub fn csv(&self) -> String {
         let mut text = "axis,size,examples,parameters,dispatches,flops,secs\n".to_owned();
         for Point { axis, size, examples, parameters, dispatches, flops, secs } in &self.points {
@@ -210,8 +209,8 @@ impl Growth {
         text
     }
 
-    /// Time over size, both logarithmic, with the fitted powers as broken lines: where sizes are small, what does not grow
-    /// (launches, the first layer) lifts the time above them.
+    /// Time over size, both logarithmic, with the fitted powers as dashed lines. At small sizes the constant parts
+    /// (launches, the first layer) lift the time above them.
     ///
     /// # Errors
     /// The plotting library's message, if it cannot encode the picture.

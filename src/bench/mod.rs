@@ -1,7 +1,5 @@
-//! How long the network of a configuration takes, kernel by kernel, and how far that is from what the adapter can do.
-//!
-//! The examples are made up, since time depends on shapes alone; so no data are needed. [`bench()`] looks at one size
-//! closely, [`growth()`] at many sizes from afar.
+//! The speed of a configuration's network on an adapter, kernel by kernel, beside the adapter's limits. Examples are
+//! made up, since time depends on shapes alone. [`bench()`] examines one size, [`growth()`] many sizes.
 
 #[cfg(feature = "plots")]
 pub mod growth;
@@ -25,18 +23,18 @@ use crate::run::RunError;
 pub use growth::growth;
 pub use variants::{Variants, variants};
 
-/// Most chunks of examples that are timed: the others would take as long.
+/// The most chunks of examples that are timed; others take as long.
 const MOST_CHUNKS: usize = 4;
-/// Examples that the size of a chunk is planned for.
+/// The number of examples for planning chunks.
 const PLANNED: usize = 4096;
-/// Most numbers of made-up examples: a gibibyte.
+/// The most numbers of made-up examples: a gibibyte.
 const MOST_FEATURES: usize = 1 << 28;
 /// Seconds to time all kernels by themselves.
 const KERNELS_SECS: f64 = 4.0;
-/// Seconds to time each of the wholes, in so many turns.
+/// Seconds to time each whole, in this many turns.
 const WHOLE_SECS: f64 = 2.0;
 const WHOLE_TURNS: u32 = 5;
-/// A learning rate that leaves float32 parameters as they are: a benchmark must not wander off.
+/// A learning rate that leaves float32 parameters unchanged.
 const NO_LEARNING: f64 = 1e-30;
 /// The radius of the SAM step; time does not depend on it.
 const RHO: f64 = 0.05;
@@ -59,7 +57,7 @@ pub struct KernelTime {
 /// A recording as a whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WholeTime {
-    /// What it computes.
+    /// Its name.
     pub name: &'static str,
     /// Dispatches.
     pub dispatches: usize,
@@ -69,7 +67,7 @@ pub struct WholeTime {
     pub flops: f64,
 }
 
-/// What was measured of one configuration on one adapter.
+/// The measurements of one configuration on one adapter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bench {
     /// The preset or file.
@@ -80,22 +78,22 @@ pub struct Bench {
     pub parameters: usize,
     /// Examples of the timed step.
     pub examples: usize,
-    /// Examples of an update in the configuration, where its data set's size is known; more than `examples` where the rest
-    /// would take as long for each.
+    /// Examples of an update in the configuration, if its data set's size is known; more than `examples` if some are
+    /// not timed.
     pub wanted: Option<usize>,
     /// Examples of a chunk.
     pub rows: usize,
     /// The adapter's limits.
     pub peaks: Peaks,
-    /// What `kernels` belong to.
+    /// The recording of `kernels`.
     pub kernels_of: &'static str,
     /// The kernels, the longest total time first.
     pub kernels: Vec<KernelTime>,
-    /// Gradient step, SAM step, what H·v keeps, H·v. The first is what the others are compared with.
+    /// Gradient step, SAM step, shared part of H·v, H·v. The others are compared with the first.
     pub wholes: Vec<WholeTime>,
 }
 
-/// An objective on made-up examples, and parameters that nobody needs.
+/// An objective on made-up examples, and arbitrary parameters.
 struct Scratch {
     objective: Objective,
     w: Buffer,
@@ -104,7 +102,7 @@ struct Scratch {
 /// Measures the kernels of a gradient step, or with `hvp` of a Hessian-vector product, and the wholes.
 ///
 /// # Errors
-/// [`RunError::Config`] when the model cannot read the data set; device errors.
+/// [`RunError::Config`] when the model does not fit the data set; device errors.
 pub fn bench(gpu: &Gpu, Resolved { name, config }: &Resolved, hvp: bool) -> Result<Bench, RunError> {
     let peaks = gpu.peaks()?;
     let wanted = examples_of_update(config);
@@ -121,7 +119,7 @@ pub fn bench(gpu: &Gpu, Resolved { name, config }: &Resolved, hvp: bool) -> Resu
         let (dispatches, flops) = (recording.dispatches(), recording.flops());
         wholes.push((recording, WholeTime { name, dispatches, secs: f64::INFINITY, flops }));
     }
-    // In turn, since a machine that is slow for a while would spoil the ratios.
+    // In turn, so that a temporarily slow machine does not spoil the ratios.
     for _ in 0..WHOLE_TURNS {
         for (recording, whole) in &mut wholes {
             whole.secs = whole.secs.min(gpu.time(recording, WHOLE_SECS / f64::from(WHOLE_TURNS))?);
@@ -173,7 +171,7 @@ impl Scratch {
         if examples == planned.objective.examples() { Ok(planned) } else { Self::new(gpu, config, examples) }
     }
 
-    /// So many examples, or as many as there is room for.
+    /// This many examples, or as many as fit.
     fn new(gpu: &Gpu, config: &Config, count: usize) -> Result<Self, RunError> {
         let each = made_up_examples(config, 1)?.dim();
         let examples = made_up_examples(config, count.min((MOST_FEATURES / each).max(1)))?;

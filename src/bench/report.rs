@@ -12,7 +12,7 @@ use super::{Bench, KernelTime, WholeTime};
 const GIGA: f64 = 1e9;
 
 impl Bench {
-    /// Everything that was measured, in seconds, operations and bytes.
+    /// All measurements, in seconds, operations and bytes.
     pub fn json(&self) -> Value {
         let gradient = self.gradient_secs();
         let kernel = |kernel: &KernelTime| {
@@ -59,8 +59,8 @@ impl Bench {
 }
 
 impl KernelTime {
-    /// The least time that the adapter's limits allow, as a share of the time it takes. Above 1 where what it reads comes
-    /// from caches, which the limit of memory leaves out.
+    /// The least time that the adapter's limits allow, as a share of the time taken. Above 1 if operands come from
+    /// caches, which the memory limit ignores.
     pub fn of_limit(&self, peaks: &Peaks) -> f64 {
         peaks.least_secs(self.flops, self.bytes) / self.secs
     }

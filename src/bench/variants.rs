@@ -1,4 +1,4 @@
-//! The variants of every contraction of a gradient against one another: how good the rules of thumb are.
+//! The variants of every contraction of a gradient compared, to judge the default rules.
 
 use std::fmt;
 
@@ -15,14 +15,14 @@ use super::Scratch;
 pub struct Variants {
     /// The preset or file, and the adapter.
     pub title: String,
-    /// By class, the most expensive first, with the seconds that the variants take.
+    /// By class, the most expensive first, with the seconds of the variants.
     pub rows: Vec<(TimedContraction, Vec<(Variant, f64)>)>,
 }
 
 /// Times the variants that suit the adapter.
 ///
 /// # Errors
-/// [`RunError::Config`] when the model cannot read the data set; device errors.
+/// [`RunError::Config`] when the model does not fit the data set; device errors.
 pub fn variants(gpu: &Gpu, Resolved { name, config }: &Resolved) -> Result<Variants, RunError> {
     let Scratch { objective, .. } = Scratch::of_update(gpu, config)?;
     let mut tuner = Tuner::new(gpu, &objective)?;
@@ -38,7 +38,7 @@ pub fn variants(gpu: &Gpu, Resolved { name, config }: &Resolved) -> Result<Varia
 }
 
 impl fmt::Display for Variants {
-    /// One line a class, one column a variant: times as multiples of the best.
+    /// One line for each class, one column for each variant: times as multiples of the best.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.title)?;
         writeln!(f, "times as multiples of the best; ° the rule of thumb, * what timing would choose\n")?;

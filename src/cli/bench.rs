@@ -1,4 +1,4 @@
-//! `edgewalk bench`: how long the steps of a network take on an adapter.
+//! `edgewalk bench`: the time of a network's steps on an adapter.
 
 use crate::files::check_folder;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub fn run(args: &BenchArgs) -> Result<(), Error> {
     check_folder(args.out.as_ref())?;
     let resolved = config::resolve(args.target.as_deref(), &args.sets)?;
-    // Growth is about sizes that are not tiny.
+    // Growth concerns sizes that are not tiny.
     if !args.growth {
         workers::settle_for(&resolved.config);
     }
@@ -93,7 +93,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Prints every size as it is known, then the exponents, and writes table and picture.
+/// Prints every size as it is measured, then the exponents, and writes table and picture.
 fn grow(args: &BenchArgs, gpu: &Gpu, Resolved { name, config }: &Resolved) -> Result<(), Error> {
     let (mut printed, mut head) = (Ok(()), format!("{}\n", Point::HEAD));
     let mut watch = |point: &Point| {

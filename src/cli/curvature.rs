@@ -1,4 +1,4 @@
-//! `edgewalk curvature`: the curvature of a run's parameters, after the fact.
+//! `edgewalk curvature`: the curvature of a run's parameters.
 
 use super::terminal::Terminal;
 use std::path::PathBuf;
@@ -72,7 +72,7 @@ pub struct CurvatureArgs {
     adapter: Option<String>,
 }
 
-/// Analyses, prints and says where the files are.
+/// Analyses, and prints the results and the paths of the files.
 ///
 /// # Errors
 /// [`Error`].

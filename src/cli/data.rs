@@ -1,4 +1,4 @@
-//! `edgewalk data`: which data sets are here, and bringing those that are not.
+//! `edgewalk data`: lists and downloads data sets.
 
 use super::terminal::Terminal;
 use crate::files::shown;
@@ -36,10 +36,10 @@ pub struct FetchArgs {
     dir: Option<PathBuf>,
 }
 
-/// Does it.
+/// Runs the command.
 ///
 /// # Errors
-/// [`Error::Fetch`] when a data set cannot be had or there is nowhere to put it.
+/// [`Error::Fetch`] when a data set cannot be downloaded or there is no folder for it.
 pub fn run(command: DataCommand) -> Result<(), Error> {
     let roots = Roots::of_this_machine();
     match command {

@@ -1,4 +1,4 @@
-//! `edgewalk doctor`: examines an adapter and prints what it finds, section by section.
+//! `edgewalk doctor`: examines an adapter and prints the findings, section by section.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use super::print;
 use crate::doctor::{ExaminationEvent, Report, SECTIONS, Verdict, examine};
 use crate::gpu::Gpu;
 
-/// Examines the adapter, part of whose name, whose number or whose kind is given. Rows are printed as soon as they are
-/// known: should the driver take the program down, the last of them says where.
+/// Examines the adapter given by part of its name, its number or its kind. Rows are printed at once, so that the last
+/// one shows the place if the driver crashes the program.
 ///
 /// # Errors
 /// [`Error::Untrustworthy`] if a check fails, [`crate::run::RunError::Gpu`] if there is no such adapter.

@@ -1,4 +1,4 @@
-//! Everything that can go wrong, as the program's message and exit code.
+//! The errors of all commands, with message and exit code.
 
 use crate::curvature::CurvatureError;
 use crate::data::download::FetchError;
@@ -14,24 +14,24 @@ pub enum Error {
     /// Of a run, an analysis or a benchmark.
     #[error(transparent)]
     Run(RunError),
-    /// A sweep cannot be made, or not all of it came to an end.
+    /// A sweep cannot be made, or did not finish.
     #[error(transparent)]
     Sweep(#[from] SweepError),
     /// Data cannot be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// A prediction of theory failed, or could not be put to the test.
+    /// A prediction of theory failed or was not tested.
     #[error(transparent)]
     Theory(#[from] TheoryError),
-    /// `edgewalk doctor` found something wrong.
+    /// `edgewalk doctor` found a fault.
     #[error("this adapter failed {failed} of the checks above; do not trust what it computes")]
     Untrustworthy {
-        /// How many checks.
+        /// The number of failed checks.
         failed: usize,
     },
 }
 
-/// What a run can fail by too.
+/// The errors that a run shares.
 impl<E: Into<RunError>> From<E> for Error {
     fn from(error: E) -> Self {
         Self::Run(error.into())
@@ -39,7 +39,7 @@ impl<E: Into<RunError>> From<E> for Error {
 }
 
 impl Error {
-    /// The program's exit code: 2 for what the user asked wrongly, 1 for the rest.
+    /// The exit code: 2 for wrong usage, 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         let is_usage = match self {
             Self::Run(error) => is_usage(error),
@@ -71,7 +71,7 @@ impl Error {
     }
 }
 
-/// Whether the user asked wrongly.
+/// Whether the error is wrong usage.
 fn is_usage(error: &RunError) -> bool {
     match error {
         // Options of the eigensolvers come from the command line; those of a configuration have been checked.

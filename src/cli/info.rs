@@ -1,4 +1,4 @@
-//! `edgewalk info`: the adapters of this machine and what they offer.
+//! `edgewalk info`: the adapters of this machine, with their limits.
 
 use super::Error;
 use crate::gpu;
@@ -6,7 +6,7 @@ use crate::gpu;
 /// Lists the adapters, the preferred one first.
 ///
 /// # Errors
-/// [`crate::run::RunError::Gpu`] when there is none, with what to install.
+/// [`crate::run::RunError::Gpu`] when there is none, with advice for installing a driver.
 pub fn run() -> Result<(), Error> {
     let adapters = gpu::adapters()?;
     let mut text = format!("edgewalk {}\n", env!("CARGO_PKG_VERSION"));

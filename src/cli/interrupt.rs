@@ -1,16 +1,17 @@
-//! Ctrl-C and SIGTERM: a run finishes its step, or leaves a measurement for later, keeps everything and ends; a second one ends
-//! the program at once, unless it comes with the first: batch systems may signal a process and its group alike.
+//! Ctrl-C and SIGTERM: a run finishes its step, postpones a measurement, and ends with a checkpoint. A second signal
+//! ends the program at once, unless it follows so closely that it is part of the first: batch systems may signal a
+//! process and its group.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// When it was asked for first.
+/// The time of the first signal.
 static REQUESTED: OnceLock<Instant> = OnceLock::new();
 
-/// What comes so soon after the first signal belongs to it.
+/// A signal within this time of the first belongs to it.
 const TOGETHER: Duration = Duration::from_secs(1);
 
-/// Starts listening, also where a shell in the background has told its children to ignore Ctrl-C.
+/// Installs the handler, also if a background shell told its children to ignore Ctrl-C.
 #[expect(clippy::disallowed_methods, reason = "whoever asks twice wants the program gone, not an orderly end")]
 pub fn listen() {
     static LISTENING: OnceLock<()> = OnceLock::new();
@@ -20,7 +21,7 @@ pub fn listen() {
                 std::process::exit(130);
             }
         });
-        // Without a handler, signals end the program as they always did.
+        // Without a handler, signals end the program.
         drop(handler);
     });
 }

@@ -1,4 +1,4 @@
-//! `edgewalk plot`: what the tables of runs and sweeps hold, as pictures or for TensorBoard, once or as rows arrive.
+//! `edgewalk plot`: the tables of runs and sweeps as pictures or for TensorBoard, once or as rows arrive.
 
 use super::terminal::Terminal;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub struct PlotArgs {
     tensorboard: bool,
 }
 
-/// Draws or converts, and says what it wrote.
+/// Draws or converts, and prints the paths.
 ///
 /// # Errors
 /// [`Error`].
@@ -65,7 +65,7 @@ pub fn run(args: &PlotArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Prints what was drawn.
+/// Prints the paths of the drawings.
 fn told(news: &Redrawn) -> Result<(), Error> {
     let names = news.pictures.iter().filter_map(|path| Path::file_name(path)?.to_str());
     let names = names.collect::<Vec<_>>().join(", ");

@@ -1,4 +1,4 @@
-//! `edgewalk resume`: a run goes on from its last checkpoint, a sweep with the jobs that are left.
+//! `edgewalk resume`: continues a run from its last checkpoint, or a sweep with its remaining jobs.
 
 use super::terminal::Terminal;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub struct ResumeArgs {
     json: bool,
 }
 
-/// Goes on.
+/// Continues.
 ///
 /// # Errors
 /// [`Error`].

@@ -39,7 +39,7 @@ pub struct SweepArgs {
     job: Option<usize>,
 }
 
-/// Makes or opens the sweep, and does what is asked of it.
+/// Makes or opens the sweep, and runs it.
 ///
 /// # Errors
 /// [`Error`].
@@ -63,13 +63,13 @@ pub fn run(args: &SweepArgs) -> Result<(), Error> {
     Ok(sweep::start(&grid, out, &launch, &Terminal::default())?)
 }
 
-/// Jobs as processes of this program, so many at once.
+/// Jobs as processes of this program, this many at once.
 pub(super) fn launch(jobs: Option<usize>) -> Result<JobOptions, SweepError> {
     let program = std::env::current_exe().map_err(SweepError::NoProgram)?;
     Ok(JobOptions { program, jobs })
 }
 
-/// Goes on with the sweep in a folder.
+/// Continues the sweep in a folder.
 fn go_on(args: &SweepArgs, folder: &Path, launch: &JobOptions) -> Result<(), Error> {
     let sweep = SweepDir::open(folder)?;
     let SweepArgs { sets, out, adapter, .. } = args;

@@ -1,5 +1,5 @@
-//! What the program writes: results to standard output, notes and progress to standard error. The readers of both may go away
-//! at any time.
+//! Output of the program: results on standard output, notes and progress on standard error. The readers of both may
+//! close them at any time.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -13,10 +13,10 @@ use crate::observer::{Logged, Observer, OutputError, Progress, Unit};
 use crate::results::live::json;
 use crate::text::three_digits;
 
-/// Writes to standard output. A reader that has gone away wanted no more: that is success.
+/// Writes to standard output. A closed pipe is success.
 ///
 /// # Errors
-/// [`OutputError`] for any other trouble, such as a full disk.
+/// [`OutputError`] for any other fault, such as a full disk.
 pub(super) fn print(text: &str) -> Result<(), Error> {
     Ok(to_stdout(text).map_err(OutputError)?)
 }
@@ -26,7 +26,7 @@ fn to_stdout(text: &str) -> io::Result<()> {
     written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
-/// A write to standard output, where a reader that has gone away is no error.
+/// Ignores a closed pipe of standard output.
 pub(super) fn written(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -34,27 +34,27 @@ pub(super) fn written(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Writes to standard error. Nothing that goes there is worth ending a run for, and there is nowhere else to say that it failed.
+/// Writes to standard error, and ignores failure, which must not end a run.
 pub(super) fn aside(text: &str) {
     let _lost = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Shows what goes on: progress as a line that moves where standard error is a terminal.
+/// The observer of the terminal: progress is a moving line if standard error is a terminal.
 #[derive(Default)]
 pub(super) struct Terminal {
     /// Whether rows go to standard output as lines of JSON, and all else to standard error.
     json: bool,
-    /// The line that moves, with what it counts.
+    /// The moving line, with its unit.
     line: Mutex<Option<(Unit, ProgressBar)>>,
 }
 
 impl Terminal {
-    /// One that shows rows as JSON, or does not show them.
+    /// An observer with or without rows as JSON.
     pub fn new(json: bool) -> Self {
         Self { json, ..Self::default() }
     }
 
-    /// Does something while no line moves.
+    /// Runs a function with the moving line hidden.
     fn suspended<R>(&self, work: impl FnOnce() -> R) -> R {
         match &*self.line.lock().unwrap_or_else(PoisonError::into_inner) {
             Some((_, bar)) => bar.suspend(work),
@@ -105,24 +105,24 @@ impl Observer for Terminal {
         }
     }
 
-    /// Listens for signals from the first call on; before it they end the program at once.
+    /// Installs the signal handler at the first call; before it, signals end the program at once.
     fn is_stopped(&self) -> bool {
         interrupt::listen();
         interrupt::requested()
     }
 }
 
-/// The line of some work.
+/// The moving line of a unit.
 fn bar(unit: Unit, total: u64) -> ProgressBar {
     let digits = total.to_string().len();
     let (template, tick) = match unit {
         Unit::Steps => (format!("{{pos:>{digits}}}/{{len}} {{rate:>4}}/s ETA {{eta:>3}}  {{wide_msg}}"), None),
         Unit::Jobs => ("{pos}/{len} {bar:16} {wide_msg}".to_owned(), Some(1000)),
-        // The algebra between two products takes its time too.
+        // The algebra between two products takes time too.
         Unit::Products => ("{spinner} {msg}, {elapsed}".to_owned(), Some(200)),
         Unit::Bytes => ("{msg} {bytes}/{total_bytes} {bar:16} {bytes_per_sec}  ETA {eta}".to_owned(), None),
     };
-    // Should a template ever be wrong, the plain style still informs.
+    // If a template is wrong, the plain style remains.
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
         // Writing to a string in memory cannot fail.

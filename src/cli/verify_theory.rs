@@ -1,4 +1,4 @@
-//! `edgewalk verify-theory`: what theory predicts beside what this adapter computes.
+//! `edgewalk verify-theory`: predictions of theory beside the results of this adapter.
 
 use clap::Args;
 
@@ -16,7 +16,7 @@ pub struct VerifyArgs {
     adapter: Option<String>,
 }
 
-/// Why the tolerances are what they are.
+/// The reasons for the tolerances.
 fn about_tolerances() -> String {
     format!(
         "Tolerances: predictions are computed in float64, measurements in float32, which rounds by up to 6e-8. A step is \
@@ -31,7 +31,7 @@ fn about_tolerances() -> String {
 /// # Errors
 /// [`Error::Theory`] when a prediction fails, and device errors.
 pub fn run(args: &VerifyArgs) -> Result<(), Error> {
-    // Its problems have a few numbers each.
+    // The toy problems are tiny.
     super::workers::settle(0.0);
     let gpu = Gpu::open(args.adapter.as_deref())?;
     let adapter = gpu.adapter().name.clone();
@@ -70,7 +70,7 @@ fn numbers(check: &Check) -> String {
     }
 }
 
-/// Eight significant digits, with an exponent where the number is small.
+/// Eight significant digits, with an exponent if the number is small.
 fn significant(x: f64) -> String {
     if x == 0.0 || (1e-3..1e6).contains(&x.abs()) { format!("{x:.8}") } else { format!("{x:.6e}") }
 }

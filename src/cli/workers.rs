@@ -1,21 +1,20 @@
-//! Tiny work is done on one thread where a software adapter would do it.
-//!
-//! lavapipe hands every dispatch to worker threads, and waking them takes some 30 µs: longer than a small network's kernels
-//! themselves. It reads the number of its threads from the environment when it starts, so the program starts itself again with
-//! that set. Other drivers do not look at it, results do not depend on it, and who has set it is left alone.
+//! Runs tiny work on one thread of a software adapter. lavapipe passes every dispatch to worker threads, and waking
+//! them takes some 30 µs, longer than a small network's kernels. It reads their number from the environment at start,
+//! so the program restarts itself with that set, unless the user has set it. Other drivers ignore it, and results do
+//! not depend on it.
 
 use crate::config::Config;
 use crate::config::workload::flops_per_contraction;
 
-/// [`settle`] for the work of a configuration, where that is known.
+/// [`settle`] for the work of a configuration, if known.
 pub fn settle_for(config: &Config) {
     if let Some(flops) = flops_per_contraction(config) {
         settle(flops);
     }
 }
 
-/// Goes on without worker threads if a contraction's share of the work is small. Returns if it is not, or if nothing can be
-/// changed, which costs nothing but time.
+/// Restarts without worker threads if contractions are small. Returns if they are not, or if a restart fails, which
+/// costs only time.
 #[cfg(target_os = "linux")]
 pub fn settle(flops_per_contraction: f64) {
     use std::os::unix::process::CommandExt;
@@ -31,6 +30,6 @@ pub fn settle(flops_per_contraction: f64) {
     }
 }
 
-/// Elsewhere there is no lavapipe.
+/// Other systems have no lavapipe.
 #[cfg(not(target_os = "linux"))]
 pub fn settle(_flops_per_contraction: f64) {}

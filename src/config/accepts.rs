@@ -1,4 +1,4 @@
-//! What a key of the configuration accepts, and how messages and pages say so.
+//! The values that a key accepts, and their description in messages and pages.
 
 use toml::Value;
 
@@ -7,7 +7,7 @@ use super::{Until, suggest};
 /// The longest time to spend on kernels: a day.
 const MAX_SECS: f32 = 86_400.0;
 
-/// What a key accepts.
+/// The values that a key accepts.
 #[derive(Clone, Copy)]
 pub(super) enum Accepts {
     /// One of the given words.
@@ -24,7 +24,7 @@ pub(super) enum Accepts {
     Seconds,
     /// A whole number, not negative, or `auto`.
     CountOrAuto,
-    /// What ends a run early; empty means nothing.
+    /// A condition that ends a run early; empty means none.
     Until,
     /// A number above 0 and below 1.
     Fraction,
@@ -36,7 +36,7 @@ pub(super) enum Accepts {
 
 impl Accepts {
     pub fn accepts(self, value: &Value) -> bool {
-        // The device computes in 32 bits: a number that is infinite or vanishes there is out of range.
+        // The device computes in 32 bits: a number that becomes infinite or 0 there is out of range.
         let number = || match *value {
             Value::Float(number) => Some(number as f32),
             Value::Integer(number) => Some(number as f32),
@@ -74,7 +74,7 @@ impl Accepts {
         }
     }
 
-    /// What may have been meant by a word that is not accepted, to go behind [`Self::describe`].
+    /// A similar word to a refused one, to follow [`Self::describe`].
     pub fn meant(self, value: &Value) -> Option<String> {
         let Self::Word(words) = self else { return None };
         let word = value.as_str()?;
@@ -84,7 +84,7 @@ impl Accepts {
 
     /// The accepted values in few words, for a table in Markdown.
     pub fn short(self) -> String {
-        // Counts without a limit of their own end where TOML does.
+        // Counts without a limit of their own have that of TOML.
         let up_to = |max: i64| match max {
             i64::MAX => "or above".to_owned(),
             max if max == i64::from(u32::MAX) => "to 2³² − 1".to_owned(),

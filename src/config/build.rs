@@ -1,4 +1,4 @@
-//! From the configuration to what is trained: the model for the data at hand, its loss and the update rule.
+//! Builds the configured model for the examples, its loss and the update rule.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub fn loss(config: &Config) -> Loss {
 /// The configured model for these examples.
 ///
 /// # Errors
-/// [`ConfigError::Conflict`] when the model cannot read them, or has more parameters than a device can index.
+/// [`ConfigError::Conflict`] when the model does not fit them, or has more parameters than a device can index.
 pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
     let model = of_kind(config, data)?;
     Layout::of(&*model).map_err(|error| ConfigError::Conflict {

@@ -1,4 +1,4 @@
-//! The words that the configuration's keys can hold, besides those of `data` and `model`.
+//! The words of configuration keys, besides those of `data` and `model`.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ choice! {
 }
 
 choice! {
-    /// What is minimised.
+    /// The minimised function.
     LossKind {
         /// Squared error against one-hot targets.
         Mse = "mse",
@@ -47,19 +47,19 @@ choice! {
         Lanczos = "lanczos",
         /// Power iteration.
         Power = "power",
-        /// Lanczos, and beside it what the official code of the paper would report.
+        /// Lanczos, with the estimate of the paper's official code beside it.
         Official = "official",
     }
 }
 
 choice! {
-    /// The examples that the curvature is measured on.
+    /// The examples for measuring the curvature.
     MeasureOn {
         /// The first `measure.examples` of the training set.
         Fixed = "fixed",
         /// The full training set.
         Train = "train",
-        /// Those of the step being measured.
+        /// The examples of the measured step.
         Batch = "batch",
     }
 }
@@ -69,7 +69,7 @@ choice! {
     MeasureAt {
         /// Those of the step.
         Iterate = "iterate",
-        /// The mean (w₋ + 2w + w₊)/4 with those before and after, which a two-cycle leaves in place.
+        /// The mean (w₋ + 2w + w₊)/4 of three iterates, in which a two-cycle cancels.
         Midpoint = "midpoint",
     }
 }
@@ -78,13 +78,13 @@ choice! {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Tune {
-    /// Seconds; 0 is the rules of thumb alone.
+    /// Seconds; 0 is the default rules alone.
     Secs(f64),
-    /// As long as it pays.
+    /// The time that pays for the adapter.
     Word(Auto),
 }
 
-/// The word for leaving it to the program.
+/// The word for a choice by the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Auto {
@@ -96,8 +96,8 @@ impl Tune {
     /// The default.
     pub const AUTO: Self = Self::Word(Auto::Auto);
 
-    /// Seconds for an adapter. On software adapters compiling one candidate takes as long as many steps, and the rules of
-    /// thumb, made there, are close to the best (docs/performance.md): they are tuned only if asked.
+    /// Seconds for an adapter. On software adapters compiling one candidate takes as long as many steps, and the
+    /// default rules are close to the best (docs/performance.md), so they are tuned only on request.
     pub fn secs(self, is_cpu: bool) -> f64 {
         match self {
             Self::Secs(secs) => secs,
@@ -107,11 +107,11 @@ impl Tune {
     }
 }
 
-/// `run.checkpoint_every`: when a run that goes on writes a checkpoint.
+/// `run.checkpoint_every`: the steps at which a run writes a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum CheckpointEvery {
-    /// Every so many steps; 0 is at the end alone.
+    /// Every this many steps; 0 is only at the end.
     Steps(u64),
     /// From time to time, so that it takes a small share of the time and a crash costs little.
     Word(Auto),

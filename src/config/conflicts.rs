@@ -1,9 +1,9 @@
-//! Settings that are right alone and make no sense together.
+//! Settings that are valid alone and contradict each other.
 
 use super::SHORTEST_WINDOW;
 use super::{Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, MeasureOn, Reduction};
 
-/// Refuses the first combination that makes no sense, saying what to change.
+/// Refuses the first contradiction, with advice.
 pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     let conflict = |problem, remedy| Err(ConfigError::Conflict { problem, remedy });
     if config.data.name == DataName::Embedded

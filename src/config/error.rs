@@ -1,8 +1,8 @@
-//! What is wrong with a configuration.
+//! The errors of a configuration.
 
 use std::path::PathBuf;
 
-/// What is wrong with a configuration. Each message names the key or file and says what would be right.
+/// The errors of a configuration. Each message names the key or file and the accepted values.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The name is neither a preset nor a file.
@@ -10,7 +10,7 @@ pub enum ConfigError {
     UnknownPreset {
         /// The name as given.
         name: String,
-        /// The preset that may have been meant, in words; empty if none is near.
+        /// A similar preset, in words; empty if none.
         meant: String,
         /// Every preset, comma separated.
         known: String,
@@ -20,7 +20,7 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         cause: std::io::Error,
     },
     /// The file is not text.
@@ -44,7 +44,7 @@ pub enum ConfigError {
     UnknownKey {
         /// The key as given.
         key: String,
-        /// What may have been meant, in words; empty if nothing is near.
+        /// A similar key, in words; empty if none.
         meant: String,
     },
     /// A short name that several sections share.
@@ -68,7 +68,7 @@ pub enum ConfigError {
         key: String,
         /// The value as TOML.
         value: String,
-        /// What is accepted, in words.
+        /// The accepted values, in words.
         allowed: String,
     },
     /// `run.kernels` names no usable record.
@@ -76,15 +76,15 @@ pub enum ConfigError {
     Kernels {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Its fault.
         problem: String,
     },
     /// Two values that exclude one another.
     #[error("{problem}; {remedy}")]
     Conflict {
-        /// The keys and values that do not go together.
+        /// The conflicting keys and values.
         problem: String,
-        /// What to change.
+        /// The advice.
         remedy: &'static str,
     },
 }

@@ -1,5 +1,6 @@
-//! Every key of the configuration: its section and name, what it accepts, and what it means. Its default is the value of the
-//! quickstart preset. [`super::keys`] reads the table for files, `--set` and messages; [`super::reference`] writes it for people.
+//! The table of all configuration keys: section and name, accepted values, and meaning. The default is the value of the
+//! quickstart preset. [`super::keys`] reads the table for files, `--set` and messages; [`super::reference`] writes it
+//! for people.
 
 use super::accepts::Accepts;
 use super::{
@@ -222,7 +223,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
 ];
 
-/// The sections, with what they are about and where more is said.
+/// The sections, with their subject and further pages.
 pub(super) const SECTIONS: &[(&str, &str, &str)] = &[
     ("data", "the examples", "[data.md](data.md) describes the data sets."),
     ("model", "the network", ""),

@@ -1,5 +1,5 @@
-//! Looks keys up: to lay a file over a preset, to apply `--set key=value` with full or short names, and to say what is wrong
-//! with a key or a value. After a value has passed, the structs of [`crate::config`] can hold it.
+//! Looks keys up: to lay a file over a preset, to apply `--set key=value` with full or short names, and to explain an
+//! error. Accepted values fit the structs of [`crate::config`].
 
 use toml::{Table, Value};
 
@@ -12,7 +12,7 @@ impl Key {
         format!("{}.{}", self.section, self.name)
     }
 
-    /// Puts `value` into `table` if the key accepts it.
+    /// Stores `value` in `table` if the key accepts it.
     fn store(&self, table: &mut Table, value: Value) -> Result<(), ConfigError> {
         if !self.accepts.accepts(&value) {
             return Err(self.refused(&value));
@@ -59,7 +59,7 @@ pub(crate) fn overlay(table: &mut Table, file: Table) -> Result<(), ConfigError>
     Ok(())
 }
 
-/// Applies one `key=value` to `table`; the key may be a short name that only one section has.
+/// Applies one `key=value` to `table`; a key may omit its section if only one section has it.
 pub(crate) fn set(table: &mut Table, argument: &str) -> Result<(), ConfigError> {
     let Some((name, text)) = argument.split_once('=') else {
         return Err(ConfigError::NotKeyValue { argument: argument.into() });
@@ -76,14 +76,14 @@ pub(crate) fn set(table: &mut Table, argument: &str) -> Result<(), ConfigError> 
     key.store(table, value)
 }
 
-/// The text as a TOML value, if it is exactly one.
+/// The text as one TOML value, if it is one.
 fn parse(text: &str) -> Option<Value> {
     let mut table: Table = format!("value = {text}").parse().ok()?;
     let value = table.remove("value")?;
     table.is_empty().then_some(value)
 }
 
-/// The text as a TOML string, where the quotes may be left out.
+/// The text as a TOML string, with optional quotes.
 fn word(text: &str) -> Value {
     parse(text).filter(Value::is_str).unwrap_or_else(|| text.into())
 }
@@ -106,7 +106,7 @@ fn find_short(name: &str) -> Result<&'static Key, ConfigError> {
     }
 }
 
-/// The error for a key that does not exist, with what may have been meant.
+/// The error for an unknown key, with similar ones.
 ///
 /// The name counts more than the section, so that `run.lr` leads to `optim.lr` and `optimizer.lr` too.
 fn unknown(name: &str) -> ConfigError {

@@ -1,4 +1,4 @@
-//! Which examples the curvature is measured on, and how files and messages name them.
+//! The examples for measuring the curvature, and their names in files and messages.
 
 use crate::text::counted;
 use std::borrow::Cow;
@@ -13,14 +13,14 @@ use super::{Config, MeasureOn};
 /// The examples of one measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeasuringSet {
-    /// How they are chosen.
+    /// The choice of examples.
     pub on: MeasureOn,
-    /// How many they are.
+    /// The number of examples.
     pub examples: usize,
 }
 
 impl MeasuringSet {
-    /// The configured set, where there are `train` training examples.
+    /// The configured set, of `train` training examples.
     pub fn of(config: &Config, train: usize) -> Self {
         let or_all = |count: usize| if count == 0 { train } else { count.min(train) };
         let examples = match config.measure.on {
@@ -31,7 +31,7 @@ impl MeasuringSet {
         Self { on: config.measure.on, examples }
     }
 
-    /// The examples that must be on the device for this set alone; none where the objective that is trained has them.
+    /// The examples on the device for this set alone; none if the trained objective has them.
     pub fn own<'a>(self, config: &Config, train: &'a Examples) -> Option<Cow<'a, Examples>> {
         let is_all = self.examples == train.len();
         match self.on {

@@ -1,4 +1,4 @@
-//! The configuration of a run: its settings and their presets, and what they build.
+//! The configuration of a run: its settings and presets, and the objects built from them.
 //!
 //! A [`Config`] from [`resolve`] is complete and valid. Written back with [`Config::to_toml`] it lists every key, so that the
 //! `config.toml` of a run folder repeats the run.

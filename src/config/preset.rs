@@ -1,7 +1,6 @@
-//! The built-in configurations: a name, one line about it, and every setting.
-//!
-//! The networks of `mnist-mlp`, `cifar-cnn` and `shakespeare-transformer` are those of Long and Bartlett (JMLR 2024, arXiv
-//! 2309.12488); what ends in `-small` shows the same on a machine without a GPU.
+//! The built-in configurations: a name, one line of description, and every setting. The networks of `mnist-mlp`,
+//! `cifar-cnn` and `shakespeare-transformer` are those of Long and Bartlett (JMLR 2024, arXiv 2309.12488); presets
+//! named `-small` suit a machine without a GPU.
 
 use super::suggest;
 use super::{
@@ -10,7 +9,7 @@ use super::{
     RunConfig, Tune,
 };
 
-/// The preset used when the command line names none, and the one a file's missing keys are taken from.
+/// The default preset, and the source of a file's missing keys.
 pub const QUICKSTART: &str = "quickstart";
 
 /// A configuration with a name.
@@ -115,13 +114,13 @@ pub const PRESETS: &[Preset] = &[
             loss: TOKEN_CROSS_ENTROPY,
             optim: OptimConfig { lr: 0.02, rho: 0.01, ..SAM },
             run: RunConfig { steps: 1400, ..RUN },
-            // Odd: SAM's gradient norm is large and small by turns, and so is its edge.
+            // Odd: SAM's gradient norm, and so its edge, alternates between large and small.
             measure: MeasureConfig { every: 25, ..MEASURE },
         },
     },
 ];
 
-/// The paper's networks, but for the width of the MLP.
+/// The paper's networks, except the width of the MLP.
 const MODEL: ModelConfig = ModelConfig {
     kind: ModelKind::Mlp,
     activation: Activation::Relu,
@@ -197,7 +196,7 @@ const MEASURE: MeasureConfig = MeasureConfig {
 /// The preset of this name.
 ///
 /// # Errors
-/// [`ConfigError::UnknownPreset`], naming one that is nearly the same.
+/// [`ConfigError::UnknownPreset`], naming a similar one.
 pub fn find(name: &str) -> Result<&'static Preset, ConfigError> {
     let names = || PRESETS.iter().map(|preset| preset.name);
     PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| ConfigError::UnknownPreset {

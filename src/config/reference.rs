@@ -46,7 +46,7 @@ pub fn presets() -> String {
     format!("Presets:{}", PRESETS.iter().map(line).collect::<String>())
 }
 
-/// The presets, and the keys with what they accept and mean.
+/// The presets, and the keys with accepted values and meanings.
 pub fn keys() -> String {
     let line = |key: &super::key_table::Key| {
         format!("\n  {}: {}\n      {}", key.full_name(), key.accepts.short().replace('`', ""), key.help)

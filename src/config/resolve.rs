@@ -1,5 +1,5 @@
-//! From the command line to a valid configuration: a preset, or a TOML file laid over the quickstart preset, then the
-//! `--set key=value` changes in order; every key passes the table in `keys`, and `conflicts` refuses what makes no sense together.
+//! From the command line to a valid configuration: a preset, or a TOML file laid over the quickstart preset, then
+//! `--set key=value` changes in order. Every key passes the table in `keys`, and `conflicts` refuses contradictions.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::files::read_text;
 
 use super::{Config, ConfigError, conflicts, keys, preset};
 
-/// A configuration with the name its run folder is called after.
+/// A configuration with the name of its run folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
     /// The preset's name, or the file's name without `.toml`.
@@ -45,7 +45,7 @@ pub fn resolve(target: Option<&str>, sets: &[String]) -> Result<Resolved, Config
     Ok(Resolved { name, config })
 }
 
-/// Reads a TOML file, not yet looking at its keys.
+/// Reads a TOML file without checking its keys.
 fn read_table(path: &Path) -> Result<Table, ConfigError> {
     let text = read_text(path).map_err(|cause| match cause.kind() {
         ErrorKind::InvalidData => ConfigError::NotText { path: path.into(), problem: cause.to_string() },
@@ -57,7 +57,7 @@ fn read_table(path: &Path) -> Result<Table, ConfigError> {
     })
 }
 
-/// The last gate: `table` holds every key with an acceptable value; the combinations remain.
+/// The last check: `table` has every key with an accepted value; contradictions remain.
 fn checked(table: Table) -> Result<Config, ConfigError> {
     let config: Config = table.try_into().expect("the table of keys accepts only what the sections can hold");
     conflicts::check(&config)?;

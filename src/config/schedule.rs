@@ -1,4 +1,4 @@
-//! At which steps the curvature is measured.
+//! The steps at which the curvature is measured.
 
 use super::MeasureConfig;
 
@@ -17,11 +17,11 @@ impl MeasureConfig {
         let per_decade = self.per_decade as f64;
         let nearest = (per_decade * (step.max(1) as f64).log10()).round();
         let is = |k: f64| 10f64.powf(k / per_decade).round() as u64 == step;
-        // The rounded steps of small k coincide; the logarithm may be off by a rounding.
+        // Rounded steps of small k coincide; the logarithm may be off by a rounding error.
         step == 0 || is(nearest) || is(nearest - 1.0) || is(nearest + 1.0)
     }
 
-    /// How often it is measured in a run of so many steps, its end included.
+    /// The number of measurements in a run of this many steps, its end included.
     pub fn count(&self, steps: u64) -> u64 {
         match self.per_decade {
             0 if self.every == 0 => 0,

@@ -1,13 +1,12 @@
-//! What someone may have meant by a word that does not exist: a known word that is nearly the same, or what stands in the place
-//! of something that other programs have and this one does not.
+//! Suggestions for unknown words: a similar known word, or the equivalent of a word of other programs.
 
-/// The known word that differs from `word` by a slip of the hand: one letter in three at most, or an end that is left out.
+/// The known word that differs from `word` by a typing error: at most one letter in three, or a missing end.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = known.into_iter().filter_map(|other| Some((distance(word, other)?, other)));
     near.min_by_key(|&(distance, _)| distance).map(|(_, other)| other)
 }
 
-/// Letters to change from one word to another; none if they have little in common.
+/// Letters to change from one word to another; `None` if they have little in common.
 pub(crate) fn distance(word: &str, known: &str) -> Option<usize> {
     let [len, known_len] = [word, known].map(|text| text.chars().count());
     if len >= 3 && known.starts_with(word) {
@@ -22,7 +21,7 @@ pub(crate) fn distance(word: &str, known: &str) -> Option<usize> {
     (letters <= most).then_some(letters)
 }
 
-/// Words of other programs, and what there is instead.
+/// Words of other programs, and their equivalents.
 const ELSEWHERE: &[(&[&str], &str)] = &[
     (&["learning_rate", "lr0", "eta", "step_size", "alpha"], "did you mean `optim.lr`?"),
     (&["wd", "l2", "decay"], "did you mean `optim.weight_decay`?"),
@@ -63,7 +62,7 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
     (&["out", "output", "output_dir", "out_dir", "log_dir", "save_dir"], "the run folder is chosen by `--out`"),
 ];
 
-/// What there is in the place of a word of other programs; none if the word is not known.
+/// The equivalent of a word of other programs; `None` if unknown.
 pub(crate) fn elsewhere(word: &str) -> Option<&'static str> {
     let word = word.to_lowercase().replace('-', "_");
     ELSEWHERE.iter().find(|(words, _)| words.contains(&word.as_str())).map(|&(_, says)| says)

@@ -1,9 +1,7 @@
-//! The configuration of a run: what it may hold, where it comes from, and what makes it valid.
-//!
-//! One idea: a `Config` that exists is complete and valid. It is built from a preset ([`crate::config::preset`]), a TOML
-//! file laid over the quickstart preset, and `--set key=value` changes, in that order; every key passes the table in
-//! `keys` on the way in, and the combinations that make no sense are refused here. Written back with
-//! [`Config::to_toml`] it lists every key, so `config.toml` in a run folder repeats the run.
+//! The configuration of a run. A `Config` that exists is complete and valid: it is built from a preset
+//! ([`crate::config::preset`]), a TOML file laid over the quickstart preset, and `--set key=value` changes, in that
+//! order; every key passes the table in `keys`, and contradictions are refused. [`Config::to_toml`] lists every key, so
+//! the `config.toml` of a run folder repeats the run.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -33,7 +31,7 @@ pub struct DataConfig {
     pub test: usize,
 }
 
-/// `[model]`: the network. A family looks at its own keys only.
+/// `[model]`: the network. A family uses only its own keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
@@ -55,9 +53,9 @@ pub struct ModelConfig {
     pub growth: usize,
     /// CNN: stride of each block's first convolution.
     pub stride: usize,
-    /// CNN: what follows each activation.
+    /// CNN: the normalisation after each activation.
     pub norm: Norm,
-    /// CNN: what a block ends with.
+    /// CNN: the pooling of a block.
     pub pool: Pool,
     /// Transformer: blocks.
     pub layers: usize,
@@ -71,13 +69,13 @@ pub struct ModelConfig {
     pub seq_len: usize,
 }
 
-/// `[loss]`: what is minimised.
+/// `[loss]`: the minimised function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossConfig {
     /// The loss function.
     pub kind: LossKind,
-    /// How one example's loss is formed from its outputs.
+    /// The reduction of one example's outputs to its loss.
     pub reduction: Reduction,
 }
 
@@ -89,11 +87,11 @@ pub struct OptimConfig {
     pub kind: OptimKind,
     /// The learning rate η, above 0.
     pub lr: f64,
-    /// SAM's radius ρ; 0 is gradient descent, which does not look at it.
+    /// SAM's radius ρ; 0 is gradient descent.
     pub rho: f64,
     /// ε, which keeps a normalised perturbation finite.
     pub epsilon: f64,
-    /// ASAM: what is added to every |w|.
+    /// ASAM: added to every |w|.
     pub asam_eta: f64,
     /// Steps of the ascent, each of ρ/`ascent_steps`.
     pub ascent_steps: usize,
@@ -114,18 +112,18 @@ pub struct OptimConfig {
 }
 
 impl OptimConfig {
-    /// Whether updates look at a perturbed gradient.
+    /// Whether updates use a perturbed gradient.
     pub fn perturbs(&self) -> bool {
         self.kind != OptimKind::Gd && self.rho > 0.0
     }
 
-    /// Gradients of an update, a perturbed one where there are such.
+    /// Gradients of an update, perturbed ones included.
     pub fn gradients(&self) -> usize {
         if self.perturbs() { 1 + self.ascent_steps } else { 1 }
     }
 }
 
-/// `[run]`: how long, from which random numbers, and how the work is cut.
+/// `[run]`: length, seed and chunks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
@@ -149,16 +147,16 @@ pub struct RunConfig {
     pub seed: u64,
     /// Steps between two rows of `metrics.csv`.
     pub log_every: u64,
-    /// Examples handled at once; 0 lets the planner choose. It never changes the result beyond rounding.
+    /// Examples handled at once; 0 lets the planner choose. Affects only rounding.
     pub chunk: usize,
     /// Time to spend on choosing kernels by timing them.
     pub tune: Tune,
-    /// A manifest whose kernels are taken as they are; `None` (written `""`) is to choose.
+    /// A manifest whose kernels are used unchanged; `None` (written `""`) is to choose.
     #[serde(serialize_with = "path_out", deserialize_with = "path_in")]
     pub kernels: Option<PathBuf>,
 }
 
-/// The shortest window that tells a period, see [`MeasureConfig::window`].
+/// The shortest window that shows a period, see [`MeasureConfig::window`].
 pub const SHORTEST_WINDOW: u64 = 8;
 
 /// `[measure]`: the Hessian's top eigenvalues.
@@ -167,27 +165,27 @@ pub const SHORTEST_WINDOW: u64 = 8;
 pub struct MeasureConfig {
     /// Steps between two rows of `curvature.csv`; 0 is never.
     pub every: u64,
-    /// Above 0, so many rows in every factor of ten of steps instead, see [`MeasureConfig::due`].
+    /// Above 0, this many rows in every factor of ten of steps instead, see [`MeasureConfig::due`].
     pub per_decade: u64,
     /// The examples to measure on.
     pub on: MeasureOn,
-    /// With `on = "fixed"`, how many; 0 is the full training set.
+    /// With `on = "fixed"`, their number; 0 is the full training set.
     pub examples: usize,
     /// The parameters to measure at.
     pub at: MeasureAt,
     /// Eigenvalues to find, largest in magnitude first.
     pub top: usize,
-    /// Lowest eigenvalues to find besides; with 0, λ_min is the lowest value met on the way.
+    /// Lowest eigenvalues to find as well; with 0, λ_min is the lowest value met.
     pub bottom: usize,
-    /// Above 0, only those of the `top` are found that reach this fraction of the edge, and the first that does not.
+    /// Above 0, only those of the `top` that reach this fraction of the edge are found, and the first that does not.
     pub track: f64,
     /// The eigensolver, and whether the official code's estimate is shown beside it.
     pub method: MeasureMethod,
     /// The relative residual at which an eigenpair counts as converged.
     pub tol: f64,
-    /// The eigensolver's limit; what has not converged by then is logged with its residual.
+    /// The eigensolver's limit; pairs that have not converged are logged with their residuals.
     pub max_iterations: usize,
-    /// Updates after each measurement over which the oscillation along v₁ is followed, for `oscillation.csv`; 0 is none.
+    /// Updates after each measurement for which the oscillation along v₁ is followed, for `oscillation.csv`; 0 is none.
     pub window: u64,
 }
 
@@ -199,7 +197,7 @@ pub struct Config {
     pub data: DataConfig,
     /// The network.
     pub model: ModelConfig,
-    /// What is minimised.
+    /// The minimised function.
     pub loss: LossConfig,
     /// The update rule.
     pub optim: OptimConfig,

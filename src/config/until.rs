@@ -1,9 +1,9 @@
-//! `run.until`: what ends a run before its last step, such as `loss < 0.01`.
+//! `run.until`: a condition that ends a run before its last step, such as `loss < 0.01`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A column of `metrics.csv` and what it is to fall below.
+/// A column of `metrics.csv` and its bound from above.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Until {
     column: Column,
@@ -17,7 +17,7 @@ enum Column {
 }
 
 impl Until {
-    /// What is accepted, in words.
+    /// The accepted values, in words.
     pub const ALLOWED: &str = "\"loss < NUMBER\" or \"error < NUMBER\", such as \"loss < 0.01\", or \"\" for all steps";
 
     /// Whether a row with this loss and error meets it.

@@ -1,5 +1,5 @@
-//! How much there is to do, known from the configuration alone: the shape of the examples, their number, and the
-//! multiplications of a forward pass.
+//! The amount of work of a configuration, without loading data: shape and number of the examples, and multiplications
+//! of a forward pass.
 
 use crate::data::{DataError, DataName, Examples, made_up};
 use crate::graph::{DType, Graph, Node, Op};
@@ -8,11 +8,12 @@ use crate::model::Model;
 use super::build;
 use super::{Config, ModelKind};
 
-/// Work of a contraction, in floating-point operations, up to which two threads are slower than one: some 30 µs of it at 20
-/// GFLOP/s a core, twice, since half of the dispatches of a step are no contractions (docs/performance.md).
+/// Work of a contraction, in floating-point operations, up to which two threads are slower than one: some 30 µs at 20
+/// GFLOP/s a core, twice, since half of the dispatches of a step are not contractions (docs/performance.md).
 const WORTH_WAKING: f64 = 1.5e6;
 
-/// The environment variable in which lavapipe finds the number of its worker threads when it starts; 0 is the calling thread alone.
+/// The environment variable from which lavapipe takes its number of worker threads at start; 0 is the calling thread
+/// alone.
 pub const THREADS_VARIABLE: &str = "LP_NUM_THREADS";
 
 /// Cores of this machine that the program may use.
@@ -20,14 +21,14 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Whether a software adapter does work of this size best on one thread.
+/// Whether a software adapter is fastest on one thread for this size.
 pub fn is_tiny(flops_per_contraction: f64) -> bool {
     let cores = cores() as f64;
-    // With more cores there is less to gain from staying on one.
+    // With more cores, one thread gains less.
     cores == 1.0 || flops_per_contraction * (1.0 - 1.0 / cores) < WORTH_WAKING
 }
 
-/// Examples of the shape that the configured data set has.
+/// Examples of the configured data set's shape.
 pub(crate) fn made_up_examples(config: &Config, count: usize) -> Result<Examples, DataError> {
     Ok(match config.data.name {
         DataName::Embedded | DataName::Mnist | DataName::FashionMnist => made_up::images(count, [28, 28, 1]),
@@ -36,8 +37,8 @@ pub(crate) fn made_up_examples(config: &Config, count: usize) -> Result<Examples
     }?)
 }
 
-/// How many examples an update sees, where it sees a whole data set as many as the published one has; `None` for all of a text,
-/// whose length only the text knows. It decides how fast things go, and no result.
+/// The number of examples of an update; for a whole data set, that of the published one, and `None` for all of a text,
+/// whose length depends on the file. It affects speed, never results.
 pub(crate) fn examples_of_update(config: &Config) -> Option<usize> {
     match (config.optim.batch, config.data.train) {
         (0, 0) => match config.data.name {
@@ -51,8 +52,8 @@ pub(crate) fn examples_of_update(config: &Config) -> Option<usize> {
     }
 }
 
-/// Floating-point operations of a contraction of the forward pass of an update, in the mean; `None` where the number of
-/// examples or the model is not known from the configuration. They are as many for each example, so one is looked at.
+/// Floating-point operations of a contraction of the forward pass of an update, on average; `None` if the configuration
+/// does not determine the number of examples or the model. They are the same for each example, so one is examined.
 pub fn flops_per_contraction(config: &Config) -> Option<f64> {
     let count = examples_of_update(config)?;
     let one = made_up_examples(config, 1).ok()?;
@@ -72,11 +73,11 @@ fn forward(model: &dyn Model, config: &Config, dim: usize) -> Option<Graph> {
     Some(graph)
 }
 
-/// A multiplication and an addition for every term of every element; `None` of what is no contraction.
+/// A multiplication and an addition for every term of every element; `None` for other ops.
 fn contraction(graph: &Graph, node: &Node) -> Option<f64> {
     let terms: Vec<usize> = match &node.op {
         Op::DotGeneral(dims) => dims.lhs_contract.iter().map(|&axis| graph.shape(node.inputs[0])[axis]).collect(),
-        // A forward pass has the output side alone: height, width and channels in of the kernel.
+        // A forward pass uses only the output side: height, width and channels in of the kernel.
         Op::Conv { .. } => graph.shape(node.inputs[1])[..3].to_vec(),
         _ => return None,
     };

@@ -1,7 +1,7 @@
-//! Vector algebra for the eigensolvers: an orthonormal set of long vectors, and how a vector is made orthogonal to it.
+//! Vector algebra of the eigensolvers: orthonormal sets of long vectors, and orthogonalisation against them.
 //!
-//! The one idea: a vector may have millions of entries, so everything runs chunk by chunk, and a chunk stays in cache
-//! while all basis vectors pass over it. Sums are formed in a fixed order: same input, same bits.
+//! Vectors may have millions of entries, so everything runs in chunks that stay in cache while all basis vectors pass
+//! over them. Sums are formed in a fixed order: same input, same bits.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -107,7 +107,7 @@ impl Basis {
             let mut v = directions.unit(dim);
             self.orthogonalise(&mut v);
             let length = norm(&v);
-            // What is left of a random vector this short would be rounding; another draw is as good.
+            // A remainder this short would be rounding; draw again.
             if length > 1e-8 {
                 scale(&mut v, 1.0 / length);
                 self.orthogonalise(&mut v);

@@ -1,7 +1,5 @@
-//! Operators made of others: some rows and columns of one, the difference of two.
-//!
-//! The one idea: a part of a matrix is an operator too, so that every algorithm here also works on one layer, or on the part
-//! of a Hessian that Gauss–Newton leaves out.
+//! Operators made of others: some rows and columns of one, or the difference of two. So every algorithm here also works
+//! on one layer, or on the part of a Hessian that Gauss–Newton leaves out.
 
 use std::ops::Range;
 
@@ -79,12 +77,12 @@ impl<O: Operator> Operator for SubOperator<O> {
     }
 }
 
-/// A − B, such as R = H − G: what the Gauss–Newton matrix G leaves of the Hessian H, the part that comes from the curvature
-/// of the network's outputs. A product costs one of each.
+/// A − B, such as R = H − G, the part of the Hessian H that comes from the curvature of the network's outputs (G is the
+/// Gauss–Newton matrix). A product costs one of each.
 pub struct Minus<A, B>(A, B);
 
 impl<A: Operator, B: Operator> Minus<A, B> {
-    /// `a` − `b`, both operators or `&mut` to such.
+    /// `a` − `b`, operators or `&mut` to them.
     ///
     /// # Errors
     /// [`CurvatureError::Option`] when their dimensions differ.

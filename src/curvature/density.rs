@@ -1,10 +1,10 @@
 //! The density of eigenvalues, by stochastic Lanczos quadrature.
 //!
-//! The one idea: m Lanczos steps from a random unit vector v give m nodes and weights that integrate every polynomial of
-//! degree below 2m against the spectrum as v sees it (Golub and Welsch), and on average v sees every eigenvalue alike. So
-//! a few vectors show the whole spectrum, bulk and outliers (S. Ubaru, J. Chen, Y. Saad, SIAM J. Matrix Anal. Appl. 38, 2017;
-//! for networks B. Ghorbani, S. Krishnan, Y. Xiao, ICML 2019). Every step is orthogonalised against all before it, without
-//! which copies of the outliers would appear.
+//! m Lanczos steps from a random unit vector v give m nodes and weights that integrate every polynomial of degree below
+//! 2m against the spectral measure of v (Golub and Welsch). On average over v this measure weighs all eigenvalues
+//! alike, so a few vectors show the whole spectrum (S. Ubaru, J. Chen, Y. Saad, SIAM J. Matrix Anal. Appl. 38, 2017;
+//! for networks B. Ghorbani, S. Krishnan, Y. Xiao, ICML 2019). Every step is orthogonalised against all earlier ones;
+//! otherwise copies of the outliers would appear.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
@@ -18,15 +18,15 @@ use super::{CurvatureError, Operator, RitzValue};
 /// A new direction this small against the products is rounding: the basis spans an invariant subspace.
 const BREAKDOWN: f64 = 1e-12;
 
-/// Most random vectors: their scatter is a 256th of one's.
+/// The largest number of random vectors; their scatter is 1/256 of that of one.
 const MOST_PROBES: usize = 1 << 16;
 
-/// How finely to look at a spectrum; takes probes × steps products.
+/// The resolution of a density; it takes probes × steps products.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DensityOptions {
     /// Random vectors to average over, at least 2.
     pub probes: usize,
-    /// Lanczos steps from each: the number of nodes. More than the dimension means as many.
+    /// Lanczos steps from each: the number of nodes, at most the dimension.
     pub steps: usize,
     /// Probes run side by side, their vectors multiplied together. block × steps vectors of the operator's dimension are
     /// kept.
@@ -44,7 +44,7 @@ impl Default for DensityOptions {
 }
 
 impl DensityOptions {
-    /// Refuses options with which nothing is found.
+    /// Refuses options out of range.
     ///
     /// # Errors
     /// [`CurvatureError::Option`], naming the field.
@@ -62,8 +62,8 @@ impl DensityOptions {
         Ok(())
     }
 
-    /// Most vectors of `dim` numbers in f64 that [`spectral_density`] holds at once: the bases of a block of probes, and a
-    /// product of each.
+    /// The most f64 vectors of `dim` numbers that [`spectral_density`] holds at once: the bases of a block of probes,
+    /// and a product of each.
     pub fn most_vectors(&self, dim: usize) -> usize {
         let steps = self.steps.min(dim).saturating_add(1);
         self.block.min(self.probes).min(dim).saturating_mul(steps)
@@ -73,9 +73,9 @@ impl DensityOptions {
 /// A point mass of the density.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QuadratureNode {
-    /// Where: a Ritz value, in the units of an eigenvalue.
+    /// The position: a Ritz value, in the units of an eigenvalue.
     pub value: f64,
-    /// How much of the spectrum: a fraction; those of a probe add up to 1.
+    /// The weight, as a fraction of the spectrum; those of a probe add up to 1.
     pub weight: f64,
 }
 
@@ -84,13 +84,13 @@ pub struct QuadratureNode {
 pub struct SpectralDensity {
     /// The nodes of each probe, by rising value. A probe that met an invariant subspace has fewer.
     pub probes: Vec<Vec<QuadratureNode>>,
-    /// Rows of the operator: how many eigenvalues there are.
+    /// Rows of the operator, and so the number of eigenvalues.
     pub dim: usize,
     /// The lowest Ritz value of all, an upper bound on the smallest eigenvalue.
     pub lambda_min: RitzValue,
     /// The largest, a lower bound on the largest eigenvalue.
     pub lambda_max: RitzValue,
-    /// How far a node may be from where exact products would put it.
+    /// The most that rounding of the products may have moved a node.
     pub rounding: f64,
     /// Level of the intervals that the methods return.
     pub level: f64,
@@ -113,7 +113,7 @@ impl SpectralDensity {
 
     /// The mean of λᵏ over the eigenvalues, tr(Aᵏ)/dim, with its interval; exact for each probe where k < 2·steps.
     pub fn moment(&self, k: i32) -> Estimate {
-        // What moves a node by r moves its power by k·λᵏ⁻¹·r.
+        // A node that moves by r moves its power by k·λᵏ⁻¹·r.
         let largest = self.lambda_max.value.abs().max(self.lambda_min.value.abs());
         let slope = if k == 0 { 0.0 } else { f64::from(k).abs() * largest.powi(k - 1) };
         self.estimate(slope * self.rounding, |value| value.powi(k))
@@ -145,7 +145,7 @@ pub fn spectral_density(
     let dim = operator.dim();
     check_dim(dim, options.most_vectors(dim))?;
     options.check()?;
-    // More side by side than there are dimensions gain nothing.
+    // A block wider than the dimension gains nothing.
     let block = options.block.min(dim);
     let mut directions = Directions::new(options.seed);
     let mut products = Products::new(operator);
@@ -189,7 +189,7 @@ pub fn spectral_density(
 struct DensityProbe {
     basis: Basis,
     diagonal: Vec<f64>,
-    /// Of the projected matrix: one entry a step, the last being what sticks out.
+    /// The off-diagonal of the projected matrix: one entry a step, the last leads out of the subspace.
     below: Vec<f64>,
     largest_product: f64,
 }
@@ -199,7 +199,7 @@ impl DensityProbe {
         Self { basis: Basis(vec![start]), diagonal: vec![], below: vec![], largest_product: 0.0 }
     }
 
-    /// Whether every vector has been multiplied: an invariant subspace.
+    /// Whether the basis spans an invariant subspace, with every vector multiplied.
     fn finished(&self) -> bool {
         self.basis.0.len() == self.diagonal.len()
     }

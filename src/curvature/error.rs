@@ -1,11 +1,8 @@
-//! Why a solver gave no answer, in words that say what to do about it.
-//!
-//! The one idea: an answer that is merely inaccurate is an answer, with its residual beside it; an error is what leaves
-//! none.
+//! The errors of solvers, with advice. An inaccurate answer is no error: it is returned with its residual.
 
 use std::error::Error;
 
-/// Why a solver gave no answer. Running out of iterations is not among the reasons: see
+/// Why a solver gave no answer. Running out of iterations is no error: see
 /// [`Eigenpair::converged`](super::Eigenpair::converged).
 #[derive(Debug, thiserror::Error)]
 pub enum CurvatureError {
@@ -21,7 +18,7 @@ pub enum CurvatureError {
          lower lr or measure at an earlier step"
     )]
     NonFinite {
-        /// Which product of this solve, from 1.
+        /// The number of the product in this solve, from 1.
         product: usize,
     },
     /// The solve to start from was of another size.
@@ -35,7 +32,7 @@ pub enum CurvatureError {
         /// Entries the operator needs.
         dim: usize,
     },
-    /// The solve to start from contradicts itself.
+    /// The solve to start from is inconsistent.
     #[error("the solve to start from {0}; pass one as a solver returned it, or none for a cold start")]
     BadStart(&'static str),
     /// A vector that an operator cannot multiply, or a place that cannot hold the product.
@@ -46,7 +43,7 @@ pub enum CurvatureError {
         /// Rows of the operator.
         dim: usize,
     },
-    /// As many vectors as places for their products are needed.
+    /// There must be as many vectors as places for their products.
     #[error("{vectors} vectors were to be multiplied into {products} products; give as many of each")]
     Count {
         /// Vectors.
@@ -57,7 +54,7 @@ pub enum CurvatureError {
     /// The vectors of a solve do not fit in memory.
     #[error("{vectors} vectors of {dim} numbers take {} MiB, which memory does not hold; ask for fewer", mebibytes(*vectors, *dim))]
     Memory {
-        /// How many vectors.
+        /// Number of vectors.
         vectors: usize,
         /// Numbers in each.
         dim: usize,

@@ -1,6 +1,5 @@
-//! The mean of a few independent draws, and how far it may be off.
-//!
-//! The one idea: a stochastic estimate without an interval says nothing, so none leaves this folder without.
+//! The mean of a few independent draws with its confidence interval. Every sampled number of this stage is an
+//! [`Estimate`].
 
 use super::CurvatureError;
 use super::spectrum::refuse;
@@ -12,17 +11,17 @@ pub struct Estimate {
     pub value: f64,
     /// Its standard error, in the same units; 0 where nothing was drawn.
     pub standard_error: f64,
-    /// How far the rounding of products and sums may have moved it.
+    /// The most that rounding of products and sums may have moved it.
     pub rounding: f64,
-    /// From where to where: value ∓ (t·standard error + rounding), t being Student's for the number of draws. Right on average
-    /// for normal draws; with few draws of a skewed quantity it covers the truth a little less often than `level` says.
+    /// Its ends: value ∓ (t·standard error + rounding), with Student's t for the number of draws. Exact for normal
+    /// draws; with few draws of a skewed quantity it covers the truth a little less often than `level` says.
     pub interval: (f64, f64),
-    /// The probability with which such an interval covers the truth.
+    /// The probability that such an interval covers the truth.
     pub level: f64,
 }
 
 impl Estimate {
-    /// `exact` plus the mean of `draws`, of which there are at least two, or none; `rounding` may be off besides.
+    /// `exact` plus the mean of `draws`, of which there are at least two, or none; `rounding` widens the interval.
     pub(super) fn of(exact: f64, draws: &[f64], rounding: f64, level: f64) -> Self {
         let (mut value, mut standard_error, mut half) = (exact, 0.0, rounding);
         if let [_, _, ..] = draws {
@@ -36,7 +35,7 @@ impl Estimate {
     }
 }
 
-/// Refuses a level that is no probability.
+/// Refuses a level that is not a probability.
 pub(super) fn check_level(level: f64) -> Result<(), CurvatureError> {
     if level > 0.0 && level < 1.0 { Ok(()) } else { Err(refuse("level", level, "between 0 and 1, say 0.95")) }
 }

@@ -1,13 +1,11 @@
-//! An orthonormal basis of which some vectors have been multiplied, and what that tells of the rest.
+//! An orthonormal basis of which some vectors have been multiplied, and a model of the rest.
 //!
-//! The one idea: A Q_m = Q H, where the first m vectors of Q have been multiplied and the others, the *frontier*, hold what
-//! stuck out of their products, or came with a warm start. The Ritz pairs of the multiplied part have residuals that are read
-//! off H. The *model* completes H to a square matrix by a guess for the frontier: nought where nothing is known, the
-//! eigenvalues of the solve before where there was one. Its eigenvectors say which direction is worth the next
-//! product, and after the last one they are better than the Ritz vectors, for nothing.
-//!
-//! With one vector in the frontier and a guess of nought that is Lanczos; with b, block Lanczos; with a preconditioning guess,
-//! Davidson's method (E. R. Davidson, J. Comput. Phys. 17, 1975).
+//! A Q_m = Q H, where the first m vectors of Q have been multiplied. The others, the *frontier*, hold the parts of
+//! products outside the basis, or come from a warm start. The residuals of the Ritz pairs of the multiplied part follow
+//! from H. The *model* completes H to a square matrix with a guess for the frontier: 0 if nothing is known, or the
+//! eigenvalues of the solve before. Its eigenvectors show which direction to multiply next; after the last product they
+//! are better than the Ritz vectors. With one frontier vector and guess 0 this is Lanczos; with b, block Lanczos; with
+//! a preconditioning guess, Davidson's method (E. R. Davidson, J. Comput. Phys. 17, 1975).
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
@@ -29,11 +27,11 @@ pub(super) struct Ritz {
 pub(super) struct Krylov<'a> {
     pub(super) products: Products<'a>,
     pub(super) basis: Basis,
-    /// A q_j = Σ_i h[j][i] q_i for the vectors that have been multiplied; what a column lacks at its end is nought.
+    /// A q_j = Σ_i h[j][i] q_i for the vectors that have been multiplied; a short column ends in zeros.
     h: Vec<Vec<f64>>,
-    /// qᵢᵀA qⱼ on the frontier, as far as is known.
+    /// qᵢᵀA qⱼ on the frontier, where known.
     guess: DMatrix<f64>,
-    /// The projection on the part of the frontier of which nothing is known.
+    /// The projection on the unknown part of the frontier.
     unknown: DMatrix<f64>,
     largest_product: f64,
 }
@@ -44,18 +42,18 @@ impl<'a> Krylov<'a> {
         Self { products, basis: Basis(vec![]), h: vec![], guess, unknown, largest_product: 0.0 }
     }
 
-    /// How many vectors have been multiplied.
+    /// The number of vectors that have been multiplied.
     pub(super) fn multiplied(&self) -> usize {
         self.h.len()
     }
 
-    /// How many have not.
+    /// The number of vectors that have not.
     pub(super) fn frontier(&self) -> usize {
         self.basis.0.len() - self.h.len()
     }
 
-    /// Adds the part of `v` that is orthogonal to the basis to the frontier, with a guess of vᵀAv if there is one; nothing
-    /// where too little is left.
+    /// Adds the part of `v` that is orthogonal to the basis to the frontier, with a guess of vᵀAv if there is one. Adds
+    /// nothing if the remainder is only rounding.
     pub(super) fn push(&mut self, v: &[f64], guess: Option<f64>) {
         let mut v = v.to_vec();
         let before = norm(&v);
@@ -109,15 +107,15 @@ impl<'a> Krylov<'a> {
         DMatrix::from_fn(self.basis.0.len(), self.h.len(), |i, j| self.h[j].get(i).copied().unwrap_or(0.0))
     }
 
-    /// The Ritz pairs of what has been multiplied, by falling magnitude.
+    /// The Ritz pairs of the multiplied part, by falling magnitude.
     pub(super) fn ritz_pairs(&self) -> Vec<Ritz> {
         let (h, m) = (self.projected(), self.h.len());
         let square = h.rows(0, m);
         eigenpairs((square + square.transpose()) * 0.5, &h)
     }
 
-    /// The eigenpairs of the model, by falling magnitude, their residuals within it being nought; vᵀAv is taken for `nought`
-    /// where nothing is known.
+    /// The eigenpairs of the model, by falling magnitude, whose residuals within it are 0; `nought` stands for an
+    /// unknown vᵀAv.
     pub(super) fn model_pairs(&self, nought: f64) -> Vec<Ritz> {
         let (h, m) = (self.projected(), self.h.len());
         let (all, square) = (h.nrows(), h.rows(0, m));
@@ -149,7 +147,7 @@ impl<'a> Krylov<'a> {
         }
     }
 
-    /// Turns the frontier so that its first `count` vectors are what `pairs` of the model most need of it.
+    /// Turns the frontier so that its first `count` vectors are the ones that matter most for `pairs` of the model.
     pub(super) fn prefer<'p>(&mut self, count: usize, pairs: impl Iterator<Item = &'p Ritz>) {
         let m = self.h.len();
         let needed: Vec<&[f64]> = pairs.map(|pair| &pair.coefficients[m..]).collect();
@@ -161,7 +159,7 @@ impl<'a> Krylov<'a> {
         self.turn(&eigen.eigenvectors.select_columns(&order[..count]));
     }
 
-    /// Replaces what has been multiplied by some of its Ritz vectors.
+    /// Replaces the multiplied vectors by some of their Ritz vectors.
     pub(super) fn restart(&mut self, kept: &[&Ritz]) {
         let (h, m) = (self.projected(), self.h.len());
         let mut frontier = self.basis.0.split_off(m);
@@ -185,7 +183,7 @@ impl<'a> Krylov<'a> {
     }
 }
 
-/// The eigenpairs of a symmetric `square`, with their residuals in `tall`, of which it is the top.
+/// The eigenpairs of a symmetric `square`, the top of `tall`, which gives the residuals.
 fn eigenpairs(square: DMatrix<f64>, tall: &DMatrix<f64>) -> Vec<Ritz> {
     let m = square.nrows();
     let eigen = SymmetricEigen::new(square);

@@ -1,22 +1,20 @@
 //! Eigenpairs from the ends of the spectrum, by thick-restart block Lanczos, cold or from the solve before.
 //!
-//! The one idea: products are dear (each is two passes over the training set), vectors on the host are cheap. So every basis
-//! vector is kept and orthogonalised against twice, until the basis is full; then what has been multiplied is replaced by
-//! its best Ritz vectors and the iteration goes on where it was (K. Wu and H. Simon, "Thick-restart Lanczos method for
-//! large symmetric eigenvalue problems", SIAM J. Matrix Anal. Appl. 22, 2000). All coefficients of the projected matrix are
-//! kept, so a residual is that of the products as computed, asymmetric rounding included, and no product has to
-//! confirm it. Which direction to multiply next, and when to stop, is asked of the model in `krylov`.
+//! A product costs two passes over the training set, so every basis vector is kept and orthogonalised against twice,
+//! until the basis is full; then its best Ritz vectors replace the multiplied vectors (K. Wu and H. Simon,
+//! "Thick-restart Lanczos method for large symmetric eigenvalue problems", SIAM J. Matrix Anal. Appl. 22, 2000). All
+//! coefficients of the projected matrix are kept, so a residual is that of the products as computed, asymmetric
+//! rounding included. The model in `krylov` decides what to multiply next and when to stop.
 //!
-//! Warm start. The frontier begins as the wanted vectors where `track` expects them, ten more pairs of the solve before as
-//! they were, and a random direction. The wanted ones and a *guard* are multiplied at once; then one product at a time
-//! goes to what the wanted ones most need. The ten pairs cost no product of their own: the model knows their
-//! eigenvalues, so that the corrections need not resolve them (without them the residuals left by the second round are two to
-//! three times larger). The guard is the next pair with a little of all the others and of the random direction: it would show
-//! an eigenvalue that overtakes.
+//! *Warm start.* The frontier begins with the wanted vectors as `track` predicts them, ten more pairs of the solve
+//! before, and a random direction. The wanted vectors and a *guard* are multiplied at once, then one product at a time
+//! goes to the direction that the wanted pairs need most. The ten pairs cost no product; the model has their
+//! eigenvalues, which makes the residuals after the second round two to three times smaller. The guard is the next pair
+//! with a little of all others and of the random direction; it shows an eigenvalue that overtakes.
 //!
-//! Measured on an MLP 784-64-64-64-10 (ReLU, mean squared error) on 1,000 MNIST images along SAM at the edge (η = 0.5, ρ = 0.03,
-//! from step 400), at the midpoints (w₋ + 2w + w₊)/4 of three iterates, with tol 1e-3; products of a warm check, averaged over
-//! five, and in brackets of a cold one, averaged over two of them:
+//! Products of a warm check, averaged over five (in brackets of a cold one, over two), of an MLP 784-64-64-64-10 (ReLU,
+//! mean squared error) on 1,000 MNIST images along SAM at the edge (η = 0.5, ρ = 0.03, from step 400), at the midpoints
+//! (w₋ + 2w + w₊)/4, tol 1e-3:
 //!
 //! | pairs | every step | every 5 | every 10 | every 25 |
 //! |---|---|---|---|---|
@@ -24,23 +22,20 @@
 //! | 3 | 7.0 (21.0) | 7.0 (21.0) | 7.0 (21.0) | 8.7 (21.0) |
 //! | 5 | 11.0 (22.0) | 11.0 (22.0) | 11.0 (22.0) | 12.3 (22.0) |
 //!
-//! Power iteration from the vectors of ten steps before took 162 for one pair and 42 for three.
+//! Power iteration from the vectors of ten steps before took 162 for one pair and 42 for three. k pairs take some 2k +
+//! 1 products: with ReLU, examples that cross kinks turn the eigenvectors unpredictably, so each needs a product that
+//! shows its residual (0.3 to 2 %, growing as the root of the distance), and one that corrects it. With tanh and 300
+//! images the change is predictable: one pair every step took 2.8 (34.5 cold), five took 7.2 (49.0), and five every 5
+//! steps 14.0 (50.0). At the iterates themselves, which swing with the two-cycle, the ReLU network on 300 images took
+//! 4.8 for one pair every step and 14.6 for five; at the midpoints 3.0 and 11.0.
 //!
-//! A warm check takes some 2k + 1 products for k pairs, and with ReLU it cannot be much less: an example that crosses a kink
-//! turns the eigenvectors in a direction that nothing before tells, so every vector needs a first product, which shows by how
-//! much (a residual of 0.3 to 2 per cent, growing as the root of the distance), and a second, which mends it. With tanh in
-//! ReLU's place and 300 images the change goes on from check to check and is foreseen: one pair every step took 2.8 products
-//! (34.5 cold), five 7.2 (49.0), and five pairs every 5 steps 14.0 (50.0). At the iterates themselves, which swing with the
-//! two-cycle, the ReLU network on 300 images took 4.8 for one pair every step and 14.6 for five; at the midpoints 3.0 and 11.0.
+//! Tried and dropped: one Krylov space from the sum of the old vectors (16.2 products for five pairs every 5 steps, at
+//! the iterates); no ten known pairs (13.7 instead of 11.0, on 300 images); continuing the latest change in full, which
+//! divides the first residual by ten with tanh and doubles it with ReLU, and is the reason for the fit in `track`.
 //!
-//! What was tried and left: growing one Krylov space from the sum of the old vectors (16.2 products for five pairs every
-//! 5 steps, at the iterates); multiplying what all pairs most need without the ten known ones (13.7, on 300 images; with
-//! them 11.0); continuing the latest change in full, which with tanh takes the first residual down to a tenth and with ReLU
-//! doubles it, and is why the prediction is fitted.
-//!
-//! A start of b vectors sees b copies of an exactly repeated eigenvalue (the last layer of a squared loss has such), in a
-//! basis found from one random vector there is one. In rare cases a cold solve stops before an eigenvalue has emerged
-//! from the bulk at all, and reports the next in its place; the warm solves that follow find it.
+//! *Limits.* b start vectors find b copies of an exactly repeated eigenvalue (the last layer of a squared loss has
+//! such). In rare cases a cold solve stops before an eigenvalue has emerged from the bulk, and reports the next one;
+//! the following warm solves find it.
 
 use nalgebra::DMatrix;
 
@@ -54,13 +49,13 @@ use super::{CurvatureError, EigenOptions, Eigenpair, Operator, RitzValue, Spectr
 /// Weight of the pairs beyond the next in the guard of a warm start, and of a random direction.
 const OTHERS_WEIGHT: f64 = 0.2;
 const RANDOM_WEIGHT: f64 = 0.1;
-/// Vectors kept besides where the lowest eigenvalues are wanted. They stand close together, and every restart costs
+/// Additional vectors kept if the lowest eigenvalues are wanted. These lie close together, and every restart costs
 /// products: at the end of `quickstart`, one of them took 148 products with none, 103 with 30 and 92 with 60.
 const CROWD: usize = 30;
-/// Products spent looking outside an invariant subspace, beyond one a pair, before what it holds is accepted.
+/// Products spent looking outside an invariant subspace, beyond one a pair, before its contents are accepted.
 const LOOK_AROUND: usize = 10;
 
-/// Vectors that have been multiplied, when the iteration restarts.
+/// The number of multiplied vectors at which the iteration restarts.
 fn basis_limit(options: &EigenOptions, dim: usize) -> usize {
     let crowd = if options.bottom > 0 { CROWD } else { 0 };
     let wanted = options.top.saturating_add(options.bottom);
@@ -68,15 +63,15 @@ fn basis_limit(options: &EigenOptions, dim: usize) -> usize {
 }
 
 impl EigenOptions {
-    /// Most vectors of `dim` numbers in f64 that [`lanczos`] holds at once: a full basis with what waits to be multiplied,
-    /// the track that it started from and the spectrum that it returns.
+    /// The most f64 vectors of `dim` numbers that [`lanczos`] holds at once: a full basis with its frontier, the track
+    /// that it started from and the spectrum that it returns.
     pub fn most_vectors(&self, dim: usize) -> usize {
         let (wanted, block) = (self.top.saturating_add(self.bottom).min(dim), self.block.min(dim));
         // The track that it started from has the changes of the wanted vectors too.
         basis_limit(self, dim) + KEPT + block + 2 * wanted + KEPT + self.most_kept(dim) + wanted
     }
 
-    /// Most vectors in the [`Spectrum`] that [`lanczos`] returns: its pairs and the next one, and its track.
+    /// The most vectors in the [`Spectrum`] that [`lanczos`] returns: its pairs and the next one, and its track.
     pub fn most_kept(&self, dim: usize) -> usize {
         let wanted = self.top.saturating_add(self.bottom).min(dim);
         wanted + 1 + (wanted + KEPT)
@@ -85,11 +80,11 @@ impl EigenOptions {
 
 /// The eigenpairs that `options` asks for: the largest by magnitude, with signs, and the lowest.
 ///
-/// `start` is the track of the solve before, where the matrix has moved a little since. The basis holds at most
-/// 2·(top + bottom) + 12 + 8·block vectors, and 30 more for a bottom, made as they are needed, and after a warm start the ten
-/// kept pairs besides. The
-/// solve ends when every wanted pair has converged and nothing that is known of other directions puts one in its place; or
-/// when `max_iterations` products are spent: then pairs are returned with `converged` false where they are not.
+/// `start` is the track of the solve before, if the matrix has moved only a little since. The basis holds at most
+/// 2·(top + bottom) + 12 + 8·block vectors, and 30 more for a bottom, made as they are needed, and after a warm start
+/// the ten kept pairs besides. The solve ends when every wanted pair has converged and the model expects no other in
+/// its place, or when `max_iterations` products are spent: then pairs are returned with `converged` false where they
+/// are not.
 ///
 /// # Errors
 /// Options out of range, a start of another size, products that fail or are not finite.
@@ -119,7 +114,8 @@ pub fn lanczos(
         let spent = krylov.products.spent;
         let ritz = krylov.ritz_pairs();
         let found: Vec<RitzValue> = ritz.iter().map(|pair| pair.at).collect();
-        // Restarts drop Ritz values, so the extremes of all are kept apart; on a tie the later is the more accurate.
+        // Restarts drop Ritz values, so the extremes of all are kept separately; on a tie the later value is more
+        // accurate.
         for &at in &found {
             lambda_max = lambda_max.filter(|old| old.value > at.value).or(Some(at));
             lambda_min = lambda_min.filter(|old| old.value < at.value).or(Some(at));
@@ -145,7 +141,7 @@ pub fn lanczos(
             };
             let by_magnitude =
                 |i: usize| pair(i, error_bound(&found, i, &others), options.threshold(found[i].value, largest));
-            // Where eigenvalues crowd, the nearest others are not known.
+            // In a cluster the nearest other eigenvalues are not known.
             let lowest = |&i: &usize| pair(i, found[i].residual, options.bottom_threshold(found[i].value, largest));
             let kept = expected.then_rest(&model, expected.count() + KEPT);
             let values = kept.iter().map(|pair| pair.at.value).collect();
@@ -174,9 +170,9 @@ pub fn lanczos(
     }
 }
 
-/// What the model takes vᵀAv for where nothing is known: 0, as most eigenvalues of a Hessian are. Where the lowest are asked
-/// for and are not below 0, that would be one of them; so then it is at least a quarter of the way from the last of these to the
-/// last of the top, among the `values` known.
+/// The model's value of an unknown vᵀAv: 0, as most eigenvalues of a Hessian are. If the lowest are wanted and not
+/// below 0, 0 would be one of them; then it is at least a quarter of the way from the last of these to the last of the
+/// top, among the known `values`.
 fn nought(values: &[f64], options: &EigenOptions) -> f64 {
     if options.bottom == 0 {
         return 0.0;
@@ -189,7 +185,7 @@ fn nought(values: &[f64], options: &EigenOptions) -> f64 {
     (low + (least - low) / 4.0).max(0.0)
 }
 
-/// Random directions for the frontier; how many there was room for.
+/// Adds random directions to the frontier; returns how many had room.
 fn refill(krylov: &mut Krylov<'_>, count: usize, dim: usize, directions: &mut Directions) -> usize {
     let count = count.min(dim - krylov.basis.0.len());
     for _ in 0..count {
@@ -199,10 +195,10 @@ fn refill(krylov: &mut Krylov<'_>, count: usize, dim: usize, directions: &mut Di
     count
 }
 
-/// The frontier of a warm start, and how many of its first vectors to multiply at once: the wanted ones, and a guard.
+/// The frontier of a warm start, and the number of its first vectors to multiply at once: the wanted ones, and a guard.
 ///
-/// The guard would show an eigenvalue that overtakes: it is the next vector, with a little of those behind it and of a
-/// random one.
+/// The guard is the next vector with a little of those behind it and of a random one; it shows an eigenvalue that
+/// overtakes.
 fn begin(krylov: &mut Krylov<'_>, track: &Track, options: &EigenOptions, directions: &mut Directions) -> usize {
     for (value, vector) in track.predicted() {
         krylov.push(&vector, Some(value));
@@ -222,7 +218,7 @@ fn begin(krylov: &mut Krylov<'_>, track: &Track, options: &EigenOptions, directi
     if krylov.frontier() > near {
         guard[near] = RANDOM_WEIGHT;
     }
-    // The random direction is wanted itself where there are too few others.
+    // The random direction counts as wanted if there are too few others.
     columns.iter().for_each(|column| axpy(-dot(column, &guard), column, &mut guard));
     let length = norm(&guard);
     if length > 1e-8 {
@@ -233,13 +229,13 @@ fn begin(krylov: &mut Krylov<'_>, track: &Track, options: &EigenOptions, directi
     columns.len()
 }
 
-/// Which of a list of pairs, sorted by falling magnitude, are asked for.
+/// The wanted ones of a list of pairs that is sorted by falling magnitude.
 struct Wanted {
-    /// The first so many.
+    /// The first ones, by this count.
     top: usize,
     /// By rising value.
     bottom: Vec<usize>,
-    /// Whether the list is long enough to tell.
+    /// Whether the list is long enough to decide.
     complete: bool,
 }
 
@@ -264,7 +260,8 @@ impl Wanted {
         self.indices().count()
     }
 
-    /// The wanted pairs, then the others by magnitude, or where the bottom is wanted from both ends in turn; `keep` in all.
+    /// The wanted pairs, then the others, by magnitude or, if the bottom is wanted, from both ends in turn; `keep` in
+    /// all.
     fn then_rest<'p>(&self, pairs: &'p [Ritz], keep: usize) -> Vec<&'p Ritz> {
         let low = if self.bottom.is_empty() { (0..pairs.len()).collect() } else { rising(pairs) };
         let all = self.indices().chain((0..pairs.len()).flat_map(|i| [i, low[i]]));

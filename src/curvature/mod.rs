@@ -1,15 +1,14 @@
-//! Eigenvalues, trace and spectral density of a symmetric operator of which only products are known, and the edges they are
-//! compared with.
+//! Eigenvalues, trace and spectral density of a symmetric operator that is known only by its products, and edges of
+//! stability.
 //!
-//! The one idea: an algorithm here sees [`Operator`] and nothing else: no network, no device. A Hessian, a
-//! Gauss–Newton matrix, a block of either or a closure on the host all look alike. Vectors live on the host in float64
-//! although products may be float32: the basis must be orthogonal to better accuracy than the products have.
+//! The algorithms use only [`Operator`]: no network, no device. A Hessian, a Gauss–Newton matrix, a block of either and
+//! a closure on the host look alike. Vectors are float64 on the host although products may be float32: a basis must be
+//! orthogonal to better accuracy than the products.
 //!
-//! Neighbours: [`lanczos`] is the method of choice for eigenpairs; [`power_iteration`] is the simple, slower one that also
-//! sees every copy of a repeated eigenvalue; [`official`] reports what the paper's code would. [`trace`] and
-//! [`spectral_density`] sample, and give an interval with every number. `krylov` and `track` are the inside of `lanczos`:
-//! what a basis tells of the rest, and where eigenvectors will be next. `basis` holds the vector algebra they share;
-//! [`SubOperator`] and [`Minus`] make operators of others; [`edge`] turns an eigenvalue into a verdict (arXiv 2309.12488).
+//! [`lanczos`] is the method of choice for eigenpairs; [`power_iteration`] is simpler and slower, and finds every copy
+//! of a repeated eigenvalue; [`official`] repeats the paper's code. [`trace`] and [`spectral_density`] sample, with
+//! intervals. `krylov` and `track` are parts of `lanczos`; `basis` holds vector algebra. [`SubOperator`] and [`Minus`]
+//! make operators of others; [`edge`] judges an eigenvalue (arXiv 2309.12488).
 
 mod alignment;
 mod basis;

@@ -1,8 +1,8 @@
-//! ‖H‖ as the official code of Long and Bartlett (arXiv 2309.12488) reports it, for comparison; never a measurement.
+//! ‖H‖ as the official code of Long and Bartlett (arXiv 2309.12488) reports it, for comparison only.
 //!
-//! The power method, literally: at most 100 products from a random start, fresh at every check, until the length of the
-//! product changes by no more than a thousandth. That length is the estimate, so the sign of the eigenvalue is lost, and
-//! the last product, normalised, stands for the eigenvector whether or not it has converged.
+//! It is the power method: at most 100 products from a random start, drawn anew at every check, until the length of the
+//! product changes by no more than a thousandth. That length is the estimate, so the sign is lost; the last product,
+//! normalised, stands for the eigenvector whether or not it has converged.
 
 use super::basis::{Directions, norm, scale};
 use super::operator::Products;
@@ -11,22 +11,22 @@ use super::{CurvatureError, Operator};
 
 /// The most products.
 const MAX_PRODUCTS: usize = 100;
-/// The relative change at which the iteration stops, and the length below which it does.
+/// The iteration stops at this relative change, and at lengths below this.
 const TOL: f64 = 1e-3;
 
-/// What the official code would report.
+/// The report of the official code.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OfficialEstimate {
     /// The length of the last product; never negative.
     pub hessian_norm: f64,
-    /// The last product scaled to unit length, or the vector that the operator took to zero.
+    /// The last product scaled to unit length, or the vector whose product is zero.
     pub vector: Vec<f64>,
     /// Products spent.
     pub products: usize,
 }
 
-/// The official code's estimate of the largest |λ| of `operator`, which is meant to be its difference of gradients. The
-/// start is drawn from stream `stream` of the generator seeded with `seed`.
+/// The official code's estimate of the largest |λ| of `operator`, normally its difference of gradients. The start is
+/// drawn from stream `stream` of the generator seeded with `seed`.
 ///
 /// # Errors
 /// An operator of no dimensions, and products that fail or are not finite.

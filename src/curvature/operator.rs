@@ -1,7 +1,5 @@
-//! What an algorithm here may know of a matrix.
-//!
-//! The one idea: products with vectors, one at a time or a few together, are all there is. A device shares the reading of
-//! the training set among the products of a block, so algorithms ask for blocks wherever they have several vectors.
+//! The interface between algorithms and matrices: products with vectors, one at a time or several together. A device
+//! reads the training set once for a block of vectors, so algorithms ask for blocks wherever they can.
 
 use super::CurvatureError;
 use super::basis::norm;
@@ -11,25 +9,24 @@ pub trait Operator {
     /// The number of rows, which is the number of columns.
     fn dim(&self) -> usize;
 
-    /// How far the product with a unit vector may be off, as a length, going by the products formed so far: no eigenvalue
-    /// is known better. 0 for an operator that is as good as float64.
+    /// An upper estimate of the error of the product with a unit vector, as a length, from the products formed so far;
+    /// no eigenvalue is more accurate. 0 for an operator that is as good as float64.
     fn rounding(&self) -> f64 {
         0.0
     }
 
-    /// Writes A v to `out`; both have [`dim`](Self::dim) entries, and `out` holds anything beforehand.
+    /// Writes A v to `out`; both have [`dim`](Self::dim) entries, and `out` may hold anything before.
     ///
     /// # Errors
-    /// Whatever keeps the product from being formed, as [`CurvatureError::Operator`]. Entries that are not finite
-    /// need no check here: the solvers look.
+    /// Any failure to form the product, as [`CurvatureError::Operator`]. Solvers check for entries that are not finite.
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError>;
 
     /// Writes A vᵢ to `products[i]` for every vᵢ of `vectors`; there are as many of each, all with [`dim`](Self::dim)
-    /// entries. One product after the other unless the operator knows better; either way each is the same as
-    /// [`apply`](Self::apply) would give, up to rounding.
+    /// entries. The default forms one product after the other; each is the same as [`apply`](Self::apply) would give,
+    /// up to rounding.
     ///
     /// # Errors
-    /// As for [`apply`](Self::apply); then `products` holds anything.
+    /// As for [`apply`](Self::apply); `products` is then undefined.
     fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
         for (v, out) in vectors.iter().zip(products) {
             self.apply(v, out)?;

@@ -1,13 +1,12 @@
-//! Top eigenpairs by power iteration, kept for repeated eigenvalues and as a check on Lanczos.
+//! Top eigenpairs by simultaneous power iteration (subspace iteration), for repeated eigenvalues and as a check on
+//! Lanczos.
 //!
-//! The one idea: multiply and orthonormalise, for all wanted vectors at once (simultaneous or subspace iteration; for
-//! one vector it is the power method). A Rayleigh–Ritz step in the small subspace gives signed eigenvalues in order and
-//! tells λ from −λ; the products it needs are those of the iteration, so the residuals it reports are measured.
-//!
-//! The error falls by |λ_{k+1}/λ_k| an iteration, which at the edge of stability, where eigenvalues crowd, is slow: for one pair
-//! of an MLP on 1,000 digits to tol 1e-3 it took 58 products and, begun with the vector of five steps before, 71, where
-//! [`lanczos`](super::lanczos) took 15.7 and 3.3. With `top` = 1 and eigenvalues λ and −λ of equal magnitude it does not
-//! converge, and says so.
+//! Each iteration multiplies and orthonormalises all wanted vectors. A Rayleigh–Ritz step in their span gives signed
+//! eigenvalues in order and separates λ from −λ; it needs no further products, so the reported residuals are measured.
+//! The error falls by |λ_{k+1}/λ_k| an iteration, which is slow at the edge of stability: one pair of an MLP on 1,000
+//! digits to tol 1e-3 took 58 products (71 from the vector of five steps before), where [`lanczos`](super::lanczos)
+//! took 15.7 and 3.3. With `top` = 1 and eigenvalues λ and −λ of equal magnitude it does not converge, and reports
+//! that.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
@@ -19,10 +18,11 @@ use super::{CurvatureError, EigenOptions, Eigenpair, Operator, RitzValue, Spectr
 
 /// The `options.top` eigenpairs of largest magnitude, with signs, by simultaneous power iteration.
 ///
-/// `start` is the track of a solve whose pairs are near the wanted ones; missing ones are drawn at random, those beyond `top` are not
-/// used. 2·top vectors of the operator's dimension are kept. `lambda_min` and `lambda_max` of the result are among the Ritz
-/// values found, and there is no runner-up; [`EigenOptions::bottom`] and [`EigenOptions::above`] are refused. When `max_iterations` products do not allow another iteration (`top`
-/// products), pairs are returned with `converged` false where they are not.
+/// `start` is the track of a solve with nearby pairs; missing vectors are drawn at random, and those beyond `top` are
+/// ignored. 2·top vectors of the operator's dimension are kept. `lambda_min` and `lambda_max` of the result are among
+/// the Ritz values found, and there is no runner-up; [`EigenOptions::bottom`] and [`EigenOptions::above`] are refused.
+/// When `max_iterations` products do not allow another iteration (`top` products), pairs are returned with `converged`
+/// false where they are not.
 ///
 /// # Errors
 /// Options out of range or not for this method, a start of another size, products that fail or are not finite.

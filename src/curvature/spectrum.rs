@@ -1,27 +1,24 @@
-//! What an eigensolver is asked and what it answers.
-//!
-//! The one idea: every number comes with how far it can be trusted, so that nothing has to be taken for converged.
+//! The options of an eigensolver and its result, in which every number has its accuracy beside it.
 
 use super::CurvatureError;
 use super::track::Track;
 
-/// What to look for and when to stop.
+/// What to find, and when to stop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EigenOptions {
-    /// How many eigenpairs, by magnitude. More than the dimension means all of them.
+    /// The number of eigenpairs, by magnitude, at most the dimension.
     pub top: usize,
-    /// How many of the lowest eigenvalues besides: the most negative ones, where there are such.
+    /// The number of lowest eigenvalues to find as well.
     pub bottom: usize,
-    /// Where given, only as many of the `top` pairs are wanted as have |λ| ≥ `above`, and the first below, which shows that
-    /// there are no more. Decided as the values converge, so that a set that grows costs no second solve.
+    /// If given, only those of the `top` pairs with |λ| ≥ `above` are wanted, and the first below, which shows that
+    /// there are no more. Decided as values converge, so a growing set costs no second solve.
     pub above: Option<f64>,
-    /// Vectors multiplied at a time. A block of b sees b copies of a repeated eigenvalue, where one vector sees one, and
-    /// shares the operator's reading of its data, but takes more products in all.
+    /// Vectors multiplied at a time. A block of b finds b copies of a repeated eigenvalue and shares the operator's
+    /// reading of its data, but takes more products in all.
     pub block: usize,
-    /// Relative residual ‖Av − θv‖ ≤ tol·|θ| at which a pair counts as converged. An eigenvalue below a thousandth
-    /// of the largest is judged as if it were that large, or a zero one could never converge. One of the `bottom` is judged
-    /// as if it were a tenth of the largest: how far the spectrum reaches below 0 is a question of its scale, and of a crowd
-    /// about 0 no member can be told from the next.
+    /// Relative residual ‖Av − θv‖ ≤ tol·|θ| at which a pair counts as converged. An eigenvalue below a thousandth of
+    /// the largest is judged as if it were that large, since a zero one could never converge. One of the `bottom` is
+    /// judged as if it were a tenth of the largest, because the members of a cluster near 0 cannot be told apart.
     pub tol: f64,
     /// The most matrix products to spend; at least `top` + `bottom`.
     pub max_iterations: usize,
@@ -35,13 +32,13 @@ impl Default for EigenOptions {
     }
 }
 
-/// Why an option is refused: its name, the value and what it must be.
+/// The error for a refused option: its name, value and range.
 pub(super) fn refuse(name: &'static str, value: f64, expected: &'static str) -> CurvatureError {
     CurvatureError::Option { name, value, expected }
 }
 
-/// Refuses an operator without rows, and one of which memory does not hold `vectors` vectors: asking for the memory in one
-/// piece costs nothing and fails where a limit would end the program later.
+/// Refuses an operator without rows, and one whose `vectors` vectors do not fit in memory: allocating them in one piece
+/// fails here rather than ending the program later.
 pub(super) fn check_dim(dim: usize, vectors: usize) -> Result<(), CurvatureError> {
     if dim == 0 {
         return Err(refuse("dim", 0.0, "at least 1: the operator is empty"));
@@ -54,7 +51,7 @@ pub(super) fn check_dim(dim: usize, vectors: usize) -> Result<(), CurvatureError
 }
 
 impl EigenOptions {
-    /// Refuses options with which nothing is found of a matrix of `dim` rows.
+    /// Refuses options out of range for a matrix of `dim` rows.
     ///
     /// # Errors
     /// [`CurvatureError::Option`], naming the field.
@@ -62,7 +59,7 @@ impl EigenOptions {
         self.within(dim).map(|_| ())
     }
 
-    /// Checks the ranges and cuts the counts to what a matrix of `dim` rows has to offer.
+    /// Checks the ranges and limits the counts to `dim`.
     pub(super) fn within(&self, dim: usize) -> Result<Self, CurvatureError> {
         check_dim(dim, 1)?;
         if self.top == 0 {
@@ -79,7 +76,7 @@ impl EigenOptions {
         if !(self.tol > 0.0 && self.tol < 1.0) {
             return Err(refuse("tol", self.tol, "between 0 and 1, say 1e-3"));
         }
-        // Of a block that the budget does not allow no vector need be made.
+        // A block larger than the budget needs no vectors.
         let block = self.block.min(dim).min(self.max_iterations.max(1));
         let (top, bottom) = (self.top.min(dim), self.bottom.min(dim));
         if self.max_iterations < (top + bottom).min(dim) {
@@ -89,8 +86,8 @@ impl EigenOptions {
         Ok(Self { top, bottom, block, ..self.clone() })
     }
 
-    /// The residual at which a pair of value `theta` has converged, `largest` being the largest |θ|. The last term is
-    /// what float64 can resolve.
+    /// The residual at which a pair of value `theta` has converged; `largest` is the largest |θ|. The last term is the
+    /// resolution of float64.
     pub(super) fn threshold(&self, theta: f64, largest: f64) -> f64 {
         self.tol * scale_of(theta, largest) + 64.0 * f64::EPSILON * largest
     }
@@ -101,7 +98,7 @@ impl EigenOptions {
     }
 }
 
-/// What the residual of a pair of value `theta` is relative to, `largest` being the largest |θ|.
+/// The scale of the relative residual of a pair of value `theta`; `largest` is the largest |θ|.
 fn scale_of(theta: f64, largest: f64) -> f64 {
     theta.abs().max(1e-3 * largest)
 }
@@ -113,14 +110,15 @@ pub struct Eigenpair {
     pub value: f64,
     /// v, of unit length; its sign is arbitrary.
     pub vector: Vec<f64>,
-    /// ‖Av − θv‖ in the units of θ, absolute (see [`Spectrum::relative_residuals`] for the other), exact up to the rounding of the products: some eigenvalue is this close to θ.
+    /// ‖Av − θv‖ in the units of θ (relative: [`Spectrum::relative_residuals`]), exact up to the rounding of the
+    /// products: some eigenvalue is this close to θ.
     pub residual: f64,
-    /// How far θ is from an eigenvalue: min(r, r²/gap), r being the residual and gap the distance from θ to the nearest
-    /// *other* eigenvalue (T. Kato 1949, G. Temple 1933; Parlett, "The Symmetric Eigenvalue Problem", theorem 11.7.1).
-    /// The first is a bound without conditions. The second takes every other eigenvalue to be no nearer than the solver's other
-    /// Ritz values with their residuals, and than those it keeps from the solve before; it does not hold if one has been missed.
-    /// A method that knows no other eigenvalues gives the first, and so does each of the `bottom`, which crowd. Never less than the operator's own
-    /// [`rounding`](super::Operator::rounding).
+    /// A bound on the distance of θ to an eigenvalue: min(r, r²/gap), with residual r and the distance gap from θ to
+    /// the nearest *other* eigenvalue (T. Kato 1949, G. Temple 1933; Parlett, "The Symmetric Eigenvalue Problem",
+    /// theorem 11.7.1). The first bound always holds. The second assumes that no other eigenvalue is nearer than the
+    /// solver's other Ritz values with their residuals, and those kept from the solve before; it fails if one was
+    /// missed. Methods without other eigenvalues give the first, as do the `bottom`, which lie close together. Never
+    /// less than the operator's own [`rounding`](super::Operator::rounding).
     pub error: f64,
     /// Whether `residual` met [`EigenOptions::tol`].
     pub converged: bool,
@@ -135,7 +133,7 @@ pub struct RitzValue {
     pub residual: f64,
 }
 
-/// The error of `ritz[i]`, see [`Eigenpair::error`], where eigenvalues are expected at `expected`: one close to `ritz[i]` and
+/// The error of `ritz[i]`, see [`Eigenpair::error`], given the `expected` eigenvalues: one close to `ritz[i]` and
 /// others.
 pub(super) fn error_bound(ritz: &[RitzValue], i: usize, expected: &[f64]) -> f64 {
     let RitzValue { value, residual } = ritz[i];
@@ -160,7 +158,7 @@ impl Spectrum {
     }
 }
 
-/// What a solver found.
+/// The result of a solver.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spectrum {
     /// The pairs of largest magnitude, by falling |θ|: `top` of them, or as many as there are dimensions, or with
@@ -170,15 +168,15 @@ pub struct Spectrum {
     pub bottom: Vec<Eigenpair>,
     /// The next pair by magnitude, seldom converged. `None` where the method has none.
     pub runner_up: Option<Eigenpair>,
-    /// The largest Ritz value met: a lower bound on the largest eigenvalue (Courant–Fischer). Where it is not among `pairs` it
-    /// is a by-product, so judge it by its residual.
+    /// The largest Ritz value met: a lower bound on the largest eigenvalue (Courant–Fischer). If it is not among
+    /// `pairs`, judge it by its residual.
     pub lambda_max: RitzValue,
-    /// The lowest Ritz value met: an upper bound on the smallest eigenvalue, and with `bottom` = 0 a by-product, so judge
-    /// it by its residual. It is positive when no negative curvature was met.
+    /// The lowest Ritz value met: an upper bound on the smallest eigenvalue, to be judged by its residual if `bottom` =
+    /// 0. It is positive when no negative curvature was met.
     pub lambda_min: RitzValue,
     /// Matrix products spent.
     pub products: usize,
-    /// What a warm start needs: with `lanczos`, the wanted vectors twice and ten more.
+    /// The input of a warm start: with `lanczos`, the wanted vectors twice and ten more.
     pub track: Track,
 }
 

@@ -1,8 +1,8 @@
 //! The trace from a few products, by Hutch++.
 //!
-//! The one idea: gᵀAg has the trace for its mean when the entries of g are independent signs (M. F. Hutchinson 1990), but
-//! a few large eigenvalues make it scatter. So a third of the products finds a subspace Q that holds most of those, a third
-//! takes the trace there exactly, and only what is left is sampled (R. A. Meyer, C. Musco, C. Musco, D. Woodruff, "Hutch++:
+//! gᵀAg has the trace for its mean when the entries of g are independent signs (M. F. Hutchinson 1990), but a few large
+//! eigenvalues make it scatter. So a third of the products finds a subspace Q that holds most of those, a third takes
+//! the trace there exactly, and the rest samples the remainder (R. A. Meyer, C. Musco, C. Musco, D. Woodruff, "Hutch++:
 //! Optimal Stochastic Trace Estimation", SOSA 2021). The scatter of the samples gives the interval.
 
 use super::basis::{Basis, Directions, dot, norm, scale};
@@ -11,12 +11,12 @@ use super::operator::Products;
 use super::spectrum::{check_dim, refuse};
 use super::{CurvatureError, Operator};
 
-/// What to spend on a trace.
+/// The effort spent on a trace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceOptions {
-    /// Matrix products, at least 6. As many as there are dimensions give the exact trace.
+    /// Matrix products, at least 6. As many as the dimension give the exact trace.
     pub products: usize,
-    /// Vectors multiplied at a time; makes no difference but of rounding to the result.
+    /// Vectors multiplied at a time; changes only the rounding.
     pub block: usize,
     /// Level of the confidence interval.
     pub level: f64,
@@ -31,7 +31,7 @@ impl Default for TraceOptions {
 }
 
 impl TraceOptions {
-    /// Refuses options with which nothing is found of a matrix of `dim` rows.
+    /// Refuses options out of range for a matrix of `dim` rows.
     ///
     /// # Errors
     /// [`CurvatureError::Option`], naming the field.
@@ -46,7 +46,7 @@ impl TraceOptions {
         Ok(())
     }
 
-    /// Most vectors of `dim` numbers in f64 that [`trace`] holds at once: the sketch, and a block with its products.
+    /// The most f64 vectors of `dim` numbers that [`trace`] holds at once: the sketch, and a block with its products.
     pub fn most_vectors(&self, dim: usize) -> usize {
         let sketch = if dim <= self.products { 0 } else { self.products / 3 };
         sketch + 2 * self.block.min(self.products).min(dim)
@@ -92,7 +92,7 @@ pub fn trace(operator: &mut dyn Operator, options: &TraceOptions) -> Result<Trac
             largest = largest.max(norm(&image));
             q.orthogonalise(&mut image);
             let length = norm(&image);
-            // Less is rounding: A has no further range.
+            // A smaller remainder is rounding: the range of A is exhausted.
             if length > 1e-12 * largest {
                 scale(&mut image, 1.0 / length);
                 q.orthogonalise(&mut image);
@@ -123,8 +123,8 @@ struct Form<'a> {
 }
 
 impl Form<'_> {
-    /// How far a trace may be off for rounding: of products, for vectors whose squared lengths add up to `dim`, and of sums of
-    /// that many terms, the `values` among them.
+    /// A bound on the rounding error of a trace: of products, for vectors whose squared lengths add up to `dim`, and of
+    /// sums of that many terms, `values` included.
     fn rounding(&self, dim: usize, values: &[f64]) -> f64 {
         let terms = values.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
         dim as f64 * (self.products.rounding() + f64::EPSILON * terms)

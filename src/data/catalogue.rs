@@ -1,6 +1,5 @@
-//! The data sets that can be fetched: their files, where the world keeps them, and what every byte must hash to.
-//!
-//! Mirrors are tried in order. They need not be trusted: a file counts only once its SHA-256 is the one written here.
+//! The data sets that can be fetched: files, mirrors and hashes. Mirrors are tried in order and need not be trusted,
+//! because a file counts only with the SHA-256 listed here.
 
 use super::DataName;
 
@@ -20,20 +19,21 @@ pub struct Item {
 pub struct DataSet {
     /// Its name in configurations and on the command line.
     pub name: DataName,
-    /// The folder it lives in, under one of the [`Roots`](super::Roots).
+    /// Its folder, under one of the [`Roots`](super::Roots).
     pub folder: &'static str,
-    /// Who made it, under which licence, and its home.
+    /// Its authors, licence and home page.
     pub about: &'static str,
-    /// Addresses that hold its downloads, each completed by a file's name.
+    /// Addresses of its downloads, each completed by a file's name.
     pub mirrors: &'static [&'static str],
-    /// What is downloaded.
+    /// The files to download.
     pub downloads: &'static [Item],
-    /// What is unpacked from the one download, a tar.gz archive that is not kept; none where downloads are used as they are.
+    /// The files unpacked from the one download, a tar.gz archive that is not kept; empty if downloads are used as they
+    /// are.
     pub unpacked: &'static [Item],
 }
 
 impl DataSet {
-    /// The files that the folder holds in the end.
+    /// The files in the folder after fetching.
     pub fn files(&self) -> &'static [Item] {
         if self.unpacked.is_empty() { self.downloads } else { self.unpacked }
     }

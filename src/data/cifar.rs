@@ -1,8 +1,6 @@
-//! The binary files of CIFAR-10: records of a label and a picture, nothing else.
-//!
-//! A record is 3,073 bytes: the class, then 1,024 red, 1,024 green and 1,024 blue values, each plane row-major; see
-//! <https://www.cs.toronto.edu/~kriz/cifar.html>. There is no header, so a file's length and its labels are all that can
-//! tell good from bad. Pictures leave here in height, width, channel order. Only the records asked for are read.
+//! The binary files of CIFAR-10: records of 3,073 bytes, namely the class, then 1,024 red, 1,024 green and 1,024 blue
+//! values, each plane row-major; see <https://www.cs.toronto.edu/~kriz/cifar.html>. Without a header, only a file's
+//! length and labels show damage. The result is in height, width, channel order; only the requested records are read.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -20,7 +18,7 @@ const PLANE: usize = 32 * 32;
 const RECORD: usize = 1 + 3 * PLANE;
 const FETCH_AGAIN: &str = "fetch the file again from its source (`edgewalk data fetch cifar10`)";
 
-/// The files of one half that are in a folder, in the order of their numbers: `data_batch_1.bin` … or `test_batch.bin`.
+/// The files of one half in a folder, in the order of their numbers: `data_batch_1.bin` … or `test_batch.bin`.
 ///
 /// # Errors
 /// [`DataError::Missing`] if there is none, [`DataError::Io`] if the folder cannot be read.

@@ -1,7 +1,5 @@
-//! The data of the quickstart, inside the binary: the first 1,000 training and 500 test examples of MNIST.
-//!
-//! They are ordinary gzipped idx files (`assets/mnist-subset`, with their source and licence beside them) and go through
-//! the same reader as files on disk, so the first command a user runs exercises the path that real data takes.
+//! The data of the quickstart, inside the binary: the first 1,000 training and 500 test examples of MNIST, as gzipped
+//! idx files (`assets/mnist-subset`, with source and licence) that the reader for files on disk reads.
 
 use super::idx;
 use super::idx::IdxSource;

@@ -1,8 +1,8 @@
-//! Labelled examples as plain numbers: checked once when they are made, so that nothing downstream checks them again.
+//! Labelled examples as plain numbers, checked once when they are made.
 
 use super::ExamplesError;
 
-/// What a network reads of its examples, row-major.
+/// The features of examples, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Features {
     /// Numbers, such as centred pixels.
@@ -25,7 +25,7 @@ impl Features {
         self.len() == 0
     }
 
-    /// The elements as they are in memory, four bytes each.
+    /// The elements in memory, four bytes each.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Real(values) => bytemuck::cast_slice(values),
@@ -141,7 +141,7 @@ impl Examples {
         Some(codes.iter().map(|&code| if code == 0 { 0.0 } else { weight }).collect())
     }
 
-    /// The first so many examples, or all where there are not as many.
+    /// The first examples, at most this many.
     #[must_use]
     pub fn first(&self, count: usize) -> Self {
         let count = count.clamp(1, self.len());
@@ -161,7 +161,7 @@ impl Examples {
         }
     }
 
-    /// Rows that are there.
+    /// These rows, which must exist.
     fn rows(&self, numbers: impl Iterator<Item = usize> + Clone) -> Self {
         fn rows<T: Copy>(values: &[T], each: usize, numbers: impl Iterator<Item = usize>) -> Vec<T> {
             numbers.flat_map(|i| values[i * each..(i + 1) * each].iter().copied()).collect()

@@ -1,4 +1,4 @@
-//! A data set from its mirrors to its folder: download, unpack where it is an archive, and check every file by its hash.
+//! Fetches a data set from its mirrors: download, unpack if it is an archive, and check every file by its hash.
 
 use crate::observer::Observer;
 use std::fs::{self, File};
@@ -14,16 +14,16 @@ use super::download::{FetchError, download, is_there};
 use super::incoming::Incoming;
 use crate::files::in_the_way;
 
-/// Where a data set is now, and whether anything had to be fetched.
+/// The place of a data set, and whether anything was downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
     /// The folder of its files.
     pub folder: PathBuf,
-    /// Whether a file was downloaded; if not, all were there and right.
+    /// Whether a file was downloaded; if not, all were present and right.
     pub downloaded: bool,
 }
 
-/// Brings a data set to its folder under `root`. Files that are there are checked and kept.
+/// Fetches a data set to its folder under `root`. Existing files are checked and kept.
 ///
 /// # Errors
 /// [`FetchError::NotAFolder`], those of [`download`], and [`FetchError::Unpack`].
@@ -53,18 +53,18 @@ pub fn fetch(set: &DataSet, root: &Path, patience: Duration, observer: &dyn Obse
     Ok(Fetched { folder, downloaded })
 }
 
-/// Whether all of these are there; one that is wrong is an error, not an absence.
+/// Whether all of these exist; a wrong file is an error, not absent.
 fn all_there(items: &[Item], folder: &Path) -> Result<bool, FetchError> {
     let there = items.iter().map(|item| is_there(item, &folder.join(item.name))).collect::<Result<Vec<_>, _>>()?;
     Ok(there.into_iter().all(|there| there))
 }
 
-/// Takes `items` out of a tar.gz archive. An entry is chosen by the last part of its path and written under the name
-/// in the catalogue, so that no path in an archive decides where anything goes. ([`fetch`] calls it for an archive whose hash
-/// is right; the tests for others too.)
+/// Takes `items` out of a tar.gz archive. An entry is chosen by the last part of its path and written under the name in
+/// the catalogue, so no path in an archive decides where a file goes. ([`fetch`] calls it for archives with the right
+/// hash; tests also for others.)
 ///
 /// # Errors
-/// Of the disk, and in words what is wrong with the archive.
+/// Errors of the disk, and in words the fault of the archive.
 #[doc(hidden)]
 pub fn unpack(archive: &Path, items: &[Item], folder: &Path) -> io::Result<()> {
     let mut missing = items.to_vec();
@@ -79,7 +79,7 @@ pub fn unpack(archive: &Path, items: &[Item], folder: &Path) -> io::Result<()> {
         let item = missing.swap_remove(at);
         let mut incoming = Incoming::resume(&folder.join(item.name))?;
         incoming.restart()?;
-        // One byte more than it should have is enough to know that it is wrong.
+        // One byte too many shows that it is wrong.
         io::copy(&mut entry.take(item.bytes + 1), &mut incoming)?;
         if !incoming.is(&item) {
             let found = incoming.sha256();

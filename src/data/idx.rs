@@ -1,10 +1,8 @@
-//! The idx files of MNIST and Fashion-MNIST, plain or gzipped, read without trusting a byte of them.
+//! The idx files of MNIST and Fashion-MNIST, plain or gzipped: a big-endian header (magic `0x0000_08dd` for bytes in
+//! `dd` dimensions, then each dimension as `u32`), then bytes; see <http://yann.lecun.com/exdb/mnist/>.
 //!
-//! An idx file is a big-endian header (magic `0x0000_08dd` for bytes in `dd` dimensions, then each dimension as `u32`)
-//! followed by the bytes themselves; see <http://yann.lecun.com/exdb/mnist/>. Only the examples asked for are kept, but
-//! the file is always read to its end: that is where a gzip stream carries its checksum, and a damaged pixel must be an
-//! error rather than a slightly different experiment. Memory grows with the bytes that are really there, never with what
-//! a header claims.
+//! The file is always read to its end, where the gzip checksum is: a damaged pixel is an error. Only the requested
+//! examples are kept, and memory grows with the bytes present, not with the header's claims.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
@@ -25,7 +23,7 @@ const IMAGES_MAGIC: u32 = 0x0803;
 const LABELS_MAGIC: u32 = 0x0801;
 const FETCH_AGAIN: &str = "fetch the file again from its source";
 
-/// How the names of one half's files begin.
+/// The beginnings of the names of one half's files.
 fn prefix(split: Split) -> &'static str {
     match split {
         Split::Train => "train",
@@ -33,7 +31,7 @@ fn prefix(split: Split) -> &'static str {
     }
 }
 
-/// The bytes of one idx file, unzipped on the way if they start with the gzip magic.
+/// The bytes of one idx file, unzipped if they start with the gzip magic.
 pub struct IdxSource<'a> {
     name: String,
     reader: Box<dyn Read + 'a>,
@@ -131,7 +129,7 @@ impl<'a> IdxSource<'a> {
         Ok(dims)
     }
 
-    /// Reads what follows the examples kept, so that truncation, checksum and trailing bytes are seen.
+    /// Reads the rest of the file, to find truncation, wrong checksums and trailing bytes.
     fn finish(mut self, rest: u64) -> Result<(), DataError> {
         let copied = io::copy(&mut self.reader.by_ref().take(rest + 1), &mut io::sink());
         match copied {
@@ -154,13 +152,13 @@ impl<'a> IdxSource<'a> {
 /// Reads the first `first_n` examples (0 = all) of one half of a data set from the folder of its files.
 ///
 /// # Errors
-/// [`DataError::Missing`] if no spelling of a file is there, and those of [`read_pair`].
+/// [`DataError::Missing`] if no spelling of a file exists, and those of [`read_pair`].
 pub fn read_folder(folder: &Path, split: Split, first_n: usize) -> Result<Images, DataError> {
     let [images, labels] = files(folder, split)?;
     read_pair(IdxSource::file(&images)?, IdxSource::file(&labels)?, first_n)
 }
 
-/// The files of one half, images first, under whichever accepted name they are there.
+/// The files of one half, images first, under any accepted name.
 ///
 /// # Errors
 /// [`DataError::Missing`] if no spelling of a file is there.

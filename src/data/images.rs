@@ -1,14 +1,14 @@
-//! Images between a reader and a network: bytes and classes in, centred numbers out.
+//! Images: bytes and classes in, centred numbers out.
 //!
-//! Inputs are pixels/256 minus the per-pixel mean over the training examples *in use* (after "the first n"), as in the
-//! official code of Long and Bartlett, "Sharpness-Aware Minimization and the Edge of Stability" (arXiv 2309.12488).
+//! Inputs are pixels/256 minus the per-pixel mean over the training examples *in use* (the first n), as in the official
+//! code of Long and Bartlett, "Sharpness-Aware Minimization and the Edge of Stability" (arXiv 2309.12488).
 
 use super::{Dataset, Examples, ExamplesError, Features};
 
 /// Number of classes of every image set read here: labels run from 0 to 9.
 pub const CLASSES: usize = 10;
 
-/// Many times the largest set; files that claim more, or hold more, are damaged.
+/// Many times the largest set; a file with more is damaged.
 pub(super) const MAX_EXAMPLES: usize = 1 << 20;
 
 /// Raw images and their labels, in file order.

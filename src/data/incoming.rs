@@ -1,6 +1,5 @@
-//! A file on its way: it is `NAME.partial` beside its place until every byte is there and hashes to what it must.
-//!
-//! The hash is kept as bytes arrive, so that nothing is read twice, except what an earlier attempt left behind.
+//! A file during its download: `NAME.partial` beside its place until it is complete and has the right hash. Bytes are
+//! hashed as they arrive; only the part of an earlier attempt is read again.
 
 use crate::files::hex;
 use std::ffi::OsString;
@@ -22,14 +21,14 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// Goes on from what an earlier attempt left beside `target`, if anything.
+    /// Continues from the part that an earlier attempt left beside `target`, if any.
     pub(super) fn resume(target: &Path) -> io::Result<Self> {
         let mut name = OsString::from(target);
         name.push(".partial");
         let partial = PathBuf::from(name);
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&partial)?;
         let mut hash = Sha256::new();
-        // Reading to the end also leaves the file ready to be written on.
+        // Reading to the end also leaves the file ready for appending.
         let bytes = io::copy(&mut file, &mut Hasher(&mut hash))?;
         Ok(Self { target: target.into(), partial, file, hash, bytes })
     }
@@ -39,7 +38,7 @@ impl Incoming {
         self.bytes
     }
 
-    /// Forgets what has arrived.
+    /// Discards the part that has arrived.
     pub(super) fn restart(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.rewind()?;
@@ -48,7 +47,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// The SHA-256 of what has arrived.
+    /// The SHA-256 of the part that has arrived.
     pub(super) fn sha256(&self) -> String {
         hex(self.hash.clone())
     }
@@ -66,7 +65,7 @@ impl Incoming {
         fs::rename(partial, target)
     }
 
-    /// Stops here, leaving what has arrived for the next attempt.
+    /// Stops here and keeps the part for the next attempt.
     pub(super) fn leave(self) -> io::Result<()> {
         let Self { partial, file, bytes, .. } = self;
         drop(file);
@@ -94,7 +93,7 @@ pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
     Ok(hex(hash))
 }
 
-/// Hashes what is written to it.
+/// A writer that hashes its input.
 struct Hasher<'a>(&'a mut Sha256);
 
 impl Write for Hasher<'_> {

@@ -1,4 +1,4 @@
-//! Examples whose values mean nothing, for measurements of time, which depends on shapes alone.
+//! Examples with meaningless values, for measurements of time, which depends on shapes alone.
 
 use super::text::VOCABULARY;
 use super::{Examples, ExamplesError, Features};
@@ -8,7 +8,7 @@ fn numbers(count: usize, most: usize) -> impl Iterator<Item = u32> {
     (0..count).map(move |i| ((i.wrapping_mul(2_654_435_761) >> 7) % most) as u32)
 }
 
-/// The product of all, where memory holds as many numbers.
+/// The product of all, if memory holds this many numbers.
 fn room(count: usize, shape: &[usize]) -> Result<usize, ExamplesError> {
     let len = shape.iter().try_fold(count, |product, &size| product.checked_mul(size));
     let fits = |len: &usize| Vec::<f32>::new().try_reserve_exact(*len).is_ok();
@@ -25,7 +25,7 @@ pub fn images(count: usize, shape: [usize; 3]) -> Result<Examples, ExamplesError
     Examples::new(features, shape, numbers(count, 10).collect(), 10)
 }
 
-/// `count` windows of so many characters, none of them padding.
+/// `count` windows of `length` characters without padding.
 ///
 /// # Errors
 /// As [`images`].

@@ -1,10 +1,8 @@
-//! Data sets as plain numbers: what to load, how much of it, and where it is.
+//! Data sets as plain numbers. Every source, a folder of files or the subset inside the binary, is turned into flat
+//! rows of numbers or tokens and `u32` labels.
 //!
-//! One idea: whatever the source (files on disk or the subset inside the binary), a data set leaves this folder as flat
-//! rows of numbers or tokens and `u32` labels; nothing downstream knows about files. [`idx`], [`cifar`] and [`text`] read one format each
-//! and trust none of its bytes, `embedded` holds the bytes that ship with the program, and [`images`] centres.
-//!
-//! [`catalogue`] says what can be fetched and from where, [`Roots`] where it is kept, and [`fetch`] brings it there.
+//! [`idx`], [`cifar`] and [`text`] read one format each and check every byte; `embedded` has the data of the program;
+//! [`images`] centres. [`catalogue`] lists the downloads, [`Roots`] the folders, and [`fetch`] downloads.
 
 pub mod catalogue;
 pub mod cifar;
@@ -34,7 +32,7 @@ pub use error::{DataError, ExamplesError};
 pub use examples::{Examples, Features};
 pub use roots::{DATA_VARIABLE, Roots};
 
-/// A training set and, where one was asked for, a test set centred by the same mean.
+/// A training set and, if requested, a test set centred by the same mean.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// The examples that the loss is averaged over.
@@ -56,7 +54,7 @@ choice! {
         Cifar10 = "cifar10",
         /// tiny_shakespeare, whose last 10,000 lines are the test set.
         Shakespeare = "shakespeare",
-        /// A text of one's own, the last quarter of its lines the test set.
+        /// A custom text; the last quarter of its lines is the test set.
         Text = "text",
     }
 }
@@ -64,24 +62,24 @@ choice! {
 /// The two halves of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// What is trained on.
+    /// The training examples.
     Train,
-    /// What is held out.
+    /// The test examples.
     Test,
 }
 
-/// What to load.
+/// A data set to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The data set.
     pub name: DataName,
-    /// Where its files are; `None` is the usual place.
+    /// The place of its files; `None` is the usual place.
     pub path: Option<PathBuf>,
-    /// The first so many training examples in file order; 0 is all of them.
+    /// The number of training examples, from the start of the file; 0 is all.
     pub train: usize,
-    /// The first so many test examples in file order; 0 is none, and then no test file is needed.
+    /// The number of test examples, from the start of the file; 0 is none, without a test file.
     pub test: usize,
-    /// Characters of a window of text; images do not look at it.
+    /// Characters of a window of text; images ignore it.
     pub seq_len: usize,
 }
 
@@ -92,8 +90,8 @@ impl Request {
     }
 }
 
-/// Loads a data set, from `request.path` or from where [`Roots`] finds it. The embedded subset takes no path, and a text of
-/// one's own needs one.
+/// Loads a data set, from `request.path` or from where [`Roots`] finds it. The embedded subset takes no path; a custom
+/// text needs one.
 ///
 /// # Errors
 /// [`DataError`]: no such folder, a missing or malformed file, or fewer examples than asked for.

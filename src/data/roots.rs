@@ -1,4 +1,4 @@
-//! Where data sets are kept: in the folder of a catalogue entry, under one of two roots.
+//! The folders of data sets, each named by its catalogue entry, under one of two roots.
 
 use std::path::PathBuf;
 
@@ -13,13 +13,13 @@ pub const DATA_VARIABLE: &str = "EDGEWALK_DATA";
 pub struct Roots {
     /// What [`DATA_VARIABLE`] names.
     pub variable: Option<PathBuf>,
-    /// Where fetched data go, by the platform's convention: `~/.cache/edgewalk/data` on Linux,
+    /// The folder of fetched data, by the platform's convention: `~/.cache/edgewalk/data` on Linux,
     /// `~/Library/Caches/edgewalk/data` on macOS, `%LOCALAPPDATA%\edgewalk\data` on Windows.
     pub cache: Option<PathBuf>,
 }
 
 impl Roots {
-    /// Those of this machine and user.
+    /// The roots of this machine and user.
     pub fn of_this_machine() -> Self {
         Self {
             variable: std::env::var_os(DATA_VARIABLE).map(PathBuf::from),
@@ -30,7 +30,7 @@ impl Roots {
     /// The folder of a data set.
     ///
     /// # Errors
-    /// [`DataError::NotHere`] with every way out; [`DataError::NoPathForText`] for a text of one's own.
+    /// [`DataError::NotHere`] with all remedies; [`DataError::NoPathForText`] for a custom text.
     pub fn find(&self, name: DataName) -> Result<PathBuf, DataError> {
         let Some(set) = catalogue::find(name) else { return Err(DataError::NoPathForText) };
         let candidates: Vec<PathBuf> =

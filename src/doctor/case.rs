@@ -1,4 +1,4 @@
-//! A graph with values for its inputs: run on the device, and what the interpreter makes of it.
+//! A graph with input values, run on the device and by the interpreter.
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -99,7 +99,7 @@ impl Case {
         Ok(bits.into_iter().map(|bits| f64::from(f32::from_bits(bits))).collect())
     }
 
-    /// The outputs by definition, one after the other; of the inputs' magnitudes with `magnitudes`.
+    /// The outputs by definition, one after the other; with `magnitudes`, of the inputs' magnitudes.
     pub fn exact(&self, magnitudes: bool) -> Vec<f64> {
         let mut inputs = self.inputs.clone();
         if magnitudes {
@@ -111,8 +111,8 @@ impl Case {
 }
 
 impl Bound {
-    /// The bits of the results of one run. What an earlier run left there is overwritten before, so that an element that
-    /// the device does not store shows as NaN.
+    /// The bits of the results of one run. The buffers are overwritten first, so an element that the device does not
+    /// store shows as NaN.
     pub fn run(&self) -> Result<Vec<u32>, GpuError> {
         self.gpu.write(&self.results, &vec![f32::NAN; self.results.len()])?;
         self.gpu.run([&self.recording])?;

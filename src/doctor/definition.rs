@@ -1,4 +1,4 @@
-//! What an objective's loss and derivatives are by definition: the graph that `objective` compiles, interpreted in f64.
+//! The loss and derivatives of an objective by definition: the graph that `objective` compiles, interpreted in f64.
 
 use crate::autodiff;
 use crate::data::{Examples, Features};

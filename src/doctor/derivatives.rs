@@ -1,10 +1,9 @@
-//! Gradients and Hessian products of three small networks: against the interpreter, against each other.
+//! Gradients and Hessian products of three small networks, against the interpreter and against each other.
 //!
-//! The one idea: H·v can be judged in three ways that share little. The interpreter differentiates the same graph in f64;
-//! u·Hv = v·Hu needs no other computation; and a difference of gradients needs no second derivative, but its error falls
-//! with the step h as h² only until rounding, which grows as u/h, takes over: a V whose lowest point is near u^⅔ relative to
-//! the size of the derivatives. All networks are smooth, so no kink is crossed, and narrow, since wide kernels are what a
-//! software adapter compiles slowly; `kernels` has some.
+//! H·v is judged in three ways: the interpreter differentiates the same graph in f64; u·Hv = v·Hu; and a difference of
+//! gradients, whose error falls with the step h as h² until rounding, growing as u/h, takes over: a V with its lowest
+//! point near u^⅔ relative to the derivatives. The networks are smooth, so no kink is crossed, and narrow, because a
+//! software adapter compiles wide kernels slowly (`kernels` has some).
 
 use std::sync::Arc;
 
@@ -29,8 +28,8 @@ const PRODUCT: f64 = 2.0 * GRADIENT;
 /// The lowest point of the V, in units of u^⅔. With third derivatives T along v and rounding uG, both relative to ‖Hv‖, the
 /// error is T·h²/6 + uG/h, at best 1.9·(T/6)^⅓·(uG)^⅔; the two factors amount to less than 16 for these networks.
 const DIFFERENCE: f64 = 16.0;
-/// How far either end of the V must lie above its lowest point: a half-decade of h is worth √10 where rounding rules, and 10
-/// on the other side.
+/// The least rise of either end of the V above its lowest point: a half-decade of h gives √10 where rounding dominates,
+/// and 10 on the other side.
 const ARM: f64 = 3.0;
 
 const ACTIVATION: Activation = Activation::Tanh;
@@ -89,8 +88,8 @@ fn unit(v: &[f64]) -> Vec<f64> {
     v.iter().map(|x| f64::from((x / length) as f32)).collect()
 }
 
-/// Matrices of Glorot's scale and everything else a little off its initial value: no derivative is 0 by symmetry, and layer
-/// normalisation sees numbers of ordinary size, which keeps the third derivatives in bounds.
+/// Matrices of Glorot's scale, all else a little off its initial value: no derivative is 0 by symmetry, and layer
+/// normalisation gets numbers of ordinary size, which bounds the third derivatives.
 fn parameters(layout: &Layout) -> Vec<f32> {
     let mut w = initial_params(layout, 0);
     let noise = normal(400, w.len());
@@ -131,7 +130,7 @@ fn examine(gpu: &Gpu, name: &str, model: Arc<dyn Model>, loss: Loss, data: &Exam
     let here = gradient(&w)?;
     let u = unit(&normal(300, layout.len()));
     let hu = product(&u)?;
-    // A direction in which the loss curves, so that differences of gradients have something to show.
+    // A direction in which the loss curves, so that differences of gradients are not zero.
     let v = unit(&hu);
     let hv = product(&v)?;
     let exact = definition.derivatives(&widen(&w), &v);

@@ -1,8 +1,6 @@
-//! Who made the driver, which version it is, and what is known of it.
-//!
-//! The one idea: strings that drivers report about themselves are parsed into makers and version numbers, and a short table
-//! says which of them were seen to miscompile compute shaders. An entry cites the thread that reports it. The table only
-//! warns: whether *this* machine is affected, the checks that follow find out.
+//! The maker and version of a driver, and its known faults. Strings that drivers report are parsed into makers and
+//! version numbers; a table lists those that were seen to miscompile compute shaders, each with the thread that reports
+//! it. The table only warns: the checks that follow find out whether *this* machine is affected.
 
 use std::fmt;
 
@@ -43,7 +41,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// Whose device it is, or which software one.
+/// The maker of a device, or a software driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Maker {
     /// Mesa's software Vulkan and OpenGL.
@@ -66,11 +64,11 @@ pub enum Maker {
     Arm,
     /// Broadcom: the Raspberry Pi's.
     Broadcom,
-    /// Anyone else.
+    /// Others.
     Other,
 }
 
-/// Words by which a maker is known, in lower case. Software first: their names may mention what they imitate.
+/// Words that identify a maker, in lower case. Software first, because its names may mention the imitated device.
 const WORDS: [(Maker, &[&str]); 10] = [
     (Maker::Llvmpipe, &["llvmpipe", "lavapipe"]),
     (Maker::SwiftShader, &["swiftshader"]),
@@ -84,7 +82,7 @@ const WORDS: [(Maker, &[&str]); 10] = [
     (Maker::Broadcom, &["v3d", "videocore"]),
 ];
 
-/// A driver, from what it says of itself.
+/// A driver, from its own report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Driver {
     /// Whose device it is.
@@ -93,11 +91,11 @@ pub struct Driver {
     pub device: String,
     /// "Vulkan", "Metal", "Dx12" or "Gl".
     pub backend: String,
-    /// Mesa's version, where it is a driver of Mesa's.
+    /// Mesa's version, for a driver of Mesa.
     pub mesa: Option<Version>,
-    /// Version of the LLVM that compiles shaders, where the driver says so.
+    /// Version of the LLVM that compiles shaders, if reported.
     pub llvm: Option<Version>,
-    /// The version that the driver gives itself: Mesa's, or the maker's own.
+    /// The version that the driver reports: Mesa's, or the maker's own.
     pub version: Option<Version>,
 }
 
@@ -119,23 +117,23 @@ impl Driver {
         }
     }
 
-    /// The trouble, and the absence of trouble, that is known of this driver.
+    /// The known facts about this driver, good and bad.
     pub fn known(&self) -> impl Iterator<Item = &'static Known> {
         KNOWN.iter().filter(|known| (known.applies)(self))
     }
 }
 
-/// Something that is known of some drivers.
+/// A known fact about some drivers.
 pub struct Known {
     applies: fn(&Driver) -> bool,
-    /// [`Verdict::Warn`] for trouble, [`Verdict::Pass`] for what was found to be good, [`Verdict::Note`] for what Edgewalk
-    /// has a way round.
+    /// [`Verdict::Warn`] for a fault, [`Verdict::Pass`] for a good version, [`Verdict::Note`] for a fault that Edgewalk
+    /// avoids.
     pub verdict: Verdict,
-    /// What is known.
+    /// The fact.
     pub what: &'static str,
-    /// What to do about it; empty if nothing.
+    /// The advice; empty if none.
     pub advice: &'static str,
-    /// Who says so.
+    /// The source.
     pub source: &'static str,
 }
 
@@ -149,7 +147,7 @@ fn mesa(driver: &Driver, majors: std::ops::RangeInclusive<u32>) -> bool {
 
 const OTHER_MESA: &str = "use a Mesa built with LLVM 15 or 20, or another --adapter";
 
-/// What is known, each with the thread that reports it.
+/// The facts, each with the thread that reports it.
 const KNOWN: [Known; 9] = [
     // Garbage read back from storage buffers, and segmentation faults. Mesa 26.0.6 with LLVM 22.1.6 aborts in compute:
     // https://github.com/cataclysmbn/Cataclysm-BN/issues/9470

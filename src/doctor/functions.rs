@@ -1,8 +1,6 @@
-//! Elementary functions at the ends of float32 and in between, and softmax with huge logits.
-//!
-//! The one idea: the WGSL specification ("Floating point accuracy") says by how much a builtin may be off, and
-//! `shaders/math.wgsl` how each function is put together from builtins; the limit of a function follows from the two. One
-//! ulp of a value is at most u times the value.
+//! Elementary functions at the ends of float32 and in between, and softmax with huge logits. The limit of a function
+//! follows from the WGSL specification ("Floating point accuracy"), which limits each builtin's error, and from the way
+//! `shaders/math.wgsl` builds functions of builtins. One ulp of a value is at most u times the value.
 
 use super::case::Case;
 use super::{ROUNDOFF, Row};
@@ -11,16 +9,16 @@ use crate::gpu::{Gpu, GpuError};
 use crate::graph::Unary;
 use crate::model::Loss;
 
-/// What WGSL allows a logarithm to be off near 1, absolutely.
+/// The absolute error that WGSL allows a logarithm near 1.
 const LOG: f64 = 1.0 / (1u32 << 21) as f64;
 
-/// A function, where it is examined, and how far it may be off.
+/// A function, its domain, and its error limit.
 struct Function {
     name: &'static str,
     f: Unary,
     /// Whether its domain holds x.
     domain: fn(f64) -> bool,
-    /// `math.wgsl` computes it as though the argument were this.
+    /// The argument that `math.wgsl` uses instead.
     argument: fn(f64) -> f64,
     /// Allowed error at argument and value.
     allowed: fn(f64, f64) -> f64,
@@ -150,7 +148,7 @@ fn row(gpu: &Gpu, function: &Function) -> Result<Row, GpuError> {
     Ok(Row::judged(name, worst.words(), (*limit).to_owned(), worst.share <= 1.0, advice))
 }
 
-/// The argument at which a result is the largest share of its allowed error away from the exact one.
+/// The argument with the largest share of the allowed error.
 struct Worst {
     x: f64,
     found: f64,

@@ -1,9 +1,9 @@
 //! Every kernel family against the interpreter, and against itself: run again, loaded again.
 //!
-//! The one idea: what these kernels compute is a sum of products, and a sum of n terms in any order is off by at most n·u
-//! times the sum of the terms' magnitudes (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §4.2). The
-//! interpreter gives that sum too: it is the same graph on the magnitudes of the inputs. So one term that is left out, or
-//! products in half precision, exceed the limit by orders of magnitude, whatever cancels.
+//! These kernels compute sums of products. A sum of n terms in any order is off by at most n·u times the sum of the
+//! terms' magnitudes (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §4.2), which the interpreter
+//! computes as the same graph on the inputs' magnitudes. So a dropped term, or products in half precision, exceed the
+//! limit by orders of magnitude, whatever cancels.
 
 use super::Row;
 use super::case::{Case, worse};

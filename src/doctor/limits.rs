@@ -1,9 +1,9 @@
-//! The adapter's limits beside what the kernels need of them.
+//! The adapter's limits beside the needs of the kernels.
 
 use super::{Row, Verdict};
 use crate::gpu::{Gpu, GpuError};
 
-/// By WebGPU name: what every kernel family needs, and why.
+/// The needs of every kernel family, by WebGPU name, with reasons.
 const NEEDED: [(&str, u64, &str); 4] = [
     ("max_storage_buffers_per_shader_stage", 4, "a choice between two values needs as many"),
     ("max_compute_invocations_per_workgroup", 128, "the largest tiles of matmul_tile"),

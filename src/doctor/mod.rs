@@ -1,9 +1,8 @@
-//! Whether an adapter can be trusted, in under a minute, and a table that says why.
+//! Whether an adapter can be trusted: a table of checks, in under a minute.
 //!
-//! The one idea: [`crate::graph::eval`] defines what every kernel should give, in f64; so whatever lies between a graph and
-//! its numbers on this adapter (driver, shader compiler, hardware) is examined by running the very programs that training
-//! runs, on inputs chosen to be hard, and comparing. Each limit is derived, not tuned: a multiple of [`ROUNDOFF`], or what
-//! the WGSL specification lets a builtin be off by. The modules hold one kind of check each.
+//! [`crate::graph::eval`] defines every kernel's result in f64. So driver, shader compiler and hardware are examined by
+//! running the programs of training on difficult inputs and comparing. Limits are derived: a multiple of [`ROUNDOFF`],
+//! or the error that the WGSL specification allows a builtin. Each module has one kind of check.
 
 mod case;
 mod definition;
@@ -44,7 +43,7 @@ pub const SECTIONS: [Section; 9] = [
     Section { name: "throughput", run: throughput::rows },
 ];
 
-/// What [`examine`] tells while it is at work.
+/// The events of [`examine`].
 pub enum ExaminationEvent<'a> {
     /// A section of this name begins.
     Begins(&'static str),

@@ -1,8 +1,8 @@
 //! Whether a run that diverges is noticed: the loss must not look finite when the numbers under it are not.
 //!
-//! WGSL lets a compiler assume that there are no NaNs and infinities, and `max(NaN, x)` may be x; the interpreter itself
-//! gives relu(NaN) = 0, since NaN > 0 is false. So a comparison that swallows a NaN is worth a warning at most; but sums,
-//! products and the loss must carry it on, or a run that has diverged would go on in silence.
+//! WGSL lets a compiler assume that there are no NaNs and infinities, and `max(NaN, x)` may be x; the interpreter
+//! itself gives relu(NaN) = 0, since NaN > 0 is false. So a comparison that loses a NaN is at most a warning, but sums,
+//! products and the loss must pass it on.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use crate::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use crate::objective::Objective;
 use crate::optim::{Optimizer, Rule};
 
-/// What is put in the place of a number.
+/// The replacement of a number.
 const STRANGE: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
 const ADVICE: &str = "a diverged run would not be noticed here: update the driver, or choose another --adapter";
 const HIDDEN: &str = "a NaN can hide in a hidden layer here: if a run looks dead, look at its parameters";
 
 type Build = fn(&mut Graph, NodeId) -> NodeId;
 
-/// Ops that must carry on what is not finite, from a row of four numbers to one or four.
+/// Ops that must pass on non-finite numbers, from a row of four numbers to one or four.
 const CARRY: [(&str, Build); 6] = [
     ("x + 1", |g, x| g.offset(x, 1.0)),
     ("2x", |g, x| g.scale(x, 2.0)),
@@ -59,7 +59,7 @@ pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     Ok(vec![carried(gpu)?, compared(gpu)?, parameters(gpu)?, diverging(gpu)?])
 }
 
-/// What an op makes of four numbers, the second of them strange: on the device and by definition.
+/// The result of an op on four numbers, the second of them non-finite: on the device and by definition.
 fn outcome(gpu: &Gpu, build: Build, strange: f32) -> Result<[f64; 2], GpuError> {
     let mut case = Case::new("a strange number");
     let x = case.input(&[4], vec![1.0, strange.into(), 3.0, 4.0]);
@@ -154,7 +154,7 @@ fn parameters(gpu: &Gpu) -> Result<Row, GpuError> {
     Ok(row)
 }
 
-/// Gradient descent at a hopeless rate, which must come to a loss that is not finite, and stay there.
+/// Gradient descent at a far too high rate, whose loss must become non-finite and stay so.
 fn diverging(gpu: &Gpu) -> Result<Row, GpuError> {
     const STEPS: usize = 100;
     let mut firsts = vec![];

@@ -1,18 +1,18 @@
-//! The table: one row for each thing that was looked at, and the last line that adds them up.
+//! The table: one row for each check, and the last line that adds them up.
 
 use std::fmt;
 
 use super::ROUNDOFF;
 use crate::gpu::{AdapterSummary, GpuError};
 
-/// What a row means for whoever wants to trust the adapter.
+/// The verdict of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// A fact, without a limit.
     Note,
     /// Within its limit.
     Pass,
-    /// Something to know of, which spoils no result by itself.
+    /// A finding that spoils no result by itself.
     Warn,
     /// Beyond its limit.
     Fail,
@@ -32,17 +32,17 @@ impl fmt::Display for Verdict {
 /// One row of the table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// What was checked.
+    /// The check.
     pub check: String,
-    /// What was found.
+    /// The finding.
     pub found: String,
-    /// The limit, with where it comes from; empty where there is none.
+    /// The limit and its origin; empty if none.
     pub limit: String,
-    /// How it compares.
+    /// The comparison.
     pub verdict: Verdict,
-    /// What to do; there is some whenever the verdict is [`Verdict::Warn`] or [`Verdict::Fail`].
+    /// The advice; present whenever the verdict is [`Verdict::Warn`] or [`Verdict::Fail`].
     pub advice: Option<String>,
-    /// Lines of figures behind what was found.
+    /// Lines of figures behind the finding.
     pub details: Vec<String>,
 }
 
@@ -68,7 +68,7 @@ impl Row {
         Self::judged(check, format!("error {error:.1e}"), text, error <= limit, advice)
     }
 
-    /// A section that the device would not run.
+    /// A section that the device refused.
     pub(super) fn refused(section: &str, error: &GpuError) -> Self {
         let details = error.to_string().lines().map(str::to_owned).collect();
         let advice = "update the driver, or choose another --adapter (see `edgewalk info`)";
@@ -77,7 +77,7 @@ impl Row {
 }
 
 impl fmt::Display for Row {
-    /// Aligned with the rows before and after, which is why the widths are fixed: rows are printed as they are found.
+    /// Widths are fixed, because rows are printed as they are found.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { check, found, limit, verdict, advice, details } = self;
         let line = format!("{verdict:4}  {check:28}  {found:59}  {limit}");
@@ -89,7 +89,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// Everything that was found on one adapter.
+/// The findings on one adapter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// Version of Edgewalk, system, adapter.
@@ -99,7 +99,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The report on an adapter of which nothing is known yet.
+    /// An empty report on an adapter.
     pub fn new(adapter: &AdapterSummary) -> Self {
         let (version, os, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
         let title = format!("edgewalk {version} on {os} {arch}: {} through {}", adapter.name, adapter.backend);

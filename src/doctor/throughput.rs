@@ -1,4 +1,4 @@
-//! How fast the kernel families are: figures to compare with what the adapter can do at best, and no verdict.
+//! The speed of the kernel families, to compare with the adapter's best; no verdict.
 
 use super::Row;
 use super::case::{Bound, Case};

@@ -1,8 +1,8 @@
-//! Files that keep other processes away, also where the file system refuses to lock them (NFS and Lustre may).
+//! Lock files that exclude other processes, also on file systems that refuse to lock them (NFS and Lustre may).
 //!
-//! There a process announces itself by an empty file beside the lock, whose name says who it is, and then looks for others: of
-//! two that come at once at most one goes on. A file of a process that is no more is removed on the host of that process;
-//! on another host nothing can be known, so the lock counts as held.
+//! There a process creates an empty file beside the lock, named after itself, and then looks for others, so of two that
+//! arrive at once at most one continues. The file of a dead process is removed on its own host; a file of another host
+//! counts as a held lock.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,18 +14,18 @@ use std::time::{Duration, Instant};
 
 use sysinfo::{Pid, ProcessesToUpdate, System, get_current_pid};
 
-/// Between two looks at a lock that is waited for.
+/// The pause between two checks of a lock.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Seconds by which two readings of a process's start may differ.
 const START_SECS: u64 = 2;
 
-/// Whom a lock keeps away.
+/// The processes that a lock excludes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockKind {
-    /// Everyone.
+    /// All others.
     Alone,
-    /// Those who want to be alone.
+    /// Those that want an exclusive lock.
     Shared,
 }
 
@@ -38,7 +38,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// What is wrong with locks there, in a line, where the file system refuses them.
+    /// The reason that the file system refuses locks, in one line, if it does.
     pub fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
     }
@@ -47,13 +47,13 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if let Some(path) = &self.announced {
-            // Best effort: a process that is no more counts for nothing.
+            // Best effort: files of dead processes do not count.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// Who holds a lock; where the file system locks files, it does not say.
+/// The holder of a lock; unknown where the file system locks files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder(Option<Owner>);
 
@@ -68,7 +68,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Why there is no lock.
+/// The reasons that there is no lock.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has it.
@@ -79,7 +79,7 @@ pub enum LockError {
     File(#[from] io::Error),
 }
 
-/// Takes the lock of a file, which is made if it is not there.
+/// Takes the lock of a file, which is created if missing.
 ///
 /// # Errors
 /// [`LockError`].
@@ -103,7 +103,7 @@ pub fn try_lock(path: &Path, kind: LockKind) -> Result<Lock, LockError> {
     }
 }
 
-/// [`try_lock`] for this process alone, trying for so long.
+/// [`try_lock`], exclusive, trying for this long.
 ///
 /// # Errors
 /// [`LockError`].
@@ -117,7 +117,7 @@ pub fn lock(path: &Path, patience: Duration) -> Result<Lock, LockError> {
     }
 }
 
-/// The process that keeps others from this lock, if there is one.
+/// The process that holds this lock, if any.
 pub fn holder(path: &Path) -> Option<Holder> {
     match File::open(path).ok()?.try_lock_shared() {
         Ok(()) => None,
@@ -129,10 +129,10 @@ pub fn holder(path: &Path) -> Option<Holder> {
     }
 }
 
-/// Waits until no process keeps others from this lock.
+/// Waits until no process holds this lock.
 ///
 /// # Errors
-/// [`LockError::Held`] by a process on another host, which may be gone.
+/// [`LockError::Held`] by a process on another host, which may have ended.
 pub fn wait(path: &Path) -> Result<(), LockError> {
     while let Some(holder) = holder(path) {
         if holder.0.as_ref().is_some_and(|owner| !owner.is_here()) {
@@ -148,7 +148,7 @@ fn pause() {
     let _elapsed = receiver.recv_timeout(PAUSE);
 }
 
-/// Whether a file system has no locks, rather than trouble with this one.
+/// Whether the file system has no locks at all, rather than a fault with this one.
 fn is_refusal(error: &io::Error) -> bool {
     #[cfg(unix)]
     if error.raw_os_error() == Some(nix::errno::Errno::ENOLCK as i32) {
@@ -169,7 +169,7 @@ struct Owner {
 }
 
 impl Owner {
-    /// The process that a file beside a lock is named after: `LOCK.owner-HOST-PID-START-KIND`.
+    /// Parses the process from the name of a file beside a lock: `LOCK.owner-HOST-PID-START-KIND`.
     fn of(path: PathBuf, lock: &str) -> Option<Self> {
         let name = path.file_name()?.to_str()?.strip_prefix(lock)?.strip_prefix(".owner-")?;
         let mut parts = name.rsplitn(4, '-');
@@ -187,7 +187,7 @@ impl Owner {
         self.host == host()
     }
 
-    /// Whether the process may still be there.
+    /// Whether the process may still run.
     fn is_there(&self) -> bool {
         !self.is_here()
             || start_of(Pid::from_u32(self.pid)).is_some_and(|start| start.abs_diff(self.start) <= START_SECS)
@@ -199,7 +199,7 @@ fn host() -> String {
     System::host_name().unwrap_or_default().chars().map(plain).collect()
 }
 
-/// When a process of this host began.
+/// The start time of a process of this host.
 fn start_of(pid: Pid) -> Option<u64> {
     let mut system = System::new().ok()?;
     system.refresh_processes(ProcessesToUpdate::Some(&[pid]), true);
@@ -223,7 +223,7 @@ fn announce(path: &Path, kind: LockKind) -> Result<PathBuf, LockError> {
     let other = || -> io::Result<Option<Owner>> {
         for owner in owners(path)?.into_iter().filter(|owner| owner.path != own) {
             if !owner.is_there() {
-                // Another may have been faster.
+                // Another process may have been faster.
                 let _ = fs::remove_file(&owner.path);
             } else if kind == LockKind::Alone || owner.kind == LockKind::Alone {
                 return Ok(Some(owner));

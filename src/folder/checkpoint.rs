@@ -1,8 +1,8 @@
 //! Checkpoints: `checkpoints/step_…/` in a run folder, each with the parameters, the state and `DONE`.
 //!
-//! One idea: a checkpoint counts only if it is byte for byte what was written. `DONE` has the SHA-256 of the two files, in the
-//! form of `sha256sum`, and is compared as a whole. The folder is filled beside its place and renamed into it, so that a
-//! process that is killed meanwhile leaves the earlier checkpoints and nothing half made under a checkpoint's name.
+//! `DONE` has the SHA-256 of the two files, in the form of `sha256sum`; a checkpoint counts only if the files match it.
+//! The folder is filled beside its place and renamed, so a killed process leaves no partial checkpoint under its final
+//! name.
 
 use crate::files::sha256;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::files::{sync_folder, write_error, write_file};
 
 /// The parameters, by name.
 pub const PARAMS: &str = "params.safetensors";
-/// Everything else that the next update depends on: `state`.
+/// The rest of the state, see `state`.
 pub const STATE: &str = "state.safetensors";
 /// The hashes of both.
 pub const DONE: &str = "DONE";
@@ -31,7 +31,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Writes that of `step`, replacing one of that step, and returns its folder.
+    /// Writes the checkpoint of `step`, replacing an earlier one of that step, and returns its folder.
     ///
     /// # Errors
     /// [`RunDirError::Write`].
@@ -39,25 +39,25 @@ impl Checkpoint {
         let path = run.checkpoint(step);
         let beside = path.with_extension("partial");
         let written = || {
-            // What an earlier process left when it was killed.
+            // The remains of a killed process.
             remove(&beside).map_err(write_error(&beside))?;
             write_file(&beside.join(PARAMS), params)?;
             write_file(&beside.join(STATE), state)?;
             write_file(&beside.join(DONE), done(params, state).as_bytes())?;
-            // Every name in it is on the disk by now, and so is its own.
+            // All its names are on the disk now.
             remove(&path)
                 .and_then(|()| fs::rename(&beside, &path))
                 .and_then(|()| sync_folder(&run.checkpoints()))
                 .map_err(write_error(&path))
         };
         written().inspect_err(|_| {
-            // Best effort: on a full disk the space is wanted back.
+            // Best effort: free the space on a full disk.
             let _ = remove(&beside);
         })?;
         Ok(path)
     }
 
-    /// Reads one from its folder.
+    /// Reads a checkpoint from its folder.
     ///
     /// # Errors
     /// [`RunDirError::Damaged`], naming the folder.
@@ -74,7 +74,7 @@ impl Checkpoint {
     }
 }
 
-/// The folders of all checkpoints of a run, the latest first, not yet looked into.
+/// The folders of all checkpoints of a run, the latest first, unchecked.
 pub fn all(run: &RunDir) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(run.checkpoints()) else { return vec![] };
     let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -83,7 +83,7 @@ pub fn all(run: &RunDir) -> Vec<PathBuf> {
     steps.into_iter().map(|(_, path)| path).collect()
 }
 
-/// The latest undamaged checkpoint of a run, if there is one, and what is wrong with each later one.
+/// The latest undamaged checkpoint of a run, if any, and the fault of each later one.
 pub fn last(run: &RunDir) -> (Option<Checkpoint>, Vec<RunDirError>) {
     let mut damaged = vec![];
     for path in all(run) {
@@ -100,8 +100,8 @@ pub fn step_of(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.strip_prefix("step_")?.parse().ok()
 }
 
-/// Removes all but the latest `keep` checkpoints up to `step`; with 0, none. Later ones belong to a part of the run that is
-/// being made again because they are damaged.
+/// Removes all but the latest `keep` checkpoints up to `step`; with 0, none. Later ones are damaged, and their part of
+/// the run is repeated.
 ///
 /// # Errors
 /// [`RunDirError::Write`].

@@ -1,4 +1,4 @@
-//! Kernel variants as manifests, checkpoints and the cache hold them: by class of shapes, each in its one spelling.
+//! Kernel variants in manifests, checkpoints and the cache: by class of shapes, each with one spelling.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::kernel::{ShapeClass, Variant};
 
-/// Longest file of choices that is read: a choice takes about 50 bytes, and a run has tens of them.
+/// The longest file of choices that is read: a choice takes about 50 bytes, and a run has tens of them.
 pub(crate) const MOST_BYTES: u64 = 1 << 20;
 
 /// Variants by class of shape.
@@ -25,10 +25,10 @@ pub(crate) fn read_text(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// The `choices` in the text of a JSON object.
+/// Reads `choices` from the text of a JSON object.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// The fault, in words.
 pub fn parse(text: &str) -> Result<Known, String> {
     #[derive(Deserialize)]
     struct Recorded {
@@ -38,13 +38,13 @@ pub fn parse(text: &str) -> Result<Known, String> {
     from_words(choices)
 }
 
-/// Choices from how they stand in files.
+/// Choices from their form in files.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// The fault, in words.
 pub fn from_words(choices: BTreeMap<String, String>) -> Result<Known, String> {
     let entry = |(class, variant): (String, String)| {
-        // In its one spelling: with others two choices could be for the same class.
+        // Only one spelling: otherwise two choices could be for the same class.
         let parsed = class.parse().ok().filter(|parsed: &ShapeClass| parsed.to_string() == class);
         let known_class = parsed.ok_or_else(|| format!("`{class}` is no class of shapes"))?;
         let known_variant = variant.parse().map_err(|()| {
@@ -56,7 +56,7 @@ pub fn from_words(choices: BTreeMap<String, String>) -> Result<Known, String> {
     choices.into_iter().map(entry).collect()
 }
 
-/// Choices as they stand in files.
+/// The form of choices in files.
 pub fn words(known: &Known) -> BTreeMap<String, String> {
     known.iter().map(|(class, variant)| (class.to_string(), variant.to_string())).collect()
 }

@@ -1,4 +1,4 @@
-//! The manifest of a run: everything needed to judge or repeat it that is not in `config.toml`.
+//! The manifest of a run: all that is needed to judge or repeat it and is not in `config.toml`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,16 +21,16 @@ pub struct Manifest {
     pub command: Vec<String>,
     /// The seed, repeated from the configuration.
     pub seed: u64,
-    /// The settings that the run began with, which say whether `config.toml` was changed; early versions did not write them.
+    /// The settings at the start of the run, to detect changes of `config.toml`; early versions lack them.
     #[serde(default)]
     pub settings: Option<Value>,
     /// The examples.
     pub data: DataRecord,
-    /// The file with the initial weights, where they were not drawn from the seed.
+    /// The file of the initial weights, if they were not drawn from the seed.
     pub init: Option<InitFile>,
     /// The adapter's name.
     pub adapter: String,
-    /// What tells the adapter from others of its name; empty in manifests of versions that did not record it.
+    /// Distinguishes the adapter from others of its name; empty in early manifests.
     #[serde(default)]
     pub adapter_place: String,
     /// The driver's name.
@@ -45,20 +45,20 @@ pub struct Manifest {
     pub tier: String,
     /// The kernel variants in use, one line each.
     pub kernel_choices: Vec<String>,
-    /// The variant of each class of contractions, for `run.kernels`. Where several are used in one class, because the rule of
-    /// thumb goes by more than the class, it is not listed: the rule of thumb gives them again.
+    /// The variant of each class of contractions, for `run.kernels`. Classes that use several variants are omitted; the
+    /// default rule reproduces them.
     pub choices: BTreeMap<String, String>,
     /// Examples handled at once; the last chunk may have fewer.
     pub chunk: usize,
     /// Chunks that make up the examples of an update.
     pub chunks: usize,
-    /// What the curvature is measured on, if it is.
+    /// The measuring set, if curvature is measured.
     pub measured: Option<MeasuringSet>,
     /// Trained numbers in the model.
     pub parameters: usize,
-    /// Most memory that the run was going to take, as known before its first step.
+    /// The planned memory, known before the first step.
     pub memory_plan: MemoryPlan,
-    /// Most bytes of device buffers that there were at once; 0 until the run has ended.
+    /// The largest number of bytes in device buffers at once; 0 until the run has ended.
     pub memory_peak_bytes: u64,
     /// Wall time from the first step to the last.
     pub wall_secs: f64,
@@ -66,20 +66,20 @@ pub struct Manifest {
     pub steps_done: u64,
     /// Why the run ended: `running` until it has.
     pub ended: Ended,
-    /// When it was resumed, and by what. The fields above say how it began.
+    /// The resumptions. The fields above describe the start.
     pub resumed: Vec<Resumed>,
 }
 
-/// What a run will take, known before its first step.
+/// The memory plan of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryPlan {
-    /// Most bytes of device buffers at once.
+    /// The most bytes of device buffers at once.
     pub device_bytes: u64,
-    /// Most bytes of examples and of the eigensolver's vectors in the host's memory.
+    /// The most bytes of examples and the eigensolver's vectors in the host's memory.
     pub host_bytes: u64,
 }
 
-/// The examples of a run, told from any others.
+/// The identity of a run's examples.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataRecord {
     /// The data set.
@@ -102,14 +102,14 @@ impl fmt::Display for DataRecord {
 /// A file of initial weights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InitFile {
-    /// Where it was.
+    /// Its path.
     pub path: PathBuf,
     /// The SHA-256 of its bytes.
     pub sha256: String,
 }
 
 impl InitFile {
-    /// That of a file with these bytes.
+    /// The identity of a file with these bytes.
     pub fn of(path: &Path, bytes: &[u8]) -> Self {
         Self { path: path.into(), sha256: sha256([bytes]) }
     }
@@ -143,13 +143,13 @@ impl Resumed {
 /// Why a run ended; in the manifest, as the words of its `Display`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
-    /// It has not; if the process is gone, it was killed.
+    /// It has not ended; if the process is dead, it was killed.
     Running,
     /// All steps were made.
     Done,
     /// A row met `run.until`.
     Reached {
-        /// What it met.
+        /// The rule that it met.
         until: String,
     },
     /// The user stopped it.
@@ -183,7 +183,7 @@ impl fmt::Display for Ended {
 }
 
 impl Ended {
-    /// Whether nothing of the run is left to do: it made its steps, met its rule, or cannot go on.
+    /// Whether the run is complete: it made its steps, met its rule, or cannot continue.
     pub fn is_final(&self) -> bool {
         match self {
             Self::Done | Self::Reached { .. } | Self::Diverged { .. } => true,
@@ -192,7 +192,7 @@ impl Ended {
     }
 }
 
-/// Words that no version writes count as an error's.
+/// Unknown words count as an error's.
 impl From<&str> for Ended {
     fn from(words: &str) -> Self {
         match words {
@@ -226,10 +226,10 @@ impl Serialize for Ended {
 }
 
 impl Manifest {
-    /// The commit this program was built from, where the build knew it.
+    /// The commit of this build, if known.
     pub const COMMIT: Option<&str> = option_env!("EDGEWALK_COMMIT");
 
-    /// What has changed, if anything, that the bits of a run depend on, when a process with the manifest `now` goes on with it.
+    /// The changes, if any, that affect the bits of a run when a process with the manifest `now` continues it.
     pub fn change(&self, now: &Self) -> Option<String> {
         let fields = |m: &Self| {
             let program = format!("{} {}", m.version, m.commit.as_deref().unwrap_or_default());

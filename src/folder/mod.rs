@@ -1,4 +1,5 @@
-//! The folder of a run: its paths, manifest, checkpoints and tables. Nothing here computes.
+//! The files of a run: folder, manifest, checkpoints and tables, without computation. `run` writes them, and `results`
+//! shows them.
 
 pub mod checkpoint;
 pub mod choices;

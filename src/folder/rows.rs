@@ -1,6 +1,5 @@
-//! The two tables of every run, `metrics.csv` and `curvature.csv`: what is in their rows.
-//!
-//! Row `step = t` describes the parameters before update t. How rows are written and read is the business of `table`.
+//! The rows of the two tables of every run, `metrics.csv` and `curvature.csv`. Row `step = t` describes the parameters
+//! before update t. `table` writes and reads rows.
 
 use crate::folder::RunDir;
 use std::path::Path;
@@ -19,13 +18,13 @@ pub struct MetricsRow {
     pub step: u64,
     /// Seconds since the run began.
     pub secs: f64,
-    /// The training loss: of the step's minibatch where there are such.
+    /// The training loss, or that of the step's minibatch.
     pub loss: f64,
     /// The fraction of these examples that is misclassified.
     pub error: f64,
     /// The Euclidean norm of the loss gradient.
     pub grad_norm: f64,
-    /// The loss on the test set, where there is one and it was measured.
+    /// The loss on the test set, if measured.
     pub test_loss: Option<f64>,
     /// The fraction of the test set that is misclassified.
     pub test_error: Option<f64>,
@@ -46,15 +45,15 @@ pub struct CurvatureRow {
     pub lambdas: Vec<f64>,
     /// The relative residual of each eigenpair, see [`crate::curvature::Spectrum::relative_residuals`].
     pub residuals: Vec<f64>,
-    /// Whether each eigenpair has converged; tables of early versions do not say.
+    /// Whether each eigenpair has converged; early tables lack this.
     pub converged: Vec<bool>,
-    /// How far each of `lambdas` is from an eigenvalue at most, see [`crate::curvature::Eigenpair::error`].
+    /// A bound on the distance of each of `lambdas` from an eigenvalue, see [`crate::curvature::Eigenpair::error`].
     pub errors: Vec<f64>,
-    /// The lowest eigenvalues, rising, where they were asked for.
+    /// The lowest eigenvalues, rising, if requested.
     pub bottoms: Vec<f64>,
-    /// How far each of `bottoms` is from an eigenvalue at most.
+    /// A bound on the distance of each of `bottoms` from an eigenvalue.
     pub bottom_errors: Vec<f64>,
-    /// The largest and the smallest Ritz value, bounds from inside, where they were measured.
+    /// The largest and the smallest Ritz value, inner bounds, if measured.
     pub lambda_max: Option<Extreme>,
     /// See `lambda_max`.
     pub lambda_min: Option<Extreme>,
@@ -62,8 +61,8 @@ pub struct CurvatureRow {
     pub hessian_norm: f64,
     /// The edge of the rule without its perturbation: 2/η unless there is momentum or decay.
     pub gd_edge: f64,
-    /// The edge of the rule: the SAM-edge, or that of its relative; `gd_edge` when ρ = 0. NaN, an empty cell, where theory
-    /// gives none; so are the two that follow from it.
+    /// The edge of the rule: the SAM-edge, or that of its relative; `gd_edge` when ρ = 0. NaN, an empty cell, if theory
+    /// gives none; so are the two columns that follow from it.
     pub sam_edge: f64,
     /// ‖H‖ divided by `sam_edge`.
     pub edge_ratio: f64,
@@ -73,21 +72,21 @@ pub struct CurvatureRow {
     pub grad_alignment: f64,
     /// |cos(∇L(w + ρg/‖g‖), v₁)|.
     pub sam_grad_alignment: f64,
-    /// The share of the length of g that lies in the span of the eigenvectors of `lambdas`; early tables do not say.
+    /// The share of the length of g that lies in the span of the eigenvectors of `lambdas`; early tables lack this.
     pub grad_subspace: Option<f64>,
-    /// The same of the gradient that the update follows.
+    /// The same for the gradient that the update follows.
     pub sam_grad_subspace: Option<f64>,
     /// Hessian-vector products spent on this row.
     pub hvps: u64,
     /// Seconds that they took, and the algebra between them.
     pub solve_secs: Option<f64>,
-    /// The sharpness that the step's minibatch sees, where there are minibatches.
+    /// The sharpness of the step's minibatch, if there are minibatches.
     pub batch: Option<BatchRow>,
-    /// The parameters that the eigenvalues belong to; early tables do not say, and mean those of the step.
+    /// The parameters of the eigenvalues; early tables lack this and mean those of the step.
     pub at: Option<MeasureAt>,
-    /// The examples that this row is about; tables of early versions do not say.
+    /// The examples of this row; early tables lack this.
     pub measured: Option<MeasuringSet>,
-    /// What the official code would have reported, where that was asked for.
+    /// The report of the official code, if requested.
     pub official: Option<OfficialRow>,
 }
 
@@ -96,7 +95,7 @@ pub struct CurvatureRow {
 pub struct OfficialRow {
     /// Its ‖H‖.
     pub hessian_norm: f64,
-    /// Its ‖H‖ divided by the SAM-edge; NaN, an empty cell, where there is none.
+    /// Its ‖H‖ divided by the SAM-edge; NaN, an empty cell, if there is no edge.
     pub edge_ratio: f64,
     /// |cos(g, v)| with its vector.
     pub grad_alignment: f64,
@@ -118,9 +117,9 @@ pub struct Extreme {
 /// The columns of `curvature.csv` about the minibatch B of the step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BatchRow {
-    /// g_BᵀH_Bg_B/‖g_B‖², the curvature along the batch's own gradient: what settles at 2/η in stochastic gradient descent
-    /// (A. Andreyev and P. Beneventano, "Edge of Stochastic Stability", 2025, whose batch sharpness is its mean). NaN, an empty
-    /// cell, where g_B = 0.
+    /// g_BᵀH_Bg_B/‖g_B‖², the curvature along the batch's own gradient, which settles at 2/η in stochastic gradient
+    /// descent (A. Andreyev and P. Beneventano, "Edge of Stochastic Stability", 2025, whose batch sharpness is its
+    /// mean). NaN, an empty cell, if g_B = 0.
     pub sharpness: f64,
     /// ‖g_B‖
     pub grad_norm: f64,
@@ -132,7 +131,7 @@ impl CurvatureRow {
         (self.sam_edge - self.gd_edge).abs() <= 1e-6 * self.gd_edge
     }
 
-    /// Whether λ₁ can be judged: it has converged, as far as the table says.
+    /// Whether λ₁ can be judged: it has converged, if the table has the column.
     pub fn is_sound(&self) -> bool {
         self.converged.first() != Some(&false)
     }
@@ -150,7 +149,7 @@ impl OfficialRow {
         [norm, ratio, gradient, sam_gradient, self.hvps.to_string()]
     }
 
-    /// The estimate in a line; none if its first cell is empty or the table has no such columns.
+    /// The estimate of a line; `None` if its first cell is empty or the table lacks the columns.
     fn read(line: &Line<'_>) -> Result<Option<Self>, RecordError> {
         let [norm, ratio, gradient, sam_gradient, hvps] = OFFICIAL;
         let Some(hessian_norm) = line.optional(norm)? else { return Ok(None) };
@@ -174,7 +173,7 @@ const OFFICIAL: [&str; 5] = [
     "official_hvps",
 ];
 
-/// What a table of curvature has columns for.
+/// The optional columns of a table of curvature.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CurvatureColumns {
     /// Eigenvalues by magnitude.
@@ -211,7 +210,7 @@ impl CurvatureColumns {
 pub struct MetricsWriter(Table);
 
 impl MetricsWriter {
-    /// Makes the table, replacing one of that name.
+    /// Makes the table, replacing an old one.
     ///
     /// # Errors
     /// [`RecordError::Write`].
@@ -219,7 +218,7 @@ impl MetricsWriter {
         Self::open(path, None)
     }
 
-    /// The same, or with `len` goes on after the first so many bytes of the one that is there.
+    /// The same; with `len`, continues the old one after its first `len` bytes.
     ///
     /// # Errors
     /// [`RecordError::Write`] or [`RecordError::CannotGoOn`].
@@ -227,7 +226,7 @@ impl MetricsWriter {
         Table::open(path, METRICS.map(str::to_owned).to_vec(), len).map(Self)
     }
 
-    /// Sees to it that all rows are on the disk, and says how many bytes they are.
+    /// Flushes all rows to the disk, and returns their number of bytes.
     ///
     /// # Errors
     /// [`RecordError::Write`].
@@ -235,7 +234,7 @@ impl MetricsWriter {
         self.0.sync()
     }
 
-    /// Appends a row, and shows what it has become.
+    /// Appends a row, and returns the written cells.
     ///
     /// # Errors
     /// [`RecordError::Write`].
@@ -259,7 +258,7 @@ pub struct CurvatureWriter {
 }
 
 impl CurvatureWriter {
-    /// Makes the table, replacing one of that name.
+    /// Makes the table, replacing an old one.
     ///
     /// # Errors
     /// [`RecordError::Write`].
@@ -267,7 +266,7 @@ impl CurvatureWriter {
         Self::open(path, columns, None)
     }
 
-    /// The same, or with `len` goes on after the first so many bytes of the one that is there.
+    /// The same; with `len`, continues the old one after its first `len` bytes.
     ///
     /// # Errors
     /// [`RecordError::Write`] or [`RecordError::CannotGoOn`].
@@ -275,7 +274,7 @@ impl CurvatureWriter {
         Ok(Self { table: Table::open(path, columns.names(), len)?, columns })
     }
 
-    /// Sees to it that all rows are on the disk, and says how many bytes they are.
+    /// Flushes all rows to the disk, and returns their number of bytes.
     ///
     /// # Errors
     /// [`RecordError::Write`].
@@ -283,7 +282,7 @@ impl CurvatureWriter {
         self.table.sync()
     }
 
-    /// Appends a row, and shows what it has become. What the table has no columns for is left out; missing values are empty cells.
+    /// Appends a row, and returns the written cells. Fields without columns are left out; missing values are empty cells.
     ///
     /// # Errors
     /// [`RecordError::Write`].

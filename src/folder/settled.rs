@@ -1,5 +1,5 @@
-//! The settings of a run that has begun: those of its `config.toml`, which must be the ones that its manifest names, with paths
-//! that mean the same files from every working folder.
+//! The settings of a run that has begun: those of its `config.toml`, which must match its manifest, with paths made
+//! independent of the working folder.
 
 use std::path::{Path, PathBuf};
 
@@ -10,23 +10,23 @@ use super::run_dir::RunDir;
 use crate::config;
 use crate::config::{Config, ConfigError};
 
-/// What may change: when the run ends and is saved, and where files are whose content the manifest tells.
+/// The keys that may change: the end and the checkpoints of the run, and paths of files whose hashes the manifest has.
 const FREE: [&str; 7] =
     ["run.steps", "run.until", "run.time_limit", "run.checkpoint_every", "run.keep", "data.path", "run.init"];
 
 /// The keys of paths.
 pub(crate) const PATHS: [&str; 3] = ["data.path", "run.init", "run.kernels"];
 
-/// A path that does not depend on the working folder: the real one of what is there.
+/// A path that does not depend on the working folder: the real path of the file.
 pub(crate) fn settled(path: &Path) -> PathBuf {
-    // On Windows the real path is one that few programs take.
+    // On Windows few programs accept the real path.
     let real = if cfg!(windows) { None } else { path.canonicalize().ok() };
     real.or_else(|| std::path::absolute(path).ok()).unwrap_or_else(|| path.into())
 }
 
 impl Config {
-    /// Makes the paths independent of the working folder, at which they begin, those of a TOML file too: a run may be
-    /// repeated or gone on with from elsewhere.
+    /// Makes paths, also those of a TOML file, independent of the working folder, so that a run can be repeated or
+    /// continued from elsewhere.
     pub(crate) fn settle_paths(&mut self) {
         for path in [&mut self.data.path, &mut self.run.init, &mut self.run.kernels].into_iter().flatten() {
             *path = settled(path);
@@ -40,7 +40,7 @@ impl Config {
 /// [`ConfigError`], also for a file that was changed since the run began.
 pub fn settings(dir: &RunDir, manifest: &Manifest) -> Result<Config, ConfigError> {
     let mut config = config::resolve(Some(&dir.config().to_string_lossy()), &[])?.config;
-    // Earlier versions did not write them down.
+    // Earlier versions did not write them.
     if let Some(settings) = &manifest.settings {
         check(settings, &config, || format!("{} was changed", dir.config().display()))?;
     }
@@ -48,7 +48,7 @@ pub fn settings(dir: &RunDir, manifest: &Manifest) -> Result<Config, ConfigError
     Ok(config)
 }
 
-/// The same with changes that are `sets`.
+/// The same with the changes `sets`.
 ///
 /// # Errors
 /// [`ConfigError`], also for a change that would make it another run.
@@ -70,7 +70,7 @@ fn check(was: &Value, now: &Config, problem: impl Fn() -> String) -> Result<(), 
     })
 }
 
-/// What is now otherwise, in words. A key that one of them has not is of another version, and says nothing.
+/// The differences, in words. A key that only one of them has belongs to another version and does not count.
 fn changes(was: &Value, now: &Value) -> Vec<String> {
     let mut changes = vec![];
     for (section, keys) in was.as_object().into_iter().flatten() {
@@ -84,7 +84,7 @@ fn changes(was: &Value, now: &Value) -> Vec<String> {
     changes
 }
 
-/// The settings of the run in a folder, for those who look at it and do not need its manifest.
+/// The settings of the run in a folder, for readers that do not need its manifest.
 ///
 /// # Errors
 /// As [`settings`].

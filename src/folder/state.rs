@@ -1,21 +1,19 @@
-//! `state.safetensors`: where a run stands, besides its parameters.
-//!
-//! With the parameters it is all that the rest of the run depends on, so that a run that goes on from here makes the same
-//! rows, bit for bit, as one that was never stopped. Tensors:
+//! `state.safetensors`: the state of a run, besides its parameters. A run that continues from it makes the same rows,
+//! bit for bit, as one that was never stopped. Tensors:
 //!
 //! | name | type, shape | |
 //! |---|---|---|
 //! | `step` | u64 | updates made |
 //! | `secs` | f64 | seconds spent so far |
 //! | `tables` | u64 \[3\] | bytes of `metrics.csv`, `curvature.csv` and `oscillation.csv` |
-//! | `data.epoch`, `data.position` | u64 | in minibatch runs, where the batch of this step begins ([`Cursor`]) |
+//! | `data.epoch`, `data.position` | u64 | in minibatch runs, the beginning of the batch of this step ([`Cursor`]) |
 //! | `momentum` | f32 \[n] | with momentum, the velocity v |
 //! | `midpoint.before` | f32 \[n] | with `measure.at = "midpoint"`, the parameters one update earlier |
-//! | `track.*` | | what the eigensolver knows from the last measurement ([`Track`]) |
+//! | `track.*` | | the eigensolver's warm start ([`Track`]) |
 //! | `window.*` | | an oscillation being followed |
 //!
-//! The metadata `choices` are those of the manifest, as JSON. Random numbers have no state of their own: batches and start
-//! vectors follow from the seed and the step.
+//! The metadata `choices` are those of the manifest, as JSON. Random numbers have no state: batches and start vectors
+//! follow from the seed and the step.
 
 use std::borrow::Cow;
 
@@ -33,15 +31,15 @@ pub struct RunState {
     pub step: u64,
     /// Seconds spent so far.
     pub secs: f64,
-    /// Bytes of `metrics.csv`, `curvature.csv` and `oscillation.csv`; 0 of a table that the run does not write.
+    /// Bytes of `metrics.csv`, `curvature.csv` and `oscillation.csv`; 0 for a table that the run does not write.
     pub tables: [u64; 3],
-    /// Where the batch of this step begins.
+    /// The beginning of the batch of this step.
     pub cursor: Option<Cursor>,
     /// The velocity.
     pub momentum: Option<Vec<f32>>,
     /// The parameters one update earlier.
     pub before: Option<Vec<f32>>,
-    /// What the eigensolver starts from.
+    /// The eigensolver's warm start.
     pub track: Option<Track>,
     /// An oscillation being followed.
     pub window: Option<OscillationWindow>,
@@ -49,10 +47,10 @@ pub struct RunState {
     pub known: Known,
 }
 
-/// Parameters being followed along two directions.
+/// A window of updates in which the parameters are followed along two directions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OscillationWindow {
-    /// The step with which it began.
+    /// Its first step.
     pub first_step: u64,
     /// λ₁ there.
     pub lambda: f64,
@@ -81,7 +79,7 @@ impl RunState {
         self.tensors().serialize(&self.known)
     }
 
-    /// Everything by name; long vectors stay where they are.
+    /// All tensors by name; long vectors are borrowed.
     fn tensors(&self) -> Tensors<'_> {
         let mut tensors = Tensors::default();
         tensors.u64("step", self.step);
@@ -119,7 +117,7 @@ impl RunState {
     /// Reads the file of a run of `n` parameters.
     ///
     /// # Errors
-    /// In words: what is missing or does not fit.
+    /// In words: the tensor that is missing or does not fit.
     pub fn from_bytes(bytes: &[u8], n: usize) -> Result<Self, String> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
         let choices = header.metadata().as_ref().and_then(|metadata| metadata.get("choices")).ok_or("no `choices`")?;
@@ -141,7 +139,7 @@ impl RunState {
             window: file.window(n)?,
             known: serde_json::from_str(choices).map_err(|error| format!("`choices`: {error}")).and_then(from_words)?,
         };
-        // What has no place in the state would be lost, and the run would go on as another.
+        // An unknown tensor would be lost, and the run would continue differently.
         let tensors = state.tensors();
         match file.0.names().into_iter().find(|&name| !tensors.0.iter().any(|(known, _)| known == name)) {
             Some(name) => Err(format!("`{name}` does not go with the other tensors")),
@@ -182,7 +180,7 @@ impl View for &StoredTensor<'_> {
     }
 }
 
-/// Numbers as the file has them: those that are in memory, where its order of bytes is the file's.
+/// Numbers in the file's byte order; borrowed from memory if that is the machine's.
 fn le_bytes<T: bytemuck::Pod, const N: usize>(values: &[T], of: fn(T) -> [u8; N]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "little") {
         return Cow::Borrowed(bytemuck::cast_slice(values));

@@ -2,7 +2,7 @@
 //!
 //! A layer is convolution ("SAME") → activation → layer normalisation over the channels, as in the code of Long and
 //! Bartlett; without the normalisation and with equal channels in all blocks it is the `cnn-*` family of Cohen et al.
-//! (2021). What the last block leaves is flattened in the order height, width, channel.
+//! (2021). The last block's output is flattened in the order height, width, channel.
 
 use super::error::{check_layers, check_widths};
 use super::layers::{add_bias, average_pool, dense, dense_params, layer_norm, max_pool, norm_params, one_each};
@@ -16,7 +16,7 @@ const EPSILON: f32 = 1e-6;
 const KERNEL: [usize; 2] = [3, 3];
 
 choice! {
-    /// What a convolutional layer ends with.
+    /// The last part of a convolutional layer.
     Norm {
         /// Layer normalisation over the channels.
         Layer = "layer",
@@ -26,9 +26,9 @@ choice! {
 }
 
 choice! {
-    /// What a block ends with.
+    /// The last part of a block.
     Pool {
-        /// The maximum of 2 × 2, the first one at ties.
+        /// The maximum of 2 × 2, at ties the first.
         Max = "max",
         /// The mean of 2 × 2.
         Average = "average",
@@ -67,13 +67,13 @@ struct Layer {
     window: Window,
     channels_in: usize,
     channels_out: usize,
-    /// Whether its block ends here.
+    /// Whether it is the last of its block.
     last_of_block: bool,
 }
 
 impl Cnn {
-    /// The network of Long and Bartlett, for whom `channels` is 16: two blocks of one convolution with layer normalisation
-    /// and maximum pooling, the second with twice the channels.
+    /// The network of Long and Bartlett (`channels` = 16): two blocks of one convolution with layer normalisation and
+    /// maximum pooling, the second with twice the channels.
     pub fn paper(image: [usize; 3], channels: usize, outputs: usize) -> Self {
         Self {
             image,
@@ -89,13 +89,13 @@ impl Cnn {
         }
     }
 
-    /// Height, width and channels that the dense layer sees; a height or width of 0 means that there are too many blocks
-    /// for the images, and `None` that a size is out of range, as the last block's channels beyond 32 bits are.
+    /// Height, width and channels of the dense layer's input. 0 means too many blocks for the images; `None` that a
+    /// size is out of range, such as channels beyond 32 bits.
     pub fn flattened(&self) -> Option<[usize; 3]> {
         self.checked_layers().ok().map(|(_, flattened)| flattened)
     }
 
-    /// The same where every size is in range.
+    /// The same for sizes in range.
     fn checked_layers(&self) -> Result<(Vec<Layer>, [usize; 3]), ModelError> {
         let [height, width, channels] = self.image;
         check_widths([
@@ -123,7 +123,7 @@ impl Cnn {
         Ok(self.layers())
     }
 
-    /// The convolutions in order, and what the last block leaves.
+    /// The convolutions in order, and the last block's output.
     fn layers(&self) -> (Vec<Layer>, [usize; 3]) {
         let [mut height, mut width, mut channels] = self.image;
         let mut layers = vec![];
@@ -182,7 +182,7 @@ impl Model for Cnn {
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
         let n = g.shape(x).first().copied().unwrap_or(1);
         let [height, width, channels] = self.image;
-        // Of sizes that make no network there is no list of layers.
+        // Invalid sizes have no list of layers.
         let Some(params) = one_each(g, self.params(), params) else { return x };
         let (layers, flattened) = self.layers();
         let mut params = params.iter().copied();

@@ -1,4 +1,4 @@
-//! What can be wrong with a model's sizes and with parameters, each with what to do about it.
+//! The errors of a model's sizes and of parameters, with advice.
 
 /// Why a model or its parameters cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -6,17 +6,17 @@ pub enum ModelError {
     /// A size of a model is out of range.
     #[error("{size} = {value} is out of range; it must be {allowed}")]
     Size {
-        /// The model's field, `Mlp.width` say.
+        /// The model's field, such as `Mlp.width`.
         size: &'static str,
         /// The value given.
         value: usize,
-        /// What it must be.
+        /// The range.
         allowed: String,
     },
-    /// There are more parameters than 32-bit indices reach.
+    /// More parameters than 32-bit indices reach.
     #[error("with `{name}` the model has more than {} parameters; make it smaller", super::MOST_PARAMETERS)]
     TooLarge {
-        /// The tensor that is too much.
+        /// The tensor at which the limit is exceeded.
         name: String,
     },
     /// A tensor without elements, or a model without tensors.
@@ -34,9 +34,9 @@ pub enum ModelError {
     /// A vector of parameters of the wrong length.
     #[error("{found} parameters were given, and this model has {needed}; take them from the same model")]
     Length {
-        /// How many were given.
+        /// The number given.
         found: usize,
-        /// How many there are.
+        /// The number of the model's parameters.
         needed: usize,
     },
     /// NaN or infinity.
@@ -51,15 +51,15 @@ pub enum ModelError {
     },
 }
 
-/// Most layers of a kind: a network is a list of them in memory.
+/// The most layers of a kind, since a network is a list of them in memory.
 const MOST_LAYERS: usize = u16::MAX as usize;
 
-/// Refuses a width outside of what 32-bit indices reach, by its field's name.
+/// Refuses a width beyond 32-bit indices, by its field's name.
 pub(super) fn check_widths<const N: usize>(widths: [(&'static str, usize); N]) -> Result<(), ModelError> {
     within(widths, u32::MAX as usize)
 }
 
-/// Refuses a number of layers of which no list can be made.
+/// Refuses a number of layers that is too large for a list.
 pub(super) fn check_layers<const N: usize>(counts: [(&'static str, usize); N]) -> Result<(), ModelError> {
     within(counts, MOST_LAYERS)
 }

@@ -1,7 +1,7 @@
 //! Initial parameters from a seed, the same on every machine.
 //!
-//! All random tensors are normal and truncated at two standard deviations, as JAX, Flax and Haiku draw them: either
-//! rescaled so that the truncated variable has the variance asked for, or not.
+//! Random tensors are normal, truncated at two standard deviations as in JAX, Flax and Haiku, and optionally rescaled
+//! so that the truncated variable has the requested variance.
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -13,22 +13,22 @@ use crate::graph::len;
 /// Standard deviation of a standard normal truncated at ±2.
 const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
 
-/// How a parameter tensor starts.
+/// The initial values of a parameter tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// Of variance 2/(fan_in + fan_out) once truncated (Glorot and Bengio 2010).
+    /// Variance 2/(fan_in + fan_out) after truncation (Glorot and Bengio 2010).
     GlorotNormal {
         /// Inputs of a unit.
         fan_in: usize,
         /// Outputs that an input feeds.
         fan_out: usize,
     },
-    /// Of this variance once truncated.
+    /// This variance after truncation.
     ScaledNormal {
         /// The variance.
         variance: f64,
     },
-    /// Of this standard deviation before it is truncated; afterwards it is 0.88 of that.
+    /// This standard deviation before truncation; 0.88 of it after.
     TruncatedNormal {
         /// The standard deviation.
         std: f64,

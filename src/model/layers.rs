@@ -1,4 +1,4 @@
-//! The layers that models share, each a few ops: dense, layer normalisation, pooling, and what softmax is made of.
+//! The layers that models share, each a few ops: dense, layer normalisation, pooling, and the parts of softmax.
 
 use super::{Init, ModelError, Param};
 use crate::graph::{Compare, DType, Graph, GraphError, NodeId, Type, Unary};
@@ -16,7 +16,7 @@ pub fn add_bias(g: &mut Graph, x: NodeId, bias: NodeId) -> NodeId {
     g.add(x, bias)
 }
 
-/// The last axis; a number, which has none, is refused by the op that is asked for it.
+/// The last axis. A scalar has none; the op that receives it refuses it.
 fn last_axis(shape: &[usize]) -> usize {
     shape.len().saturating_sub(1)
 }
@@ -25,7 +25,7 @@ fn last_axis(shape: &[usize]) -> usize {
 pub fn layer_norm(g: &mut Graph, x: NodeId, scale: NodeId, bias: NodeId, epsilon: f32) -> NodeId {
     let shape = g.shape(x).to_vec();
     let last = last_axis(&shape);
-    // Of nothing there is no mean, and no value that needs one.
+    // An empty axis has no mean, and no value that needs one.
     let features = shape.last().copied().unwrap_or(1).max(1);
     let mean_of = |g: &mut Graph, x: NodeId| {
         let sum = g.reduce_sum(x, &[last]);
@@ -45,13 +45,13 @@ pub fn layer_norm(g: &mut Graph, x: NodeId, scale: NodeId, bias: NodeId, epsilon
     add_bias(g, scaled, bias)
 }
 
-/// What softmax and its logarithm are made of, over the last axis.
+/// The parts of softmax and its logarithm, over the last axis.
 pub(super) struct Exponentials {
-    /// x less its maximum.
+    /// x minus its maximum.
     pub shifted: NodeId,
     /// e to that: at most 1.
     pub exp: NodeId,
-    /// The sums of these over the last axis, which vanishes.
+    /// Their sums over the last axis, which is removed.
     pub sum: NodeId,
 }
 
@@ -83,7 +83,7 @@ struct Cells {
     size: usize,
 }
 
-/// `[n, height, width, channels]` as cells. Rows and columns that fill no cell are left out.
+/// `[n, height, width, channels]` as cells, without the rows and columns that fill no cell.
 fn cells(g: &mut Graph, x: NodeId, size: usize) -> Cells {
     let (x, [n, height, width, channels], size) = match *g.shape(x) {
         [n, height, width, channels] if (1..=LARGEST_CELL).contains(&size) => (x, [n, height, width, channels], size),
@@ -100,11 +100,10 @@ fn cells(g: &mut Graph, x: NodeId, size: usize) -> Cells {
     Cells { values, n, rows, columns, channels, size }
 }
 
-/// The maximum of every cell of size × size: `[n, height, width, channels]` to `[n, height/size, width/size, channels]`.
-/// The derivative of a cell flows to its first maximum in row-major order.
+/// The maximum of every cell of size × size: `[n, height, width, channels]` to
+/// `[n, height/size, width/size, channels]`. The derivative of a cell flows to its first maximum in row-major order.
 ///
-/// It is the sum over the cell of what a one-hot mask lets through, and the mask has no derivative: so every derivative
-/// of it, of any order, is exact too.
+/// It is the sum over the cell under a one-hot mask, which has no derivative, so derivatives of any order are exact.
 pub fn max_pool(g: &mut Graph, x: NodeId, size: usize) -> NodeId {
     let Cells { values, n, rows, columns, channels, size } = cells(g, x, size);
     let shape = g.shape(values).to_vec();
@@ -112,7 +111,7 @@ pub fn max_pool(g: &mut Graph, x: NodeId, size: usize) -> NodeId {
     if pooled.contains(&0) {
         return g.reduce_sum(values, &[2, 4]);
     }
-    // Which element of its cell is the first maximum: every later one has to be larger.
+    // The first maximum of a cell: a later one must be larger.
     let mut best: Option<NodeId> = None;
     let mut which = g.full(0.0, &pooled);
     for (number, (i, j)) in (0..size).flat_map(|i| (0..size).map(move |j| (i, j))).enumerate() {
@@ -149,8 +148,8 @@ pub fn average_pool(g: &mut Graph, x: NodeId, size: usize) -> NodeId {
     g.scale(sum, 1.0 / (size as f32 * size as f32))
 }
 
-/// The nodes given for a model's parameters, in order; `None`, and an error that the graph remembers, where they are not one for each
-/// or the model is none.
+/// The nodes of a model's parameters, in order; `None`, and an error in the graph, if their number differs or the model
+/// is invalid.
 pub(super) fn one_each<'a>(
     g: &mut Graph,
     params: Result<Vec<Param>, ModelError>,

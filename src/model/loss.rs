@@ -6,7 +6,7 @@ use crate::choice::choice;
 use crate::graph::{Compare, DType, Graph, GraphError, NodeId, Type, Unary};
 
 choice! {
-    /// How the squared error of the outputs of one example becomes a number.
+    /// Reduces the squared error of one example's outputs to a number.
     Reduction {
         /// Mean over the outputs, no ½: the convention of Long and Bartlett. (Cross-entropy is always averaged.)
         Mean = "mean",
@@ -15,18 +15,18 @@ choice! {
     }
 }
 
-/// A loss of one's own: outputs `[n, classes]` and `U32` labels `[n]`, each below `classes`, to the loss of each label `[n]`, in ops
-/// of the graph. Derivatives of every order follow from the ops.
+/// A custom loss: outputs `[n, classes]` and `U32` labels `[n]`, each below `classes`, to the loss of each label `[n]`,
+/// in ops of the graph. Derivatives of every order follow from the ops.
 pub type PerLabel = fn(&mut Graph, NodeId, NodeId) -> NodeId;
 
-/// What is minimised, as a function of a model's outputs: a loss for classification by labels, or the output itself.
+/// The minimised function of a model's outputs: a loss for classification by labels, or the output itself.
 #[derive(Clone, Copy, Debug)]
 pub enum Loss {
     /// Squared distance to the one-hot label.
     Mse(Reduction),
     /// `−log softmax(outputs)[label]`
     CrossEntropy,
-    /// A loss of one's own, of outputs and labels.
+    /// A custom loss of outputs and labels.
     Custom(PerLabel),
     /// The model's single output, for losses that need no labels, such as the residual of an equation or the distance to
     /// targets among the features: labels have no effect, and nothing is misclassified. Its Gauss–Newton matrix is 0,
@@ -35,8 +35,8 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// Loss of each label: outputs `[n, classes]` and `U32` labels `[n]` to `[n]`. Where the outputs have another shape, or
-    /// [`Loss::Output`] gets more than one, or the result of a [`Loss::Custom`] is not `[n]`, the graph has an error.
+    /// Loss of each label: outputs `[n, classes]` and `U32` labels `[n]` to `[n]`. Outputs of another shape, more than
+    /// one output of [`Loss::Output`], or a result of [`Loss::Custom`] other than `[n]` give the graph an error.
     pub fn per_label(self, g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
         let (outputs, [n, classes]) = rows(g, outputs, labels);
         let target = g.one_hot(labels, classes);
@@ -86,8 +86,8 @@ fn rows(g: &mut Graph, outputs: NodeId, labels: NodeId) -> (NodeId, [usize; 2]) 
     }
 }
 
-/// 0 for each label whose output is larger than all others, and 1 for the rest, ties and NaN among them: outputs `[n, classes]`
-/// and labels `[n]` to `[n]`. Where there is a single output, nothing is wrong.
+/// 0 for each label whose output is larger than all others, and 1 for the rest, ties and NaN included: outputs
+/// `[n, classes]` and labels `[n]` to `[n]`. A single output is never wrong.
 pub fn wrong(g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
     let (outputs, shape @ [n, classes]) = rows(g, outputs, labels);
     if classes <= 1 {

@@ -48,7 +48,7 @@ impl Activation {
             Activation::Elu => {
                 let zero = g.full(0.0, &shape);
                 let positive = g.compare(Compare::Gt, x, zero);
-                // exp sees only what it is used for, so that it cannot overflow.
+                // exp gets only arguments whose result is used, so it cannot overflow.
                 let negative = g.select(positive, zero, x);
                 let negative = g.unary(Unary::Expm1, negative);
                 g.select(positive, x, negative)
@@ -75,7 +75,7 @@ pub struct Mlp {
 
 impl Model for Mlp {
     fn params(&self) -> Result<Vec<Param>, ModelError> {
-        // The width is that of hidden layers, which a single layer has none of.
+        // The width is that of hidden layers; a single layer has none.
         let width = if self.depth > 1 { self.width } else { 1 };
         check_layers([("Mlp.depth", self.depth)])?;
         check_widths([("Mlp.inputs", self.inputs), ("Mlp.width", width), ("Mlp.outputs", self.outputs)])?;

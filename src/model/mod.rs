@@ -1,7 +1,5 @@
-//! Models: named parameters and a forward pass as a graph. Nothing here knows of derivatives or devices.
-//!
-//! A model lists its parameters in order; together they form one flat vector ([`Layout`]), of which each is a named
-//! range. Optimisers, eigensolvers and checkpoints work on that vector.
+//! Models: named parameters and a forward pass as a graph, without derivatives or devices. The parameters, in order,
+//! form one flat vector ([`Layout`]), on which optimisers, eigensolvers and checkpoints work.
 
 mod cnn;
 mod error;
@@ -25,9 +23,9 @@ use std::collections::HashSet;
 use crate::graph;
 use crate::graph::{Graph, NodeId};
 
-/// Most parameters of a model: as many as 32-bit indices reach, with the vector's end filled up.
+/// The most parameters of a model: as many as 32-bit indices reach, padding included.
 pub(crate) const MOST_PARAMETERS: usize = u32::MAX as usize - DEVICE_MULTIPLE;
-/// What the vector's length on the device is a multiple of.
+/// The vector's length on the device is a multiple of this.
 const DEVICE_MULTIPLE: usize = 1024;
 
 /// One named parameter tensor.
@@ -37,14 +35,14 @@ pub struct Param {
     pub name: String,
     /// Shape.
     pub shape: Vec<usize>,
-    /// How it is initialised.
+    /// Its initial values.
     pub init: Init,
 }
 
 /// A network: parameters and a forward pass.
 ///
-/// A forward pass that does not fit its operands, or that returns something else, is an error that the graph remembers and that
-/// whoever computes the graph gets: nothing panics.
+/// A forward pass that does not fit its operands, or returns something else, gives the graph an error, which computing
+/// the graph returns; nothing panics.
 pub trait Model: Send + Sync {
     /// The parameters, in the order of the flat vector.
     ///
@@ -56,7 +54,7 @@ pub trait Model: Send + Sync {
     /// row of outputs for every label, `[n · labels_each, classes]`.
     fn forward(&self, graph: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId;
 
-    /// For a model that reads tokens, how many codes it has; `None` where any code will do.
+    /// For a model that reads tokens, its number of codes; `None` if it takes any.
     fn vocabulary(&self) -> Option<usize> {
         None
     }
@@ -74,8 +72,7 @@ impl Layout {
     /// The layout of a model's parameters, one after the other.
     ///
     /// # Errors
-    /// [`ModelError`] for sizes that make no network, tensors without elements or of one name, and more parameters than
-    /// can be indexed.
+    /// [`ModelError`] for invalid sizes, empty tensors, equal names, and more parameters than can be indexed.
     pub fn of(model: &dyn Model) -> Result<Self, ModelError> {
         let params = model.params()?;
         let mut len = 0_usize;
@@ -98,7 +95,7 @@ impl Layout {
         Ok(Self { params, offsets, len })
     }
 
-    /// Refuses a vector that cannot be this model's parameters.
+    /// Refuses a vector that does not fit this model.
     ///
     /// # Errors
     /// [`ModelError::Length`] or [`ModelError::NotFinite`].

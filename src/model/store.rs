@@ -8,9 +8,9 @@ use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, seria
 use super::Layout;
 use crate::graph::len;
 
-/// What to do about a shape that has the wrong axes.
+/// Advice for a shape with the wrong axes.
 const ADAPT: &str = "adapt the model's configuration, or take the parameters of this model";
-/// What to do about a shape that has the right axes in another order, as PyTorch's layers do.
+/// Advice for a shape with the right axes in another order, as in PyTorch.
 const TRANSPOSE: &str =
     "its axes fit in another order: save it transposed (here a kernel has its inputs first and its outputs last)";
 
@@ -33,10 +33,10 @@ pub enum StoreError {
     Missing {
         /// The model's name for it.
         name: String,
-        /// What the file has.
+        /// The names in the file.
         found: String,
     },
-    /// The file has a tensor the model does not.
+    /// The file has a tensor that the model lacks.
     #[error("tensor `{name}` is not part of this model, whose tensors are: {known}")]
     Unknown {
         /// Name in the file.
@@ -53,7 +53,7 @@ pub enum StoreError {
         found: Vec<usize>,
         /// Shape in the model.
         wanted: Vec<usize>,
-        /// What to do.
+        /// The advice.
         advice: &'static str,
     },
     /// Wrong element type.
@@ -139,13 +139,13 @@ fn numbers(tensor: &TensorView<'_>) -> Option<Vec<f64>> {
     }
 }
 
-/// A text from a file without what a terminal would obey.
+/// A text from a file, without control characters for terminals.
 fn visible(text: &str) -> String {
     let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escaped).collect()
 }
 
-/// Names one after the other, but no more than can be read.
+/// A list of names, shortened if it is long.
 fn list(names: &[&str]) -> String {
     const MOST: usize = 40;
     let shown = names.iter().take(MOST).map(|name| visible(name)).collect::<Vec<_>>().join(", ");
@@ -155,7 +155,7 @@ fn list(names: &[&str]) -> String {
 /// The bytes of a safetensors file with the flat parameter vector.
 ///
 /// # Errors
-/// [`StoreError::Format`] when the vector does not have the layout's length.
+/// [`StoreError::Format`] when the vector's length differs from the layout's.
 pub fn params_to_safetensors(layout: &Layout, params: &[f32]) -> Result<Vec<u8>, StoreError> {
     let bytes: Vec<u8> = params.iter().flat_map(|x| x.to_le_bytes()).collect();
     let mut views = HashMap::new();

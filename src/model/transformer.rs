@@ -1,9 +1,8 @@
 //! A Transformer that predicts every next token: pre-normalised blocks with causal attention, an untied output.
 //!
-//! h ← embedding + position; h ← h + attention(norm(h)), h ← h + MLP(norm(h)) in every block; norm(h)·W + b. Attention is
-//! softmax(q·k/√key) over the tokens up to the present one that are not padding (code 0). All of it is ordinary ops, so
-//! curvature products run through softmax and normalisation exactly. Rows of the embedding are chosen by a contraction
-//! with one-hot tokens, whose reverse is deterministic.
+//! h ← embedding + position; h ← h + attention(norm(h)), h ← h + MLP(norm(h)) in every block; norm(h)·W + b. Attention
+//! is softmax(q·k/√key) over the tokens up to the present one that are not padding (code 0). Embedding rows are chosen
+//! by a contraction with one-hot tokens, whose reverse is deterministic.
 
 use super::error::{check_layers, check_widths};
 use super::layers::{Exponentials, dense, dense_params, exponentials, layer_norm, norm_params, one_each};
@@ -112,7 +111,7 @@ impl Model for Transformer {
 }
 
 impl Transformer {
-    /// Who attends to whom, `[n, heads, length, length]`: tokens that come no later and are not padding.
+    /// The attention mask, `[n, heads, length, length]`: earlier tokens and the present one that are not padding.
     fn visible(&self, g: &mut Graph, x: NodeId) -> NodeId {
         let n = g.shape(x).first().copied().unwrap_or(1);
         let shape = [n, self.heads, self.length, self.length];

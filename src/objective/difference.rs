@@ -1,7 +1,7 @@
-//! The official code's stand-in for H·v, for comparison: (∇L(w + h·v) − ∇L(w − h·v)) / (2h + 1e-5), h = 1e-3.
+//! The official code's substitute for H·v, for comparison: (∇L(w + h·v) − ∇L(w − h·v)) / (2h + 1e-5), h = 1e-3.
 //!
-//! As there, everything is float32 and the 1e-5 makes each product 0.4975 % too small. On a network with kinks this is no
-//! approximation of the Hessian however exact the arithmetic: the two points lie on different sides of some of them.
+//! As there, everything is float32, and the 1e-5 makes each product 0.4975 % too small. On a network with kinks it does
+//! not approximate the Hessian, since the two points lie on different sides of some kinks.
 
 use crate::gpu::{Buffer, GpuError, Recording};
 use crate::graph::Graph;
@@ -11,7 +11,7 @@ use super::vectors::{at, record};
 
 /// h
 const STEP: f64 = 1e-3;
-/// What the difference is divided by.
+/// The divisor of the difference.
 const DIVISOR: f64 = 2.0 * STEP + 1e-5;
 
 impl Objective {

@@ -1,9 +1,8 @@
-//! Products with the Hessian or the Gauss–Newton matrix as recordings: what depends on the parameters alone, once, and
-//! the rest for every vector.
+//! Recorded products with the Hessian or the Gauss–Newton matrix: the part that depends on the parameters runs once,
+//! the part that is linear in the vector runs for every vector.
 //!
-//! Where the kept values of all chunks fit the memory set aside for them, they stay, and a product costs what is linear in
-//! the vector: about one and a half gradients instead of two. Where they do not, chunks take turns in one set of buffers,
-//! and every product computes them again.
+//! If the kept values of all chunks fit the memory set aside for them, a product costs about one and a half gradients
+//! instead of two. Otherwise chunks take turns in one set of buffers, and every product computes them again.
 
 use crate::gpu::{Buffer, GpuError, Loaded, Recording};
 use crate::kernel::KernelError;
@@ -11,10 +10,10 @@ use crate::kernel::KernelError;
 use super::Objective;
 use super::problem::{Matrix, Quantity, SLOTS};
 
-/// Most memory for kept values, in bytes.
+/// The most memory for kept values, in bytes.
 const KEPT_BYTES: usize = 3 << 29;
 
-/// Vectors of a block product, and their buffers: so many vectors, side by side tensor by tensor.
+/// The vectors of a block product: their number, and buffers that hold them side by side, tensor by tensor.
 pub(super) struct Vectors<'a> {
     pub count: usize,
     pub v: &'a Buffer,
@@ -23,9 +22,9 @@ pub(super) struct Vectors<'a> {
 
 /// Recorded products at the same parameters.
 pub(super) struct Products {
-    /// What must run once after the parameters have changed; nothing where every product does it again.
+    /// Must run once after the parameters have changed; empty if every product repeats it.
     pub keep: Recording,
-    /// One for each of the vectors asked for.
+    /// One for each of the vectors.
     pub products: Vec<Recording>,
 }
 
@@ -52,7 +51,7 @@ impl Objective {
         self.in_turns(matrix, w, &Vectors { count: 1, v, result }, &kept)
     }
 
-    /// Bytes that products with a matrix keep of all chunks together, and whether that fits the memory set aside.
+    /// Bytes kept by products with a matrix, for all chunks together, and whether they fit the memory set aside.
     ///
     /// # Errors
     /// Compilation errors.
@@ -61,8 +60,8 @@ impl Objective {
         Ok((bytes as u64, bytes <= KEPT_BYTES))
     }
 
-    /// Whether `count` vectors at once, and the program for them, stay within the adapter's limits, which chunks of examples were cut
-    /// to for one.
+    /// Whether `count` vectors at once, and their program, stay within the adapter's limits; chunks were cut for one
+    /// vector.
     pub(super) fn block_fits(&mut self, matrix: Matrix, count: usize) -> Result<bool, GpuError> {
         let mut load_all = || {
             self.gpu.check_size("a block of vectors", self.layout().device_len().saturating_mul(count))?;
@@ -106,7 +105,7 @@ impl Objective {
         Ok(recorded)
     }
 
-    /// A product whose chunks share one set of buffers for what is kept.
+    /// A product whose chunks share one set of buffers for kept values.
     fn in_turns(
         &mut self,
         matrix: Matrix,
@@ -122,13 +121,13 @@ impl Objective {
         Ok(all)
     }
 
-    /// Lengths of the buffers that hold what is kept, of every chunk.
+    /// Lengths of every chunk's buffers of kept values.
     fn kept_lens(&mut self, matrix: Matrix) -> Result<Vec<Vec<usize>>, GpuError> {
         let lens = |loaded: Loaded| loaded.program().slots[SLOTS..].to_vec();
         (0..self.chunks.len()).map(|i| self.load(Quantity::Kept(matrix), i, false).map(lens)).collect()
     }
 
-    /// Buffers for what every chunk keeps; none if the device has not the memory.
+    /// Buffers for every chunk's kept values; none if the device lacks the memory.
     fn own_kept(&self, lens: &[Vec<usize>]) -> Result<Option<Vec<Vec<Buffer>>>, GpuError> {
         let of_chunk = |lens: &Vec<usize>| lens.iter().map(|&len| self.gpu.buffer("kept values", len)).collect();
         match lens.iter().map(of_chunk).collect() {
@@ -137,7 +136,7 @@ impl Objective {
         }
     }
 
-    /// Buffers for what any one chunk keeps.
+    /// Buffers for the kept values of any one chunk.
     fn shared_kept(&mut self, lens: &[Vec<usize>]) -> Result<Vec<Buffer>, GpuError> {
         let slots = lens.iter().map(Vec::len).max().unwrap_or(0);
         for slot in 0..slots {

@@ -1,12 +1,9 @@
 //! The loss of a model over a data set, and its derivatives, as recordings over flat device vectors.
 //!
-//! L(w) = (1/N) Σᵢ ℓᵢ(w) is a sum over chunks of examples: every chunk is one program (compiled once per number of rows,
-//! so the ragged last chunk has its own), the first chunk stores its share of a gradient or product and the others add
-//! theirs. Each example weighs 1/N whatever its chunk, so chunks change nothing but rounding.
-//!
-//! A label that does not count (of a padding token) weighs 0, and the others share its part; the weights are data.
-//!
-//! `optim` joins these recordings into steps; [`HessianOperator`] shows them to `curvature`.
+//! L(w) = (1/N) Σᵢ ℓᵢ(w) is summed over chunks of examples, each of them one program (compiled once per number of
+//! rows). The first chunk stores its share of a gradient or product; the others add theirs. Each label weighs 1/N
+//! whatever its chunk, so chunks change nothing but rounding; a padding label weighs 0. `optim` joins the recordings
+//! into steps; [`HessianOperator`] offers them to `curvature`.
 
 mod difference;
 mod linear;
@@ -31,7 +28,7 @@ pub use plan::Plan;
 pub use problem::Matrix;
 use problem::{PARTIALS, Problem, Quantity, dtype_of};
 
-/// What does not fit, as the device's error.
+/// A mismatch, as the device's error.
 fn mismatch(error: impl Error) -> GpuError {
     GpuError::Mismatch(error.to_string())
 }
@@ -62,15 +59,15 @@ pub struct Objective {
     chunks: Vec<Chunk>,
     plan: Plan,
     programs: HashMap<(Quantity, usize, bool), Loaded>,
-    /// Where chunks take turns to keep what a product reads.
+    /// Buffers in which chunks take turns to keep values for products.
     kept: Vec<Buffer>,
 }
 
 impl Objective {
-    /// Uploads the examples in chunks of `chunk` rows, or as many as the planner finds good if 0.
+    /// Uploads the examples in chunks of `chunk` rows, or as many as the planner chooses if 0.
     ///
     /// # Errors
-    /// [`GpuError::Mismatch`] when model, loss and examples do not belong together, [`GpuError::BufferTooLarge`] when the
+    /// [`GpuError::Mismatch`] when model, loss and examples do not match, [`GpuError::BufferTooLarge`] when the
     /// parameters or a single example exceed the adapter's limits, and the device's own errors.
     pub fn new(gpu: &Gpu, model: Arc<dyn Model>, loss: Loss, data: &Examples, chunk: usize) -> Result<Self, GpuError> {
         let layout = Layout::of(&*model).map_err(mismatch)?;
@@ -102,10 +99,10 @@ impl Objective {
         Ok(objective)
     }
 
-    /// Puts other examples in the place of those it has, ordered with the work submitted before and after.
+    /// Replaces the examples, ordered with the work submitted before and after.
     ///
     /// # Errors
-    /// [`GpuError::Mismatch`] when they are not as many, or of another kind.
+    /// [`GpuError::Mismatch`] when their number or kind differs.
     pub fn replace(&self, data: &Examples) -> Result<(), GpuError> {
         let Problem { dim, labels_each, examples, .. } = self.problem;
         self.problem.check_examples(data)?;
@@ -131,18 +128,18 @@ impl Objective {
         Ok(())
     }
 
-    /// Puts parameters into `w`, a vector of this objective.
+    /// Writes parameters to `w`, a vector of this objective.
     ///
     /// # Errors
-    /// [`GpuError::Mismatch`] when they are not as many as the model has, when one is not finite, which is named by its
-    /// tensor, and when `w` is too short.
+    /// [`GpuError::Mismatch`] when their number differs from the model's, when one is not finite (its tensor is named),
+    /// and when `w` is too short.
     pub fn set_params(&self, w: &Buffer, params: &[f32]) -> Result<(), GpuError> {
         self.layout().check(params).map_err(mismatch)?;
         self.check_vector(w)?;
         self.gpu.write(w, params)
     }
 
-    /// Refuses a buffer that is no vector of this objective.
+    /// Refuses a buffer that is not a vector of this objective.
     pub(crate) fn check_vector(&self, vector: &Buffer) -> Result<(), GpuError> {
         let (len, needed) = (vector.len(), self.layout().device_len());
         if len == needed {
@@ -164,12 +161,12 @@ impl Objective {
         &self.problem.layout
     }
 
-    /// How many examples the mean is over.
+    /// The number of examples of the mean.
     pub fn examples(&self) -> usize {
         self.problem.examples
     }
 
-    /// How the work is cut.
+    /// The chunks of the work.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -192,7 +189,7 @@ impl Objective {
         Ok(values)
     }
 
-    /// Elements of the partial sums that [`Self::loss`] and [`Self::gradient`] leave behind.
+    /// The number of partial sums of [`Self::loss`] and [`Self::gradient`].
     pub fn partials_len(&self) -> usize {
         2 * PARTIALS * self.chunks.len()
     }
@@ -227,8 +224,9 @@ impl Objective {
         self.record(Quantity::Gradient { metrics: partials.is_some() }, w, None, Some(gradient), partials)
     }
 
-    /// Records `gradient` = the share of chunk `number` in ∇L(w), Σ ∇ℓᵢ(w)/N over its examples; with `accumulate` it is added
-    /// to what is there, and with `partials` the chunk's loss and error are left where [`Self::gradient`] leaves them.
+    /// Records `gradient` = the share of chunk `number` in ∇L(w), Σ ∇ℓᵢ(w)/N over its examples; with `accumulate` it is
+    /// added to the present values, and with `partials` the chunk's loss and error are stored where [`Self::gradient`]
+    /// stores them.
     ///
     /// # Errors
     /// Compilation or device errors.
@@ -275,7 +273,7 @@ impl Objective {
         Ok(recording)
     }
 
-    /// A chunk's recording, which then leaves the chunk's loss and error in its place among the `partials` that are wanted.
+    /// A chunk's recording, followed by a copy of the chunk's loss and error to its place among `partials`, if given.
     fn and_partials(
         &self,
         recording: Recording,
@@ -298,7 +296,7 @@ impl Objective {
         Ok(loaded)
     }
 
-    /// Binds a chunk's program; slots that its quantity does not use get a buffer that is there anyway.
+    /// Binds a chunk's program; unused slots get any existing buffer.
     fn bind(
         &self,
         loaded: &Loaded,

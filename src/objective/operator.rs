@@ -1,8 +1,6 @@
-//! The Hessian of an objective, its Gauss–Newton matrix and the official code's difference of gradients, as [`Operator`]s
-//! for the eigensolvers.
-//!
-//! One product uploads v rounded to f32, runs the recording and reads the result back; the solver's vectors stay on the
-//! host in f64 (see `curvature`).
+//! The Hessian of an objective, its Gauss–Newton matrix and the official code's difference of gradients, as
+//! [`Operator`]s for the eigensolvers. A product uploads v rounded to f32, runs the recording and reads the result
+//! back; the solver's vectors stay on the host in f64.
 
 use crate::curvature::{CurvatureError, Operator, check_lengths};
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
@@ -15,7 +13,7 @@ use super::problem::Matrix;
 /// Vectors that a block product multiplies at once.
 pub const BLOCK: usize = 4;
 
-/// A recorded product and the vectors it goes between: one, or several side by side.
+/// A recorded product with its input and output: one vector, or several side by side.
 struct Product {
     v: Buffer,
     result: Buffer,
@@ -30,7 +28,7 @@ impl Product {
         Ok([v, result])
     }
 
-    /// Runs the product, behind `first` if there is such, and returns all elements of its result.
+    /// Runs the product, after `first` if given, and returns all elements of its result.
     fn run(&self, gpu: &Gpu, first: Option<&Recording>, v: &[f32]) -> Result<Vec<f32>, CurvatureError> {
         let run = || {
             gpu.write(&self.v, v)?;
@@ -62,7 +60,7 @@ struct MatrixProducts {
     largest: f64,
 }
 
-/// How far a float32 product may be off, relative to the largest seen: some four times what the tests see in networks
+/// The error of a float32 product relative to the largest: some four times that of networks in the tests
 /// (`cargo test objective -- --nocapture` prints it).
 const PRECISION: f64 = 1e-6;
 
@@ -80,7 +78,7 @@ impl MatrixProducts {
         Ok(Self { gpu: objective.gpu().clone(), layout: objective.layout().clone(), keep, one, block, largest: 0.0 })
     }
 
-    /// Products with each of `vectors`; `is_kept` says that what they share is there already.
+    /// Products with each of `vectors`; `is_kept` means that their shared part has already run.
     fn apply(
         &mut self,
         is_kept: bool,
@@ -92,7 +90,7 @@ impl MatrixProducts {
         let first = (!is_kept).then_some(&self.keep);
         for (vectors, out) in vectors.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
             match &self.block {
-                // A block that is not full costs as much as one that is.
+                // A partial block costs as much as a full one.
                 Some(block) if vectors.len() == BLOCK => self.apply_full(block, first, vectors, out)?,
                 _ => {
                     for (v, out) in vectors.iter().zip(out) {
@@ -145,7 +143,7 @@ macro_rules! operator {
         pub struct $name(MatrixProducts);
 
         impl $name {
-            /// Records products at the parameters that `w` holds whenever one is formed.
+            /// Records products at the parameters in `w` at the time of each product.
             ///
             /// # Errors
             /// Compilation or device errors.
@@ -153,8 +151,8 @@ macro_rules! operator {
                 Ok(Self(MatrixProducts::new(objective, $matrix, w, false)?))
             }
 
-            /// The same, ready to multiply [`BLOCK`] vectors at once, which takes less time for each and another program.
-            /// Where so many do not fit the adapter's limits, they are multiplied one by one.
+            /// The same, ready to multiply [`BLOCK`] vectors at once, which takes less time for each, with another
+            /// program. If so many do not fit the adapter's limits, they are multiplied one by one.
             ///
             /// # Errors
             /// Compilation or device errors.
@@ -162,8 +160,8 @@ macro_rules! operator {
                 Ok(Self(MatrixProducts::new(objective, $matrix, w, true)?))
             }
 
-            /// The operator at the parameters that `w` holds now: what depends on them alone is computed once, and a
-            /// product takes about three quarters of the time. The parameters must not change while it is in use.
+            /// The operator at the present parameters in `w`, whose own part is computed once; a product takes about
+            /// three quarters of the time. The parameters must not change while it is in use.
             ///
             /// # Errors
             /// Device errors.
@@ -173,12 +171,12 @@ macro_rules! operator {
                 Ok(Linearised(&mut self.0))
             }
 
-            /// What one product runs, and what runs before it if this is the first one at new parameters.
+            /// One product, and the work before the first product at new parameters.
             pub fn recordings(&self) -> (&Recording, &Recording) {
                 (&self.0.one.recording, &self.0.keep)
             }
 
-            /// What a product with [`BLOCK`] vectors runs, if that was recorded.
+            /// A product with [`BLOCK`] vectors, if recorded.
             pub fn block_recording(&self) -> Option<&Recording> {
                 Some(&self.0.block.as_ref()?.recording)
             }
@@ -235,8 +233,8 @@ impl Operator for Linearised<'_> {
     }
 }
 
-/// The official code's difference of gradients in the Hessian's place, see [`Objective::difference`]. On unit vectors only,
-/// and neither linear nor symmetric where the network has kinks.
+/// The official code's difference of gradients instead of the Hessian, see [`Objective::difference`]. For unit vectors
+/// only, and neither linear nor symmetric where the network has kinks.
 pub struct DifferenceOperator {
     gpu: Gpu,
     dim: usize,
@@ -244,7 +242,7 @@ pub struct DifferenceOperator {
 }
 
 impl DifferenceOperator {
-    /// Records the difference at the parameters that `w` holds whenever it is applied.
+    /// Records the difference at the parameters in `w` at the time of each product.
     ///
     /// # Errors
     /// Compilation or device errors.

@@ -1,16 +1,15 @@
-//! How many examples a chunk holds: as many as fit the adapter's limits, a memory budget and the time of one dispatch.
-//!
-//! Programs are data, so the planner simply compiles the gradient for a number of rows, reads off what it needs, and
-//! scales. Everything about a chunk is proportional to its rows.
+//! The size of chunks: as many examples as fit the adapter's limits, a memory budget and the time of one dispatch. The
+//! planner compiles the gradient for a number of rows, reads off its needs, and scales, since all are proportional to
+//! the rows.
 
 use super::problem::{Problem, Quantity};
 use crate::gpu::{Gpu, GpuError};
 use crate::kernel::KernelError;
 
-/// Most memory for the intermediate values of one program.
+/// The most memory for the intermediate values of one program.
 const MEMORY_BYTES: f64 = 1.5 * 1024.0 * 1024.0 * 1024.0;
 
-/// How the work over a data set is cut, and what it takes.
+/// The chunks of a data set, and their cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Examples per chunk; the last one may hold fewer.
@@ -34,18 +33,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans chunks of `wanted` rows, or of as many as are good for this adapter if 0.
+    /// Plans chunks of `wanted` rows, or as many as suit this adapter if 0.
     pub(super) fn new(gpu: &Gpu, problem: &Problem, wanted: usize) -> Result<Self, GpuError> {
         let limit = gpu.max_binding_bytes();
         let target = gpu.target();
-        // Software adapters do about 10 to 50 GFLOP/s: a fifth of a second, and no more rows than their caches and translation
-        // buffers like.
+        // Software adapters do about 10 to 50 GFLOP/s: a fifth of a second, and no more rows than their caches and
+        // translation buffers hold.
         let (max_flops, max_rows) = if target.cpu { (4e9, 2048) } else { (gpu.most_flops(), usize::MAX) };
         let quantity = Quantity::Gradient { metrics: true };
         let mut rows = if wanted == 0 { problem.examples.min(max_rows) } else { wanted.min(problem.examples) };
         let program = loop {
             let program = match problem.program(quantity, rows, false, gpu) {
-                // More workgroups along one axis than a dispatch has: halve them.
+                // More workgroups along one axis than a dispatch may have: halve the rows.
                 Err(GpuError::Kernel(KernelError::TooLarge(_))) if rows > 1 => {
                     rows /= 2;
                     continue;
@@ -63,7 +62,7 @@ impl Plan {
             }
             rows = ((rows as f64 / excess) as usize).clamp(1, rows - 1);
             if wanted == 0 {
-                // Chunks of equal size, a multiple of 8 rows where there are that many.
+                // Chunks of equal size, a multiple of 8 rows if they are that large.
                 let even = problem.examples.div_ceil(problem.examples.div_ceil(rows));
                 rows = if even >= 8 { (even / 8 * 8).min(rows) } else { even };
             }

@@ -1,7 +1,7 @@
-//! What is differentiated: a model's loss over a chunk of examples as a graph, and the programs made from it.
+//! The loss of a chunk of examples as a graph, and the programs made from it.
 //!
-//! Products with the Hessian or the Gauss–Newton matrix are two programs. The first computes what depends on the
-//! parameters alone and keeps what the second reads; the second does the rest for one vector or several at once.
+//! Products with the Hessian or the Gauss–Newton matrix have two programs: the first keeps the values that depend on
+//! the parameters alone, the second multiplies one vector or several with them.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::passes::Stages;
 /// Partial sums per chunk that the host adds up in f64.
 pub(super) const PARTIALS: usize = 64;
 
-/// The buffers of a chunk's program, in this order; those of kept values come after them.
+/// The buffers of a chunk's program, in this order; kept values follow.
 const W: usize = 0;
 const X: usize = 1;
 const LABELS: usize = 2;
@@ -27,7 +27,7 @@ const SUMS: usize = 5;
 const WEIGHTS: usize = 6;
 pub(super) const SLOTS: usize = 7;
 
-/// What a chunk's program computes from the parameters, and along vectors where it needs them.
+/// The result of a chunk's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Quantity {
     /// Loss and error alone.
@@ -36,13 +36,13 @@ pub(super) enum Quantity {
     Gradient { metrics: bool },
     /// ∇(vᵀHv)
     CurvatureGrad,
-    /// What all products with a matrix share.
+    /// The shared part of all products with a matrix.
     Kept(Matrix),
-    /// Products with so many vectors at once, from what is kept.
+    /// Products with so many vectors at once, from the kept values.
     Product(Matrix, usize),
 }
 
-/// A symmetric matrix that depends on the parameters, known by its products.
+/// A symmetric matrix of second derivatives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Matrix {
     /// H = ∇²L
@@ -51,7 +51,7 @@ pub enum Matrix {
     GaussNewton,
 }
 
-/// What the features of examples are on the device.
+/// The form of features on the device.
 pub(super) fn dtype_of(data: &Examples) -> DType {
     match data.features() {
         Features::Real(_) => DType::F32,
@@ -59,7 +59,7 @@ pub(super) fn dtype_of(data: &Examples) -> DType {
     }
 }
 
-/// Everything about an objective but its data and device.
+/// An objective without its data and device.
 pub(super) struct Problem {
     pub model: Arc<dyn Model>,
     pub loss: Loss,
@@ -75,12 +75,12 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    /// 1/N where all N labels weigh the same; `None` where their weights are data.
+    /// 1/N if all N labels weigh the same; `None` if their weights are data.
     pub fn uniform_weight(&self) -> Option<f64> {
         (self.dtype == DType::F32).then(|| 1.0 / (self.examples * self.labels_each) as f64)
     }
 
-    /// Refuses a model whose outputs the loss cannot judge, by its graph for one example.
+    /// Refuses a model whose outputs do not fit the loss, by its graph for one example.
     pub fn check_model(&self) -> Result<(), GpuError> {
         let (labels, classes) = (self.labels_each, self.classes);
         let mut g = Graph::new();
@@ -102,7 +102,7 @@ impl Problem {
         Ok(())
     }
 
-    /// Refuses examples of another kind, and tokens that the model has no code for.
+    /// Refuses examples of another kind, and token codes beyond the model's.
     pub fn check_examples(&self, data: &Examples) -> Result<(), GpuError> {
         let Self { dtype, dim, classes, .. } = *self;
         let kind = (dtype_of(data), data.dim(), data.classes());
@@ -203,7 +203,7 @@ impl Problem {
         let errors = wrong(&mut g, outputs, labels);
         let (mut metrics, mut weight_slot) = ([losses, errors], 0);
         if self.uniform_weight().is_none() {
-            // Inputs of the model's own have no place.
+            // Inputs that a model adds itself have no place.
             places.resize(g.inputs().len(), None);
             places.push(Some(Place { slot: WEIGHTS, offset: 0 }));
             let weights = g.input_f32("weights", &[count]);
@@ -217,8 +217,8 @@ impl Problem {
         Draft { graph: g, places, slots, w, v, outputs, loss, metrics, stored: vec![] }
     }
 
-    /// Places for kept values, one after the other in as few buffers as the limit on their size allows. The lengths of
-    /// these are appended to `slots`.
+    /// Places for kept values, one after the other in as few buffers as the limit on their size allows. Their lengths
+    /// are appended to `slots`.
     fn pack(&self, lens: impl Iterator<Item = usize>, slots: &mut Vec<usize>) -> Vec<Option<Place>> {
         let mut places = vec![];
         for len in lens {
@@ -235,11 +235,11 @@ impl Problem {
     }
 }
 
-/// A program in the making: the loss of a chunk, and what is to be stored.
+/// A program under construction: the loss of a chunk, and the values to store.
 struct Draft {
     graph: Graph,
-    /// Places of the graph's inputs by their numbers, and then of kept values. Differentiation leaves inputs behind that
-    /// nothing reads; they have none.
+    /// Places of the graph's inputs by their numbers, and then of kept values. Unread inputs, as differentiation leaves
+    /// them, have none.
     places: Vec<Option<Place>>,
     /// Lengths of the buffers.
     slots: Vec<usize>,
@@ -269,7 +269,7 @@ impl Draft {
         }
     }
 
-    /// Cuts a product in two stages, simplifies the graph and adds the places of kept values. Returns the product too.
+    /// Cuts a product in two stages, simplifies the graph and adds the places of kept values. Also returns the product.
     fn linearise(&mut self, problem: &Problem, matrix: Matrix) -> Result<(Vec<NodeId>, Stages), KernelError> {
         let results = match matrix {
             Matrix::Hessian => autodiff::hvp(&mut self.graph, self.loss, &self.w, &self.v),

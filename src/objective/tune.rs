@@ -1,8 +1,8 @@
-//! The variants of a gradient's contractions, timed against one another.
+//! Timings of the variants of a gradient's contractions.
 //!
-//! All candidates of one contraction are compiled as part of the same program, whose fusion does not depend on variants, and
-//! its one dispatch is run by itself. They take turns: a machine that is slow for a while is slow for all of them, and of
-//! each the best time counts.
+//! All candidates of one contraction are compiled as part of the same program, whose fusion does not depend on
+//! variants, and its dispatch runs by itself. Candidates take turns, because a machine can be slow for a while, and the
+//! best time of each counts.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -16,16 +16,16 @@ use crate::kernel::{BufferRef, Choices, KernelError, Parts, Program, ShapeClass,
 
 /// Seconds of a timed submission.
 const SUBMISSION_SECS: f64 = 0.004;
-/// Most repetitions in one submission, which bounds the memory of its commands.
+/// The most repetitions in one submission; bounds the memory of its commands.
 const MOST_REPETITIONS: usize = 1024;
 /// Turns of each candidate.
 const ROUNDS: usize = 12;
-/// A candidate that takes so many times as long as the best after [`FAIR_ROUNDS`] is not run again.
+/// A candidate that takes this many times as long as the best after [`FAIR_ROUNDS`] is dropped.
 const HOPELESS: f64 = 1.5;
-/// Turns that every candidate gets: a shared machine halves its speed for longer than a turn.
+/// Turns of every candidate, since a shared machine can be slow for longer than a turn.
 const FAIR_ROUNDS: usize = 4;
-/// What a candidate may take, as a share of what the rule of thumb takes, to be chosen in its place: timings of less than
-/// that difference are not the same twice.
+/// A candidate replaces the default rule's variant if it takes at most this share of its time; smaller differences do
+/// not repeat.
 const CLEARLY_FASTER: f64 = 0.9;
 
 /// The contractions of one class in the gradient of a chunk, by the most expensive of them.
@@ -33,13 +33,13 @@ const CLEARLY_FASTER: f64 = 0.9;
 pub struct TimedContraction {
     /// The class.
     pub class: ShapeClass,
-    /// What the rule of thumb takes.
+    /// The default rule's variant.
     pub default: Variant,
-    /// How many there are.
+    /// Their number.
     pub count: usize,
     /// Floating-point operations of all of them.
     pub flops: f64,
-    /// The most expensive one's place in the program, and its floating-point operations.
+    /// The most expensive one's index in the program, and its floating-point operations.
     dispatch: usize,
     largest: f64,
 }
@@ -49,11 +49,11 @@ pub struct Tuner<'a> {
     objective: &'a Objective,
     gpu: Gpu,
     contractions: Vec<TimedContraction>,
-    /// The gradient computed by one variant throughout; nothing where it cannot be.
+    /// The gradient computed by one variant throughout; `None` if impossible.
     programs: HashMap<Variant, Option<Arc<Program>>>,
 }
 
-/// A candidate under way.
+/// A candidate and its timings.
 struct Racer {
     variant: Variant,
     recording: Recording,
@@ -62,8 +62,8 @@ struct Racer {
 }
 
 impl<'a> Tuner<'a> {
-    /// Finds the contractions of the gradient of one chunk. Its work on the device does not show in `gpu.memory()`, and the
-    /// kernels that it compiles are there for the run; `objective` may live on a dry device.
+    /// Finds the contractions of the gradient of one chunk. Its buffers do not count in `gpu.memory()`, and the run
+    /// reuses its kernels; `objective` may be on a dry device.
     ///
     /// # Errors
     /// Compilation errors.
@@ -97,8 +97,8 @@ impl<'a> Tuner<'a> {
         &self.contractions
     }
 
-    /// A choice for every class: that of `known` where it has one, what is clearly the fastest where the time until
-    /// `deadline` lasts, and else the rule of thumb.
+    /// A choice for every class: that of `known` if any, the clearly fastest variant while time until `deadline` lasts,
+    /// and otherwise the default rule.
     ///
     /// # Errors
     /// Compilation or device errors.
@@ -118,8 +118,8 @@ impl<'a> Tuner<'a> {
         contractions.iter().map(choice).collect()
     }
 
-    /// Seconds of a class's most expensive contraction with every variant that suits the adapter, the rule of thumb's first.
-    /// After `deadline` no other variant is begun; nothing is returned if there was no time for all to run once.
+    /// Seconds of a class's most expensive contraction with every variant that suits the adapter, the default rule's
+    /// first. After `deadline` no other variant is started; `None` if there was no time for all to run once.
     ///
     /// # Errors
     /// Compilation or device errors.
@@ -157,7 +157,7 @@ impl<'a> Tuner<'a> {
         Ok(times(&racers))
     }
 
-    /// The contraction by itself, computed by a variant on buffers of its own; nothing where the variant cannot.
+    /// The contraction by itself, computed by a variant on buffers of its own; `None` if the variant cannot.
     fn recording(&mut self, contraction: &TimedContraction, variant: Variant) -> Result<Option<Recording>, GpuError> {
         let gpu = self.gpu.with_choices(Choices { tried: Some(variant), ..Choices::default() });
         let program = match self.programs.entry(variant) {
@@ -179,10 +179,10 @@ impl<'a> Tuner<'a> {
             return Err(GpuError::Mismatch(problem));
         };
         if kernel.variant.map(|(_, taken)| taken) != Some(variant) {
-            // Its epilogue is too long for this one.
+            // The epilogue is too long for this variant.
             return Ok(None);
         }
-        // Buffers that are bound twice stay one.
+        // A buffer that is bound twice stays one buffer.
         let mut bound = dispatch.buffers.clone();
         bound.sort_by_key(|buffer| match buffer {
             BufferRef::Slot(slot) => (0, *slot),
@@ -209,7 +209,7 @@ impl<'a> Tuner<'a> {
 }
 
 impl Objective {
-    /// The gradient of a chunk as the handle's choices have it.
+    /// The gradient of a chunk, with the handle's choices.
     fn gradient_program(&self, gpu: &Gpu) -> Result<Arc<Program>, GpuError> {
         self.problem.program(Quantity::Gradient { metrics: true }, self.plan.rows, false, gpu)
     }
@@ -219,7 +219,7 @@ fn times(racers: &[Racer]) -> Vec<(Variant, f64)> {
     racers.iter().map(|racer| (racer.variant, racer.secs)).collect()
 }
 
-/// The fastest variant if it is clearly faster than the rule of thumb's, and else the rule of thumb's.
+/// The fastest variant if it is clearly faster than the default rule's, otherwise the default rule's.
 pub fn decide(default: Variant, times: &[(Variant, f64)]) -> Variant {
     let of_default = secs_of(default, times).unwrap_or(0.0);
     let fastest = times.iter().min_by(|a, b| a.1.total_cmp(&b.1));

@@ -1,7 +1,5 @@
-//! The climb from w to the perturbed parameters, as recordings.
-//!
-//! A step of the climb needs a norm first: partial sums of g², or for ASAM of (Tg)². All lie on the device, and so does the
-//! factor ρ/(norm + ε) that is computed from them.
+//! The ascent from w to the perturbed parameters, as recordings. Each step needs a norm first: partial sums of g², or
+//! for ASAM of (Tg)². These and the factor ρ/(norm + ε) stay on the device.
 
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::graph::{Graph, NodeId, Unary};
@@ -39,17 +37,17 @@ pub(super) fn squares(gpu: &Gpu, gradient: &Buffer, partials: &Buffer, offset: u
     record(gpu, "squares of the gradient", &g, &[(x, at(0, 0))], &[(sums, at(1, offset))], &[gradient, partials])
 }
 
-/// Records the steps of a climb along gradients that lack a factor.
+/// Records the steps of an ascent along gradients that lack a factor.
 pub(super) struct Climber<'a> {
     pub gpu: &'a Gpu,
     pub ascent: Ascent,
-    /// The gradients at hand are this much of the true ones: a group's share of all examples.
+    /// The factor of the given gradients: a group's share of all examples.
     pub share: f32,
     pub settings: &'a Buffer,
 }
 
 impl Climber<'_> {
-    /// partials = what [`Self::climb`] needs there: sums of g² for SAM, of (Tg)² for ASAM, otherwise nothing
+    /// partials = the input of [`Self::climb`]: sums of g² for SAM, of (Tg)² for ASAM, otherwise nothing
     pub fn measure(&self, w: &Buffer, gradient: &Buffer, partials: &Buffer) -> Result<Recording, GpuError> {
         match self.ascent {
             Ascent::Sam => return squares(self.gpu, gradient, partials, 0),
@@ -90,7 +88,7 @@ impl Climber<'_> {
         let scale = match self.ascent {
             Ascent::Usam => g.scale(rho, 1.0 / self.share),
             Ascent::Sam | Ascent::Asam { .. } => {
-                // The share cancels in g/(‖g‖ + ε), but for ε.
+                // The share cancels in g/(‖g‖ + ε), except in ε.
                 let sum = g.sum_all(partial);
                 let norm = g.unary(Unary::Sqrt, sum);
                 let epsilon = g.scale(epsilon, self.share);

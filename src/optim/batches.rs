@@ -1,8 +1,8 @@
-//! Which examples each update sees: minibatches from a seed.
+//! The examples of each update: minibatches from a seed.
 //!
-//! One shuffle of all examples per epoch, the shuffles joined end to end, and the result cut into batches of one size. A
-//! batch may begin in one epoch and end in the next, so that every example is used equally often and every batch is full.
-//! What a step sees follows from the seed and the step alone: a run that goes on from a checkpoint needs no history.
+//! One shuffle of all examples per epoch, the shuffles joined end to end, cut into batches of one size. A batch may
+//! span two epochs, so every example is used equally often and every batch is full. The batch of a step follows from
+//! the seed and the step alone, so `resume` needs no history.
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -13,7 +13,7 @@ use crate::gpu::GpuError;
 /// The random stream of the first epoch's shuffle; later epochs use those that follow.
 const STREAM: u64 = 1 << 41;
 
-/// Where in the shuffled examples a batch begins.
+/// The position in the shuffled examples where a batch begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// Shuffles used up before it.
@@ -51,7 +51,7 @@ impl Batches {
         self.batch
     }
 
-    /// Where the batch of a step begins.
+    /// The beginning of the batch of a step.
     pub fn cursor(&self, step: u64) -> Cursor {
         let (examples, used) = (self.order.len() as u128, u128::from(step) * self.batch as u128);
         // A batch is at most all examples, so both fit.

@@ -1,7 +1,5 @@
-//! The descent: w ← w − η d with d = the followed gradient + c w, through a velocity where there is momentum.
-//!
-//! Velocity and parameters are updated by a program each: a program that overwrites what it reads must have nothing to
-//! read there afterwards.
+//! The descent: w ← w − η d with d = the followed gradient + c w, through a velocity if there is momentum. Velocity and
+//! parameters have a program each, because a program cannot read a value that it has overwritten.
 
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::graph::{Graph, NodeId};

@@ -1,9 +1,10 @@
-//! Steps over flat vectors: gradient descent, SAM and their relatives, each one recording without a host in between.
+//! Steps over flat vectors: gradient descent, SAM and their relatives, each one recording that needs no host in
+//! between.
 //!
 //! Gradient descent: w⁺ = w − η ∇L(w). SAM: w⁺ = w − η ∇L(w + ρ g/(‖g‖ + ε)), g = ∇L(w) (Foret et al. 2021; ε as in the
-//! code of Long and Bartlett). [`Rule`] has the others, with their edges. The vector algebra is written as graphs like
-//! everything else; its numbers are read from a small device buffer (`settings`), so that changing them recompiles
-//! nothing. A step is a look at the parameters (`probe`), a climb (`ascent`) and a `descent`.
+//! code of Long and Bartlett). [`Rule`] has the others, with their edges. A step is a `probe` of the parameters, an
+//! `ascent` and a `descent`. Their numbers are read from a small device buffer (`settings`), so that changing them
+//! recompiles nothing.
 
 mod ascent;
 mod batches;
@@ -20,16 +21,16 @@ pub use batches::{Batches, Cursor};
 pub use probe::Probe;
 pub use rule::{Ascent, NoEdge, Rule};
 
-/// What a logged step leaves for the host.
+/// The metrics of a logged step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepMetrics {
-    /// Mean loss before the step, over the examples that the step saw.
+    /// Mean loss before the step, over the examples of the step.
     pub loss: f64,
     /// Fraction of them misclassified before the step.
     pub error: f64,
     /// ‖∇L‖ before the step.
     pub grad_norm: f64,
-    /// The norm of the gradient that the step follows: that at the perturbed parameters, where it perturbs.
+    /// The norm of the gradient that the step follows, at the perturbed parameters if it perturbs.
     pub followed_norm: f64,
 }
 
@@ -71,8 +72,8 @@ impl Optimizer {
         Ok(Self { probe, velocity, plain, perturbed })
     }
 
-    /// Update `step`, counted from 0, which says what of the rule's schedule applies ([`Rule::at`]). Its metrics are in the
-    /// probe's row, but for the ‖∇L‖ of m-SAM, which has no use for it: that of an earlier step stays there.
+    /// Update `step`, counted from 0, which selects the part of the rule's schedule ([`Rule::at`]). Its metrics are in
+    /// the probe's row, except the ‖∇L‖ of m-SAM, which does not compute it: an earlier value stays there.
     pub fn step(&self, step: u64) -> &Recording {
         self.perturbed_at(step).map_or(&self.plain, |steps| &steps.step)
     }

@@ -1,7 +1,6 @@
-//! A look at the present parameters: loss, error, ∇L(w), and the gradient that an update would follow.
-//!
-//! A step is a probe and a descent, so what is logged is what the step used. A probe of another objective shows the same
-//! parameters on other examples.
+//! The metrics and gradients at the current parameters: loss, error, ∇L(w), and the gradient that an update would
+//! follow. A step is a probe and a descent, so logged values are those of the step. A probe of another objective
+//! evaluates the same parameters on other examples.
 
 use crate::gpu::{Buffer, GpuError, Recording};
 use crate::objective::{Metrics, Objective};
@@ -10,7 +9,7 @@ use super::ascent::{Climber, PARTIALS, squares};
 use super::rule::{Ascent, Rule};
 use super::{StepMetrics, settings};
 
-/// A recorded look at parameters. See the module text.
+/// A recorded probe. See the module text.
 pub struct Probe {
     rule: Rule,
     w: Buffer,
@@ -27,18 +26,19 @@ pub struct Probe {
 /// The gradient at the perturbed parameters.
 pub(super) struct Perturbed {
     pub gradient: Buffer,
-    /// What a step that is not logged needs to get there from `w` alone, and its metrics but for ‖g‖ where it has no use for that.
+    /// The recording of a step that is not logged, from `w` alone, with its metrics except an unused ‖g‖.
     pub step: Recording,
     /// The same with ∇L(w) and all metrics.
     pub look: Recording,
 }
 
 impl Probe {
-    /// Records a look at `w`, a vector of the objective, as a step of `rule` would take it.
+    /// Records a probe at `w`, a vector of the objective, for a step of `rule`.
     ///
     /// # Errors
-    /// Compilation or device errors; [`GpuError::Mismatch`] when a number of the rule is out of range ([`Rule::check`]), `w` is
-    /// no vector of the objective, or its chunks are not the rule's groups ([`Rule::micro_batch`]).
+    /// Compilation or device errors; [`GpuError::Mismatch`] when a number of the rule is out of range
+    /// ([`Rule::check`]), `w` is no vector of the objective, or its chunks are not the rule's groups
+    /// ([`Rule::micro_batch`]).
     pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
         rule.check().map_err(GpuError::Mismatch)?;
         objective.check_vector(w)?;
@@ -67,7 +67,7 @@ impl Probe {
         Ok(Self { rule, w: w.clone(), gradient, row, settings, plain, perturbed })
     }
 
-    /// Both gradients and the metrics, as update `step` would look at them.
+    /// Both gradients and the metrics, as for update `step`.
     pub fn recording(&self, step: u64) -> &Recording {
         self.perturbed_at(step).map_or(&self.plain, |perturbed| &perturbed.look)
     }
@@ -82,22 +82,22 @@ impl Probe {
         &self.w
     }
 
-    /// ∇L(w), as left by the recording.
+    /// ∇L(w), written by the recording.
     pub fn gradient(&self) -> &Buffer {
         &self.gradient
     }
 
-    /// The gradient that update `step` follows: that at the perturbed parameters where it perturbs, or ∇L(w).
+    /// The gradient that update `step` follows: at the perturbed parameters if it perturbs, otherwise ∇L(w).
     pub fn update_gradient(&self, step: u64) -> &Buffer {
         self.perturbed_at(step).map_or(&self.gradient, |perturbed| &perturbed.gradient)
     }
 
-    /// What a perturbed update needs, if update `step` is one.
+    /// The perturbed gradient, if update `step` is perturbed.
     fn perturbed_at(&self, step: u64) -> Option<&Perturbed> {
         self.perturbed.as_ref().filter(|_| self.rule.at(step).perturbs())
     }
 
-    /// Where the recording leaves its metrics, see [`Self::metrics`].
+    /// The row of metrics of the recording, see [`Self::metrics`].
     pub fn row(&self) -> &Buffer {
         &self.row
     }
@@ -114,7 +114,7 @@ impl Probe {
     }
 }
 
-/// Whether the climb is one for all examples, from ∇L(w), rather than one for each group of m-SAM.
+/// Whether one ascent from ∇L(w) serves all examples, rather than one for each group of m-SAM.
 fn is_whole(objective: &Objective, rule: &Rule) -> Result<bool, GpuError> {
     let examples = objective.examples();
     let groups = rule.micro_batch > 0 && rule.micro_batch < examples;
@@ -129,8 +129,8 @@ fn is_whole(objective: &Objective, rule: &Rule) -> Result<bool, GpuError> {
     Ok(!groups)
 }
 
-/// second = the gradient at the top of the climb from `w`, where ∇L(w) = `gradient` with its squares in `norm`; for m-SAM the
-/// mean over groups, each at the top of its own climb, with loss and error at `w` in `row`
+/// second = the gradient at the end of the ascent from `w`, with ∇L(w) = `gradient` and its squares in `norm`; for
+/// m-SAM the mean over groups, each with its own ascent, with loss and error at `w` in `row`
 fn record_climb(
     objective: &mut Objective,
     rule: &Rule,
@@ -139,12 +139,12 @@ fn record_climb(
     let gpu = objective.gpu().clone();
     let whole = is_whole(objective, rule)?;
     let above = objective.vector("the perturbed parameters")?;
-    // The gradients on the way: `second` will do, unless groups are being added up there.
+    // The gradients on the way use `second`, unless groups are added up there.
     let slope = if whole { second.clone() } else { objective.vector("the gradient of a group")? };
     let own_norm = gpu.buffer("partial sums", PARTIALS)?;
     let (examples, rows) = (objective.examples(), if whole { objective.examples() } else { rule.micro_batch });
     let mut recording = Recording::default();
-    // Groups of one size share their climbs, which go between the same buffers.
+    // Groups of one size share their ascents, which use the same buffers.
     let mut climbs: (usize, Vec<Recording>) = (0, vec![]);
     for (group, first) in (0..examples).step_by(rows).enumerate() {
         let size = rows.min(examples - first);

@@ -1,9 +1,9 @@
-//! The update rule: which gradient an update follows, what it does with it, and where that turns unstable.
+//! Update rules and their edges of stability.
 //!
-//! The one idea: on a quadratic every rule here multiplies a mode of eigenvalue λ by a number or a 2 × 2 matrix that depends
-//! on λ alone (for SAM, also on ‖g‖). The perturbation turns λ into the curvature h(λ) that the update feels, the decay
-//! adds c to it, and the momentum says how much η(h(λ) + c) may be: a limit S. So the edge is the λ with h(λ) = S/η − c,
-//! and the gauge is η(h(λ) + c)/S.
+//! On a quadratic every rule here multiplies a mode of eigenvalue λ by a number or a 2 × 2 matrix that depends on λ
+//! alone (for SAM, also on ‖g‖). The perturbation turns λ into an effective curvature h(λ), the decay adds c to it, and
+//! the momentum gives the limit S of η(h(λ) + c). So the edge is the λ with h(λ) = S/η − c, and the gauge is η(h(λ) +
+//! c)/S.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub enum Ascent {
     Usam,
     /// ρ T²g/(‖Tg‖ + ε) with T = diag(|w| + eta): ASAM (Kwon et al. 2021), with T for biases as for weights.
     Asam {
-        /// Keeps T from vanishing with a weight.
+        /// Keeps T above 0 where a weight is 0.
         eta: f64,
     },
 }
@@ -34,8 +34,8 @@ pub struct Rule {
     pub rho: f64,
     /// ε of the normaliser.
     pub epsilon: f64,
-    /// Steps K of the ascent, at least 1, each of ρ/K along the gradient where it stands: however many, ρ bounds the
-    /// length of a normalised perturbation, so that runs of different K compare.
+    /// Steps K of the ascent, at least 1, each of ρ/K along the gradient at its start: ρ bounds the length of a
+    /// normalised perturbation for any K, so runs of different K compare.
     pub ascent_steps: usize,
     /// m of m-SAM (Foret et al. 2021): the examples are cut into groups of m in their order, the last one perhaps smaller; each
     /// has a perturbation from its own mean gradient, and the gradients there are averaged over all examples. The groups
@@ -49,16 +49,16 @@ pub struct Rule {
     pub momentum: f64,
     /// Whether the update follows d + βv (as in PyTorch) rather than v.
     pub nesterov: bool,
-    /// Weight decay c, added to the gradient as c w: at w itself, so that no perturbation sees it.
+    /// Weight decay c, added to the gradient as c w, at the unperturbed w.
     pub weight_decay: f64,
 }
 
-/// Why there is no edge to compare an eigenvalue with.
+/// The reason that an eigenvalue has no edge to compare with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoEdge {
     /// Theory has none.
     Unknown,
-    /// The decay alone drives every mode outwards that does not curve downwards.
+    /// The decay alone makes every mode of non-negative curvature unstable.
     Decay,
     /// ‖∇L(w)‖ = 0, and with it the edge.
     ZeroGradient,
@@ -106,10 +106,10 @@ impl Rule {
         }
     }
 
-    /// Refuses numbers with which no update can be made, as 32-bit floats; says which.
+    /// Refuses numbers with which no update can be made in 32-bit floats, and names the number.
     ///
     /// # Errors
-    /// The number, its value and what it must be.
+    /// The number, its value and its range.
     pub fn check(&self) -> Result<(), String> {
         let eta = match self.ascent {
             Ascent::Asam { eta } => eta,
@@ -138,7 +138,7 @@ impl Rule {
         Ok(())
     }
 
-    /// Whether some update may look at a perturbed gradient.
+    /// Whether some update uses a perturbed gradient.
     pub fn perturbs(&self) -> bool {
         self.rho > 0.0
     }
@@ -156,19 +156,19 @@ impl Rule {
         Self { rho: 0.0, ..*self }
     }
 
-    /// The eigenvalue beyond which an update drives its mode outwards on a quadratic, where ‖∇L(w)‖ = `grad_norm` (decay
-    /// left out); 0 where the decay alone does. `None` where no number says it: ASAM's T mixes the modes, and so do the
-    /// Hessians of m-SAM's groups.
+    /// The eigenvalue beyond which a mode is unstable on a quadratic with ‖∇L(w)‖ = `grad_norm` (decay left out); 0 if
+    /// the decay alone makes it so. `None` for ASAM, whose T mixes the modes, and for m-SAM, whose groups have
+    /// different Hessians.
     ///
-    /// Several ascent steps share the edge of one, for a gradient along the eigenvector: the steps add up to ρ, and
-    /// h(λ) = λ Π (1 + ρλ/(K‖gₖ‖)) with ‖gₖ‖ = ‖g‖ + kρλ/K telescopes to that of one. Un-normalised, the
-    /// product is (1 + ρλ/K)^K whatever the gradient.
+    /// Several ascent steps have the edge of one for a gradient along the eigenvector: the steps add up to ρ, and h(λ)
+    /// = λ Π (1 + ρλ/(K‖gₖ‖)) with ‖gₖ‖ = ‖g‖ + kρλ/K telescopes to that of one. Un-normalised, the product is (1 +
+    /// ρλ/K)^K whatever the gradient.
     pub fn edge(&self, grad_norm: f64) -> Option<f64> {
         let room = self.limit() - self.lr * self.weight_decay;
         if room <= 0.0 {
             return Some(0.0);
         }
-        // The rate at which gradient descent, without momentum or decay, allows as much.
+        // The rate at which gradient descent without momentum or decay has this limit.
         let lr = 2.0 * self.lr / room;
         match self.ascent {
             _ if !self.perturbs() => Some(gd_edge(lr)),
@@ -189,7 +189,7 @@ impl Rule {
         }
     }
 
-    /// What the edge is called: its formula where that has no perturbation, or whose it is.
+    /// The name of the edge: its formula, or the method for a rule with a perturbation.
     pub fn edge_name(&self) -> String {
         if self.perturbs() {
             return if self.ascent == Ascent::Usam { "USAM-edge" } else { "SAM-edge" }.to_owned();
@@ -202,7 +202,7 @@ impl Rule {
         if self.weight_decay > 0.0 { format!("{limit} − c") } else { limit.to_owned() }
     }
 
-    /// The gauge η(h(λ) + c)/S of an eigenvalue: below 1 is stable, 1 is at [`Self::edge`]; `None` where that is.
+    /// The gauge η(h(λ) + c)/S of an eigenvalue: stable below 1, and 1 at [`Self::edge`]; `None` where that is `None`.
     pub fn gauge(&self, grad_norm: f64, lambda: f64) -> Option<f64> {
         let lr = 2.0 * self.lr / self.limit();
         let decay = lr / 2.0 * self.weight_decay;

@@ -1,4 +1,4 @@
-//! Where the numbers of a rule lie in its small device buffer: changing them compiles nothing.
+//! Positions of a rule's numbers in its small device buffer: changing them compiles nothing.
 
 use crate::gpu::{Buffer, Gpu, GpuError};
 

@@ -1,4 +1,4 @@
-//! What can go wrong when a run is shown.
+//! The errors of showing a run.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::files::FileError;
 use crate::folder::RunDirError;
 use crate::folder::table::RecordError;
 
-/// What can go wrong when a run is shown. Each message names the file.
+/// The errors of showing a run. Each message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
     /// The run folder cannot be used.
@@ -27,7 +27,7 @@ pub enum ResultsError {
     Raw(#[from] RawError),
 }
 
-/// What can go wrong with the pictures of a run.
+/// The errors of a run's pictures.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
     /// A table cannot be read.
@@ -42,7 +42,7 @@ pub enum PlotError {
         /// The table that is empty.
         path: PathBuf,
     },
-    /// The plotting library gave up.
+    /// The plotting library failed.
     #[error("cannot draw {}: {message}; try another --format", path.display())]
     Draw {
         /// The picture.

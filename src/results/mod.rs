@@ -1,4 +1,5 @@
-//! What a run folder says, in figures, pages and numbers.
+//! The content of run folders in figures, pages and numbers. All of it is made from the files, so it needs no running
+//! run.
 
 #[cfg(feature = "plots")]
 pub mod compare;

@@ -1,11 +1,10 @@
-//! The raw data files of the official code of Long and Bartlett (`sam_edge.py` of google-deepmind/sam_edge), read.
+//! Reads the raw data files of the official code of Long and Bartlett (`sam_edge.py` of google-deepmind/sam_edge,
+//! `--raw_data_output`): for every check of the Hessian one line of eight numbers with single spaces, without a header.
 //!
-//! What that code does, and so what its file holds: lines of eight numbers with one space between them and no header, one line
-//! for every check of the Hessian (`--raw_data_output`):
-//!
-//! 1. seconds of wall time since the training loop began, checks included: `time.time()` minus its value at the start, while the
-//!    options for the time limit and the gap between checks are in hours (the help of the latter says seconds);
-//! 2. ‖H‖: the magnitude of its power iteration's Rayleigh quotient, or with several components the largest norm of a product;
+//! 1. seconds since the training loop began, checks included (the options for the time limit and the gap between checks
+//!    are in hours, though the help of the latter says seconds);
+//! 2. ‖H‖: the magnitude of its power iteration's Rayleigh quotient, or with several components the largest norm of a
+//!    product;
 //! 3. 2/η;
 //! 4. the SAM-edge, which is 2/η when ρ = 0;
 //! 5. ‖g‖, the gradient's norm over the batch of the step;
@@ -13,8 +12,8 @@
 //! 7. the cosine of g and its eigenvector, which `more_tree_utils` gives as a magnitude;
 //! 8. the cosine of the gradient at w + ρg/(‖g‖ + 1e-5) and that vector.
 //!
-//! The number of updates is not in it. The file is opened for appending, so it may hold several runs one after the other: a run
-//! begins where the time jumps back. `nan` stands where training had diverged.
+//! It has no number of updates. The file is appended to, so it may hold several runs: a run begins where the time
+//! decreases. `nan` means that training had diverged.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +22,7 @@ use crate::files::read_text;
 /// Numbers in a line.
 const COLUMNS: usize = 8;
 
-/// What is wrong with a raw file. Each message names the file, and the line where there is one.
+/// The errors of a raw file. Each message names the file, and the line if there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum RawError {
     /// It cannot be read.
@@ -31,7 +30,7 @@ pub enum RawError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         cause: std::io::Error,
     },
     /// A line is not one of eight numbers.
@@ -44,7 +43,7 @@ pub enum RawError {
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// Its fault.
         problem: String,
     },
     /// It has no lines.
@@ -55,12 +54,12 @@ pub enum RawError {
     },
 }
 
-/// One check of the official code. See the module text for where each number comes from.
+/// One check of the official code. See the module text for each number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RawRow {
     /// Seconds since training began.
     pub secs: f64,
-    /// ‖H‖ as that code estimates it.
+    /// ‖H‖ as estimated by that code.
     pub hessian_norm: f64,
     /// 2/η
     pub gd_edge: f64,

@@ -1,7 +1,6 @@
-//! The pictures of a run: sharpness and the edges, alignments, loss.
-//!
-//! ‖H‖ against the edges shows whether training sits at the edge of stability; the second picture leaves 2/η out, which
-//! for SAM may be many times higher. In a run of gradient descent the SAM-edge is 2/η, and is drawn once.
+//! The pictures of a run: sharpness and the edges, alignments, loss. ‖H‖ against the edges shows training at the edge
+//! of stability; the second picture omits 2/η, which for SAM may be many times higher. For gradient descent the
+//! SAM-edge is 2/η and is drawn once.
 
 use crate::files::write_file;
 use crate::results::Format;
@@ -39,8 +38,8 @@ const OFFICIAL: Style = Style { color: GREY, width: 2.0, dashes: "4 6" };
 const BATCH: Style = Style { color: GREY, width: 1.5, dashes: "" };
 pub(crate) const GD_EDGE: Style = Style { color: BLACK, width: 1.5, dashes: "3 4" };
 
-/// Draws the pictures of a run into its `plots` folder and returns their paths. A run without curvature
-/// measurements has only its loss to show.
+/// Draws the pictures of a run into its `plots` folder and returns their paths. A run without curvature measurements
+/// has only a picture of its loss.
 ///
 /// # Errors
 /// A [`PlotError`], if the tables cannot be read or hold no rows, or a picture cannot be made or written.
@@ -48,7 +47,7 @@ pub fn plot_run(run: &RunDir, format: Format) -> Result<Vec<PathBuf>, PlotError>
     plot_readout(run, &Readout::of(run)?, format)
 }
 
-/// The same of what has been read from the folder.
+/// The same from the data read from the folder.
 ///
 /// # Errors
 /// As [`plot_run`].

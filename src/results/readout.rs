@@ -1,4 +1,4 @@
-//! What a run folder holds for those who show it: the configuration, where it can be read, and the rows so far.
+//! The data of a run folder: the configuration, if it can be read, and the rows so far.
 
 use super::summary::Summary;
 use crate::config;
@@ -11,9 +11,9 @@ use crate::optim::Rule;
 
 /// See the module text.
 pub(crate) struct Readout {
-    /// None where this version cannot read it, which costs names and not pictures.
+    /// `None` if this version cannot read it; then names are missing, but no pictures.
     pub config: Option<Config>,
-    /// Its rule; of SAM where that is not known.
+    /// Its rule; that of SAM if unknown.
     pub rule: Rule,
     pub metrics: Vec<MetricsRow>,
     pub curvature: Vec<CurvatureRow>,
@@ -28,10 +28,10 @@ impl Readout {
         Self::with(run, read_metrics(&run.metrics())?)
     }
 
-    /// The same of a run that may have been stopped before it had a table.
+    /// The same for a run that may have stopped before it had a table.
     ///
     /// # Errors
-    /// [`RecordError`] if a table that is there cannot be read.
+    /// [`RecordError`] if an existing table cannot be read.
     pub fn so_far(run: &RunDir) -> Result<Self, RecordError> {
         if run.metrics().is_file() { Self::of(run) } else { Self::with(run, vec![]) }
     }
@@ -53,7 +53,7 @@ impl Readout {
         Ok(Self { rule: config.as_ref().map_or(Rule::sam(1.0, 1.0), build::rule), curvature, config, metrics })
     }
 
-    /// What the rows say in a few lines.
+    /// A summary of the rows.
     pub fn summary(&self) -> Summary {
         let batch = self.config.as_ref().map_or(0, |config| config.optim.batch);
         Summary { batch, rule: self.rule, ..Summary::of(&self.metrics, &self.curvature) }

@@ -1,7 +1,6 @@
-//! What a run showed, in a few lines: how far it got, and where its sharpness sat relative to the edge.
-//!
-//! The second half of the run is judged, so that the climb to the edge does not count: rows with step ≥ last/2. Medians
-//! are used because ‖H‖ oscillates about the edge with occasional spikes.
+//! A summary of a run in a few lines: its length, and its sharpness relative to the edge. Only the second half of the
+//! run (rows with step ≥ last/2) is judged, so that the climb to the edge does not count. Medians are used because ‖H‖
+//! oscillates about the edge with occasional spikes.
 
 use std::fmt;
 
@@ -11,7 +10,7 @@ use crate::config::MeasureOn;
 use crate::config::MeasuringSet;
 use crate::folder::rows::{CurvatureRow, MetricsRow};
 
-/// How far a ratio, or the median of a run's, may be from 1 to count as at the edge.
+/// The distance of a ratio, or the median of a run's ratios, from 1 that still counts as at the edge.
 const TOLERANCE: f64 = 0.1;
 
 /// The median and extremes of some values.
@@ -26,7 +25,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// The spread of the finite values; none if there are none.
+    /// The spread of the finite values, if there are any.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().filter(|x| x.is_finite()).collect();
         values.sort_by(f64::total_cmp);
@@ -39,13 +38,13 @@ impl Spread {
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Ratios near 1 are what people look for; those of a run that blew up are not worth thirty digits.
+        // Ratios are near 1; only those of a diverged run need an exponent.
         let number = |x: f64| if x.abs() < 1e4 { format!("{x:.3}") } else { format!("{x:.2e}") };
         write!(f, "median {}, range {} to {}", number(self.median), number(self.min), number(self.max))
     }
 }
 
-/// Where the sharpness sat.
+/// The position of the sharpness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EdgeVerdict {
     /// The ratio is under 0.9.
@@ -88,18 +87,18 @@ pub struct EdgeSummary {
     pub ratio: Spread,
     /// The gauge S, which is 1 at the edge.
     pub gauge: Spread,
-    /// The largest relative residual of λ₁: how far the eigensolver was from converged.
+    /// The largest relative residual of λ₁, the eigensolver's error.
     pub worst_residual: f64,
     /// Whether the edge was 2/η in every row, as in gradient descent.
     pub is_gd: bool,
-    /// What the last row was measured on, where it says.
+    /// The measuring set of the last row, if known.
     pub measured: Option<MeasuringSet>,
-    /// The official code's ‖H‖ divided by the exact one, where both were asked for.
+    /// The official code's ‖H‖ divided by the exact one, if both were requested.
     pub official: Option<Spread>,
 }
 
 impl EdgeSummary {
-    /// Summarises the rows with step ≥ last/2 whose λ₁ has converged; none if nothing finite was measured there.
+    /// Summarises the rows with step ≥ last/2 whose λ₁ has converged, if anything finite was measured there.
     pub fn of(rows: &[CurvatureRow]) -> Option<Self> {
         let half: Vec<&CurvatureRow> = judged(rows).collect();
         let last_step = half.last()?.step;
@@ -135,16 +134,16 @@ fn second_half(rows: &[CurvatureRow]) -> impl Iterator<Item = &CurvatureRow> {
     rows.iter().filter(move |row| row.step >= last_step.div_ceil(2))
 }
 
-/// What a run showed; its `Display` is the text a run closes with.
+/// The summary of a run; its `Display` is the closing text of the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
-    /// Examples per update, which the last row's loss is over; 0 is the full training set.
+    /// Examples per update, as for the last row's loss; 0 is the full training set.
     pub batch: usize,
     /// The last logged row.
     pub last: Option<MetricsRow>,
     /// The last measured loss and error on the test set.
     pub test: Option<(f64, f64)>,
-    /// Rows of the second half that are not judged, since λ₁ had not converged there.
+    /// Rows of the second half that are not judged because λ₁ had not converged.
     pub left_out: usize,
     /// The second half's curvature against the edge.
     pub edge: Option<EdgeSummary>,
@@ -157,7 +156,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Summarises the rows of a full-batch run of SAM, in step order; other runs say their `batch` and their `rule`.
+    /// Summarises the rows of a full-batch run of SAM, in step order; other runs pass their `batch` and `rule`.
     pub fn of(metrics: &[MetricsRow], curvature: &[CurvatureRow]) -> Self {
         let tested = |row: &MetricsRow| row.test_loss.zip(row.test_error);
         Self {
@@ -174,7 +173,7 @@ impl Summary {
 }
 
 impl Summary {
-    /// How many rows were left out, and what to do about it.
+    /// The number of rows left out, and advice.
     pub fn not_judged(&self) -> Option<String> {
         let rows = match self.left_out {
             0 => return None,
@@ -187,7 +186,7 @@ impl Summary {
         ))
     }
 
-    /// Why ‖H‖ was not compared with an edge, where there are measurements.
+    /// The reason that ‖H‖ was not compared with an edge, if there are measurements.
     pub fn no_edge(&self) -> NoEdge {
         self.rule.no_edge(self.grad_norm).unwrap_or(NoEdge::Unknown)
     }

@@ -1,4 +1,4 @@
-//! When a run has diverged: a number of a step, a parameter or a curvature is not finite. And what to do about it.
+//! Divergence: the first number of a step, parameter or curvature that is not finite, with advice.
 
 use crate::optim::{Ascent, Rule, StepMetrics};
 
@@ -14,9 +14,9 @@ const EPSILON: &str =
 pub struct Divergence {
     /// Updates made before.
     pub step: u64,
-    /// Which number.
+    /// The number.
     pub what: &'static str,
-    /// What to do about it.
+    /// The advice.
     pub advice: &'static str,
 }
 
@@ -48,7 +48,7 @@ impl Divergence {
     }
 }
 
-/// Whether the perturbation may have been g/0. Of several norms, and of that of ASAM's Tg, none but ‖∇L‖ is known.
+/// Whether the perturbation may have been g/0. Only ‖∇L‖ is known, not further norms or that of ASAM's Tg.
 fn divides_by_zero(rule: &Rule, grad_norm: f64) -> bool {
     let is_first = rule.ascent_steps == 1 && rule.micro_batch == 0 && rule.ascent == Ascent::Sam;
     let normalised = rule.ascent != Ascent::Usam;

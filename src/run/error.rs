@@ -1,4 +1,4 @@
-//! What can end a run early.
+//! The errors that end a run early.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::observer::OutputError;
 use crate::results::PlotError;
 use crate::results::ResultsError;
 
-/// What can end a run early, or an analysis or a benchmark, which are set up as a run is.
+/// The errors that end a run early, and those of an analysis or a benchmark, which are set up like a run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The configuration is wrong.
@@ -30,16 +30,16 @@ pub enum RunError {
     /// A table cannot be written or read.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// What came of it cannot be shown.
+    /// Its results cannot be shown.
     #[error(transparent)]
     Results(#[from] ResultsError),
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The model's sizes make no network, or parameters do not fit it.
+    /// The model's sizes are invalid, or parameters do not fit it.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The device cannot do it.
+    /// The device failed or cannot do it.
     #[error(transparent)]
     Gpu(#[from] GpuError),
     /// An eigensolver stopped.
@@ -50,7 +50,7 @@ pub enum RunError {
     ReadInit {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         cause: std::io::Error,
     },
     /// The parameters in a file do not fit.
@@ -58,23 +58,23 @@ pub enum RunError {
     Init {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The mismatch.
         cause: StoreError,
     },
     /// Parameters cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A number overflowed, or was none.
+    /// A number overflowed or was NaN.
     #[error(transparent)]
     Diverged(#[from] Divergence),
     /// The run does not fit this machine.
     #[error("this run needs {needs}, and there are {has}; {advice}")]
     Memory {
-        /// How much of which memory.
+        /// The memory needed, and its kind.
         needs: String,
-        /// How much there is.
+        /// The memory available.
         has: String,
-        /// What would fit.
+        /// A configuration that would fit.
         advice: String,
     },
     /// Standard output cannot be written.

@@ -1,4 +1,4 @@
-//! What `--dry-run` says: the plan of a run, in words.
+//! The output of `--dry-run`: the plan of a run, in words.
 
 use crate::text::counted;
 use crate::text::duration;
@@ -16,8 +16,8 @@ use crate::folder::manifest::MemoryPlan;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// Buffers, chunks and estimated times of a run that has not begun, on `train` training examples: its workspace on a dry
-/// device, what that takes, and the time of a gradient.
+/// Buffers, chunks and estimated times of a run that has not begun, on `train` training examples: its workspace on a
+/// dry device, the needs of that, and the time of a gradient.
 ///
 /// # Errors
 /// Compilation errors.
@@ -87,7 +87,7 @@ pub fn plan(
     Ok(lines.join("\n"))
 }
 
-/// What is ahead of a run whose `steps` are left, in two lines: memory, and the time of a step, which is measured.
+/// The outlook of a run with `steps` left, in two lines: memory, and the measured time of a step.
 ///
 /// # Errors
 /// Device errors.
@@ -99,7 +99,7 @@ pub(crate) fn ahead(
 ) -> Result<String, GpuError> {
     let Workspace { objective, optimizer, measurer, .. } = workspace;
     let gpu = objective.gpu();
-    // Its gradients are those of a step, and it leaves the parameters alone. The first look compiles and warms up.
+    // A probe has the gradients of a step and leaves the parameters alone. The first one compiles and warms up.
     let look = optimizer.probe.recording(first);
     gpu.run([look])?;
     gpu.wait()?;
@@ -120,7 +120,7 @@ pub(crate) fn ahead(
         duration(secs * steps as f64)
     );
     if measurer.is_some() {
-        // Each count has one for the end of the run.
+        // Each count includes the end of the run.
         let checks = config.measure.count(first + steps) - config.measure.count(first) + 1;
         let most = config.measure.max_iterations;
         lines += &format!(

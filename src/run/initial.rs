@@ -1,4 +1,4 @@
-//! The parameters that a run begins with: drawn from the seed, or read from a file.
+//! The initial parameters of a run: drawn from the seed, or read from a file.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::data::page;
 use crate::folder::manifest::InitFile;
 use crate::model::{Layout, StoreError, initial_params, params_from_safetensors};
 
-/// The initial parameters, and the file that they come from.
+/// The initial parameters, and their file if any.
 pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f32>, Option<InitFile>), RunError> {
     match &config.run.init {
         Some(path) => read_params(layout, path).map(|(params, init)| (params, Some(init))),
@@ -16,11 +16,11 @@ pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f32>, Opt
     }
 }
 
-/// Reads the parameters of a model, and says from which bytes.
+/// Reads the parameters of a model, with the identity of their file.
 pub(crate) fn read_params(layout: &Layout, path: &Path) -> Result<(Vec<f32>, InitFile), RunError> {
     let read = || match std::fs::metadata(path)?.is_file() {
         true => std::fs::read(path),
-        // A device or a pipe may never end.
+        // A device or a pipe may be endless.
         false => Err(std::io::Error::other("it is not a regular file")),
     };
     let bytes = read().map_err(|cause| RunError::ReadInit { path: path.into(), cause })?;

@@ -1,4 +1,4 @@
-//! What a run stands on before anything of it is made: the data, the device and the model.
+//! The inputs of a run: the data, the device and the model.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -42,13 +42,13 @@ impl Inputs {
         })
     }
 
-    /// The same with data and adapter that are there.
+    /// The same with existing data and adapter.
     pub fn on(gpu: Gpu, data: Arc<Dataset>, config: &Config) -> Result<Self, RunError> {
         let model = build::model(config, &data.train)?;
         Ok(Self { data, gpu, model })
     }
 
-    /// The minibatches, if there are such, and the examples of the first update.
+    /// The minibatches, if any, and the examples of the first update.
     pub fn batches(&self, config: &Config) -> Result<(Option<BatchLoader<'_>>, Cow<'_, Examples>), RunError> {
         let mut batches = BatchLoader::new(config, &self.data.train)?;
         let first = match &mut batches {
@@ -58,13 +58,13 @@ impl Inputs {
         Ok((batches, first))
     }
 
-    /// What a run is made of.
+    /// The parts for the setup of a run.
     pub fn setup<'a>(&'a self, config: &'a Config, first: &'a Examples) -> RunSetup<'a> {
         let measured = config.measure.is_on().then(|| MeasuringSet::of(config, self.data.train.len()));
         RunSetup { config, model: Arc::clone(&self.model), data: &self.data, first, measured }
     }
 
-    /// The data as the manifest names them.
+    /// The data's identity in the manifest.
     pub fn record(&self, config: &Config) -> DataRecord {
         let Dataset { train, test, .. } = &*self.data;
         let sets = || std::iter::once(train).chain(test);

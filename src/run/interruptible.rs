@@ -1,10 +1,10 @@
-//! An operator that can be stopped between two products.
+//! An operator that can stop between two products.
 
 use crate::curvature::{CurvatureError, Operator};
 use crate::objective::BLOCK;
 use crate::observer::Observer;
 
-/// An operator that forms no more products once it has been asked to stop.
+/// An operator that forms no products after a request to stop.
 pub(super) struct Interruptible<'a, O>(pub O, pub &'a dyn Observer);
 
 impl<O: Operator> Operator for Interruptible<'_, O> {
@@ -21,7 +21,7 @@ impl<O: Operator> Operator for Interruptible<'_, O> {
     }
 
     fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
-        // As many at a time as the device multiplies at once, so that the products are the same.
+        // In blocks of the device's size, so that the products are the same.
         for (vectors, products) in vectors.chunks(BLOCK).zip(products.chunks_mut(BLOCK)) {
             if self.1.is_stopped() {
                 return Err(CurvatureError::Interrupted);

@@ -1,4 +1,5 @@
-//! The kernels remembered for one adapter: a JSON file in the user's cache folder, for one version of driver and program.
+//! The remembered kernels of one adapter: a JSON file in the user's cache folder, for one version of driver and
+//! program.
 
 use crate::files::shown;
 use std::fs;
@@ -15,9 +16,9 @@ use crate::files::write_file;
 use crate::folder::choices::{Known, parse, read_text, words};
 use crate::gpu::AdapterSummary;
 
-/// The environment variable that names a folder in the place of the user's cache folder.
+/// The environment variable that replaces the user's cache folder.
 pub const CACHE_VARIABLE: &str = "EDGEWALK_CACHE";
-/// Longest wait for another run that is timing kernels.
+/// The longest wait for another run that is timing kernels.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The file of one adapter. See the module text.
@@ -28,15 +29,15 @@ pub struct KernelCache {
 }
 
 impl KernelCache {
-    /// That of an adapter in `$EDGEWALK_CACHE`, or else in the `edgewalk` folder of the user's cache; nothing if there is no
-    /// such folder.
+    /// The cache of an adapter in `$EDGEWALK_CACHE`, or else in the `edgewalk` folder of the user's cache, if that
+    /// exists.
     pub fn of(adapter: &AdapterSummary) -> Option<Self> {
         let variable = std::env::var_os(CACHE_VARIABLE).map(PathBuf::from);
         let folder = variable.or_else(|| dirs::cache_dir().map(|cache| cache.join("edgewalk")))?;
         Some(Self::within(&folder, adapter))
     }
 
-    /// That of an adapter in a folder.
+    /// The cache of an adapter in a folder.
     pub fn within(folder: &Path, adapter: &AdapterSummary) -> Self {
         let AdapterSummary { name, driver, driver_info, backend, .. } = adapter;
         let version = env!("CARGO_PKG_VERSION");
@@ -61,10 +62,10 @@ impl KernelCache {
         )
     }
 
-    /// What is remembered; nothing if there is no file yet.
+    /// The remembered choices; empty without a file.
     ///
     /// # Errors
-    /// In words: the file is damaged, too long, or another adapter's.
+    /// In words: the file is damaged, too long, or of another adapter.
     pub fn read(&self) -> Result<Known, String> {
         let text = match read_text(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Known::new()),
@@ -79,7 +80,7 @@ impl KernelCache {
         Ok(known)
     }
 
-    /// Replaces what is remembered, as a whole.
+    /// Replaces all remembered choices.
     ///
     /// # Errors
     /// In words: the folder cannot be written.
@@ -94,7 +95,7 @@ impl KernelCache {
         format!("kernels cannot be remembered in {folder} ({problem}); name another folder in EDGEWALK_CACHE")
     }
 
-    /// Waits until no other run is timing kernels for this adapter, and keeps others from it until the lock is dropped.
+    /// Waits until no other run is timing kernels for this adapter, and excludes others until the lock is dropped.
     ///
     /// # Errors
     /// In words: the folder cannot be written, or another run has not finished in half a minute.

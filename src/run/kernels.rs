@@ -1,9 +1,9 @@
-//! Which kernels a run multiplies with: those of an earlier run (`run.kernels`), those remembered for this adapter, those
-//! timed now (`run.tune`), or the rules of thumb.
+//! The kernel choice of a run: that of an earlier run (`run.kernels`), the cache of this adapter, timing now
+//! (`run.tune`), or the default rules.
 //!
-//! The choice fixes the bits of a run, so it is made once: what was chosen for a class of shapes, by timing or because time
-//! ran out, is remembered and never timed again. A run asks for the classes of its gradient alone, so that what other runs
-//! remember cannot change it. What could not be remembered is not timed.
+//! The choice fixes the bits of a run, so it is made once for each class of shapes and remembered, also if time ran
+//! out; a choice that cannot be remembered is not timed. A run looks up only the classes of its gradient, so the
+//! choices of other runs cannot change it.
 
 use crate::folder::choices::{Known, parse, read_text};
 use crate::observer::Observer;
@@ -22,8 +22,8 @@ use crate::objective::tune::Tuner;
 /// The device with the kernels for this run. With `dry_run` nothing is timed.
 ///
 /// # Errors
-/// Unusable `run.kernels`; compilation or device errors. Trouble with the cache is no error: the observer is told,
-/// and the rules of thumb serve.
+/// Unusable `run.kernels`; compilation or device errors. A faulty cache is not an error: the observer gets a note, and
+/// the default rules apply.
 pub fn choose(gpu: &Gpu, setup: &RunSetup, dry_run: bool, observer: &dyn Observer) -> Result<Gpu, RunError> {
     let run = &setup.config.run;
     if let Some(path) = &run.kernels {
@@ -40,7 +40,7 @@ pub fn choose(gpu: &Gpu, setup: &RunSetup, dry_run: bool, observer: &dyn Observe
     Ok(fixed(gpu, chosen))
 }
 
-/// The device with these kernels and the rules of thumb for all others, as a checkpoint names them.
+/// The device with the kernels of a checkpoint, and default rules for all others.
 pub fn fixed(gpu: &Gpu, known: Known) -> Gpu {
     gpu.with_choices(Choices { tried: None, known })
 }
@@ -68,7 +68,7 @@ fn remembered_or_timed(
     let is_known =
         |known: &Known| tuner.contractions().iter().all(|contraction| known.contains_key(&contraction.class));
     if !dry_run && !is_known(&known) {
-        // Another run may be timing them: whoever comes second takes what it finds then.
+        // Another run may be timing them: the second one uses the choices of the first.
         let lock = match cache.lock() {
             Ok(lock) => lock,
             Err(problem) => return warn(problem),

@@ -1,7 +1,7 @@
-//! One row of `curvature.csv`: the top of the Hessian's spectrum at the present parameters, and where the edges are.
+//! One row of `curvature.csv`: the top of the Hessian's spectrum at the present parameters, and the edges.
 //!
-//! Everything in a row (loss, gradients, Hessian) is taken on one set of examples: those that the trained objective holds,
-//! or a set of the measurer's own. With `measure.at = "midpoint"` the Hessian alone is taken elsewhere.
+//! Loss, gradients and Hessian of a row use one set of examples: that of the trained objective, or a set of the
+//! measurer. With `measure.at = "midpoint"` the Hessian alone is taken elsewhere.
 
 use std::time::Instant;
 
@@ -28,10 +28,10 @@ use crate::observer::Observer;
 /// The random stream of the official method's start at step 0; later steps use those that follow.
 const OFFICIAL_STREAM: u64 = 1 << 40;
 
-/// Measures again and again, each time starting from the eigenvectors found last.
+/// Measures repeatedly, starting from the latest eigenvectors.
 pub struct Measurer {
     set: MeasuringSet,
-    /// The measuring set with a look at it, where it is not what is trained on.
+    /// The measuring set with its probe, if it differs from the trained one.
     own: Option<(Objective, Probe)>,
     config: MeasureConfig,
     seed: u64,
@@ -50,8 +50,8 @@ struct BatchSharpness {
 }
 
 impl Measurer {
-    /// Records what a measurement on `set` needs at the optimizer's parameters; `own` holds the set where the trained
-    /// objective does not.
+    /// Records measurements on `set` at the optimizer's parameters; `own` holds the set if the trained objective does
+    /// not.
     ///
     /// # Errors
     /// Compilation or device errors.
@@ -96,17 +96,17 @@ impl Measurer {
         Ok(Self { set, own, config, seed, midpoint, hessian, difference, oscillation, batch, last: None })
     }
 
-    /// The measuring set, where it is not what is trained on.
+    /// The measuring set, if it differs from the trained one.
     pub fn own(&mut self) -> Option<&mut Objective> {
         self.own.as_mut().map(|(objective, _)| objective)
     }
 
-    /// What must run at the first parameters and before every update, if anything.
+    /// The work at the first parameters and before every update, if any.
     pub fn prepare(&self) -> Option<&Recording> {
         self.midpoint.as_ref().map(Midpoint::remember)
     }
 
-    /// Moves what later measurements depend on into the state of a checkpoint: [`Self::take_back`] must follow.
+    /// Moves the state of measurements into that of a checkpoint: [`Self::take_back`] must follow.
     ///
     /// # Errors
     /// Device errors.
@@ -117,7 +117,7 @@ impl Measurer {
         Ok(())
     }
 
-    /// Takes it out of the state of a checkpoint again.
+    /// Takes it back from the state of a checkpoint.
     pub fn take_back(&mut self, state: &mut RunState) {
         self.last = state.track.take();
         if let Some(oscillation) = &mut self.oscillation {
@@ -125,7 +125,7 @@ impl Measurer {
         }
     }
 
-    /// The same of a checkpoint that a run goes on from.
+    /// The same from the checkpoint of a resumed run.
     ///
     /// # Errors
     /// Device errors.
@@ -137,11 +137,11 @@ impl Measurer {
         Ok(())
     }
 
-    /// Measures at the present parameters, where no update is under way, and starts to follow them if that was asked for.
+    /// Measures at the present parameters, between updates, and starts to follow them if configured.
     ///
     /// # Errors
     /// Device errors, [`RunError::Diverged`] when a number of the step or of the measuring set is not finite, and
-    /// [`RunError::Curvature`] when a product is not or the user wants to stop: nothing has changed then.
+    /// [`RunError::Curvature`] when a product is not, or on a request to stop, after which nothing has changed.
     pub fn measure(
         &mut self,
         trained: &Objective,
@@ -169,7 +169,7 @@ impl Measurer {
         let edge_of = |rule: Rule| rule.edge(grad_norm).unwrap_or(f64::NAN);
         let (gd, sam) = (edge_of(rule.unperturbed()), edge_of(rule));
         let MeasureConfig { top, bottom, track, tol, max_iterations, .. } = self.config;
-        // Where there is no edge to compare with, all are wanted.
+        // Without an edge to compare with, all are wanted.
         let above = Some(track * sam).filter(|above| *above > 0.0);
         let options = EigenOptions { top, bottom, above, tol, max_iterations, seed: self.seed, ..Default::default() };
         let solve = match self.config.method {
@@ -235,7 +235,7 @@ impl Measurer {
         Ok(row)
     }
 
-    /// Takes note of the parameters after an update, if they are being followed. Returns what was seen at the end.
+    /// Records the parameters after an update, if they are being followed. Returns a row at the end.
     ///
     /// # Errors
     /// Device errors.
@@ -246,7 +246,7 @@ impl Measurer {
         }
     }
 
-    /// The minibatch's own sharpness, where the optimizer's probe has just been run.
+    /// The minibatch's own sharpness, right after the optimizer's probe.
     fn batch_row(&self, trained: &Objective, optimizer: &Optimizer) -> Result<Option<BatchRow>, RunError> {
         let Some(batch) = &self.batch else { return Ok(None) };
         trained.gpu().run([&batch.product])?;

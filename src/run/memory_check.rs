@@ -1,7 +1,6 @@
-//! Whether a run fits: its plan against the memory that there is, before anything of it is made.
-//!
-//! The memory of a software adapter is that of the machine, which can be asked. WebGPU does not say how much a GPU has: there
-//! the driver refuses when the buffers are made, still before the first step, and the plan goes into the message.
+//! Compares the plan of a run with the available memory, before anything is made. A software adapter uses the machine's
+//! memory, whose size is known. WebGPU does not report a GPU's: there the driver refuses buffers, still before the
+//! first step, and the plan goes into the message.
 
 use sysinfo::{ProcessesToUpdate, System, get_current_pid};
 
@@ -11,8 +10,7 @@ use crate::config::Config;
 use crate::folder::manifest::MemoryPlan;
 use crate::gpu::{Gpu, GpuError};
 
-/// What a process takes besides what its run is known to: the program, the driver, and kernels being compiled
-/// (docs/memory.md).
+/// Memory of a process outside the plan: the program, the driver, and the compilation of kernels (docs/memory.md).
 pub const PROCESS_BYTES: u64 = 300 << 20;
 
 /// Bytes of the machine's memory that a run takes on an adapter: only a discrete GPU has memory of its own.
@@ -21,8 +19,7 @@ pub fn machine_bytes(plan: &MemoryPlan, gpu: &Gpu) -> u64 {
     buffers.saturating_add(plan.host_bytes).saturating_add(PROCESS_BYTES)
 }
 
-/// Bytes of memory that processes of this one's kind may still take: of the machine, or of the control group that it is confined to; `u64::MAX` where the
-/// system does not say.
+/// Bytes of free memory: of the machine, or of the control group of this process; `u64::MAX` if unknown.
 pub fn free_bytes() -> u64 {
     let Ok(mut system) = System::new() else { return u64::MAX };
     system.refresh_memory();
@@ -62,7 +59,7 @@ pub(crate) fn require(
     Err(RunError::Memory { needs: format!("{} of the machine's memory", gib(needs)), has, advice: advice()? })
 }
 
-/// The largest halved chunk with which the run fits, and what it needs then.
+/// The largest halved chunk with which the run fits, and its needs.
 fn smaller(setup: &RunSetup, gpu: &Gpu, has: u64) -> Result<Option<(usize, u64)>, RunError> {
     let RunSetup { config, data, first, measured, .. } = setup;
     if config.optim.micro_batch > 0 {
@@ -87,11 +84,11 @@ fn smaller(setup: &RunSetup, gpu: &Gpu, has: u64) -> Result<Option<(usize, u64)>
     Ok(None)
 }
 
-/// What may help a run whose buffers do not fit the adapter.
+/// Advice for a run whose buffers do not fit the adapter.
 pub(crate) const SMALLER_RUN: &str = "try a smaller run.chunk, a smaller model, or another --adapter";
 
-/// An error from before the first step, with the plan beside it where memory ran out: for a run's buffers, or for what brings
-/// numbers there; `advice` says what may help.
+/// An error before the first step, with the plan if memory ran out, for buffers or for uploads; `advice` says what may
+/// help.
 pub(crate) fn refused(error: impl Into<RunError>, plan: &MemoryPlan, advice: &str) -> RunError {
     match error.into() {
         RunError::Gpu(GpuError::NoMemory(message)) => RunError::Memory {

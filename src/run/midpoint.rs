@@ -1,8 +1,6 @@
-//! The mean (w₋ + 2w + w₊)/4 of three consecutive iterates, at which curvature can be measured.
-//!
-//! At the edge of stability an iterate jumps from one side of a valley to the other, and the top eigenvector with it. In
-//! this mean a two-cycle cancels to second order, so that what is left moves slowly and eigenvectors found at one
-//! measurement serve the next.
+//! The mean (w₋ + 2w + w₊)/4 of three consecutive iterates, at which curvature can be measured. At the edge of
+//! stability iterates jump across a valley, and the top eigenvector with them. In the mean a two-cycle cancels to
+//! second order, so eigenvectors found there change slowly and serve the next measurement.
 
 use crate::gpu::{Buffer, GpuError, Recording};
 use crate::graph::Graph;
@@ -14,16 +12,16 @@ use crate::optim::Optimizer;
 pub struct Midpoint {
     mean: Buffer,
     before: Buffer,
-    /// Keeps the parameters as those before an update.
+    /// Copies the parameters before an update.
     remember: Recording,
-    /// Keeps the optimizer's state, which the step ahead changes.
+    /// Copies the optimizer's state, which the next step changes.
     save: Recording,
-    /// The mean, then the state as it was.
+    /// Computes the mean, then restores the state.
     finish: Recording,
 }
 
 impl Midpoint {
-    /// Records what is needed at the optimizer's parameters.
+    /// Records the mean at the optimizer's parameters.
     ///
     /// # Errors
     /// Compilation or device errors.
@@ -51,7 +49,7 @@ impl Midpoint {
         Ok(Self { remember, mean, before, save, finish: average.then(&restore) })
     }
 
-    /// The mean, where [`Self::find`] leaves it.
+    /// The mean, written by [`Self::find`].
     pub fn params(&self) -> &Buffer {
         &self.mean
     }
@@ -61,13 +59,12 @@ impl Midpoint {
         &self.before
     }
 
-    /// Must run before every update, so that the last one's start is known whenever a run is measured; and at the first
-    /// parameters, which are their own past.
+    /// Must run before every update, and at the first parameters, which count as their own predecessor.
     pub fn remember(&self) -> &Recording {
         &self.remember
     }
 
-    /// Makes update `step` to see where it leads, takes the mean and undoes it.
+    /// Makes update `step`, takes the mean and undoes the update.
     ///
     /// # Errors
     /// Device errors.

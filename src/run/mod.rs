@@ -1,4 +1,4 @@
-//! A run: set up what it needs on the device, then train, measure and keep what came of it.
+//! A run: set up the device, train, measure, and write the run folder; `train` and `resume` are its entry points.
 
 pub(crate) mod batches;
 mod divergence;

@@ -1,11 +1,11 @@
-//! What the parameters do between two measurements: how they swing along v₁, with which period, and where they drift.
+//! The motion of the parameters between two measurements: oscillation along v₁, its period, and drift.
 //!
 //! For some updates after a measurement the host follows w − w₀ along the eigenvector v₁ and along n, the direction in
 //! which λ₁ rises (∇λ₁ = ∇(v₁ᵀHv₁) made orthogonal to v₁, a third-order product). On a quadratic SAM settles in a
-//! two-cycle of amplitude a = ηρλ₁/(2 + 2β − η(λ₁ + c)), and in a valley whose width changes, that cycle drifts by
+//! two-cycle of amplitude a = ηρλ₁/(2 + 2β − η(λ₁ + c)), and in a valley of changing width that cycle drifts by
 //! −[2ηρ²/(2 − ηλ₁)²]∇λ₁ an update (P. L. Bartlett, P. M. Long, O. Bousquet, "The Dynamics of Sharpness-Aware
-//! Minimization: Bouncing Across Ravines and Drifting Towards Wide Minima", JMLR 2023). Far from the bottom of the valley
-//! the plain gradient moves the parameters along n too; its share is reported beside.
+//! Minimization: Bouncing Across Ravines and Drifting Towards Wide Minima", JMLR 2023). Far from the valley's bottom
+//! the plain gradient moves them along n too; its share is reported separately.
 
 use crate::curvature::{Eigenpair, dot};
 use crate::folder::state::OscillationWindow;
@@ -15,7 +15,7 @@ use crate::optim::{Ascent, Rule};
 
 use crate::folder::oscillation_rows::OscillationRow;
 
-/// Correlation with itself, one period later, above which a swing counts as periodic.
+/// Autocorrelation at one period above which a motion counts as periodic.
 const PERIODIC: f64 = 0.5;
 
 /// Follows the parameters of a run through one window after another. See the module text.
@@ -41,18 +41,17 @@ impl Oscillation {
         Ok(Self { window, v, result, curvature_grad, rule, open: None })
     }
 
-    /// Gives the window under way away, for [`Self::go_on`] to give it back.
+    /// Takes out the current window; [`Self::go_on`] restores it.
     pub fn lend(&mut self) -> Option<OscillationWindow> {
         self.open.take()
     }
 
-    /// Goes on with one, unless it is none that this could have left.
+    /// Restores a window, unless it cannot be from this run.
     pub fn go_on(&mut self, window: Option<OscillationWindow>) {
         self.open = window.filter(|window| !window.along.is_empty() && window.along.len() == window.drift.len());
     }
 
-    /// Opens a window at the present parameters `w`, where the gradient is `gradient` and the top eigenpair `top`; the
-    /// objective is the one recorded.
+    /// Opens a window at the parameters `w`, with their gradient and top eigenpair; the objective is the recorded one.
     ///
     /// # Errors
     /// Device errors.
@@ -86,7 +85,7 @@ impl Oscillation {
         Ok(())
     }
 
-    /// Takes note of the parameters after an update. Returns the row when the window is over.
+    /// Records the parameters after an update. Returns the row when the window ends.
     ///
     /// # Errors
     /// Device errors.
@@ -103,10 +102,10 @@ impl Oscillation {
 impl OscillationWindow {
     fn row(&self, rule: &Rule) -> OscillationRow {
         let Self { lambda, along, drift, .. } = self;
-        // As it was when the window opened.
+        // As at the start of the window.
         let rule = &rule.at(self.first_step);
         let swings: Vec<f64> = along.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
-        // The middle of two successive iterates is where a two-cycle turns around.
+        // A two-cycle cancels in the middle of two successive iterates.
         let middle = |i: usize| (drift[i] + drift[i + 1]) / 2.0;
         let last = drift.len() - 2;
         // Where λ₁ rises in no direction, there is none to drift in.
@@ -125,15 +124,15 @@ impl OscillationWindow {
     }
 }
 
-/// SAM's amplitude on a quadratic along the eigenvector of λ, ηρλ/(2 + 2β − η(λ + c)); none for other rules and above the
-/// edge of gradient descent, where there is no cycle.
+/// SAM's amplitude on a quadratic along the eigenvector of λ, ηρλ/(2 + 2β − η(λ + c)); `None` for other rules, and
+/// above the edge of gradient descent, where there is no cycle.
 pub fn amplitude(rule: &Rule, lambda: f64) -> Option<f64> {
     let room = 2.0 + 2.0 * rule.momentum - rule.lr * (lambda + rule.weight_decay);
     let holds = is_sam(rule) && !rule.nesterov && lambda > 0.0 && room > 0.0;
     holds.then(|| rule.lr * rule.rho * lambda / room)
 }
 
-/// −2ηρ²/(2 − ηλ)², by which SAM without momentum or decay follows ∇λ₁ an update; none for other rules.
+/// −2ηρ²/(2 − ηλ)², the factor of ∇λ₁ in the drift per update of SAM without momentum or decay; `None` for other rules.
 pub fn drift_rate(rule: &Rule, lambda: f64) -> Option<f64> {
     let room = 2.0 - rule.lr * lambda;
     let holds = is_sam(rule) && rule.momentum == 0.0 && rule.weight_decay == 0.0 && lambda > 0.0 && room > 0.0;
@@ -144,8 +143,8 @@ fn is_sam(rule: &Rule) -> bool {
     rule.ascent == Ascent::Sam && rule.ascent_steps == 1 && rule.perturbs()
 }
 
-/// The smallest period of a series about its straight-line trend, where it has one: a lag of at most half the length at
-/// which it correlates with itself as well as at any, and more than one half, after it has turned against itself.
+/// The smallest period of a series about its straight-line trend, if any: a lag of at most half the length with the
+/// largest autocorrelation, above one half, after a negative one.
 pub fn period(series: &[f64]) -> Option<usize> {
     let n = series.len() as f64;
     let (mean_t, mean) = ((n - 1.0) / 2.0, series.iter().sum::<f64>() / n);
@@ -156,7 +155,7 @@ pub fn period(series: &[f64]) -> Option<usize> {
         let (early, late) = (&rest[..rest.len() - lag], &rest[lag..]);
         dot(early, late) / (dot(early, early) * dot(late, late)).sqrt().max(f64::MIN_POSITIVE)
     };
-    // What changes slowly correlates with itself at small lags too, but has not turned by then.
+    // A slow change correlates at small lags too, but has no negative correlation before.
     let lags: Vec<(usize, f64)> = (1..=series.len() / 2).map(|lag| (lag, correlation(lag))).collect();
     let turned = lags.iter().position(|&(_, c)| c < 0.0)?;
     let best = lags[turned..].iter().fold(PERIODIC, |best, &(_, c)| best.max(c));

@@ -1,10 +1,9 @@
-//! The line that tells an observer how a run is going.
+//! The progress line of a run. A terminal may cut it, so the least important part comes last; columns keep their
+//! places.
 //!
 //! ```text
 //!  1200/10000 57.2/s ETA  2m  loss 3.21e-3  ‖H‖ 12.3: 0.98 × edge, at     ‖g‖ 1.2e-2
 //! ```
-//!
-//! It may be cut at the width of a terminal: what matters least comes last. Its columns keep their places.
 
 use crate::observer::{Observer, Progress, Unit};
 use crate::results::summary::EdgeVerdict;
@@ -25,7 +24,8 @@ impl<'a> ProgressLine<'a> {
         Self { observer, steps, loss, sharpness: String::new() }
     }
 
-    /// Notes a curvature measurement, the ratio not being finite where there is no edge; it stays on the line until the next.
+    /// Records a curvature measurement, with a non-finite ratio if there is no edge; it stays on the line until the
+    /// next.
     pub fn measured(&mut self, hessian_norm: f64, edge_ratio: f64) {
         let word = match EdgeVerdict::on(edge_ratio) {
             EdgeVerdict::Below => "below",
@@ -37,7 +37,7 @@ impl<'a> ProgressLine<'a> {
         self.sharpness = format!("  ‖H‖ {}{ratio}", three_digits(hessian_norm));
     }
 
-    /// Shows that `step` updates are made, with the loss and gradient norm there.
+    /// Shows the number of updates made, with loss and gradient norm.
     pub fn step(&self, step: u64, loss: f64, grad_norm: f64) {
         let Self { loss: name, sharpness, .. } = self;
         let text = format!("{name} {loss:.2e}{sharpness}  ‖g‖ {grad_norm:.1e}");

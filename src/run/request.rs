@@ -1,4 +1,4 @@
-//! What a run is asked to be.
+//! The requests for a run.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,12 @@ use crate::config::{self, Config};
 use crate::files;
 use crate::folder::{self, RunDirError};
 
-/// What `edgewalk train` was asked to do.
+/// The request of `edgewalk train`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainRequest {
     /// The settings.
     pub config: Config,
-    /// The preset's or file's name, after which a folder under `runs` is called.
+    /// The preset's or file's name, for a folder under `runs`.
     pub name: String,
     /// The command line, program name included, for the manifest.
     pub command_line: Vec<String>,
@@ -31,16 +31,16 @@ impl TrainRequest {
     }
 }
 
-/// What `edgewalk resume` was asked to do.
+/// The request of `edgewalk resume`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResumeRequest {
     /// The run folder.
     pub path: PathBuf,
-    /// Changes of when the run ends and is saved, as `key=value`; nothing else can change.
+    /// Changes of the end and checkpoints of the run, as `key=value`; no others are allowed.
     pub sets: Vec<String>,
     /// The command line, program name included, for the manifest.
     pub command_line: Vec<String>,
-    /// The adapter; none is the one that the run had.
+    /// The adapter; `None` is that of the run.
     pub adapter: Option<String>,
 }
 

@@ -1,11 +1,11 @@
-//! Metrics of steps that wait on the device, so that the host need not wait for each. Those of steps that are not logged tell
-//! whether their numbers are finite.
+//! Metrics of steps, waiting on the device so that the host need not wait for each. Unlogged steps show only whether
+//! their numbers are finite.
 
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::objective::Metrics;
 use crate::optim::Optimizer;
 
-/// Steps whose metrics wait on the device.
+/// The capacity, in steps.
 const ROWS: usize = 32;
 
 /// The waiting metrics. See the module text.
@@ -14,7 +14,7 @@ pub struct Ring {
     row_len: usize,
     /// From the probe's row to row i.
     copies: Vec<Recording>,
-    /// What each filled row is about.
+    /// The step of each filled row.
     filled: Vec<Made>,
 }
 
@@ -41,7 +41,7 @@ impl Ring {
         Ok(Self { row_len: row.len(), buffer, copies, filled: vec![] })
     }
 
-    /// Makes an update and keeps its metrics; there must be room.
+    /// Makes an update and keeps its metrics; the ring must not be full.
     ///
     /// # Errors
     /// Device errors.
@@ -52,12 +52,12 @@ impl Ring {
         Ok(())
     }
 
-    /// Whether there is no room for another step.
+    /// Whether the ring is full.
     pub fn is_full(&self) -> bool {
         self.filled.len() == ROWS
     }
 
-    /// Waits for the steps made so far and empties the ring: each with what the optimizer finishes its metrics from.
+    /// Waits for the steps made so far and empties the ring: each with its raw metrics for the optimizer.
     ///
     /// # Errors
     /// Device errors.

@@ -1,6 +1,5 @@
-//! Everything on the device that a run needs, made before its first step; on a dry device, the plan of its memory.
-//!
-//! The plan is not a formula that would have to follow the code: it is this same code, run on a device that only counts.
+//! Everything on the device that a run needs, made before its first step. The same code on a dry device, which only
+//! counts, plans the memory.
 
 use crate::config::ConfigError;
 use crate::folder::manifest::MemoryPlan;
@@ -21,7 +20,7 @@ use crate::config::MeasuringSet;
 use crate::config::build;
 use crate::config::{Config, MeasureAt, MeasureMethod};
 
-/// What a run trains on and what it trains.
+/// The parts of a run.
 pub struct RunSetup<'a> {
     /// The settings.
     pub config: &'a Config,
@@ -29,15 +28,15 @@ pub struct RunSetup<'a> {
     pub model: Arc<dyn Model>,
     /// All examples.
     pub data: &'a Dataset,
-    /// Those of the first update.
+    /// The examples of the first update.
     pub first: &'a Examples,
-    /// What curvature is measured on, if it is measured.
+    /// The measuring set, if curvature is measured.
     pub measured: Option<MeasuringSet>,
 }
 
-/// What a run needs on the device. See the module text.
+/// The objects of a run on the device. See the module text.
 pub struct Workspace {
-    /// What is trained.
+    /// The trained objective.
     pub objective: Objective,
     /// Its recorded steps; the parameters are still zeros.
     pub optimizer: Optimizer,
@@ -45,7 +44,7 @@ pub struct Workspace {
     pub measurer: Option<Measurer>,
     /// Held-out examples.
     pub test: Option<TestSet>,
-    /// Metrics on their way to the host.
+    /// Metrics that wait for the host.
     pub ring: Ring,
 }
 
@@ -65,7 +64,7 @@ impl RunSetup<'_> {
     /// Makes and records everything.
     ///
     /// # Errors
-    /// Compilation or device errors, and what [`Self::objective`] refuses.
+    /// Compilation or device errors, and those of [`Self::objective`].
     pub fn assemble(&self, gpu: &Gpu) -> Result<Workspace, RunError> {
         let Self { config, data, measured, .. } = *self;
         let mut objective = self.objective(gpu)?;
@@ -85,7 +84,7 @@ impl RunSetup<'_> {
         Ok(Workspace { objective, optimizer, measurer, test, ring })
     }
 
-    /// Assembles everything on a dry device, and says what that takes.
+    /// Assembles everything on a dry device, and returns its needs.
     ///
     /// # Errors
     /// As [`Self::assemble`]; a buffer that the adapter cannot bind is found here.
@@ -97,12 +96,12 @@ impl RunSetup<'_> {
         Ok((plan, workspace))
     }
 
-    /// Most bytes that the host holds of numbers: the examples and the eigensolver's vectors.
+    /// The most bytes of numbers on the host: the examples and the eigensolver's vectors.
     fn host_bytes(&self, parameters: usize) -> u64 {
         let Self { config, data, measured, .. } = self;
         let examples = data.train.bytes() + data.test.as_ref().map_or(0, Examples::bytes);
         let batch = if config.optim.batch > 0 { self.first.bytes() } else { 0 };
-        // A checkpoint has fewer: the track, the bytes of the file, and a tensor on its way from the one to the other.
+        // A checkpoint has fewer: the track, the bytes of the file, and a tensor in transit.
         let vectors = match (measured, config.measure.method) {
             (None, _) => 0,
             // The vectors, their products, and the tracks of this solve and the one before.
@@ -112,7 +111,7 @@ impl RunSetup<'_> {
                 EigenOptions { top, bottom, ..Default::default() }.most_vectors(parameters)
             }
         };
-        // Of a checkpoint the parameters, what else has their length, and the bytes of both, in single precision.
+        // A checkpoint: the parameters, vectors of their length, and the bytes of both, in single precision.
         let at_midpoint = measured.is_some() && config.measure.at == MeasureAt::Midpoint;
         let singles = 1 + usize::from(config.optim.momentum > 0.0) + usize::from(at_midpoint);
         (examples + batch + 8 * parameters * (vectors + singles)) as u64
@@ -122,7 +121,7 @@ impl RunSetup<'_> {
 /// The configured loss of a model over these examples, in the chunks that the update rule needs.
 ///
 /// # Errors
-/// Those of [`Objective::new`], and groups of m-SAM that the planner had to cut.
+/// Those of [`Objective::new`], and m-SAM groups that the planner had to cut.
 pub fn objective(
     gpu: &Gpu,
     config: &Config,

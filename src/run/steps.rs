@@ -1,9 +1,9 @@
-//! The steps of a run: train, measure, log, and keep what is needed to go on.
+//! The steps of a run: train, measure, log, and write checkpoints.
 //!
-//! The host stays ahead of the device: steps leave their metrics in a ring on the device, which is read when it is full,
-//! before a measurement or a checkpoint, and after `FLUSH_SECS`. A checkpoint is taken between two updates, before the
-//! measurement that may be due there, so that a run that goes on from it does from its first step what this one does. It is
-//! written, and others are removed, only when everything up to the next step is known to be finite.
+//! The host stays ahead of the device: metrics wait in a ring on the device, which is read when full, before a
+//! measurement or a checkpoint, and after `FLUSH_SECS`. A checkpoint is taken between two updates, before the
+//! measurement that may be due there, so that a resumed run repeats it. It is written, and others are removed, only
+//! when all numbers up to the next step are known to be finite.
 
 use crate::observer::Observer;
 use std::time::Instant;
@@ -29,9 +29,9 @@ use crate::model::params_to_safetensors;
 use crate::objective::Metrics;
 use crate::optim::StepMetrics;
 
-/// Longest time before waiting metrics are read, so that files and progress stay fresh.
+/// The longest time before waiting metrics are read, so that files and progress stay fresh.
 const FLUSH_SECS: f64 = 0.5;
-/// Shortest time between two checkpoints that the run chooses itself, and most of the time that they may take.
+/// The shortest time between automatic checkpoints, and the largest share of time that they may take.
 const CHECKPOINT_SECS: f64 = 10.0;
 const CHECKPOINT_SHARE: f64 = 0.02;
 
@@ -46,17 +46,17 @@ pub(crate) struct Training<'a> {
     pub observer: &'a dyn Observer,
     pub clock: Clock,
     pub steps_done: u64,
-    /// Where the latest checkpoint is from.
+    /// The step of the latest checkpoint.
     pub saved: Option<u64>,
 }
 
 /// The times of a run.
 pub(crate) struct Clock {
-    /// When the program began, for the time limit.
+    /// The start of the program, for the time limit.
     pub began: Instant,
-    /// When its first step began.
+    /// The start of its first step.
     pub start: Instant,
-    /// Seconds spent before, by the processes that this one goes on for.
+    /// Seconds spent by earlier processes of the run.
     pub spent: f64,
     last_flush: Instant,
     last_checkpoint: Instant,
@@ -77,7 +77,7 @@ impl Clock {
 }
 
 impl Training<'_> {
-    /// Makes the steps that are left. What it returns is why it ended.
+    /// Makes the steps that are left. Returns why it ended.
     pub fn train(&mut self) -> Result<Ended, RunError> {
         let gpu = self.workspace.objective.gpu().clone();
         let run = &self.config.run;
@@ -96,7 +96,7 @@ impl Training<'_> {
                     break;
                 }
             }
-            // Whichever update is the last before a measurement: nobody knows yet where the run will end.
+            // Before any update, since the end of the run is not known yet.
             if let Some(prepare) = self.workspace.measurer.as_ref().and_then(Measurer::prepare) {
                 gpu.run([prepare])?;
             }
@@ -104,7 +104,7 @@ impl Training<'_> {
             let logged = step.is_multiple_of(run.log_every);
             let test = if logged && measured { test_metrics(test.as_ref())? } else { None };
             ring.run(&gpu, optimizer, Made { step, logged, test })?;
-            // With a rule to end by, every row is looked at before the next step.
+            // With `run.until`, every row is checked before the next step.
             let is_looked_at = logged && run.until.is_some();
             let met = if ring.is_full() || is_looked_at { self.flush()? } else { false };
             self.steps_done += 1;
@@ -127,14 +127,14 @@ impl Training<'_> {
         }
         self.load(self.steps_done)?;
         self.checkpoint()?;
-        // Who stops a run wants it to stop; the rows of where it stands come when it goes on.
+        // An interrupted run skips its final measurement; `resume` makes it.
         if ended.is_final() && !self.finish()? {
             ended = Ended::Interrupted;
         }
         Ok(ended)
     }
 
-    /// How a run ended whose last measurement was interrupted when its rule was met.
+    /// The end of a run whose rule was met, if its last measurement was interrupted.
     fn reached(&self) -> Result<Option<Ended>, RunError> {
         let (Some(until), Some(_)) = (self.config.run.until, self.saved) else { return Ok(None) };
         let last = read_metrics(&self.dir.metrics())?.pop();
@@ -153,8 +153,8 @@ impl Training<'_> {
         }
     }
 
-    /// Writes a checkpoint of where the run stands, unless it is there, and removes those that are too many. The objective holds
-    /// the examples of the next step.
+    /// Writes a checkpoint, unless it exists, and removes the surplus ones. The objective must hold the examples of the
+    /// next step.
     fn checkpoint(&mut self) -> Result<(), RunError> {
         let step = self.steps_done;
         self.flush()?;
@@ -195,7 +195,7 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// The last rows, which describe the parameters after the last update. Returns whether they were made.
+    /// Writes the last rows, for the parameters after the last update. Returns whether they were made.
     fn finish(&mut self) -> Result<bool, RunError> {
         let step = self.steps_done;
         if !self.measure(step)? {
@@ -209,7 +209,7 @@ impl Training<'_> {
         Ok(true)
     }
 
-    /// Sees to it that the objective holds the examples of a step.
+    /// Uploads the minibatch of a step.
     fn load(&mut self, step: u64) -> Result<(), RunError> {
         match &mut self.batches {
             Some(batches) => batches.load(&self.workspace.objective, step),
@@ -217,7 +217,7 @@ impl Training<'_> {
         }
     }
 
-    /// Measures the curvature, if that is wanted. Returns whether it is done, and not left for later by a user who wants to stop.
+    /// Measures the curvature, if due. Returns false if a request to stop postponed it.
     fn measure(&mut self, step: u64) -> Result<bool, RunError> {
         let secs = self.clock.secs();
         let Workspace { objective, optimizer, measurer, .. } = &mut self.workspace;
@@ -234,20 +234,20 @@ impl Training<'_> {
         Ok(true)
     }
 
-    /// Follows the parameters through the update just made, where that was asked for.
+    /// Follows the parameters through the update just made, if configured.
     fn follow(&mut self) -> Result<(), RunError> {
         let Workspace { objective, optimizer, measurer, .. } = &mut self.workspace;
         if let Some(measurer) = measurer
             && let Some(row) = measurer.follow(objective, optimizer)?
         {
-            // A row of steps that are known to be finite.
+            // Written only for steps that are known to be finite.
             self.flush()?;
             self.tables.oscillation(&row)?;
         }
         Ok(())
     }
 
-    /// Reads the waiting metrics and writes their rows. Returns whether one of them is what the run was to go on until.
+    /// Reads the waiting metrics and writes their rows. Returns whether one of them meets `run.until`.
     fn flush(&mut self) -> Result<bool, RunError> {
         let waited = self.workspace.ring.read(self.workspace.objective.gpu())?;
         self.dir.check_there()?;
@@ -256,7 +256,7 @@ impl Training<'_> {
         let took = self.clock.secs() - before;
         let (count, mut met) = (waited.len() as f64, false);
         for (i, (Made { step, logged, test }, row)) in waited.into_iter().enumerate() {
-            // The device runs at an even pace between two reads.
+            // The device runs evenly between two reads.
             let secs = before + took * (i + 1) as f64 / count;
             let Workspace { objective, optimizer, .. } = &self.workspace;
             let metrics = optimizer.probe.metrics(objective, &row);
@@ -268,7 +268,7 @@ impl Training<'_> {
         Ok(met)
     }
 
-    /// Writes one row of metrics.csv. Returns whether it is what the run was to go on until.
+    /// Writes one row of metrics.csv. Returns whether it meets `run.until`.
     fn log(&mut self, step: u64, secs: f64, metrics: StepMetrics, test: Option<Metrics>) -> Result<bool, RunError> {
         let row = MetricsRow {
             step,

@@ -1,9 +1,9 @@
-//! A run from its configuration to its last picture, or from its last checkpoint: set up everything that can fail, then train,
-//! measure and record.
+//! A run from its configuration, or from its last checkpoint, to its report: set up everything that can fail, then
+//! train, measure and record.
 //!
-//! The one idea: going on is beginning, with other numbers in the buffers. [`train`] and [`resume`] share every line from the
-//! data to the last step; a checkpoint replaces the initial parameters, the empty tables and the eigensolver's cold start.
-//! The run folder appears only once data, device and parameters are known to be good.
+//! [`train`] and [`resume`] share the code from the data to the last step; a checkpoint replaces the initial
+//! parameters, the empty tables and the eigensolver's cold start. The run folder is made once data, device and
+//! parameters are known to be good.
 
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ use super::launch::{Launch, OpenRun, say};
 use super::steps::{Clock, Training};
 use super::tables::Tables;
 
-/// Trains as asked, and returns the run folder.
+/// Trains as requested, and returns the run folder.
 ///
 /// # Errors
 /// [`RunError`]; a run folder that was created keeps everything logged before.
@@ -42,11 +42,11 @@ pub fn train(request: &TrainRequest, observer: &dyn Observer) -> Result<RunDir, 
     carry_out(Launch::of_new(request), began, observer)
 }
 
-/// Goes on with a run from its last undamaged checkpoint, or from its beginning if it has none: the rows that follow are bit
-/// for bit those of a run that was never stopped, on the same adapter and driver. What was logged after the checkpoint is made again.
+/// Continues a run from its last undamaged checkpoint, or from its start if it has none. On the same adapter and driver
+/// the new rows are bit for bit those of an uninterrupted run. Rows after the checkpoint are made again.
 ///
 /// # Errors
-/// [`RunError`]; what was logged before the checkpoint is kept.
+/// [`RunError`]; rows before the checkpoint are kept.
 pub fn resume(request: &ResumeRequest, observer: &dyn Observer) -> Result<(), RunError> {
     let began = Instant::now();
     match Launch::of_old(request, observer)? {
@@ -55,10 +55,10 @@ pub fn resume(request: &ResumeRequest, observer: &dyn Observer) -> Result<(), Ru
     }
 }
 
-/// What [`train`] would do, in words: chunks, memory, and times, for which a gradient is measured. Nothing is written.
+/// Describes the work of [`train`]: chunks, memory, and times, for which a gradient is measured. Nothing is written.
 ///
 /// # Errors
-/// As [`train`], for all that is known before the first step.
+/// As [`train`], for errors known before the first step.
 pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, RunError> {
     request.check()?;
     let mut request = request.clone();
@@ -69,7 +69,7 @@ pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, R
     let setup = inputs.setup(config, &first);
     let gpu = kernels::choose(&inputs.gpu, &setup, true, observer)?;
     let (planned, dry) = setup.plan(&gpu)?;
-    // What cannot be read is to be known now, too.
+    // Unreadable parameters are an error now, too.
     initial(config, dry.objective.layout())?;
     let objective = setup.objective(&gpu);
     let gradient_secs = objective
@@ -119,11 +119,11 @@ fn carry_out(mut order: Launch, began: Instant, observer: &dyn Observer) -> Resu
     let ahead = forecast::ahead(config, &workspace, &planned, ahead)
         .map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
 
-    // From here on a run that is to stop keeps what it has.
+    // From here on, a run that stops keeps its data.
     observer.is_stopped();
     let OpenRun { dir, lock, mut manifest } =
         order.place(&workspace.objective, setup.measured, planned, (data, init), step, observer)?;
-    // Whatever ends it from here on, the manifest says so.
+    // From here on, the manifest records the end of the run.
     let course = || {
         say(observer, &ahead)?;
         let mut run = Training {
@@ -150,7 +150,7 @@ fn carry_out(mut order: Launch, began: Instant, observer: &dyn Observer) -> Resu
     Ok(dir)
 }
 
-/// Says in the manifest how a run ended, and shows what came of it.
+/// Records the end of a run in the manifest, and shows the results.
 fn conclude(
     dir: &RunDir,
     mut manifest: Manifest,
@@ -163,10 +163,10 @@ fn conclude(
         Err(error) => Ended::Failed { error: with_causes(error) },
     };
     if let Ended::Diverged { step } = manifest.ended {
-        // The host may have been ahead.
+        // The host may be ahead.
         manifest.steps_done = step;
     }
-    // Where the folder is gone, writing would make it anew.
+    // If the folder is missing, writing would make it again.
     if let Err(error @ RunError::RunDir(RunDirError::Gone { .. })) = result {
         return Err(error);
     }
@@ -175,11 +175,11 @@ fn conclude(
         .map_err(RunError::from)
         .and_then(|()| show(dir, &manifest))
         .and_then(|text| Ok(say(observer, &text)?));
-    // What ended the run is worth more than what came of it.
+    // Report the error that ended the run before any error in writing its report.
     result.and(shown)
 }
 
-/// The numbers of a checkpoint, back on the device and where the measurements look for them.
+/// Restores the numbers of a checkpoint to the device and to the measurements.
 fn restore(workspace: &mut Workspace, mut state: RunState) -> Result<(), GpuError> {
     let gpu = workspace.objective.gpu();
     if let (Some(velocity), Some(momentum)) = (workspace.optimizer.velocity(), &state.momentum) {
@@ -191,7 +191,7 @@ fn restore(workspace: &mut Workspace, mut state: RunState) -> Result<(), GpuErro
     Ok(())
 }
 
-/// Draws the pictures of what was logged, and returns what it says.
+/// Draws the pictures of the logged rows, and returns the summary.
 fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, RunError> {
     let readout = Readout::of(dir)?;
     if readout.metrics.is_empty() {

@@ -1,4 +1,4 @@
-//! What is swept: keys with several values, their combinations, and a name for each that a folder can have.
+//! The axes of a sweep: keys with several values, their combinations, and a folder name for each.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ use crate::folder::settled::{PATHS, settled};
 /// The most jobs of a sweep. Each is a folder and a process.
 pub const MAX_JOBS: usize = 10_000;
 
-/// The longest name of a job, in bytes: file systems allow 255, some of which others may append.
+/// The longest name of a job, in bytes: file systems allow 255, with room for suffixes.
 const LONGEST_NAME: usize = 120;
 
-/// The longest value, in bytes: every job that has it holds a copy.
+/// The longest value, in bytes: every job has a copy.
 const LONGEST_VALUE: usize = 4096;
 
 /// A key of the configuration and the values it takes.
@@ -34,17 +34,17 @@ pub struct Axis {
 /// One value of every axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Combination {
-    /// A name for it that every file system takes, such as `lr=0.03,rho=0`.
+    /// A name that every file system accepts, such as `lr=0.03,rho=0`.
     pub name: String,
-    /// The values, one an axis.
+    /// The values, one for each axis.
     pub values: Vec<String>,
 }
 
-/// Divides `--set` arguments into those with one value, as they are, and the axes; each value is checked by itself.
+/// Divides `--set` arguments into those with one value, unchanged, and the axes; each value is checked by itself.
 ///
 /// # Errors
-/// [`ConfigError`] for an unknown key or an unacceptable value; [`SweepError`] for a value or an axis given twice, and where
-/// no key has several values.
+/// [`ConfigError`] for an unknown key or an unacceptable value; [`SweepError`] for a value or an axis given twice, and
+/// if no key has several values.
 pub(super) fn divide(sets: &[String]) -> Result<(Vec<String>, Vec<Axis>), SweepError> {
     let (mut fixed, mut axes) = (vec![], Vec::<Axis>::new());
     let mut fixed_keys = BTreeSet::new();
@@ -89,7 +89,7 @@ fn split(text: &str) -> Vec<String> {
                 values.push(String::new());
                 continue;
             }
-            // A quote begins a value; inside one it is a letter like others.
+            // A quote counts only at the start of a value.
             None if matches!(letter, '"' | '\'') && value.trim().is_empty() => quote = Some(letter),
             Some(open) if letter == open => quote = None,
             _ => {}
@@ -109,7 +109,7 @@ fn settled_value(value: &str) -> String {
     }
 }
 
-/// Refuses an unknown key or an unacceptable value; what it excludes or needs is another matter.
+/// Refuses an unknown key or an unacceptable value, without checking contradictions.
 fn check(argument: &str) -> Result<(), ConfigError> {
     match config::resolve(None, &[argument.to_owned()]) {
         Ok(_) | Err(ConfigError::Conflict { .. }) => Ok(()),
@@ -117,7 +117,7 @@ fn check(argument: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// What is wrong with axes that someone may have written by hand, where they are not what [`divide`] makes.
+/// The fault of axes, perhaps written by hand, that [`divide`] would not make.
 pub(super) fn problem(axes: &[Axis]) -> Option<String> {
     let keys = keys();
     let wrong = |(i, Axis { key, values }): (usize, &Axis)| match values.is_empty() {
@@ -142,7 +142,7 @@ fn keys() -> Vec<String> {
     sections.into_iter().flat_map(keys).collect()
 }
 
-/// The full name of a key that is known to exist.
+/// The full name of an existing key.
 fn full_name(key: &str) -> String {
     keys().into_iter().find(|full| full == key || leaf(full) == key).unwrap_or_else(|| key.to_owned())
 }
@@ -151,7 +151,7 @@ fn leaf(key: &str) -> &str {
     key.split_once('.').map_or(key, |(_, leaf)| leaf)
 }
 
-/// How many combinations there are; none if they are more than [`MAX_JOBS`].
+/// The number of combinations; `None` above [`MAX_JOBS`].
 fn count(axes: &[Axis]) -> Option<usize> {
     let product = axes.iter().try_fold(1_usize, |product, axis| product.checked_mul(axis.values.len()));
     product.filter(|&count| count <= MAX_JOBS)
@@ -183,7 +183,7 @@ pub(super) fn combinations(axes: &[Axis]) -> Result<Vec<Combination>, SweepError
                 .iter()
                 .zip(short.iter().zip(&values))
                 .map(|(axis, (key, value))| {
-                    // Of a path, the name says enough.
+                    // The file name of a path suffices.
                     let is_path = PATHS.contains(&axis.key.as_str());
                     let value = if is_path { value.rsplit(['/', '\\']).next().unwrap_or(value) } else { value };
                     format!("{key}={}", safe(value))
@@ -192,7 +192,7 @@ pub(super) fn combinations(axes: &[Axis]) -> Result<Vec<Combination>, SweepError
             Combination { name: named.join(","), values }
         })
         .collect();
-    // Some file systems do not tell capitals from small letters.
+    // Some file systems ignore case.
     let distinct: BTreeSet<String> = combinations.iter().map(|it| it.name.to_lowercase()).collect();
     if distinct.len() < count || combinations.iter().any(|it| it.name.len() > LONGEST_NAME) {
         for (place, combination) in combinations.iter_mut().enumerate() {
@@ -203,7 +203,7 @@ pub(super) fn combinations(axes: &[Axis]) -> Result<Vec<Combination>, SweepError
     Ok(combinations)
 }
 
-/// A value as part of a file name: ASCII letters, digits, and what numbers are made of.
+/// A value as part of a file name: ASCII letters, digits, and the signs of numbers.
 fn safe(value: &str) -> String {
     let bare = value.trim_matches(['"', '\'']);
     bare.chars().map(|c| if c.is_ascii_alphanumeric() || "+-._".contains(c) { c } else { '_' }).collect()

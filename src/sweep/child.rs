@@ -1,8 +1,6 @@
-//! One job as a process of its own: the same program, told to train or to resume one run folder.
-//!
-//! A driver that crashes takes its process with it; so a job has one, and the sweep has another. On Unix it is also a process
-//! group of its own: Ctrl-C in a terminal reaches the sweep alone, which hands it on once. A run that is told twice to stop
-//! would do so without a checkpoint.
+//! One job as a process: the same program, training or resuming one run folder. So a driver that crashes ends one job
+//! and not the sweep. On Unix the process has a group of its own: Ctrl-C in a terminal reaches only the sweep, which
+//! passes it on once, since a second signal would end a run without a checkpoint.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -20,10 +18,10 @@ use crate::folder::{RunDir, lock_file};
 /// The end of a log that is searched for an error.
 const TAIL_BYTES: u64 = 64 * 1024;
 
-/// What happens to a job while it is tried.
+/// The stage of a job's attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Another process is at this run; it is waited for.
+    /// Another process works on this run; wait for it.
     WaitingForAnother,
     /// Its process is about to start.
     Starting,
@@ -34,7 +32,7 @@ pub enum Stage {
     },
 }
 
-/// What it takes to try a job.
+/// The data of a job's attempt.
 #[derive(Debug, Clone)]
 pub struct Attempt {
     job: Job,
@@ -43,7 +41,7 @@ pub struct Attempt {
     new: Vec<String>,
     program: PathBuf,
     threads: Option<usize>,
-    /// Whether the sweep is to stop.
+    /// Whether the sweep must stop.
     stopped: Arc<AtomicBool>,
 }
 
@@ -57,11 +55,11 @@ impl Attempt {
         Self { job: job.clone(), log: sweep.log(job), new, program: program.into(), threads, stopped }
     }
 
-    /// Does the job, or finds that there is nothing left to do, and tells `stage` how far it is. Returns what failed, if the
-    /// folder of the run may not say so.
+    /// Does the job, unless nothing is left, and reports to `stage`. Returns the error, if the folder of the run may
+    /// not have it.
     pub fn run(&self, stage: &dyn Fn(Stage)) -> Option<String> {
         loop {
-            // A sweep that was killed leaves its processes behind. They do their job to the end.
+            // The processes of a killed sweep finish their jobs.
             if is_held(&self.job.run) {
                 stage(Stage::WaitingForAnother);
                 if let Err(error) = lock::wait(&lock_file(&self.job.run)) {
@@ -73,14 +71,14 @@ impl Attempt {
                 return None;
             }
             let problem = self.once(stage);
-            // Such a process may still have been loading its data when this one began, and then have come first.
+            // Such a process may have been loading its data when this one began, and have taken the lock first.
             if problem.is_none() || !is_held(&self.job.run) {
                 return problem;
             }
         }
     }
 
-    /// Starts the process, waits for it, and returns what was wrong.
+    /// Starts the process, waits for it, and returns its error.
     fn once(&self, stage: &dyn Fn(Stage)) -> Option<String> {
         let (mut child, from) = match self.start() {
             Ok(started) => started,
@@ -94,7 +92,7 @@ impl Attempt {
         }
     }
 
-    /// Starts the process, of a run that goes on or begins. Returns it with the length of its log before.
+    /// Starts the process of a new or resumed run. Returns it with the previous length of its log.
     fn start(&self) -> Result<(Child, u64), String> {
         let run = &self.job.run;
         let said = |what: &str, path: &Path| {
@@ -113,7 +111,7 @@ impl Attempt {
         if let Some(threads) = self.threads
             && std::env::var_os(THREADS_VARIABLE).is_none()
         {
-            // Worker threads are besides the calling one, which waits for them; one alone is better off without.
+            // Worker threads are added to the calling one, which waits for them; for one thread use none.
             command.env(THREADS_VARIABLE, if threads == 1 { "0".into() } else { threads.to_string() });
         }
         #[cfg(unix)]
@@ -122,7 +120,7 @@ impl Attempt {
         Ok((child, from))
     }
 
-    /// What a process that failed said last, or else how it ended.
+    /// The last message of a failed process, or else its exit status.
     fn problem(&self, status: ExitStatus, from: u64) -> String {
         let text = self.tail(from).unwrap_or_default();
         let error = text.lines().rev().find_map(|line| line.strip_prefix("error: "));
@@ -132,7 +130,7 @@ impl Attempt {
         }
     }
 
-    /// The end of what was logged since it was `from` bytes long.
+    /// The end of the log after its first `from` bytes.
     fn tail(&self, from: u64) -> std::io::Result<String> {
         let mut file = File::open(&self.log)?;
         let len = file.metadata()?.len();
@@ -143,13 +141,13 @@ impl Attempt {
     }
 }
 
-/// Asks a process to finish its step, write a checkpoint and end. Where there are no signals, the console has told it already.
+/// Asks a process to finish its step, write a checkpoint and end. Without signals, the console has told it already.
 pub fn ask_to_stop(pid: u32) {
     #[cfg(unix)]
     {
         use nix::sys::signal::{Signal, kill};
         use nix::unistd::Pid;
-        // It may have ended by itself meanwhile, which is as well.
+        // It may have ended by itself.
         if let Ok(pid) = i32::try_from(pid) {
             let _gone = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }

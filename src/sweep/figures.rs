@@ -1,4 +1,4 @@
-//! The pictures of a sweep: heat maps over its axes, and the curves of all its jobs over each other.
+//! The pictures of a sweep: heat maps over its axes, and the curves of all its jobs together.
 
 use crate::results::Format;
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
 use crate::results::plot::{BLACK, BLUE, GREY, VERMILLION};
 use crate::text::digits;
 
-/// Colours from low values of an axis to high ones: viridis without its lightest end, which white paper swallows.
+/// Colours from low values of an axis to high ones: viridis without its lightest end, which is invisible on white.
 const STEPS: [&str; 9] =
     ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#9bc53d", "#c2b511"];
-/// Dashes that tell the values of a second axis apart; from the fourth on they look alike.
+/// Dashes for the values of a second axis; from the fourth on they are equal.
 const DASHES: [&str; 4] = ["", "8 4", "2 3", "12 3 2 3"];
 
-/// A quantity that a sweep is judged by.
+/// A quantity shown for each job.
 #[derive(Clone, Copy)]
 struct PlottedQuantity {
     /// The beginning of its pictures' names.
@@ -49,7 +49,7 @@ const QUANTITIES: [PlottedQuantity; 2] = [
     },
 ];
 
-/// A picture with the name of its file, without extension, and what is to be said of it.
+/// A picture with its file name, without extension, and its description.
 pub(crate) struct Picture {
     pub stem: String,
     pub title: String,
@@ -57,7 +57,7 @@ pub(crate) struct Picture {
     pub drawn: Drawn,
 }
 
-/// What is drawn.
+/// The drawing.
 pub(crate) enum Drawn {
     Curves(Figure),
     Map(HeatMap),
@@ -123,11 +123,11 @@ fn find<'a>(rows: &'a [SummaryRow], values: &[&String]) -> Option<&'a SummaryRow
     rows.iter().find(|row| row.values.iter().eq(values.iter().copied()))
 }
 
-/// What a job has to show: its number, or why it has none.
+/// The value of a job, or the reason that it has none.
 fn cell(row: Option<&SummaryRow>, quantity: PlottedQuantity) -> Cell {
     let Some(row) = row else { return Cell::Missing("no job".into()) };
     match (row.state, (quantity.value)(row)) {
-        // The last numbers before a divergence are no result, nor are those on the way.
+        // The last numbers before a divergence are not results, nor are those of an unfinished job.
         (JobState::Done, Some(value)) if value > 0.0 && value.is_finite() => Cell::Value(value),
         (JobState::Done, Some(value)) => Cell::Missing(digits(value, 3)),
         (JobState::Done, None) => Cell::Missing("unknown".into()),
@@ -264,7 +264,7 @@ pub(crate) fn trajectories(sweep: &SweepDir) -> Result<Vec<Picture>, SweepError>
             add(&mut losses, rows.iter().map(|row| (row.step as f64, row.loss)).collect());
         }
     }
-    // What a job that diverges reaches last would flatten the others.
+    // The last values of a diverging job would flatten the others.
     let rest = if sweep.axes.len() > 2 { " Jobs that differ in other keys alone look alike." } else { "" };
     let specs = [
         ("trajectories_edge_ratio", "‖H‖ ÷ edge of all jobs", "‖H‖ ÷ edge", Scale::Auto, ratios),
@@ -320,7 +320,7 @@ fn short(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }
 
-/// Where a picture of the sweep lies.
+/// The path of a picture of the sweep.
 pub(crate) fn path(sweep: &SweepDir, picture: &Picture, format: Format) -> PathBuf {
     sweep.path.join("plots").join(format!("{}.{}", picture.stem, format.extension()))
 }

@@ -1,4 +1,4 @@
-//! The folder of a sweep: what is swept, one run folder a job, their logs, and the table of results.
+//! The folder of a sweep: `sweep.toml`, one run folder for each job, their logs, and the table of results.
 
 use crate::files::read_text;
 use crate::observer::Observer;
@@ -17,10 +17,10 @@ use crate::files::lock::{Lock, LockError, LockKind};
 use crate::files::{make_folder, text, write_error, write_file};
 use crate::folder::{RunDir, SWEEP, SWEEP_RUNS};
 
-/// Longest wait for processes that change `summary.csv`, each of which takes a moment.
+/// The longest wait for processes that change `summary.csv`, each of which takes a moment.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What is swept, in words for `sweep.toml`.
+/// The content of `sweep.toml`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SweepToml {
@@ -37,9 +37,9 @@ pub struct SweepDir {
     pub path: PathBuf,
     /// The preset's name, or the file's without `.toml`.
     pub name: String,
-    /// The adapter that the jobs ask for, as `--adapter` takes it.
+    /// The adapter of the jobs, as for `--adapter`.
     pub adapter: Option<String>,
-    /// What is swept.
+    /// The axes.
     pub axes: Vec<Axis>,
     jobs: Vec<Job>,
 }
@@ -51,7 +51,7 @@ pub struct Job {
     pub name: String,
     /// Its values, one an axis.
     pub values: Vec<String>,
-    /// Its run folder, which may not be there yet.
+    /// Its run folder, which may not exist yet.
     pub run: PathBuf,
 }
 
@@ -72,7 +72,7 @@ impl SweepDir {
         let logs = folder.path().join("logs");
         make_folder(&logs).map_err(write_error(&logs))?;
         let content = toml::to_string(&toml).expect("words and lists of words have a TOML form");
-        // Last: with this file a folder is a sweep's.
+        // Last: this file marks the folder of a sweep.
         write_file(&folder.path().join(SWEEP), content.as_bytes())?;
         Ok(Self::open(folder.path())?)
     }
@@ -80,7 +80,7 @@ impl SweepDir {
     /// Opens the folder of an earlier sweep.
     ///
     /// # Errors
-    /// [`SweepError::NotASweep`] without a `sweep.toml`, [`SweepError::Unreadable`] where it is not one, and
+    /// [`SweepError::NotASweep`] without a `sweep.toml`, [`SweepError::Unreadable`] if it is invalid, and
     /// [`SweepError::TooMany`].
     pub fn open(path: &Path) -> Result<Self, SweepError> {
         if !Self::is_one(path) {
@@ -105,7 +105,7 @@ impl SweepDir {
         &self.jobs
     }
 
-    /// What a job changes in the base configuration: `key=value`, one an axis.
+    /// The changes of a job to the base configuration: `key=value`, one for each axis.
     pub fn sets(&self, job: &Job) -> Vec<String> {
         self.axes.iter().zip(&job.values).map(|(axis, value)| format!("{}={value}", axis.key)).collect()
     }
@@ -113,7 +113,7 @@ impl SweepDir {
     /// The complete configuration of a job.
     ///
     /// # Errors
-    /// [`config::ConfigError`] if `config.toml` or `sweep.toml` was changed into something that makes no sense.
+    /// [`config::ConfigError`] if a change of `config.toml` or `sweep.toml` made it invalid.
     pub fn config_of(&self, job: &Job) -> Result<Config, SweepError> {
         let base = self.config().to_string_lossy().into_owned();
         Ok(config::resolve(Some(&base), &self.sets(job))?.config)
@@ -124,7 +124,7 @@ impl SweepDir {
         self.path.join("config.toml")
     }
 
-    /// What the process of a job printed.
+    /// The log of a job's process.
     pub fn log(&self, job: &Job) -> PathBuf {
         self.path.join("logs").join(format!("{}.txt", job.name))
     }
@@ -134,10 +134,11 @@ impl SweepDir {
         self.path.join("summary.csv")
     }
 
-    /// Claims the sweep until the returned lock is dropped: for this process alone, or shared among those that do one job each.
+    /// Locks the sweep until the returned lock is dropped: for this process alone, or shared among those that do one
+    /// job each.
     ///
     /// # Errors
-    /// [`SweepError::Busy`] if another process has claimed it, [`RunDirError::Write`].
+    /// [`SweepError::Busy`] if another process has locked it, [`RunDirError::Write`].
     pub(super) fn claim(&self, kind: LockKind, observer: &dyn Observer) -> Result<Lock, SweepError> {
         let path = self.path.join(".lock");
         let lock = self.locked(lock::try_lock(&path, kind), &path)?;
@@ -147,7 +148,7 @@ impl SweepDir {
         Ok(lock)
     }
 
-    /// Waits until no other process changes `summary.csv`, and keeps them from it until the returned lock is dropped.
+    /// Waits until no other process changes `summary.csv`, and excludes them until the returned lock is dropped.
     ///
     /// # Errors
     /// [`SweepError::Busy`] if one does for minutes, [`RunDirError::Write`].

@@ -1,4 +1,4 @@
-//! A sweep before it has a folder: every combination, checked.
+//! A checked sweep before it has a folder: every combination is valid.
 
 use crate::config::effective;
 use std::collections::HashMap;
@@ -8,14 +8,14 @@ use crate::config;
 use crate::config::Config;
 use crate::text::with_causes;
 
-/// A sweep that makes sense and has no folder yet: every job's configuration is complete and valid.
+/// A valid sweep without a folder yet: every job's configuration is complete and valid.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grid {
     /// The preset's name, or the file's without `.toml`.
     pub name: String,
-    /// The adapter that the jobs ask for, as `--adapter` takes it.
+    /// The adapter of the jobs, as for `--adapter`.
     pub adapter: Option<String>,
-    /// What is swept.
+    /// The axes.
     pub axes: Vec<Axis>,
     /// Every job's name and configuration, the last axis changing fastest; at least two.
     pub jobs: Vec<(String, Config)>,
@@ -26,8 +26,8 @@ impl Grid {
     /// `target`, as [`config::resolve`] takes it.
     ///
     /// # Errors
-    /// [`config::ConfigError`] for an unknown target or key and for a value that is not acceptable by itself; [`SweepError`] for what is
-    /// wrong with the combinations, all of which are looked at.
+    /// [`config::ConfigError`] for an unknown target or key and for a value that is invalid by itself; [`SweepError`]
+    /// for faults of the combinations, all of which are checked.
     pub fn new(target: Option<&str>, sets: &[String], adapter: Option<String>) -> Result<Self, SweepError> {
         let name = config::resolve(target, &[])?.name;
         let (fixed, axes) = axis::divide(sets)?;
@@ -66,12 +66,12 @@ impl Grid {
         Ok(Self { name, adapter, axes, jobs })
     }
 
-    /// The configuration that the jobs change: the first job's own, since what all have in common need not make sense.
+    /// The configuration that the jobs change: the first job's, since the common part alone may be invalid.
     pub fn base(&self) -> &Config {
         &self.jobs[0].1
     }
 
-    /// What would be done, in words.
+    /// A description of the work.
     ///
     /// # Errors
     /// Those of [`capacity`].

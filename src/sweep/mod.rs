@@ -1,10 +1,8 @@
 //! Sweeps: a run for every combination of several values of some keys, in one folder that can be resumed.
 //!
-//! One idea: the folder is the queue. A job is a process of this same program with a run folder of its own, and what is left to
-//! do is what those folders say is left ([`JobState`]). So a sweep that was killed goes on by being started again, and jobs on
-//! many machines need to share nothing but the folder.
-//!
-//! [`Grid`] is a sweep that is known to make sense, [`SweepDir`] one that has a folder.
+//! The folder is the queue: a job is a process of this program with a run folder of its own, and those folders show the
+//! jobs that are left ([`JobState`]). So a killed sweep continues when started again, and jobs on several machines share
+//! only the folder. [`Grid`] is a checked sweep, [`SweepDir`] one with a folder.
 
 mod axis;
 mod board;
@@ -43,12 +41,12 @@ pub use report::{plot_sweep, sweep_report};
 pub use state::JobState;
 pub use summary::{SummaryRow, read_summary};
 
-/// How a sweep is run.
+/// The options of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobOptions {
-    /// The `edgewalk` program, which the jobs are processes of.
+    /// The `edgewalk` program, which runs the jobs.
     pub program: PathBuf,
-    /// Jobs at once; none is as many as the cores are good for. Never more than fit into memory.
+    /// Jobs at once; `None` is as many as suit the cores. Never more than fit into memory.
     pub jobs: Option<usize>,
 }
 
@@ -68,11 +66,11 @@ pub fn start(grid: &Grid, out: Option<&Path>, launch: &JobOptions, observer: &dy
 
 /// Does the jobs of a sweep that are left: those that have not begun, were stopped or killed, or failed.
 ///
-/// A signal ends it early and well: the running jobs finish their step and write a checkpoint.
+/// A request to stop ends it early: the running jobs finish their step and write a checkpoint.
 ///
 /// # Errors
-/// [`SweepError::Failed`] if a job failed, when all others have been done; those of [`SweepDir::open`], [`capacity`], and of
-/// writing `summary.csv`.
+/// [`SweepError::Failed`] if a job failed, when all others have been done; those of [`SweepDir::open`], [`capacity`],
+/// and of writing `summary.csv`.
 pub fn resume(path: &Path, launch: &JobOptions, observer: &dyn Observer) -> Result<(), SweepError> {
     let sweep = SweepDir::open(path)?;
     let _claim = sweep.claim(LockKind::Alone, observer)?;
@@ -99,7 +97,7 @@ fn run(
     finish(board, observer)
 }
 
-/// What [`resume`] would do, in words.
+/// A description of the work of [`resume`].
 ///
 /// # Errors
 /// Those of [`capacity`].
@@ -111,7 +109,7 @@ pub fn what_is_left(sweep: &SweepDir, launch: &JobOptions) -> Result<String, Swe
     Ok(format!("left: {} of {count} jobs of {name}, {capacity}\n{}", left.len(), grid::numbered(names)))
 }
 
-/// Does one job of a sweep, given by its number, or goes on with it; what a task of a job array calls.
+/// Does or continues one job of a sweep, given by its number; for tasks of a job array.
 ///
 /// Such processes may be many at once, also on several machines that share the folder.
 ///
@@ -149,8 +147,8 @@ pub fn slurm_start(grid: &Grid, out: Option<&Path>, launch: &JobOptions) -> Resu
 /// The script for Slurm that does the jobs of a sweep that are left, at most `launch.jobs` at a time.
 ///
 /// # Errors
-/// [`SweepError::NothingLeft`], and where a path cannot stand in the script: [`SweepError::Nowhere`], [`SweepError::Folder`],
-/// [`SweepError::Control`].
+/// [`SweepError::NothingLeft`], and if a path cannot appear in the script: [`SweepError::Nowhere`],
+/// [`SweepError::Folder`], [`SweepError::Control`].
 pub fn slurm_script(sweep: &SweepDir, launch: &JobOptions) -> Result<String, SweepError> {
     let left = Board::look(sweep).left();
     if left.is_empty() {
@@ -167,7 +165,7 @@ fn configs(sweep: &SweepDir, numbers: &[usize]) -> Result<Vec<(String, Config)>,
     numbers.iter().map(config).collect()
 }
 
-/// What a sweep closes with, when its jobs have ended or it was stopped: the table of results, and then what became of it.
+/// The closing text of a sweep that ended or was stopped: the table of results, and the outcome.
 fn finish(board: &Board<'_>, observer: &dyn Observer) -> Result<(), SweepError> {
     let sweep = board.sweep;
     let count = board.rows.len();
@@ -197,7 +195,7 @@ fn finish(board: &Board<'_>, observer: &dyn Observer) -> Result<(), SweepError> 
     }
 }
 
-/// Tells an observer something for people.
+/// Sends a text to the observer.
 fn say(observer: &dyn Observer, text: &str) -> Result<(), SweepError> {
     Ok(observer.say(text).map_err(OutputError)?)
 }

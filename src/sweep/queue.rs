@@ -1,4 +1,4 @@
-//! The queue: jobs that are left, a few at a time, until none is left or someone stops it.
+//! The queue: remaining jobs, a few at a time, until none is left or a request to stop.
 
 use crate::observer::{Observer, OutputError, Progress, Unit};
 use std::collections::{BTreeMap, VecDeque};
@@ -15,20 +15,20 @@ use super::child::{Attempt, Stage, ask_to_stop};
 use super::{Capacity, JobState};
 use crate::text::duration;
 
-/// How often it is seen whether someone wants to stop.
+/// The pause between checks for a request to stop.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What the threads of the jobs report.
+/// The reports of the jobs' threads.
 enum Event {
     Stage(Stage),
     Ended(Option<String>),
 }
 
-/// Tries the jobs of these numbers, as many at a time as `capacity` allows.
+/// Runs the jobs of these numbers, as many at a time as `capacity` allows.
 ///
 /// # Errors
-/// [`SweepError`] if the summary or standard output cannot be written; the running jobs are then asked to stop. What a job
-/// does wrong is noted in its row.
+/// [`SweepError`] if the summary or standard output cannot be written; the running jobs are then asked to stop. The
+/// error of a job goes to its row.
 pub(super) fn work(
     board: &mut Board<'_>,
     jobs: Vec<usize>,
@@ -45,7 +45,7 @@ pub(super) fn work(
     worked
 }
 
-/// [`work`], with the jobs that are under way in `running`.
+/// [`work`], with the active jobs in `running`.
 fn supervise(
     board: &mut Board<'_>,
     mut waiting: VecDeque<usize>,
@@ -67,7 +67,7 @@ fn supervise(
             running.values().for_each(|&stage| stop(stage));
         }
         if stopping {
-            // Other processes were not started here, and go on.
+            // Other processes were not started here, and continue.
             running.retain(|_, stage| *stage != Stage::WaitingForAnother);
         }
         while !stopping
@@ -77,7 +77,7 @@ fn supervise(
             let attempt = Attempt::new(sweep, &sweep.jobs()[job], program, capacity.threads, Arc::clone(&stopped));
             let events = events.clone();
             running.insert(job, Stage::Starting);
-            // Nobody listens once the sweep is over.
+            // The receiver is gone once the sweep has ended.
             let send = move |event| drop(events.send((job, event)));
             thread::spawn(move || {
                 let problem = attempt.run(&|stage| send(Event::Stage(stage)));
@@ -121,7 +121,7 @@ fn stop(stage: Stage) {
     }
 }
 
-/// How far the sweep is, for its observer.
+/// The progress of the sweep, for its observer.
 struct JobsLine<'a> {
     observer: &'a dyn Observer,
     began: Instant,

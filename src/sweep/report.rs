@@ -18,8 +18,8 @@ use crate::results::report::words;
 use crate::text::digits;
 use crate::text::duration;
 
-/// Writes `report.html` and the pictures under `plots` into the folder of a sweep, whatever state its jobs are in, and returns
-/// the path of the report.
+/// Writes `report.html` and the pictures under `plots` into the folder of a sweep, whatever the state of its jobs, and
+/// returns the path of the report.
 ///
 /// # Errors
 /// A table that cannot be read, a picture that cannot be drawn, a file that cannot be written.
@@ -53,7 +53,7 @@ pub fn sweep_report(sweep: &SweepDir) -> Result<PathBuf, SweepError> {
         @if let Ok(resolved) = config::resolve(Some(&sweep.config().to_string_lossy()), &[]) {
             table {
                 tbody {
-                    // In words only what all jobs have in common.
+                    // In words only the settings that all jobs share.
                     @for words in words::describe(&resolved.config, None).iter().filter(|words| !varies(words.section)) {
                         tr {
                             th scope="row" { (words.subject) }
@@ -81,12 +81,12 @@ pub fn plot_sweep(sweep: &SweepDir, format: Format) -> Result<Vec<PathBuf>, Swee
     pictures.iter().map(|picture| Ok(save(sweep, picture, format)?.0)).collect()
 }
 
-/// The table of results; none before it is there.
+/// The table of results, if it exists.
 fn rows(sweep: &SweepDir) -> Result<Vec<SummaryRow>, RecordError> {
     if sweep.summary().is_file() { read_summary(&sweep.summary()) } else { Ok(vec![]) }
 }
 
-/// Draws a picture into its file, and returns the path and what is in it.
+/// Draws a picture into its file, and returns path and content.
 fn save(sweep: &SweepDir, picture: &Picture, format: Format) -> Result<(PathBuf, Vec<u8>), SweepError> {
     let path = path(sweep, picture, format);
     let drawn = picture.render(format).map_err(|message| PlotError::Draw { path: path.clone(), message })?;
@@ -104,7 +104,7 @@ fn shown(sweep: &SweepDir, pictures: &[Picture]) -> Result<Vec<Markup>, SweepErr
     pictures.iter().map(page).collect()
 }
 
-/// How many jobs there are of each state.
+/// The number of jobs of each state.
 fn state(sweep: &SweepDir, rows: &[SummaryRow]) -> Markup {
     let count = |state: JobState| rows.iter().filter(|row| row.state == state).count();
     let done = count(JobState::Done);

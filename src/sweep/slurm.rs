@@ -1,4 +1,4 @@
-//! A job array for Slurm: each task does one job of the sweep, on whatever node it is given.
+//! A job array for Slurm: each task does one job of the sweep.
 
 use crate::text::counted;
 use std::path::{Path, PathBuf, absolute};
@@ -10,7 +10,7 @@ use crate::text::shell_path;
 /// Seconds before its time limit at which a task is told to write a checkpoint.
 const GRACE_SECS: u32 = 120;
 
-/// What a script names, whole and as text.
+/// The paths of a script, as text.
 #[derive(Debug)]
 pub(super) struct Places {
     folder: PathBuf,
@@ -19,11 +19,11 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Those of a sweep in `folder`, which need not be there yet.
+    /// The paths of a sweep in `folder`, which need not exist yet.
     ///
     /// # Errors
-    /// [`SweepError::Nowhere`] where the system does not know the current folder; [`SweepError::Folder`] and
-    /// [`SweepError::Control`] for a path that cannot stand in an `#SBATCH` line.
+    /// [`SweepError::Nowhere`] if the current folder is unknown; [`SweepError::Folder`] and [`SweepError::Control`] for
+    /// a path that cannot appear in an `#SBATCH` line.
     pub fn of(folder: &Path, program: &Path) -> Result<Self, SweepError> {
         let whole = |path: &Path| {
             let path = absolute(path).map_err(SweepError::Nowhere)?;
@@ -36,7 +36,7 @@ impl Places {
     pub fn script(&self, sweep: &SweepDir, left: &[usize], throttle: Option<usize>) -> String {
         let Self { folder, here, program } = self;
         let array = ranges(left) + &throttle.map_or_else(String::new, |jobs| format!("%{jobs}"));
-        // In file names, Slurm takes what follows a percent sign for a field.
+        // In file names, Slurm expands fields after a percent sign.
         let output = folder.join("logs").display().to_string().replace('%', "%%") + "/slurm-%a.txt";
         let plain = |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' };
         format!(
@@ -75,7 +75,7 @@ fn ranges(numbers: &[usize]) -> String {
     texts.collect::<Vec<_>>().join(",")
 }
 
-/// A text of one line as the value of an `#SBATCH` option, which no shell reads.
+/// A one-line text as the value of an `#SBATCH` option, which no shell interprets.
 fn option(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
 }

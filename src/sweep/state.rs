@@ -1,4 +1,4 @@
-//! What became of a job, read off its run folder: the folders are the whole of the queue.
+//! The state of a job, from its run folder alone.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use crate::folder::{RunDir, lock_file};
 use crate::text::with_causes;
 
 choice! {
-    /// Where a job stands.
+    /// The state of a job.
     JobState {
         /// It has not begun.
         Waiting = "waiting",
-        /// A process is at it.
+        /// A process works on it.
         Running = "running",
-        /// It was stopped or killed, and can go on.
+        /// It was stopped or killed, and can continue.
         Interrupted = "interrupted",
         /// All its steps are made, or a stop rule ended it.
         Done = "done",
@@ -28,13 +28,13 @@ choice! {
 }
 
 impl JobState {
-    /// Whether nothing remains to be done.
+    /// Whether the job is complete.
     pub fn has_result(self) -> bool {
         matches!(self, Self::Done | Self::Diverged)
     }
 }
 
-/// The state of a job by its folder alone, and what there is to say about it.
+/// The state of a job by its folder alone, with a remark.
 pub(super) fn judge(job: &Job) -> (JobState, String) {
     let run = match RunDir::open(&job.run) {
         Ok(run) if run.manifest().is_file() => run,
@@ -54,7 +54,7 @@ pub(super) fn judge(job: &Job) -> (JobState, String) {
     }
 }
 
-/// Whether a process is at this run.
+/// Whether a process works on this run.
 pub(super) fn is_held(run: &Path) -> bool {
     lock::holder(&lock_file(run)).is_some()
 }

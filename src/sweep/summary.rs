@@ -1,6 +1,5 @@
-//! The table of results: one row a job, made from the run's own tables.
-//!
-//! `summary.csv` is rewritten whole whenever a job begins or ends; readers see the old table or the new one.
+//! The table of results: one row for each job, made from the run's own tables. `summary.csv` is rewritten whole when a
+//! job begins or ends; readers see the old table or the new one.
 
 use std::path::Path;
 
@@ -15,14 +14,14 @@ use crate::results::summary::Summary;
 use crate::text::duration;
 use crate::text::with_causes;
 
-/// One job's row. What is not known, or was not measured, is `None`.
+/// One job's row. Unknown or unmeasured values are `None`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SummaryRow {
     /// The job's name.
     pub job: String,
-    /// Its values, one an axis.
+    /// Its values, one for each axis.
     pub values: Vec<String>,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
     /// Updates made before the last logged row.
     pub steps: Option<u64>,
@@ -50,7 +49,7 @@ pub struct SummaryRow {
     pub worst_residual: Option<f64>,
     /// Wall time from the first step to the last, in seconds.
     pub wall_secs: Option<f64>,
-    /// What there is to say about the state, such as an error.
+    /// A remark about the state, such as an error.
     pub message: String,
 }
 
@@ -96,8 +95,7 @@ impl SummaryRow {
         }
     }
 
-    /// What the folder of a job says now. A job that has failed without a trace in its folder is known to have from the row
-    /// `before`.
+    /// The row from a job's folder. Failure without a trace in the folder comes from the row `before`.
     pub(super) fn of(job: &Job, before: Option<&Self>) -> Self {
         let (mut state, mut message) = judge(job);
         if let Some(before) = before
@@ -116,7 +114,7 @@ impl SummaryRow {
         row
     }
 
-    /// Fills in what the tables of a run say.
+    /// Fills in values from the tables of a run.
     fn read_tables(&mut self, run: &RunDir) -> Result<(), RecordError> {
         let summary = Readout::so_far(run)?.summary();
         if let Some(words) = summary.not_judged() {
@@ -179,10 +177,10 @@ pub(super) fn write_summary(sweep: &SweepDir, rows: &mut [SummaryRow]) -> Result
 /// Reads the `summary.csv` of a sweep, at `path`, in the order of its jobs.
 ///
 /// # Errors
-/// [`RecordError`] if there is no such table or it is not one.
+/// [`RecordError`] if the table is missing or invalid.
 pub fn read_summary(path: &Path) -> Result<Vec<SummaryRow>, RecordError> {
     let (header, _) = read_lines(path)?;
-    // What stands between the job and its state are the axes.
+    // The columns between the job and its state are the axes.
     let axes: Vec<&str> = header.iter().skip(1).take_while(|name| *name != "state").collect();
     read(path, |line| {
         let values = axes.iter().map(|axis| Ok(line.optional(axis)?.unwrap_or_default()));

@@ -1,4 +1,4 @@
-//! Words for people: numbers and times, errors with their causes, words for a shell.
+//! Text for people: numbers and times, errors with their causes, shell words.
 
 mod numbers;
 mod shell;
@@ -12,7 +12,7 @@ pub(crate) use shell::shell_path;
 #[cfg(feature = "plots")]
 pub(crate) use shell::shell_word;
 
-/// An error with all its causes, in one line; a cause that the error has said itself is not said again.
+/// An error with all its causes, in one line; a cause that the error's own message contains is omitted.
 pub fn with_causes(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes.map(ToString::to_string).fold(error.to_string(), |text, cause| match text.contains(&cause) {

@@ -1,8 +1,8 @@
-//! SAM does not come to rest at a minimum: it ends on a 2-cycle along the top eigenvector, and there the SAM-edge is λ₁.
+//! SAM does not come to rest at a minimum: it ends on a 2-cycle along the top eigenvector, where the SAM-edge is λ₁.
 //!
-//! On L = ½ wᵀΛw the mode of λ₁ goes x ← x − ηλ₁(x + ρ sign x) once the others have died out, which returns to −x where
-//! |x| = a = ηρλ₁/(2 − ηλ₁) (Bartlett, Long and Bousquet 2023, arXiv 2210.01513). A momentum replaces the 2 by 2 + 2β, a decay
-//! adds c to λ₁ in the denominator, and a normaliser ε takes ε/λ₁ off.
+//! On L = ½ wᵀΛw the mode of λ₁ goes x ← x − ηλ₁(x + ρ sign x) once the others have decayed, which returns to −x at |x|
+//! = a = ηρλ₁/(2 − ηλ₁) (Bartlett, Long and Bousquet 2023, arXiv 2210.01513). A momentum replaces the 2 by 2 + 2β, a
+//! decay adds c to λ₁ in the denominator, and a normaliser ε subtracts ε/λ₁.
 
 use crate::optim::Rule;
 
@@ -29,7 +29,7 @@ fn amplitude(rule: &Rule, lambda: f64) -> f64 {
     rule.lr * rule.rho * lambda / (limit - rule.lr * (lambda + rule.weight_decay))
 }
 
-/// From anywhere to the cycle; what loss, gradient, eigenvalue and edge are there.
+/// From any start to the cycle, and the loss, gradient, eigenvalue and edge there.
 fn where_it_ends(toy: &mut Toy) -> Result<TheorySection, TheoryError> {
     let (rule, lambda) = (sam(), SPECTRUM[0]);
     let a = amplitude(&rule, lambda);
@@ -56,12 +56,12 @@ fn where_it_ends(toy: &mut Toy) -> Result<TheorySection, TheoryError> {
     })
 }
 
-/// What a step near the cycle makes of a deviation, in each mode.
+/// The factor by which a step near the cycle changes a deviation, in each mode.
 fn how_it_gets_there(toy: &mut Toy) -> Result<TheorySection, TheoryError> {
     let (rule, lambda) = (sam(), SPECTRUM[0]);
     let a = amplitude(&rule, lambda);
     let factor = 1.0 - LR * lambda;
-    // A large deviation, so that what is left of it is well above the rounding of a.
+    // A large deviation, so that its remainder is well above the rounding of a.
     let run = toy.start(rule, &[3.0 * a, 0.0, 0.0, 0.0])?;
     let left = (run.advance(1)?[0] + a) / (2.0 * a);
     let mut checks = vec![Check::new("amplitude error: factor 1 − ηλ₁ a step", factor, left, ROUNDING)];
@@ -95,7 +95,7 @@ fn variants(toy: &mut Toy) -> Result<TheorySection, TheoryError> {
     Ok(TheorySection { title: "the 2-cycle of relatives".into(), checks })
 }
 
-/// With Polyak's momentum the cycle attracts what starts near it; from rest, other orbits are met.
+/// With Polyak's momentum the cycle attracts nearby starts; a start at rest reaches other orbits.
 fn with_momentum(toy: &mut Toy) -> Result<TheorySection, TheoryError> {
     const LAMBDA: f64 = 3.2;
     const STEPS: usize = 24;

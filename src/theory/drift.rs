@@ -1,8 +1,8 @@
 //! SAM drifts to wide minima: on its 2-cycle it descends the top eigenvalue along the valley.
 //!
-//! A step moves by −[2ηρ²/(2 − ηλ₁)²] ∇λ₁ across v₁, to leading order in ρ (Bartlett, Long and Bousquet 2023,
-//! arXiv 2210.01513); ∇λ₁ = ∇(v₁ᵀHv₁) is a third-order product. Measured on a valley that is solved by hand, and on a
-//! network on one example, whose minima are a hypersurface and whose top eigenvector is its normal.
+//! A step moves by −[2ηρ²/(2 − ηλ₁)²] ∇λ₁ across v₁, to leading order in ρ (Bartlett, Long and Bousquet 2023, arXiv
+//! 2210.01513); ∇λ₁ = ∇(v₁ᵀHv₁) is a third-order product. Measured on a valley solved by hand, and on a network with
+//! one example, whose minima are a hypersurface with the top eigenvector as its normal.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ fn rule(lr: f64, rho: f64) -> Rule {
     Rule { epsilon: 0.0, ..Rule::sam(lr, rho) }
 }
 
-/// Where the theory puts the cycle of a minimum with this λ₁, and how fast it drifts for each unit of ∇λ₁.
+/// The predicted cycle of a minimum with this λ₁, and its drift for each unit of ∇λ₁.
 fn cycle(rule: &Rule, lambda: f64) -> (f64, f64) {
     let room = 2.0 - rule.lr * lambda;
     (rule.lr * rule.rho * lambda / room, -2.0 * rule.lr * (rule.rho / room).powi(2))

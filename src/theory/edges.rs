@@ -1,8 +1,8 @@
-//! Where a rule turns unstable: modes just below its edge, on it and just above it.
+//! The edge of each rule: modes just below it, on it and just above it.
 //!
-//! Rules whose step is linear treat the modes of a quadratic one by one, so three modes of one run tell: after many steps a
-//! mode is multiplied by the root of its characteristic polynomial of largest magnitude. Off the edge that root is the
-//! prediction, on it −1: so the formula of the edge is tested too, and not only the step.
+//! Rules with a linear step treat the modes of a quadratic one by one. After many steps a mode is multiplied by the
+//! root of largest magnitude of its characteristic polynomial. Off the edge that root is the prediction, and on it −1,
+//! so the formula of the edge is tested as well as the step.
 
 use crate::optim::{Ascent, Rule};
 
@@ -10,13 +10,13 @@ use super::toys::{Toy, example};
 use super::{Check, ROUNDING, TheoryError, TheorySection};
 
 const LR: f64 = 0.25;
-/// Steps until the other roots have died out, and then those that the factor is measured over.
+/// Steps until the other roots have decayed, and steps over which the factor is measured.
 const SETTLE: usize = 300;
 const STEPS: usize = 20;
 
 pub(super) fn sections(toy: &mut Toy) -> Result<Vec<TheorySection>, TheoryError> {
     let usam = Rule { ascent: Ascent::Usam, ..Rule::sam(LR, 0.25) };
-    // With more momentum the roots are complex so near to the edge, and no single factor describes a mode.
+    // With more momentum the roots are complex this near to the edge, and no single factor describes a mode.
     let polyak = Rule { momentum: 0.5, ..Rule::gd(LR) };
     let cases = [
         ("gradient descent, 2/η", Rule::gd(LR)),

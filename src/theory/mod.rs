@@ -1,13 +1,10 @@
-//! What theory predicts of SAM and its relatives on losses small enough to be solved by hand, measured on a device.
+//! Predictions of theory for SAM and its relatives on losses that can be solved by hand, measured on a device.
 //!
-//! The one idea: the whole engine is asked questions whose answers are known in closed form. A toy loss goes through the
-//! same graph, derivatives, kernels, recorded steps, Hessian products and eigensolver as a network, so a table of such
-//! questions accepts or refuses an adapter and its driver in seconds, and shows the theory at work: the 2-cycle of SAM
-//! and the SAM-edge that equals λ₁ on it (`cycle`), where each rule turns unstable (`edges`), the drift to wide minima
-//! (`drift`), and the pull of saddles (`saddle`).
-//!
-//! Everything predicted is computed in float64 on the host, everything measured comes from float32 on the device. Unless a
-//! check says otherwise, tolerances are what that rounding can do, see [`ROUNDING`].
+//! A toy loss goes through the same graph, derivatives, kernels, recorded steps, Hessian products and eigensolver as a
+//! network, so the checks accept or refuse an adapter and its driver in seconds. They show the 2-cycle of SAM with the
+//! SAM-edge at λ₁ (`cycle`), the edge of each rule (`edges`), the drift to wide minima (`drift`) and the attraction of
+//! saddles (`saddle`). Predictions are computed in float64 on the host and compared with float32 on the device;
+//! tolerances are the effect of that rounding ([`ROUNDING`]) unless a check says otherwise.
 
 mod cycle;
 mod drift;
@@ -18,14 +15,14 @@ mod toys;
 use crate::curvature::CurvatureError;
 use crate::gpu::{Gpu, GpuError};
 
-/// The relative error that rounding may leave in a number measured on a toy loss.
+/// The relative error that rounding may cause in a number measured on a toy loss.
 ///
-/// A float32 operation rounds by up to 2⁻²⁴ = 6e-8. A gradient, a climb and a descent of a single mode are some ten of
-/// them, and WGSL lets a division and a square root err as much as five each; what a step leaves of a mode may be a
-/// quarter of what it took away, so that the error weighs more: 20 × 4 × 6e-8.
+/// A float32 operation rounds by up to 2⁻²⁴ = 6e-8. A gradient, an ascent and a descent of a single mode are some ten
+/// of them, and WGSL lets a division and a square root err by five each; a step may leave a quarter of the part that it
+/// removes, which makes the relative error larger: 20 × 4 × 6e-8.
 pub const ROUNDING: f64 = 5e-6;
 
-/// Why predictions could not be verified.
+/// The reasons that predictions were not verified.
 #[derive(Debug, thiserror::Error)]
 pub enum TheoryError {
     /// The device cannot do it.
@@ -34,7 +31,7 @@ pub enum TheoryError {
     /// An eigensolver stopped.
     #[error(transparent)]
     Curvature(#[from] CurvatureError),
-    /// Some measurement is not what theory predicts.
+    /// A measurement differs from the prediction.
     #[error(
         "{failed} of {checked} predictions failed on `{adapter}`: do not trust its numbers; update its driver, or choose \
          another one with --adapter (see `edgewalk info`)"
@@ -49,12 +46,12 @@ pub enum TheoryError {
     },
 }
 
-/// One prediction and what was measured.
+/// One prediction and its measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Check {
-    /// What is predicted of what, with the formula.
+    /// The predicted quantity, with the formula.
     pub prediction: String,
-    /// The predicted number; none where theory is silent and the table only reports.
+    /// The predicted number; `None` if theory has none and the table only reports.
     pub predicted: Option<f64>,
     /// The measured number.
     pub measured: f64,
@@ -62,7 +59,7 @@ pub struct Check {
     pub tolerance: f64,
 }
 
-/// What came of a prediction.
+/// The outcome of a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TheoryVerdict {
     /// It was met.
@@ -84,7 +81,7 @@ impl Check {
         Self { prediction: what.into(), predicted: None, measured, tolerance: 0.0 }
     }
 
-    /// |measured/predicted − 1|, where there is a prediction.
+    /// |measured/predicted − 1|, if there is a prediction.
     pub fn error(&self) -> Option<f64> {
         self.predicted.map(|predicted| ((self.measured - predicted) / predicted).abs())
     }
@@ -102,13 +99,13 @@ impl Check {
 /// Checks that belong together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TheorySection {
-    /// What they are about, with the numbers they were made at.
+    /// Their subject, with the numbers used.
     pub title: String,
     /// The checks.
     pub checks: Vec<Check>,
 }
 
-/// How many checks there were of each kind.
+/// The number of checks of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally {
     /// Predictions that hold.
@@ -132,7 +129,7 @@ pub fn judge(sections: &[TheorySection], adapter: &str) -> Result<Tally, TheoryE
     Ok(Tally { passed, observed })
 }
 
-/// Puts every prediction to the test on a device, in half a minute or less.
+/// Tests every prediction on a device, in half a minute or less.
 ///
 /// # Errors
 /// [`TheoryError::Gpu`] and [`TheoryError::Curvature`]. A prediction that fails is no error but a [`TheoryVerdict`].

@@ -1,6 +1,5 @@
-//! SAM is drawn to saddles: along negative curvature it walks inwards where ρ|λ| > ‖g‖.
-//!
-//! A step multiplies a mode by 1 − ηλ − ηρλ²/‖g‖, which for λ < 0 is 1 + η|λ|(1 − ρ|λ|/‖g‖).
+//! SAM is attracted by saddles: along negative curvature it moves inwards if ρ|λ| > ‖g‖. A step multiplies a mode by 1
+//! − ηλ − ηρλ²/‖g‖, which for λ < 0 is 1 + η|λ|(1 − ρ|λ|/‖g‖).
 
 use crate::optim::Rule;
 

@@ -1,6 +1,5 @@
-//! Losses that can be solved by hand, and a loss with its parameters on the device.
-//!
-//! The eigenvalues of the quadratic are its data, so that one compiled program serves every check on it.
+//! Losses that can be solved by hand, on a device with their parameters. The eigenvalues of the quadratic are its data,
+//! so one compiled program serves every check on it.
 
 use std::sync::Arc;
 
@@ -36,7 +35,7 @@ impl Model for Quadratic {
     }
 }
 
-/// L = ½(1 + y)x² with w = (x, y): a valley along y, flatter for smaller y. The example is not looked at.
+/// L = ½(1 + y)x² with w = (x, y): a valley along y, flatter for smaller y. The example is ignored.
 pub(super) struct Valley;
 
 impl Model for Valley {
@@ -58,7 +57,7 @@ pub(super) fn example(numbers: &[f64]) -> Examples {
     Examples::new(features, [numbers.len()], vec![0], 1).expect("toys have some finite numbers")
 }
 
-/// A loss on the device, at parameters that its runs move.
+/// A loss on the device, with parameters that its runs change.
 pub(super) struct Toy {
     pub objective: Objective,
     pub w: Buffer,
@@ -80,7 +79,7 @@ impl Toy {
         self.objective.gpu()
     }
 
-    /// Moves to these parameters; those that are not given are 0.
+    /// Sets these parameters; the others become 0.
     pub fn put(&self, w: &[f64]) -> Result<(), GpuError> {
         let mut params = vec![0.0; self.objective.layout().len()];
         params.iter_mut().zip(w).for_each(|(param, &x)| *param = x as f32);
@@ -106,7 +105,7 @@ impl Toy {
     }
 }
 
-/// A rule on its way.
+/// A run of a rule.
 pub(super) struct ToyRun<'a> {
     pub toy: &'a Toy,
     pub optimizer: Optimizer,

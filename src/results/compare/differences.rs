@@ -1,4 +1,4 @@
-//! How runs differ from the first, in words: settings, what computed them, and their tables cell by cell.
+//! The differences of runs from the first, in words: settings, program, device, and tables cell by cell.
 
 use crate::text::counted;
 use std::collections::BTreeMap;
@@ -13,10 +13,10 @@ use crate::config::Config;
 use crate::folder::table::{RecordError, read_lines};
 use crate::text::digits;
 
-/// Columns that tell how long something took: they differ between any two runs.
+/// Columns of durations, which always differ.
 const TIMINGS: [&str; 2] = ["secs", "solve_secs"];
 
-/// The differences of every run from the first one. Raw files, which tell of nothing but their curves, are left out.
+/// The differences of every run from the first one. Raw files have only curves and are left out.
 ///
 /// # Errors
 /// A table that cannot be read.
@@ -53,10 +53,10 @@ fn section(heading: &str, lines: &[String]) -> String {
     }
 }
 
-/// Keys with different values. Keys that only one of the files has are those of another version.
+/// Keys with different values. Keys in only one of the files belong to another version.
 fn settings(a: &ComparedRun, b: &ComparedRun) -> Vec<String> {
     let [a, b] = [a, b].map(|run| {
-        // A configuration that this version can read is complete; of another, what is there.
+        // A configuration that this version can read is complete; otherwise use the keys present.
         let text = run.readout.config.as_ref().map(Config::to_toml);
         let text = text.or_else(|| fs::read_to_string(run.folder.config()).ok()).unwrap_or_default();
         flat(&text.parse().unwrap_or_default())
@@ -104,7 +104,7 @@ fn makers(a: &ComparedRun, b: &ComparedRun) -> Vec<String> {
         ("examples at once", a.chunk.to_string(), b.chunk.to_string()),
     ];
     let facts = facts.into_iter().map(|(name, a, b)| (name.to_owned(), a, b));
-    // A kernel that only one of them needs follows from the settings.
+    // A kernel that only one of them uses follows from the settings.
     let kernels = a.choices.iter().filter_map(|(class, variant)| {
         Some((format!("kernel of {class}"), variant.clone(), b.choices.get(class)?.clone()))
     });
@@ -121,7 +121,7 @@ impl Sheet {
     fn read(path: &Path) -> Result<Self, RecordError> {
         let (header, lines) = read_lines(path)?;
         let owned = |cells: &StringRecord| cells.iter().map(str::to_owned).collect::<Vec<_>>();
-        // The typed readers have been over this table: its first column is the step.
+        // The typed readers have checked this table: its first column is the step.
         let by_step = |cells: &StringRecord| Some((cells.get(0)?.parse().ok()?, owned(cells)));
         Ok(Self { columns: owned(&header), rows: lines.iter().filter_map(by_step).collect() })
     }
@@ -132,12 +132,12 @@ impl Sheet {
     }
 }
 
-/// How far a column differs.
+/// The difference of a column.
 struct Gap {
     first_step: u64,
     absolute: (f64, u64),
     relative: (f64, u64),
-    /// Steps where one of the two is missing, not finite or no number.
+    /// Steps where one of the two is missing, not finite or not a number.
     incomparable: usize,
 }
 
@@ -193,7 +193,7 @@ fn cells(table: &str, a: &Path, b: &Path) -> Result<String, RecordError> {
     Ok(text)
 }
 
-/// How a column differs over these steps; none if it does not. Texts are compared as numbers with their bits.
+/// The difference of a column over these steps, if any. Texts are compared as the bits of numbers.
 fn gap(a: &Sheet, b: &Sheet, column: &str, steps: &[u64]) -> Option<Gap> {
     let mut found: Option<Gap> = None;
     for &step in steps {

@@ -1,8 +1,8 @@
-//! Runs beside each other: their curves in one picture, and in words how they differ.
+//! Runs beside each other: common pictures of their curves, and their differences in words.
 //!
-//! A source is a run folder or one run in a raw file of the official code. Such a file knows the time and not the step, so
-//! where one is among the sources the pictures are over seconds; otherwise they are over steps. The words compare every run
-//! with the first: its configuration, what computed it, and its tables cell by cell.
+//! A source is a run folder or one run in a raw file of the official code. A raw file has the time but not the step, so
+//! pictures with one are over seconds, others over steps. Every run is compared with the first: configuration, program
+//! and device, and tables cell by cell.
 
 mod differences;
 mod pictures;
@@ -19,7 +19,7 @@ use crate::folder::manifest::Manifest;
 use crate::folder::{RunDir, RunDirError};
 use crate::results::ResultsError;
 
-/// What `edgewalk compare` was asked to do.
+/// The request of `edgewalk compare`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompareRequest {
     /// ComparedRun folders and raw files.
@@ -36,7 +36,7 @@ struct ComparedSource {
     rows: Rows,
 }
 
-/// Where its numbers are.
+/// The source of its numbers.
 enum Rows {
     ComparedRun(Box<ComparedRun>),
     Raw(Vec<RawRow>),
@@ -49,10 +49,10 @@ struct ComparedRun {
     manifest: Option<Manifest>,
 }
 
-/// What came of it; its `Display` is the text for people.
+/// The result; its `Display` is the text for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
-    /// How the runs differ.
+    /// The differences.
     pub text: String,
     /// The pictures that were drawn.
     pub pictures: Vec<PathBuf>,
@@ -68,7 +68,7 @@ impl fmt::Display for Comparison {
 /// Reads, compares and draws.
 ///
 /// # Errors
-/// A path that is neither a run nor a raw file, tables that cannot be read, pictures that cannot be written.
+/// A path that is not a run or raw file, tables that cannot be read, pictures that cannot be written.
 pub fn compare(request: &CompareRequest) -> Result<Comparison, ResultsError> {
     check_folder(&request.out)?;
     let mut sources = vec![];
@@ -88,7 +88,7 @@ fn read(path: &Path) -> Result<Vec<ComparedSource>, ResultsError> {
         let folder = RunDir::open(path)?;
         let run = ComparedRun {
             readout: Readout::of(&folder)?,
-            // A run of which only the tables are left can still be compared by them.
+            // A run with only its tables left can still be compared by them.
             manifest: match folder.read_manifest() {
                 Err(error) if folder.manifest().is_file() => return Err(error.into()),
                 manifest => manifest.ok(),
@@ -109,7 +109,7 @@ fn read(path: &Path) -> Result<Vec<ComparedSource>, ResultsError> {
     Ok(named.collect())
 }
 
-/// Gives sources of one name the paths that tell them apart.
+/// Replaces equal names by the paths that distinguish them.
 fn name_apart(sources: &mut [ComparedSource]) {
     let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
     for (i, source) in sources.iter_mut().enumerate() {

@@ -20,7 +20,7 @@ const SECOND: &str = "2 4";
 /// One quantity over time or steps.
 type Points = Vec<(f64, f64)>;
 
-/// A kind of curve: its name beside that of its run, its dashes, and where it is.
+/// A kind of curve: its name, its dashes, and its values.
 type Part = (&'static str, &'static str, fn(&Curves) -> &Points);
 
 /// The curves of one run.
@@ -35,7 +35,7 @@ struct Curves {
     sam_alignment: Points,
 }
 
-/// Draws what there is to draw, and returns the paths.
+/// Draws the pictures that have data, and returns their paths.
 ///
 /// # Errors
 /// [`PlotError`].

@@ -67,7 +67,7 @@ fn of_run(run: &ComparedRun) -> [String; NAMES.len()] {
 
 fn of_raw(rows: &[RawRow]) -> [String; NAMES.len()] {
     let last = &rows[rows.len() - 1];
-    // Steps are not in the file: half of the checks.
+    // The file has no steps: use half of the checks.
     let half = &rows[rows.len() / 2..];
     let norm = Spread::of(half.iter().map(|row| row.hessian_norm));
     let ratio = Spread::of(half.iter().map(|row| row.hessian_norm / row.sam_edge));

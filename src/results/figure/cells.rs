@@ -1,7 +1,6 @@
-//! A table of numbers as coloured cells, with the numbers written in; a cell without one says why.
-//!
-//! The colours are those of C. Brewer's RdBu (diverging) and of viridis (sequential), which colour-blind readers can tell
-//! apart and which keep their order in grey.
+//! A table of numbers as coloured cells with the numbers written in; a cell without a number gives the reason. The
+//! colours are C. Brewer's RdBu (diverging) and viridis (sequential), which colour-blind readers can tell apart and
+//! which keep their order in grey.
 
 use kuva::render::color::Color;
 use kuva::render::render::{Primitive, Scene, TextAnchor};
@@ -15,7 +14,7 @@ const RED_BLUE: [[f64; 3]; 5] =
     [[33.0, 102.0, 172.0], [146.0, 197.0, 222.0], [247.0, 247.0, 247.0], [244.0, 165.0, 130.0], [178.0, 24.0, 43.0]];
 const VIRIDIS: [[f64; 3]; 5] =
     [[68.0, 1.0, 84.0], [59.0, 82.0, 139.0], [33.0, 145.0, 140.0], [94.0, 201.0, 98.0], [253.0, 231.0, 37.0]];
-/// Where nothing is known.
+/// An unknown value.
 const NOTHING: Color = Color::Rgb(238, 238, 238);
 const INK: Color = Color::Rgb(0, 0, 0);
 const FAINT: Color = Color::Rgb(85, 85, 85);
@@ -62,7 +61,7 @@ impl HeatMap {
         }
     }
 
-    /// The colour at a share of the way along the scale.
+    /// The colour at a fraction of the scale.
     fn color(&self, share: f64) -> [f64; 3] {
         let stops = match self.colors {
             Colors::Ratio => RED_BLUE,
@@ -114,7 +113,7 @@ impl HeatMap {
         let (fill, ink, words, size) = match cell {
             Cell::Value(value) => {
                 let [r, g, b] = self.color((value.ln() - ends.0) / (ends.1 - ends.0));
-                // The luma of ITU-R BT.601: which of black and white is easier to read on this.
+                // The luma of ITU-R BT.601: decides between black and white text.
                 let ink = if 0.299 * r + 0.587 * g + 0.114 * b > 140.0 { INK } else { Color::Rgb(255, 255, 255) };
                 (Color::Rgb(r as u8, g as u8, b as u8), ink, digits(*value, 3), 13)
             }
@@ -140,7 +139,7 @@ impl HeatMap {
                 x,
                 y: bottom - stripe * (i + 1) as f64,
                 width: 16.0,
-                // A little more hides the seams.
+                // Overlap hides the seams.
                 height: stripe + if i > 0 { 0.6 } else { 0.0 },
                 fill: Color::Rgb(r as u8, g as u8, b as u8),
                 stroke: None,

@@ -1,6 +1,6 @@
-//! Draws a [`Figure`] with the plotting library, and adds to it: limits that one spike cannot wreck (the curve then leaves the
-//! frame and the subtitle says how many points are outside), a logarithmic axis where the values need one, curves thinned to
-//! what a screen can show without losing their extremes, and marks at the points of curves that have few.
+//! Draws a [`Figure`] with the plotting library, and adds limits that one spike cannot spoil (the curve leaves the
+//! frame, and the subtitle counts the points outside), a logarithmic axis for values that need one, curves thinned to
+//! screen resolution without losing extremes, and marks on curves of few points.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,25 +22,25 @@ const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 540.0;
 /// The share of rows whose extremes may lie outside the frame.
 const OUTLIERS: f64 = 0.02;
-/// With fewer rows than this, none is an outlier.
+/// Below this number of rows, none is an outlier.
 const FEW_ROWS: usize = 10;
-/// How far beyond the other rows an extreme may reach before it counts as one, in their span.
+/// The distance of an outlier from the other rows, in units of their span.
 const REACH: f64 = 0.5;
 /// Buckets that a long curve is thinned to; each keeps its smallest and largest value.
 const BUCKETS: usize = 1000;
-/// In pictures of curves with so many points at most, these are marked,
+/// In pictures of curves with at most this many points, the points are marked,
 const FEW_POINTS: usize = 25;
 /// if there are no more curves than this.
 const FEW_CURVES: usize = 6;
 /// Decades of a logarithmic axis above which not all have a number.
 const MANY_DECADES: f64 = 12.0;
-/// The longest name, in characters, that leaves the legend beside the picture.
+/// The longest name, in characters, for a legend beside the picture.
 const SHORT_LABEL: usize = 18;
-/// The most names that leave it there.
+/// The most names beside the picture.
 const FEW_LABELS: usize = 16;
 /// The range above which the axis is logarithmic.
 const LOG_RANGE: f64 = 100.0;
-/// The range below which it is not even on request: it would hardly have a number.
+/// The range below which it is linear even on request, since it would hardly have a number.
 const NARROW: f64 = 4.0;
 
 /// The vertical axis that was chosen.
@@ -65,7 +65,7 @@ impl Figure {
         points.copied().filter(is_drawable)
     }
 
-    /// Chooses limits that hold all rows but the few that would shrink the others to a line.
+    /// Chooses limits that hold all rows except the few that would shrink the others to a line.
     fn axis(&self) -> AxisLayout {
         if let Scale::Fixed(low, high) = self.scale {
             return AxisLayout { low, high, log: false };
@@ -121,7 +121,7 @@ impl Figure {
 
     fn plots(&self) -> Vec<Plot> {
         let mut plots = Vec::new();
-        // Lines through a few points hide which of their bends are measured. Many curves of marks hide one another.
+        // Lines through a few points hide the measured points; many curves of marks hide each other.
         let lines = || self.curves.iter().map(|curve| curve.points.len()).filter(|&points| points > 2);
         let marked = lines().count() <= FEW_CURVES && lines().all(|points| points <= FEW_POINTS);
         for curve in &self.curves {
@@ -208,12 +208,12 @@ impl Figure {
     }
 }
 
-/// Whether a point has a place in a picture. A run that diverges may leave values no axis can span.
+/// Whether a point can be drawn. A run that diverges may have values that no axis can span.
 fn is_drawable(point: &(f64, f64)) -> bool {
     point.1.abs() < 1e100
 }
 
-/// The points that can be drawn; of many, each bucket's smallest and largest in their order.
+/// The points to draw; of many, each bucket's smallest and largest, in order.
 fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let finite: Vec<(f64, f64)> = points.iter().copied().filter(is_drawable).collect();
     if finite.len() <= 2 * BUCKETS {

@@ -1,33 +1,33 @@
 //! A table of numbers as coloured cells, as data.
 
-/// What a cell shows.
+/// The content of a cell.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell {
     /// A number above 0.
     Value(f64),
-    /// Why there is none, in a word or two.
+    /// The reason that there is none, in a word or two.
     Missing(String),
 }
 
-/// How numbers become colours.
+/// The scale from numbers to colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colors {
-    /// On a logarithmic scale about 1, which is neutral; what is beyond the ends of the scale has the colour of its end.
+    /// Logarithmic about 1, which is neutral; numbers beyond the ends have the colour of the end.
     Ratio,
-    /// On a logarithmic scale from the smallest number to the largest.
+    /// Logarithmic from the smallest number to the largest.
     Log,
 }
 
-/// A picture of a table yet to be drawn.
+/// The description of a picture of a table.
 #[derive(Debug, Clone)]
 pub(crate) struct HeatMap {
     /// The line above the picture.
     pub title: String,
-    /// What the columns are.
+    /// The title of the columns.
     pub x_label: String,
-    /// What the rows are.
+    /// The title of the rows.
     pub y_label: String,
-    /// What the numbers are.
+    /// The title of the numbers.
     pub label: &'static str,
     /// The columns' values.
     pub columns: Vec<String>,

@@ -1,5 +1,5 @@
-//! A picture as data, curves or the cells of a heat map, and drawn as SVG, PNG or PDF by the only files that use the plotting
-//! library.
+//! A picture as data, either curves or the cells of a heat map, drawn as SVG, PNG or PDF. Only this folder uses the
+//! plotting library.
 
 mod cells;
 mod curves;
@@ -8,7 +8,7 @@ pub(crate) mod heat_map;
 
 use std::borrow::Cow;
 
-/// The horizontal axis: its scale, and what it shows with its unit.
+/// The horizontal axis: its scale, and its title with unit.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Horizontal {
     /// The updates of a run, from 0.
@@ -19,14 +19,14 @@ pub(crate) enum Horizontal {
     Log(Cow<'static, str>),
 }
 
-/// How the vertical axis is chosen.
+/// The kind of vertical axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Scale {
-    /// Logarithmic where the values are positive and span more than two decades, else linear.
+    /// Logarithmic if the values are positive and span more than two decades, else linear.
     Auto,
-    /// Logarithmic where all values are positive, unless they hardly differ.
+    /// Logarithmic if all values are positive, unless they hardly differ.
     Log,
-    /// As `Log`, and what is above a limit leaves the frame.
+    /// As `Log`; values above a limit leave the frame.
     LogBelow(f64),
     /// Linear over a fixed range.
     Fixed(f64, f64),
@@ -54,14 +54,14 @@ pub(crate) struct Curve {
     pub style: Style,
 }
 
-/// A picture yet to be drawn.
+/// The description of a picture.
 #[derive(Debug, Clone)]
 pub(crate) struct Figure {
     /// The line above the picture.
     pub title: String,
     /// The horizontal axis.
     pub x: Horizontal,
-    /// What the vertical axis shows, with its unit.
+    /// The title of the vertical axis, with its unit.
     pub y_label: &'static str,
     /// The vertical axis.
     pub scale: Scale,

@@ -1,8 +1,8 @@
-//! The format of TensorBoard's event files: records of protocol buffers, of which it takes few fields to say a number.
+//! The format of TensorBoard's event files: records of protocol buffers. A number needs few of their fields.
 //!
-//! A record is its length (u64), the masked CRC-32C of the length (u32), the message, and the masked CRC-32C of the message,
-//! all little-endian: TensorFlow's TFRecord. The messages, with the numbers of the fields in use (tensorboard's
-//! `event.proto` and `summary.proto`):
+//! A record is its length (u64), the masked CRC-32C of the length (u32), the message, and the masked CRC-32C of the
+//! message, all little-endian: TensorFlow's TFRecord. The messages, with the numbers of the fields in use
+//! (tensorboard's `event.proto` and `summary.proto`):
 //!
 //! ```text
 //! Event    1 wall_time: double   2 step: int64   3 file_version: string   5 summary: Summary
@@ -27,12 +27,13 @@ fn record(message: &[u8]) -> Vec<u8> {
     [&len[..], &masked_crc(&len), message, &masked_crc(message)].concat()
 }
 
-/// TFRecord's masking, so that the checksum of data which has checksums in it is as good as any.
+/// TFRecord's masking, so that checksums of data with checksums in it work.
 fn masked_crc(data: &[u8]) -> [u8; 4] {
     crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
 
-/// What precedes a field: its number and the kind of its value (0 varint, 1 eight bytes, 2 a length and bytes, 5 four bytes).
+/// The key of a field: its number and the kind of its value (0 varint, 1 eight bytes, 2 a length and bytes, 5 four
+/// bytes).
 fn tag(field: u64, kind: u64) -> Vec<u8> {
     varint(field << 3 | kind)
 }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The keys are the columns of the table, in its order, after `table`, its name. A number reads back to the bits of the
-//! table's. What was not measured is `null`, and so is what is not finite, for which JSON has no number.
+//! table's. Values that were not measured, or are not finite, are `null`.
 
 use serde::{Serialize, Serializer};
 

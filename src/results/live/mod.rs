@@ -1,8 +1,5 @@
-//! A run as others see it while it goes on: JSON lines, TensorBoard's event files, pictures that follow.
-//!
-//! One idea: the tables are the truth, and everything here is made of their lines, a table's name with columns and cells
-//! ([`Logged`]). What is made as rows arrive is therefore the same as what is made of the tables afterwards, and a new
-//! column shows up everywhere by itself.
+//! Live output of a run: JSON lines, TensorBoard's event files, pictures that follow. All is made from the lines of the
+//! tables ([`Logged`]), so it is the same when made afterwards, and new columns appear by themselves.
 
 use crate::observer::Logged;
 
@@ -12,21 +9,21 @@ pub mod tensorboard;
 #[cfg(feature = "plots")]
 pub mod watch;
 
-/// What a cell holds.
+/// The content of a cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Value<'a> {
-    /// Nothing: it was not measured.
+    /// Empty: not measured.
     Missing,
     /// A whole number, such as a step.
     Whole(u64),
     /// A real number, perhaps not finite.
     Real(f64),
-    /// A word, such as the set that was measured on.
+    /// A word, such as the measuring set.
     Word(&'a str),
 }
 
 impl<'a> Logged<'a> {
-    /// The columns with what their cells hold.
+    /// The columns with their cells.
     fn values(self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
         self.columns.iter().map(String::as_str).zip(self.cells.iter().map(|cell| Value::of(cell)))
     }

@@ -7,13 +7,10 @@
 //! | `curvature.csv` | `lambda_1`, `hessian_norm`, `edge_ratio` … | `curvature/lambda_1` … |
 //! | `oscillation.csv` | `amplitude`, `drift` … | `oscillation/amplitude` … |
 //!
-//! The tables are the truth: an event file is written from what they hold ([`TensorBoard::of_tables`]) and then follows
-//! row by row, so a run that begins, a run that goes on from a checkpoint and a run that is over are one case. Scalars are
-//! float32 there; whoever needs the digits takes the tables.
-//!
-//! A row's wall time is the start of the run plus its `secs`. The start is in the name of the event file, in whole seconds;
-//! where there is none yet, it is when `config.toml` was written. So nothing here asks for the date, a run that goes on keeps
-//! its start, and converting twice gives the same bytes.
+//! An event file is written from the tables ([`TensorBoard::of_tables`]) and then follows row by row, so new, resumed
+//! and finished runs are one case. Scalars are float32; the tables have all digits. A row's wall time is the start of
+//! the run plus its `secs`. The start is in the name of the event file, in whole seconds, or otherwise the time of
+//! `config.toml`. So a resumed run keeps its start, and converting twice gives the same bytes.
 
 use crate::files::make_folder;
 use std::collections::BTreeMap;
@@ -29,7 +26,7 @@ use crate::folder::RunDir;
 use crate::folder::table::{RecordError, read_lines};
 use crate::observer::Logged;
 
-// TensorBoard takes for an event file what has `tfevents` in its name.
+// TensorBoard recognises event files by `tfevents` in the name.
 const PREFIX: &str = "events.out.tfevents.";
 const SUFFIX: &str = ".edgewalk";
 
@@ -41,8 +38,8 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Writes the event file of a run from its tables, those of a run that has just begun or of one that is over, in the
-    /// place of an earlier one. A table that is not there adds nothing.
+    /// Writes the event file of a run from its tables, which may be those of a new or finished run, replacing an
+    /// earlier file. A missing table adds nothing.
     ///
     /// # Errors
     /// [`RecordError::Read`] if a table cannot be read, [`RecordError::Write`] if the system refuses to write.
@@ -72,12 +69,12 @@ impl TensorBoard {
         }
     }
 
-    /// Where the event file is.
+    /// The event file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Appends the numbers of a row, which the system has when this returns.
+    /// Appends the numbers of a row, and flushes them to the system.
     ///
     /// # Errors
     /// [`RecordError::Write`].
@@ -89,7 +86,7 @@ impl TensorBoard {
 
 /// Turns rows into records.
 struct Records {
-    /// When the run began, in seconds since 1970.
+    /// The start of the run, in seconds since 1970.
     start: f64,
     /// The seconds from then to each measurement of the curvature, by step: rows of `oscillation.csv` have no time of their
     /// own, and get that of the measurement that they follow.
@@ -112,7 +109,7 @@ impl Records {
     }
 }
 
-/// The name of a column's scalars. What precedes the stroke is a group of diagrams.
+/// The name of a column's scalars. The part before the slash is a group of diagrams.
 fn tag(table: &str, column: &str) -> String {
     match (table, column.strip_prefix("test_")) {
         ("metrics", Some(column)) => format!("test/{column}"),
@@ -121,7 +118,7 @@ fn tag(table: &str, column: &str) -> String {
     }
 }
 
-/// When a run began, in seconds since 1970.
+/// The start of a run, in seconds since 1970.
 fn start(run: &RunDir, folder: &Path) -> io::Result<u64> {
     if folder.is_dir() {
         for entry in fs::read_dir(folder)? {

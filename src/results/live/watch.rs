@@ -1,8 +1,8 @@
-//! Pictures that follow a run: drawn again whenever its tables have grown, with a page that shows them in a browser.
+//! Pictures that follow a run: redrawn when its tables have grown, with a page that shows them in a browser.
 //!
-//! One idea: look at the size and time of a run's tables every second. Nothing has to be told by the run, which may be on
-//! another machine that shares the disk, and nothing here can disturb it. A table that is not
-//! there yet is looked at again later. Drawing takes at most a tenth of the time, since the run may need this processor.
+//! The size and time of a run's tables are checked every second. The run does not report anything, may be on another
+//! machine with a shared disk, and is not disturbed. A missing table is checked again later. Drawing takes at most a
+//! tenth of the time, since the run may need this processor.
 
 use crate::observer::Observer;
 use std::fs;
@@ -22,12 +22,12 @@ use crate::results::plot::plot_readout;
 use crate::results::readout::Readout;
 use crate::results::summary::Summary;
 
-/// The shortest time from one look to the next.
+/// The shortest time between two checks.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How soon Ctrl-C is noticed.
+/// The delay within which Ctrl-C is noticed.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What a look at a run found.
+/// The result of a check of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redrawn {
     /// The run folder.
@@ -36,16 +36,16 @@ pub struct Redrawn {
     pub step: u64,
     /// The pictures that were drawn.
     pub pictures: Vec<PathBuf>,
-    /// Why the run ended; [`Ended::Running`] until it has.
+    /// The end of the run; [`Ended::Running`] before it.
     pub ended: Ended,
 }
 
-/// Draws the pictures of runs, and `plots/live.html` to show them, as often as rows arrive, until all runs have ended or
-/// the observer stops it. `redrawn` is told of every time.
+/// Draws the pictures of runs, and `plots/live.html` to show them, as often as rows arrive, until all runs have ended
+/// or the observer stops it. `redrawn` is called each time.
 ///
 /// # Errors
-/// [`RunDirError::Gone`] if a folder is removed meanwhile, a [`PlotError`] if a table that nobody writes to any more cannot be read, or a picture cannot be drawn; and the error of
-/// `redrawn`.
+/// [`RunDirError::Gone`] if a folder is removed meanwhile, a [`PlotError`] if a table without a writer cannot be read,
+/// or a picture cannot be drawn; and the error of `redrawn`.
 pub fn watch<E: From<ResultsError>>(
     runs: &[RunDir],
     format: Format,
@@ -73,15 +73,15 @@ pub fn watch<E: From<ResultsError>>(
     }
 }
 
-/// Size and time of a table; none if it is not there.
+/// Size and time of a table, if it exists.
 type TableState = Option<(u64, SystemTime)>;
 
 /// A run that is followed.
 struct WatchedRun<'a> {
     run: &'a RunDir,
-    /// The tables when they were last drawn, or last refused to be.
+    /// The tables when they were last drawn or found unreadable.
     seen: [TableState; 3],
-    /// Why they were refused. Where nothing has changed at the next look, that is final.
+    /// Their last fault. If nothing has changed at the next check, it is final.
     refused: Option<PlotError>,
     over: bool,
 }
@@ -91,7 +91,7 @@ impl<'a> WatchedRun<'a> {
         Self { run, seen: [None; 3], refused: None, over: false }
     }
 
-    /// Draws if there is something new.
+    /// Draws if the tables have changed.
     fn look(&mut self, format: Format) -> Result<Option<Redrawn>, ResultsError> {
         if self.over {
             return Ok(None);
@@ -135,7 +135,7 @@ impl<'a> WatchedRun<'a> {
     }
 }
 
-/// The page that shows the pictures of a run while it goes on.
+/// The page that shows the pictures of a run while it runs.
 pub fn live_page(run: &RunDir) -> PathBuf {
     run.plots().join("live.html")
 }
@@ -145,7 +145,7 @@ fn state(table: &Path) -> TableState {
     Some((metadata.len(), metadata.modified().ok()?))
 }
 
-/// A page with what is known and the pictures beside it, which loads itself anew while the run goes on.
+/// A page with the status and the pictures, which reloads itself while the run continues.
 fn page(run: &RunDir, summary: &Summary, pictures: &[PathBuf], ended: &Ended) -> String {
     let name = run.path().file_name().unwrap_or(run.path().as_os_str()).to_string_lossy();
     let step = summary.last.as_ref().map_or(0, |row| row.step);

@@ -1,8 +1,8 @@
-//! What the pictures show and what the words mean, for readers who know neither.
+//! Explanations of pictures and words, for readers who know neither.
 
 use maud::{Markup, html};
 
-/// What a picture shows.
+/// The explanation of a picture.
 pub(crate) fn caption(stem: &str) -> &'static str {
     match stem {
         "edges" => {

@@ -1,8 +1,6 @@
-//! Reports: one HTML file that shows a run, or a sweep, to somebody who has neither the program nor its folder.
-//!
-//! One idea: the file is all there is. Pictures are inside it, as `data:` addresses, so that the names within one picture
-//! cannot meet those of another; there is no script, and nothing is loaded. All text goes through a template that
-//! escapes it.
+//! Reports: one HTML file that shows a run or a sweep without the program or its folder. It has no script and loads
+//! nothing: pictures are `data:` addresses, so the names within one cannot clash with another's, and all text goes
+//! through a template that escapes it.
 
 mod glossary;
 pub(crate) mod page;

@@ -1,4 +1,4 @@
-//! What all reports share: the page with its typography, pictures inside it, and tables of key numbers.
+//! The parts of all reports: the page with its typography, pictures inside it, and tables of key numbers.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -62,7 +62,7 @@ pub(crate) fn page(title: &str, body: &Markup) -> String {
     page.into_string() + "\n"
 }
 
-/// A picture in the page. `alt` says what is in it to those who do not see it.
+/// A picture in the page, with `alt` as its text alternative.
 pub(crate) fn picture(bytes: &[u8], media_type: &str, class: &str, alt: &str, caption: &Markup) -> Markup {
     html! {
         figure {
@@ -72,7 +72,7 @@ pub(crate) fn picture(bytes: &[u8], media_type: &str, class: &str, alt: &str, ca
     }
 }
 
-/// A drawn figure in the page; its title is what is said to those who do not see it.
+/// A drawn figure in the page, with its title as text alternative.
 ///
 /// # Errors
 /// [`PlotError::Draw`].
@@ -81,7 +81,7 @@ pub(crate) fn drawn(figure: &Figure, stem: &str, caption: &Markup) -> Result<Mar
     Ok(picture(&svg, "image/svg+xml", "", &figure.title, caption))
 }
 
-/// A table of names, values and what they mean.
+/// A table of names, values and meanings.
 pub(crate) fn key_values(rows: &[(&str, String, &str)]) -> Markup {
     html! {
         table {

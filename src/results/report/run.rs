@@ -24,7 +24,7 @@ use crate::text::duration;
 use crate::text::shell_word;
 use crate::text::with_causes;
 
-/// Everything that a report tells of.
+/// The content of a report.
 struct Facts {
     name: String,
     readout: Readout,
@@ -33,7 +33,7 @@ struct Facts {
     summary: Summary,
 }
 
-/// Writes `report.html` into the folder of a run, whatever state it is in, and returns its path. Works while the run goes on.
+/// Writes `report.html` into the folder of a run, in any state, also while it runs, and returns its path.
 ///
 /// # Errors
 /// A table that cannot be read, a picture that cannot be drawn, a file that cannot be written.
@@ -41,7 +41,7 @@ pub fn run_report(run: &RunDir) -> Result<PathBuf, ResultsError> {
     report_readout(run, Readout::so_far(run)?)
 }
 
-/// The same of what has been read from the folder.
+/// The same from the data read from the folder.
 ///
 /// # Errors
 /// As [`run_report`].
@@ -115,7 +115,7 @@ impl Facts {
         format!("A training run with measurements of the Hessian. {program}{on}.")
     }
 
-    /// How it ended.
+    /// The end of the run.
     fn state(&self) -> Markup {
         let done = self.steps_done();
         let of = self.readout.config.as_ref().map_or_else(String::new, |config| format!(" of {}", config.run.steps));
@@ -354,7 +354,7 @@ impl Facts {
     }
 }
 
-/// The program's name without the folder that it lay in.
+/// The program's name without its folder.
 fn program(path: &str) -> String {
     let name = std::path::Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
     shell_word(&name.unwrap_or_else(|| path.to_owned()))

@@ -1,4 +1,4 @@
-//! The spectrum in a run's report: the eigenvalues of the last measurement, and what `edgewalk curvature` found later.
+//! The spectrum in a run's report: the eigenvalues of the last measurement, and the results of `edgewalk curvature`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -106,7 +106,7 @@ fn figure(row: &CurvatureRow, rule: &Rule) -> Figure {
     }
 }
 
-/// What `edgewalk curvature` left in the run's folder: trace and density at the last step that it looked at.
+/// The results of `edgewalk curvature` in the run's folder: trace and density at its last step.
 pub(crate) fn analysis(run: &RunDir) -> Option<Markup> {
     let folder = last_folder(run)?;
     let text = fs::read_to_string(folder.join("curvature.json")).ok()?;
@@ -152,7 +152,7 @@ fn trace(finding: &Value) -> Option<(String, String)> {
     Some((name, format!("{value} ({} to {} at {level} %)", digits(low?, 5), digits(high?, 5))))
 }
 
-/// The pictures of densities that a page can show, by name.
+/// The pictures of densities, by name.
 fn densities(folder: &std::path::Path) -> Vec<(&'static str, Vec<u8>)> {
     let Ok(entries) = fs::read_dir(folder) else { return vec![] };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
