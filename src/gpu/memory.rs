@@ -1,7 +1,7 @@
 //! How much of the device's memory a run will need, and the buffers that programs share.
 //!
-//! What a run will need is found by setting it up on a *dry* device: the calls are the
-//! same and so are the sizes, but no buffer is made, no kernel compiled for the adapter, and nothing runs.
+//! What a run will need is found by setting it up on a *dry* device: the calls are the same and so are the sizes, but no buffer
+//! is made, no kernel compiled for the adapter, and nothing runs.
 
 use super::account::Memory;
 use super::{Buffer, Gpu, GpuError, lock};

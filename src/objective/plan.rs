@@ -6,6 +6,7 @@
 use super::problem::{Problem, Quantity};
 use crate::gpu::{Gpu, GpuError};
 use crate::kernel::KernelError;
+use crate::plan::PlanError;
 
 /// Most memory for the intermediate values of one program.
 const MEMORY_BYTES: f64 = 1.5 * 1024.0 * 1024.0 * 1024.0;
@@ -46,7 +47,7 @@ impl Plan {
         let program = loop {
             let program = match problem.program(quantity, rows, false, gpu) {
                 // More workgroups along one axis than a dispatch has: halve them.
-                Err(GpuError::Kernel(KernelError::TooLarge(_))) if rows > 1 => {
+                Err(GpuError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) if rows > 1 => {
                     rows /= 2;
                     continue;
                 }
