@@ -8,7 +8,8 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use edgewalk::gpu::{Buffer, Gpu, Recording};
 use edgewalk::graph::{ConvSide, DotDims, Graph, NodeId, Op, Unary, Window};
-use edgewalk::kernel::{Output, Place, Spec, compile};
+use edgewalk::kernel::compile;
+use edgewalk::plan::{Output, Place, Spec};
 
 /// A kernel to be: its inputs and its output.
 struct Case {

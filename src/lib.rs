@@ -11,8 +11,10 @@
 //! | [`model`] | layers and a loss | a graph |
 //! | [`graph`] | ops on tensors of static shape | nodes, their types, and their values in f64 |
 //! | [`autodiff`] | a graph | its gradient, H·v, G·v and ∇(vᵀHv), as graphs |
-//! | [`passes`] | a graph | the same values in fewer kernels and buffers |
-//! | [`kernel`] | a graph | WGSL and a list of dispatches, as plain data |
+//! | `index` | a position in a value | where it lies in a buffer, through any chain of reshapes and transposes |
+//! | [`passes`] | a graph | the same values in less work |
+//! | [`plan`] | a graph | steps over few buffers: code over symbolic indices, in no particular language |
+//! | [`kernel`] | a plan | WGSL and a list of dispatches, as plain data |
 //! | [`gpu`] | such a program | numbers |
 //! | [`objective`] | a model, a loss and a data set | those quantities on flat vectors, chunk by chunk |
 //! | [`optim`] | an objective | steps of GD, SAM and their relatives, each one recording |
@@ -72,12 +74,14 @@ pub mod files;
 pub mod folder;
 pub mod gpu;
 pub mod graph;
+pub(crate) mod index;
 pub mod kernel;
 pub mod model;
 pub mod objective;
 pub mod observer;
 pub mod optim;
 pub mod passes;
+pub mod plan;
 pub mod results;
 pub mod run;
 pub mod sweep;

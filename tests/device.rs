@@ -4,7 +4,8 @@ use std::sync::Mutex;
 
 use edgewalk::gpu::Gpu;
 use edgewalk::graph::{DType, Graph, NodeId, Tensor, eval};
-use edgewalk::kernel::{Output, Place, Program, Spec, Target, compile};
+use edgewalk::kernel::{Program, Target, compile};
+use edgewalk::plan::{Output, Place, Spec};
 
 /// Devices that no test uses at present.
 static IDLE: Mutex<Vec<&'static Gpu>> = Mutex::new(vec![]);

@@ -3,7 +3,8 @@
 
 use edgewalk::gpu::{Gpu, GpuError};
 use edgewalk::graph::{Binary, Graph, NodeId, Tensor, Unary, eval};
-use edgewalk::kernel::{KernelError, Output, Place, Program, Spec, Target, compile};
+use edgewalk::kernel::{KernelError, Program, Target, compile};
+use edgewalk::plan::{Output, Place, PlanError, Spec};
 
 use super::device::gpu;
 use super::oracle::Numbers;
@@ -168,7 +169,7 @@ fn outputs_that_share_elements_are_refused() {
     let at = |slot, offset| Place { slot, offset };
     let outputs = [(a, at(1, 0)), (b, at(1, 7))].map(|(node, place)| Output { node, place, accumulate: true });
     let spec = Spec { name: "shared", graph: &g, inputs: &[(x, at(0, 0))], outputs: &outputs, slots: &[8, 16] };
-    assert_eq!(compile(&spec, &targets()[0]).unwrap_err(), KernelError::Overlap("shared".to_owned(), 1));
+    assert_eq!(compile(&spec, &targets()[0]).unwrap_err(), PlanError::Overlap("shared".to_owned(), 1).into());
 }
 
 /// A width that the device has not would make kernels miss elements, or find some that there are not.

@@ -1,6 +1,6 @@
 //! ARCHITECTURE.md's rules about who may know whom, held against the tokens of the source: comments and text do not count.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -8,21 +8,23 @@ use std::str::FromStr;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The modules of the crate in the order of the pipeline, each with those that it uses.
-const STAGES: [(&str, &[&str]); 24] = [
+const STAGES: [(&str, &[&str]); 26] = [
     ("choice", &[]),
     ("text", &[]),
     ("observer", &[]),
     ("files", &[]),
     ("graph", &[]),
+    ("index", &["graph"]),
     ("autodiff", &["graph"]),
-    ("passes", &["graph"]),
-    ("kernel", &["graph", "passes"]),
-    ("gpu", &["choice", "graph", "kernel", "passes"]),
+    ("passes", &["graph", "index"]),
+    ("plan", &["graph", "index", "passes"]),
+    ("kernel", &["graph", "index", "passes", "plan"]),
+    ("gpu", &["choice", "graph", "kernel", "passes", "plan"]),
     ("model", &["choice", "graph"]),
     ("data", &["choice", "files", "observer"]),
     ("curvature", &[]),
-    ("objective", &["autodiff", "curvature", "data", "gpu", "graph", "kernel", "model", "passes"]),
-    ("optim", &["curvature", "gpu", "graph", "kernel", "objective"]),
+    ("objective", &["autodiff", "curvature", "data", "gpu", "graph", "kernel", "model", "passes", "plan"]),
+    ("optim", &["curvature", "gpu", "graph", "objective", "plan"]),
     ("config", &["choice", "data", "files", "graph", "model", "optim", "text"]),
     ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim"]),
     ("results", &["config", "files", "folder", "observer", "optim", "text"]),
@@ -165,6 +167,98 @@ fn modules(code: &[String]) -> BTreeSet<&str> {
     modules
 }
 
+/// The paths that a tree of `use` begins with at a word, groups taken apart: `a::{b, c::d}` is `a::b` and `a::c::d`. Where the
+/// tree ends.
+fn tree(code: &[String], mut at: usize, before: &[&str], into: &mut Vec<Vec<String>>) -> usize {
+    let mut path = before.to_vec();
+    loop {
+        match code.get(at).map(String::as_str) {
+            Some("{") => {
+                while code[at] != "}" {
+                    at = tree(code, at + 1, &path, into);
+                }
+                return at + 1;
+            }
+            Some(word) => path.push(word),
+            None => return at,
+        }
+        at += 1;
+        if code.get(at..at + 2).is_none_or(|next| next != [":", ":"]) {
+            into.push(path.into_iter().map(str::to_owned).collect());
+            // Past `as name`.
+            return (at..code.len()).find(|&at| [",", "}", ";"].contains(&&*code[at])).unwrap_or(at);
+        }
+        at += 2;
+    }
+}
+
+/// The paths that begin with one of these words.
+fn paths(code: &[String], first: &[&str]) -> Vec<Vec<String>> {
+    let mut found = vec![];
+    for at in 0..code.len() {
+        let is_path = code.get(at + 1..at + 3).is_some_and(|next| next == [":", ":"]);
+        if is_path && first.contains(&&*code[at]) && (at == 0 || code[at - 1] != ":") {
+            tree(code, at, &[], &mut found);
+        }
+    }
+    found
+}
+
+/// A file's module: `gpu::program`, and `gpu` for gpu/mod.rs.
+fn module(file: &str) -> Vec<String> {
+    let path = file.trim_end_matches(".rs").trim_end_matches("/mod");
+    path.split('/').map(str::to_owned).collect()
+}
+
+/// The files by module, and the files of the same stage that each uses by itself: what a folder's `mod.rs` has from one of its files
+/// is that file's. A `mod.rs` speaks for its folder and does not count.
+fn imports(files: &[(String, Vec<String>)]) -> BTreeMap<&str, BTreeSet<&str>> {
+    let modules: BTreeMap<Vec<String>, &(String, Vec<String>)> =
+        files.iter().map(|file| (module(&file.0), file)).collect();
+    let is_folder = |file: &str| file.ends_with("/mod.rs");
+    let origin = |folder: &[String], name: &str| -> Option<Vec<String>> {
+        let (_, code) = modules.get(folder).filter(|(file, _)| is_folder(file))?;
+        let firsts: Vec<&str> =
+            modules.keys().filter_map(|m| m.strip_prefix(folder)?.first().map(String::as_str)).collect();
+        let found = paths(code, &firsts).into_iter().find(|path| path.last().is_some_and(|last| last == name));
+        Some([folder, &found?[..1]].concat())
+    };
+    let resolve = |from: &[String], path: &[String]| -> Option<&str> {
+        let mut at: Vec<String> = if path[0] == "crate" { vec![] } else { from[..from.len() - 1].to_vec() };
+        for word in &path[1..] {
+            let below = [&at[..], std::slice::from_ref(word)].concat();
+            at = match word.as_str() {
+                "super" => at[..at.len() - 1].to_vec(),
+                _ if modules.contains_key(&below) => below,
+                _ => match origin(&at, word) {
+                    Some(child) => child,
+                    None => break,
+                },
+            };
+        }
+        modules.get(&at).map(|(file, _)| file.as_str())
+    };
+    let mut all = BTreeMap::new();
+    for (module, (file, code)) in modules.iter().filter(|(_, (file, _))| !is_folder(file)) {
+        let used = paths(code, &["crate", "super"]).into_iter().filter_map(|path| resolve(module, &path));
+        let used = used.filter(|used| stage(used) == stage(file) && used != file && !is_folder(used));
+        all.insert(file.as_str(), used.collect());
+    }
+    all
+}
+
+/// The files that are left when those that use no other are taken away, again and again.
+fn circles(mut imports: BTreeMap<&str, BTreeSet<&str>>) -> Vec<String> {
+    loop {
+        let done: Vec<&str> = imports.iter().filter(|(_, used)| used.is_empty()).map(|(file, _)| *file).collect();
+        if done.is_empty() {
+            return imports.into_iter().map(|(file, used)| format!("{file}: {used:?}")).collect();
+        }
+        imports.retain(|file, _| !done.contains(file));
+        imports.values_mut().for_each(|used| used.retain(|file| !done.contains(file)));
+    }
+}
+
 /// Every file below a folder, with its path from there.
 fn sources(root: &Path, below: &str, into: &mut Vec<(String, Vec<String>)>) {
     for entry in fs::read_dir(root.join(below)).unwrap() {
@@ -204,6 +298,38 @@ fn a_stage_knows_only_stages_before_it() {
     let stages: BTreeSet<&str> = all.iter().map(|(file, _)| stage(file)).collect();
     let known: BTreeSet<&str> = STAGES.iter().map(|(stage, _)| *stage).chain(["lib", "main"]).collect();
     assert_eq!(stages, known);
+}
+
+#[test]
+fn no_two_files_of_a_stage_use_each_other() {
+    assert_eq!(circles(imports(&all_sources())), Vec::<String>::new());
+}
+
+#[test]
+fn circles_are_found() {
+    let file = |name: &str, code: &str| (name.to_owned(), words_of(code));
+    let folder = "mod a; mod b; mod c; pub use a::{A, Other as O}; pub use c::C; struct Own; fn f() { b::g() }";
+    let files = |a: &str, b: &str| [file("s/mod.rs", folder), file("s/a.rs", a), file("s/b.rs", b), file("s/c.rs", "")];
+    for (a, b, circular) in [
+        ("use super::b::g;", "use super::{Own, c::C};", false),
+        ("use super::{b::g, C};", "use super::a::A;", true),
+        ("fn f() { super::b::g() }", "use crate::s::{C, A};", true),
+        ("use crate::{s::{b}, other};", "mod tests { use super::*; } use super::A as Renamed;", true),
+        ("use super::b::g;", "use crate::other::a;", false),
+    ] {
+        assert_eq!(!circles(imports(&files(a, b))).is_empty(), circular, "{a} {b}");
+    }
+}
+
+/// A plan can be computed by anything: only `kernel` spells it in WGSL.
+#[test]
+fn a_plan_is_in_no_language() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let planned = all_sources().into_iter().filter(|(file, _)| ["index", "plan"].contains(&stage(file)));
+    for (file, _) in planned {
+        let text = fs::read_to_string(root.join(&file)).unwrap().to_lowercase();
+        assert!(["wgsl", "vec4"].iter().all(|word| !text.contains(word)), "{file} speaks WGSL");
+    }
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use edgewalk::graph::{Binary, Compare, DotDims, Graph, NodeId, Op, Tensor, Unary, verify};
-use edgewalk::kernel::{Access, BufferRef, Output, Place, Program, Spec, Target, compile};
+use edgewalk::kernel::{Program, Target, compile};
 use edgewalk::model::{Activation, Loss, Reduction};
-use edgewalk::passes::{Root, Schedule, SplitPolicy, fuse, simplify, split};
+use edgewalk::passes::{SplitPolicy, simplify, split};
+use edgewalk::plan::{Access, BufferRef, Output, Place, Root, Schedule, Spec, fuse};
 
 use super::device::program as compiled;
 use super::networks::{ACTIVATIONS, LOSSES, mlp, network};
@@ -74,7 +75,7 @@ pub fn check_stages(graph: &Graph) {
 /// Kernels load what earlier ones stored, every value is stored once, and every output is.
 pub fn check_schedule(graph: &Graph, outputs: &[NodeId], schedule: &Schedule) {
     let mut stored: HashSet<NodeId> = HashSet::new();
-    for kernel in &schedule.kernels {
+    for kernel in &schedule.groups {
         for id in schedule.loads(graph, kernel) {
             let input = matches!(graph.node(id).op, Op::Input(_));
             assert!(input || stored.contains(&id), "%{} is loaded before it is stored\n{graph}", id.index());
@@ -358,7 +359,7 @@ fn long_contractions_over_several_axes_are_sliced_too() {
 /// Kernels by kind: maps, reductions, contractions.
 fn kinds(schedule: &Schedule) -> [usize; 3] {
     let mut count = [0; 3];
-    for kernel in &schedule.kernels {
+    for kernel in &schedule.groups {
         count[match kernel.root {
             Root::Map => 0,
             Root::Reduce(_) | Root::Rows(_) => 1,
@@ -377,7 +378,7 @@ fn the_gradient_of_a_network_is_matmuls_with_epilogues() {
         let schedule = fuse(&graph, &outputs, &HashSet::new());
         // 4 layers forward, 3 backward and 4 weight gradients; 4 bias gradients; 3 weights read the other way round.
         assert_eq!(kinds(&schedule), [3, 4, 11], "{activation:?}\n{graph}");
-        for kernel in &schedule.kernels {
+        for kernel in &schedule.groups {
             assert_eq!(kernel.stores.len(), 1, "one value each: activations or the backward signal\n{graph}");
             if kernel.root == Root::Map {
                 let copied = graph.node(kernel.stores[0]);

@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use edgewalk::autodiff::{grad, hvp, jvp, vjp};
 use edgewalk::graph::{Graph, NodeId, Op, Tensor, verify};
-use edgewalk::kernel::{Output, Place, Program as Kernels, Spec, Target, compile, validate};
-use edgewalk::passes::{FusedKernel, Life, Schedule, SplitPolicy, assign_buffers, fuse, simplify, split};
+use edgewalk::kernel::{Program as Kernels, Target, compile, validate};
+use edgewalk::passes::{SplitPolicy, simplify, split};
+use edgewalk::plan::{Group, Life, Output, Place, Schedule, Spec, assign_buffers, fuse};
 use proptest::prelude::*;
 
 use super::device::program as compiled;
@@ -78,14 +79,14 @@ fn check_pass(name: &str, new: &Graph, outputs: &[NodeId], given: &Given, expect
 /// as the compiler has them share.
 fn execute(graph: &Graph, outputs: &[NodeId], schedule: &Schedule, given: &Given) -> Vec<Tensor> {
     let is_input = |id: NodeId| matches!(graph.node(id).op, Op::Input(_));
-    let kernels: Vec<_> = schedule.kernels.iter().filter(|k| !graph.node(k.stores[0]).ty.is_empty()).collect();
-    let loads: Vec<HashSet<NodeId>> = kernels.iter().map(|k| schedule.loads(graph, k)).collect();
+    let groups: Vec<_> = schedule.groups.iter().filter(|k| !graph.node(k.stores[0]).ty.is_empty()).collect();
+    let loads: Vec<HashSet<NodeId>> = groups.iter().map(|k| schedule.loads(graph, k)).collect();
     let mut last: HashMap<NodeId, usize> = HashMap::new();
     for (k, ids) in loads.iter().enumerate() {
         last.extend(ids.iter().filter(|id| !is_input(**id)).map(|&id| (id, k)));
     }
     let (mut lives, mut numbers) = (vec![], HashMap::new());
-    for (k, kernel) in kernels.iter().enumerate() {
+    for (k, kernel) in groups.iter().enumerate() {
         for id in kernel.stores.iter().filter(|id| last.contains_key(id)) {
             numbers.insert(*id, lives.len());
             lives.push(Life { first: k, last: last[id], len: graph.node(*id).ty.len() });
@@ -94,7 +95,7 @@ fn execute(graph: &Graph, outputs: &[NodeId], schedule: &Schedule, given: &Given
     let (placed, lens) = assign_buffers(&lives);
     let mut buffers: Vec<Option<(NodeId, Tensor)>> = vec![None; lens.len()];
     let mut stored: HashMap<NodeId, Tensor> = HashMap::new();
-    for (kernel, loads) in kernels.iter().zip(&loads) {
+    for (kernel, loads) in groups.iter().zip(&loads) {
         let mut values: HashMap<NodeId, Tensor> = HashMap::new();
         let mut read: HashSet<usize> = HashSet::new();
         for &id in loads {
@@ -160,8 +161,8 @@ fn scheduled(graph: &Graph, outputs: &[NodeId], times: usize) -> Schedule {
     let mut cuts = HashSet::new();
     let mut schedule = fuse(graph, outputs, &cuts);
     for _ in 0..times {
-        let bound = |k: &&FusedKernel| schedule.loads(graph, k).len() + k.stores.len();
-        let Some(fullest) = schedule.kernels.iter().max_by_key(bound) else { break };
+        let bound = |k: &&Group| schedule.loads(graph, k).len() + k.stores.len();
+        let Some(fullest) = schedule.groups.iter().max_by_key(bound) else { break };
         let Some(node) = schedule.cut(graph, fullest, &cuts) else { break };
         cuts.insert(node);
         schedule = fuse(graph, outputs, &cuts);

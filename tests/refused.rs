@@ -9,11 +9,12 @@ use edgewalk::gpu::GpuError;
 use edgewalk::graph::{
     Compare, ConvSide, DType, DotDims, Graph, GraphError, NodeId, Op, Type, Unary, Window, eval, verify,
 };
-use edgewalk::kernel::{KernelError, Output, Place, Spec, compile};
+use edgewalk::kernel::{KernelError, compile};
 use edgewalk::model::layers::{add_bias, average_pool, dense, layer_norm, max_pool};
 use edgewalk::model::{Activation, Cnn, Loss, Mlp, Model, Norm, Pool, Reduction, Transformer, wrong};
 use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::passes::{SplitPolicy, simplify, split, vmap};
+use edgewalk::plan::{Output, Place, PlanError, Spec};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -61,7 +62,7 @@ fn every_builder_goes_on_with_the_type_that_was_meant() {
         assert_eq!(simplify(&g, &derivatives).graph.check(), Err(error.clone()));
         let outputs = [Output { node: y, place: Place { slot: 0, offset: 0 }, accumulate: false }];
         let spec = Spec { name: "refused", graph: &g, inputs: &[], outputs: &outputs, slots: &[4] };
-        assert_eq!(compile(&spec, &targets()[0]).unwrap_err(), KernelError::Graph(error));
+        assert_eq!(compile(&spec, &targets()[0]).unwrap_err(), PlanError::Graph(error).into());
     }
 }
 
@@ -75,7 +76,7 @@ fn a_value_that_is_too_large_keeps_its_type_and_is_too_large_for_a_kernel() {
     let error = GraphError::TooLarge(f32_of(&[1 << 20, 1 << 13]));
     assert_eq!(g.check(), Err(error.clone()));
     assert!(error.to_string().contains("a value f32[1048576,8192] has more elements"), "{error}");
-    assert!(matches!(KernelError::from(error), KernelError::TooLarge(_)));
+    assert!(matches!(PlanError::from(error), PlanError::TooLarge(_)));
     // Of nothing times very much, and of a product that no integer holds.
     for shape in [vec![0, 1 << 40], vec![usize::MAX, usize::MAX], vec![usize::MAX, 2, 0]] {
         let mut g = Graph::new();
@@ -120,7 +121,7 @@ fn places_outside_the_slots_are_refused() {
         [(at(0, 1), at(1, 0)), (at(0, 0), at(1, 3)), (at(2, 0), at(1, 0)), (at(0, 0), at(1, usize::MAX))]
     {
         let error = compiled(input, output).unwrap_err();
-        assert!(matches!(error, KernelError::Misplaced { .. }), "{error}");
+        assert!(matches!(error, KernelError::Plan(PlanError::Misplaced { .. })), "{error}");
     }
 }
 
@@ -240,7 +241,11 @@ fn random_ops_are_refused_or_computed() {
                 verify(&g).unwrap();
                 let program = compile(&spec, &targets()[round % 2]);
                 assert!(
-                    program.is_ok() || matches!(program, Err(KernelError::Misplaced { .. } | KernelError::TooLarge(_))),
+                    program.is_ok()
+                        || matches!(
+                            program,
+                            Err(KernelError::Plan(PlanError::Misplaced { .. } | PlanError::TooLarge(_)))
+                        ),
                     "{program:?}"
                 );
             }
@@ -267,7 +272,10 @@ fn the_planner_takes_fewer_examples_where_a_graph_is_too_large() {
     let codes = Features::Real(vec![0.0; length]);
     let one = Examples::new(codes, [length], vec![0], classes).unwrap();
     let error = Objective::new(&dry, Arc::new(model), Loss::CrossEntropy, &one, 0).err().unwrap();
-    assert!(matches!(error, GpuError::BufferTooLarge { .. } | GpuError::Kernel(KernelError::TooLarge(_))), "{error}");
+    assert!(
+        matches!(error, GpuError::BufferTooLarge { .. } | GpuError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))),
+        "{error}"
+    );
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use edgewalk::autodiff::{grad, hvp};
 use edgewalk::graph::{DType, Graph, NodeId, Op};
-use edgewalk::kernel::{Choices, Kernel, KernelError, Output, Place, Program, Spec, Target, Variant, compile};
+use edgewalk::kernel::{Choices, Kernel, KernelError, Program, Target, Variant, compile};
 use edgewalk::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Reduction, Transformer};
-use edgewalk::passes;
-use edgewalk::passes::SplitPolicy;
+use edgewalk::passes::{self, SplitPolicy};
+use edgewalk::plan::{Output, Place, Spec};
 
 /// A network, its loss, and how many examples are computed at once.
 pub struct Task {

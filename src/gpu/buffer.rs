@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::channel::oneshot;
 
-use super::memory::Share;
+use super::account::Share;
 use super::{Gpu, GpuError, lock};
 
 /// A flat buffer of `len` elements of 4 bytes (`f32` or `u32`) on the device. Cloning shares it.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::Gpu;
 use super::cache::Cache;
 use crate::graph::{Node, NodeId};
-use crate::kernel::{Choices, KernelError, Output, Place, Program, Spec, compile};
+use crate::kernel::{Choices, KernelError, Program, compile};
+use crate::plan::{Output, Place, Spec};
 
 /// What a program follows from, on one device.
 #[derive(PartialEq, Eq, Hash)]

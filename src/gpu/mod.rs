@@ -3,6 +3,7 @@
 //! `kernel` describes computations as data; here they meet a device. Nothing waits for the device except a read-back and
 //! the bound on work in flight.
 
+mod account;
 mod adapter;
 mod buffer;
 mod cache;
@@ -12,17 +13,19 @@ mod peaks;
 mod profile;
 mod program;
 mod run;
+mod summary;
 mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-pub use adapter::{AdapterSummary, adapters};
+pub use account::Memory;
+pub use adapter::adapters;
 pub use buffer::Buffer;
-pub use memory::Memory;
 pub use peaks::Peaks;
 pub use profile::DispatchTime;
 pub use program::{Loaded, Recording};
+pub use summary::AdapterSummary;
 pub use wanted::{position, same};
 
 use crate::kernel::{Choices, Kernel, KernelError, ShapeClass, Target, Variant};
@@ -115,7 +118,7 @@ struct Shared {
     summary: AdapterSummary,
     /// Whether it only counts, see [`Gpu::dry`].
     dry: bool,
-    account: memory::Account,
+    account: account::Account,
     compiled: Arc<compiled::Compiled>,
     pipelines: Arc<program::Pipelines>,
     /// What the contractions of loaded programs are computed by.
@@ -183,7 +186,7 @@ impl Gpu {
             queue: opened.queue,
             summary: opened.summary,
             dry: false,
-            account: memory::Account::default(),
+            account: account::Account::default(),
             compiled: Arc::new(compiled::Compiled::new(compiled::MOST_PROGRAMS)),
             pipelines: Arc::new(program::Pipelines::new(program::MOST_PIPELINES)),
             variants: Mutex::default(),
@@ -233,7 +236,7 @@ impl Gpu {
             queue: shared.queue.clone(),
             summary: shared.summary.clone(),
             dry,
-            account: memory::Account::default(),
+            account: account::Account::default(),
             compiled: Arc::clone(&shared.compiled),
             pipelines: Arc::clone(&shared.pipelines),
             variants: Mutex::default(),

@@ -5,7 +5,8 @@
 //! bytes ÷ [`Peaks::bytes_per_sec`]. They are what WGSL reaches through this driver, not what the hardware is sold for.
 
 use super::{Buffer, DispatchTime, Gpu, GpuError};
-use crate::kernel::{Access, BufferRef, Dispatch, Kernel, Parts, Program};
+use crate::kernel::{Dispatch, Kernel, Parts, Program};
+use crate::plan::{Access, BufferRef};
 
 /// Operations of an invocation of `peak_fma.wgsl`: rounds × steps × multiply-adds × 2.
 const FMA_FLOPS: f64 = 64.0 * 4.0 * 20.0 * 2.0;

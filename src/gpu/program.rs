@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::cache::Cache;
 use super::{Buffer, Gpu, GpuError, lock};
-use crate::kernel::{Access, BufferRef, Kernel, KernelError, Program, validate};
+use crate::kernel::{Kernel, KernelError, Program, validate};
+use crate::plan::{Access, BufferRef};
 
 /// A compiled kernel.
 #[derive(Debug)]
@@ -108,12 +109,8 @@ impl Loaded {
         &self.program
     }
 
-    /// Binds the caller's buffers, one per slot.
-    ///
-    /// # Errors
-    /// [`GpuError::Mismatch`] when the buffers do not match the program's slots, [`GpuError::Device`] when the device refuses
-    /// a binding.
-    pub fn bind(&self, gpu: &Gpu, slots: &[&Buffer]) -> Result<Recording, GpuError> {
+    /// Whether these buffers match the program's slots.
+    fn check_slots(&self, slots: &[&Buffer]) -> Result<(), GpuError> {
         let program = &self.program;
         let name = &program.name;
         if slots.len() != program.slots.len() {
@@ -129,6 +126,18 @@ impl Loaded {
                 return Err(GpuError::Mismatch(problem));
             }
         }
+        Ok(())
+    }
+
+    /// Binds the caller's buffers, one per slot.
+    ///
+    /// # Errors
+    /// [`GpuError::Mismatch`] when the buffers do not match the program's slots, [`GpuError::Device`] when the device refuses
+    /// a binding.
+    pub fn bind(&self, gpu: &Gpu, slots: &[&Buffer]) -> Result<Recording, GpuError> {
+        let program = &self.program;
+        let name = &program.name;
+        self.check_slots(slots)?;
         let held = slots.iter().copied().chain(&self.temps).chain([&self.offsets]).cloned().collect();
         if gpu.0.dry {
             return Ok(Recording { steps: vec![], held: vec![held] });
@@ -274,8 +283,8 @@ fn trusted_module(device: &wgpu::Device, kernel: &Kernel) -> wgpu::ShaderModule 
     // makes programs, and for subgroups of this device's width (`load` checks). There every index is an affine form over loop
     // variables whose extents are those of the tensors, or is clamped to them (tails of matmuls, padding, convolutions), plus
     // the tensor's offset. `compile` refuses a tensor that does not lie inside its slot, `bind` a buffer that does not hold all
-    // elements of its slot. All loops count up to constants. `tune` runs single dispatches of such programs on buffers of the
-    // same lengths. The shaders of `peaks` are not generated: their invocations are as many as the elements of the buffers made
-    // for them.
+    // elements of its slot. All loops count up to constants. `Program::single` has single dispatches of such programs on
+    // buffers of the same lengths. The shaders of `peaks` are not generated: their invocations are as many as the elements of
+    // the buffers made for them.
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }

@@ -7,7 +7,6 @@
 
 mod build;
 mod eval;
-pub(crate) mod index;
 mod infer;
 mod op;
 mod print;

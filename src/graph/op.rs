@@ -221,6 +221,25 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Whether it reads its operands many times.
+    pub fn is_contraction(&self) -> bool {
+        matches!(self, Self::DotGeneral(_) | Self::Conv { .. })
+    }
+
+    /// Whether it only says where elements of its operand are found.
+    pub fn is_index_map(&self) -> bool {
+        matches!(
+            self,
+            Self::BroadcastInDim { .. }
+                | Self::Reshape { .. }
+                | Self::Transpose { .. }
+                | Self::Slice { .. }
+                | Self::Pad { .. }
+        )
+    }
+}
+
 /// An f32 compared and hashed by its bits, so that constants can be hash-consed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Bits(u32);

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::passes::SplitPolicy;
+use crate::plan::{Product, ProductShape};
 
 /// What the chooser knows of an adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Target {
     pub choices: Arc<Choices>,
 }
 
-/// Variants that are taken instead of the rule of thumb, where they suit a problem.
+/// Variants that are taken instead of the rule of thumb, where they suit a contraction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Choices {
     /// For everything: what is being tried.
@@ -60,22 +61,7 @@ pub enum Variant {
     },
 }
 
-/// Sizes of C[b,m,n] = Σₖ A[b,m,k]·B[b,k,n].
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Problem {
-    pub batch: usize,
-    pub m: usize,
-    pub n: usize,
-    pub k: usize,
-    /// Whether A is contiguous along k, not along m.
-    pub a_along_k: bool,
-    /// Whether A is read through the patches of a convolution.
-    pub conv: bool,
-    /// Loads and stores beside those of A and B, for every vec4 of the result.
-    pub epilogue: usize,
-}
-
-/// Problems that are alike: sizes up to the next power of two, the layout of A, and whether it is a convolution.
+/// Contractions that are alike: sizes up to the next power of two, the layout of A, and whether it is a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShapeClass {
     conv: bool,
@@ -83,30 +69,15 @@ pub struct ShapeClass {
     sizes: [usize; 4],
 }
 
-impl Problem {
-    pub fn class(&self) -> ShapeClass {
-        let sizes = [self.batch, self.m, self.n, self.k].map(usize::next_power_of_two);
-        ShapeClass { conv: self.conv, a_along_k: self.a_along_k, sizes }
-    }
-
-    pub fn flops(&self) -> f64 {
-        2.0 * [self.batch, self.m, self.n, self.k].iter().map(|&d| d as f64).product::<f64>()
-    }
-
-    pub fn label(&self, variant: Variant) -> String {
-        let batch = if self.batch == 1 { String::new() } else { format!("{}x", self.batch) };
-        let (kind, side) = kind(self.conv, self.a_along_k);
-        format!("{kind} {batch}{}x{}x{}{side} {variant}", self.m, self.n, self.k)
-    }
-}
-
-fn kind(conv: bool, a_along_k: bool) -> (&'static str, &'static str) {
-    (if conv { "conv" } else { "matmul" }, if a_along_k { "" } else { " At" })
+/// The class of a shape.
+pub(super) fn class(shape: &ProductShape) -> ShapeClass {
+    let sizes = [shape.batch, shape.m, shape.n, shape.k].map(usize::next_power_of_two);
+    ShapeClass { conv: shape.is_conv, a_along_k: shape.a_along_k, sizes }
 }
 
 impl fmt::Display for ShapeClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ((kind, side), [batch, m, n, k]) = (kind(self.conv, self.a_along_k), self.sizes);
+        let ((kind, side), [batch, m, n, k]) = (ProductShape::words(self.conv, self.a_along_k), self.sizes);
         write!(f, "{kind} {batch}x{m}x{n}x{k}{side}")
     }
 }
@@ -219,7 +190,7 @@ impl Variant {
     }
 
     /// Workgroups along x, y, z.
-    pub(super) fn grid(self, p: &Problem, target: &Target) -> [usize; 3] {
+    pub(super) fn grid(self, p: &ProductShape, target: &Target) -> [usize; 3] {
         let (Self::Subgroup { rows, cols } | Self::Rows { rows, cols } | Self::Tile { rows, cols }) = self;
         [p.n.div_ceil(cols as usize), p.m.div_ceil((self.lanes(target) * rows) as usize), p.batch]
     }
@@ -233,11 +204,11 @@ impl Variant {
         }
     }
 
-    /// Whether a software adapter can be expected to compile it with the problem's epilogue.
-    fn fits(self, p: &Problem) -> bool {
+    /// Whether a software adapter can be expected to compile it with the contraction's epilogue.
+    fn fits(self, p: &Product) -> bool {
         match self {
             Self::Subgroup { rows, cols } | Self::Rows { rows, cols } => {
-                (rows * cols / 4) as usize * p.epilogue <= MOST_ACCESSES
+                (rows * cols / 4) as usize * p.accesses <= MOST_ACCESSES
             }
             Self::Tile { .. } => true,
         }
@@ -248,19 +219,20 @@ impl Variant {
 /// seconds for as many, and minutes for three times as many.
 const MOST_ACCESSES: usize = 256;
 
-/// The variant for a problem: what is tried, what is known of its class, or the rule of thumb.
-pub(super) fn choose(p: &Problem, target: &Target) -> Variant {
+/// The variant for a contraction: what is tried, what is known of its class, or the rule of thumb.
+pub(super) fn choose(product: &Product, target: &Target) -> Variant {
     let Choices { tried, known } = &*target.choices;
-    let wanted = [*tried, known.get(&p.class()).copied()];
-    let possible = |variant: &Variant| variant.suits(target) && variant.fits(p);
-    wanted.into_iter().flatten().find(possible).unwrap_or_else(|| default(p, target))
+    let wanted = [*tried, known.get(&class(&product.shape)).copied()];
+    let possible = |variant: &Variant| variant.suits(target) && variant.fits(product);
+    wanted.into_iter().flatten().find(possible).unwrap_or_else(|| default(product, target))
 }
 
-/// A good variant for a problem, from its shape alone.
+/// A good variant for a contraction, from its shape alone.
 ///
 /// On software adapters every load costs as much as some fifty multiplications, so blocks are large, unless the problem
 /// is too small to fill them or to repay their compilation, which takes up to a second, or its epilogue is long.
-fn default(p: &Problem, target: &Target) -> Variant {
+fn default(product: &Product, target: &Target) -> Variant {
+    let p = &product.shape;
     let blocks: &[(u32, u32)] = match (target.cpu, target.subgroup) {
         (true, Some(lanes)) => match p.flops() {
             _ if p.n <= 16 && p.m > 4 * 4 * lanes as usize && p.k > 64 => &[(8, 16), (4, 16)],
@@ -277,7 +249,7 @@ fn default(p: &Problem, target: &Target) -> Variant {
         None => Variant::Rows { rows, cols },
     });
     // The last is the smallest there is.
-    variants.clone().find(|variant| variant.fits(p)).or_else(|| variants.next_back()).expect("there are blocks")
+    variants.clone().find(|variant| variant.fits(product)).or_else(|| variants.next_back()).expect("there are blocks")
 }
 
 /// acc[i][j] += B's 4 × 4 block in column j, handed round from `y`, times a[i]. A broadcast names its lane by a constant, so
@@ -303,7 +275,7 @@ fn multiply(rows: u32, cols4: u32) -> String {
 ///
 /// Per multiplication a tile takes the instructions that a compiler makes of it (docs/gpu-kernels.md), and some of the time
 /// of the elements that it brings. Fewer workgroups than fill a GPU take as long as if they filled it.
-fn tile(p: &Problem) -> Variant {
+fn tile(p: &ProductShape) -> Variant {
     const FILL: usize = 128;
     const BRINGING: f64 = 4.0;
     let tiles = [(64, 16, 1.43), (32, 32, 1.35), (64, 32, 1.28), (64, 64, 1.32), (128, 64, 1.17)];

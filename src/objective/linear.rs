@@ -6,6 +6,7 @@
 
 use crate::gpu::{Buffer, GpuError, Loaded, Recording};
 use crate::kernel::KernelError;
+use crate::plan::PlanError;
 
 use super::Objective;
 use super::problem::{Matrix, Quantity, SLOTS};
@@ -70,7 +71,9 @@ impl Objective {
         };
         match load_all() {
             Ok(()) => Ok(true),
-            Err(GpuError::BufferTooLarge { .. } | GpuError::Kernel(KernelError::TooLarge(_))) => Ok(false),
+            Err(GpuError::BufferTooLarge { .. } | GpuError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) => {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }

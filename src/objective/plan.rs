@@ -5,6 +5,7 @@
 use super::problem::{Problem, Quantity};
 use crate::gpu::{Gpu, GpuError};
 use crate::kernel::KernelError;
+use crate::plan::PlanError;
 
 /// The most memory for the intermediate values of one program.
 const MEMORY_BYTES: f64 = 1.5 * 1024.0 * 1024.0 * 1024.0;
@@ -44,8 +45,8 @@ impl Plan {
         let mut rows = if wanted == 0 { problem.examples.min(max_rows) } else { wanted.min(problem.examples) };
         let program = loop {
             let program = match problem.program(quantity, rows, false, gpu) {
-                // More workgroups along one axis than a dispatch may have: halve the rows.
-                Err(GpuError::Kernel(KernelError::TooLarge(_))) if rows > 1 => {
+                // More workgroups along one axis than a dispatch has: halve them.
+                Err(GpuError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) if rows > 1 => {
                     rows /= 2;
                     continue;
                 }

@@ -9,10 +9,10 @@ use crate::autodiff;
 use crate::data::{Examples, Features};
 use crate::gpu::{Gpu, GpuError};
 use crate::graph::{DType, Graph, NodeId, Op};
-use crate::kernel::{KernelError, Output, Place, Program, Spec};
+use crate::kernel::{KernelError, Program};
 use crate::model::{Layout, Loss, Model, wrong};
-use crate::passes;
-use crate::passes::Stages;
+use crate::passes::{self, Stages};
+use crate::plan::{Output, Place, Spec};
 
 /// Partial sums per chunk that the host adds up in f64.
 pub(super) const PARTIALS: usize = 64;

@@ -12,7 +12,8 @@ use std::time::Instant;
 use super::Objective;
 use super::problem::Quantity;
 use crate::gpu::{Gpu, GpuError, Recording};
-use crate::kernel::{BufferRef, Choices, KernelError, Parts, Program, ShapeClass, Variant};
+use crate::kernel::{Choices, KernelError, Program, ShapeClass, Variant};
+use crate::plan::PlanError;
 
 /// Seconds of a timed submission.
 const SUBMISSION_SECS: f64 = 0.004;
@@ -163,48 +164,26 @@ impl<'a> Tuner<'a> {
         let program = match self.programs.entry(variant) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => place.insert(match self.objective.gradient_program(&gpu) {
-                Err(GpuError::Kernel(KernelError::TooLarge(_))) => None,
+                Err(GpuError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) => None,
                 program => Some(program?),
             }),
         };
         let Some(program) = program else { return Ok(None) };
-        let dispatch = program.dispatches.get(contraction.dispatch).cloned();
-        let found = dispatch.and_then(|dispatch| Some((program.kernels.get(dispatch.kernel)?.clone(), dispatch)));
         // Fusion does not depend on variants.
-        let Some((kernel, mut dispatch)) =
-            found.filter(|(kernel, _)| kernel.variant.map(|(class, _)| class) == Some(contraction.class))
-        else {
+        let single = program.single(contraction.dispatch);
+        let found = single.and_then(|single| Some((single.kernels[0].variant?, single)));
+        let Some(((_, taken), single)) = found.filter(|((class, _), _)| *class == contraction.class) else {
             let problem =
                 format!("{:?} is no contraction of this objective; take it from this tuner", contraction.class);
             return Err(GpuError::Mismatch(problem));
         };
-        if kernel.variant.map(|(_, taken)| taken) != Some(variant) {
-            // The epilogue is too long for this variant.
+        if taken != variant {
+            // Its epilogue is too long for this one.
             return Ok(None);
         }
-        // A buffer that is bound twice stays one buffer.
-        let mut bound = dispatch.buffers.clone();
-        bound.sort_by_key(|buffer| match buffer {
-            BufferRef::Slot(slot) => (0, *slot),
-            BufferRef::Temp(temp) => (1, *temp),
-        });
-        bound.dedup();
-        let lens = bound.iter().map(|buffer| match buffer {
-            BufferRef::Slot(slot) => program.slots[*slot],
-            BufferRef::Temp(temp) => program.temps[*temp],
-        });
-        let slots: Vec<usize> = lens.collect();
-        for buffer in &mut dispatch.buffers {
-            let place = bound.iter().position(|other| other == buffer).unwrap_or_default();
-            *buffer = BufferRef::Slot(place);
-        }
-        dispatch.kernel = 0;
-        let name = kernel.label.clone();
-        let buffers: Vec<_> = slots.iter().map(|&len| gpu.buffer(&name, len)).collect::<Result<_, _>>()?;
-        let subgroup = program.subgroup;
-        let (kernels, dispatches) = (vec![kernel], vec![dispatch]);
-        let single = Parts { name, slots, temps: vec![], kernels, dispatches, subgroup };
-        Ok(Some(gpu.load(Program::trusted(single))?.bind(&gpu, &buffers.iter().collect::<Vec<_>>())?))
+        let buffers: Vec<_> =
+            single.slots.iter().map(|&len| gpu.buffer(&single.name, len)).collect::<Result<_, _>>()?;
+        Ok(Some(gpu.load(single)?.bind(&gpu, &buffers.iter().collect::<Vec<_>>())?))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::{Output, Place, Spec};
+use crate::plan::{Output, Place, Spec};
 
 /// Element `offset` of buffer `slot`.
 pub(crate) fn at(slot: usize, offset: usize) -> Place {

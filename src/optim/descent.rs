@@ -3,8 +3,8 @@
 
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::graph::{Graph, NodeId};
-use crate::kernel::Place;
 use crate::objective::vectors::{at, record};
+use crate::plan::Place;
 
 use super::rule::Rule;
 use super::settings;

@@ -1,21 +1,18 @@
-//! From a mathematical graph to a schedule of kernels, in four passes that preserve what [`eval`](crate::graph::eval)
-//! says: `simplify` (algebra), `split` (deterministic reduction trees, two-stage contractions, operand layout), `fuse`
-//! (which values are stored, and which kernel computes what) and `memory` (which buffer each stored value lives in).
+//! Rewrites of graphs that preserve what [`eval`](crate::graph::eval) says: `simplify` (algebra), `split` (deterministic
+//! reduction trees, two-stage contractions, operand layout), `stage` (partial evaluation) and `vmap` (a leading axis).
 
-mod fuse;
-mod memory;
 mod simplify;
 mod split;
 mod stage;
+mod storage;
 mod vmap;
 
 use crate::graph::{Graph, NodeId, Op};
 
-pub use fuse::{FusedKernel, Root, Schedule, fuse};
-pub use memory::{Life, assign_buffers};
 pub use simplify::simplify;
 pub use split::{SplitPolicy, split};
 pub use stage::{Stages, stage};
+pub(crate) use storage::{is_cheap, producer};
 pub use vmap::vmap;
 
 /// A graph made from another one, and where the old nodes went. It has the error of the old one too, see [`Graph::check`].

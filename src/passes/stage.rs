@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::Rewritten;
-use super::fuse::{is_cheap, is_contraction, is_index_map, producer};
+use super::storage::{is_cheap, producer};
 use crate::graph::{DType, Graph, NodeId, Op};
 
 /// A graph cut in two. See the module text.
@@ -37,7 +37,7 @@ pub fn stage(graph: &Graph, outputs: &[NodeId], late: &[NodeId]) -> Stages {
         is_late[id.index()] |= node.inputs.iter().any(|i| is_late[i.index()]);
         if is_late[id.index()] {
             needed.extend(&node.inputs);
-            if is_contraction(&node.op) {
+            if node.op.is_contraction() {
                 // Contractions read stored operands: what would be stored for every product is kept instead.
                 (0..2)
                     .filter(|&side| !is_late[node.inputs[side].index()])
@@ -64,7 +64,7 @@ impl Keeper<'_> {
             return;
         }
         // Masks are not stored either: they are one comparison away from numbers.
-        if is_index_map(&node.op) || node.ty.dtype == DType::Bool {
+        if node.op.is_index_map() || node.ty.dtype == DType::Bool {
             for &input in &node.inputs {
                 self.need(input);
             }

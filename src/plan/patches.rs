@@ -8,12 +8,14 @@
 //! | kernel | the same of x | kernel position, channel in | example, output position | channel out | u |
 //! | input | u at the output position that brings the kernel position there | example, input position | kernel position, channel out | channel in | w, turned |
 //!
-//! and A is 0 where they meet nowhere. The matmul families load through these indices, so a convolution is a direct one,
-//! with their blocking, on every tier.
+//! and A is 0 where they meet nowhere. Products load through these indices, so a convolution is a direct one, with the blocking
+//! of any other product.
 
-use super::emit::{Emitter, Unsuitable};
-use crate::graph::index::Idx;
+use super::accesses::Unsuitable;
+use super::code::{Expr, Name, Test};
+use super::lower::Lowering;
 use crate::graph::{ConvSide, NodeId, Window};
+use crate::index::Idx;
 
 /// A side of a convolution with its sizes.
 pub(super) struct Patches {
@@ -66,9 +68,9 @@ impl Patches {
     }
 
     /// Element (b, m, k) of A.
-    pub fn patch(&self, emitter: &mut Emitter, operand: NodeId, [b, m, k]: [&Idx; 3]) -> Result<String, Unsuitable> {
+    pub fn patch(&self, lowering: &mut Lowering, operand: NodeId, [b, m, k]: [&Idx; 3]) -> Result<Name, Unsuitable> {
         if self.window.input.contains(&0) || self.window.output.contains(&0) {
-            return Ok(emitter.zero());
+            return Ok(lowering.emit(Expr::Zero));
         }
         let [lead, m_axes, _, k_axes] = self.axes();
         let (m, k) = (m.unflatten(&m_axes), k.unflatten(&k_axes));
@@ -79,39 +81,39 @@ impl Patches {
         for axis in 0..2 {
             let (place, tap) = (&place[axis + 1], &tap[axis]);
             index.push(match self.of {
-                ConvSide::Input => self.output_position(emitter, axis, place, tap, &mut inside)?,
+                ConvSide::Input => self.output_position(lowering, axis, place, tap, &mut inside)?,
                 ConvSide::Kernel | ConvSide::Output => {
                     let meet = place.times(self.window.stride[axis] as u64).plus(tap);
-                    emitter.bounded(&meet, self.window.low[axis], self.window.input[axis], &mut inside)?
+                    lowering.bounded(&meet, self.window.low[axis], self.window.input[axis], &mut inside)?
                 }
             });
         }
         index.push(tap[2].clone());
-        emitter.masked(operand, &index, &inside)
+        lowering.masked(operand, &index, inside)
     }
 
     /// (input position + low − kernel position) ÷ stride, where that is an output position.
     fn output_position(
         &self,
-        emitter: &mut Emitter,
+        lowering: &mut Lowering,
         axis: usize,
         place: &Idx,
         tap: &Idx,
-        inside: &mut Vec<String>,
+        inside: &mut Vec<Test>,
     ) -> Result<Idx, Unsuitable> {
         let Window { output, stride, low, .. } = self.window;
         if place.lane_stride() != Some(0) || tap.lane_stride() != Some(0) {
             return Err(Unsuitable);
         }
         // Wraps around below 0 to more than any output position has, divided by the stride or not.
-        let mut at = emitter.emit(&format!("{} + {}u - {}", place.wgsl(), low[axis], tap.wgsl()));
+        let plus = Some(low[axis]);
+        let mut at = lowering.emit(Expr::Difference { from: place.clone(), plus, minus: tap.clone() });
         if stride[axis] > 1 {
-            inside.push(format!("({at} % {}u == 0u)", stride[axis]));
-            at = emitter.emit(&format!("{at} / {}u", stride[axis]));
+            inside.push(Test::Divides(at, stride[axis]));
+            at = lowering.emit(Expr::Quotient(at, stride[axis]));
         }
-        inside.push(format!("({at} < {}u)", output[axis]));
-        let clamped = emitter.emit(&format!("min({at}, {}u)", output[axis] - 1));
-        Ok(Idx::var(&clamped, output[axis]))
+        inside.push(Test::Below(at, output[axis]));
+        Ok(lowering.emit_index(Expr::AtMost(at, output[axis] - 1), output[axis]))
     }
 
     /// Index of element (b, k, n) of B, from b, n and k.

@@ -1,4 +1,4 @@
-//! Symbolic index arithmetic: where in a buffer an element lies, as a function of a kernel's loop variables.
+//! Symbolic index arithmetic: where in a buffer an element lies, as a function of loop variables.
 //!
 //! Reshapes, transposes, slices and broadcasts never move data; they rewrite indices. An [`Idx`] is an affine form over
 //! atoms (a variable, or a quotient or remainder of another form), kept simple by three rules: exact division where
@@ -8,13 +8,18 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Graph, NodeId, Op};
+use crate::graph::{Graph, NodeId, Op};
 
 /// What an affine form is made of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Atom {
-    /// A WGSL variable with values in `0 .. extent`.
-    Var { name: Rc<str>, extent: u64 },
+pub enum Atom {
+    /// A variable with values in `0 .. extent`.
+    Var {
+        /// Its name.
+        name: Rc<str>,
+        /// Number of its values.
+        extent: u64,
+    },
     /// Quotient by a constant.
     Div(Box<Idx>, u64),
     /// Remainder by a constant.
@@ -28,7 +33,7 @@ pub struct Idx {
     terms: BTreeMap<Atom, u64>,
 }
 
-/// Name of the variable that counts the four lanes of a vec4.
+/// Name of the variable that counts four neighbours that are handled as one, the lanes.
 const LANE: &str = "lane";
 
 impl Idx {
@@ -37,7 +42,7 @@ impl Idx {
         Self { constant, terms: BTreeMap::new() }
     }
 
-    /// A WGSL variable with values in `0 .. extent`; an extent of at most 1 is the constant 0.
+    /// A variable with values in `0 .. extent`; an extent of at most 1 is the constant 0.
     pub fn var(name: &str, extent: usize) -> Self {
         if extent <= 1 {
             return Self::constant(0);
@@ -45,12 +50,12 @@ impl Idx {
         Self::atom(Atom::Var { name: name.into(), extent: extent as u64 })
     }
 
-    /// 4·quad + lane: an index whose four consecutive values are handled as one vec4; `extent` counts the quads.
+    /// 4·quad + lane: an index whose four consecutive values are handled as one; `extent` counts the quads.
     pub fn quad(name: &str, extent: usize) -> Self {
         Self::var(name, extent).times(4).plus(&Self::var(LANE, 4))
     }
 
-    /// The four consecutive values from a constant on, handled as one vec4.
+    /// The four consecutive values from a constant on, handled as one.
     pub fn quad_from(first: usize) -> Self {
         Self::var(LANE, 4).plus(&Self::constant(first as u64))
     }
@@ -201,12 +206,12 @@ impl Idx {
         })
     }
 
-    /// Distance in the buffer between neighbouring lanes of a vec4; `None` when it is not constant.
+    /// Distance in the buffer between neighbouring lanes; `None` when it is not constant.
     pub fn lane_stride(&self) -> Option<u64> {
         self.stride(LANE)
     }
 
-    /// The index divided by 4 when the four lanes fill one aligned vec4 of the buffer.
+    /// The index divided by 4 when the four lanes are four elements of the buffer side by side, from a multiple of 4 on.
     pub fn aligned_quad(&self) -> Option<Self> {
         if self.lane_stride() != Some(1) {
             return None;
@@ -216,7 +221,7 @@ impl Idx {
         (rest == Self::constant(0)).then_some(quotient)
     }
 
-    /// The index for one lane of a vec4.
+    /// The index for one lane.
     pub fn with_lane(&self, lane: u64) -> Self {
         let mut result = Self::constant(self.constant);
         for (atom, &c) in &self.terms {
@@ -231,13 +236,9 @@ impl Idx {
         result
     }
 
-    /// The index as a WGSL `u32` expression.
-    pub fn wgsl(&self) -> String {
-        let mut parts: Vec<String> = self.terms.iter().map(|(atom, &c)| atom.wgsl(c)).collect();
-        if self.constant > 0 || parts.is_empty() {
-            parts.push(format!("{}u", self.constant));
-        }
-        if parts.len() == 1 { parts.remove(0) } else { format!("({})", parts.join(" + ")) }
+    /// What is added up: atoms with their coefficients, and a constant.
+    pub fn terms(&self) -> (impl Iterator<Item = (&Atom, u64)>, u64) {
+        (self.terms.iter().map(|(atom, &c)| (atom, c)), self.constant)
     }
 }
 
@@ -248,15 +249,6 @@ impl Atom {
             Atom::Div(x, s) => x.upper() / s,
             Atom::Mod(x, s) => x.upper().min(s - 1),
         }
-    }
-
-    fn wgsl(&self, coefficient: u64) -> String {
-        let atom = match self {
-            Atom::Var { name, .. } => name.to_string(),
-            Atom::Div(x, s) => format!("({} / {s}u)", x.wgsl()),
-            Atom::Mod(x, s) => format!("({} % {s}u)", x.wgsl()),
-        };
-        if coefficient == 1 { atom } else { format!("{coefficient}u * {atom}") }
     }
 }
 
