@@ -1,7 +1,7 @@
 //! The picture of spectral densities.
 
 use super::Part;
-use super::density::DensityTable;
+use super::density_table::DensityTable;
 use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
 use crate::results::plot::{BLUE, ORANGE, VERMILLION};
 

@@ -6,6 +6,7 @@
 mod density;
 #[cfg(feature = "plots")]
 mod density_figure;
+mod density_table;
 mod report;
 mod setup;
 mod source;
