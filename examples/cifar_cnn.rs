@@ -12,8 +12,7 @@ use std::sync::Arc;
 
 use edgewalk::curvature::edge::sam_edge;
 use edgewalk::curvature::{EigenOptions, Operator, Track, lanczos};
-use edgewalk::data;
-use edgewalk::data::{DataName, Request};
+use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::model::{Cnn, Loss, Reduction, initial_params};
 use edgewalk::objective::{DifferenceOperator, HessianOperator, Objective};

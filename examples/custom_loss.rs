@@ -11,8 +11,7 @@ use std::sync::Arc;
 
 use edgewalk::curvature::edge::sam_edge;
 use edgewalk::curvature::{EigenOptions, lanczos};
-use edgewalk::data;
-use edgewalk::data::{DataName, Request};
+use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::graph::{Graph, NodeId};
 use edgewalk::model::{Activation, Loss, Mlp, initial_params};

@@ -9,8 +9,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use edgewalk::curvature::{EigenOptions, lanczos};
-use edgewalk::data;
-use edgewalk::data::{DataName, Request};
+use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::graph::{Graph, NodeId, Unary};
 use edgewalk::model::layers::dense;

@@ -10,8 +10,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use edgewalk::curvature::{EigenOptions, Operator, lanczos};
-use edgewalk::data;
-use edgewalk::data::{DataName, Request};
+use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::{Buffer, Gpu};
 use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};

@@ -11,8 +11,7 @@ use std::sync::Arc;
 
 use edgewalk::curvature::edge::{gd_edge, sam_edge};
 use edgewalk::curvature::{EigenOptions, Track, lanczos};
-use edgewalk::data;
-use edgewalk::data::{DataName, Request};
+use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};

@@ -11,8 +11,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use edgewalk::curvature::{EigenOptions, lanczos};
-use edgewalk::data;
-use edgewalk::data::{DataName, Request};
+use edgewalk::data::{self, DataName, Request};
 use edgewalk::gpu::Gpu;
 use edgewalk::model::{Loss, Model, Transformer, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};

@@ -7,9 +7,9 @@
 use std::error::Error;
 use std::path::PathBuf;
 
+use edgewalk::config;
 use edgewalk::folder::rows::{CurvatureRow, read_curvature};
-use edgewalk::run::TrainRequest;
-use edgewalk::{config, run};
+use edgewalk::run::{self, TrainRequest};
 
 /// Trains, into the next free folder under `runs` if no other is given, and reads what was measured.
 ///

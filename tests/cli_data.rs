@@ -3,8 +3,7 @@
 use std::fs;
 use std::process::Output;
 
-use edgewalk::config::MeasureOn;
-use edgewalk::config::MeasuringSet;
+use edgewalk::config::{MeasureOn, MeasuringSet};
 use edgewalk::folder::rows::{CurvatureRow, read_curvature, read_metrics};
 
 use super::program::{alone, edgewalk, listing, refuses, succeeds, text};

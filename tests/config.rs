@@ -1,8 +1,7 @@
 //! The configuration: where it comes from, what it refuses, and that it survives being written and read.
 
-use std::path::Path;
-
 use std::fs;
+use std::path::Path;
 
 use edgewalk::config::preset::PRESETS;
 use edgewalk::config::reference::keys_in_markdown;

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use edgewalk::curvature::{EigenOptions, Operator, Track, lanczos, power_iteration};
-use edgewalk::data;
-use edgewalk::data::{DataName, Request};
+use edgewalk::data::{self, DataName, Request};
 use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Optimizer, Rule};

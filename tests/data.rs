@@ -8,8 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use edgewalk::data::idx;
-use edgewalk::data::idx::{IMAGE_PIXELS, IdxSource, read_pair};
+use edgewalk::data::idx::{self, IMAGE_PIXELS, IdxSource, read_pair};
 use edgewalk::data::images::Images;
 use edgewalk::data::{DATA_VARIABLE, DataError, DataName, Dataset, Examples, Request, Roots, Split, catalogue};
 use proptest::prelude::*;

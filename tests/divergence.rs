@@ -4,12 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use edgewalk::data;
-use edgewalk::data::{DataName, Request};
-use edgewalk::folder::RunDir;
-use edgewalk::folder::checkpoint;
+use edgewalk::data::{self, DataName, Request};
 use edgewalk::folder::manifest::Ended;
 use edgewalk::folder::rows::{read_curvature, read_metrics};
+use edgewalk::folder::{RunDir, checkpoint};
 use edgewalk::model::{Activation, Layout, Mlp, params_from_safetensors, params_to_safetensors};
 use tempfile::tempdir;
 

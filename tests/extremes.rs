@@ -12,8 +12,7 @@ use edgewalk::config::preset::PRESETS;
 use edgewalk::config::{Config, ConfigError, resolve};
 use edgewalk::curvature::{DensityOptions, EigenOptions, TraceOptions};
 use edgewalk::results::Format;
-use edgewalk::run;
-use edgewalk::run::{ResumeRequest, TrainRequest};
+use edgewalk::run::{self, ResumeRequest, TrainRequest};
 use edgewalk::sweep::Grid;
 use toml::{Table, Value};
 

@@ -1,14 +1,9 @@
 //! What ends a run from outside: standard output that takes no more, and a wish to stop in the middle of a measurement.
 
 #[cfg(unix)]
-use std::fs::File;
+use super::cli::{edgewalk, succeeds, text};
 #[cfg(unix)]
-use std::path::Path;
-#[cfg(unix)]
-use std::process::{Child, Command, Output, Stdio};
-#[cfg(unix)]
-use std::time::{Duration, Instant};
-
+use super::resume::pause;
 #[cfg(unix)]
 use edgewalk::folder::RunDir;
 #[cfg(unix)]
@@ -16,12 +11,15 @@ use edgewalk::folder::manifest::Ended;
 #[cfg(unix)]
 use edgewalk::folder::rows::{CurvatureRow, read_curvature, read_metrics};
 #[cfg(unix)]
+use std::fs::File;
+#[cfg(unix)]
+use std::path::Path;
+#[cfg(unix)]
+use std::process::{Child, Command, Output, Stdio};
+#[cfg(unix)]
+use std::time::{Duration, Instant};
+#[cfg(unix)]
 use tempfile::tempdir;
-
-#[cfg(unix)]
-use super::cli::{edgewalk, succeeds, text};
-#[cfg(unix)]
-use super::resume::pause;
 
 #[cfg(unix)]
 fn train(here: &Path, out: &str, sets: &[&str]) -> Command {

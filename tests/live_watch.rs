@@ -1,18 +1,17 @@
 //! Pictures that follow a run: through rows that arrive, rows that are half there, runs that end and folders that vanish.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use edgewalk::folder::RunDir;
 use edgewalk::folder::manifest::Ended;
-use edgewalk::results::Format;
-use edgewalk::results::ResultsError;
 use edgewalk::results::live::watch::watch;
+use edgewalk::results::{Format, ResultsError};
 
 use super::cli::{edgewalk, succeeds, text};
 use super::program::tiny_run;

@@ -7,8 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use edgewalk::cli::Error;
-use edgewalk::config::MeasureOn;
-use edgewalk::config::MeasuringSet;
+use edgewalk::config::{MeasureOn, MeasuringSet};
 use edgewalk::data::Examples;
 use edgewalk::folder::RunDir;
 use edgewalk::folder::rows::{CurvatureRow, read_curvature, read_metrics};

@@ -10,8 +10,7 @@ use std::process::{Command, Output};
 
 use edgewalk::config::resolve;
 use edgewalk::folder::RunDir;
-use edgewalk::run;
-use edgewalk::run::TrainRequest;
+use edgewalk::run::{self, TrainRequest};
 use edgewalk::sweep::SweepDir;
 
 use crate::cli::{edgewalk, listing, refuses, succeeds, text};

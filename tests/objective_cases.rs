@@ -6,8 +6,7 @@
 
 use std::sync::Arc;
 
-use edgewalk::data;
-use edgewalk::data::{DataName, Examples, Features, Request};
+use edgewalk::data::{self, DataName, Examples, Features, Request};
 use edgewalk::gpu::{Buffer, Recording};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Model, Reduction};
 use edgewalk::objective::{Metrics, Objective};

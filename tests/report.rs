@@ -7,8 +7,7 @@ use edgewalk::folder::RunDir;
 use edgewalk::folder::manifest::Ended;
 use edgewalk::results::Format;
 use edgewalk::results::report::run_report;
-use edgewalk::sweep::SweepDir;
-use edgewalk::sweep::{plot_sweep, sweep_report};
+use edgewalk::sweep::{SweepDir, plot_sweep, sweep_report};
 
 use crate::cli::{edgewalk, refuses, succeeds, text};
 

@@ -7,8 +7,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use edgewalk::folder::RunDir;
-use edgewalk::folder::checkpoint;
-use edgewalk::folder::checkpoint::Checkpoint;
+use edgewalk::folder::checkpoint::{self, Checkpoint};
 use edgewalk::folder::manifest::Ended;
 use edgewalk::folder::rows::read_metrics;
 use rand::rngs::ChaCha8Rng;

@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use edgewalk::config::MeasuringSet;
 use edgewalk::config::preset::PRESETS;
-use edgewalk::config::{MeasureAt, MeasureOn};
+use edgewalk::config::{MeasureAt, MeasureOn, MeasuringSet};
 use edgewalk::files::write_file;
 use edgewalk::folder::manifest::Ended;
 use edgewalk::folder::rows::{

@@ -1,9 +1,7 @@
 //! A manifest in which every kind of value stands.
 
-use edgewalk::config::MeasureOn;
-use edgewalk::config::MeasuringSet;
-use edgewalk::folder::manifest::MemoryPlan;
-use edgewalk::folder::manifest::{DataRecord, Ended, Manifest};
+use edgewalk::config::{MeasureOn, MeasuringSet};
+use edgewalk::folder::manifest::{DataRecord, Ended, Manifest, MemoryPlan};
 
 /// Of a run that is under way.
 pub fn manifest() -> Manifest {

@@ -1,7 +1,8 @@
 //! Sweeps as their users meet them: what is run, what the table says of it, and what is left after every kind of end.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

@@ -8,11 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use edgewalk::folder::RunDir;
-use edgewalk::folder::checkpoint;
 use edgewalk::folder::rows::{MetricsRow, read_metrics};
+use edgewalk::folder::{RunDir, checkpoint};
 use edgewalk::sweep::{Grid, JobOptions, JobState, SweepDir, resume, start};
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

@@ -14,8 +14,7 @@ use edgewalk::folder::rows::{CurvatureRow, read_curvature, read_metrics};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction};
 use edgewalk::optim::Rule;
 use edgewalk::results::summary;
-use edgewalk::run;
-use edgewalk::run::{Divergence, RunError, TrainRequest};
+use edgewalk::run::{self, Divergence, RunError, TrainRequest};
 use nalgebra::DVector;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 

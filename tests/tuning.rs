@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use edgewalk::data::{Dataset, made_up};
 use edgewalk::folder::choices::{Known, parse, words};
@@ -14,8 +16,6 @@ use edgewalk::objective::tune::{Tuner, decide};
 use edgewalk::run::kernel_cache::KernelCache;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 use tempfile::tempdir;
 
 use super::cli::{edgewalk, refuses, succeeds, text};

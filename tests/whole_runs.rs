@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use edgewalk::config::MeasuringSet;
-use edgewalk::config::{Config, resolve};
+use edgewalk::config::{Config, MeasuringSet, resolve};
 use edgewalk::data::Dataset;
 use edgewalk::gpu::Gpu;
 use edgewalk::model::Model;

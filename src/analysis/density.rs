@@ -1,13 +1,12 @@
 //! Spectral densities as curves: the table and the picture of each block, with H, G and R on one axis.
 
+use super::Analysis;
+use super::density_table::DensityTable;
 use crate::files::write_file;
 use crate::results::Format;
 #[cfg(feature = "plots")]
 use crate::results::PlotError;
 use crate::run::RunError;
-
-use super::Analysis;
-use super::density_table::DensityTable;
 
 impl Analysis {
     /// Writes the table and the picture of every block that has a density.

@@ -11,28 +11,25 @@ mod report;
 mod setup;
 mod source;
 
-use crate::observer::{Observer, Progress, Unit};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use crate::config::{ConfigError, build};
 use crate::curvature::edge::alignment;
 use crate::curvature::{
     CurvatureError, DensityOptions, EigenOptions, Minus, Operator, SpectralDensity, Spectrum, SubOperator, Trace,
     TraceOptions, lanczos, spectral_density, subspace_alignment, trace,
 };
 use crate::data;
+use crate::files::check_folder;
 use crate::gpu::Gpu;
 use crate::model::Layout;
+use crate::observer::{Observer, Progress, Unit};
 use crate::optim::Rule;
-
-use crate::config::ConfigError;
-use crate::config::build;
-use crate::files::check_folder;
 use crate::results::Format;
-use crate::run;
-use crate::run::RunError;
 use crate::run::measure::probed;
+use crate::run::{self, RunError};
 use crate::text::counted;
 use setup::AnalysisWorkspace;
 

@@ -1,18 +1,15 @@
 //! An analysis in words for people and in JSON for programs.
 
-use crate::text::counted;
 use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::{Analysis, Finding, Part};
 use crate::curvature::{Eigenpair, Estimate, RitzValue, SpectralDensity};
 use crate::files::write_file;
 use crate::results::Format;
 use crate::run::RunError;
-use crate::text::decimals;
-use crate::text::duration;
-
-use super::{Analysis, Finding, Part};
+use crate::text::{counted, decimals, duration};
 
 impl Analysis {
     /// Writes the files of the results.

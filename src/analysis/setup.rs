@@ -1,20 +1,18 @@
 //! The setup of an analysis: options checked by the names of their flags, and everything on the device, planned before
 //! it is made.
 
-use crate::run::setup::objective;
 use std::sync::Arc;
 
+use super::{AnalysisRequest, Block};
+use crate::config::{Config, ConfigError, build};
 use crate::curvature::{CurvatureError, DensityOptions};
 use crate::data::Examples;
+use crate::folder::manifest::MemoryPlan;
 use crate::gpu::{Buffer, Gpu};
 use crate::model::Model;
 use crate::objective::{GaussNewtonOperator, HessianOperator, Objective};
 use crate::optim::Probe;
-
-use super::{AnalysisRequest, Block};
-use crate::config::build;
-use crate::config::{Config, ConfigError};
-use crate::folder::manifest::MemoryPlan;
+use crate::run::setup::objective;
 use crate::run::{RunError, memory_check};
 
 /// Everything on the device.

@@ -2,10 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config;
-use crate::config::Config;
-use crate::folder::checkpoint;
-use crate::folder::checkpoint::Checkpoint;
+use crate::config::{self, Config};
+use crate::folder::checkpoint::{self, Checkpoint};
 use crate::folder::settled::settings_of;
 use crate::folder::{RunDir, RunDirError};
 use crate::run::RunError;

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::time::Instant;
 
+use super::{NO_LEARNING, Scratch, examples_of_update};
 use crate::config::{Config, ModelKind};
 use crate::folder::table::number;
 use crate::gpu::{Gpu, GpuError};
@@ -13,8 +14,6 @@ use crate::results::Format;
 use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
 use crate::results::plot::{BLUE, ORANGE, VERMILLION};
 use crate::run::RunError;
-
-use super::{NO_LEARNING, Scratch, examples_of_update};
 
 /// Seconds to time one size.
 const POINT_SECS: f64 = 0.5;

@@ -9,14 +9,12 @@ mod variants;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::config::workload::{examples_of_update, made_up_examples};
+use crate::config::{Config, Resolved, build};
 use crate::gpu::{Buffer, Gpu, Peaks, Recording};
 use crate::model::initial_params;
 use crate::objective::{HessianOperator, Objective};
 use crate::optim::{Optimizer, Rule};
-
-use crate::config::build;
-use crate::config::workload::{examples_of_update, made_up_examples};
-use crate::config::{Config, Resolved};
 use crate::run::RunError;
 
 #[cfg(feature = "plots")]

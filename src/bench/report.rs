@@ -4,10 +4,9 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::{Bench, KernelTime, WholeTime};
 use crate::gpu::Peaks;
 use crate::text::duration;
-
-use super::{Bench, KernelTime, WholeTime};
 
 const GIGA: f64 = 1e9;
 

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
+use super::Scratch;
 use crate::config::Resolved;
 use crate::gpu::Gpu;
 use crate::kernel::Variant;
 use crate::objective::tune::{TimedContraction, Tuner, decide, secs_of};
 use crate::run::RunError;
-
-use super::Scratch;
 
 /// The times of all variants for the contractions of one chunk's gradient.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,22 +1,18 @@
 //! `edgewalk bench`: the time of a network's steps on an adapter.
 
-use crate::files::check_folder;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::Error;
-use super::{print, workers};
-use crate::bench::growth::Point;
-use crate::bench::{bench, growth, variants};
-use crate::config;
-use crate::config::Resolved;
-use crate::files::write_file;
+use super::{Error, print, workers};
+use crate::bench::growth::{Point, growth};
+use crate::bench::{bench, variants};
+use crate::config::{self, Resolved};
+use crate::files::{check_folder, write_file};
 use crate::gpu::Gpu;
-use crate::results::Format;
-use crate::results::PlotError;
+use crate::results::{Format, PlotError};
 
 /// The arguments of `edgewalk bench`.
 #[derive(Debug, Args)]

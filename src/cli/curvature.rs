@@ -1,11 +1,11 @@
 //! `edgewalk curvature`: the curvature of a run's parameters.
 
-use super::terminal::Terminal;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::Error;
+use super::terminal::Terminal;
 use crate::analysis::{AnalysisRequest, analyse};
 use crate::curvature::{DensityOptions, EigenOptions, TraceOptions};
 use crate::results::Format;

@@ -1,7 +1,5 @@
 //! `edgewalk data`: lists and downloads data sets.
 
-use super::terminal::Terminal;
-use crate::files::shown;
 use std::fs;
 use std::path::PathBuf;
 
@@ -10,11 +8,12 @@ use clap::{Args, Subcommand};
 use indicatif::DecimalBytes;
 
 use super::Error;
-use crate::data;
-use crate::data::Roots;
+use super::terminal::Terminal;
 use crate::data::catalogue::{DATA_SETS, DataSet};
 use crate::data::download::{FetchError, PATIENCE};
 use crate::data::fetch::fetch;
+use crate::data::{self, Roots};
+use crate::files::shown;
 
 /// What `edgewalk data` is asked to do.
 #[derive(Debug, Subcommand)]

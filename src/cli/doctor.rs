@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-use super::Error;
-use super::print;
+use super::{Error, print};
 use crate::doctor::{ExaminationEvent, Report, SECTIONS, Verdict, examine};
 use crate::gpu::Gpu;
 

@@ -17,20 +17,18 @@ mod terminal;
 pub mod verify_theory;
 mod workers;
 
-use crate::config::ConfigError;
-use crate::observer::OutputError;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::reference::{keys, presets};
+use crate::config::{self, ConfigError};
 use crate::files::FileError;
 use crate::folder::settled::settled;
-use crate::run::TrainRequest;
+use crate::observer::OutputError;
+use crate::run::{self, TrainRequest};
 use crate::text::with_causes;
-use crate::{config, run};
-
 use bench::BenchArgs;
 use compare::CompareArgs;
 use curvature::CurvatureArgs;

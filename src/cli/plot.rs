@@ -1,19 +1,17 @@
 //! `edgewalk plot`: the tables of runs and sweeps as pictures or for TensorBoard, once or as rows arrive.
 
-use super::terminal::Terminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Error;
-use super::print;
+use super::terminal::Terminal;
+use super::{Error, print};
 use crate::folder::RunDir;
 use crate::folder::manifest::Ended;
 use crate::results::live::tensorboard::TensorBoard;
 use crate::results::live::watch::{Redrawn, live_page, watch};
 use crate::results::{Format, plot};
-use crate::sweep::SweepDir;
-use crate::sweep::plot_sweep;
+use crate::sweep::{SweepDir, plot_sweep};
 
 /// The arguments of `edgewalk plot`.
 #[derive(Debug, Args)]

@@ -7,8 +7,7 @@ use clap::Args;
 use super::Error;
 use crate::folder::RunDir;
 use crate::results::report::run_report;
-use crate::sweep::SweepDir;
-use crate::sweep::sweep_report;
+use crate::sweep::{SweepDir, sweep_report};
 
 /// The arguments of `edgewalk report`.
 #[derive(Debug, Args)]

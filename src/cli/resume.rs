@@ -1,17 +1,15 @@
 //! `edgewalk resume`: continues a run from its last checkpoint, or a sweep with its remaining jobs.
 
-use super::terminal::Terminal;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Error;
-use super::workers;
+use super::terminal::Terminal;
+use super::{Error, workers};
+use crate::config;
 use crate::folder::RunDir;
-use crate::run::ResumeRequest;
-use crate::sweep;
-use crate::sweep::{SweepDir, SweepError};
-use crate::{config, run};
+use crate::run::{self, ResumeRequest};
+use crate::sweep::{self, SweepDir, SweepError};
 
 /// The arguments of `edgewalk resume`.
 #[derive(Debug, Args)]

@@ -1,14 +1,12 @@
 //! `edgewalk sweep`: a run for every combination of several values.
 
-use super::terminal::Terminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Error;
-use super::print;
-use crate::sweep;
-use crate::sweep::{Grid, JobOptions, SweepDir, SweepError};
+use super::terminal::Terminal;
+use super::{Error, print};
+use crate::sweep::{self, Grid, JobOptions, SweepDir, SweepError};
 
 /// The arguments of `edgewalk sweep`.
 #[derive(Debug, Args)]

@@ -1,10 +1,10 @@
 //! Output of the program: results on standard output, notes and progress on standard error. The readers of both may
 //! close them at any time.
 
-use std::fmt;
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 

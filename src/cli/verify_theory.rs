@@ -4,8 +4,7 @@ use clap::Args;
 
 use super::Error;
 use crate::gpu::Gpu;
-use crate::theory;
-use crate::theory::{Check, ROUNDING, Tally, TheorySection, TheoryVerdict};
+use crate::theory::{self, Check, ROUNDING, Tally, TheorySection, TheoryVerdict};
 
 /// The arguments of `edgewalk verify-theory`.
 #[derive(Debug, Args)]

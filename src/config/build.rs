@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
+use super::{Config, ConfigError, LossKind, ModelKind, OptimKind};
 use crate::data::{Examples, Features};
 use crate::model::{Cnn, Layout, Loss, Mlp, Model, Transformer};
 use crate::optim::{Ascent, Rule};
-
-use super::{Config, ConfigError, LossKind, ModelKind, OptimKind};
 
 /// The configured update rule; plain gradient descent is SAM without a radius.
 pub fn rule(config: &Config) -> Rule {

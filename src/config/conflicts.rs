@@ -1,7 +1,8 @@
 //! Settings that are valid alone and contradict each other.
 
-use super::SHORTEST_WINDOW;
-use super::{Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, MeasureOn, Reduction};
+use super::{
+    Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, MeasureOn, Reduction, SHORTEST_WINDOW,
+};
 
 /// Refuses the first contradiction, with advice.
 pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {

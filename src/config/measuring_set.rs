@@ -1,14 +1,13 @@
 //! The examples for measuring the curvature, and their names in files and messages.
 
-use crate::text::counted;
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Examples;
-
 use super::{Config, MeasureOn};
+use crate::data::Examples;
+use crate::text::counted;
 
 /// The examples of one measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

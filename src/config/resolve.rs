@@ -6,9 +6,8 @@ use std::path::Path;
 
 use toml::Table;
 
-use crate::files::read_text;
-
 use super::{Config, ConfigError, conflicts, keys, preset};
+use crate::files::read_text;
 
 /// A configuration with the name of its run folder.
 #[derive(Debug, Clone, PartialEq)]

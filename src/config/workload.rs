@@ -1,12 +1,10 @@
 //! The amount of work of a configuration, without loading data: shape and number of the examples, and multiplications
 //! of a forward pass.
 
+use super::{Config, ModelKind, build};
 use crate::data::{DataError, DataName, Examples, made_up};
 use crate::graph::{DType, Graph, Node, Op};
 use crate::model::Model;
-
-use super::build;
-use super::{Config, ModelKind};
 
 /// Work of a contraction, in floating-point operations, up to which two threads are slower than one: some 30 µs at 20
 /// GFLOP/s a core, twice, since half of the dispatches of a step are not contractions (docs/performance.md).

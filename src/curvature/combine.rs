@@ -3,9 +3,8 @@
 
 use std::ops::Range;
 
-use super::CurvatureError;
-use super::Operator;
 use super::operator::check_lengths;
+use super::{CurvatureError, Operator};
 
 /// The rows and columns of another operator that lie in given ranges, such as those of one layer's parameters.
 ///

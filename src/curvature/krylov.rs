@@ -9,10 +9,9 @@
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
-use super::CurvatureError;
-use super::RitzValue;
 use super::basis::{Basis, norm, scale};
 use super::operator::Products;
+use super::{CurvatureError, RitzValue};
 
 /// A new direction this small against the products is rounding: the basis spans an invariant subspace.
 const BREAKDOWN: f64 = 1e-12;

@@ -2,7 +2,8 @@
 //! values, each plane row-major; see <https://www.cs.toronto.edu/~kriz/cifar.html>. Without a header, only a file's
 //! length and labels show damage. The result is in height, width, channel order; only the requested records are read.
 
-use std::fs::{self, File};
+use std::fs;
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

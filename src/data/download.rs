@@ -4,11 +4,10 @@
 //! asks for the rest with a `Range` request. A server that sends the whole file instead is taken at its word, and one
 //! that disagrees about the file's length is asked for all of it again. Bytes with the wrong hash are thrown away.
 
-use crate::observer::{Observer, Progress, Unit};
-use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use ureq::http::{Response, header};
 use ureq::{Agent, Body};
@@ -17,6 +16,7 @@ use super::catalogue::Item;
 use super::incoming::{Incoming, sha256_of};
 use super::page;
 use crate::files::shown;
+use crate::observer::{Observer, Progress, Unit};
 
 /// How long a server may be silent.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,8 +1,7 @@
 //! The data of the quickstart, inside the binary: the first 1,000 training and 500 test examples of MNIST, as gzipped
 //! idx files (`assets/mnist-subset`, with source and licence) that the reader for files on disk reads.
 
-use super::idx;
-use super::idx::IdxSource;
+use super::idx::{self, IdxSource};
 use super::images::Images;
 use super::{DataError, Split};
 

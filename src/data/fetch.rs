@@ -1,10 +1,10 @@
 //! Fetches a data set from its mirrors: download, unpack if it is an archive, and check every file by its hash.
 
-use crate::observer::Observer;
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use flate2::bufread::GzDecoder;
 use tar::Archive;
@@ -13,6 +13,7 @@ use super::catalogue::{DataSet, Item};
 use super::download::{FetchError, download, is_there};
 use super::incoming::Incoming;
 use crate::files::in_the_way;
+use crate::observer::Observer;
 
 /// The place of a data set, and whether anything was downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,15 +1,16 @@
 //! A file during its download: `NAME.partial` beside its place until it is complete and has the right hash. Bytes are
 //! hashed as they arrive; only the part of an earlier attempt is read again.
 
-use crate::files::hex;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use sha2::{Digest, Sha256};
 
 use super::catalogue::Item;
+use crate::files::hex;
 
 /// The part of a file that has arrived.
 pub(super) struct Incoming {

@@ -2,7 +2,8 @@
 //! moved a file, pointers of Git LFS, and archives.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::io::Read;
 use std::path::Path;
 
 use super::DataError;

@@ -5,12 +5,11 @@
 //! counts as a held lock.
 
 use std::ffi::OsString;
-use std::fmt;
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
+use std::{fmt, fs, io};
 
 use sysinfo::{Pid, ProcessesToUpdate, System, get_current_pid};
 

@@ -4,9 +4,10 @@ mod hash;
 pub mod lock;
 mod paths;
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 #[cfg(feature = "fetch")]
 pub(crate) use hash::hex;

@@ -1,8 +1,9 @@
 //! Paths for people and for files that are to be written: links, what stands in a folder's place, and folders whose names outlast a power cut.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// A path for people: as it is, or quoted with escapes where it is not UTF-8, so that no two look the same.
 pub(crate) fn shown(path: &Path) -> String {

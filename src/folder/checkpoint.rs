@@ -4,13 +4,11 @@
 //! The folder is filled beside its place and renamed, so a killed process leaves no partial checkpoint under its final
 //! name.
 
-use crate::files::sha256;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::run_dir::{RunDir, RunDirError};
-use crate::files::{sync_folder, write_error, write_file};
+use crate::files::{sha256, sync_folder, write_error, write_file};
 
 /// The parameters, by name.
 pub const PARAMS: &str = "params.safetensors";

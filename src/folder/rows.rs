@@ -1,12 +1,11 @@
 //! The rows of the two tables of every run, `metrics.csv` and `curvature.csv`. Row `step = t` describes the parameters
 //! before update t. `table` writes and reads rows.
 
-use crate::folder::RunDir;
 use std::path::Path;
 
 use super::table::{Line, Table, number, optional, read};
-use crate::config::MeasureAt;
-use crate::config::MeasuringSet;
+use crate::config::{MeasureAt, MeasuringSet};
+use crate::folder::RunDir;
 use crate::observer::Logged;
 
 pub use super::table::RecordError;

@@ -5,15 +5,13 @@
 //! written beside their place and renamed into it, and their names outlast a power cut as their bytes do. The tables grow row by row and are the business of [`crate::folder::rows`],
 //! checkpoints that of [`crate::folder::checkpoint`].
 
-use crate::files::{FileError, check_folder, make_folder, read_text, sync_folder, text, write_error, write_file};
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::manifest::Manifest;
 use crate::config::Config;
-use crate::files::lock;
-use crate::files::lock::{Holder, Lock, LockError, LockKind};
+use crate::files::lock::{self, Holder, Lock, LockError, LockKind};
+use crate::files::{FileError, check_folder, make_folder, read_text, sync_folder, text, write_error, write_file};
 
 /// The file whose lock the process of a run holds.
 const LOCK: &str = ".lock";

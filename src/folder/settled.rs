@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use super::manifest::Manifest;
 use super::run_dir::RunDir;
-use crate::config;
-use crate::config::{Config, ConfigError};
+use crate::config::{self, Config, ConfigError};
 
 /// The keys that may change: the end and the checkpoints of the run, and paths of files whose hashes the manifest has.
 const FREE: [&str; 7] =

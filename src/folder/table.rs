@@ -5,16 +5,16 @@
 
 use std::any::Any;
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::{fs, io};
 
 use csv::StringRecord;
 
-use crate::observer::Logged;
-
 use crate::files::sync_folder;
+use crate::observer::Logged;
 
 /// What can go wrong with a table. Each message names the file.
 #[derive(Debug, thiserror::Error)]

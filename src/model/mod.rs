@@ -20,8 +20,7 @@ pub use transformer::Transformer;
 
 use std::collections::HashSet;
 
-use crate::graph;
-use crate::graph::{Graph, NodeId};
+use crate::graph::{self, Graph, NodeId};
 
 /// The most parameters of a model: as many as 32-bit indices reach, padding included.
 pub(crate) const MOST_PARAMETERS: usize = u32::MAX as usize - DEVICE_MULTIPLE;

@@ -3,11 +3,10 @@
 //! As there, everything is float32, and the 1e-5 makes each product 0.4975 % too small. On a network with kinks it does
 //! not approximate the Hessian, since the two points lie on different sides of some kinks.
 
-use crate::gpu::{Buffer, GpuError, Recording};
-use crate::graph::Graph;
-
 use super::Objective;
 use super::vectors::{at, record};
+use crate::gpu::{Buffer, GpuError, Recording};
+use crate::graph::Graph;
 
 /// h
 const STEP: f64 = 1e-3;

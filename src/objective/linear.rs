@@ -4,12 +4,11 @@
 //! If the kept values of all chunks fit the memory set aside for them, a product costs about one and a half gradients
 //! instead of two. Otherwise chunks take turns in one set of buffers, and every product computes them again.
 
+use super::Objective;
+use super::problem::{Matrix, Quantity, SLOTS};
 use crate::gpu::{Buffer, GpuError, Loaded, Recording};
 use crate::kernel::KernelError;
 use crate::plan::PlanError;
-
-use super::Objective;
-use super::problem::{Matrix, Quantity, SLOTS};
 
 /// The most memory for kept values, in bytes.
 const KEPT_BYTES: usize = 3 << 29;

@@ -2,13 +2,12 @@
 //! [`Operator`]s for the eigensolvers. A product uploads v rounded to f32, runs the recording and reads the result
 //! back; the solver's vectors stay on the host in f64.
 
-use crate::curvature::{CurvatureError, Operator, check_lengths};
-use crate::gpu::{Buffer, Gpu, GpuError, Recording};
-use crate::model::Layout;
-
 use super::Objective;
 use super::linear::{Products, Vectors};
 use super::problem::Matrix;
+use crate::curvature::{CurvatureError, Operator, check_lengths};
+use crate::gpu::{Buffer, Gpu, GpuError, Recording};
+use crate::model::Layout;
 
 /// Vectors that a block product multiplies at once.
 pub const BLOCK: usize = 4;

@@ -1,12 +1,11 @@
 //! The ascent from w to the perturbed parameters, as recordings. Each step needs a norm first: partial sums of g², or
 //! for ASAM of (Tg)². These and the factor ρ/(norm + ε) stay on the device.
 
+use super::rule::Ascent;
+use super::settings;
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::graph::{Graph, NodeId, Unary};
 use crate::objective::vectors::{at, record};
-
-use super::rule::Ascent;
-use super::settings;
 
 /// Partial sums of a squared norm; the host may add them up in f64.
 pub(super) const PARTIALS: usize = 256;

@@ -1,13 +1,12 @@
 //! The descent: w ← w − η d with d = the followed gradient + c w, through a velocity if there is momentum. Velocity and
 //! parameters have a program each, because a program cannot read a value that it has overwritten.
 
+use super::rule::Rule;
+use super::settings;
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::graph::{Graph, NodeId};
 use crate::objective::vectors::{at, record};
 use crate::plan::Place;
-
-use super::rule::Rule;
-use super::settings;
 
 /// v ← βv + d if there is a velocity; then w ← w − η d, w ← w − η v, or for Nesterov w ← w − η (d + βv)
 pub(super) fn descent(

@@ -2,12 +2,11 @@
 //! follow. A step is a probe and a descent, so logged values are those of the step. A probe of another objective
 //! evaluates the same parameters on other examples.
 
-use crate::gpu::{Buffer, GpuError, Recording};
-use crate::objective::{Metrics, Objective};
-
 use super::ascent::{Climber, PARTIALS, squares};
 use super::rule::{Ascent, Rule};
 use super::{StepMetrics, settings};
+use crate::gpu::{Buffer, GpuError, Recording};
+use crate::objective::{Metrics, Objective};
 
 /// A recorded probe. See the module text.
 pub struct Probe {

@@ -1,8 +1,7 @@
 //! Positions of a rule's numbers in its small device buffer: changing them compiles nothing.
 
-use crate::gpu::{Buffer, Gpu, GpuError};
-
 use super::rule::{Ascent, Rule};
+use crate::gpu::{Buffer, Gpu, GpuError};
 
 pub(super) const LR: usize = 0;
 /// ρ of one step of the ascent.

@@ -2,18 +2,17 @@
 //! of stability; the second picture omits 2/η, which for SAM may be many times higher. For gradient descent the
 //! SAM-edge is 2/η and is drawn once.
 
-use crate::files::write_file;
-use crate::results::Format;
 use std::path::{Path, PathBuf};
-
-use crate::optim::Rule;
 
 use super::PlotError;
 use super::figure::{Curve, Figure, Horizontal, Scale, Style};
 use super::readout::Readout;
+use crate::files::write_file;
 use crate::folder::RunDir;
 use crate::folder::oscillation_rows::{OscillationRow, read_oscillation};
 use crate::folder::rows::{CurvatureRow, MetricsRow};
+use crate::optim::Rule;
+use crate::results::Format;
 
 // Okabe and Ito's palette, which stays distinct for colour-blind readers.
 pub(crate) const BLUE: &str = "#0072B2";

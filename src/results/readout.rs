@@ -1,9 +1,7 @@
 //! The data of a run folder: the configuration, if it can be read, and the rows so far.
 
 use super::summary::Summary;
-use crate::config;
-use crate::config::Config;
-use crate::config::build;
+use crate::config::{self, Config, build};
 use crate::folder::RunDir;
 use crate::folder::rows::{CurvatureRow, MetricsRow, read_curvature, read_metrics};
 use crate::folder::table::RecordError;

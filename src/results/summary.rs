@@ -4,11 +4,9 @@
 
 use std::fmt;
 
-use crate::optim::{NoEdge, Rule};
-
-use crate::config::MeasureOn;
-use crate::config::MeasuringSet;
+use crate::config::{MeasureOn, MeasuringSet};
 use crate::folder::rows::{CurvatureRow, MetricsRow};
+use crate::optim::{NoEdge, Rule};
 
 /// The distance of a ratio, or the median of a run's ratios, from 1 that still counts as at the edge.
 const TOLERANCE: f64 = 0.1;

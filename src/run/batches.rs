@@ -1,14 +1,13 @@
 //! The examples of the objective that is trained: all of them at once, or a minibatch a step.
 
-use crate::text::counted;
 use std::cmp::Ordering;
-
-use crate::data::{DataError, Examples};
-use crate::objective::Objective;
-use crate::optim::{Batches, Cursor};
 
 use super::RunError;
 use crate::config::{Config, ConfigError};
+use crate::data::{DataError, Examples};
+use crate::objective::Objective;
+use crate::optim::{Batches, Cursor};
+use crate::text::counted;
 
 /// Takes one group of m-SAM that is all examples of an update, of `train` in all, for none: it is SAM, which has an edge.
 ///

@@ -12,8 +12,7 @@ use crate::folder::table::RecordError;
 use crate::gpu::GpuError;
 use crate::model::{ModelError, StoreError};
 use crate::observer::OutputError;
-use crate::results::PlotError;
-use crate::results::ResultsError;
+use crate::results::{PlotError, ResultsError};
 
 /// The errors that end a run early, and those of an analysis or a benchmark, which are set up like a run.
 #[derive(Debug, thiserror::Error)]

@@ -1,18 +1,15 @@
 //! The output of `--dry-run`: the plan of a run, in words.
 
-use crate::text::counted;
-use crate::text::duration;
 use std::time::Instant;
-
-use crate::gpu::GpuError;
-use crate::objective::{Matrix, Plan};
 
 use super::TrainRequest;
 use super::measure::Measurer;
 use super::setup::Workspace;
-use crate::config::Config;
-use crate::config::MeasuringSet;
+use crate::config::{Config, MeasuringSet};
 use crate::folder::manifest::MemoryPlan;
+use crate::gpu::GpuError;
+use crate::objective::{Matrix, Plan};
+use crate::text::{counted, duration};
 
 const MIB: f64 = 1024.0 * 1024.0;
 

@@ -3,19 +3,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::data;
-use crate::data::{DataError, Dataset, Examples};
-use crate::gpu::Gpu;
-use crate::model::Model;
-
 use super::RunError;
 use super::batches::BatchLoader;
 use super::setup::RunSetup;
-use crate::config::Config;
-use crate::config::MeasuringSet;
-use crate::config::build;
+use crate::config::{Config, MeasuringSet, build};
+use crate::data::{self, DataError, Dataset, Examples};
 use crate::files::sha256;
 use crate::folder::manifest::DataRecord;
+use crate::gpu::Gpu;
+use crate::model::Model;
 
 /// See the module text.
 pub(crate) struct Inputs {

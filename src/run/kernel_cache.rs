@@ -1,18 +1,14 @@
 //! The remembered kernels of one adapter: a JSON file in the user's cache folder, for one version of driver and
 //! program.
 
-use crate::files::shown;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use serde_json::{Value, json};
 
-use crate::files::lock;
-use crate::files::lock::{Lock, LockError};
-use crate::files::sha256;
-use crate::files::write_file;
+use crate::files::lock::{self, Lock, LockError};
+use crate::files::{sha256, shown, write_file};
 use crate::folder::choices::{Known, parse, read_text, words};
 use crate::gpu::AdapterSummary;
 

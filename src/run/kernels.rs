@@ -5,8 +5,6 @@
 //! out; a choice that cannot be remembered is not timed. A run looks up only the classes of its gradient, so the
 //! choices of other runs cannot change it.
 
-use crate::folder::choices::{Known, parse, read_text};
-use crate::observer::Observer;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,9 +13,11 @@ use super::kernel_cache::KernelCache;
 use super::setup::RunSetup;
 use crate::config::ConfigError;
 use crate::files::shown;
+use crate::folder::choices::{Known, parse, read_text};
 use crate::gpu::Gpu;
 use crate::kernel::{Choices, Target};
 use crate::objective::tune::Tuner;
+use crate::observer::Observer;
 
 /// The device with the kernels for this run. With `dry_run` nothing is timed.
 ///

@@ -5,25 +5,23 @@
 
 use std::time::Instant;
 
-use crate::curvature::edge::alignment;
-use crate::curvature::{
-    EigenOptions, Eigenpair, RitzValue, Track, dot, lanczos, official, power_iteration, subspace_alignment,
-};
-use crate::gpu::{Buffer, Gpu, GpuError, Recording};
-use crate::objective::{DifferenceOperator, HessianOperator, Objective};
-use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
-
 use super::RunError;
 use super::divergence::Divergence;
 use super::interruptible::Interruptible;
 use super::midpoint::Midpoint;
 use super::oscillation::Oscillation;
-use crate::config::MeasuringSet;
-use crate::config::{Config, MeasureAt, MeasureConfig, MeasureMethod};
+use crate::config::{Config, MeasureAt, MeasureConfig, MeasureMethod, MeasuringSet};
+use crate::curvature::edge::alignment;
+use crate::curvature::{
+    EigenOptions, Eigenpair, RitzValue, Track, dot, lanczos, official, power_iteration, subspace_alignment,
+};
 use crate::folder::oscillation_rows::OscillationRow;
 use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow};
 use crate::folder::state::RunState;
+use crate::gpu::{Buffer, Gpu, GpuError, Recording};
+use crate::objective::{DifferenceOperator, HessianOperator, Objective};
 use crate::observer::Observer;
+use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
 
 /// The random stream of the official method's start at step 0; later steps use those that follow.
 const OFFICIAL_STREAM: u64 = 1 << 40;

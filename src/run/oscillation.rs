@@ -8,12 +8,11 @@
 //! the plain gradient moves them along n too; its share is reported separately.
 
 use crate::curvature::{Eigenpair, dot};
+use crate::folder::oscillation_rows::OscillationRow;
 use crate::folder::state::OscillationWindow;
 use crate::gpu::{Buffer, GpuError, Recording};
 use crate::objective::Objective;
 use crate::optim::{Ascent, Rule};
-
-use crate::folder::oscillation_rows::OscillationRow;
 
 /// Autocorrelation at one period above which a motion counts as periodic.
 const PERIODIC: f64 = 0.5;

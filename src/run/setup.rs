@@ -1,24 +1,20 @@
 //! Everything on the device that a run needs, made before its first step. The same code on a dry device, which only
 //! counts, plans the memory.
 
-use crate::config::ConfigError;
-use crate::folder::manifest::MemoryPlan;
 use std::sync::Arc;
-
-use crate::curvature::EigenOptions;
-use crate::data::{Dataset, Examples};
-use crate::gpu::Gpu;
-use crate::model::Model;
-use crate::objective::Objective;
-use crate::optim::Optimizer;
 
 use super::RunError;
 use super::measure::Measurer;
 use super::ring::Ring;
 use super::test_set::TestSet;
-use crate::config::MeasuringSet;
-use crate::config::build;
-use crate::config::{Config, MeasureAt, MeasureMethod};
+use crate::config::{Config, ConfigError, MeasureAt, MeasureMethod, MeasuringSet, build};
+use crate::curvature::EigenOptions;
+use crate::data::{Dataset, Examples};
+use crate::folder::manifest::MemoryPlan;
+use crate::gpu::Gpu;
+use crate::model::Model;
+use crate::objective::Objective;
+use crate::optim::Optimizer;
 
 /// The parts of a run.
 pub struct RunSetup<'a> {

@@ -5,7 +5,6 @@
 //! measurement that may be due there, so that a resumed run repeats it. It is written, and others are removed, only
 //! when all numbers up to the next step are known to be finite.
 
-use crate::observer::Observer;
 use std::time::Instant;
 
 use super::RunError;
@@ -20,13 +19,13 @@ use super::test_set::TestSet;
 use crate::config::{CheckpointEvery, Config};
 use crate::curvature::CurvatureError;
 use crate::folder::RunDir;
-use crate::folder::checkpoint;
-use crate::folder::checkpoint::Checkpoint;
+use crate::folder::checkpoint::{self, Checkpoint};
 use crate::folder::manifest::Ended;
 use crate::folder::rows::{MetricsRow, read_metrics};
 use crate::folder::state::RunState;
 use crate::model::params_to_safetensors;
 use crate::objective::Metrics;
+use crate::observer::Observer;
 use crate::optim::StepMetrics;
 
 /// The longest time before waiting metrics are read, so that files and progress stay fresh.

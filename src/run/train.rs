@@ -7,30 +7,27 @@
 
 use std::time::Instant;
 
-use crate::gpu::GpuError;
-
 use super::initial::initial;
 use super::inputs::Inputs;
+use super::launch::{Launch, OpenRun, say};
 use super::measure::Measurer;
 use super::progress::ProgressLine;
 use super::request::{ResumeRequest, TrainRequest};
 use super::setup::Workspace;
+use super::steps::{Clock, Training};
+use super::tables::Tables;
 use super::{RunError, batches, forecast, kernels, memory_check};
 use crate::folder::manifest::{Ended, Manifest};
 use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError};
+use crate::gpu::GpuError;
 use crate::observer::Observer;
 use crate::results::readout::Readout;
 #[cfg(feature = "plots")]
 use crate::results::report::report_readout;
 #[cfg(feature = "plots")]
 use crate::results::{Format, plot};
-use crate::text::with_causes;
-use crate::text::{counted, duration, shell_path};
-
-use super::launch::{Launch, OpenRun, say};
-use super::steps::{Clock, Training};
-use super::tables::Tables;
+use crate::text::{counted, duration, shell_path, with_causes};
 
 /// Trains as requested, and returns the run folder.
 ///

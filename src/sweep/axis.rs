@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::SweepError;
-use crate::config;
-use crate::config::ConfigError;
-use crate::config::preset;
-use crate::config::preset::QUICKSTART;
+use crate::config::preset::{self, QUICKSTART};
+use crate::config::{self, ConfigError};
 use crate::folder::settled::{PATHS, settled};
 
 /// The most jobs of a sweep. Each is a folder and a process.

@@ -1,12 +1,11 @@
 //! The pictures of a sweep: heat maps over its axes, and the curves of all its jobs together.
 
-use crate::results::Format;
 use std::path::PathBuf;
 
-use super::SweepError;
-use super::{Axis, JobState, SummaryRow, SweepDir};
+use super::{Axis, JobState, SummaryRow, SweepDir, SweepError};
 use crate::folder::RunDir;
 use crate::folder::rows::{read_curvature, read_metrics};
+use crate::results::Format;
 use crate::results::figure::heat_map::{Cell, Colors, HeatMap};
 use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
 use crate::results::plot::{BLACK, BLUE, GREY, VERMILLION};

@@ -1,21 +1,17 @@
 //! The folder of a sweep: `sweep.toml`, one run folder for each job, their logs, and the table of results.
 
-use crate::files::read_text;
-use crate::observer::Observer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::axis;
-use super::axis::{Axis, Combination, combinations};
+use super::axis::{self, Axis, Combination, combinations};
 use super::{Grid, SweepError};
-use crate::config;
-use crate::config::Config;
-use crate::files::lock;
-use crate::files::lock::{Lock, LockError, LockKind};
-use crate::files::{make_folder, text, write_error, write_file};
+use crate::config::{self, Config};
+use crate::files::lock::{self, Lock, LockError, LockKind};
+use crate::files::{make_folder, read_text, text, write_error, write_file};
 use crate::folder::{RunDir, SWEEP, SWEEP_RUNS};
+use crate::observer::Observer;
 
 /// The longest wait for processes that change `summary.csv`, each of which takes a moment.
 const PATIENCE: Duration = Duration::from_secs(300);

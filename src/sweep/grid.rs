@@ -1,11 +1,9 @@
 //! A checked sweep before it has a folder: every combination is valid.
 
-use crate::config::effective;
 use std::collections::HashMap;
 
 use super::{Axis, SweepError, axis, capacity};
-use crate::config;
-use crate::config::Config;
+use crate::config::{self, Config, effective};
 use crate::text::with_causes;
 
 /// A valid sweep without a folder yet: every job's configuration is complete and valid.

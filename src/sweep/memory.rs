@@ -1,23 +1,20 @@
 //! How many jobs run at once: what the cores are good for, and never more than memory allows.
 
-use crate::run::batches::settle_groups;
-use crate::text::counted;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use super::SweepError;
-use crate::config::build;
 use crate::config::workload::{cores, flops_per_contraction, is_tiny};
-use crate::config::{Config, DataConfig};
+use crate::config::{Config, DataConfig, build};
 use crate::data::{DataError, Dataset};
 use crate::gpu::Gpu;
 use crate::model::Layout;
-use crate::run::RunError;
+use crate::run::batches::settle_groups;
 use crate::run::inputs::Inputs;
-use crate::run::kernels;
 use crate::run::memory_check::{PROCESS_BYTES, check, free_bytes, machine_bytes};
-use crate::run::read_params;
+use crate::run::{RunError, kernels, read_params};
+use crate::text::counted;
 
 const MIB: f64 = (1 << 20) as f64;
 

@@ -20,14 +20,13 @@ mod slurm;
 mod state;
 mod summary;
 
-use crate::observer::{Observer, OutputError};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::files::lock::LockKind;
 use crate::folder::RUNS;
+use crate::observer::{Observer, OutputError};
 use crate::text::shell_path;
-
 use board::Board;
 use slurm::Places;
 

@@ -1,6 +1,5 @@
 //! The queue: remaining jobs, a few at a time, until none is left or a request to stop.
 
-use crate::observer::{Observer, OutputError, Progress, Unit};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
@@ -9,10 +8,10 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::SweepError;
 use super::board::Board;
 use super::child::{Attempt, Stage, ask_to_stop};
-use super::{Capacity, JobState};
+use super::{Capacity, JobState, SweepError};
+use crate::observer::{Observer, OutputError, Progress, Unit};
 use crate::text::duration;
 
 /// The pause between checks for a request to stop.

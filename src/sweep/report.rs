@@ -5,18 +5,15 @@ use std::path::PathBuf;
 
 use maud::{Markup, html};
 
-use super::SweepError;
 use super::figures::{Drawn, Picture, over_axes, path, trajectories};
-use super::{JobState, SummaryRow, SweepDir, read_summary};
+use super::{JobState, SummaryRow, SweepDir, SweepError, read_summary};
 use crate::config;
 use crate::files::write_file;
 use crate::folder::table::RecordError;
-use crate::results::Format;
-use crate::results::PlotError;
 use crate::results::report::page::{page, picture};
 use crate::results::report::words;
-use crate::text::digits;
-use crate::text::duration;
+use crate::results::{Format, PlotError};
+use crate::text::{digits, duration};
 
 /// Writes `report.html` and the pictures under `plots` into the folder of a sweep, whatever the state of its jobs, and
 /// returns the path of the report.

@@ -1,11 +1,10 @@
 //! A job array for Slurm: each task does one job of the sweep.
 
-use crate::text::counted;
 use std::path::{Path, PathBuf, absolute};
 
 use super::{SweepDir, SweepError};
 use crate::files::text;
-use crate::text::shell_path;
+use crate::text::{counted, shell_path};
 
 /// Seconds before its time limit at which a task is told to write a checkpoint.
 const GRACE_SECS: u32 = 120;

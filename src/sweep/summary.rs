@@ -3,16 +3,14 @@
 
 use std::path::Path;
 
-use super::SweepError;
 use super::state::judge;
-use super::{Job, JobState, SweepDir};
+use super::{Job, JobState, SweepDir, SweepError};
 use crate::files::write_file;
 use crate::folder::RunDir;
 use crate::folder::table::{RecordError, number, read, read_lines};
 use crate::results::readout::Readout;
 use crate::results::summary::Summary;
-use crate::text::duration;
-use crate::text::with_causes;
+use crate::text::{duration, with_causes};
 
 /// One job's row. Unknown or unmeasured values are `None`.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,10 +4,9 @@
 //! = a = ηρλ₁/(2 − ηλ₁) (Bartlett, Long and Bousquet 2023, arXiv 2210.01513). A momentum replaces the 2 by 2 + 2β, a
 //! decay adds c to λ₁ in the denominator, and a normaliser ε subtracts ε/λ₁.
 
-use crate::optim::Rule;
-
 use super::toys::{MODES, Toy, example};
 use super::{Check, ROUNDING, TheoryError, TheorySection};
+use crate::optim::Rule;
 
 const SPECTRUM: [f64; MODES] = [4.0, 3.0, 1.5, 0.5];
 /// Rate and radius with an exact float32 form.

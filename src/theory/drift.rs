@@ -6,13 +6,12 @@
 
 use std::sync::Arc;
 
+use super::toys::{Toy, Valley, example};
+use super::{Check, ROUNDING, TheoryError, TheorySection};
 use crate::curvature::{Eigenpair, dot};
 use crate::gpu::Gpu;
 use crate::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use crate::optim::Rule;
-
-use super::toys::{Toy, Valley, example};
-use super::{Check, ROUNDING, TheoryError, TheorySection};
 
 pub(super) fn sections(gpu: &Gpu) -> Result<Vec<TheorySection>, TheoryError> {
     Ok(vec![valley(gpu)?, network(gpu)?])

@@ -4,10 +4,9 @@
 //! root of largest magnitude of its characteristic polynomial. Off the edge that root is the prediction, and on it −1,
 //! so the formula of the edge is tested as well as the step.
 
-use crate::optim::{Ascent, Rule};
-
 use super::toys::{Toy, example};
 use super::{Check, ROUNDING, TheoryError, TheorySection};
+use crate::optim::{Ascent, Rule};
 
 const LR: f64 = 0.25;
 /// Steps until the other roots have decayed, and steps over which the factor is measured.

@@ -1,10 +1,9 @@
 //! SAM is attracted by saddles: along negative curvature it moves inwards if ρ|λ| > ‖g‖. A step multiplies a mode by 1
 //! − ηλ − ηρλ²/‖g‖, which for λ < 0 is 1 + η|λ|(1 − ρ|λ|/‖g‖).
 
-use crate::optim::Rule;
-
 use super::toys::{Toy, example};
 use super::{Check, ROUNDING, TheoryError, TheorySection};
+use crate::optim::Rule;
 
 const LR: f64 = 0.25;
 const RHO: f64 = 0.125;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::TheoryError;
 use crate::curvature::{EigenOptions, Spectrum, lanczos};
 use crate::data::{Examples, Features};
 use crate::gpu::{Buffer, Gpu, GpuError};
@@ -10,8 +11,6 @@ use crate::graph::{Graph, NodeId};
 use crate::model::{Init, Loss, Model, ModelError, Param};
 use crate::objective::{HessianOperator, Objective};
 use crate::optim::{Optimizer, Rule, StepMetrics};
-
-use super::TheoryError;
 
 /// Modes of the quadratic.
 pub(super) const MODES: usize = 4;

@@ -3,8 +3,7 @@
 use std::fs;
 use std::fs::File;
 
-use edgewalk::data::text;
-use edgewalk::data::text::TestLines;
+use edgewalk::data::text::{self, TestLines};
 use edgewalk::data::{Split, cifar};
 use edgewalk::folder::choices;
 use edgewalk::folder::rows::{read_curvature, read_metrics};

@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use edgewalk::config::MeasuringSet;
 use edgewalk::config::preset::PRESETS;
-use edgewalk::config::{MeasureAt, MeasureOn};
+use edgewalk::config::{MeasureAt, MeasureOn, MeasuringSet};
 use edgewalk::curvature::Track;
 use edgewalk::folder::RunDir;
 use edgewalk::folder::checkpoint::{Checkpoint, DONE};
@@ -15,8 +14,7 @@ use edgewalk::folder::oscillation_rows::{OscillationRow, OscillationWriter};
 use edgewalk::folder::rows::{
     BatchRow, CurvatureColumns, CurvatureRow, CurvatureWriter, Extreme, MetricsRow, MetricsWriter, OfficialRow,
 };
-use edgewalk::folder::state::OscillationWindow;
-use edgewalk::folder::state::RunState;
+use edgewalk::folder::state::{OscillationWindow, RunState};
 use edgewalk::model::params_to_safetensors;
 use edgewalk::optim::Cursor;
 

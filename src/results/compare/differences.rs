@@ -1,6 +1,5 @@
 //! The differences of runs from the first, in words: settings, program, device, and tables cell by cell.
 
-use crate::text::counted;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -11,7 +10,7 @@ use toml::{Table, Value};
 use super::{ComparedRun, ComparedSource, Rows};
 use crate::config::Config;
 use crate::folder::table::{RecordError, read_lines};
-use crate::text::digits;
+use crate::text::{counted, digits};
 
 /// Columns of durations, which always differ.
 const TIMINGS: [&str; 2] = ["secs", "solve_secs"];

@@ -8,13 +8,13 @@ mod differences;
 mod pictures;
 mod table;
 
-use crate::files::check_folder;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::Format;
 use super::official_raw::{RawRow, read_raw};
 use super::readout::Readout;
+use crate::files::check_folder;
 use crate::folder::manifest::Manifest;
 use crate::folder::{RunDir, RunDirError};
 use crate::results::ResultsError;

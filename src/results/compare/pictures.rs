@@ -1,14 +1,13 @@
 //! The curves of the compared runs in common pictures: a colour for each run, dashed for its edge.
 
-use crate::results::Format;
 use std::path::{Path, PathBuf};
 
 use super::{ComparedRun, ComparedSource, Rows};
 use crate::folder::rows::CurvatureRow;
-use crate::results::PlotError;
 use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
 use crate::results::official_raw::RawRow;
 use crate::results::plot::{BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, save};
+use crate::results::{Format, PlotError};
 
 /// The colours of the runs, again from the first when there are more of them.
 const COLORS: [&str; 8] = [BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY];

@@ -3,8 +3,7 @@
 use super::{ComparedRun, ComparedSource, Rows};
 use crate::results::official_raw::RawRow;
 use crate::results::summary::Spread;
-use crate::text::digits;
-use crate::text::duration;
+use crate::text::{digits, duration};
 
 /// The rows of the table.
 const NAMES: [&str; 11] =

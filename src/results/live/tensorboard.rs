@@ -12,16 +12,17 @@
 //! the run plus its `secs`. The start is in the name of the event file, in whole seconds, or otherwise the time of
 //! `config.toml`. So a resumed run keeps its start, and converting twice gives the same bytes.
 
-use crate::files::make_folder;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
+use std::{fs, io};
 
 use csv::StringRecord;
 
 use super::event_file;
+use crate::files::make_folder;
 use crate::folder::RunDir;
 use crate::folder::table::{RecordError, read_lines};
 use crate::observer::Logged;

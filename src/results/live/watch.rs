@@ -4,23 +4,20 @@
 //! machine with a shared disk, and is not disturbed. A missing table is checked again later. Drawing takes at most a
 //! tenth of the time, since the run may need this processor.
 
-use crate::observer::Observer;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
+use std::{fs, thread};
 
 use maud::{DOCTYPE, PreEscaped, html};
 
 use crate::files::write_file;
 use crate::folder::manifest::Ended;
 use crate::folder::{RunDir, RunDirError};
-use crate::results::Format;
-use crate::results::PlotError;
-use crate::results::ResultsError;
+use crate::observer::Observer;
 use crate::results::plot::plot_readout;
 use crate::results::readout::Readout;
 use crate::results::summary::Summary;
+use crate::results::{Format, PlotError, ResultsError};
 
 /// The shortest time between two checks.
 const PAUSE: Duration = Duration::from_secs(1);

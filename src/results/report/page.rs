@@ -4,9 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::results::Format;
-use crate::results::PlotError;
 use crate::results::figure::Figure;
+use crate::results::{Format, PlotError};
 
 const STYLE: &str = "
 :root { color-scheme: light; }

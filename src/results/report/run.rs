@@ -1,6 +1,5 @@
 //! The report of a run.
 
-use crate::text::counted;
 use std::fs;
 use std::path::PathBuf;
 
@@ -19,10 +18,7 @@ use crate::results::figure::{Curve, Figure, Horizontal, Scale};
 use crate::results::plot::{BLUE, figures, solid};
 use crate::results::readout::Readout;
 use crate::results::summary::{EdgeSummary, Spread, Summary};
-use crate::text::digits;
-use crate::text::duration;
-use crate::text::shell_word;
-use crate::text::with_causes;
+use crate::text::{counted, digits, duration, shell_word, with_causes};
 
 /// The content of a report.
 struct Facts {

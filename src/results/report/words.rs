@@ -1,13 +1,11 @@
 //! A configuration in words and formulas.
 
-use crate::config::build;
 use crate::config::{
     Config, DataName, LossKind, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool,
-    Reduction,
+    Reduction, build,
 };
 use crate::folder::manifest::Manifest;
-use crate::text::counted;
-use crate::text::digits;
+use crate::text::{counted, digits};
 
 /// A description, with the formula behind it where there is one.
 pub(crate) struct Words {
