@@ -57,6 +57,7 @@ mod official;
 mod op_cases;
 mod optim;
 mod oracle;
+mod own_task;
 mod passes;
 mod plot;
 mod profile;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use edgewalk::config::{Config, MeasuringSet, resolve};
+use edgewalk::config::{Config, MeasuringSet, build, resolve};
 use edgewalk::data::Dataset;
 use edgewalk::gpu::Gpu;
 use edgewalk::model::Model;
@@ -17,5 +17,5 @@ pub fn config(sets: &[&str]) -> Config {
 pub fn assemble(gpu: &Gpu, config: &Config, model: Arc<dyn Model>, data: &Dataset) {
     let first = if config.optim.batch > 0 { data.test.as_ref().unwrap() } else { &data.train };
     let measured = Some(MeasuringSet::of(config, data.train.len()));
-    RunSetup { config, model, data, first, measured }.assemble(gpu).unwrap();
+    RunSetup { config, model, loss: build::loss(config), data, first, measured }.assemble(gpu).unwrap();
 }

@@ -35,7 +35,7 @@ pub(super) struct AnalysisSetup<'a> {
 impl AnalysisSetup<'_> {
     /// Makes and records everything; the parameters are still zeros.
     pub fn assemble(&self, gpu: &Gpu) -> Result<AnalysisWorkspace, RunError> {
-        let mut objective = objective(gpu, self.config, Arc::clone(&self.model), self.train)?;
+        let mut objective = objective(gpu, self.config, Arc::clone(&self.model), build::loss(self.config), self.train)?;
         let w = objective.vector("the parameters")?;
         let probe = Probe::new(&mut objective, build::rule(self.config), &w)?;
         let hessian = HessianOperator::with_blocks(&mut objective, &w)?;

@@ -31,6 +31,11 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, Run
     let params = if path.is_file() { path.to_path_buf() } else { find_checkpoint(path)?.join(checkpoint::PARAMS) };
     // A checkpoint lies two folders below its run.
     let run = params.ancestors().skip(1).take(4).find_map(|folder| RunDir::open(folder).ok());
+    if let Some(run) = &run
+        && run.read_manifest().is_ok_and(|manifest| manifest.data.is_own())
+    {
+        return Err(RunDirError::Own { path: run.path().into() }.into());
+    }
     let config = match (given, &run) {
         (Some(target), _) => config::resolve(Some(target), &[])?.config,
         (None, Some(run)) => settings_of(run)?,

@@ -92,6 +92,17 @@ pub struct DataRecord {
     pub sha256: String,
 }
 
+impl DataRecord {
+    /// The name of examples that a program brought, with a network and a loss: `[data]`, `[model]` and `[loss]` of config.toml do
+    /// not describe them.
+    pub const OWN: &str = "own";
+
+    /// Whether a program brought them.
+    pub fn is_own(&self) -> bool {
+        self.name == Self::OWN
+    }
+}
+
 impl fmt::Display for DataRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, train, test, sha256 } = self;

@@ -65,6 +65,16 @@ pub enum RunDirError {
         /// One of its runs.
         example: PathBuf,
     },
+    /// The run trains a network that a program brought.
+    #[error(
+        "{} trains a network that a program brought, and config.toml does not describe it; resume or measure it from that program, see \
+         docs/library.md",
+        path.display()
+    )]
+    Own {
+        /// The run folder.
+        path: PathBuf,
+    },
     /// The run has ended without a checkpoint.
     #[error(
         "{} has no checkpoint, and its run has ended ({ended}): train again with run.checkpoint_every and run.keep above 0, and \

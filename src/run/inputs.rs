@@ -5,26 +5,34 @@ use std::sync::Arc;
 
 use super::RunError;
 use super::batches::BatchLoader;
+use super::own::OwnTask;
 use super::setup::RunSetup;
 use crate::config::{Config, MeasuringSet, build};
 use crate::data::{self, DataError, Dataset, Examples};
 use crate::files::sha256;
 use crate::folder::manifest::DataRecord;
 use crate::gpu::Gpu;
-use crate::model::Model;
+use crate::model::{Layout, Loss, Model};
 
 /// See the module text.
 pub(crate) struct Inputs {
     pub data: Arc<Dataset>,
     pub gpu: Gpu,
     model: Arc<dyn Model>,
+    loss: Loss,
+    /// Whether a program brought them.
+    own: bool,
 }
 
 impl Inputs {
-    /// Loads the data and opens the adapter.
-    pub fn of(config: &Config, adapter: Option<&str>) -> Result<Self, RunError> {
-        let data = Self::data(config)?;
-        Self::on(Gpu::open(adapter)?, Arc::new(data), config)
+    /// Loads the data, unless a program brings a task, and opens the adapter.
+    pub fn of(config: &Config, adapter: Option<&str>, own: Option<&OwnTask>) -> Result<Self, RunError> {
+        let Some(OwnTask { model, loss, data }) = own.cloned() else {
+            let data = Self::data(config)?;
+            return Self::on(Gpu::open(adapter)?, Arc::new(data), config);
+        };
+        Layout::of(&*model)?;
+        Ok(Self { data, gpu: Gpu::open(adapter)?, model, loss, own: true })
     }
 
     /// Loads the data alone.
@@ -41,7 +49,7 @@ impl Inputs {
     /// The same with existing data and adapter.
     pub fn on(gpu: Gpu, data: Arc<Dataset>, config: &Config) -> Result<Self, RunError> {
         let model = build::model(config, &data.train)?;
-        Ok(Self { data, gpu, model })
+        Ok(Self { data, gpu, model, loss: build::loss(config), own: false })
     }
 
     /// The minibatches, if any, and the examples of the first update.
@@ -57,7 +65,7 @@ impl Inputs {
     /// The parts for the setup of a run.
     pub fn setup<'a>(&'a self, config: &'a Config, first: &'a Examples) -> RunSetup<'a> {
         let measured = config.measure.is_on().then(|| MeasuringSet::of(config, self.data.train.len()));
-        RunSetup { config, model: Arc::clone(&self.model), data: &self.data, first, measured }
+        RunSetup { config, model: Arc::clone(&self.model), loss: self.loss.clone(), data: &self.data, first, measured }
     }
 
     /// The data's identity in the manifest.
@@ -67,7 +75,7 @@ impl Inputs {
         let bytes =
             sets().flat_map(|examples| [examples.features().as_bytes(), bytemuck::cast_slice(examples.labels())]);
         DataRecord {
-            name: config.data.name.to_string(),
+            name: if self.own { DataRecord::OWN.to_owned() } else { config.data.name.to_string() },
             train: train.len(),
             test: test.as_ref().map_or(0, Examples::len),
             sha256: sha256(bytes),

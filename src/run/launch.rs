@@ -55,10 +55,13 @@ impl<'a> Launch<'a> {
     }
 
     /// The rest of a run; none if nothing is left to do, which is said.
-    pub fn of_old(request: &'a ResumeRequest, observer: &dyn Observer) -> Result<Option<Self>, RunError> {
+    pub fn of_old(request: &'a ResumeRequest, own: bool, observer: &dyn Observer) -> Result<Option<Self>, RunError> {
         let dir = RunDir::open(&request.path)?;
         let lock = locked(&dir, observer)?;
         let manifest = dir.read_manifest()?;
+        if manifest.data.is_own() && !own {
+            return Err(RunDirError::Own { path: request.path.clone() }.into());
+        }
         let old = settled::settings(&dir, &manifest)?;
         let config = settled::changed(&dir, &old, &request.sets)?;
         let (checkpoint, damaged) = checkpoint::last(&dir);

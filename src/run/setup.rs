@@ -12,7 +12,7 @@ use crate::curvature::EigenOptions;
 use crate::data::{Dataset, Examples};
 use crate::folder::manifest::MemoryPlan;
 use crate::gpu::Gpu;
-use crate::model::Model;
+use crate::model::{Loss, Model};
 use crate::objective::Objective;
 use crate::optim::Optimizer;
 
@@ -22,6 +22,8 @@ pub struct RunSetup<'a> {
     pub config: &'a Config,
     /// The model of these settings.
     pub model: Arc<dyn Model>,
+    /// Its loss.
+    pub loss: Loss,
     /// All examples.
     pub data: &'a Dataset,
     /// The examples of the first update.
@@ -54,7 +56,7 @@ impl RunSetup<'_> {
     }
 
     fn on(&self, gpu: &Gpu, examples: &Examples) -> Result<Objective, RunError> {
-        objective(gpu, self.config, Arc::clone(&self.model), examples)
+        objective(gpu, self.config, Arc::clone(&self.model), self.loss.clone(), examples)
     }
 
     /// Makes and records everything.
@@ -122,9 +124,10 @@ pub fn objective(
     gpu: &Gpu,
     config: &Config,
     model: Arc<dyn Model>,
+    loss: Loss,
     examples: &Examples,
 ) -> Result<Objective, RunError> {
-    let objective = Objective::new(gpu, model, build::loss(config), examples, config.chunk())?;
+    let objective = Objective::new(gpu, model, loss, examples, config.chunk())?;
     check_groups(config, &objective)?;
     Ok(objective)
 }

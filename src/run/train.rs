@@ -11,6 +11,7 @@ use super::initial::initial;
 use super::inputs::Inputs;
 use super::launch::{Launch, OpenRun, say};
 use super::measure::Measurer;
+use super::own::OwnTask;
 use super::progress::ProgressLine;
 use super::request::{ResumeRequest, TrainRequest};
 use super::setup::Workspace;
@@ -34,9 +35,21 @@ use crate::text::{counted, duration, shell_path, with_causes};
 /// # Errors
 /// [`RunError`]; a run folder that was created keeps everything logged before.
 pub fn train(request: &TrainRequest, observer: &dyn Observer) -> Result<RunDir, RunError> {
+    begin(request, None, observer)
+}
+
+/// The same with a network, a loss and examples that the program brings.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_own(request: &TrainRequest, own: &OwnTask, observer: &dyn Observer) -> Result<RunDir, RunError> {
+    begin(request, Some(own), observer)
+}
+
+fn begin(request: &TrainRequest, own: Option<&OwnTask>, observer: &dyn Observer) -> Result<RunDir, RunError> {
     let began = Instant::now();
     request.check()?;
-    carry_out(Launch::of_new(request), began, observer)
+    carry_out(Launch::of_new(request), own, began, observer)
 }
 
 /// Continues a run from its last undamaged checkpoint, or from its start if it has none. On the same adapter and driver
@@ -45,9 +58,21 @@ pub fn train(request: &TrainRequest, observer: &dyn Observer) -> Result<RunDir, 
 /// # Errors
 /// [`RunError`]; rows before the checkpoint are kept.
 pub fn resume(request: &ResumeRequest, observer: &dyn Observer) -> Result<(), RunError> {
+    go_on(request, None, observer)
+}
+
+/// The same of a run that [`train_own`] began, with the same network, loss and examples.
+///
+/// # Errors
+/// As [`resume`]. Other examples than those of the run are refused; another network of as many parameters is not noticed.
+pub fn resume_own(request: &ResumeRequest, own: &OwnTask, observer: &dyn Observer) -> Result<(), RunError> {
+    go_on(request, Some(own), observer)
+}
+
+fn go_on(request: &ResumeRequest, own: Option<&OwnTask>, observer: &dyn Observer) -> Result<(), RunError> {
     let began = Instant::now();
-    match Launch::of_old(request, observer)? {
-        Some(order) => carry_out(order, began, observer).map(|_| ()),
+    match Launch::of_old(request, own.is_some(), observer)? {
+        Some(launch) => carry_out(launch, own, began, observer).map(|_| ()),
         None => Ok(()),
     }
 }
@@ -59,7 +84,7 @@ pub fn resume(request: &ResumeRequest, observer: &dyn Observer) -> Result<(), Ru
 pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, RunError> {
     request.check()?;
     let mut request = request.clone();
-    let inputs = Inputs::of(&request.config, request.adapter.as_deref())?;
+    let inputs = Inputs::of(&request.config, request.adapter.as_deref(), None)?;
     batches::settle_groups(&mut request.config, inputs.data.train.len())?;
     let config = &request.config;
     let (_, first) = inputs.batches(config)?;
@@ -75,23 +100,28 @@ pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, R
     Ok(forecast::plan(&request, inputs.data.train.len(), dry, planned, gradient_secs)?)
 }
 
-fn carry_out(mut order: Launch, began: Instant, observer: &dyn Observer) -> Result<RunDir, RunError> {
-    let inputs = Inputs::of(&order.config, order.adapter.as_deref())?;
-    order.settle_groups(inputs.data.train.len())?;
-    let config = &order.config.clone();
+fn carry_out(
+    mut launch: Launch,
+    own: Option<&OwnTask>,
+    began: Instant,
+    observer: &dyn Observer,
+) -> Result<RunDir, RunError> {
+    let inputs = Inputs::of(&launch.config, launch.adapter.as_deref(), own)?;
+    launch.settle_groups(inputs.data.train.len())?;
+    let config = &launch.config.clone();
     let data = inputs.record(config);
     let (mut batches, first) = inputs.batches(config)?;
     let setup = inputs.setup(config, &first);
-    order.check_data(&data)?;
-    let state = order.state(setup.model.as_ref())?;
-    order.check_tables(state.as_ref())?;
+    launch.check_data(&data)?;
+    let state = launch.state(setup.model.as_ref())?;
+    launch.check_tables(state.as_ref())?;
     let gpu = match &state {
         Some(state) => kernels::fixed(&inputs.gpu, state.known.clone()),
         None => kernels::choose(&inputs.gpu, &setup, false, observer)?,
     };
     let (planned, dry) = setup.plan(&gpu)?;
     memory_check::check(&setup, &gpu, &planned, memory_check::free_bytes())?;
-    let (w, init) = order.params(dry.objective.layout())?;
+    let (w, init) = launch.params(dry.objective.layout())?;
     gpu.reserve(dry.objective.gpu())?;
     drop(dry);
     let mut workspace =
@@ -119,7 +149,7 @@ fn carry_out(mut order: Launch, began: Instant, observer: &dyn Observer) -> Resu
     // From here on, a run that stops keeps its data.
     observer.is_stopped();
     let OpenRun { dir, lock, mut manifest } =
-        order.place(&workspace.objective, setup.measured, planned, (data, init), step, observer)?;
+        launch.place(&workspace.objective, setup.measured, planned, (data, init), step, observer)?;
     // From here on, the manifest records the end of the run.
     let course = || {
         say(observer, &ahead)?;

@@ -22,11 +22,14 @@ pub(crate) struct Words {
 /// What was trained, on what, how, and what was measured. The manifest of a run has numbers that its configuration leaves open.
 pub(crate) fn describe(config: &Config, manifest: Option<&Manifest>) -> Vec<Words> {
     let plain = |subject, section, sentence| Words { subject, section, sentence, formula: String::new() };
-    let (sentence, formula) = loss(config);
+    let (sentence, formula) = match manifest {
+        Some(manifest) if manifest.data.is_own() => ("That of the program that made this run.".into(), String::new()),
+        _ => loss(config),
+    };
     let (rule, update) = optimizer(config);
     vec![
         plain("Model", "model", model(config, manifest)),
-        plain("Data", "data", data(config)),
+        plain("Data", "data", data(config, manifest)),
         Words { subject: "Loss", section: "loss", sentence, formula },
         Words { subject: "Optimizer", section: "optim", sentence: rule, formula: update },
         plain("Curvature", "measure", measurement(config, manifest)),
@@ -35,7 +38,9 @@ pub(crate) fn describe(config: &Config, manifest: Option<&Manifest>) -> Vec<Word
 
 fn model(config: &Config, manifest: Option<&Manifest>) -> String {
     let m = &config.model;
+    let is_own = manifest.is_some_and(|manifest| manifest.data.is_own());
     let network = match m.kind {
+        _ if is_own => "The network of the program that made this run".to_owned(),
         ModelKind::Mlp if m.depth == 1 => "A linear model: one dense layer".to_owned(),
         ModelKind::Mlp => format!(
             "A multi-layer perceptron of {} dense layers: {} of {} units, each followed by {}, and a linear output",
@@ -82,7 +87,7 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
     format!("{network}{count}. {weights}; numbers on the device are float32.")
 }
 
-fn data(config: &Config) -> String {
+fn data(config: &Config, manifest: Option<&Manifest>) -> String {
     let d = &config.data;
     let set = match d.name {
         DataName::Embedded => "the images of MNIST that the program brings along (handwritten digits)",
@@ -105,7 +110,13 @@ fn data(config: &Config) -> String {
         0 => "every update sees all of them (full batch)".to_owned(),
         batch => format!("an update sees {batch} of them, reshuffled every epoch from seed {}", config.run.seed),
     };
-    format!("{train}; {update}; {test}.")
+    match manifest.map(|manifest| &manifest.data) {
+        Some(data) if data.is_own() => {
+            let (train, test) = (counted(data.train, "training example"), counted(data.test, "test example"));
+            format!("{train} and {test} of the program that made this run; {update}.")
+        }
+        _ => format!("{train}; {update}; {test}."),
+    }
 }
 
 fn loss(config: &Config) -> (String, String) {
