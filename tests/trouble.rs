@@ -150,7 +150,7 @@ fn numbers_that_are_not_finite_end_a_run_and_leave_its_rows() {
 fn what_needs_more_memory_than_there_is_is_refused_with_what_would_fit() {
     use std::sync::Arc;
 
-    use edgewalk::config::resolve;
+    use edgewalk::config::{build, resolve};
     use edgewalk::data::{self, DataName, Request};
     use edgewalk::model::{Activation, Mlp};
 
@@ -159,7 +159,14 @@ fn what_needs_more_memory_than_there_is_is_refused_with_what_would_fit() {
         resolve(None, &["measure.every=0".into(), "width=256".into(), "run.chunk=1000".into()]).unwrap().config;
     let data = data::load(&Request { train: 1000, ..Request::new(DataName::Embedded) }).unwrap();
     let mlp = Mlp { inputs: 784, width: 256, depth: 4, outputs: 10, activation: Activation::Relu };
-    let parts = RunSetup { config: &config, model: Arc::new(mlp), data: &data, first: &data.train, measured: None };
+    let parts = RunSetup {
+        config: &config,
+        model: Arc::new(mlp),
+        loss: build::loss(&config),
+        data: &data,
+        first: &data.train,
+        measured: None,
+    };
     let (plan, _) = parts.plan(gpu).unwrap();
     let needs = memory_check::machine_bytes(&plan, gpu);
     memory_check::check(&parts, gpu, &plan, needs).unwrap();
