@@ -8,7 +8,8 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use edgewalk::config;
-use edgewalk::folder::rows::{CurvatureRow, read_curvature};
+use edgewalk::folder::rows::CurvatureRow;
+use edgewalk::folder::tables::read_curvature;
 use edgewalk::run::{self, TrainRequest};
 
 /// Trains, into the next free folder under `runs` if no other is given, and reads what was measured.

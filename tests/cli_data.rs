@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Output;
 
 use edgewalk::config::{MeasureOn, MeasuringSet};
-use edgewalk::folder::rows::{CurvatureRow, read_curvature, read_metrics};
+use edgewalk::folder::rows::CurvatureRow;
+use edgewalk::folder::tables::{read_curvature, read_metrics};
 
 use super::program::{alone, edgewalk, listing, refuses, succeeds, text};
 

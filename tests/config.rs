@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use edgewalk::config::preset::PRESETS;
-use edgewalk::config::reference::keys_in_markdown;
 use edgewalk::config::{
     Activation, CheckpointEvery, Config, ConfigError, DataName, LossKind, MeasureMethod, MeasureOn, OptimKind,
     Reduction, resolve,
@@ -371,20 +370,4 @@ proptest! {
     fn written_and_read_back_is_identical(config in any_config()) {
         prop_assert_eq!(from_file(&config.to_toml()).unwrap(), config);
     }
-}
-
-/// `UPDATE_DOCS=1 cargo test settings_page` writes the page anew.
-#[test]
-fn the_settings_page_lists_every_key_as_the_code_has_it() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/settings.md");
-    let page = fs::read_to_string(path).unwrap();
-    let (begin, end) = (page.find("### data: ").unwrap(), page.find("## Options of").unwrap());
-    let keys = keys_in_markdown();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(path, [&page[..begin], &keys, &page[end..]].concat()).unwrap();
-    } else {
-        assert_eq!(&page[begin..end], keys);
-    }
-    let all = resolve(None, &[]).unwrap().config.to_toml();
-    assert_eq!(keys.matches("\n| `").count(), all.lines().filter(|line| line.contains(" = ")).count());
 }

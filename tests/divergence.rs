@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use edgewalk::data::{self, DataName, Request};
 use edgewalk::folder::manifest::Ended;
-use edgewalk::folder::rows::{read_curvature, read_metrics};
+use edgewalk::folder::tables::{read_curvature, read_metrics};
 use edgewalk::folder::{RunDir, checkpoint};
 use edgewalk::model::{Activation, Layout, Mlp, params_from_safetensors, params_to_safetensors};
 use tempfile::tempdir;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use edgewalk::config::resolve;
 use edgewalk::folder::RunDir;
-use edgewalk::folder::oscillation_rows::read_oscillation;
-use edgewalk::folder::rows::{read_curvature, read_metrics};
+use edgewalk::folder::tables::read_oscillation;
+use edgewalk::folder::tables::{read_curvature, read_metrics};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction};
 use edgewalk::optim::{Ascent, Rule};
 use edgewalk::run::oscillation::{amplitude, drift_rate, period};

@@ -9,7 +9,8 @@ use edgewalk::folder::RunDir;
 #[cfg(unix)]
 use edgewalk::folder::manifest::Ended;
 #[cfg(unix)]
-use edgewalk::folder::rows::{CurvatureRow, read_curvature, read_metrics};
+use edgewalk::folder::rows::CurvatureRow;
+use edgewalk::folder::tables::{read_curvature, read_metrics};
 #[cfg(unix)]
 use std::fs::File;
 #[cfg(unix)]

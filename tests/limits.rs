@@ -1,6 +1,6 @@
 //! What an adapter offers beyond the lowest limits only makes it faster: the same run within `EDGEWALK_LIMITS`.
 
-use edgewalk::folder::rows::read_curvature;
+use edgewalk::folder::tables::read_curvature;
 use tempfile::tempdir;
 
 use super::cli::{edgewalk, refuses, succeeds};

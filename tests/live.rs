@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use edgewalk::folder::RunDir;
-use edgewalk::folder::rows::{MetricsRow, MetricsWriter};
+use edgewalk::folder::rows::{CurvatureColumns, MetricsRow};
+use edgewalk::folder::tables::MetricsWriter;
 use edgewalk::observer::Logged;
 use edgewalk::results::live::json;
 use edgewalk::results::live::tensorboard::TensorBoard;
@@ -34,7 +35,7 @@ proptest! {
         let path = folder.path().join("metrics.csv");
         let (secs, loss, error, grad_norm) = (values[0], values[1], values[2], values[3]);
         let row = MetricsRow { step, secs, loss, error, grad_norm, test_loss: None, test_error: None };
-        MetricsWriter::create(&path).unwrap().write(&row).unwrap();
+        MetricsWriter::create(&path, CurvatureColumns::default()).unwrap().write(&row).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let [columns, cells] = [0, 1].map(|i| strings(&text.lines().nth(i).unwrap().split(',').collect::<Vec<_>>()));
         let line = json::line(Logged { table: "metrics", columns: &columns, cells: &cells });

@@ -58,6 +58,7 @@ mod op_cases;
 mod optim;
 mod oracle;
 mod own_task;
+mod pages;
 mod passes;
 mod plot;
 mod profile;

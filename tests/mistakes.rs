@@ -135,7 +135,7 @@ fn a_run_without_one_of_its_tables_is_left_as_it_was() {
     fs::remove_file(at("curvature.csv")).unwrap();
     fs::remove_dir_all(at("checkpoints")).unwrap();
     assert!(succeeds(more()).contains("no checkpoint can be used, so it begins at step 0"));
-    assert_eq!(edgewalk::folder::rows::read_curvature(&at("curvature.csv")).unwrap().len(), 5);
+    assert_eq!(edgewalk::folder::tables::read_curvature(&at("curvature.csv")).unwrap().len(), 5);
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn one_of_something_is_not_many() {
 #[test]
 fn a_group_of_all_examples_is_sam_and_a_larger_one_is_refused() {
     use edgewalk::config::resolve;
-    use edgewalk::folder::rows::read_curvature;
+    use edgewalk::folder::tables::read_curvature;
 
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use edgewalk::data::Examples;
-use edgewalk::folder::rows::read_curvature;
+use edgewalk::folder::tables::read_curvature;
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction, params_from_safetensors};
 use edgewalk::objective::Objective;
 use edgewalk::optim::{Ascent, Optimizer, Rule};

@@ -9,7 +9,7 @@ use edgewalk::curvature::EigenOptions;
 use edgewalk::data::{Dataset, Request, load};
 use edgewalk::folder::RunDir;
 use edgewalk::folder::manifest::Ended;
-use edgewalk::folder::rows::{read_curvature, read_metrics};
+use edgewalk::folder::tables::{read_curvature, read_metrics};
 use edgewalk::model::{Activation, Mlp};
 use edgewalk::results::Format;
 use edgewalk::run::{OwnTask, ResumeRequest, TrainRequest, resume, resume_own, train, train_own};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use edgewalk::config::preset::PRESETS;
 use edgewalk::folder::RunDir;
-use edgewalk::folder::rows::{CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter};
+use edgewalk::folder::rows::{CurvatureColumns, CurvatureRow, MetricsRow};
+use edgewalk::folder::tables::{CurvatureWriter, MetricsWriter};
 use edgewalk::results::Format;
 use edgewalk::results::plot::plot_run;
 
@@ -17,7 +18,7 @@ const ROWS: u64 = 30;
 fn run_in(folder: &Path, sam_edge: f64, spike: f64, rows: u64) -> RunDir {
     let run = RunDir::create(Some(&folder.join("walk-007")), "").unwrap();
     run.write_config(&PRESETS[0].config).unwrap();
-    let mut metrics = MetricsWriter::create(&run.metrics()).unwrap();
+    let mut metrics = MetricsWriter::create(&run.metrics(), CurvatureColumns::default()).unwrap();
     let mut curvature =
         CurvatureWriter::create(&run.curvature(), CurvatureColumns { top: 2, ..Default::default() }).unwrap();
     for step in 0..=rows {
@@ -151,7 +152,7 @@ fn a_run_without_curvature_shows_its_loss_and_an_empty_one_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let run = run_in(folder.path(), 5.0, LEVELS[0], 0);
     assert_eq!(plot_run(&run, Format::Svg).unwrap(), [run.plots().join("loss.svg")]);
-    MetricsWriter::create(&run.metrics()).unwrap();
+    MetricsWriter::create(&run.metrics(), CurvatureColumns::default()).unwrap();
     let text = plot_run(&run, Format::Svg).unwrap_err().to_string();
     assert!(text.contains("metrics.csv") && text.contains("no rows"), "{text}");
 }

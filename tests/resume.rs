@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use edgewalk::folder::RunDir;
 use edgewalk::folder::checkpoint::{self, Checkpoint};
 use edgewalk::folder::manifest::Ended;
-use edgewalk::folder::rows::read_metrics;
+use edgewalk::folder::tables::read_metrics;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use tempfile::tempdir;

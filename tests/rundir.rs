@@ -6,10 +6,8 @@ use edgewalk::config::preset::PRESETS;
 use edgewalk::config::{MeasureAt, MeasureOn, MeasuringSet};
 use edgewalk::files::write_file;
 use edgewalk::folder::manifest::Ended;
-use edgewalk::folder::rows::{
-    BatchRow, CurvatureColumns, CurvatureRow, CurvatureWriter, Extreme, MetricsRow, MetricsWriter, OfficialRow,
-    read_curvature, read_metrics,
-};
+use edgewalk::folder::rows::{BatchRow, CurvatureColumns, CurvatureRow, Extreme, MetricsRow, OfficialRow};
+use edgewalk::folder::tables::{CurvatureWriter, MetricsWriter, read_curvature, read_metrics};
 use edgewalk::folder::{RunDir, check};
 use edgewalk::results::summary::{EdgeSummary, EdgeVerdict, Spread, Summary};
 use proptest::prelude::*;
@@ -121,7 +119,7 @@ fn the_manifest_says_in_words_why_the_run_ended() {
 fn the_columns_are_those_that_others_rely_on() {
     let folder = tempfile::tempdir().unwrap();
     let (metrics, curvature) = (folder.path().join("m.csv"), folder.path().join("c.csv"));
-    MetricsWriter::create(&metrics).unwrap();
+    MetricsWriter::create(&metrics, CurvatureColumns::default()).unwrap();
     CurvatureWriter::create(&curvature, CurvatureColumns { top: 3, ..Default::default() }).unwrap();
     let header = fs::read_to_string(&metrics).unwrap();
     assert!(header.starts_with("step,secs,loss,error,grad_norm,"), "{header}");
@@ -236,7 +234,7 @@ fn damaged_tables_are_refused_with_the_line_and_column() {
 #[test]
 fn a_full_disk_is_an_error_that_names_the_file() {
     let full = std::path::Path::new("/dev/full");
-    let text = MetricsWriter::create(full).err().expect("must fail").to_string();
+    let text = MetricsWriter::create(full, CurvatureColumns::default()).err().expect("must fail").to_string();
     assert!(text.contains("/dev/full") && text.contains("free space"), "{text}");
 }
 
@@ -281,7 +279,7 @@ proptest! {
             test_loss: test,
             test_error: test,
         };
-        MetricsWriter::create(&path).unwrap().write(&row).unwrap();
+        MetricsWriter::create(&path, CurvatureColumns::default()).unwrap().write(&row).unwrap();
         let read = read_metrics(&path).unwrap().remove(0);
         prop_assert_eq!(read.step, step);
         for (read, written) in [read.secs, read.loss, read.error, read.grad_norm].into_iter().zip(values) {

@@ -35,7 +35,7 @@ fn weights(path: &Path, seed: u64) {
 
 /// The rows without the time.
 fn losses(run: &Path) -> Vec<f64> {
-    let rows = edgewalk::folder::rows::read_metrics(&run.join("metrics.csv")).unwrap();
+    let rows = edgewalk::folder::tables::read_metrics(&run.join("metrics.csv")).unwrap();
     rows.iter().map(|row| row.loss).collect()
 }
 

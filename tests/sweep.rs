@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use edgewalk::config;
 use edgewalk::folder::RunDir;
-use edgewalk::folder::rows::{read_curvature, read_metrics};
+use edgewalk::folder::tables::{read_curvature, read_metrics};
 use edgewalk::sweep::{Grid, JobState, SummaryRow, SweepDir, read_summary};
 
 use crate::cli::{edgewalk, refuses, succeeds, text};

@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use edgewalk::folder::rows::{MetricsRow, read_metrics};
+use edgewalk::folder::rows::MetricsRow;
+use edgewalk::folder::tables::read_metrics;
 use edgewalk::folder::{RunDir, checkpoint};
 use edgewalk::sweep::{Grid, JobOptions, JobState, SweepDir, resume, start};
 use nix::sys::signal::{Signal, kill};

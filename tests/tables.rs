@@ -5,9 +5,8 @@ use std::path::Path;
 
 use edgewalk::data;
 use edgewalk::folder::RunDir;
-use edgewalk::folder::rows::{
-    BatchRow, CurvatureColumns, CurvatureRow, CurvatureWriter, OfficialRow, read_curvature, read_metrics,
-};
+use edgewalk::folder::rows::{BatchRow, CurvatureColumns, CurvatureRow, OfficialRow};
+use edgewalk::folder::tables::{CurvatureWriter, read_curvature, read_metrics};
 use edgewalk::model::{Activation, Layout, Mlp};
 use edgewalk::results::summary::Summary;
 

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use edgewalk::config::resolve;
 use edgewalk::folder::RunDir;
-use edgewalk::folder::rows::{CurvatureRow, read_curvature, read_metrics};
+use edgewalk::folder::rows::CurvatureRow;
+use edgewalk::folder::tables::{read_curvature, read_metrics};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction};
 use edgewalk::optim::Rule;
 use edgewalk::results::summary;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use edgewalk::folder::RunDir;
 use edgewalk::folder::manifest::Ended;
-use edgewalk::folder::rows::read_metrics;
+use edgewalk::folder::tables::read_metrics;
 use edgewalk::run::memory_check;
 use edgewalk::run::setup::RunSetup;
 use tempfile::tempdir;

@@ -3,13 +3,14 @@
 
 pub mod checkpoint;
 pub mod choices;
+pub mod columns;
 pub mod manifest;
-pub mod oscillation_rows;
 pub mod rows;
 mod run_dir;
 pub(crate) mod settled;
 pub mod state;
 pub mod table;
+pub mod tables;
 
 pub(crate) use run_dir::{RUNS, SWEEP, SWEEP_RUNS, lock_file};
 pub use run_dir::{RunDir, RunDirError, check};

@@ -1,17 +1,11 @@
-//! The rows of the two tables of every run, `metrics.csv` and `curvature.csv`. Row `step = t` describes the parameters
-//! before update t. `table` writes and reads rows.
+//! The rows of a run's three tables. `columns` lists how they are written and read, and what they mean.
+//!
+//! Row `step = t` describes the parameters before update t.
 
-use std::path::Path;
-
-use super::table::{Line, Table, number, optional, read};
 use crate::config::{MeasureAt, MeasuringSet};
-use crate::folder::RunDir;
-use crate::observer::Logged;
-
-pub use super::table::RecordError;
 
 /// One row of `metrics.csv`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct MetricsRow {
     /// Updates made so far.
     pub step: u64,
@@ -141,37 +135,6 @@ impl CurvatureRow {
     }
 }
 
-impl OfficialRow {
-    fn cells(&self) -> [String; OFFICIAL.len()] {
-        let [norm, ratio, gradient, sam_gradient] =
-            [self.hessian_norm, self.edge_ratio, self.grad_alignment, self.sam_grad_alignment].map(number);
-        [norm, ratio, gradient, sam_gradient, self.hvps.to_string()]
-    }
-
-    /// The estimate of a line; `None` if its first cell is empty or the table lacks the columns.
-    fn read(line: &Line<'_>) -> Result<Option<Self>, RecordError> {
-        let [norm, ratio, gradient, sam_gradient, hvps] = OFFICIAL;
-        let Some(hessian_norm) = line.optional(norm)? else { return Ok(None) };
-        Ok(Some(Self {
-            hessian_norm,
-            edge_ratio: line.or_nan(ratio)?,
-            grad_alignment: line.or_nan(gradient)?,
-            sam_grad_alignment: line.or_nan(sam_gradient)?,
-            hvps: line.required(hvps)?,
-        }))
-    }
-}
-
-const METRICS: [&str; 7] = ["step", "secs", "loss", "error", "grad_norm", "test_loss", "test_error"];
-
-const OFFICIAL: [&str; 5] = [
-    "official_hessian_norm",
-    "official_edge_ratio",
-    "official_grad_alignment",
-    "official_sam_grad_alignment",
-    "official_hvps",
-];
-
 /// The optional columns of a table of curvature.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CurvatureColumns {
@@ -185,211 +148,25 @@ pub struct CurvatureColumns {
     pub official: bool,
 }
 
-impl CurvatureColumns {
-    fn names(self) -> Vec<String> {
-        let numbered = |name, count| (1..=count).map(move |i| format!("{name}_{i}"));
-        let named = |names: &[&str]| -> Vec<String> { names.iter().map(|&s| s.into()).collect() };
-        let mut columns = named(&["step", "secs", "loss", "grad_norm"]);
-        columns.extend(numbered("lambda", self.top).chain(numbered("residual", self.top)));
-        columns.extend(named(&["lambda_min", "hessian_norm", "gd_edge", "sam_edge"]));
-        columns.extend(named(&["edge_ratio", "gauge", "grad_alignment"]));
-        columns.extend(named(&["sam_grad_alignment", "hvps", "measured_on", "examples", "measured_at"]));
-        columns.extend(numbered("error", self.top));
-        columns.extend(named(&["lambda_max", "lambda_max_error", "lambda_min_error"]));
-        columns.extend(named(&["grad_subspace", "sam_grad_subspace", "solve_secs"]));
-        columns.extend(numbered("bottom", self.bottom).chain(numbered("bottom_error", self.bottom)));
-        columns.extend(named(if self.batch { &["batch_sharpness", "batch_grad_norm"] } else { &[] }));
-        columns.extend(named(if self.official { &OFFICIAL } else { &[] }));
-        columns.extend(numbered("converged", self.top));
-        columns
-    }
-}
-
-/// Writes `metrics.csv`.
-pub struct MetricsWriter(Table);
-
-impl MetricsWriter {
-    /// Makes the table, replacing an old one.
-    ///
-    /// # Errors
-    /// [`RecordError::Write`].
-    pub fn create(path: &Path) -> Result<Self, RecordError> {
-        Self::open(path, None)
-    }
-
-    /// The same; with `len`, continues the old one after its first `len` bytes.
-    ///
-    /// # Errors
-    /// [`RecordError::Write`] or [`RecordError::CannotGoOn`].
-    pub fn open(path: &Path, len: Option<u64>) -> Result<Self, RecordError> {
-        Table::open(path, METRICS.map(str::to_owned).to_vec(), len).map(Self)
-    }
-
-    /// Flushes all rows to the disk, and returns their number of bytes.
-    ///
-    /// # Errors
-    /// [`RecordError::Write`].
-    pub fn sync(&mut self) -> Result<u64, RecordError> {
-        self.0.sync()
-    }
-
-    /// Appends a row, and returns the written cells.
-    ///
-    /// # Errors
-    /// [`RecordError::Write`].
-    pub fn write(&mut self, row: &MetricsRow) -> Result<Logged<'_>, RecordError> {
-        self.0.write(vec![
-            row.step.to_string(),
-            number(row.secs),
-            number(row.loss),
-            number(row.error),
-            number(row.grad_norm),
-            optional(row.test_loss),
-            optional(row.test_error),
-        ])
-    }
-}
-
-/// Writes `curvature.csv`.
-pub struct CurvatureWriter {
-    table: Table,
-    columns: CurvatureColumns,
-}
-
-impl CurvatureWriter {
-    /// Makes the table, replacing an old one.
-    ///
-    /// # Errors
-    /// [`RecordError::Write`].
-    pub fn create(path: &Path, columns: CurvatureColumns) -> Result<Self, RecordError> {
-        Self::open(path, columns, None)
-    }
-
-    /// The same; with `len`, continues the old one after its first `len` bytes.
-    ///
-    /// # Errors
-    /// [`RecordError::Write`] or [`RecordError::CannotGoOn`].
-    pub fn open(path: &Path, columns: CurvatureColumns, len: Option<u64>) -> Result<Self, RecordError> {
-        Ok(Self { table: Table::open(path, columns.names(), len)?, columns })
-    }
-
-    /// Flushes all rows to the disk, and returns their number of bytes.
-    ///
-    /// # Errors
-    /// [`RecordError::Write`].
-    pub fn sync(&mut self) -> Result<u64, RecordError> {
-        self.table.sync()
-    }
-
-    /// Appends a row, and returns the written cells. Fields without columns are left out; missing values are empty cells.
-    ///
-    /// # Errors
-    /// [`RecordError::Write`].
-    pub fn write(&mut self, row: &CurvatureRow) -> Result<Logged<'_>, RecordError> {
-        let CurvatureColumns { top, bottom, batch, official } = self.columns;
-        let padded = |values: &[f64], count: usize| -> Vec<String> {
-            (0..count).map(|i| optional(values.get(i).copied())).collect()
-        };
-        let word = |text: Option<String>| text.unwrap_or_default();
-        let mut cells = vec![row.step.to_string()];
-        cells.extend([row.secs, row.loss, row.grad_norm].map(number));
-        cells.extend(padded(&row.lambdas, top).into_iter().chain(padded(&row.residuals, top)));
-        cells.push(optional(row.lambda_min.map(|extreme| extreme.value)));
-        cells.extend([row.hessian_norm, row.gd_edge, row.sam_edge, row.edge_ratio, row.gauge].map(number));
-        cells.extend([row.grad_alignment, row.sam_grad_alignment].map(number));
-        cells.push(row.hvps.to_string());
-        cells.push(word(row.measured.map(|set| set.on.to_string())));
-        cells.push(word(row.measured.map(|set| set.examples.to_string())));
-        cells.push(word(row.at.map(|at| at.to_string())));
-        cells.extend(padded(&row.errors, top));
-        cells.push(optional(row.lambda_max.map(|extreme| extreme.value)));
-        cells.extend([row.lambda_max, row.lambda_min].map(|extreme| optional(extreme.map(|extreme| extreme.error))));
-        cells.extend([row.grad_subspace, row.sam_grad_subspace, row.solve_secs].map(optional));
-        cells.extend(padded(&row.bottoms, bottom).into_iter().chain(padded(&row.bottom_errors, bottom)));
-        if batch {
-            cells
-                .extend([row.batch.map(|batch| batch.sharpness), row.batch.map(|batch| batch.grad_norm)].map(optional));
-        }
-        if official {
-            cells.extend(row.official.as_ref().map_or_else(Default::default, OfficialRow::cells));
-        }
-        // 1 or 0, which plots and TensorBoard can show.
-        cells.extend((0..top).map(|i| row.converged.get(i).map_or_else(String::new, |&yes| u8::from(yes).to_string())));
-        self.table.write(cells)
-    }
-}
-
-/// Refuses what cannot be gone on with from its first so many bytes.
-pub(crate) fn check(run: &RunDir, columns: CurvatureColumns, metrics: u64, curvature: u64) -> Result<(), RecordError> {
-    Table::check(&run.metrics(), &METRICS.map(str::to_owned), metrics)?;
-    Table::check(&run.curvature(), &columns.names(), curvature).map(|_| ())
-}
-
-/// Reads `metrics.csv`.
-///
-/// # Errors
-/// [`RecordError::Read`], [`RecordError::NoColumn`], [`RecordError::TwoColumns`] or [`RecordError::BadCell`].
-pub fn read_metrics(path: &Path) -> Result<Vec<MetricsRow>, RecordError> {
-    read(path, |line| {
-        Ok(MetricsRow {
-            step: line.required("step")?,
-            secs: line.or_nan("secs")?,
-            loss: line.or_nan("loss")?,
-            error: line.or_nan("error")?,
-            grad_norm: line.or_nan("grad_norm")?,
-            test_loss: line.optional("test_loss")?,
-            test_error: line.optional("test_error")?,
-        })
-    })
-}
-
-/// Reads `curvature.csv`.
-///
-/// # Errors
-/// [`RecordError::Read`], [`RecordError::NoColumn`], [`RecordError::TwoColumns`] or [`RecordError::BadCell`].
-pub fn read_curvature(path: &Path) -> Result<Vec<CurvatureRow>, RecordError> {
-    read(path, |line| {
-        Ok(CurvatureRow {
-            step: line.required("step")?,
-            secs: line.or_nan("secs")?,
-            loss: line.or_nan("loss")?,
-            grad_norm: line.or_nan("grad_norm")?,
-            lambdas: line.numbered("lambda")?,
-            residuals: line.numbered("residual")?,
-            converged: line.numbered("converged")?.into_iter().map(|flag| flag != 0.0).collect(),
-            errors: line.numbered("error")?,
-            bottoms: line.numbered("bottom")?,
-            bottom_errors: line.numbered("bottom_error")?,
-            lambda_max: extreme(line, "lambda_max")?,
-            lambda_min: extreme(line, "lambda_min")?,
-            hessian_norm: line.or_nan("hessian_norm")?,
-            gd_edge: line.or_nan("gd_edge")?,
-            sam_edge: line.or_nan("sam_edge")?,
-            edge_ratio: line.or_nan("edge_ratio")?,
-            gauge: line.or_nan("gauge")?,
-            grad_alignment: line.or_nan("grad_alignment")?,
-            sam_grad_alignment: line.or_nan("sam_grad_alignment")?,
-            grad_subspace: line.optional("grad_subspace")?,
-            sam_grad_subspace: line.optional("sam_grad_subspace")?,
-            hvps: line.required("hvps")?,
-            solve_secs: line.optional("solve_secs")?,
-            batch: match line.optional("batch_grad_norm")? {
-                Some(grad_norm) => Some(BatchRow { sharpness: line.or_nan("batch_sharpness")?, grad_norm }),
-                None => None,
-            },
-            at: line.optional("measured_at")?,
-            measured: match line.optional("measured_on")? {
-                Some(on) => Some(MeasuringSet { on, examples: line.required("examples")? }),
-                None => None,
-            },
-            official: OfficialRow::read(line)?,
-        })
-    })
-}
-
-/// An end of the spectrum; tables of early versions have no error beside it.
-fn extreme(line: &Line<'_>, name: &str) -> Result<Option<Extreme>, RecordError> {
-    let Some(value) = line.optional(name)? else { return Ok(None) };
-    let error = line.optional(&format!("{name}_error"))?.unwrap_or(f64::INFINITY);
-    Ok(Some(Extreme { value, error }))
+/// One row of `oscillation.csv`: what the parameters did in some updates after a measurement.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct OscillationRow {
+    /// The step that was measured, with which the window begins.
+    pub step: u64,
+    /// The updates followed.
+    pub updates: u64,
+    /// λ₁ at the beginning.
+    pub lambda_1: f64,
+    /// Mean of ½|⟨w₊ − w, v₁⟩| over the updates.
+    pub amplitude: f64,
+    /// What a two-cycle on a quadratic would have, where theory gives it.
+    pub amplitude_predicted: Option<f64>,
+    /// The period of ⟨w, v₁⟩, where there is one.
+    pub period: Option<u64>,
+    /// Movement an update along the unit vector in which λ₁ rises.
+    pub drift: f64,
+    /// What plain gradient descent would make of it.
+    pub drift_of_gradient: f64,
+    /// What SAM's oscillation adds on a quadratic in a valley of changing width, where theory gives it.
+    pub drift_predicted: Option<f64>,
 }

@@ -9,8 +9,9 @@ use super::figure::{Curve, Figure, Horizontal, Scale, Style};
 use super::readout::Readout;
 use crate::files::write_file;
 use crate::folder::RunDir;
-use crate::folder::oscillation_rows::{OscillationRow, read_oscillation};
+use crate::folder::rows::OscillationRow;
 use crate::folder::rows::{CurvatureRow, MetricsRow};
+use crate::folder::tables::read_oscillation;
 use crate::optim::Rule;
 use crate::results::Format;
 

@@ -3,8 +3,9 @@
 use super::summary::Summary;
 use crate::config::{self, Config, build};
 use crate::folder::RunDir;
-use crate::folder::rows::{CurvatureRow, MetricsRow, read_curvature, read_metrics};
+use crate::folder::rows::{CurvatureRow, MetricsRow};
 use crate::folder::table::RecordError;
+use crate::folder::tables::{read_curvature, read_metrics};
 use crate::optim::Rule;
 
 /// See the module text.

@@ -15,7 +15,7 @@ use crate::curvature::edge::alignment;
 use crate::curvature::{
     EigenOptions, Eigenpair, RitzValue, Track, dot, lanczos, official, power_iteration, subspace_alignment,
 };
-use crate::folder::oscillation_rows::OscillationRow;
+use crate::folder::rows::OscillationRow;
 use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow};
 use crate::folder::state::RunState;
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};

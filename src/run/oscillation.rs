@@ -8,7 +8,7 @@
 //! the plain gradient moves them along n too; its share is reported separately.
 
 use crate::curvature::{Eigenpair, dot};
-use crate::folder::oscillation_rows::OscillationRow;
+use crate::folder::rows::OscillationRow;
 use crate::folder::state::OscillationWindow;
 use crate::gpu::{Buffer, GpuError, Recording};
 use crate::objective::Objective;

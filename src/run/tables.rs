@@ -3,9 +3,11 @@
 use super::RunError;
 use crate::config::{Config, MeasureMethod};
 use crate::folder::RunDir;
-use crate::folder::oscillation_rows::{OscillationRow, OscillationWriter};
-use crate::folder::rows::{self, CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsRow, MetricsWriter};
+use crate::folder::rows::OscillationRow;
+use crate::folder::rows::{CurvatureColumns, CurvatureRow, MetricsRow};
 use crate::folder::table::RecordError;
+use crate::folder::tables::OscillationWriter;
+use crate::folder::tables::{CurvatureWriter, MetricsWriter};
 use crate::observer::{Logged, Observer, OutputError};
 use crate::results::live::tensorboard::TensorBoard;
 
@@ -49,10 +51,12 @@ impl<'a> Tables<'a> {
         config: &Config,
         [metrics, curvature, oscillation]: [u64; 3],
     ) -> Result<(), RecordError> {
-        rows::check(dir, columns(config), metrics, curvature)?;
+        let columns = columns(config);
+        MetricsWriter::check(&dir.metrics(), columns, metrics)?;
+        CurvatureWriter::check(&dir.curvature(), columns, curvature)?;
         match config.measure.window {
             0 => Ok(()),
-            _ => OscillationWriter::check(&dir.oscillation(), oscillation),
+            _ => OscillationWriter::check(&dir.oscillation(), columns, oscillation),
         }
     }
 
@@ -64,11 +68,12 @@ impl<'a> Tables<'a> {
         observer: &'a dyn Observer,
     ) -> Result<Self, RecordError> {
         let [metrics, curvature, oscillation] = [0, 1, 2].map(|table| bytes.map(|bytes| bytes[table]));
-        let metrics = MetricsWriter::open(&dir.metrics(), metrics)?;
-        let curvature = CurvatureWriter::open(&dir.curvature(), columns(config), curvature)?;
+        let columns = columns(config);
+        let metrics = MetricsWriter::open(&dir.metrics(), columns, metrics)?;
+        let curvature = CurvatureWriter::open(&dir.curvature(), columns, curvature)?;
         let oscillation = match config.measure.window {
             0 => None,
-            _ => Some(OscillationWriter::open(&dir.oscillation(), oscillation)?),
+            _ => Some(OscillationWriter::open(&dir.oscillation(), columns, oscillation)?),
         };
         let tensorboard = if config.run.tensorboard { Some(TensorBoard::of_tables(dir)?) } else { None };
         Ok(Self { metrics, curvature, oscillation, followers: Followers { observer, tensorboard } })

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Axis, JobState, SummaryRow, SweepDir, SweepError};
 use crate::folder::RunDir;
-use crate::folder::rows::{read_curvature, read_metrics};
+use crate::folder::tables::{read_curvature, read_metrics};
 use crate::results::Format;
 use crate::results::figure::heat_map::{Cell, Colors, HeatMap};
 use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};

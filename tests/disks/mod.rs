@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use edgewalk::folder::RunDir;
 use edgewalk::folder::manifest::Ended;
-use edgewalk::folder::rows::read_metrics;
+use edgewalk::folder::tables::read_metrics;
 use tempfile::{TempDir, tempdir};
 
 use super::cli::{edgewalk, succeeds, text};

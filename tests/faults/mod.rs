@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use edgewalk::folder::RunDir;
 use edgewalk::folder::manifest::Ended;
-use edgewalk::folder::rows::{CurvatureRow, read_curvature, read_metrics};
+use edgewalk::folder::rows::CurvatureRow;
+use edgewalk::folder::tables::{read_curvature, read_metrics};
 use tempfile::{TempDir, tempdir};
 
 use super::cli::{edgewalk, succeeds, text};

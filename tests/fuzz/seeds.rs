@@ -10,11 +10,11 @@ use edgewalk::folder::RunDir;
 use edgewalk::folder::checkpoint::{Checkpoint, DONE};
 use edgewalk::folder::choices::parse;
 use edgewalk::folder::manifest::{Ended, InitFile, Manifest, Resumed};
-use edgewalk::folder::oscillation_rows::{OscillationRow, OscillationWriter};
-use edgewalk::folder::rows::{
-    BatchRow, CurvatureColumns, CurvatureRow, CurvatureWriter, Extreme, MetricsRow, MetricsWriter, OfficialRow,
-};
+use edgewalk::folder::rows::OscillationRow;
+use edgewalk::folder::rows::{BatchRow, CurvatureColumns, CurvatureRow, Extreme, MetricsRow, OfficialRow};
 use edgewalk::folder::state::{OscillationWindow, RunState};
+use edgewalk::folder::tables::OscillationWriter;
+use edgewalk::folder::tables::{CurvatureWriter, MetricsWriter};
 use edgewalk::model::params_to_safetensors;
 use edgewalk::optim::Cursor;
 
@@ -158,7 +158,7 @@ pub fn metrics() -> Vec<Parts> {
     };
     let table = |rows: &[MetricsRow]| {
         vec![written(|path| {
-            let mut writer = MetricsWriter::create(path).unwrap();
+            let mut writer = MetricsWriter::create(path, CurvatureColumns::default()).unwrap();
             rows.iter().for_each(|row| {
                 writer.write(row).unwrap();
             });
@@ -233,7 +233,7 @@ pub fn oscillation() -> Vec<Parts> {
         drift_predicted: predicted,
     };
     vec![vec![written(|path| {
-        let mut writer = OscillationWriter::open(path, None).unwrap();
+        let mut writer = OscillationWriter::open(path, CurvatureColumns::default(), None).unwrap();
         [row(0, None), row(8, Some(0.02))].iter().for_each(|row| {
             writer.write(row).unwrap();
         });

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use edgewalk::folder::rows::{CurvatureRow, read_curvature};
+use edgewalk::folder::rows::CurvatureRow;
+use edgewalk::folder::tables::read_curvature;
 use edgewalk::model::{Activation, Cnn, Layout, Mlp, Model, Transformer, params_to_safetensors};
 
 use super::oracle::Numbers;

@@ -3,11 +3,10 @@
 use std::fmt::Debug;
 use std::path::Path;
 
-use edgewalk::folder::oscillation_rows::{OscillationWriter, read_oscillation};
-use edgewalk::folder::rows::{
-    CurvatureColumns, CurvatureRow, CurvatureWriter, MetricsWriter, read_curvature, read_metrics,
-};
+use edgewalk::folder::rows::{CurvatureColumns, CurvatureRow};
 use edgewalk::folder::table::RecordError;
+use edgewalk::folder::tables::{CurvatureWriter, MetricsWriter, read_curvature, read_metrics};
+use edgewalk::folder::tables::{OscillationWriter, read_oscillation};
 use edgewalk::results::official_raw::read_raw;
 use edgewalk::results::summary::Summary;
 use edgewalk::sweep::read_summary;
@@ -17,7 +16,7 @@ use super::{bounded, in_folder, put, refused};
 /// `metrics.csv`.
 pub fn metrics(input: &[u8]) -> bool {
     let rows = table(input, read_metrics, |path, rows| {
-        let mut writer = MetricsWriter::create(path)?;
+        let mut writer = MetricsWriter::create(path, CurvatureColumns::default())?;
         rows.iter().try_for_each(|row| writer.write(row).map(|_| ()))
     });
     rows.is_some_and(|rows| {
@@ -50,7 +49,7 @@ pub fn curvature(input: &[u8]) -> bool {
 /// `oscillation.csv`.
 pub fn oscillation(input: &[u8]) -> bool {
     let rows = table(input, read_oscillation, |path, rows| {
-        let mut writer = OscillationWriter::open(path, None)?;
+        let mut writer = OscillationWriter::open(path, CurvatureColumns::default(), None)?;
         rows.iter().try_for_each(|row| writer.write(row).map(|_| ()))
     });
     rows.is_some()
