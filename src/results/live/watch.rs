@@ -49,6 +49,8 @@ pub fn watch<E: From<ResultsError>>(
     observer: &dyn Observer,
     mut redrawn: impl FnMut(&Redrawn) -> Result<(), E>,
 ) -> Result<(), E> {
+    // From here on the observer can stop it.
+    observer.is_stopped();
     let mut watched: Vec<WatchedRun<'_>> = runs.iter().map(WatchedRun::new).collect();
     loop {
         let began = Instant::now();
