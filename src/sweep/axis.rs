@@ -5,13 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::SweepError;
+use super::error::{MAX_JOBS, SweepError};
 use crate::config::preset::{self, QUICKSTART};
 use crate::config::{self, ConfigError};
 use crate::folder::settled::{PATHS, settled};
-
-/// The most jobs of a sweep. Each is a folder and a process.
-pub const MAX_JOBS: usize = 10_000;
 
 /// The longest name of a job, in bytes: file systems allow 255, with room for suffixes.
 const LONGEST_NAME: usize = 120;

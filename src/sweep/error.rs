@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::MAX_JOBS;
 use crate::files::lock::Holder;
 use crate::run::RunError;
 use crate::text::with_causes;
+
+/// The most jobs of a sweep. Each is a folder and a process.
+pub const MAX_JOBS: usize = 10_000;
 
 /// What can go wrong with a sweep. Each message says what to do.
 #[derive(Debug, thiserror::Error)]

@@ -30,8 +30,8 @@ use crate::text::shell_path;
 use board::Board;
 use slurm::Places;
 
-pub use axis::{Axis, MAX_JOBS};
-pub use error::SweepError;
+pub use axis::Axis;
+pub use error::{MAX_JOBS, SweepError};
 pub use folder::{Job, SweepDir};
 pub use grid::Grid;
 pub use memory::{Capacity, capacity};
