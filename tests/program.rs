@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 /// The program in a folder, where it finds no data but those it brings.
 pub fn edgewalk(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_edgewalk"));
-    // Nor kernels that its user's runs have timed: the rules of thumb alone, unless a test says otherwise.
+    // Nor kernels that its user's runs have timed: the default rules alone, unless a test says otherwise.
     let untuned: &[&str] = if args.first() == Some(&"train") { &["train", "--set", "run.tune=0"] } else { &args[..1] };
     command.current_dir(folder).args(untuned).args(&args[1..]).env_remove("EDGEWALK_DATA").stdin(Stdio::null());
     // Mesa's device-selection layer looks for a Wayland session and complains on machines without one.

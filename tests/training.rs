@@ -24,7 +24,7 @@ use super::reference_mlp;
 
 /// Trains with the quickstart's settings under `sets`, on the tests' adapter.
 pub fn train(target: Option<&str>, out: &Path, sets: &[&str], init: Option<&Path>) -> Result<RunDir, RunError> {
-    // The rules of thumb alone: no kernels that the user's runs have timed.
+    // The default rules alone: no kernels that the user's runs have timed.
     let sets: Vec<String> = ["run.tune=0"].iter().chain(sets).map(|&set| set.into()).collect();
     let mut resolved = resolve(target, &sets)?;
     resolved.config.run.init = init.map(Path::to_path_buf);

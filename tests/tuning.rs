@@ -1,4 +1,4 @@
-//! The choice of kernels: how it is written, remembered, repeated, and when timing overrules the rules of thumb.
+//! The choice of kernels: how it is written, remembered, repeated, and when timing overrules the default rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -129,7 +129,7 @@ fn every_class_gets_a_choice_whatever_the_time() {
     let mut tuner = Tuner::new(gpu(), &objective).unwrap();
     let contractions = tuner.contractions().to_vec();
     assert!(contractions.len() > 2 && contractions.is_sorted_by(|a, b| a.flops >= b.flops));
-    // No time at all: the rules of thumb, except for what is known.
+    // No time at all: the default rules, except for what is known.
     let other =
         Variant::ALL.iter().copied().find(|v| v.suits(gpu().target()) && *v != contractions[1].default).unwrap();
     let known: Known = [(contractions[1].class, other)].into();
@@ -138,7 +138,7 @@ fn every_class_gets_a_choice_whatever_the_time() {
     for (i, contraction) in contractions.iter().enumerate() {
         assert_eq!(chosen[&contraction.class], if i == 1 { other } else { contraction.default });
     }
-    // Time for all: every variant that suits is timed, the rule of thumb's first, and nothing stays behind on the device.
+    // Time for all: every variant that suits is timed, the default rule's first, and nothing stays behind on the device.
     let before = gpu().memory();
     let times = tuner.time(&contractions[0], None).unwrap();
     assert_eq!(gpu().memory(), before);
@@ -259,7 +259,7 @@ fn a_tuned_run_repeats_from_the_cache_and_from_its_manifest() {
     let noted: Value = serde_json::from_str(&header.metadata().as_ref().unwrap()["choices"]).unwrap();
     assert_eq!(noted, choices(&here.join("first")));
 
-    // Without time the cache is not even read, and the rules of thumb decide.
+    // Without time the cache is not even read, and the default rules decide.
     let spoiled = here.join("cache/kernels").join(file.file_name().unwrap());
     fs::create_dir_all(spoiled.parent().unwrap()).unwrap();
     fs::write(&spoiled, "spoiled").unwrap();
@@ -293,7 +293,7 @@ fn choices_that_fix_a_run_are_taken_or_refused() {
     refuses(kernels(&content), 2, &["kind of adapter", &unsuitable.to_string()]);
     refuses(edgewalk(here, &[&TINY[..], &["--set", "kernels=none.json"]].concat()), 2, &["none.json"]);
 
-    // Another variant than the rule of thumb's, for the first layer: it is the one that is used.
+    // Another variant than the default rule's, for the first layer: it is the one that is used.
     let objective = objective();
     let first = Tuner::new(gpu(), &objective).unwrap().contractions()[0].clone();
     let other = Variant::ALL.iter().find(|v| v.suits(gpu().target()) && **v != first.default).unwrap();

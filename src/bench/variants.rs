@@ -40,7 +40,7 @@ impl fmt::Display for Variants {
     /// One line for each class, one column for each variant: times as multiples of the best.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.title)?;
-        writeln!(f, "times as multiples of the best; ° the rule of thumb, * what timing would choose\n")?;
+        writeln!(f, "times as multiples of the best; ° the default rule, * what timing would choose\n")?;
         let columns: Vec<Variant> = Variant::ALL
             .iter()
             .copied()

@@ -20,7 +20,7 @@ use crate::files::shown;
 pub enum DataCommand {
     /// List the data sets: name, size, where each one was found, who made it under which licence
     List,
-    /// Download a data set, going on where an earlier attempt stopped, and check it
+    /// Download a data set, continuing an earlier attempt, and check it
     Fetch(FetchArgs),
 }
 

@@ -199,7 +199,7 @@ impl Gpu {
     }
 
     /// This device for kernels chosen otherwise: everything is shared, but programs compiled through the returned handle take
-    /// these variants. Opening a device gives the rules of thumb alone, which depend on nothing but shapes and the adapter.
+    /// these variants. Opening a device gives the default rules alone, which depend on nothing but shapes and the adapter.
     #[must_use]
     pub fn with_choices(&self, choices: Choices) -> Self {
         let target = Target { choices: Arc::new(choices), ..self.target().clone() };
@@ -261,7 +261,7 @@ impl Gpu {
 
     /// The variants with which the programs loaded so far would be compiled to the same kernels again. Where the contractions of
     /// a class got several, since not every variant takes every epilogue, that is what this handle's choices know of the
-    /// class, and nothing if they know nothing: the rule of thumb repeats itself.
+    /// class, and nothing if they know nothing: the default rule repeats itself.
     pub fn variants(&self) -> BTreeMap<ShapeClass, Variant> {
         let known = &self.target().choices.known;
         let single = |(&class, variants): (&ShapeClass, &BTreeSet<Variant>)| {

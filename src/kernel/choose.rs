@@ -1,7 +1,7 @@
 //! Which variant of the matmul families a contraction gets on an adapter: the one place where shapes and tiers become kernels.
 //!
 //! [`Variant`] is what can be chosen, and [`choose`] what is taken: what [`Choices`] says of the shape's class, where it says
-//! something, and else the rule of thumb in [`default`].
+//! something, and else the default rule in [`default`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,11 +22,11 @@ pub struct Target {
     pub max_bindings: usize,
     /// When contractions are cut in slices.
     pub split: SplitPolicy,
-    /// Variants for classes of shapes that differ from the rule of thumb.
+    /// Variants for classes of shapes that differ from the default rule.
     pub choices: Arc<Choices>,
 }
 
-/// Variants that are taken instead of the rule of thumb, where they suit a contraction.
+/// Variants that are taken instead of the default rule, where they suit a contraction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Choices {
     /// For everything: what is being tried.
@@ -219,7 +219,7 @@ impl Variant {
 /// seconds for as many, and minutes for three times as many.
 const MOST_ACCESSES: usize = 256;
 
-/// The variant for a contraction: what is tried, what is known of its class, or the rule of thumb.
+/// The variant for a contraction: what is tried, what is known of its class, or the default rule.
 pub(super) fn choose(product: &Product, target: &Target) -> Variant {
     let Choices { tried, known } = &*target.choices;
     let wanted = [*tried, known.get(&class(&product.shape)).copied()];

@@ -53,7 +53,7 @@ fn remembered_or_timed(
     observer: &dyn Observer,
 ) -> Result<Known, RunError> {
     let warn = |problem: String| {
-        observer.note(&format!("warning: {problem}; going on with kernels chosen by rules of thumb"));
+        observer.note(&format!("warning: {problem}; going on with kernels chosen by default rules"));
         Ok(Known::new())
     };
     let Some(cache) = KernelCache::of(gpu.adapter()) else {
