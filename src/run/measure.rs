@@ -15,8 +15,7 @@ use crate::curvature::edge::alignment;
 use crate::curvature::{
     EigenOptions, Eigenpair, RitzValue, Spectrum, Track, dot, lanczos, official, power_iteration, subspace_alignment,
 };
-use crate::folder::rows::OscillationRow;
-use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow};
+use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow, OscillationRow};
 use crate::folder::state::RunState;
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::objective::{DifferenceOperator, HessianOperator, Objective};
