@@ -124,7 +124,8 @@ impl Share<'_> {
     }
 
     fn select(&self, graph: &mut Graph) -> NodeId {
-        let zero = graph.full(0.0, &graph.shape(self.u).to_vec());
+        let shape = graph.shape(self.u).to_vec();
+        let zero = graph.full(0.0, &shape);
         let (on_true, on_false) = if self.i == 1 { (self.u, zero) } else { (zero, self.u) };
         graph.select(self.node.inputs[0], on_true, on_false)
     }
