@@ -56,7 +56,7 @@ impl RunSetup<'_> {
     }
 
     fn on(&self, gpu: &Gpu, examples: &Examples) -> Result<Objective, RunError> {
-        objective(gpu, self.config, Arc::clone(&self.model), self.loss.clone(), examples)
+        objective(gpu, self.config, Arc::clone(&self.model), self.loss, examples)
     }
 
     /// Makes and records everything.
