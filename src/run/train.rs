@@ -124,7 +124,7 @@ fn carry_out(
     // From here on, a run that stops keeps its data.
     observer.is_stopped();
     let Checked { gpu, memory_plan, init, .. } = checked;
-    let (objective, step) = (&prepared.workspace.objective, prepared.start.step);
+    let (objective, step) = (&prepared.workspace.objective, prepared.step);
     let facts = RunFacts { objective, measured: setup.measured, memory_plan, data, init, step };
     let OpenRun { dir, lock, mut manifest } = launch.place(facts, observer)?;
     // From here on, the manifest records the end of the run.
@@ -164,8 +164,12 @@ struct Prepared<'a> {
     config: &'a Config,
     workspace: Workspace,
     batches: Option<BatchLoader<'a>>,
-    start: Start,
     outlook: String,
+    /// The step at which it begins or goes on, and the seconds spent before.
+    step: u64,
+    spent: f64,
+    /// The sizes of its tables, if it goes on.
+    bytes: Option<[u64; 3]>,
 }
 
 /// Makes everything on the device, in the state of the step at which the run begins or goes on.
@@ -176,28 +180,22 @@ fn prepare<'a>(
 ) -> Result<Prepared<'a>, RunError> {
     let mut workspace = setup.assemble(&checked.gpu)?;
     workspace.objective.set_params(workspace.optimizer.params(), &checked.params)?;
-    let start = restore(&mut workspace, checked.state.take())?;
+    let state = checked.state.take();
+    let begun = state.as_ref().map(|state| (state.step, state.secs, Some(state.tables)));
+    let (step, spent, bytes) = begun.unwrap_or((0, 0.0, None));
+    restore(&mut workspace, state)?;
     if let Some(batches) = &mut batches {
-        batches.load(&workspace.objective, start.step)?;
+        batches.load(&workspace.objective, step)?;
     }
-    let outlook = forecast::ahead(setup.config, &workspace, &checked.memory_plan, start.step)?;
-    Ok(Prepared { config: setup.config, workspace, batches, start, outlook })
-}
-
-/// Where a run begins or goes on, with the seconds spent before.
-struct Start {
-    step: u64,
-    spent: f64,
-    /// The sizes of its tables, if it goes on.
-    bytes: Option<[u64; 3]>,
+    let outlook = forecast::ahead(setup.config, &workspace, &checked.memory_plan, step)?;
+    Ok(Prepared { config: setup.config, workspace, batches, outlook, step, spent, bytes })
 }
 
 /// Restores the numbers of a checkpoint to the device and to the measurements, or does the work at the first parameters.
-fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<Start, GpuError> {
+fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), GpuError> {
     let gpu = workspace.objective.gpu();
     let Some(mut state) = state else {
-        gpu.run(workspace.measurer.as_ref().and_then(Measurer::prepare))?;
-        return Ok(Start { step: 0, spent: 0.0, bytes: None });
+        return gpu.run(workspace.measurer.as_ref().and_then(Measurer::prepare));
     };
     if let (Some(velocity), Some(momentum)) = (workspace.optimizer.velocity(), &state.momentum) {
         gpu.write(velocity, momentum)?;
@@ -205,7 +203,7 @@ fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<Start, 
     if let Some(measurer) = &mut workspace.measurer {
         measurer.restore(gpu, &mut state)?;
     }
-    Ok(Start { step: state.step, spent: state.secs, bytes: Some(state.tables) })
+    Ok(())
 }
 
 impl Prepared<'_> {
@@ -217,7 +215,7 @@ impl Prepared<'_> {
         began: Instant,
         observer: &dyn Observer,
     ) -> Result<Ended, RunError> {
-        let Self { config, workspace, batches, start: Start { step, spent, bytes }, outlook } = self;
+        let Self { config, workspace, batches, outlook, step, spent, bytes } = self;
         say(observer, &outlook)?;
         let mut run = Training {
             config,
