@@ -21,13 +21,13 @@ use crate::curvature::{
     CurvatureError, DensityOptions, EigenOptions, Minus, Operator, SpectralDensity, Spectrum, SubOperator, Trace,
     TraceOptions, lanczos, spectral_density, subspace_alignment, trace,
 };
-use crate::data;
 use crate::files::check_folder;
 use crate::gpu::Gpu;
 use crate::model::Layout;
 use crate::observer::{Observer, Progress, Unit};
 use crate::optim::Rule;
 use crate::results::Format;
+use crate::run::inputs::Inputs;
 use crate::run::measure::probed;
 use crate::run::{self, RunError};
 use crate::text::counted;
@@ -122,17 +122,11 @@ pub struct Analysis {
 /// # Errors
 /// [`RunError`]: nothing is written before everything has been computed.
 pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Analysis, RunError> {
-    let found = source::find(&request.path, request.config.as_deref())?;
+    let mut found = source::find(&request.path, request.config.as_deref())?;
     check_folder(request.out.as_ref().unwrap_or(&found.out))?;
+    found.config.data.test = 0;
     let config = &found.config;
-    let mut train = data::load(&data::Request {
-        name: config.data.name,
-        path: config.data.path.clone(),
-        train: config.data.train,
-        test: 0,
-        seq_len: config.model.seq_len,
-    })?
-    .train;
+    let mut train = Inputs::data(config)?.train;
     if request.examples > train.len() {
         return Err(ConfigError::Conflict {
             problem: format!("--examples {} is more than the {} training examples", request.examples, train.len()),
@@ -154,24 +148,16 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
         parts.assemble_planned(&gpu, &blocks, layout.len())?;
     objective.set_params(&w, &params)?;
     let metrics = probed(&objective, &probe, found.step)?;
-    let gradients = [probe.gradient(), probe.update_gradient(found.step)]
-        .map(|vector| objective.read(vector).map(|values| values.into_iter().map(f64::from).collect::<Vec<f64>>()));
-    let [gradient, update_gradient] = gradients;
-    let gradients = [gradient?, update_gradient?];
-
+    let gradient = |vector| objective.read(vector).map(|values| values.into_iter().map(f64::from).collect());
+    let gradients = [gradient(probe.gradient())?, gradient(probe.update_gradient(found.step))?];
+    let look = Look { request, gradients, observer };
     let mut findings = vec![];
-    for Block { name, ranges } in &blocks {
-        let mut of = |part: Part, operator: &mut dyn Operator| -> Result<(), CurvatureError> {
-            let mut watched =
-                WatchedOperator { operator, observer, what: format!("{} of {name}", part.words()), products: 0 };
-            let mut operator = SubOperator::new(&mut watched, ranges)?;
-            findings.push(look(&mut operator, request, name, part, &gradients, ranges)?);
-            Ok(())
-        };
-        of(Part::Hessian, &mut hessian.linearise()?)?;
+    for block in &blocks {
+        findings.push(look.at(block, Part::Hessian, &mut hessian.linearise()?)?);
         if let Some(gauss_newton) = &mut gauss_newton {
-            of(Part::GaussNewton, &mut gauss_newton.linearise()?)?;
-            of(Part::Rest, &mut Minus::new(hessian.linearise()?, gauss_newton.linearise()?)?)?;
+            findings.push(look.at(block, Part::GaussNewton, &mut gauss_newton.linearise()?)?);
+            let mut rest = Minus::new(hessian.linearise()?, gauss_newton.linearise()?)?;
+            findings.push(look.at(block, Part::Rest, &mut rest)?);
         }
     }
     observer.finished();
@@ -191,41 +177,48 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     Ok(analysis)
 }
 
-/// All requested results of one matrix.
-fn look(
-    operator: &mut dyn Operator,
-    request: &AnalysisRequest,
-    block: &str,
-    part: Part,
-    gradients: &[Vec<f64>; 2],
-    ranges: &[Range<usize>],
-) -> Result<Finding, CurvatureError> {
-    let parameters = operator.dim();
-    let mut secs = [0.0; 3];
-    let mut timed = |slot: usize, began: Instant| secs[slot] = began.elapsed().as_secs_f64();
-    let began = Instant::now();
-    let spectrum = lanczos(operator, None, &request.eigen)?;
-    timed(0, began);
-    let began = Instant::now();
-    let trace = request.trace.as_ref().map(|options| trace(operator, options)).transpose()?;
-    timed(1, began);
-    let began = Instant::now();
-    let density = request.density.as_ref().map(|options| spectral_density(operator, options)).transpose()?;
-    timed(2, began);
-    let of_block = |g: &Vec<f64>| ranges.iter().flat_map(|range| g[range.clone()].to_vec()).collect::<Vec<f64>>();
-    let [gradient, update_gradient] = [&gradients[0], &gradients[1]].map(of_block);
-    let vectors: Vec<&[f64]> = spectrum.pairs.iter().map(|pair| pair.vector.as_slice()).collect();
-    Ok(Finding {
-        block: block.to_owned(),
-        parameters,
-        part,
-        alignments: vectors.iter().map(|v| alignment(&gradient, v)).collect(),
-        subspace: [&gradient, &update_gradient].map(|g| subspace_alignment(g, &vectors)),
-        spectrum,
-        trace,
-        density,
-        secs,
-    })
+/// A look at matrices at one point.
+struct Look<'a> {
+    request: &'a AnalysisRequest,
+    /// The loss gradient, and that which an update follows.
+    gradients: [Vec<f64>; 2],
+    observer: &'a dyn Observer,
+}
+
+impl Look<'_> {
+    /// All requested results of one matrix over one block of its parameters.
+    fn at(&self, block: &Block, part: Part, operator: &mut dyn Operator) -> Result<Finding, CurvatureError> {
+        let Self { request, ref gradients, observer } = *self;
+        let Block { name, ranges } = block;
+        let what = format!("{} of {name}", part.words());
+        let mut watched = WatchedOperator { operator, observer, what, products: 0 };
+        let operator = &mut SubOperator::new(&mut watched, ranges)?;
+        let mut secs = [0.0; 3];
+        let mut timed = |slot: usize, began: Instant| secs[slot] = began.elapsed().as_secs_f64();
+        let began = Instant::now();
+        let spectrum = lanczos(operator, None, &request.eigen)?;
+        timed(0, began);
+        let began = Instant::now();
+        let trace = request.trace.as_ref().map(|options| trace(operator, options)).transpose()?;
+        timed(1, began);
+        let began = Instant::now();
+        let density = request.density.as_ref().map(|options| spectral_density(operator, options)).transpose()?;
+        timed(2, began);
+        let of_block = |g: &Vec<f64>| ranges.iter().flat_map(|range| g[range.clone()].to_vec()).collect::<Vec<f64>>();
+        let [gradient, update_gradient] = [&gradients[0], &gradients[1]].map(of_block);
+        let vectors: Vec<&[f64]> = spectrum.pairs.iter().map(|pair| pair.vector.as_slice()).collect();
+        Ok(Finding {
+            block: name.clone(),
+            parameters: block.parameters(),
+            part,
+            alignments: vectors.iter().map(|v| alignment(&gradient, v)).collect(),
+            subspace: [&gradient, &update_gradient].map(|g| subspace_alignment(g, &vectors)),
+            spectrum,
+            trace,
+            density,
+            secs,
+        })
+    }
 }
 
 /// A block of parameters.

@@ -4,7 +4,7 @@
 //! its operands. The programs come from `jvp`; a non-linear op is a mistake there.
 
 use super::refuse;
-use crate::graph::{Binary, DotDims, Graph, Node, NodeId, Op, Unary};
+use crate::graph::{Binary, ConvSide, DotDims, Graph, Node, NodeId, Op, Unary, Window};
 
 /// Aᵀ·u for the linear map A from `variables` to the nodes in `seeds`, each of which comes with its cotangent u.
 ///
@@ -27,7 +27,7 @@ pub(super) fn transpose(graph: &mut Graph, seeds: &[(NodeId, NodeId)], variables
         let node = graph.node(y).clone();
         let operands: Vec<usize> = (0..node.inputs.len()).filter(|&i| linear[node.inputs[i].index()]).collect();
         for &i in &operands {
-            let share = rule(graph, y, &node, i, operands.len() == 1, u);
+            let share = Share { y, node: &node, i, alone: operands.len() == 1, u }.rule(graph);
             accumulate(graph, &mut cotangent[node.inputs[i].index()], share);
         }
     }
@@ -55,69 +55,128 @@ fn accumulate(graph: &mut Graph, total: &mut Option<NodeId>, share: NodeId) {
     });
 }
 
-/// The cotangent of operand `i` of `y`, from the cotangent `u` of `y`; `alone` if no other operand is linear.
-fn rule(graph: &mut Graph, y: NodeId, node: &Node, i: usize, alone: bool, u: NodeId) -> NodeId {
-    let x = &node.inputs;
-    let shape = graph.shape(x[i]).to_vec();
-    match &node.op {
-        Op::Unary(Unary::Neg) => graph.neg(u),
-        Op::Binary(Binary::Add) => u,
-        Op::Binary(Binary::Sub) if i == 0 => u,
-        Op::Binary(Binary::Sub) => graph.neg(u),
-        Op::Binary(Binary::Mul) if alone => graph.mul(u, x[1 - i]),
-        Op::Binary(Binary::Div) if alone && i == 0 => graph.div(u, x[1]),
-        Op::Select => {
-            let zero = graph.full(0.0, &shape);
-            let (on_true, on_false) = if i == 1 { (u, zero) } else { (zero, u) };
-            graph.select(x[0], on_true, on_false)
+/// The cotangent of operand `i` of `y`, from the cotangent `u` of `y`.
+struct Share<'a> {
+    y: NodeId,
+    node: &'a Node,
+    i: usize,
+    /// Whether no other operand is linear.
+    alone: bool,
+    u: NodeId,
+}
+
+impl Share<'_> {
+    fn rule(&self, graph: &mut Graph) -> NodeId {
+        let Self { y, node, i, alone, u } = *self;
+        let x = &node.inputs;
+        let shape = graph.shape(x[i]).to_vec();
+        match &node.op {
+            Op::Unary(Unary::Neg) => graph.neg(u),
+            Op::Binary(Binary::Add) => u,
+            Op::Binary(Binary::Sub) if i == 0 => u,
+            Op::Binary(Binary::Sub) => graph.neg(u),
+            Op::Binary(Binary::Mul) if alone => graph.mul(u, x[1 - i]),
+            Op::Binary(Binary::Div) if alone && i == 0 => graph.div(u, x[1]),
+            Op::Select => self.select(graph),
+            Op::BroadcastInDim { shape: to, dims } => {
+                let repeated: Vec<usize> = (0..to.len()).filter(|axis| !dims.contains(axis)).collect();
+                graph.reduce_sum(u, &repeated)
+            }
+            Op::Reshape { .. } => graph.reshape(u, &shape),
+            Op::Transpose { perm } => graph.transpose(u, &inverse(perm)),
+            Op::Slice { start, limit } => {
+                let cut: Vec<usize> = shape.iter().zip(limit).map(|(length, limit)| length - limit).collect();
+                graph.pad(u, start, &cut)
+            }
+            Op::Pad { low, .. } => {
+                let limit: Vec<usize> = shape.iter().zip(low).map(|(length, low)| low + length).collect();
+                graph.slice(u, low, &limit)
+            }
+            Op::ReduceSum { axes } => graph.broadcast_over(u, &shape, axes),
+            Op::DotGeneral(dims) if alone => self.dot_general(graph, dims),
+            Op::Conv { of, window } if alone => self.conv(graph, *of, *window),
+            Op::Input(_)
+            | Op::Constant(_)
+            | Op::Iota { .. }
+            | Op::Unary(
+                Unary::Exp
+                | Unary::Expm1
+                | Unary::Log
+                | Unary::Sqrt
+                | Unary::Rsqrt
+                | Unary::Tanh
+                | Unary::Logistic
+                | Unary::Softplus
+                | Unary::StopGradient,
+            )
+            | Op::Binary(Binary::Mul | Binary::Div | Binary::Max)
+            | Op::Compare(_)
+            | Op::ToF32
+            | Op::ReduceMax { .. }
+            | Op::DotGeneral(_)
+            | Op::Conv { .. } => unreachable!(
+                "%{} = {:?} is not linear in its operand {i} (%{}); the rule in autodiff::jvp that made it is wrong",
+                y.index(),
+                node.op,
+                x[i].index()
+            ),
         }
-        Op::BroadcastInDim { shape: to, dims } => {
-            let repeated: Vec<usize> = (0..to.len()).filter(|axis| !dims.contains(axis)).collect();
-            graph.reduce_sum(u, &repeated)
+    }
+
+    fn select(&self, graph: &mut Graph) -> NodeId {
+        let shape = graph.shape(self.u).to_vec();
+        let zero = graph.full(0.0, &shape);
+        let (on_true, on_false) = if self.i == 1 { (self.u, zero) } else { (zero, self.u) };
+        graph.select(self.node.inputs[0], on_true, on_false)
+    }
+
+    /// Of a contraction: `u` contracted with the other operand over that one's free axes.
+    ///
+    /// The two may stand in either order; the one that yields the operand's own axis order needs no transposition. For
+    /// C = A·B these are dA = u·Bᵀ and dB = Aᵀ·u, with the transposes expressed by the contracted axes alone.
+    fn dot_general(&self, graph: &mut Graph, dims: &DotDims) -> NodeId {
+        let Self { i, u, .. } = *self;
+        let x = &self.node.inputs;
+        let rank = |side: usize| graph.shape(x[side]).len();
+        let batch = [&dims.lhs_batch, &dims.rhs_batch];
+        let contract = [&dims.lhs_contract, &dims.rhs_contract];
+        let free = [dims.lhs_free(rank(0)), dims.rhs_free(rank(1))];
+        let other = 1 - i;
+        // The axes of u: batch axes and the other operand's free axes.
+        let u_batch: Vec<usize> = (0..batch[0].len()).collect();
+        let first = batch[0].len() + if i == 0 { free[0].len() } else { 0 };
+        let u_contract: Vec<usize> = (first..first + free[other].len()).collect();
+        // The axes of operand i that are contracted, in the order in which the other operand keeps their partners.
+        let mut pairs: Vec<(usize, usize)> = contract[other].iter().copied().zip(contract[i].iter().copied()).collect();
+        pairs.sort_unstable();
+        let partners: Vec<usize> = pairs.into_iter().map(|(_, mine)| mine).collect();
+
+        let u_last: Vec<usize> = [&batch[i][..], &partners, &free[i]].concat();
+        if u_last.is_sorted() {
+            let dims = DotDims {
+                lhs_batch: batch[other].clone(),
+                rhs_batch: u_batch,
+                lhs_contract: free[other].clone(),
+                rhs_contract: u_contract,
+            };
+            return graph.dot_general(x[other], u, dims);
         }
-        Op::Reshape { .. } => graph.reshape(u, &shape),
-        Op::Transpose { perm } => graph.transpose(u, &inverse(perm)),
-        Op::Slice { start, limit } => {
-            let cut: Vec<usize> = shape.iter().zip(limit).map(|(length, limit)| length - limit).collect();
-            graph.pad(u, start, &cut)
-        }
-        Op::Pad { low, .. } => {
-            let limit: Vec<usize> = shape.iter().zip(low).map(|(length, low)| low + length).collect();
-            graph.slice(u, low, &limit)
-        }
-        Op::ReduceSum { axes } => graph.broadcast_over(u, &shape, axes),
-        Op::DotGeneral(dims) if alone => dot_general(graph, dims, x, i, u),
-        // u takes the place of the result; the operand follows from the other two.
-        Op::Conv { of, window } if alone => {
-            let wanted = of.operands()[i];
-            let given = wanted.operands().map(|side| if side == *of { u } else { x[1 - i] });
-            graph.push(Op::Conv { of: wanted, window: *window }, &given)
-        }
-        Op::Input(_)
-        | Op::Constant(_)
-        | Op::Iota { .. }
-        | Op::Unary(
-            Unary::Exp
-            | Unary::Expm1
-            | Unary::Log
-            | Unary::Sqrt
-            | Unary::Rsqrt
-            | Unary::Tanh
-            | Unary::Logistic
-            | Unary::Softplus
-            | Unary::StopGradient,
-        )
-        | Op::Binary(Binary::Mul | Binary::Div | Binary::Max)
-        | Op::Compare(_)
-        | Op::ToF32
-        | Op::ReduceMax { .. }
-        | Op::DotGeneral(_)
-        | Op::Conv { .. } => unreachable!(
-            "%{} = {:?} is not linear in its operand {i} (%{}); the rule in autodiff::jvp that made it is wrong",
-            y.index(),
-            node.op,
-            x[i].index()
-        ),
+        let u_first: Vec<usize> = [&batch[i][..], &free[i], &partners].concat();
+        let dims = DotDims {
+            lhs_batch: u_batch,
+            rhs_batch: batch[other].clone(),
+            lhs_contract: u_contract,
+            rhs_contract: free[other].clone(),
+        };
+        let result = graph.dot_general(u, x[other], dims);
+        graph.transpose(result, &inverse(&u_first))
+    }
+
+    /// Of a convolution: `u` takes the place of the result, and the operand follows from the other two.
+    fn conv(&self, graph: &mut Graph, of: ConvSide, window: Window) -> NodeId {
+        let wanted = of.operands()[self.i];
+        let given = wanted.operands().map(|side| if side == of { self.u } else { self.node.inputs[1 - self.i] });
+        graph.push(Op::Conv { of: wanted, window }, &given)
     }
 }
 
@@ -127,44 +186,4 @@ fn inverse(perm: &[usize]) -> Vec<usize> {
         inverse[from] = to;
     }
     inverse
-}
-
-/// The cotangent of operand `i` of a contraction: `u` contracted with the other operand over that one's free axes.
-///
-/// The two may stand in either order; the one that yields the operand's own axis order needs no transposition. For
-/// C = A·B these are dA = u·Bᵀ and dB = Aᵀ·u, with the transposes expressed by the contracted axes alone.
-fn dot_general(graph: &mut Graph, dims: &DotDims, x: &[NodeId], i: usize, u: NodeId) -> NodeId {
-    let rank = |side: usize| graph.shape(x[side]).len();
-    let batch = [&dims.lhs_batch, &dims.rhs_batch];
-    let contract = [&dims.lhs_contract, &dims.rhs_contract];
-    let free = [dims.lhs_free(rank(0)), dims.rhs_free(rank(1))];
-    let other = 1 - i;
-    // The axes of u: batch axes and the other operand's free axes.
-    let u_batch: Vec<usize> = (0..batch[0].len()).collect();
-    let first = batch[0].len() + if i == 0 { free[0].len() } else { 0 };
-    let u_contract: Vec<usize> = (first..first + free[other].len()).collect();
-    // The axes of operand i that are contracted, in the order in which the other operand keeps their partners.
-    let mut pairs: Vec<(usize, usize)> = contract[other].iter().copied().zip(contract[i].iter().copied()).collect();
-    pairs.sort_unstable();
-    let partners: Vec<usize> = pairs.into_iter().map(|(_, mine)| mine).collect();
-
-    let u_last: Vec<usize> = [&batch[i][..], &partners, &free[i]].concat();
-    if u_last.is_sorted() {
-        let dims = DotDims {
-            lhs_batch: batch[other].clone(),
-            rhs_batch: u_batch,
-            lhs_contract: free[other].clone(),
-            rhs_contract: u_contract,
-        };
-        return graph.dot_general(x[other], u, dims);
-    }
-    let u_first: Vec<usize> = [&batch[i][..], &free[i], &partners].concat();
-    let dims = DotDims {
-        lhs_batch: u_batch,
-        rhs_batch: batch[other].clone(),
-        lhs_contract: u_contract,
-        rhs_contract: free[other].clone(),
-    };
-    let result = graph.dot_general(u, x[other], dims);
-    graph.transpose(result, &inverse(&u_first))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Config, ConfigError, LossKind, ModelKind, OptimKind};
+use super::{Config, ConfigError, LossKind, ModelConfig, ModelKind, OptimKind};
 use crate::data::{Examples, Features};
 use crate::model::{Cnn, Layout, Loss, Mlp, Model, Transformer};
 use crate::optim::{Ascent, Rule};
@@ -53,7 +53,6 @@ pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigE
 /// The model before its parameters are counted.
 fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
     let c = &config.model;
-    let conflict = |problem, remedy| Err(ConfigError::Conflict { problem, remedy });
     let is_text = matches!(data.features(), Features::Tokens(_));
     if is_text != (c.kind == ModelKind::Transformer) {
         return conflict(
@@ -69,42 +68,7 @@ fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigErr
             outputs: data.classes(),
             activation: c.activation,
         }),
-        ModelKind::Cnn => {
-            let &[height, width, channels] = data.shape() else {
-                return conflict(
-                    format!("`model.kind = \"cnn\"` cannot read examples of shape {:?}", data.shape()),
-                    "it takes images: height, width, channels; use model.kind = \"mlp\"",
-                );
-            };
-            let image = [height, width, channels];
-            let cnn = Cnn {
-                image,
-                blocks: c.blocks,
-                layers_per_block: c.layers_per_block,
-                channels: c.channels,
-                growth: c.growth,
-                stride: c.stride,
-                activation: c.activation,
-                norm: c.norm,
-                pool: c.pool,
-                outputs: data.classes(),
-            };
-            match cnn.flattened() {
-                Some(shape) if !shape.contains(&0) => Arc::new(cnn),
-                Some(_) => {
-                    return conflict(
-                        format!("`model.blocks = {}` leaves nothing of images of {:?}", c.blocks, data.shape()),
-                        "use fewer blocks, a stride of 1, or model.pool = \"none\"",
-                    );
-                }
-                None => {
-                    return conflict(
-                        format!("the last of {} blocks has too many channels to count", c.blocks),
-                        "lower model.channels, model.growth or model.blocks",
-                    );
-                }
-            }
-        }
+        ModelKind::Cnn => Arc::new(cnn(c, data)?),
         ModelKind::Transformer => Arc::new(Transformer {
             layers: c.layers,
             heads: c.heads,
@@ -114,4 +78,40 @@ fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigErr
             vocabulary: data.classes(),
         }),
     })
+}
+
+fn cnn(c: &ModelConfig, data: &Examples) -> Result<Cnn, ConfigError> {
+    let &[height, width, channels] = data.shape() else {
+        return conflict(
+            format!("`model.kind = \"cnn\"` cannot read examples of shape {:?}", data.shape()),
+            "it takes images: height, width, channels; use model.kind = \"mlp\"",
+        );
+    };
+    let cnn = Cnn {
+        image: [height, width, channels],
+        blocks: c.blocks,
+        layers_per_block: c.layers_per_block,
+        channels: c.channels,
+        growth: c.growth,
+        stride: c.stride,
+        activation: c.activation,
+        norm: c.norm,
+        pool: c.pool,
+        outputs: data.classes(),
+    };
+    match cnn.flattened() {
+        Some(shape) if !shape.contains(&0) => Ok(cnn),
+        Some(_) => conflict(
+            format!("`model.blocks = {}` leaves nothing of images of {:?}", c.blocks, data.shape()),
+            "use fewer blocks, a stride of 1, or model.pool = \"none\"",
+        ),
+        None => conflict(
+            format!("the last of {} blocks has too many channels to count", c.blocks),
+            "lower model.channels, model.growth or model.blocks",
+        ),
+    }
+}
+
+fn conflict<T>(problem: String, remedy: &'static str) -> Result<T, ConfigError> {
+    Err(ConfigError::Conflict { problem, remedy })
 }

@@ -112,60 +112,34 @@ pub fn lanczos(
         let left = options.max_iterations - krylov.products.spent;
         krylov.multiply(count.min(left))?;
         let spent = krylov.products.spent;
-        let ritz = krylov.ritz_pairs();
-        let found: Vec<RitzValue> = ritz.iter().map(|pair| pair.at).collect();
+        let round = Round::of(&krylov, options);
         // Restarts drop Ritz values, so the extremes of all are kept separately; on a tie the later value is more
         // accurate.
-        for &at in &found {
+        for &Ritz { at, .. } in &round.ritz {
             lambda_max = lambda_max.filter(|old| old.value > at.value).or(Some(at));
             lambda_min = lambda_min.filter(|old| old.value < at.value).or(Some(at));
         }
         if krylov.frontier() == 0 && broken_down_at.is_none() {
             broken_down_at = Some(spent);
         }
-        let values: Vec<f64> = found.iter().map(|at| at.value).collect();
-        let model = krylov.model_pairs(nought(&values, options));
-        let (wanted, expected) = (Wanted::among(&ritz, options), Wanted::among(&model, options));
         let complete = krylov.multiplied() == dim;
         let looked_around = broken_down_at.is_none_or(|at| spent >= at + most + LOOK_AROUND);
-        let settled = looked_around && wanted.settled(&ritz, &expected, &model, options);
+        let settled = looked_around && round.settled(options);
         if let (true, Some(lambda_max), Some(lambda_min)) =
             (complete || settled || spent >= options.max_iterations, lambda_max, lambda_min)
         {
-            let others: Vec<f64> = model.iter().map(|pair| pair.at.value).collect();
-            let (largest, rounding) = (found[0].value.abs(), krylov.products.rounding());
-            let pair = |i: usize, error: f64, threshold: f64| {
-                let RitzValue { value, residual } = found[i];
-                let (vector, converged) = (krylov.vector(&ritz[i]), residual <= threshold);
-                Eigenpair { value, vector, residual, error: error.max(rounding), converged }
-            };
-            let by_magnitude =
-                |i: usize| pair(i, error_bound(&found, i, &others), options.threshold(found[i].value, largest));
-            // In a cluster the nearest other eigenvalues are not known.
-            let lowest = |&i: &usize| pair(i, found[i].residual, options.bottom_threshold(found[i].value, largest));
-            let kept = expected.then_rest(&model, expected.count() + KEPT);
-            let values = kept.iter().map(|pair| pair.at.value).collect();
-            let vectors = kept.iter().map(|pair| krylov.vector(pair)).collect();
-            return Ok(Spectrum {
-                pairs: (0..wanted.top).map(by_magnitude).collect(),
-                bottom: wanted.bottom.iter().map(lowest).collect(),
-                runner_up: (wanted.top..ritz.len()).find(|i| !wanted.bottom.contains(i)).map(by_magnitude),
-                lambda_max,
-                lambda_min,
-                products: spent,
-                track: Track::new(values, vectors, expected.count().min(kept.len()), start),
-            });
+            return Ok(round.spectrum(&krylov, options, [lambda_max, lambda_min], start));
         }
         if krylov.multiplied() >= limit {
-            let most = wanted.count();
-            krylov.restart(&wanted.then_rest(&ritz, most + (limit - most) / 3));
+            let most = round.wanted.count();
+            krylov.restart(&round.wanted.then_rest(&round.ritz, most + (limit - most) / 3));
         }
         if krylov.frontier() == 0 {
             refill(&mut krylov, options.block, dim, &mut directions);
         }
         count = options.block.min(krylov.frontier());
         if count < krylov.frontier() {
-            krylov.prefer(count, expected.indices().map(|i| &model[i]));
+            krylov.prefer(count, round.expected.indices().map(|i| &round.model[i]));
         }
     }
 }
@@ -269,10 +243,30 @@ impl Wanted {
         let all = all.filter(|&i| i < pairs.len() && !std::mem::replace(&mut seen[i], true));
         all.take(keep).map(|i| &pairs[i]).collect()
     }
+}
+
+/// The pairs after some products: those found, and those that the model expects.
+struct Round {
+    ritz: Vec<Ritz>,
+    wanted: Wanted,
+    model: Vec<Ritz>,
+    /// The wanted ones of the model.
+    expected: Wanted,
+}
+
+impl Round {
+    fn of(krylov: &Krylov<'_>, options: &EigenOptions) -> Self {
+        let ritz = krylov.ritz_pairs();
+        let values: Vec<f64> = ritz.iter().map(|pair| pair.at.value).collect();
+        let model = krylov.model_pairs(nought(&values, options));
+        let (wanted, expected) = (Wanted::among(&ritz, options), Wanted::among(&model, options));
+        Self { ritz, wanted, model, expected }
+    }
 
     /// Whether the wanted Ritz pairs are there and have converged, and the model expects no others.
-    fn settled(&self, ritz: &[Ritz], expected: &Self, model: &[Ritz], options: &EigenOptions) -> bool {
-        self.complete && self.top == expected.top && {
+    fn settled(&self, options: &EigenOptions) -> bool {
+        let Self { ritz, wanted, model, expected } = self;
+        wanted.complete && wanted.top == expected.top && {
             let largest = ritz[0].at.value.abs();
             let within = |i: usize, j: usize, threshold: fn(&EigenOptions, f64, f64) -> f64| {
                 let (found, expected) = (ritz[i].at, model[j].at);
@@ -280,9 +274,44 @@ impl Wanted {
                 // λ and −λ may come in either order.
                 found.residual <= threshold && (expected.value.abs() - found.value.abs()).abs() <= threshold
             };
-            let mut bottom = self.bottom.iter().zip(&expected.bottom);
-            (0..self.top).all(|i| within(i, i, EigenOptions::threshold))
+            let mut bottom = wanted.bottom.iter().zip(&expected.bottom);
+            (0..wanted.top).all(|i| within(i, i, EigenOptions::threshold))
                 && bottom.all(|(&i, &j)| within(i, j, EigenOptions::bottom_threshold))
+        }
+    }
+
+    /// The result, with the largest and the lowest Ritz value met.
+    fn spectrum(
+        &self,
+        krylov: &Krylov<'_>,
+        options: &EigenOptions,
+        [lambda_max, lambda_min]: [RitzValue; 2],
+        start: Option<&Track>,
+    ) -> Spectrum {
+        let Self { ritz, wanted, model, expected } = self;
+        let found: Vec<RitzValue> = ritz.iter().map(|pair| pair.at).collect();
+        let others: Vec<f64> = model.iter().map(|pair| pair.at.value).collect();
+        let (largest, rounding) = (found[0].value.abs(), krylov.products.rounding());
+        let pair = |i: usize, error: f64, threshold: f64| {
+            let RitzValue { value, residual } = found[i];
+            let (vector, converged) = (krylov.vector(&ritz[i]), residual <= threshold);
+            Eigenpair { value, vector, residual, error: error.max(rounding), converged }
+        };
+        let by_magnitude =
+            |i: usize| pair(i, error_bound(&found, i, &others), options.threshold(found[i].value, largest));
+        // In a cluster the nearest other eigenvalues are not known.
+        let lowest = |&i: &usize| pair(i, found[i].residual, options.bottom_threshold(found[i].value, largest));
+        let kept = expected.then_rest(model, expected.count() + KEPT);
+        let values = kept.iter().map(|pair| pair.at.value).collect();
+        let vectors = kept.iter().map(|pair| krylov.vector(pair)).collect();
+        Spectrum {
+            pairs: (0..wanted.top).map(by_magnitude).collect(),
+            bottom: wanted.bottom.iter().map(lowest).collect(),
+            runner_up: (wanted.top..ritz.len()).find(|i| !wanted.bottom.contains(i)).map(by_magnitude),
+            lambda_max,
+            lambda_min,
+            products: krylov.products.spent,
+            track: Track::new(values, vectors, expected.count().min(kept.len()), start),
         }
     }
 }

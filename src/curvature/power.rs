@@ -51,23 +51,8 @@ pub fn power_iteration(
     loop {
         let mut x = orthonormal(images, dim, &mut directions);
         let mut ax = Basis(products.apply_block(&x.0.iter().map(Vec::as_slice).collect::<Vec<_>>())?);
-        let t = DMatrix::from_fn(top, top, |i, j| (dot(&x.0[i], &ax.0[j]) + dot(&x.0[j], &ax.0[i])) / 2.0);
-        for c in t.iter() {
-            products.finite(*c)?;
-        }
-        let eigen = SymmetricEigen::new(t);
-        let mut order: Vec<usize> = (0..top).collect();
-        let value = |i: usize| eigen.eigenvalues[i];
-        order.sort_by(|&a, &b| value(b).abs().total_cmp(&value(a).abs()));
-        let columns: Vec<Vec<f64>> =
-            order.iter().map(|&i| eigen.eigenvectors.column(i).iter().copied().collect()).collect();
-        x.rotate(&columns);
-        ax.rotate(&columns);
-
-        let largest = value(order[0]).abs();
-        let ritz: Vec<RitzValue> = (x.0.iter().zip(&ax.0).zip(&order))
-            .map(|((v, av), &i)| RitzValue { value: value(i), residual: residual(value(i), v, av) })
-            .collect();
+        let ritz = rayleigh_ritz(&mut x, &mut ax, &products)?;
+        let largest = ritz[0].value.abs();
         let converged = |slot: usize| ritz[slot].residual <= options.threshold(ritz[slot].value, largest);
         if (0..top).all(converged) || products.spent + top > options.max_iterations {
             let track = Track::new(ritz.iter().map(|at| at.value).collect(), x.0.clone(), top, None);
@@ -95,6 +80,25 @@ pub fn power_iteration(
         }
         images = ax.0;
     }
+}
+
+/// Turns orthonormal vectors and their products to the Ritz vectors in their span, by falling magnitude.
+fn rayleigh_ritz(x: &mut Basis, ax: &mut Basis, products: &Products<'_>) -> Result<Vec<RitzValue>, CurvatureError> {
+    let top = x.0.len();
+    let t = DMatrix::from_fn(top, top, |i, j| (dot(&x.0[i], &ax.0[j]) + dot(&x.0[j], &ax.0[i])) / 2.0);
+    for c in t.iter() {
+        products.finite(*c)?;
+    }
+    let eigen = SymmetricEigen::new(t);
+    let mut order: Vec<usize> = (0..top).collect();
+    let value = |i: usize| eigen.eigenvalues[i];
+    order.sort_by(|&a, &b| value(b).abs().total_cmp(&value(a).abs()));
+    let columns: Vec<Vec<f64>> =
+        order.iter().map(|&i| eigen.eigenvectors.column(i).iter().copied().collect()).collect();
+    x.rotate(&columns);
+    ax.rotate(&columns);
+    let pairs = x.0.iter().zip(&ax.0).zip(order);
+    Ok(pairs.map(|((v, av), i)| RitzValue { value: value(i), residual: residual(value(i), v, av) }).collect())
 }
 
 /// ‖av − θ v‖.

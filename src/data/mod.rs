@@ -96,7 +96,7 @@ impl Request {
 /// # Errors
 /// [`DataError`]: no such folder, a missing or malformed file, or fewer examples than asked for.
 pub fn load(request: &Request) -> Result<Dataset, DataError> {
-    let Request { name, train, test, seq_len, .. } = *request;
+    let name = request.name;
     let place = || request.path.clone().map_or_else(|| Roots::of_this_machine().find(name), Ok);
     match name {
         DataName::Embedded => match &request.path {
@@ -111,8 +111,8 @@ pub fn load(request: &Request) -> Result<Dataset, DataError> {
             let folder = place()?;
             load_images(request, |split, first_n| cifar::read_folder(&folder, split, first_n))
         }
-        DataName::Shakespeare => text::read(&place()?, TestLines::Shakespeare, train, test, seq_len),
-        DataName::Text => text::read(&place()?, TestLines::LastQuarter, train, test, seq_len),
+        DataName::Shakespeare => text::read(&place()?, TestLines::Shakespeare, request),
+        DataName::Text => text::read(&place()?, TestLines::LastQuarter, request),
     }
 }
 

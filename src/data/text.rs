@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{DataError, Dataset, Examples, Features, page};
+use super::{DataError, Dataset, Examples, Features, Request, page};
 use crate::files::shown;
 
 /// Number of tokens: the ASCII codes.
@@ -39,13 +39,13 @@ pub fn file(path: &Path) -> Result<PathBuf, DataError> {
     }
 }
 
-/// Reads a text and cuts its windows: the first `train` of the training part (0 = all), the first `test` of the test part
-/// (0 = none).
+/// Reads a text and cuts its windows, as many as the request asks for.
 ///
 /// # Errors
 /// [`DataError::Io`]; [`DataError::Foreign`]; [`DataError::Malformed`] for a byte that is not ASCII, or NUL; [`DataError::TooShort`] if
 /// a part in use has not one window; [`DataError::TooFew`] if it has fewer than asked for; [`DataError::NoWindow`] for a `seq_len` of 0.
-pub fn read(path: &Path, lines: TestLines, train: usize, test: usize, seq_len: usize) -> Result<Dataset, DataError> {
+pub fn read(path: &Path, lines: TestLines, request: &Request) -> Result<Dataset, DataError> {
+    let Request { train, test, seq_len, .. } = *request;
     if seq_len == 0 {
         return Err(DataError::NoWindow);
     }

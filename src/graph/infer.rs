@@ -54,14 +54,7 @@ pub(super) fn implied(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Type {
 
 /// Whether the operands fit the op, and if not, why.
 fn fit(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(), String> {
-    let arity = match op {
-        Op::Input(_) | Op::Constant(_) | Op::Iota { .. } => 0,
-        Op::Unary(_) | Op::ToF32 => 1,
-        Op::Binary(_) | Op::Compare(_) | Op::DotGeneral(_) | Op::Conv { .. } => 2,
-        Op::Select => 3,
-        Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } => 1,
-        Op::Slice { .. } | Op::Pad { .. } | Op::ReduceSum { .. } | Op::ReduceMax { .. } => 1,
-    };
+    let arity = arity(op);
     if inputs.len() != arity {
         return Err(format!("takes {arity} operands, got {}", inputs.len()));
     }
@@ -76,6 +69,7 @@ fn fit(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(), String> {
         if a == b { Ok(()) } else { Err(format!("operands {i} and {j} differ: {a} and {b}")) }
     };
     let from = inputs.first().map_or(&SCALAR.shape, |&id| &graph.ty(id).shape);
+    let numbers = |count: usize| (0..count).try_for_each(|i| need(i, DType::F32));
     let shaped = |fits: bool| if fits { Ok(()) } else { Err(format!("operand shape {from:?}")) };
     match op {
         Op::Input(index) if *index < graph.inputs().len() => Ok(()),
@@ -84,8 +78,8 @@ fn fit(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(), String> {
         Op::Constant(_) => Err("constants are finite".to_owned()),
         Op::Iota { shape, axis } if *axis < shape.len() => Ok(()),
         Op::Iota { shape, axis } => Err(format!("axis {axis} of a rank-{} result", shape.len())),
-        Op::Unary(_) => need(0, DType::F32),
-        Op::Binary(_) => need(0, DType::F32).and_then(|()| same(0, 1)),
+        Op::Unary(_) => numbers(1),
+        Op::Binary(_) => numbers(1).and_then(|()| same(0, 1)),
         Op::Compare(_) => same(0, 1),
         Op::Select => {
             need(0, DType::Bool)?;
@@ -100,36 +94,42 @@ fn fit(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(), String> {
             shaped(dims.len() == from.len() && is_ascending(dims) && found)
         }
         Op::Reshape { shape } => shaped(len(shape) == len(from)),
-        Op::Transpose { perm } => {
-            let mut sorted = perm.clone();
-            sorted.sort_unstable();
-            shaped(sorted.iter().copied().eq(0..from.len()))
-        }
+        Op::Transpose { perm } => shaped(is_permutation(perm, from.len())),
         Op::Slice { start, limit } => {
             let ranks = start.len() == from.len() && limit.len() == from.len();
             shaped(ranks && (0..from.len()).all(|i| start[i] <= limit[i] && limit[i] <= from[i]))
         }
         Op::Pad { low, high } => {
-            need(0, DType::F32)?;
+            numbers(1)?;
             shaped(low.len() == from.len() && high.len() == from.len())
         }
         Op::ReduceSum { axes } | Op::ReduceMax { axes } => {
-            need(0, DType::F32)?;
+            numbers(1)?;
             shaped(is_ascending(axes) && axes.last().is_none_or(|&axis| axis < from.len()))?;
             let of_nothing = matches!(op, Op::ReduceMax { .. }) && axes.iter().any(|&axis| from[axis] == 0);
             if of_nothing { Err("the maximum of nothing".to_owned()) } else { Ok(()) }
         }
-        Op::DotGeneral(dims) => {
-            need(0, DType::F32)?;
-            need(1, DType::F32)?;
-            fit_dot(dims, from, &ty(1).shape)
-        }
-        Op::Conv { of, window } => {
-            need(0, DType::F32)?;
-            need(1, DType::F32)?;
-            fit_conv(*of, window, [from, &ty(1).shape])
-        }
+        Op::DotGeneral(dims) => numbers(2).and_then(|()| fit_dot(dims, from, &ty(1).shape)),
+        Op::Conv { of, window } => numbers(2).and_then(|()| fit_conv(*of, window, [from, &ty(1).shape])),
     }
+}
+
+/// The number of operands that an op takes.
+fn arity(op: &Op) -> usize {
+    match op {
+        Op::Input(_) | Op::Constant(_) | Op::Iota { .. } => 0,
+        Op::Unary(_) | Op::ToF32 => 1,
+        Op::Binary(_) | Op::Compare(_) | Op::DotGeneral(_) | Op::Conv { .. } => 2,
+        Op::Select => 3,
+        Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } => 1,
+        Op::Slice { .. } | Op::Pad { .. } | Op::ReduceSum { .. } | Op::ReduceMax { .. } => 1,
+    }
+}
+
+fn is_permutation(axes: &[usize], rank: usize) -> bool {
+    let mut sorted = axes.to_vec();
+    sorted.sort_unstable();
+    sorted.into_iter().eq(0..rank)
 }
 
 fn is_ascending(axes: &[usize]) -> bool {

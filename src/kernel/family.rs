@@ -47,16 +47,14 @@ fn linear(family: &str, step: &Step, hooks: &str, count: usize) -> Emitted {
         "alias V = {};\nconst WG: u32 = {WORKGROUP}u;\nconst GRID_X: u32 = {x}u;\nconst COUNT: u32 = {count}u;\n",
         vector(step.width)
     );
-    (kernel(step, step.label.clone(), family, &constants, hooks, None), [x as u32, y as u32, 1])
+    (kernel(step, step.label.clone(), [family, &constants, hooks], None), [x as u32, y as u32, 1])
 }
 
 /// Family and prelude as one module.
 pub(super) fn kernel(
     step: &Step,
     label: String,
-    family: &str,
-    constants: &str,
-    hooks: &str,
+    [family, constants, hooks]: [&str; 3],
     variant: Option<(ShapeClass, Variant)>,
 ) -> Kernel {
     let wgsl = [family, MATH, constants, &declarations(step), hooks].join("\n");

@@ -28,7 +28,7 @@ pub(super) fn emit(step: &Step, product: &Product, target: &Target) -> Result<Em
         variant.constants(target)
     );
     let hooks = hooks(step, product);
-    let kernel = kernel(step, label, variant.source(), &constants, &hooks, Some((class(shape), variant)));
+    let kernel = kernel(step, label, [variant.source(), &constants, &hooks], Some((class(shape), variant)));
     Ok((kernel, grid.map(|groups| groups as u32)))
 }
 

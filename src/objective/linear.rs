@@ -4,8 +4,8 @@
 //! If the kept values of all chunks fit the memory set aside for them, a product costs about one and a half gradients
 //! instead of two. Otherwise chunks take turns in one set of buffers, and every product computes them again.
 
-use super::Objective;
 use super::problem::{Matrix, Quantity, SLOTS};
+use super::{Buffers, Objective};
 use crate::gpu::{Buffer, GpuError, Loaded, Recording};
 use crate::kernel::KernelError;
 use crate::plan::PlanError;
@@ -18,6 +18,13 @@ pub(super) struct Vectors<'a> {
     pub count: usize,
     pub v: &'a Buffer,
     pub result: &'a Buffer,
+}
+
+/// A matrix, and its parameters.
+#[derive(Clone, Copy)]
+struct MatrixAt<'a> {
+    matrix: Matrix,
+    w: &'a Buffer,
 }
 
 /// Recorded products at the same parameters.
@@ -34,7 +41,7 @@ impl Objective {
     /// # Errors
     /// Compilation or device errors.
     pub fn hvp(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
-        self.product(Matrix::Hessian, w, v, result)
+        self.product(MatrixAt { matrix: Matrix::Hessian, w }, v, result)
     }
 
     /// Records `result` = G(w)·v, with G = Jᵀ·H_L·J the generalised Gauss–Newton matrix.
@@ -42,13 +49,13 @@ impl Objective {
     /// # Errors
     /// Compilation or device errors.
     pub fn ggn(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
-        self.product(Matrix::GaussNewton, w, v, result)
+        self.product(MatrixAt { matrix: Matrix::GaussNewton, w }, v, result)
     }
 
-    fn product(&mut self, matrix: Matrix, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
-        let lens = self.kept_lens(matrix)?;
+    fn product(&mut self, at: MatrixAt<'_>, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
+        let lens = self.kept_lens(at.matrix)?;
         let kept = self.shared_kept(&lens)?;
-        self.in_turns(matrix, w, &Vectors { count: 1, v, result }, &kept)
+        self.in_turns(at, &Vectors { count: 1, v, result }, &kept)
     }
 
     /// Bytes kept by products with a matrix, for all chunks together, and whether they fit the memory set aside.
@@ -84,23 +91,23 @@ impl Objective {
         w: &Buffer,
         vectors: &[Vectors<'_>],
     ) -> Result<Products, GpuError> {
-        let lens = self.kept_lens(matrix)?;
+        let (at, lens) = (MatrixAt { matrix, w }, self.kept_lens(matrix)?);
         let mut recorded = Products { keep: Recording::default(), products: vec![] };
         let own = if bytes(&lens) <= KEPT_BYTES { self.own_kept(&lens)? } else { None };
         let Some(kept) = own else {
             let kept = self.shared_kept(&lens)?;
             for vectors in vectors {
-                recorded.products.push(self.in_turns(matrix, w, vectors, &kept)?);
+                recorded.products.push(self.in_turns(at, vectors, &kept)?);
             }
             return Ok(recorded);
         };
         for (i, kept) in kept.iter().enumerate() {
-            recorded.keep = recorded.keep.then(&self.keep(matrix, i, w, kept)?);
+            recorded.keep = recorded.keep.then(&self.keep(at, i, kept)?);
         }
         for vectors in vectors {
             let mut all = Recording::default();
             for (i, kept) in kept.iter().enumerate() {
-                all = all.then(&self.multiply(matrix, i, w, vectors, kept)?);
+                all = all.then(&self.multiply(at, i, vectors, kept)?);
             }
             recorded.products.push(all);
         }
@@ -108,17 +115,11 @@ impl Objective {
     }
 
     /// A product whose chunks share one set of buffers for kept values.
-    fn in_turns(
-        &mut self,
-        matrix: Matrix,
-        w: &Buffer,
-        vectors: &Vectors<'_>,
-        kept: &[Buffer],
-    ) -> Result<Recording, GpuError> {
+    fn in_turns(&mut self, at: MatrixAt<'_>, vectors: &Vectors<'_>, kept: &[Buffer]) -> Result<Recording, GpuError> {
         let mut all = Recording::default();
         for i in 0..self.chunks.len() {
-            let keep = self.keep(matrix, i, w, kept)?;
-            all = all.then(&keep).then(&self.multiply(matrix, i, w, vectors, kept)?);
+            let keep = self.keep(at, i, kept)?;
+            all = all.then(&keep).then(&self.multiply(at, i, vectors, kept)?);
         }
         Ok(all)
     }
@@ -152,21 +153,20 @@ impl Objective {
         Ok(self.kept[..slots].to_vec())
     }
 
-    fn keep(&mut self, matrix: Matrix, chunk: usize, w: &Buffer, kept: &[Buffer]) -> Result<Recording, GpuError> {
-        let loaded = self.load(Quantity::Kept(matrix), chunk, false)?;
-        self.bind(&loaded, &self.chunks[chunk], w, None, None, kept)
+    fn keep(&mut self, at: MatrixAt<'_>, chunk: usize, kept: &[Buffer]) -> Result<Recording, GpuError> {
+        let loaded = self.load(Quantity::Kept(at.matrix), chunk, false)?;
+        self.bind(&loaded, &self.chunks[chunk], Buffers { w: at.w, v: None, result: None }, kept)
     }
 
     fn multiply(
         &mut self,
-        matrix: Matrix,
+        MatrixAt { matrix, w }: MatrixAt<'_>,
         chunk: usize,
-        w: &Buffer,
         &Vectors { count, v, result }: &Vectors<'_>,
         kept: &[Buffer],
     ) -> Result<Recording, GpuError> {
         let loaded = self.load(Quantity::Product(matrix, count), chunk, chunk > 0)?;
-        self.bind(&loaded, &self.chunks[chunk], w, Some(v), Some(result), kept)
+        self.bind(&loaded, &self.chunks[chunk], Buffers { w, v: Some(v), result: Some(result) }, kept)
     }
 }
 

@@ -52,6 +52,14 @@ struct Chunk {
     partials: Buffer,
 }
 
+/// The vectors of the parameters' length that a quantity reads and writes.
+#[derive(Clone, Copy)]
+struct Buffers<'a> {
+    w: &'a Buffer,
+    v: Option<&'a Buffer>,
+    result: Option<&'a Buffer>,
+}
+
 /// A model's loss over a data set on a device. See the module text.
 pub struct Objective {
     gpu: Gpu,
@@ -208,7 +216,7 @@ impl Objective {
     /// # Errors
     /// Compilation or device errors.
     pub fn loss(&mut self, w: &Buffer, partials: &Buffer) -> Result<Recording, GpuError> {
-        self.record(Quantity::Loss, w, None, None, Some(partials))
+        self.record(Quantity::Loss, Buffers { w, v: None, result: None }, Some(partials))
     }
 
     /// Records `gradient` = ∇L(w), and with `partials` loss and error there.
@@ -221,7 +229,8 @@ impl Objective {
         gradient: &Buffer,
         partials: Option<&Buffer>,
     ) -> Result<Recording, GpuError> {
-        self.record(Quantity::Gradient { metrics: partials.is_some() }, w, None, Some(gradient), partials)
+        let buffers = Buffers { w, v: None, result: Some(gradient) };
+        self.record(Quantity::Gradient { metrics: partials.is_some() }, buffers, partials)
     }
 
     /// Records `gradient` = the share of chunk `number` in ∇L(w), Σ ∇ℓᵢ(w)/N over its examples; with `accumulate` it is
@@ -244,7 +253,8 @@ impl Objective {
         }
         let quantity = Quantity::Gradient { metrics: partials.is_some() };
         let loaded = self.load(quantity, number, accumulate)?;
-        let recording = self.bind(&loaded, &self.chunks[number], w, None, Some(gradient), &[])?;
+        let buffers = Buffers { w, v: None, result: Some(gradient) };
+        let recording = self.bind(&loaded, &self.chunks[number], buffers, &[])?;
         self.and_partials(recording, number, partials)
     }
 
@@ -253,21 +263,19 @@ impl Objective {
     /// # Errors
     /// Compilation or device errors.
     pub fn curvature_grad(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
-        self.record(Quantity::CurvatureGrad, w, Some(v), Some(result), None)
+        self.record(Quantity::CurvatureGrad, Buffers { w, v: Some(v), result: Some(result) }, None)
     }
 
     fn record(
         &mut self,
         quantity: Quantity,
-        w: &Buffer,
-        v: Option<&Buffer>,
-        result: Option<&Buffer>,
+        buffers: Buffers<'_>,
         partials: Option<&Buffer>,
     ) -> Result<Recording, GpuError> {
         let mut recording = Recording::default();
         for i in 0..self.chunks.len() {
             let loaded = self.load(quantity, i, i > 0)?;
-            recording = recording.then(&self.bind(&loaded, &self.chunks[i], w, v, result, &[])?);
+            recording = recording.then(&self.bind(&loaded, &self.chunks[i], buffers, &[])?);
             recording = self.and_partials(recording, i, partials)?;
         }
         Ok(recording)
@@ -301,9 +309,7 @@ impl Objective {
         &self,
         loaded: &Loaded,
         chunk: &Chunk,
-        w: &Buffer,
-        v: Option<&Buffer>,
-        result: Option<&Buffer>,
+        Buffers { w, v, result }: Buffers<'_>,
         kept: &[Buffer],
     ) -> Result<Recording, GpuError> {
         let weights = chunk.weights.as_ref().unwrap_or(&chunk.partials);
@@ -322,7 +328,7 @@ impl Objective {
         let rows = chunk.rows;
         let loaded = self.load(Quantity::Gradient { metrics: false }, 0, false)?;
         let (w, g) = (self.vector("w")?, self.vector("the gradient")?);
-        let recording = self.bind(&loaded, &self.chunks[0], &w, None, Some(&g), &[])?;
+        let recording = self.bind(&loaded, &self.chunks[0], Buffers { w: &w, v: None, result: Some(&g) }, &[])?;
         let mut best = f64::INFINITY;
         for _ in 0..3 {
             let start = Instant::now();

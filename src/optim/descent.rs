@@ -8,36 +8,40 @@ use crate::graph::{Graph, NodeId};
 use crate::objective::vectors::{at, record};
 use crate::plan::Place;
 
-/// v ← βv + d if there is a velocity; then w ← w − η d, w ← w − η v, or for Nesterov w ← w − η (d + βv)
-pub(super) fn descent(
-    gpu: &Gpu,
-    rule: &Rule,
-    w: &Buffer,
-    gradient: &Buffer,
-    settings: &Buffer,
-    velocity: Option<&Buffer>,
-) -> Result<Recording, GpuError> {
-    let Some(velocity) = velocity else {
-        let mut step = Update::new(w.len());
-        let d = step.decayed(rule);
-        return step.descend(gpu, d, &[w, gradient, settings]);
-    };
-    let buffers = [w, gradient, settings, velocity];
-    let mut gather = Update::new(w.len());
-    let d = gather.decayed(rule);
-    let kept = gather.kept();
-    let next = gather.graph.add(kept, d);
-    let gather = record(gpu, "velocity", &gather.graph, &gather.inputs, &[(next, at(3, 0))], &buffers)?;
+/// The rule and the vectors of a descent.
+pub(super) struct Descent<'a> {
+    pub rule: &'a Rule,
+    pub w: &'a Buffer,
+    pub settings: &'a Buffer,
+    pub velocity: Option<&'a Buffer>,
+}
 
-    let mut step = Update::new(w.len());
-    let slope = if rule.nesterov {
-        let d = step.decayed(rule);
-        let ahead = step.kept();
-        step.graph.add(d, ahead)
-    } else {
-        step.velocity()
-    };
-    Ok(gather.then(&step.descend(gpu, slope, &buffers)?))
+impl Descent<'_> {
+    /// v ← βv + d if there is a velocity; then w ← w − η d, w ← w − η v, or for Nesterov w ← w − η (d + βv)
+    pub fn along(&self, gpu: &Gpu, gradient: &Buffer) -> Result<Recording, GpuError> {
+        let Self { rule, w, settings, velocity } = *self;
+        let Some(velocity) = velocity else {
+            let mut step = Update::new(w.len());
+            let d = step.decayed(rule);
+            return step.descend(gpu, d, &[w, gradient, settings]);
+        };
+        let buffers = [w, gradient, settings, velocity];
+        let mut gather = Update::new(w.len());
+        let d = gather.decayed(rule);
+        let kept = gather.kept();
+        let next = gather.graph.add(kept, d);
+        let gather = record(gpu, "velocity", &gather.graph, &gather.inputs, &[(next, at(3, 0))], &buffers)?;
+
+        let mut step = Update::new(w.len());
+        let slope = if rule.nesterov {
+            let d = step.decayed(rule);
+            let ahead = step.kept();
+            step.graph.add(d, ahead)
+        } else {
+            step.velocity()
+        };
+        Ok(gather.then(&step.descend(gpu, slope, &buffers)?))
+    }
 }
 
 /// A graph over w, the gradient, the settings and the velocity, which lie in slots 0 to 3.

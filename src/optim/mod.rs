@@ -15,7 +15,7 @@ mod settings;
 
 use crate::gpu::{Buffer, GpuError, Recording};
 use crate::objective::Objective;
-use descent::descent;
+use descent::Descent;
 
 pub use batches::{Batches, Cursor};
 pub use probe::Probe;
@@ -59,11 +59,11 @@ impl Optimizer {
         let probe = Probe::new(objective, rule, w)?;
         let velocity = if rule.momentum > 0.0 { Some(objective.vector("the velocity")?) } else { None };
         let gpu = objective.gpu();
-        let descend = |slope: &Buffer| descent(gpu, &rule, w, slope, &probe.settings, velocity.as_ref());
-        let plain = probe.plain.clone().then(&descend(probe.gradient())?);
+        let descent = Descent { rule: &rule, w, settings: &probe.settings, velocity: velocity.as_ref() };
+        let plain = probe.plain.clone().then(&descent.along(gpu, probe.gradient())?);
         let perturbed = match &probe.perturbed {
             Some(perturbed) => {
-                let down = descend(&perturbed.gradient)?;
+                let down = descent.along(gpu, &perturbed.gradient)?;
                 let [step, logged] = [&perturbed.step, &perturbed.look].map(|slope| slope.clone().then(&down));
                 Some(Steps { step, logged })
             }

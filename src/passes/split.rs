@@ -8,6 +8,8 @@
 //!
 //! Matmul kernels read rows of their right operand; where it lies the other way round, a transposed copy is asked for.
 
+use std::ops::Range;
+
 use super::{Rewritten, rewrite};
 use crate::graph::{Binary, ConvSide, DotDims, Graph, NodeId, Op, Window};
 
@@ -59,14 +61,14 @@ fn reduction_tree(g: &mut Graph, x: NodeId, axes: &[usize], f: Binary) -> NodeId
     let chunk = exact.unwrap_or(FAN_IN);
     let chunks = terms / chunk;
     // Neighbouring partial results take neighbouring elements, which coalesces their loads.
-    let main = part(g, x, 0, 0, chunk * chunks);
+    let main = part(g, x, 0, 0..chunk * chunks);
     let main = g.reshape(main, &[&[chunk, chunks], &kept[..]].concat());
     let main = reduce(g, main, &[0]);
     let main = reduction_tree(g, main, &[0], f);
     if chunk * chunks == terms {
         return main;
     }
-    let rest = part(g, x, 0, chunk * chunks, terms);
+    let rest = part(g, x, 0, chunk * chunks..terms);
     let rest = reduce(g, rest, &[0]);
     g.binary(f, main, rest)
 }
@@ -149,15 +151,15 @@ fn in_slices(
 ) -> NodeId {
     let terms = g.shape(operands[0])[axes[0]];
     let main = [0, 1].map(|i| {
-        let whole = part(g, operands[i], axes[i], 0, slices * each);
-        cut(g, whole, axes[i], slices, each)
+        let whole = part(g, operands[i], axes[i], 0..slices * each);
+        cut(g, whole, axes[i], [slices, each])
     });
     let main = g.push(product(true), &main);
     let main = reduction_tree(g, main, &[at], Binary::Add);
     if slices * each == terms {
         return main;
     }
-    let rest = [0, 1].map(|i| part(g, operands[i], axes[i], slices * each, terms));
+    let rest = [0, 1].map(|i| part(g, operands[i], axes[i], slices * each..terms));
     let rest = g.push(product(false), &rest);
     g.add(main, rest)
 }
@@ -189,16 +191,16 @@ fn convolution(g: &mut Graph, of: ConvSide, window: &Window, operands: [NodeId; 
     }
 }
 
-/// Indices `from .. to` of one axis.
-fn part(g: &mut Graph, x: NodeId, axis: usize, from: usize, to: usize) -> NodeId {
+/// These indices of one axis.
+fn part(g: &mut Graph, x: NodeId, axis: usize, indices: Range<usize>) -> NodeId {
     let (mut start, mut limit) = (vec![0; g.shape(x).len()], g.shape(x).to_vec());
-    (start[axis], limit[axis]) = (from, to);
+    (start[axis], limit[axis]) = (indices.start, indices.end);
     g.slice(x, &start, &limit)
 }
 
-/// Splits one axis in two: [slices, each].
-fn cut(g: &mut Graph, x: NodeId, axis: usize, slices: usize, each: usize) -> NodeId {
+/// Splits one axis in two.
+fn cut(g: &mut Graph, x: NodeId, axis: usize, two: [usize; 2]) -> NodeId {
     let mut shape = g.shape(x).to_vec();
-    shape.splice(axis..=axis, [slices, each]);
+    shape.splice(axis..=axis, two);
     g.reshape(x, &shape)
 }

@@ -94,16 +94,15 @@ impl Accesses {
         Idx::var(&format!("offset{number}"), u32::MAX as usize / unit).times(unit as u64)
     }
 
-    /// Number of the binding for a buffer seen in this way.
-    pub fn binding(&mut self, source: Source, view: View, write: bool, read: bool) -> Result<usize, Unsuitable> {
+    /// Number of the binding for a buffer seen and used in this way.
+    pub fn binding(&mut self, source: Source, view: View, access: Access) -> Result<usize, Unsuitable> {
         let found = self.bindings.iter().position(|b| b.source == source && b.view == view);
         let at = found.unwrap_or_else(|| {
-            let access = if read { Access::Read } else { Access::Write };
             self.bindings.push(Bound { source, view, access });
             self.bindings.len() - 1
         });
         let binding = &mut self.bindings[at];
-        if (write && binding.access == Access::Read) || (read && binding.access == Access::Write) {
+        if binding.access != access {
             binding.access = Access::ReadWrite;
         }
         // A buffer that is written can be bound only once.

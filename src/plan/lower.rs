@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::accesses::{Accesses, Destination, Source, Unsuitable};
-use super::code::{Address, Code, Expr, Line, Name, Test, View};
+use super::code::{Access, Address, Code, Expr, Line, Name, Test, View};
 use super::spec::Place;
 use crate::graph::{Binary, DType, Graph, NodeId, Op};
 use crate::index::{Idx, pull_back};
@@ -92,7 +92,7 @@ impl<'a> Lowering<'a> {
 
     fn load(&mut self, source: Source, flat: Idx, dtype: DType) -> Result<Name, Unsuitable> {
         let (at, view) = self.address(flat, dtype);
-        let binding = self.accesses.binding(source, view, false, true)?;
+        let binding = self.accesses.binding(source, view, Access::Read)?;
         Ok(self.emit(Expr::Load { binding, at, dtype }))
     }
 
@@ -229,7 +229,8 @@ impl<'a> Lowering<'a> {
                 self.accesses.touch(slot, tensor, &flat, Some((id, *target)));
             }
             let (at, view) = self.address(flat, ty.dtype);
-            let binding = self.accesses.binding(target.source, view, true, target.accumulate)?;
+            let access = if target.accumulate { Access::ReadWrite } else { Access::Write };
+            let binding = self.accesses.binding(target.source, view, access)?;
             self.lines.push(Line::Store { binding, at, value, dtype: ty.dtype, accumulate: target.accumulate });
         }
         Ok(())

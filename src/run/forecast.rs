@@ -11,80 +11,96 @@ use crate::gpu::GpuError;
 use crate::objective::{Matrix, Plan};
 use crate::text::{counted, duration};
 
-const MIB: f64 = 1024.0 * 1024.0;
+/// A run that has not begun.
+pub(crate) struct Forecast<'a> {
+    pub request: &'a TrainRequest,
+    /// The number of training examples.
+    pub train: usize,
+    /// On a dry device.
+    pub workspace: Workspace,
+    pub memory: MemoryPlan,
+    /// The time of a gradient.
+    pub gradient_secs: f64,
+}
 
-/// Buffers, chunks and estimated times of a run that has not begun, on `train` training examples: its workspace on a
-/// dry device, the needs of that, and the time of a gradient.
-///
-/// # Errors
-/// Compilation errors.
-pub fn plan(
-    request: &TrainRequest,
-    train: usize,
-    workspace: Workspace,
-    memory: MemoryPlan,
-    gradient_secs: f64,
-) -> Result<String, GpuError> {
-    let config = &request.config;
-    let Workspace { mut objective, mut measurer, .. } = workspace;
-    let (plan, adapter) = (objective.plan().clone(), objective.gpu().adapter().clone());
-    let gradients = config.optim.gradients();
-    let step_secs = gradients as f64 * gradient_secs;
-    let vectors = 4 * objective.layout().device_len() as u64;
-    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / MIB);
-    let limit = objective.gpu().max_binding_bytes();
-    let mut lines = vec![
-        format!("{} on {} ({}, {} tier)", request.name, adapter.name, adapter.backend, adapter.tier),
-        format!("  parameters        {} ({} a vector)", plan.parameters, mib(vectors)),
-        format!("  examples          {} on the device", mib(plan.data_bytes)),
-        format!("  chunks            {} of {}", plan.chunks, counted(plan.rows, "example")),
-        format!("  intermediates     {}", mib(plan.intermediate_bytes)),
-        format!("  peak memory       {} of device buffers, all programs of the run included", mib(memory.device_bytes)),
-        format!("  on the host       at most {} of examples and eigenvectors", mib(memory.host_bytes)),
-        format!("  largest buffer    {} of {} that the adapter binds", mib(plan.largest_buffer_bytes), mib(limit)),
-        format!(
-            "  one gradient      {:.3} GFLOP in {} dispatches, about {}",
-            plan.gradient_flops / 1e9,
-            plan.gradient_dispatches,
-            duration(gradient_secs)
-        ),
-        format!("  one step          {}, about {}", counted(gradients, "gradient"), duration(step_secs)),
-        format!("  {:<17} about {}", counted(config.run.steps, "step"), duration(step_secs * config.run.steps as f64)),
-    ];
-    if config.optim.batch > 0 {
-        let updates = train as f64 / config.optim.batch as f64;
-        let line = format!("  minibatches       {} of {train} examples, {updates:.1} an epoch", config.optim.batch);
-        lines.insert(2, line);
+impl Forecast<'_> {
+    /// Its buffers, chunks and estimated times.
+    ///
+    /// # Errors
+    /// Compilation errors.
+    pub fn text(mut self) -> Result<String, GpuError> {
+        let Self { request, train, workspace: Workspace { ref objective, .. }, memory, gradient_secs } = self;
+        let Config { optim, run, .. } = &request.config;
+        let MemoryPlan { device_bytes, host_bytes } = memory;
+        let (plan, adapter) = (objective.plan(), objective.gpu().adapter());
+        let gradients = optim.gradients();
+        let step_secs = gradients as f64 * gradient_secs;
+        let vectors = 4 * objective.layout().device_len() as u64;
+        let limit = objective.gpu().max_binding_bytes();
+        let mut lines = vec![
+            format!("{} on {} ({}, {} tier)", request.name, adapter.name, adapter.backend, adapter.tier),
+            format!("  parameters        {} ({} a vector)", plan.parameters, mib(vectors)),
+            format!("  examples          {} on the device", mib(plan.data_bytes)),
+            format!("  chunks            {} of {}", plan.chunks, counted(plan.rows, "example")),
+            format!("  intermediates     {}", mib(plan.intermediate_bytes)),
+            format!("  peak memory       {} of device buffers, all programs of the run included", mib(device_bytes)),
+            format!("  on the host       at most {} of examples and eigenvectors", mib(host_bytes)),
+            format!("  largest buffer    {} of {} that the adapter binds", mib(plan.largest_buffer_bytes), mib(limit)),
+            format!(
+                "  one gradient      {:.3} GFLOP in {} dispatches, about {}",
+                plan.gradient_flops / 1e9,
+                plan.gradient_dispatches,
+                duration(gradient_secs)
+            ),
+            format!("  one step          {}, about {}", counted(gradients, "gradient"), duration(step_secs)),
+            format!("  {:<17} about {}", counted(run.steps, "step"), duration(step_secs * run.steps as f64)),
+        ];
+        if optim.batch > 0 {
+            let updates = train as f64 / optim.batch as f64;
+            let line = format!("  minibatches       {} of {train} examples, {updates:.1} an epoch", optim.batch);
+            lines.insert(2, line);
+        }
+        self.measurements(&mut lines)?;
+        lines.push(String::new());
+        Ok(lines.join("\n"))
     }
-    if config.measure.is_on() {
-        let checks = config.measure.count(config.run.steps);
-        let (set, most) = (MeasuringSet::of(config, train), config.measure.max_iterations);
+
+    fn measurements(&mut self, lines: &mut Vec<String>) -> Result<(), GpuError> {
+        let Config { measure, run, .. } = &self.request.config;
+        if !measure.is_on() {
+            return Ok(());
+        }
+        let set = MeasuringSet::of(&self.request.config, self.train);
         lines.push(format!(
             "  curvature         {} of at most {}, on {set}",
-            counted(checks, "check"),
-            counted(most, "product")
+            counted(measure.count(run.steps), "check"),
+            counted(measure.max_iterations, "product")
         ));
-        let own = measurer.as_mut().and_then(Measurer::own);
-        let measured = own.unwrap_or(&mut objective);
+        let Workspace { objective, measurer, .. } = &mut self.workspace;
+        let mut own = measurer.as_mut().and_then(Measurer::own);
+        let measured = own.as_deref_mut().unwrap_or(objective);
         let (bytes, stays) = measured.kept_bytes(Matrix::Hessian)?;
         let how =
             if stays { "kept between the products of a check" } else { "too much to keep: computed for every product" };
         lines.push(format!("  for each H·v       {} of what depends on the parameters alone, {how}", mib(bytes)));
+        if let Some(own) = own {
+            let Plan { chunks, rows, data_bytes, .. } = own.plan();
+            lines.push(format!(
+                "  measuring set     {} in {} of {}",
+                mib(*data_bytes),
+                counted(*chunks, "chunk"),
+                counted(*rows, "example")
+            ));
+        }
+        Ok(())
     }
-    if let Some(own) = measurer.as_mut().and_then(Measurer::own) {
-        let Plan { chunks, rows, data_bytes, .. } = own.plan();
-        lines.push(format!(
-            "  measuring set     {} in {} of {}",
-            mib(*data_bytes),
-            counted(*chunks, "chunk"),
-            counted(*rows, "example")
-        ));
-    }
-    lines.push(String::new());
-    Ok(lines.join("\n"))
 }
 
-/// The outlook of a run with `steps` left, in two lines: memory, and the measured time of a step.
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
+}
+
+/// The outlook of a run from a step on, in two lines: memory, and the measured time of a step.
 ///
 /// # Errors
 /// Device errors.
@@ -92,8 +108,9 @@ pub(crate) fn ahead(
     config: &Config,
     workspace: &Workspace,
     memory: &MemoryPlan,
-    (first, steps): (u64, u64),
+    first: u64,
 ) -> Result<String, GpuError> {
+    let steps = config.run.steps.saturating_sub(first);
     let Workspace { objective, optimizer, measurer, .. } = workspace;
     let gpu = objective.gpu();
     // A probe has the gradients of a step and leaves the parameters alone. The first one compiles and warms up.
@@ -104,9 +121,8 @@ pub(crate) fn ahead(
     gpu.run([look])?;
     gpu.wait()?;
     let secs = began.elapsed().as_secs_f64();
-    let mib = |bytes: u64| bytes as f64 / MIB;
     let mut lines = format!(
-        "{} parameters on {}: {:.1} MiB of device buffers, at most {:.1} MiB of numbers on the host\n\
+        "{} parameters on {}: {} of device buffers, at most {} of numbers on the host\n\
          a step takes about {}, {} {}",
         objective.layout().len(),
         gpu.adapter().name,

@@ -65,7 +65,7 @@ impl Inputs {
     /// The parts for the setup of a run.
     pub fn setup<'a>(&'a self, config: &'a Config, first: &'a Examples) -> RunSetup<'a> {
         let measured = config.measure.is_on().then(|| MeasuringSet::of(config, self.data.train.len()));
-        RunSetup { config, model: Arc::clone(&self.model), loss: self.loss.clone(), data: &self.data, first, measured }
+        RunSetup { config, model: Arc::clone(&self.model), loss: self.loss, data: &self.data, first, measured }
     }
 
     /// The data's identity in the manifest.

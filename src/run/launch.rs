@@ -45,6 +45,17 @@ pub(crate) struct OpenRun {
     pub manifest: Manifest,
 }
 
+/// What the manifest says of a run beside its settings.
+pub(crate) struct RunFacts<'a> {
+    pub objective: &'a Objective,
+    pub measured: Option<MeasuringSet>,
+    pub memory_plan: MemoryPlan,
+    pub data: DataRecord,
+    pub init: Option<InitFile>,
+    /// The step at which it begins or goes on.
+    pub step: u64,
+}
+
 impl<'a> Launch<'a> {
     /// A run from its first step.
     pub fn of_new(request: &'a TrainRequest) -> Self {
@@ -143,17 +154,9 @@ impl<'a> Launch<'a> {
     }
 
     /// The folder, made if there is none, with its configuration and manifest in it.
-    pub fn place(
-        self,
-        objective: &Objective,
-        measured: Option<MeasuringSet>,
-        memory_plan: MemoryPlan,
-        (data, init): (DataRecord, Option<InitFile>),
-        step: u64,
-        observer: &dyn Observer,
-    ) -> Result<OpenRun, RunError> {
-        let mut manifest = manifest(&self.config, self.command_line, objective, measured, memory_plan, data);
-        (manifest.steps_done, manifest.init) = (step, init);
+    pub fn place(self, facts: RunFacts<'_>, observer: &dyn Observer) -> Result<OpenRun, RunError> {
+        let (step, memory_plan) = (facts.step, facts.memory_plan);
+        let mut manifest = self.manifest(facts);
         match self.begin {
             Begin::New(request) => {
                 let dir = RunDir::create(request.out.as_deref(), &request.name)?;
@@ -189,6 +192,39 @@ impl<'a> Launch<'a> {
                 dir.write_manifest(&manifest)?;
                 Ok(OpenRun { dir, lock, manifest })
             }
+        }
+    }
+
+    fn manifest(&self, facts: RunFacts<'_>) -> Manifest {
+        let RunFacts { objective, measured, memory_plan, data, init, step } = facts;
+        let (adapter, plan) = (objective.gpu().adapter().clone(), objective.plan());
+        Manifest {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: Manifest::COMMIT.map(str::to_owned),
+            command: self.command_line.to_vec(),
+            seed: self.config.run.seed,
+            settings: Some(self.config.to_json()),
+            data,
+            init,
+            adapter: adapter.name,
+            adapter_place: adapter.place,
+            driver: adapter.driver,
+            driver_info: adapter.driver_info,
+            backend: adapter.backend,
+            limits: adapter.limits,
+            tier: adapter.tier,
+            kernel_choices: plan.kernel_choices.clone(),
+            choices: choices::words(&objective.gpu().variants()),
+            chunk: plan.rows,
+            chunks: plan.chunks,
+            measured,
+            parameters: plan.parameters,
+            memory_plan,
+            memory_peak_bytes: 0,
+            wall_secs: 0.0,
+            steps_done: step,
+            ended: Ended::Running,
+            resumed: vec![],
         }
     }
 }
@@ -230,43 +266,4 @@ fn the_same(manifest: &Manifest) -> Result<String, GpuError> {
     let Manifest { adapter, backend, adapter_place, .. } = manifest;
     let found = gpu::same(&gpu::adapters()?, adapter, backend, adapter_place);
     Ok(found.map_or_else(|| adapter.clone(), |index| index.to_string()))
-}
-
-fn manifest(
-    config: &Config,
-    command_line: &[String],
-    objective: &Objective,
-    measured: Option<MeasuringSet>,
-    memory_plan: MemoryPlan,
-    data: DataRecord,
-) -> Manifest {
-    let (adapter, plan) = (objective.gpu().adapter().clone(), objective.plan());
-    Manifest {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: Manifest::COMMIT.map(str::to_owned),
-        command: command_line.to_vec(),
-        seed: config.run.seed,
-        settings: Some(config.to_json()),
-        data,
-        init: None,
-        adapter: adapter.name,
-        adapter_place: adapter.place,
-        driver: adapter.driver,
-        driver_info: adapter.driver_info,
-        backend: adapter.backend,
-        limits: adapter.limits,
-        tier: adapter.tier,
-        kernel_choices: plan.kernel_choices.clone(),
-        choices: choices::words(&objective.gpu().variants()),
-        chunk: plan.rows,
-        chunks: plan.chunks,
-        measured,
-        parameters: plan.parameters,
-        memory_plan,
-        memory_peak_bytes: 0,
-        wall_secs: 0.0,
-        steps_done: 0,
-        ended: Ended::Running,
-        resumed: vec![],
-    }
 }

@@ -13,10 +13,9 @@ use super::oscillation::Oscillation;
 use crate::config::{Config, MeasureAt, MeasureConfig, MeasureMethod, MeasuringSet};
 use crate::curvature::edge::alignment;
 use crate::curvature::{
-    EigenOptions, Eigenpair, RitzValue, Track, dot, lanczos, official, power_iteration, subspace_alignment,
+    EigenOptions, Eigenpair, RitzValue, Spectrum, Track, dot, lanczos, official, power_iteration, subspace_alignment,
 };
-use crate::folder::rows::OscillationRow;
-use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow};
+use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow, OscillationRow};
 use crate::folder::state::RunState;
 use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::objective::{DifferenceOperator, HessianOperator, Objective};
@@ -41,6 +40,14 @@ pub struct Measurer {
     last: Option<Track>,
 }
 
+/// The examples to measure on, and their objective unless it is the trained one.
+pub struct MeasuredOn {
+    /// The set.
+    pub set: MeasuringSet,
+    /// Its objective.
+    pub own: Option<Objective>,
+}
+
 /// H_B g_B of the minibatch B that the trained objective holds.
 struct BatchSharpness {
     product: Recording,
@@ -48,15 +55,13 @@ struct BatchSharpness {
 }
 
 impl Measurer {
-    /// Records measurements on `set` at the optimizer's parameters; `own` holds the set if the trained objective does
-    /// not.
+    /// Records measurements at the optimizer's parameters.
     ///
     /// # Errors
     /// Compilation or device errors.
     pub fn new(
         trained: &mut Objective,
-        own: Option<Objective>,
-        set: MeasuringSet,
+        MeasuredOn { set, own }: MeasuredOn,
         optimizer: &Optimizer,
         config: &Config,
     ) -> Result<Self, RunError> {
@@ -157,80 +162,45 @@ impl Measurer {
             Some((objective, probe)) => (objective, probe, probed(objective, probe, step)?),
             None => (trained, &optimizer.probe, metrics),
         };
-        let loss = metrics.loss;
-        let gradient = widen(&objective.read(probe.gradient())?);
-        let update_gradient = widen(&objective.read(probe.update_gradient(step))?);
-        let grad_norm = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let point = Point::of(objective, probe, step, secs, &metrics)?;
+        let began = Instant::now();
+        let spectrum = self.solve(point.sam_edge, observer)?;
+        let solve_secs = Some(began.elapsed().as_secs_f64());
+        let official = self.official(&point, observer)?;
+        if let Some(oscillation) = &mut self.oscillation {
+            let objective = self.own.as_ref().map_or(trained, |(objective, _)| objective);
+            oscillation.open(objective, optimizer.params(), step, &point.gradient, &spectrum.pairs[0])?;
+        }
+        let (at, measured) = (Some(self.config.at), Some(self.set));
+        let row = CurvatureRow { solve_secs, batch, at, measured, official, ..point.row(&spectrum) };
+        self.last = Some(spectrum.track);
+        Ok(row)
+    }
 
-        let rule = probe.rule().at(step);
-        // ASAM has no edge: its cells say NaN.
-        let edge_of = |rule: Rule| rule.edge(grad_norm).unwrap_or(f64::NAN);
-        let (gd, sam) = (edge_of(rule.unperturbed()), edge_of(rule));
+    fn solve(&mut self, sam_edge: f64, observer: &dyn Observer) -> Result<Spectrum, RunError> {
         let MeasureConfig { top, bottom, track, tol, max_iterations, .. } = self.config;
         // Without an edge to compare with, all are wanted.
-        let above = Some(track * sam).filter(|above| *above > 0.0);
+        let above = Some(track * sam_edge).filter(|above| *above > 0.0);
         let options = EigenOptions { top, bottom, above, tol, max_iterations, seed: self.seed, ..Default::default() };
         let solve = match self.config.method {
             MeasureMethod::Lanczos | MeasureMethod::Official => lanczos,
             MeasureMethod::Power => power_iteration,
         };
-        let began = Instant::now();
-        let spectrum = solve(&mut Interruptible(self.hessian.linearise()?, observer), self.last.as_ref(), &options)?;
-        let solve_secs = Some(began.elapsed().as_secs_f64());
+        Ok(solve(&mut Interruptible(self.hessian.linearise()?, observer), self.last.as_ref(), &options)?)
+    }
 
-        let first = &spectrum.pairs[0];
-        let lambda = first.value;
-        let vectors: Vec<&[f64]> = spectrum.pairs.iter().map(|pair| pair.vector.as_slice()).collect();
-        let official = match &mut self.difference {
-            Some(difference) => {
-                let stream = OFFICIAL_STREAM.wrapping_add(step);
-                let estimate = official(&mut Interruptible(difference, observer), self.seed, stream)?;
-                Some(OfficialRow {
-                    hessian_norm: estimate.hessian_norm,
-                    edge_ratio: estimate.hessian_norm / sam,
-                    grad_alignment: alignment(&gradient, &estimate.vector),
-                    sam_grad_alignment: alignment(&update_gradient, &estimate.vector),
-                    hvps: estimate.products as u64,
-                })
-            }
-            None => None,
-        };
-        if let Some(oscillation) = &mut self.oscillation {
-            oscillation.open(objective, optimizer.params(), step, &gradient, first)?;
-        }
-        let extreme = |ritz: RitzValue| Some(Extreme { value: ritz.value, error: ritz.residual });
-        let each = |pairs: &[Eigenpair], value: &dyn Fn(&Eigenpair) -> f64| pairs.iter().map(value).collect();
-        let row = CurvatureRow {
-            step,
-            secs,
-            loss,
-            grad_norm,
-            lambdas: each(&spectrum.pairs, &|pair| pair.value),
-            residuals: spectrum.relative_residuals(),
-            converged: spectrum.pairs.iter().map(|pair| pair.converged).collect(),
-            errors: each(&spectrum.pairs, &|pair| pair.error),
-            bottoms: each(&spectrum.bottom, &|pair| pair.value),
-            bottom_errors: each(&spectrum.bottom, &|pair| pair.error),
-            lambda_max: extreme(spectrum.lambda_max),
-            lambda_min: extreme(spectrum.lambda_min),
-            hessian_norm: lambda.abs(),
-            gd_edge: gd,
-            sam_edge: sam,
-            edge_ratio: lambda.abs() / sam,
-            gauge: rule.gauge(grad_norm, lambda).unwrap_or(f64::NAN),
-            grad_alignment: alignment(&gradient, &first.vector),
-            sam_grad_alignment: alignment(&update_gradient, &first.vector),
-            grad_subspace: Some(subspace_alignment(&gradient, &vectors)),
-            sam_grad_subspace: Some(subspace_alignment(&update_gradient, &vectors)),
-            hvps: spectrum.products as u64,
-            solve_secs,
-            batch,
-            at: Some(self.config.at),
-            measured: Some(self.set),
-            official,
-        };
-        self.last = Some(spectrum.track);
-        Ok(row)
+    /// The estimate of the official code, if requested.
+    fn official(&mut self, point: &Point, observer: &dyn Observer) -> Result<Option<OfficialRow>, RunError> {
+        let Some(difference) = &mut self.difference else { return Ok(None) };
+        let stream = OFFICIAL_STREAM.wrapping_add(point.step);
+        let estimate = official(&mut Interruptible(difference, observer), self.seed, stream)?;
+        Ok(Some(OfficialRow {
+            hessian_norm: estimate.hessian_norm,
+            edge_ratio: estimate.hessian_norm / point.sam_edge,
+            grad_alignment: alignment(&point.gradient, &estimate.vector),
+            sam_grad_alignment: alignment(&point.update_gradient, &estimate.vector),
+            hvps: estimate.products as u64,
+        }))
     }
 
     /// Records the parameters after an update, if they are being followed. Returns a row at the end.
@@ -252,6 +222,71 @@ impl Measurer {
         let product = widen(&trained.read(&batch.result)?);
         let square = dot(&gradient, &gradient);
         Ok(Some(BatchRow { sharpness: dot(&gradient, &product) / square, grad_norm: square.sqrt() }))
+    }
+}
+
+/// Where a row is measured, with the gradients of the measuring set.
+struct Point {
+    step: u64,
+    secs: f64,
+    loss: f64,
+    gradient: Vec<f64>,
+    update_gradient: Vec<f64>,
+    grad_norm: f64,
+    rule: Rule,
+    gd_edge: f64,
+    sam_edge: f64,
+}
+
+impl Point {
+    /// Reads the gradients of a probe that has run.
+    fn of(objective: &Objective, probe: &Probe, step: u64, secs: f64, metrics: &StepMetrics) -> Result<Self, GpuError> {
+        let gradient = widen(&objective.read(probe.gradient())?);
+        let update_gradient = widen(&objective.read(probe.update_gradient(step))?);
+        let grad_norm = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let rule = probe.rule().at(step);
+        // ASAM has no edge: its cells say NaN.
+        let edge_of = |rule: Rule| rule.edge(grad_norm).unwrap_or(f64::NAN);
+        let (gd_edge, sam_edge) = (edge_of(rule.unperturbed()), edge_of(rule));
+        Ok(Self { step, secs, loss: metrics.loss, gradient, update_gradient, grad_norm, rule, gd_edge, sam_edge })
+    }
+
+    /// The row of a spectrum there, without the columns that depend on how it was measured.
+    fn row(&self, spectrum: &Spectrum) -> CurvatureRow {
+        let Self { step, secs, loss, ref gradient, ref update_gradient, grad_norm, gd_edge, sam_edge, .. } = *self;
+        let Eigenpair { value: lambda, ref vector, .. } = spectrum.pairs[0];
+        let vectors: Vec<&[f64]> = spectrum.pairs.iter().map(|pair| pair.vector.as_slice()).collect();
+        let extreme = |ritz: RitzValue| Some(Extreme { value: ritz.value, error: ritz.residual });
+        let each = |pairs: &[Eigenpair], value: &dyn Fn(&Eigenpair) -> f64| pairs.iter().map(value).collect();
+        CurvatureRow {
+            step,
+            secs,
+            loss,
+            grad_norm,
+            lambdas: each(&spectrum.pairs, &|pair| pair.value),
+            residuals: spectrum.relative_residuals(),
+            converged: spectrum.pairs.iter().map(|pair| pair.converged).collect(),
+            errors: each(&spectrum.pairs, &|pair| pair.error),
+            bottoms: each(&spectrum.bottom, &|pair| pair.value),
+            bottom_errors: each(&spectrum.bottom, &|pair| pair.error),
+            lambda_max: extreme(spectrum.lambda_max),
+            lambda_min: extreme(spectrum.lambda_min),
+            hessian_norm: lambda.abs(),
+            gd_edge,
+            sam_edge,
+            edge_ratio: lambda.abs() / sam_edge,
+            gauge: self.rule.gauge(grad_norm, lambda).unwrap_or(f64::NAN),
+            grad_alignment: alignment(gradient, vector),
+            sam_grad_alignment: alignment(update_gradient, vector),
+            grad_subspace: Some(subspace_alignment(gradient, &vectors)),
+            sam_grad_subspace: Some(subspace_alignment(update_gradient, &vectors)),
+            hvps: spectrum.products as u64,
+            solve_secs: None,
+            batch: None,
+            at: None,
+            measured: None,
+            official: None,
+        }
     }
 }
 

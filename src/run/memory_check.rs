@@ -74,7 +74,7 @@ fn smaller(setup: &RunSetup, gpu: &Gpu, has: u64) -> Result<Option<(usize, u64)>
         let mut config = Config::clone(config);
         config.run.chunk = chunk;
         let model = setup.model.clone();
-        let smaller = RunSetup { config: &config, model, loss: setup.loss.clone(), data, first, measured: *measured };
+        let smaller = RunSetup { config: &config, model, loss: setup.loss, data, first, measured: *measured };
         let (plan, _) = smaller.plan(gpu)?;
         let needs = machine_bytes(&plan, gpu);
         if needs <= has {

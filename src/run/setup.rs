@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::RunError;
-use super::measure::Measurer;
+use super::measure::{MeasuredOn, Measurer};
 use super::ring::Ring;
 use super::test_set::TestSet;
 use crate::config::{Config, ConfigError, MeasureAt, MeasureMethod, MeasuringSet, build};
@@ -56,7 +56,7 @@ impl RunSetup<'_> {
     }
 
     fn on(&self, gpu: &Gpu, examples: &Examples) -> Result<Objective, RunError> {
-        objective(gpu, self.config, Arc::clone(&self.model), self.loss.clone(), examples)
+        objective(gpu, self.config, Arc::clone(&self.model), self.loss, examples)
     }
 
     /// Makes and records everything.
@@ -66,14 +66,14 @@ impl RunSetup<'_> {
     pub fn assemble(&self, gpu: &Gpu) -> Result<Workspace, RunError> {
         let Self { config, data, measured, .. } = *self;
         let mut objective = self.objective(gpu)?;
-        let own = measured.and_then(|set| set.own(config, &data.train));
-        let own = own.map(|examples| self.on(gpu, &examples)).transpose()?;
+        let on = |set: MeasuringSet| -> Result<MeasuredOn, RunError> {
+            let own = set.own(config, &data.train).map(|examples| self.on(gpu, &examples)).transpose()?;
+            Ok(MeasuredOn { set, own })
+        };
+        let on = measured.map(on).transpose()?;
         let w = objective.vector("the parameters")?;
         let optimizer = Optimizer::new(&mut objective, build::rule(config), &w)?;
-        let measurer = match measured {
-            Some(set) => Some(Measurer::new(&mut objective, own, set, &optimizer, config)?),
-            None => None,
-        };
+        let measurer = on.map(|on| Measurer::new(&mut objective, on, &optimizer, config)).transpose()?;
         let test = match &data.test {
             Some(test) => Some(TestSet::new(self.on(gpu, test)?, &w)?),
             None => None,

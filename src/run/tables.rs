@@ -3,11 +3,9 @@
 use super::RunError;
 use crate::config::{Config, MeasureMethod};
 use crate::folder::RunDir;
-use crate::folder::rows::OscillationRow;
-use crate::folder::rows::{CurvatureColumns, CurvatureRow, MetricsRow};
+use crate::folder::rows::{CurvatureColumns, CurvatureRow, MetricsRow, OscillationRow};
 use crate::folder::table::RecordError;
-use crate::folder::tables::OscillationWriter;
-use crate::folder::tables::{CurvatureWriter, MetricsWriter};
+use crate::folder::tables::{CurvatureWriter, MetricsWriter, OscillationWriter};
 use crate::observer::{Logged, Observer, OutputError};
 use crate::results::live::tensorboard::TensorBoard;
 

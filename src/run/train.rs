@@ -7,21 +7,24 @@
 
 use std::time::Instant;
 
+use super::batches::BatchLoader;
+use super::forecast::Forecast;
 use super::initial::initial;
 use super::inputs::Inputs;
-use super::launch::{Launch, OpenRun, say};
+use super::launch::{Launch, OpenRun, RunFacts, say};
 use super::measure::Measurer;
 use super::own::OwnTask;
 use super::progress::ProgressLine;
 use super::request::{ResumeRequest, TrainRequest};
-use super::setup::Workspace;
+use super::setup::{RunSetup, Workspace};
 use super::steps::{Clock, Training};
 use super::tables::Tables;
 use super::{RunError, batches, forecast, kernels, memory_check};
-use crate::folder::manifest::{Ended, Manifest};
+use crate::config::Config;
+use crate::folder::manifest::{Ended, InitFile, Manifest, MemoryPlan};
 use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError};
-use crate::gpu::GpuError;
+use crate::gpu::{Gpu, GpuError};
 use crate::observer::Observer;
 use crate::results::readout::Readout;
 #[cfg(feature = "plots")]
@@ -97,7 +100,8 @@ pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, R
     let gradient_secs = objective
         .and_then(|mut objective| Ok(objective.gradient_secs()?))
         .map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
-    Ok(forecast::plan(&request, inputs.data.train.len(), dry, planned, gradient_secs)?)
+    let train = inputs.data.train.len();
+    Ok(Forecast { request: &request, train, workspace: dry, memory: planned, gradient_secs }.text()?)
 }
 
 fn carry_out(
@@ -110,55 +114,115 @@ fn carry_out(
     launch.settle_groups(inputs.data.train.len())?;
     let config = &launch.config.clone();
     let data = inputs.record(config);
-    let (mut batches, first) = inputs.batches(config)?;
+    let (batches, first) = inputs.batches(config)?;
     let setup = inputs.setup(config, &first);
     launch.check_data(&data)?;
-    let state = launch.state(setup.model.as_ref())?;
-    launch.check_tables(state.as_ref())?;
-    let gpu = match &state {
-        Some(state) => kernels::fixed(&inputs.gpu, state.known.clone()),
-        None => kernels::choose(&inputs.gpu, &setup, false, observer)?,
-    };
-    let (planned, dry) = setup.plan(&gpu)?;
-    memory_check::check(&setup, &gpu, &planned, memory_check::free_bytes())?;
-    let (w, init) = launch.params(dry.objective.layout())?;
-    gpu.reserve(dry.objective.gpu())?;
-    drop(dry);
-    let mut workspace =
-        setup.assemble(&gpu).map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
-    workspace.objective.set_params(workspace.optimizer.params(), &w)?;
-    let (mut step, mut spent, mut bytes) = (0, 0.0, None);
-    match state {
-        None => {
-            let prepare = workspace.measurer.as_ref().and_then(Measurer::prepare);
-            gpu.run(prepare).map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
-        }
-        Some(state) => {
-            (step, spent, bytes) = (state.step, state.secs, Some(state.tables));
-            restore(&mut workspace, state)?;
-        }
-    }
-
-    if let Some(batches) = &mut batches {
-        batches.load(&workspace.objective, step)?;
-    }
-    let ahead = (step, config.run.steps.saturating_sub(step));
-    let ahead = forecast::ahead(config, &workspace, &planned, ahead)
-        .map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
+    let mut checked = check(&launch, &inputs.gpu, &setup, observer)?;
+    let prepared = prepare(&setup, batches, &mut checked)
+        .map_err(|error| memory_check::refused(error, &checked.memory_plan, memory_check::SMALLER_RUN))?;
 
     // From here on, a run that stops keeps its data.
     observer.is_stopped();
-    let OpenRun { dir, lock, mut manifest } =
-        launch.place(&workspace.objective, setup.measured, planned, (data, init), step, observer)?;
+    let Checked { gpu, memory_plan, init, .. } = checked;
+    let (objective, step) = (&prepared.workspace.objective, prepared.step);
+    let facts = RunFacts { objective, measured: setup.measured, memory_plan, data, init, step };
+    let OpenRun { dir, lock, mut manifest } = launch.place(facts, observer)?;
     // From here on, the manifest records the end of the run.
-    let course = || {
-        say(observer, &ahead)?;
+    let result = prepared.run(&dir, &mut manifest, began, observer);
+    manifest.memory_peak_bytes = gpu.memory().peak;
+    conclude(&dir, manifest, result, observer)?;
+    drop(lock);
+    Ok(dir)
+}
+
+/// What is known to be good before anything is made on the device.
+struct Checked {
+    gpu: Gpu,
+    state: Option<RunState>,
+    memory_plan: MemoryPlan,
+    params: Vec<f32>,
+    init: Option<InitFile>,
+}
+
+/// Reads what the run begins with or goes on from, chooses kernels, and reserves the memory that the plan asks for.
+fn check(launch: &Launch, gpu: &Gpu, setup: &RunSetup, observer: &dyn Observer) -> Result<Checked, RunError> {
+    let state = launch.state(setup.model.as_ref())?;
+    launch.check_tables(state.as_ref())?;
+    let gpu = match &state {
+        Some(state) => kernels::fixed(gpu, state.known.clone()),
+        None => kernels::choose(gpu, setup, false, observer)?,
+    };
+    let (memory_plan, dry) = setup.plan(&gpu)?;
+    memory_check::check(setup, &gpu, &memory_plan, memory_check::free_bytes())?;
+    let (params, init) = launch.params(dry.objective.layout())?;
+    gpu.reserve(dry.objective.gpu())?;
+    Ok(Checked { gpu, state, memory_plan, params, init })
+}
+
+/// A run whose next step can be made.
+struct Prepared<'a> {
+    config: &'a Config,
+    workspace: Workspace,
+    batches: Option<BatchLoader<'a>>,
+    outlook: String,
+    /// The step at which it begins or goes on, and the seconds spent before.
+    step: u64,
+    spent: f64,
+    /// The sizes of its tables, if it goes on.
+    bytes: Option<[u64; 3]>,
+}
+
+/// Makes everything on the device, in the state of the step at which the run begins or goes on.
+fn prepare<'a>(
+    setup: &RunSetup<'a>,
+    mut batches: Option<BatchLoader<'a>>,
+    checked: &mut Checked,
+) -> Result<Prepared<'a>, RunError> {
+    let mut workspace = setup.assemble(&checked.gpu)?;
+    workspace.objective.set_params(workspace.optimizer.params(), &checked.params)?;
+    let state = checked.state.take();
+    let begun = state.as_ref().map(|state| (state.step, state.secs, Some(state.tables)));
+    let (step, spent, bytes) = begun.unwrap_or((0, 0.0, None));
+    restore(&mut workspace, state)?;
+    if let Some(batches) = &mut batches {
+        batches.load(&workspace.objective, step)?;
+    }
+    let outlook = forecast::ahead(setup.config, &workspace, &checked.memory_plan, step)?;
+    Ok(Prepared { config: setup.config, workspace, batches, outlook, step, spent, bytes })
+}
+
+/// Restores the numbers of a checkpoint to the device and to the measurements, or does the work at the first parameters.
+fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), GpuError> {
+    let gpu = workspace.objective.gpu();
+    let Some(mut state) = state else {
+        return gpu.run(workspace.measurer.as_ref().and_then(Measurer::prepare));
+    };
+    if let (Some(velocity), Some(momentum)) = (workspace.optimizer.velocity(), &state.momentum) {
+        gpu.write(velocity, momentum)?;
+    }
+    if let Some(measurer) = &mut workspace.measurer {
+        measurer.restore(gpu, &mut state)?;
+    }
+    Ok(())
+}
+
+impl Prepared<'_> {
+    /// Makes the steps, and notes in the manifest how many there are and how long they took.
+    fn run(
+        self,
+        dir: &RunDir,
+        manifest: &mut Manifest,
+        began: Instant,
+        observer: &dyn Observer,
+    ) -> Result<Ended, RunError> {
+        let Self { config, workspace, batches, outlook, step, spent, bytes } = self;
+        say(observer, &outlook)?;
         let mut run = Training {
             config,
-            dir: &dir,
+            dir,
             batches,
             workspace,
-            tables: Tables::open(&dir, config, bytes, observer)?,
+            tables: Tables::open(dir, config, bytes, observer)?,
             progress: ProgressLine::new(observer, config.run.steps, config.optim.batch > 0),
             observer,
             clock: Clock::new(began, spent),
@@ -169,12 +233,7 @@ fn carry_out(
         observer.finished();
         (manifest.steps_done, manifest.wall_secs) = (run.steps_done, run.clock.secs());
         result
-    };
-    let result = course();
-    manifest.memory_peak_bytes = gpu.memory().peak;
-    conclude(&dir, manifest, result, observer)?;
-    drop(lock);
-    Ok(dir)
+    }
 }
 
 /// Records the end of a run in the manifest, and shows the results.
@@ -204,18 +263,6 @@ fn conclude(
         .and_then(|text| Ok(say(observer, &text)?));
     // Report the error that ended the run before any error in writing its report.
     result.and(shown)
-}
-
-/// Restores the numbers of a checkpoint to the device and to the measurements.
-fn restore(workspace: &mut Workspace, mut state: RunState) -> Result<(), GpuError> {
-    let gpu = workspace.objective.gpu();
-    if let (Some(velocity), Some(momentum)) = (workspace.optimizer.velocity(), &state.momentum) {
-        gpu.write(velocity, momentum)?;
-    }
-    if let Some(measurer) = &mut workspace.measurer {
-        measurer.restore(gpu, &mut state)?;
-    }
-    Ok(())
 }
 
 /// Draws the pictures of the logged rows, and returns the summary.

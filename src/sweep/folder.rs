@@ -70,7 +70,7 @@ impl SweepDir {
         let content = toml::to_string(&toml).expect("words and lists of words have a TOML form");
         // Last: this file marks the folder of a sweep.
         write_file(&folder.path().join(SWEEP), content.as_bytes())?;
-        Ok(Self::open(folder.path())?)
+        Self::open(folder.path())
     }
 
     /// Opens the folder of an earlier sweep.
@@ -155,7 +155,7 @@ impl SweepDir {
 
     fn locked(&self, locked: Result<Lock, LockError>, path: &Path) -> Result<Lock, SweepError> {
         locked.map_err(|error| match error {
-            LockError::Held(by) => SweepError::Busy { path: self.path.clone(), by }.into(),
+            LockError::Held(by) => SweepError::Busy { path: self.path.clone(), by },
             LockError::File(cause) => write_error(path)(cause).into(),
         })
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,82 +35,100 @@ pub(super) fn work(
     capacity: &Capacity,
     observer: &dyn Observer,
 ) -> Result<(), SweepError> {
-    let mut running = BTreeMap::new();
-    let worked = supervise(board, jobs.into(), program, capacity, observer, &mut running);
+    let line = JobsLine::new(observer, jobs.len());
+    let (waiting, running, stopped) = (jobs.into(), BTreeMap::new(), Arc::default());
+    let mut queue = Queue { board, program, capacity, line, waiting, running, stopping: false, stopped };
+    let worked = queue.work();
     observer.finished();
     if worked.is_err() {
-        running.values().for_each(|&stage| stop(stage));
+        queue.stop();
     }
     worked
 }
 
-/// [`work`], with the active jobs in `running`.
-fn supervise(
-    board: &mut Board<'_>,
-    mut waiting: VecDeque<usize>,
-    program: &Path,
-    capacity: &Capacity,
-    observer: &dyn Observer,
-    running: &mut BTreeMap<usize, Stage>,
-) -> Result<(), SweepError> {
-    let (events, reports) = channel();
-    let sweep = board.sweep;
-    let mut line = JobsLine::new(observer, waiting.len());
-    let mut stopping = false;
-    let stopped = Arc::new(AtomicBool::new(false));
-    loop {
-        if observer.is_stopped() && !stopping {
-            stopping = true;
-            stopped.store(true, Ordering::Relaxed);
-            line.say("stopping: the running jobs finish their step and write a checkpoint")?;
-            running.values().for_each(|&stage| stop(stage));
+struct Queue<'a, 'b> {
+    board: &'a mut Board<'b>,
+    program: &'a Path,
+    capacity: &'a Capacity,
+    line: JobsLine<'a>,
+    waiting: VecDeque<usize>,
+    running: BTreeMap<usize, Stage>,
+    stopping: bool,
+    /// The same for the jobs' threads.
+    stopped: Arc<AtomicBool>,
+}
+
+impl Queue<'_, '_> {
+    fn work(&mut self) -> Result<(), SweepError> {
+        let (events, reports) = channel();
+        loop {
+            if self.line.observer.is_stopped() && !self.stopping {
+                self.stopping = true;
+                self.stopped.store(true, Ordering::Relaxed);
+                self.line.say("stopping: the running jobs finish their step and write a checkpoint")?;
+                self.stop();
+            }
+            if self.stopping {
+                // Other processes were not started here, and continue.
+                self.running.retain(|_, stage| *stage != Stage::WaitingForAnother);
+            }
+            while !self.stopping
+                && self.running.len() < self.capacity.parallel
+                && let Some(job) = self.waiting.pop_front()
+            {
+                self.begin(job, events.clone());
+            }
+            if self.running.is_empty() {
+                return Ok(());
+            }
+            self.line.show(self.board, &self.running);
+            match reports.recv_timeout(TICK) {
+                Ok((job, Event::Stage(stage))) => self.reached(job, stage)?,
+                Ok((job, Event::Ended(problem))) => {
+                    self.running.remove(&job);
+                    self.board.ended(job, problem.as_deref(), self.stopping)?;
+                    self.line.ended(self.board, job)?;
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
         }
-        if stopping {
-            // Other processes were not started here, and continue.
-            running.retain(|_, stage| *stage != Stage::WaitingForAnother);
-        }
-        while !stopping
-            && running.len() < capacity.parallel
-            && let Some(job) = waiting.pop_front()
-        {
-            let attempt = Attempt::new(sweep, &sweep.jobs()[job], program, capacity.threads, Arc::clone(&stopped));
-            let events = events.clone();
-            running.insert(job, Stage::Starting);
-            // The receiver is gone once the sweep has ended.
-            let send = move |event| drop(events.send((job, event)));
-            thread::spawn(move || {
-                let problem = attempt.run(&|stage| send(Event::Stage(stage)));
-                send(Event::Ended(problem));
-            });
-        }
-        if running.is_empty() {
-            return Ok(());
-        }
-        line.show(board, running);
-        match reports.recv_timeout(TICK) {
-            Ok((job, Event::Stage(stage))) => {
-                running.insert(job, stage);
-                match stage {
-                    Stage::Starting => {}
-                    Stage::WaitingForAnother => {
-                        let name = &sweep.jobs()[job].name;
-                        line.say(&format!("{name}: another process is still at it; waiting for that to end"))?;
-                    }
-                    Stage::Running { .. } => {
-                        board.begun(job)?;
-                        if stopping {
-                            stop(stage);
-                        }
-                    }
+    }
+
+    /// Begins a job, in a thread that reports what becomes of it.
+    fn begin(&mut self, job: usize, events: Sender<(usize, Event)>) {
+        let sweep = self.board.sweep;
+        let stopped = Arc::clone(&self.stopped);
+        let attempt = Attempt::new(sweep, &sweep.jobs()[job], self.program, self.capacity.threads, stopped);
+        self.running.insert(job, Stage::Starting);
+        // The receiver is gone once the sweep has ended.
+        let send = move |event| drop(events.send((job, event)));
+        thread::spawn(move || {
+            let problem = attempt.run(&|stage| send(Event::Stage(stage)));
+            send(Event::Ended(problem));
+        });
+    }
+
+    fn reached(&mut self, job: usize, stage: Stage) -> Result<(), SweepError> {
+        self.running.insert(job, stage);
+        match stage {
+            Stage::Starting => {}
+            Stage::WaitingForAnother => {
+                let name = &self.board.sweep.jobs()[job].name;
+                self.line.say(&format!("{name}: another process is still at it; waiting for that to end"))?;
+            }
+            Stage::Running { .. } => {
+                self.board.begun(job)?;
+                if self.stopping {
+                    stop(stage);
                 }
             }
-            Ok((job, Event::Ended(problem))) => {
-                running.remove(&job);
-                board.ended(job, problem.as_deref(), stopping)?;
-                line.ended(board, job)?;
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
+        Ok(())
+    }
+
+    /// Asks the running jobs to stop.
+    fn stop(&self) {
+        self.running.values().for_each(|&stage| stop(stage));
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::fs::File;
 
 use edgewalk::data::text::{self, TestLines};
-use edgewalk::data::{Split, cifar};
+use edgewalk::data::{DataName, Request, Split, cifar};
 use edgewalk::folder::choices;
 use edgewalk::folder::state::RunState;
 use edgewalk::folder::tables::{read_curvature, read_metrics};
@@ -122,6 +122,8 @@ fn a_file_larger_than_any_data_set_takes_no_memory() {
 
 #[test]
 fn a_window_of_any_length_is_refused_in_words() {
-    let message = refusal("a text", |path| text::read(path, TestLines::LastQuarter, 0, 0, usize::MAX));
+    let message = refusal("a text", |path| {
+        text::read(path, TestLines::LastQuarter, &Request { seq_len: usize::MAX, ..Request::new(DataName::Text) })
+    });
     assert!(message.contains("6 characters"), "{message}");
 }

@@ -2,7 +2,6 @@
 //! frame, and the subtitle counts the points outside), a logarithmic axis for values that need one, curves thinned to
 //! screen resolution without losing extremes, and marks on curves of few points.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use kuva::TickFormat;
@@ -12,7 +11,7 @@ use kuva::prelude::{Layout, LegendEntry, LegendShape, Plot};
 use kuva::render::render::render_multiple;
 
 use super::encode::encode;
-use super::{Figure, Horizontal, Scale};
+use super::{Curve, Figure, Horizontal, Scale};
 use crate::results::Format;
 use crate::text::digits;
 
@@ -144,14 +143,19 @@ impl Figure {
         plots
     }
 
-    fn layout(&self, axis: AxisLayout) -> Layout {
+    /// The label and the limits of the horizontal axis.
+    fn across(&self) -> (&str, f64, f64) {
         let xs = || self.values().map(|(x, _)| x);
         let (low, high) = (xs().fold(f64::INFINITY, f64::min), xs().fold(f64::NEG_INFINITY, f64::max));
-        let (x_label, first, last) = match &self.x {
-            Horizontal::Steps => (&Cow::Borrowed("step (updates made)"), 0.0, high.max(1.0)),
+        match &self.x {
+            Horizontal::Steps => ("step (updates made)", 0.0, high.max(1.0)),
             Horizontal::Linear(label) => (label, low - 0.02 * (high - low), high + 0.02 * (high - low)),
             Horizontal::Log(label) => (label, low * (low / high).powf(0.02), high * (high / low).powf(0.02)),
-        };
+        }
+    }
+
+    fn layout(&self, axis: AxisLayout) -> Layout {
+        let (x_label, first, last) = self.across();
         let outside = self.values().filter(|(_, y)| !(axis.low..=axis.high).contains(y)).count();
         let named = || self.curves.iter().filter(|curve| !curve.label.is_empty());
         // Long names beside the picture would leave little of it.
@@ -166,7 +170,7 @@ impl Figure {
             .with_width(WIDTH)
             .with_height(HEIGHT)
             .with_title(&self.title)
-            .with_x_label(x_label.as_ref())
+            .with_x_label(x_label)
             .with_y_label(self.y_label)
             .with_x_axis_min(first)
             .with_x_axis_max(last)
@@ -184,16 +188,7 @@ impl Figure {
             } else {
                 LegendPosition::OutsideRightTop
             })
-            .with_legend_entries(
-                named()
-                    .map(|curve| LegendEntry {
-                        label: curve.label.clone(),
-                        color: curve.style.color.into(),
-                        shape: LegendShape::Line,
-                        dasharray: (!curve.style.dashes.is_empty()).then(|| curve.style.dashes.into()),
-                    })
-                    .collect(),
-            );
+            .with_legend_entries(named().map(legend).collect());
         if axis.log {
             layout = layout.with_log_y();
         }
@@ -206,6 +201,11 @@ impl Figure {
             n => layout.with_subtitle(format!("{n} points lie outside the frame")),
         }
     }
+}
+
+fn legend(Curve { label, style, .. }: &Curve) -> LegendEntry {
+    let dasharray = (!style.dashes.is_empty()).then(|| style.dashes.into());
+    LegendEntry { label: label.clone(), color: style.color.into(), shape: LegendShape::Line, dasharray }
 }
 
 /// Whether a point can be drawn. A run that diverges may have values that no axis can span.
@@ -236,7 +236,7 @@ fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Curve, Style};
+    use super::super::Style;
     use super::*;
 
     fn figure(scale: Scale, points: Vec<(f64, f64)>) -> Figure {

@@ -29,6 +29,9 @@ struct Facts {
     summary: Summary,
 }
 
+/// A name, a value and a meaning.
+type KeyNumber = (&'static str, String, &'static str);
+
 /// Writes `report.html` into the folder of a run, in any state, also while it runs, and returns its path.
 ///
 /// # Errors
@@ -155,46 +158,10 @@ impl Facts {
     }
 
     fn key_numbers(&self) -> Markup {
-        let mut rows: Vec<(&str, String, &str)> = vec![];
-        let percent = |share: f64| format!("{} %", digits(100.0 * share, 4));
-        if let Some(last) = &self.summary.last {
-            let of = if self.summary.batch == 0 {
-                "over the training set, at the last logged step"
-            } else {
-                "over the minibatch of the last logged step"
-            };
-            rows.push(("loss", format!("{} at step {}", digits(last.loss, 5), last.step), of));
-            rows.push(("misclassified", percent(last.error), "of the same examples"));
-            rows.push(("‖g‖", digits(last.grad_norm, 5), "length of the loss gradient there"));
-        }
-        if let Some((loss, error)) = self.summary.test {
-            rows.push((
-                "test",
-                format!("loss {}, {} misclassified", digits(loss, 5), percent(error)),
-                "the last measurement on held-out examples",
-            ));
-        }
-        let last = self.readout.curvature.last();
-        if let Some((row, &lambda)) = last.and_then(|row| Some((row, row.lambdas.first()?))) {
-            let bar = row.errors.first().filter(|e| e.is_finite());
-            let bar = bar.map_or_else(String::new, |error| format!(" ± {}", digits(*error, 2)));
-            rows.push((
-                "λ₁",
-                format!("{}{bar} at step {}", digits(lambda, 7), row.step),
-                "largest Hessian eigenvalue by magnitude, last measurement; an eigenvalue lies within the error bar",
-            ));
-        }
-        let edge_name = self.edge_name();
-        if let Some(row) = last.filter(|row| row.sam_edge.is_finite()) {
-            let value = format!("{edge_name} = {}", digits(row.sam_edge, 5));
-            rows.push(("edge", value, "the eigenvalue at which this rule turns unstable, at that step"));
-        }
-        let spread = |s: &Spread| format!("{} ({} to {})", digits(s.median, 4), digits(s.min, 4), digits(s.max, 4));
-        if let Some(norm) = &self.summary.norm {
-            rows.push(("‖H‖", spread(norm), "median and range over the second half of the run"));
-        }
+        let mut rows = self.losses();
+        rows.extend(self.eigenvalues());
         if let Some(edge) = &self.summary.edge {
-            self.edge_rows(edge, &mut rows);
+            rows.extend(edge_rows(edge));
         } else if self.summary.left_out > 0 {
             rows.push(("edge ratio", "not judged".into(), "λ₁ converged in no row of the second half"));
         } else if self.readout.curvature.is_empty() {
@@ -208,12 +175,8 @@ impl Facts {
             rows.push(("edge ratio", "none".into(), self.summary.no_edge().words()));
         }
         if self.summary.left_out > 0 {
-            let rows_left = counted(self.summary.left_out, "row");
-            rows.push((
-                "not judged",
-                rows_left,
-                "rows of the second half whose λ₁ had not converged: raise measure.max_iterations",
-            ));
+            let why = "rows of the second half whose λ₁ had not converged: raise measure.max_iterations";
+            rows.push(("not judged", counted(self.summary.left_out, "row"), why));
         }
         if let Ok(manifest) = &self.manifest
             && manifest.steps_done > 0
@@ -224,33 +187,46 @@ impl Facts {
         key_values(&rows)
     }
 
-    fn edge_rows(&self, edge: &EdgeSummary, rows: &mut Vec<(&str, String, &str)>) {
-        let spread = |s: &Spread| format!("{} ({} to {})", digits(s.median, 4), digits(s.min, 4), digits(s.max, 4));
-        rows.push((
-            "edge ratio",
-            format!("{}, {}", spread(&edge.ratio), edge.verdict()),
-            "‖H‖ ÷ edge: median and range over the second half of the run; 1 is at the edge",
-        ));
-        rows.push(("gauge S", spread(&edge.gauge), "the same as a multiplier: below 1 stable, above 1 unstable"));
-        rows.push((
-            "worst residual",
-            digits(edge.worst_residual, 2),
-            "‖Hv₁ − λ₁v₁‖ ÷ |λ₁| at most in the rows that are judged: how far the eigensolver was from exact",
-        ));
-        if let Some(ratio) = &edge.official {
+    fn losses(&self) -> Vec<KeyNumber> {
+        let mut rows: Vec<KeyNumber> = vec![];
+        let percent = |share: f64| format!("{} %", digits(100.0 * share, 4));
+        if let Some(last) = &self.summary.last {
+            let of = if self.summary.batch == 0 {
+                "over the training set, at the last logged step"
+            } else {
+                "over the minibatch of the last logged step"
+            };
+            rows.push(("loss", format!("{} at step {}", digits(last.loss, 5), last.step), of));
+            rows.push(("misclassified", percent(last.error), "of the same examples"));
+            rows.push(("‖g‖", digits(last.grad_norm, 5), "length of the loss gradient there"));
+        }
+        if let Some((loss, error)) = self.summary.test {
+            let value = format!("loss {}, {} misclassified", digits(loss, 5), percent(error));
+            rows.push(("test", value, "the last measurement on held-out examples"));
+        }
+        rows
+    }
+
+    fn eigenvalues(&self) -> Vec<KeyNumber> {
+        let mut rows: Vec<KeyNumber> = vec![];
+        let last = self.readout.curvature.last();
+        if let Some((row, &lambda)) = last.and_then(|row| Some((row, row.lambdas.first()?))) {
+            let bar = row.errors.first().filter(|e| e.is_finite());
+            let bar = bar.map_or_else(String::new, |error| format!(" ± {}", digits(*error, 2)));
             rows.push((
-                "official ‖H‖ ÷ exact ‖H‖",
-                spread(ratio),
-                "the estimate of the paper's code beside the exact value",
+                "λ₁",
+                format!("{}{bar} at step {}", digits(lambda, 7), row.step),
+                "largest Hessian eigenvalue by magnitude, last measurement; an eigenvalue lies within the error bar",
             ));
         }
-        if let Some(set) = edge.measured.filter(|set| set.on != MeasureOn::Train) {
-            rows.push((
-                "measured on",
-                set.to_string(),
-                "the examples that loss, gradient and Hessian of these rows are about",
-            ));
+        if let Some(row) = last.filter(|row| row.sam_edge.is_finite()) {
+            let value = format!("{} = {}", self.edge_name(), digits(row.sam_edge, 5));
+            rows.push(("edge", value, "the eigenvalue at which this rule turns unstable, at that step"));
         }
+        if let Some(norm) = &self.summary.norm {
+            rows.push(("‖H‖", spread(norm), "median and range over the second half of the run"));
+        }
+        rows
     }
 
     fn trained(&self) -> Markup {
@@ -348,6 +324,35 @@ impl Facts {
             pre.columns { (self.config_text) }
         }
     }
+}
+
+fn spread(Spread { median, min, max }: &Spread) -> String {
+    format!("{} ({} to {})", digits(*median, 4), digits(*min, 4), digits(*max, 4))
+}
+
+fn edge_rows(edge: &EdgeSummary) -> Vec<KeyNumber> {
+    let mut rows = vec![
+        (
+            "edge ratio",
+            format!("{}, {}", spread(&edge.ratio), edge.verdict()),
+            "‖H‖ ÷ edge: median and range over the second half of the run; 1 is at the edge",
+        ),
+        ("gauge S", spread(&edge.gauge), "the same as a multiplier: below 1 stable, above 1 unstable"),
+        (
+            "worst residual",
+            digits(edge.worst_residual, 2),
+            "‖Hv₁ − λ₁v₁‖ ÷ |λ₁| at most in the rows that are judged: how far the eigensolver was from exact",
+        ),
+    ];
+    if let Some(ratio) = &edge.official {
+        let why = "the estimate of the paper's code beside the exact value";
+        rows.push(("official ‖H‖ ÷ exact ‖H‖", spread(ratio), why));
+    }
+    if let Some(set) = edge.measured.filter(|set| set.on != MeasureOn::Train) {
+        let why = "the examples that loss, gradient and Hessian of these rows are about";
+        rows.push(("measured on", set.to_string(), why));
+    }
+    rows
 }
 
 /// The program's name without its folder.

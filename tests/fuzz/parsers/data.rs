@@ -7,7 +7,7 @@ use edgewalk::data::catalogue::Item;
 use edgewalk::data::idx::{IMAGE_SHAPE, IdxSource, read_pair};
 use edgewalk::data::images::Images;
 use edgewalk::data::text::{self, TestLines};
-use edgewalk::data::{Dataset, Examples, Features, Split, cifar, fetch};
+use edgewalk::data::{DataName, Dataset, Examples, Features, Request, Split, cifar, fetch};
 use flate2::Compression;
 use flate2::read::{GzEncoder, MultiGzDecoder};
 use sha2::{Digest, Sha256};
@@ -102,7 +102,9 @@ pub fn characters(input: &[u8]) -> bool {
     let read = in_folder(|folder| {
         let path = folder.join("input.txt");
         put(&path, text);
-        bounded(text.len(), || text::read(&path, lines, train, test, seq_len))
+        bounded(text.len(), || {
+            text::read(&path, lines, &Request { train, test, seq_len, ..Request::new(DataName::Text) })
+        })
     });
     agree(read, windows(text, lines, train, test, seq_len).as_ref(), "input.txt")
 }
