@@ -26,7 +26,7 @@
 //! | [`run`] | a configuration | a run folder |
 //! | [`analysis`] | the parameters of a run | the spectrum of their Hessian |
 //! | [`sweep`] | several values of some settings | a run for each combination |
-//! | [`bench`] | a configuration | the time of its kernels and steps |
+//! | [`mod@bench`] | a configuration | the time of its kernels and steps |
 //! | [`doctor`] | an adapter | a verdict on its results |
 //!
 //! [`data`] reads data sets, [`files`] writes files and locks them, and [`cli`] reads the command line.

@@ -27,6 +27,7 @@ mod divergence;
 mod doctor;
 mod doctor_drivers;
 mod edge;
+mod exchanged;
 mod extremes;
 #[cfg(target_os = "linux")]
 mod faults;

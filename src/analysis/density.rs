@@ -2,6 +2,8 @@
 
 use super::Analysis;
 use super::density_table::DensityTable;
+use std::fs;
+
 use crate::files::write_file;
 use crate::results::Format;
 #[cfg(feature = "plots")]
@@ -9,6 +11,20 @@ use crate::results::PlotError;
 use crate::run::RunError;
 
 impl Analysis {
+    /// Removes the densities of an earlier analysis, which would be taken for those of this one.
+    pub(super) fn remove_densities(&self) {
+        let is_density = |name: &str| {
+            let (stem, extension) = name.rsplit_once('.').unwrap_or_default();
+            stem.starts_with("density-") && ["csv", "svg", "png", "pdf"].contains(&extension)
+        };
+        for entry in fs::read_dir(&self.out).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().is_some_and(is_density) {
+                // Best effort: what cannot be removed can hardly be replaced, which is an error.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
     /// Writes the table and the picture of every block that has a density.
     pub(super) fn write_densities(&self, format: Format) -> Result<(), RunError> {
         #[cfg(not(feature = "plots"))]

@@ -27,7 +27,6 @@ use crate::model::Layout;
 use crate::observer::{Observer, Progress, Unit};
 use crate::optim::Rule;
 use crate::results::Format;
-use crate::run::inputs::Inputs;
 use crate::run::measure::probed;
 use crate::run::{self, RunError};
 use crate::text::counted;
@@ -122,11 +121,10 @@ pub struct Analysis {
 /// # Errors
 /// [`RunError`]: nothing is written before everything has been computed.
 pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Analysis, RunError> {
-    let mut found = source::find(&request.path, request.config.as_deref())?;
+    let found = source::find(&request.path, request.config.as_deref())?;
     check_folder(request.out.as_ref().unwrap_or(&found.out))?;
-    found.config.data.test = 0;
     let config = &found.config;
-    let mut train = Inputs::data(config)?.train;
+    let mut train = source::data(&found)?.train;
     if request.examples > train.len() {
         return Err(ConfigError::Conflict {
             problem: format!("--examples {} is more than the {} training examples", request.examples, train.len()),

@@ -15,6 +15,7 @@ impl Analysis {
     /// Writes the files of the results.
     pub(super) fn write(&self, format: Format) -> Result<(), RunError> {
         let text = serde_json::to_string_pretty(&self.json()).unwrap_or_default() + "\n";
+        self.remove_densities();
         write_file(&self.out.join("curvature.json"), text.as_bytes())?;
         self.write_densities(format)
     }

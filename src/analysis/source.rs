@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config};
+use crate::data::Dataset;
 use crate::folder::checkpoint::{self, Checkpoint};
+use crate::folder::manifest::Manifest;
 use crate::folder::settled::settings_of;
 use crate::folder::{RunDir, RunDirError};
 use crate::run::RunError;
+use crate::run::inputs::{Inputs, record};
 
 /// Parameters on disk, and what they belong to.
 pub(super) struct ParamsSource {
@@ -15,6 +18,8 @@ pub(super) struct ParamsSource {
     /// Updates made before, where the path says.
     pub step: u64,
     pub config: Config,
+    /// The manifest of the run, if its own configuration is used.
+    pub manifest: Option<Manifest>,
     /// Where results go unless another place is named.
     pub out: PathBuf,
 }
@@ -31,9 +36,8 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, Run
     let params = if path.is_file() { path.to_path_buf() } else { find_checkpoint(path)?.join(checkpoint::PARAMS) };
     // A checkpoint lies two folders below its run.
     let run = params.ancestors().skip(1).take(4).find_map(|folder| RunDir::open(folder).ok());
-    if let Some(run) = &run
-        && run.read_manifest().is_ok_and(|manifest| manifest.data.is_own())
-    {
+    let manifest = run.as_ref().and_then(|run| run.read_manifest().ok());
+    if let (Some(run), Some(true)) = (&run, manifest.as_ref().map(|manifest| manifest.data.is_own())) {
         return Err(RunDirError::Own { path: run.path().into() }.into());
     }
     let config = match (given, &run) {
@@ -50,7 +54,23 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, Run
         (Some(run), Some(step)) => run.path().join("analysis").join(format!("step_{step:08}")),
         _ => folder.join("analysis"),
     };
-    Ok(ParamsSource { step: step.unwrap_or(0), params, config, out })
+    let manifest = manifest.filter(|_| given.is_none());
+    Ok(ParamsSource { step: step.unwrap_or(0), params, config, manifest, out })
+}
+
+/// The training examples: those of the run, where its manifest names them.
+///
+/// # Errors
+/// Those of the readers; [`ConfigError::Conflict`] for other data than those of the run.
+pub(super) fn data(found: &ParamsSource) -> Result<Dataset, RunError> {
+    let Some(manifest) = &found.manifest else {
+        let mut config = found.config.clone();
+        config.data.test = 0;
+        return Ok(Inputs::data(&config)?);
+    };
+    let data = Inputs::data(&found.config)?;
+    manifest.data.check(&record(found.config.data.name.word(), &data))?;
+    Ok(data)
 }
 
 /// The folder that was meant by one of its files which holds no parameters: that of a checkpoint or a run.

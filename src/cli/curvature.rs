@@ -41,13 +41,13 @@ pub struct CurvatureArgs {
     #[arg(long, value_name = "N", default_value_t = 300)]
     max_products: usize,
     /// Products to spend on a trace
-    #[arg(long, value_name = "N", default_value_t = 120)]
+    #[arg(long, value_name = "N", default_value_t = 120, requires = "trace")]
     trace_products: usize,
     /// Random vectors to average a density over
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "density")]
     probes: usize,
     /// Lanczos steps, and so products, of each of them
-    #[arg(long, value_name = "N", default_value_t = 60)]
+    #[arg(long, value_name = "N", default_value_t = 60, requires = "density")]
     density_steps: usize,
     /// Vectors that the eigensolver multiplies at once; more see copies of repeated eigenvalues
     #[arg(long, value_name = "N", default_value_t = 1)]

@@ -47,7 +47,7 @@ impl Accepts {
             Self::Text => value.is_str(),
             Self::Count(min, max) => value.as_integer().is_some_and(|n| (min..=max).contains(&n)),
             Self::Positive => number().is_some_and(|x| x > 0.0 && x.is_finite()),
-            Self::NonNegative => number().is_some_and(|x| x >= 0.0 && x.is_finite()),
+            Self::NonNegative => number().is_some_and(|x| x >= 0.0 && x.is_finite()) && !vanishes(value),
             Self::Seconds => value.as_str() == Some("auto") || number().is_some_and(|x| (0.0..=MAX_SECS).contains(&x)),
             Self::CountOrAuto => value.as_str() == Some("auto") || value.as_integer().is_some_and(|n| n >= 0),
             Self::Until => value.as_str().is_some_and(|text| text.is_empty() || text.parse::<Until>().is_ok()),
@@ -104,4 +104,9 @@ impl Accepts {
             Self::Flag => "`true`, `false`".into(),
         }
     }
+}
+
+/// Whether a number that is not 0 is 0 on the device.
+fn vanishes(value: &Value) -> bool {
+    value.as_float().is_some_and(|number| number != 0.0 && number as f32 == 0.0)
 }

@@ -211,7 +211,7 @@ impl Config {
     /// The configuration as TOML, every key in a fixed order; reading it gives the identical configuration.
     ///
     /// # Panics
-    /// If a count built by hand exceeds TOML's largest integer, `i64::MAX`; [`resolve`] lets none through.
+    /// If a count built by hand exceeds TOML's largest integer, `i64::MAX`; [`super::resolve`] lets none through.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("the table of keys keeps every count within TOML's integers")
     }

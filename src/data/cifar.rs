@@ -3,12 +3,12 @@
 //! length and labels show damage. The result is in height, width, channel order; only the requested records are read.
 
 use std::fs;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::images::{CLASSES, Images, MAX_EXAMPLES};
 use super::{DataError, Split, page};
+use crate::files::open_regular;
 use crate::files::shown;
 
 /// Height, width and channels of a picture.
@@ -107,7 +107,7 @@ fn records(path: &Path) -> Result<usize, DataError> {
 fn read_records(path: &Path, count: usize, images: &mut Images) -> Result<(), DataError> {
     let wanted = count * RECORD;
     let mut bytes = Vec::with_capacity(wanted);
-    let read = File::open(path).and_then(|file| file.take(wanted as u64).read_to_end(&mut bytes));
+    let read = open_regular(path).and_then(|file| file.take(wanted as u64).read_to_end(&mut bytes));
     let file = || shown(path);
     let malformed = |expected: String, found: String| {
         Err(DataError::Malformed { file: file(), expected, found, advice: FETCH_AGAIN })

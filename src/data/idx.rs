@@ -4,7 +4,6 @@
 //! The file is always read to its end, where the gzip checksum is: a damaged pixel is an error. Only the requested
 //! examples are kept, and memory grows with the bytes present, not with the header's claims.
 
-use std::fs::File;
 use std::io;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::images::{CLASSES, Images, MAX_EXAMPLES};
 use super::{DataError, Split, page};
+use crate::files::open_regular;
 use crate::files::shown;
 
 /// Height, width and channels of an image.
@@ -45,7 +45,7 @@ impl IdxSource<'static> {
     /// [`DataError::Io`] if it cannot be opened or read, [`DataError::Foreign`] if it is a web page.
     pub fn file(path: &Path) -> Result<Self, DataError> {
         let name = shown(path);
-        match File::open(path) {
+        match open_regular(path) {
             Ok(file) => Self::new(name, file),
             Err(source) => Err(DataError::Io { file: name, source }),
         }

@@ -5,10 +5,10 @@
 //! the first n windows end. A window is `seq_len + 1` characters: all but the last are read, all but the first predicted.
 //! Windows follow one another without overlap, and what is left at the end is dropped.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{DataError, Dataset, Examples, Features, Request, page};
+use crate::files::read_regular;
 use crate::files::shown;
 
 /// Number of tokens: the ASCII codes.
@@ -51,7 +51,7 @@ pub fn read(path: &Path, lines: TestLines, request: &Request) -> Result<Dataset,
     }
     let path = file(path)?;
     let name = shown(&path);
-    let text = match fs::read(&path) {
+    let text = match read_regular(&path) {
         Ok(text) => text,
         Err(source) => return Err(DataError::Io { file: name, source }),
     };

@@ -2,12 +2,28 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 /// A path for people: as it is, or quoted with escapes where it is not UTF-8, so that no two look the same.
 pub(crate) fn shown(path: &Path) -> String {
     path.to_str().map_or_else(|| format!("{path:?}"), str::to_owned)
+}
+
+/// Opens a regular file. Another kind, such as a device or a pipe, may never end.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    match fs::metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
+}
+
+/// The bytes of a regular file.
+pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![];
+    open_regular(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The text of a file. What is no UTF-8 is an error of the kind `InvalidData` that says where.

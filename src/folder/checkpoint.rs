@@ -32,7 +32,7 @@ impl Checkpoint {
     /// Writes the checkpoint of `step`, replacing an earlier one of that step, and returns its folder.
     ///
     /// # Errors
-    /// [`RunDirError::Write`].
+    /// [`crate::files::FileError::Write`].
     pub fn write(run: &RunDir, step: u64, params: &[u8], state: &[u8]) -> Result<PathBuf, RunDirError> {
         let path = run.checkpoint(step);
         let beside = path.with_extension("partial");
@@ -102,7 +102,7 @@ pub fn step_of(path: &Path) -> Option<u64> {
 /// the run is repeated.
 ///
 /// # Errors
-/// [`RunDirError::Write`].
+/// [`crate::files::FileError::Write`].
 pub fn prune(run: &RunDir, step: u64, keep: usize) -> Result<(), RunDirError> {
     let here = all(run).into_iter().filter(|path| step_of(path).is_some_and(|at| at <= step));
     for path in here.skip(if keep == 0 { usize::MAX } else { keep }) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::config::MeasuringSet;
+use crate::config::{ConfigError, MeasuringSet};
 use crate::files::sha256;
 
 /// The contents of `manifest.json`.
@@ -100,6 +100,20 @@ impl DataRecord {
     /// Whether a program brought them.
     pub fn is_own(&self) -> bool {
         self.name == Self::OWN
+    }
+
+    /// Refuses other examples than these, which a run was made on.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`].
+    pub fn check(&self, now: &Self) -> Result<(), ConfigError> {
+        match self == now {
+            true => Ok(()),
+            false => Err(ConfigError::Conflict {
+                problem: format!("the data are {now}, and this run was made on {self}"),
+                remedy: "put back the files that it was made on, see config.toml and manifest.json",
+            }),
+        }
     }
 }
 

@@ -110,7 +110,7 @@ pub enum RunDirError {
         by: Holder,
     },
     /// The folder is not there any more.
-    #[error("{} was removed or renamed while the run went on; if it was renamed, `edgewalk resume` goes on there", path.display())]
+    #[error("{} was removed, renamed or exchanged while the run went on; if it was renamed, `edgewalk resume` goes on there", path.display())]
     Gone {
         /// Where it was.
         path: PathBuf,
@@ -162,7 +162,7 @@ impl RunDir {
     /// Makes the folder of a new run: `out`, or else `runs/<name>-<n>` with the next free number n.
     ///
     /// # Errors
-    /// As [`check`], and [`RunDirError::Write`] if the system refuses.
+    /// As [`check`], and [`FileError::Write`] if the system refuses.
     pub fn create(out: Option<&Path>, name: &str) -> Result<Self, RunDirError> {
         let path = match out {
             Some(out) => {
@@ -245,7 +245,7 @@ impl RunDir {
     /// Keeps other processes from working on this run until what is returned is dropped, or this process ends.
     ///
     /// # Errors
-    /// [`RunDirError::Busy`] if another process works on it, [`RunDirError::Write`].
+    /// [`RunDirError::Busy`] if another process works on it, [`FileError::Write`].
     pub fn lock(&self) -> Result<Lock, RunDirError> {
         let path = lock_file(&self.path);
         lock::try_lock(&path, LockKind::Alone).map_err(|error| match error {
@@ -254,21 +254,10 @@ impl RunDir {
         })
     }
 
-    /// Refuses to go on in a folder that has been removed or renamed: what is written to open files would be lost.
-    ///
-    /// # Errors
-    /// [`RunDirError::Gone`].
-    pub fn check_there(&self) -> Result<(), RunDirError> {
-        match self.metrics().is_file() {
-            true => Ok(()),
-            false => Err(RunDirError::Gone { path: self.path.clone() }),
-        }
-    }
-
     /// Writes `config.toml`.
     ///
     /// # Errors
-    /// [`RunDirError::Write`].
+    /// [`FileError::Write`].
     pub fn write_config(&self, config: &Config) -> Result<(), RunDirError> {
         Ok(write_file(&self.config(), config.to_toml().as_bytes())?)
     }
@@ -276,7 +265,7 @@ impl RunDir {
     /// Writes or replaces `manifest.json`.
     ///
     /// # Errors
-    /// [`RunDirError::Write`].
+    /// [`FileError::Write`].
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RunDirError> {
         Ok(write_file(&self.manifest(), manifest.to_json().as_bytes())?)
     }

@@ -188,6 +188,19 @@ impl Table {
         Ok(())
     }
 
+    /// Whether the path still leads to the open file; another file may have been moved there.
+    pub(crate) fn is_in_place(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+            let open = self.file.metadata().map(identity).ok();
+            open.is_some() && fs::metadata(&self.path).map(identity).ok() == open
+        }
+        #[cfg(not(unix))]
+        self.path.is_file()
+    }
+
     /// Sees to it that all rows are on the disk, and says how many bytes they are.
     pub(crate) fn sync(&mut self) -> Result<u64, RecordError> {
         self.file.sync_data().map_err(|cause| RecordError::Write { path: self.path.clone(), cause })?;

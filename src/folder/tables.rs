@@ -44,6 +44,11 @@ impl<R: Row> TableWriter<R> {
         Table::check(path, &names::<R>(columns), len).map(|_| ())
     }
 
+    /// Whether the path of the table still leads to it.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.table.is_in_place()
+    }
+
     /// Flushes all rows to the disk, and returns their number of bytes.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::RunError;
 use crate::config::Config;
 use crate::data::page;
+use crate::files::read_regular;
 use crate::folder::manifest::InitFile;
 use crate::model::{Layout, StoreError, initial_params, params_from_safetensors};
 
@@ -18,12 +19,7 @@ pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f32>, Opt
 
 /// Reads the parameters of a model, with the identity of their file.
 pub(crate) fn read_params(layout: &Layout, path: &Path) -> Result<(Vec<f32>, InitFile), RunError> {
-    let read = || match std::fs::metadata(path)?.is_file() {
-        true => std::fs::read(path),
-        // A device or a pipe may be endless.
-        false => Err(std::io::Error::other("it is not a regular file")),
-    };
-    let bytes = read().map_err(|cause| RunError::ReadInit { path: path.into(), cause })?;
+    let bytes = read_regular(path).map_err(|cause| RunError::ReadInit { path: path.into(), cause })?;
     let params = params_from_safetensors(layout, &bytes).map_err(|cause| match (cause, page::foreign(&bytes)) {
         (StoreError::Format(_), Some((what, advice))) => StoreError::Foreign { what, advice },
         (cause, _) => cause,

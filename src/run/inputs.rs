@@ -70,15 +70,18 @@ impl Inputs {
 
     /// The data's identity in the manifest.
     pub fn record(&self, config: &Config) -> DataRecord {
-        let Dataset { train, test, .. } = &*self.data;
-        let sets = || std::iter::once(train).chain(test);
-        let bytes =
-            sets().flat_map(|examples| [examples.features().as_bytes(), bytemuck::cast_slice(examples.labels())]);
-        DataRecord {
-            name: if self.own { DataRecord::OWN.to_owned() } else { config.data.name.to_string() },
-            train: train.len(),
-            test: test.as_ref().map_or(0, Examples::len),
-            sha256: sha256(bytes),
-        }
+        record(if self.own { DataRecord::OWN } else { config.data.name.word() }, &self.data)
+    }
+}
+
+/// The identity of a data set of this name.
+pub(crate) fn record(name: &str, Dataset { train, test }: &Dataset) -> DataRecord {
+    let sets = || std::iter::once(train).chain(test);
+    let bytes = sets().flat_map(|examples| [examples.features().as_bytes(), bytemuck::cast_slice(examples.labels())]);
+    DataRecord {
+        name: name.to_owned(),
+        train: train.len(),
+        test: test.as_ref().map_or(0, Examples::len),
+        sha256: sha256(bytes),
     }
 }

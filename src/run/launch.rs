@@ -1,11 +1,14 @@
 //! Where a run begins: at its first step in a folder of its own, or at a checkpoint in the folder that it has.
 
+use std::path::PathBuf;
+
 use super::initial::initial;
 use super::request::{ResumeRequest, TrainRequest};
 use super::tables::Tables;
 use super::{RunError, batches};
 use crate::config::{Config, ConfigError, MeasuringSet};
 use crate::files::lock::Lock;
+use crate::files::read_regular;
 use crate::folder::checkpoint::{self, Checkpoint};
 use crate::folder::manifest::{DataRecord, Ended, InitFile, Manifest, MemoryPlan, Resumed};
 use crate::folder::state::RunState;
@@ -79,12 +82,17 @@ impl<'a> Launch<'a> {
         for error in &damaged {
             observer.note(&format!("warning: {error}"));
         }
-        let path = dir.path().display();
-        let more = config.run.steps > manifest.steps_done && config != old;
+        check_new_init(&manifest, &config)?;
+        // What made all its steps goes on if `config.toml` or a change asks for more.
+        let more = config.run.steps > manifest.steps_done && (config != old || manifest.ended == Ended::Done);
         if manifest.ended.is_final() && !more {
+            let advice = match manifest.ended {
+                Ended::Diverged { .. } => "a new run may do with a lower lr or rho",
+                _ => "`--set run.steps=N` makes it longer",
+            };
             say(
                 observer,
-                &format!("nothing is left to do in {path} ({}); `--set run.steps=N` makes it longer\n", manifest.ended),
+                &format!("nothing is left to do in {} ({}); {advice}\n", dir.path().display(), manifest.ended),
             )?;
             return Ok(None);
         }
@@ -100,11 +108,8 @@ impl<'a> Launch<'a> {
     /// Refuses to go on with other data.
     pub fn check_data(&self, data: &DataRecord) -> Result<(), ConfigError> {
         match &self.begin {
-            Begin::Old(old) if old.manifest.data != *data => Err(ConfigError::Conflict {
-                problem: format!("the data are {data}, and this run was made on {}", old.manifest.data),
-                remedy: "put back the files that it was made on, see config.toml and manifest.json",
-            }),
-            Begin::Old(_) | Begin::New(_) => Ok(()),
+            Begin::Old(old) => old.manifest.data.check(data),
+            Begin::New(_) => Ok(()),
         }
     }
 
@@ -119,7 +124,12 @@ impl<'a> Launch<'a> {
     pub fn state(&self, model: &dyn Model) -> Result<Option<RunState>, RunError> {
         let Some(checkpoint) = self.checkpoint() else { return Ok(None) };
         let n = Layout::of(model)?.len();
-        let state = RunState::from_bytes(&checkpoint.state, n);
+        let state = RunState::from_bytes(&checkpoint.state, n).and_then(|state| {
+            match checkpoint::step_of(&checkpoint.path) == Some(state.step) {
+                true => Ok(state),
+                false => Err(format!("it is that of step {}; give the folder its name", state.step)),
+            }
+        });
         state.map(Some).map_err(|problem| RunDirError::Damaged { path: checkpoint.path.clone(), problem }.into())
     }
 
@@ -227,6 +237,20 @@ impl<'a> Launch<'a> {
             resumed: vec![],
         }
     }
+}
+
+/// Refuses a path of initial weights other than that of the manifest, unless it leads to the same bytes.
+fn check_new_init(manifest: &Manifest, config: &Config) -> Result<(), RunError> {
+    let was = manifest.init.as_ref().map(|init| settled::settled(&init.path));
+    if was == config.run.init {
+        return Ok(());
+    }
+    let read = |path: &PathBuf| match read_regular(path) {
+        Ok(bytes) => Ok(InitFile::of(path, &bytes)),
+        Err(cause) => Err(RunError::ReadInit { path: path.clone(), cause }),
+    };
+    let now = config.run.init.as_ref().map(read).transpose()?;
+    Ok(check_init(manifest.init.as_ref(), now.as_ref())?)
 }
 
 /// Refuses to begin again with other weights than those that a run began with.

@@ -250,7 +250,7 @@ impl Training<'_> {
     /// Reads the waiting metrics and writes their rows. Returns whether one of them meets `run.until`.
     fn flush(&mut self) -> Result<bool, RunError> {
         let waited = self.workspace.ring.read(self.workspace.objective.gpu())?;
-        self.dir.check_there()?;
+        self.tables.check_there(self.dir)?;
         let before = self.clock.spent + self.clock.last_flush.duration_since(self.clock.start).as_secs_f64();
         self.clock.last_flush = Instant::now();
         let took = self.clock.secs() - before;

@@ -2,10 +2,10 @@
 
 use super::RunError;
 use crate::config::{Config, MeasureMethod};
-use crate::folder::RunDir;
 use crate::folder::rows::{CurvatureColumns, CurvatureRow, MetricsRow, OscillationRow};
 use crate::folder::table::RecordError;
 use crate::folder::tables::{CurvatureWriter, MetricsWriter, OscillationWriter};
+use crate::folder::{RunDir, RunDirError};
 use crate::observer::{Logged, Observer, OutputError};
 use crate::results::live::tensorboard::TensorBoard;
 
@@ -75,6 +75,17 @@ impl<'a> Tables<'a> {
         };
         let tensorboard = if config.run.tensorboard { Some(TensorBoard::of_tables(dir)?) } else { None };
         Ok(Self { metrics, curvature, oscillation, followers: Followers { observer, tensorboard } })
+    }
+
+    /// Refuses to go on in a folder that was removed, renamed or exchanged: what is written to open files would be lost.
+    ///
+    /// # Errors
+    /// [`RunDirError::Gone`].
+    pub fn check_there(&self, dir: &RunDir) -> Result<(), RunDirError> {
+        match self.metrics.is_in_place() {
+            true => Ok(()),
+            false => Err(RunDirError::Gone { path: dir.path().into() }),
+        }
     }
 
     pub fn metrics(&mut self, row: &MetricsRow) -> Result<(), RunError> {

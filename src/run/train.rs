@@ -268,19 +268,7 @@ fn conclude(
 /// Draws the pictures of the logged rows, and returns the summary.
 fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, RunError> {
     let readout = Readout::of(dir)?;
-    if readout.metrics.is_empty() {
-        return Ok(String::new());
-    }
-    let summary = readout.summary();
-    #[cfg(feature = "plots")]
-    {
-        plot::plot_readout(dir, &readout, Format::Svg)?;
-        report_readout(dir, readout)?;
-    }
     let Manifest { wall_secs, steps_done, ended, .. } = manifest;
-    let each = duration(wall_secs / (*steps_done).max(1) as f64);
-    let times =
-        format!("{} in {}, measurements included ({each} a step)", counted(*steps_done, "step"), duration(*wall_secs));
     let (path, word) = (dir.path().display(), shell_path(dir.path()));
     let stopped = match ended {
         Ended::Reached { until } => format!("ended at {until}\n"),
@@ -290,5 +278,17 @@ fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, RunError> {
         }
         Ended::Running | Ended::Done | Ended::Diverged { .. } | Ended::Failed { .. } => String::new(),
     };
+    if readout.metrics.is_empty() {
+        return Ok(stopped);
+    }
+    let summary = readout.summary();
+    #[cfg(feature = "plots")]
+    {
+        plot::plot_readout(dir, &readout, Format::Svg)?;
+        report_readout(dir, readout)?;
+    }
+    let each = duration(wall_secs / (*steps_done).max(1) as f64);
+    let times =
+        format!("{} in {}, measurements included ({each} a step)", counted(*steps_done, "step"), duration(*wall_secs));
     Ok(format!("{summary}\n{stopped}{times}; tables, plots and report.html in {path}\n"))
 }

@@ -63,15 +63,25 @@ pub(super) fn divide(sets: &[String]) -> Result<(Vec<String>, Vec<Axis>), SweepE
             fixed_keys.insert(key);
             continue;
         }
-        if let Some(value) = (1..values.len()).find(|&i| values[..i].contains(&values[i])) {
-            return Err(SweepError::ValueTwice { key, value: values[value].clone() });
-        }
-        axes.push(Axis { key, values });
+        let axis = Axis { key, values };
+        axis.check_distinct()?;
+        axes.push(axis);
     }
     if axes.is_empty() {
         return Err(SweepError::NoAxis);
     }
     Ok((fixed, axes))
+}
+
+impl Axis {
+    /// Refuses a value that is there twice.
+    pub(super) fn check_distinct(&self) -> Result<(), SweepError> {
+        let Self { key, values } = self;
+        match (1..values.len()).find(|&i| values[..i].contains(&values[i])) {
+            Some(i) => Err(SweepError::ValueTwice { key: key.clone(), value: values[i].clone() }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The values between the commas; a comma inside quotes belongs to a value.

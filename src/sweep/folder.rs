@@ -60,7 +60,7 @@ impl SweepDir {
     /// Makes the folder of a new sweep, in `out` or the next `runs/<name>-sweep-<n>`.
     ///
     /// # Errors
-    /// [`RunDirError`] if the folder is taken or the system refuses.
+    /// [`crate::folder::RunDirError`] if the folder is taken or the system refuses.
     pub fn create(grid: &Grid, out: Option<&Path>) -> Result<Self, SweepError> {
         let folder = RunDir::create(out, &format!("{}-sweep", grid.name))?;
         folder.write_config(grid.base())?;
@@ -88,6 +88,9 @@ impl SweepDir {
         let content = read_text(&file).map_err(|error| unreadable(error.to_string()))?;
         let SweepToml { name, adapter, axis: axes } =
             toml::from_str(&content).map_err(|error| unreadable(error.to_string().trim_end().into()))?;
+        for axis in &axes {
+            axis.check_distinct()?;
+        }
         if let Some(problem) = axis::problem(&axes) {
             return Err(unreadable(problem));
         }
@@ -134,7 +137,7 @@ impl SweepDir {
     /// job each.
     ///
     /// # Errors
-    /// [`SweepError::Busy`] if another process has locked it, [`RunDirError::Write`].
+    /// [`SweepError::Busy`] if another process has locked it, [`crate::files::FileError::Write`].
     pub(super) fn claim(&self, kind: LockKind, observer: &dyn Observer) -> Result<Lock, SweepError> {
         let path = self.path.join(".lock");
         let lock = self.locked(lock::try_lock(&path, kind), &path)?;
@@ -147,7 +150,7 @@ impl SweepDir {
     /// Waits until no other process changes `summary.csv`, and excludes them until the returned lock is dropped.
     ///
     /// # Errors
-    /// [`SweepError::Busy`] if one does for minutes, [`RunDirError::Write`].
+    /// [`SweepError::Busy`] if one does for minutes, [`crate::files::FileError::Write`].
     pub(super) fn lock_summary(&self) -> Result<Lock, SweepError> {
         let path = self.path.join(".summary.lock");
         self.locked(lock::lock(&path, PATIENCE), &path)

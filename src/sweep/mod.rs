@@ -147,7 +147,7 @@ pub fn slurm_start(grid: &Grid, out: Option<&Path>, launch: &JobOptions) -> Resu
 ///
 /// # Errors
 /// [`SweepError::NothingLeft`], and if a path cannot appear in the script: [`SweepError::Nowhere`],
-/// [`SweepError::Folder`], [`SweepError::Control`].
+/// [`SweepError::Control`].
 pub fn slurm_script(sweep: &SweepDir, launch: &JobOptions) -> Result<String, SweepError> {
     let left = Board::look(sweep).left();
     if left.is_empty() {
