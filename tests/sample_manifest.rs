@@ -1,7 +1,8 @@
 //! A manifest in which every kind of value stands.
 
 use edgewalk::config::{MeasureOn, MeasuringSet};
-use edgewalk::folder::manifest::{DataRecord, Ended, Manifest, MemoryPlan};
+use edgewalk::folder::data_record::DataRecord;
+use edgewalk::folder::manifest::{Ended, Manifest, MemoryPlan};
 
 /// Of a run that is under way.
 pub fn manifest() -> Manifest {

@@ -1,4 +1,5 @@
-//! The errors of all commands, with message and exit code.
+//! The errors of the commands with their exit codes: 2 for wrong usage (also where the command line cannot be parsed, `cli/mod.rs`), 1
+//! for the rest; 0 is success, and 130 a second Ctrl-C (`interrupt.rs`).
 
 use crate::curvature::CurvatureError;
 use crate::data::download::FetchError;

@@ -4,6 +4,7 @@
 pub mod checkpoint;
 pub mod choices;
 pub mod columns;
+pub mod data_record;
 pub mod manifest;
 pub mod rows;
 mod run_dir;

@@ -110,7 +110,7 @@ pub enum RunDirError {
         by: Holder,
     },
     /// The folder is not there any more.
-    #[error("{} was removed, renamed or exchanged while the run went on; if it was renamed, `edgewalk resume` goes on there", path.display())]
+    #[error("{} was removed or renamed while the run went on; if it was renamed, `edgewalk resume` goes on there", path.display())]
     Gone {
         /// Where it was.
         path: PathBuf,

@@ -10,7 +10,7 @@ use super::setup::RunSetup;
 use crate::config::{Config, MeasuringSet, build};
 use crate::data::{self, DataError, Dataset, Examples};
 use crate::files::sha256;
-use crate::folder::manifest::DataRecord;
+use crate::folder::data_record::DataRecord;
 use crate::gpu::Gpu;
 use crate::model::{Layout, Loss, Model};
 

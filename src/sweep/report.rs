@@ -10,8 +10,8 @@ use super::{JobState, SummaryRow, SweepDir, SweepError, read_summary};
 use crate::config;
 use crate::files::write_file;
 use crate::folder::table::RecordError;
+use crate::results::report::config_words;
 use crate::results::report::page::{page, picture};
-use crate::results::report::words;
 use crate::results::{Format, PlotError};
 use crate::text::{digits, duration};
 
@@ -51,7 +51,7 @@ pub fn sweep_report(sweep: &SweepDir) -> Result<PathBuf, SweepError> {
             table {
                 tbody {
                     // In words only the settings that all jobs share.
-                    @for words in words::describe(&resolved.config, None).iter().filter(|words| !varies(words.section)) {
+                    @for words in config_words::describe(&resolved.config, None).iter().filter(|words| !varies(words.section)) {
                         tr {
                             th scope="row" { (words.subject) }
                             td { (words.sentence) @if !words.formula.is_empty() { span.formula { (words.formula) } } }

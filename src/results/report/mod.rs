@@ -2,11 +2,11 @@
 //! nothing: pictures are `data:` addresses, so the names within one cannot clash with another's, and all text goes
 //! through a template that escapes it.
 
+pub(crate) mod config_words;
 mod glossary;
 pub(crate) mod page;
 mod run;
 mod spectrum;
-pub(crate) mod words;
 
 pub(crate) use super::report::run::report_readout;
 pub use super::report::run::run_report;

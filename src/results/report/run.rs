@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::glossary::{caption, glossary};
 use super::page::{drawn, key_values, page};
-use super::{spectrum, words};
+use super::{config_words, spectrum};
 use crate::config::MeasureOn;
 use crate::files::write_file;
 use crate::folder::RunDir;
@@ -236,7 +236,7 @@ impl Facts {
         html! {
             table {
                 tbody {
-                    @for words in words::describe(config, self.manifest.as_ref().ok()) {
+                    @for words in config_words::describe(config, self.manifest.as_ref().ok()) {
                         tr {
                             th scope="row" { (words.subject) }
                             td { (words.sentence) @if !words.formula.is_empty() { span.formula { (words.formula) } } }
