@@ -118,7 +118,7 @@ fn a_value_that_is_twice_in_a_sweep_is_refused_when_it_goes_on_too() {
     command.args(TINY.iter().chain(&["steps=1", "lr=0.1,0.2"]).flat_map(|set| ["--set", set]));
     succeeds(command);
     edit(&here.join("s/sweep.toml"), "\"0.2\"", "\"0.2\", \"0.1\"");
-    refuses(edgewalk(here, &["resume", "s"]), 2, &["`optim.lr` has the value 0.1 twice"]);
+    refuses(edgewalk(here, &["resume", "s"]), 1, &["sweep.toml", "`optim.lr` has the value 0.1 twice"]);
     assert_eq!(fs::read_dir(here.join("s/runs")).unwrap().count(), 2);
 }
 

@@ -89,7 +89,7 @@ impl SweepDir {
         let SweepToml { name, adapter, axis: axes } =
             toml::from_str(&content).map_err(|error| unreadable(error.to_string().trim_end().into()))?;
         for axis in &axes {
-            axis.check_distinct()?;
+            axis.check_distinct().map_err(|error| unreadable(error.to_string()))?;
         }
         if let Some(problem) = axis::problem(&axes) {
             return Err(unreadable(problem));
