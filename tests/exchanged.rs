@@ -120,6 +120,22 @@ fn a_value_that_is_twice_in_a_sweep_is_refused_when_it_goes_on_too() {
     edit(&here.join("s/sweep.toml"), "\"0.2\"", "\"0.2\", \"0.1\"");
     refuses(edgewalk(here, &["resume", "s"]), 1, &["sweep.toml", "`optim.lr` has the value 0.1 twice"]);
     assert_eq!(fs::read_dir(here.join("s/runs")).unwrap().count(), 2);
+    // Neither may its jobs have changed behind its back.
+    edit(&here.join("s/sweep.toml"), "\"0.2\", \"0.1\"", "\"0.2\", \"0.3\"");
+    edit(&here.join("s/config.toml"), "width = 4", "width = 5");
+    refuses(edgewalk(here, &["resume", "s"]), 1, &["began with other settings (model.width = 5, and was 4)"]);
+    edit(&here.join("s/config.toml"), "width = 5", "width = 4");
+    let run = |lr: &str| here.join(format!("s/runs/lr={lr}"));
+    let swap = || {
+        fs::rename(run("0.1"), here.join("aside")).unwrap();
+        fs::rename(run("0.2"), run("0.1")).unwrap();
+        fs::rename(here.join("aside"), run("0.2")).unwrap();
+    };
+    swap();
+    refuses(edgewalk(here, &["resume", "s"]), 1, &["began with other settings (optim.lr = 0.1, and was 0.2)"]);
+    swap();
+    succeeds(edgewalk(here, &["resume", "s"]));
+    assert_eq!(fs::read_dir(here.join("s/runs")).unwrap().count(), 3);
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl Error {
                 SweepError::Job { cause, .. } => is_usage(cause),
                 SweepError::Run(cause) => is_usage(cause),
                 SweepError::NotASweep { .. }
+                | SweepError::OtherSettings { .. }
                 | SweepError::Unreadable { .. }
                 | SweepError::Busy { .. }
                 | SweepError::Removed { .. }

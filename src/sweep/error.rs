@@ -82,6 +82,17 @@ pub enum SweepError {
         /// Where it was.
         path: PathBuf,
     },
+    /// A job began with other settings than the sweep gives it now.
+    #[error(
+        "{} began with other settings ({differences}); put back config.toml and the folders of the sweep, or begin another one",
+        run.display()
+    )]
+    OtherSettings {
+        /// The run folder of the job.
+        run: PathBuf,
+        /// The settings, in words.
+        differences: String,
+    },
     /// `sweep.toml` cannot be read.
     #[error("cannot read {}: {problem}; correct it, or start the sweep again in another folder", path.display())]
     Unreadable {

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 use crate::files::lock::LockKind;
 use crate::folder::RUNS;
+use crate::folder::{RunDir, settled};
 use crate::observer::{Observer, OutputError};
 use crate::text::shell_path;
 use board::Board;
@@ -72,6 +73,7 @@ pub fn start(grid: &Grid, out: Option<&Path>, launch: &JobOptions, observer: &dy
 /// and of writing `summary.csv`.
 pub fn resume(path: &Path, launch: &JobOptions, observer: &dyn Observer) -> Result<(), SweepError> {
     let sweep = SweepDir::open(path)?;
+    check_begun(&sweep)?;
     let _claim = sweep.claim(LockKind::Alone, observer)?;
     let mut board = Board::look(&sweep);
     let left = configs(&sweep, &board.left())?;
@@ -154,6 +156,19 @@ pub fn slurm_script(sweep: &SweepDir, launch: &JobOptions) -> Result<String, Swe
         return Err(SweepError::NothingLeft { path: sweep.path.clone() });
     }
     Ok(Places::of(&sweep.path, &launch.program)?.script(sweep, &left, launch.jobs))
+}
+
+/// Refuses jobs that began with other settings than those that the sweep gives them now, as after an edit of its `config.toml` or an
+/// exchange of folders: their rows would stand in one table.
+fn check_begun(sweep: &SweepDir) -> Result<(), SweepError> {
+    for job in sweep.jobs() {
+        let Ok(manifest) = RunDir::open(&job.run).and_then(|run| run.read_manifest()) else { continue };
+        let differences = settled::differences(&manifest, &sweep.config_of(job)?);
+        if !differences.is_empty() {
+            return Err(SweepError::OtherSettings { run: job.run.clone(), differences: differences.join(", ") });
+        }
+    }
+    Ok(())
 }
 
 fn configs(sweep: &SweepDir, numbers: &[usize]) -> Result<Vec<(String, Config)>, SweepError> {
