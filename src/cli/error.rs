@@ -1,5 +1,5 @@
-//! The errors of the commands with their exit codes: 2 for wrong usage (also where the command line cannot be parsed, `cli/mod.rs`), 1
-//! for the rest; 0 is success, and 130 a second Ctrl-C (`interrupt.rs`).
+//! The errors of the commands, with their exit codes: 2 for wrong usage, 1 for the rest. `cli/mod.rs` returns 2 for a
+//! command line that cannot be parsed and 0 for success; `interrupt.rs` ends with 130 at a second Ctrl-C.
 
 use crate::curvature::CurvatureError;
 use crate::data::download::FetchError;

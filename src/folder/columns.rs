@@ -61,42 +61,37 @@ pub fn in_markdown<R: Row>() -> String {
     R::COLUMNS.iter().map(line).collect()
 }
 
-/// A whole number, which every row has.
-macro_rules! whole {
-    ($name:literal, $field:ident, $meaning:literal) => {
+/// A column that is one field: how a cell is made of it, and the method of [`Line`] that reads it.
+macro_rules! field {
+    ($name:literal, $field:ident, $write:expr, $read:ident, $meaning:literal) => {
         Column {
             name: $name,
             count: Count::One,
-            write: |row, _| row.$field.to_string(),
-            read: |row, line, name| line.required(name).map(|value| row.$field = value),
+            write: |row, _| $write(row.$field),
+            read: |row, line, name| line.$read(name).map(|value| row.$field = value),
             meaning: $meaning,
         }
+    };
+}
+
+/// A whole number, which every row has.
+macro_rules! whole {
+    ($name:literal, $field:ident, $meaning:literal) => {
+        field!($name, $field, |value: u64| value.to_string(), required, $meaning)
     };
 }
 
 /// A number; NaN is an empty cell.
 macro_rules! real {
     ($name:literal, $field:ident, $meaning:literal) => {
-        Column {
-            name: $name,
-            count: Count::One,
-            write: |row, _| number(row.$field),
-            read: |row, line, name| line.or_nan(name).map(|value| row.$field = value),
-            meaning: $meaning,
-        }
+        field!($name, $field, number, or_nan, $meaning)
     };
 }
 
 /// A number that not all rows or tables have.
 macro_rules! maybe {
     ($name:literal, $field:ident, $meaning:literal) => {
-        Column {
-            name: $name,
-            count: Count::One,
-            write: |row, _| optional(row.$field),
-            read: |row, line, name| line.optional(name).map(|value| row.$field = value),
-            meaning: $meaning,
-        }
+        field!($name, $field, optional, optional, $meaning)
     };
 }
 
