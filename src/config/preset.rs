@@ -2,6 +2,7 @@
 //! `cifar-cnn` and `shakespeare-transformer` are those of Long and Bartlett (JMLR 2024, arXiv 2309.12488); presets
 //! named `-small` suit a machine without a GPU.
 
+use crate::curvature::Order;
 use super::{
     Activation, CheckpointEvery, Config, ConfigError, DataConfig, DataName, LossConfig, LossKind, MeasureAt,
     MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction,
@@ -152,6 +153,7 @@ const SAM: OptimConfig = OptimConfig {
     rho: 0.1,
     epsilon: 1e-5,
     asam_eta: 0.01,
+    asam_biases: true,
     ascent_steps: 1,
     sam_from: 0,
     sam_until: 0,
@@ -184,6 +186,7 @@ const MEASURE: MeasureConfig = MeasureConfig {
     examples: 0,
     at: MeasureAt::Iterate,
     top: 3,
+    order: Order::Magnitude,
     bottom: 0,
     track: 0.0,
     method: MeasureMethod::Lanczos,
