@@ -249,7 +249,11 @@ fn examples() -> impl Strategy<Value = Result<Examples, edgewalk::data::Examples
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
-    let ascent = prop_oneof![Just(Ascent::Sam), Just(Ascent::Usam), (float(), any::<bool>()).prop_map(|(eta, biases)| Ascent::Asam { eta, biases })];
+    let ascent = prop_oneof![
+        Just(Ascent::Sam),
+        Just(Ascent::Usam),
+        (float(), any::<bool>()).prop_map(|(eta, biases)| Ascent::Asam { eta, biases })
+    ];
     let numbers = [float(), float(), float(), float(), float()];
     (ascent, numbers, prop_oneof![1_usize..4, Just(0), Just(usize::MAX)], 0_usize..3, any::<bool>()).prop_map(
         |(ascent, [lr, rho, epsilon, momentum, weight_decay], ascent_steps, micro_batch, nesterov)| Rule {

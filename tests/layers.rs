@@ -22,10 +22,10 @@ const STAGES: [(&str, &[&str]); 26] = [
     ("gpu", &["choice", "graph", "kernel", "passes", "plan"]),
     ("model", &["choice", "graph"]),
     ("data", &["choice", "files", "observer"]),
-    ("curvature", &[]),
+    ("curvature", &["choice"]),
     ("objective", &["autodiff", "curvature", "data", "gpu", "graph", "kernel", "model", "passes", "plan"]),
-    ("optim", &["curvature", "gpu", "graph", "objective", "plan"]),
-    ("config", &["choice", "data", "files", "graph", "model", "optim", "text"]),
+    ("optim", &["curvature", "gpu", "graph", "model", "objective", "plan"]),
+    ("config", &["choice", "curvature", "data", "files", "graph", "model", "optim", "text"]),
     ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim"]),
     ("results", &["config", "files", "folder", "observer", "optim", "text"]),
     (

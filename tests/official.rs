@@ -10,8 +10,8 @@ use edgewalk::folder::rows::CurvatureRow;
 use edgewalk::folder::tables::read_curvature;
 use edgewalk::model::{Activation, Loss, Reduction};
 use edgewalk::objective::{DifferenceOperator, HessianOperator};
-use edgewalk::results::summary::Summary;
 use edgewalk::optim::Rule;
+use edgewalk::results::summary::Summary;
 use nalgebra::DVector;
 
 use super::device::relative_error;

@@ -150,7 +150,9 @@ fn a_probe_shows_what_the_update_would_follow() {
     let objective = Objective::new(gpu(), Arc::new(mlp), LOSS, &data, 64).unwrap();
     let mut device = OnDevice::new(objective, &params);
     let usam = Rule { ascent: Ascent::Usam, ascent_steps: 2, sam_from: 3, ..Rule::sam(0.5, 0.5) };
-    for rule in [usam, Rule { momentum: 0.9, ..usam }, Rule { ascent: Ascent::Asam { eta: 0.01, biases: true }, ..usam }] {
+    for rule in
+        [usam, Rule { momentum: 0.9, ..usam }, Rule { ascent: Ascent::Asam { eta: 0.01, biases: true }, ..usam }]
+    {
         let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
         let here = reference.at(w.as_slice()).gradient;
         for (step, expected) in [(2, here.clone()), (3, perturbed_gradient(&reference, &w, &rule))] {

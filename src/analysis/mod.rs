@@ -161,9 +161,8 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
         parts.assemble_planned(&gpu, &blocks, layout.len())?;
     objective.set_params(&w, &params)?;
     let metrics = probed(&objective, &probe, found.step)?;
-    let gradient = |vector| -> Result<Vec<f64>, GpuError> {
-        Ok(objective.read(vector)?.into_iter().map(f64::from).collect())
-    };
+    let gradient =
+        |vector| -> Result<Vec<f64>, GpuError> { Ok(objective.read(vector)?.into_iter().map(f64::from).collect()) };
     let gradients = [gradient(probe.gradient())?, gradient(probe.update_gradient(found.step))?];
     let (rule, from) = (build::rule(config).at(found.step), gradient(&w)?);
     let climbs = update.climbs(&objective, &rule, &from, [metrics.grad_norm; 2])?;

@@ -120,7 +120,8 @@ impl fmt::Display for Analysis {
             write!(f, "\nno eigenvalue has an edge: {reason}")?;
         }
         if let Some(UpdateFound { sharpness, .. }) = self.update {
-            let (gauge, error) = (self.rule.gauge(sharpness.value), self.rule.gauge(sharpness.error) - self.rule.gauge(0.0));
+            let (gauge, error) =
+                (self.rule.gauge(sharpness.value), self.rule.gauge(sharpness.error) - self.rule.gauge(0.0));
             write!(f, "\ngauge of the update {} ± {error:.1e}, 1 at the edge", decimals(gauge, 4))?;
         }
         writeln!(f)?;
@@ -192,7 +193,11 @@ fn share(x: f64) -> String {
 }
 
 fn shortfall(pair: &Eigenpair) -> &'static str {
-    if pair.converged { "" } else { "   not converged: raise --max-products" }
+    match pair.converged {
+        false => "   not converged: raise --max-products",
+        true if pair.error > pair.residual + 0.01 * pair.value.abs() => "   float32 resolves it no better",
+        true => "",
+    }
 }
 
 fn interval(e: &Estimate) -> String {

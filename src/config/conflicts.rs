@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::curvature::Order;
 use super::{
     Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, MeasureOn, Reduction, SHORTEST_WINDOW,
 };
+use crate::curvature::Order;
 
 /// Whether settings contradict each other, how, and what to do about it.
 type Rule = (bool, String, &'static str);

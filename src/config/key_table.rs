@@ -3,10 +3,10 @@
 //! for people.
 
 use super::accepts::Accepts;
-use crate::curvature::Order;
 use super::{
     Activation, DataName, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool, Reduction,
 };
+use crate::curvature::Order;
 
 /// One key of one section.
 pub(super) struct Key {

@@ -2,12 +2,12 @@
 //! `cifar-cnn` and `shakespeare-transformer` are those of Long and Bartlett (JMLR 2024, arXiv 2309.12488); presets
 //! named `-small` suit a machine without a GPU.
 
-use crate::curvature::Order;
 use super::{
     Activation, CheckpointEvery, Config, ConfigError, DataConfig, DataName, LossConfig, LossKind, MeasureAt,
     MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction,
     RunConfig, Tune, suggest,
 };
+use crate::curvature::Order;
 
 /// The default preset, and the source of a file's missing keys.
 pub const QUICKSTART: &str = "quickstart";

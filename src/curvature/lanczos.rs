@@ -298,8 +298,7 @@ impl Round {
             let RitzValue { value, residual } = found[i];
             Eigenpair { value, vector: krylov.vector(&ritz[i]), residual, error, converged: residual <= threshold }
         };
-        let in_order =
-            |i: usize| pair(i, error_bound(&found, i, &others), options.threshold(found[i].value, largest));
+        let in_order = |i: usize| pair(i, error_bound(&found, i, &others), options.threshold(found[i].value, largest));
         // In a cluster the nearest other eigenvalues are not known.
         let lowest = |&i: &usize| pair(i, found[i].residual, options.bottom_threshold(found[i].value, largest));
         let kept = expected.then_rest(model, expected.count() + KEPT);
@@ -315,15 +314,7 @@ impl Round {
         let values: Vec<f64> = all.iter().map(|pair| pair.value).collect();
         let errors = krylov.products.form_errors(&vectors, &values)?;
         all.iter_mut().zip(errors).for_each(|(pair, error)| pair.error += error);
-        Ok(Spectrum {
-            pairs,
-            bottom,
-            runner_up,
-            lambda_max,
-            lambda_min,
-            products: krylov.products.spent,
-            track,
-        })
+        Ok(Spectrum { pairs, bottom, runner_up, lambda_max, lambda_min, products: krylov.products.spent, track })
     }
 }
 

@@ -1,8 +1,8 @@
 //! The options of an eigensolver and its result, in which every number has its accuracy beside it.
 
 use super::CurvatureError;
-use crate::choice::choice;
 use super::track::Track;
+use crate::choice::choice;
 
 choice! {
     /// Which eigenvalues come first.
@@ -51,7 +51,16 @@ pub struct EigenOptions {
 
 impl Default for EigenOptions {
     fn default() -> Self {
-        Self { top: 1, order: Order::Magnitude, bottom: 0, above: None, block: 1, tol: 1e-3, max_iterations: 200, seed: 0 }
+        Self {
+            top: 1,
+            order: Order::Magnitude,
+            bottom: 0,
+            above: None,
+            block: 1,
+            tol: 1e-3,
+            max_iterations: 200,
+            seed: 0,
+        }
     }
 }
 

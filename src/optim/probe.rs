@@ -185,6 +185,8 @@ fn asam_mask(objective: &Objective, rule: &Rule) -> Result<Option<Buffer>, GpuEr
         return Ok(None);
     }
     let mask = objective.vector("the parameters that ASAM scales")?;
-    objective.gpu().write(&mask, &scaled.into_iter().map(|scaled| f32::from(u8::from(scaled))).collect::<Vec<f32>>())?;
+    objective
+        .gpu()
+        .write(&mask, &scaled.into_iter().map(|scaled| f32::from(u8::from(scaled))).collect::<Vec<f32>>())?;
     Ok(Some(mask))
 }

@@ -8,8 +8,8 @@
 
 use std::fmt;
 
-use crate::model::Layout;
 use crate::curvature::edge::{AscentSteps, felt_edge, momentum_limit};
+use crate::model::Layout;
 
 /// The direction and length of the perturbation; g = ∇L(w).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,11 +86,15 @@ impl NoEdge {
     /// The reason in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Mixes => "the rule mixes the eigenvectors of the Hessian, so the gauge alone tells how close its edge is",
+            Self::Mixes => {
+                "the rule mixes the eigenvectors of the Hessian, so the gauge alone tells how close its edge is"
+            }
             Self::Decay => {
                 "the weight decay alone is past the edge: lr · weight_decay is as large as the rule allows, whatever the eigenvalues"
             }
-            Self::ZeroGradient => "the gradient is 0, and with it the edge of this rule (optim.epsilon above 0 bounds the perturbation)",
+            Self::ZeroGradient => {
+                "the gradient is 0, and with it the edge of this rule (optim.epsilon above 0 bounds the perturbation)"
+            }
         }
     }
 }
@@ -191,7 +195,7 @@ impl Rule {
             Ascent::Sam | Ascent::Asam { .. } if norms.is_empty() => &[f64::NAN],
             Ascent::Sam | Ascent::Asam { .. } => &norms[..norms.len().min(self.ascent_steps)],
         };
-        let missing = (self.ascent_steps - norms.len()) as f64;
+        let missing = self.ascent_steps.saturating_sub(norms.len()) as f64;
         let mut steps: Vec<AscentSteps> =
             norms.iter().map(|&norm| AscentSteps { factor: factor(norm), count: 1.0 }).collect();
         if let Some(last) = steps.last_mut() {

@@ -40,11 +40,13 @@ impl UpdateProducts {
     ) -> Result<Self, GpuError> {
         rule.check().map_err(GpuError::Mismatch)?;
         let Some(groups) = objective.groups(group) else {
-            let problem = format!("a chunk reaches across groups of {group} examples; make the objective in such groups");
+            let problem =
+                format!("a chunk reaches across groups of {group} examples; make the objective in such groups");
             return Err(GpuError::Mismatch(problem));
         };
         let hessian = HessianOperator::in_groups(objective, w, blocks, &groups)?;
-        let is_known = groups.len() == 1 && matches!((rule.ascent, rule.ascent_steps), (Ascent::Usam, _) | (Ascent::Sam, 1));
+        let is_known =
+            groups.len() == 1 && matches!((rule.ascent, rule.ascent_steps), (Ascent::Usam, _) | (Ascent::Sam, 1));
         let climb = if is_known { None } else { Some(Climb::new(objective, rule, &groups)?) };
         Ok(Self { rule, hessian, climb })
     }

@@ -129,7 +129,11 @@ impl RunSetup<'_> {
 
 /// Examples of which each `group` is a minibatch of the run's first epoch, as far as they are among its examples. In
 /// file order minibatches could be of one class each.
-pub fn in_batches<'e>(config: &Config, examples: Cow<'e, Examples>, group: usize) -> Result<Cow<'e, Examples>, RunError> {
+pub fn in_batches<'e>(
+    config: &Config,
+    examples: Cow<'e, Examples>,
+    group: usize,
+) -> Result<Cow<'e, Examples>, RunError> {
     if group == 0 || config.optim.batch == 0 {
         return Ok(examples);
     }

@@ -131,7 +131,8 @@ impl UpdateMeasure {
         }
         let mut operator = self.products.linearise(climbs.groups, from)?;
         let cost = operator.cost();
-        let found = lanczos(&mut Interruptible(&mut operator as &mut dyn Operator, observer), self.last.as_ref(), &options)?;
+        let found =
+            lanczos(&mut Interruptible(&mut operator as &mut dyn Operator, observer), self.last.as_ref(), &options)?;
         let first = &found.pairs[0];
         let update = Extreme { value: first.value, error: first.error };
         products += found.products * cost;

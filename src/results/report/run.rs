@@ -178,6 +178,10 @@ impl Facts {
             let why = "rows of the second half whose λ₁ had not converged: raise measure.max_iterations";
             rows.push(("not judged", counted(self.summary.left_out, "row"), why));
         }
+        if self.summary.unresolved > 0 {
+            let why = "rows of the second half whose error bar is above a hundredth of λ₁: float32 cannot resolve it";
+            rows.push(("not resolved", counted(self.summary.unresolved, "row"), why));
+        }
         if let Ok(manifest) = &self.manifest
             && manifest.steps_done > 0
         {
@@ -340,13 +344,11 @@ fn edge_rows(edge: &EdgeSummary) -> Vec<KeyNumber> {
         let why = "λ_max ÷ edge, the same for the largest eigenvalue: 1 is at the edge";
         rows.push(("edge ratio", spread(ratio), why));
     }
-    rows.push(
-        (
-            "worst residual",
-            digits(edge.worst_residual, 2),
-            "‖Hv₁ − λ₁v₁‖ ÷ |λ₁| at most in the rows that are judged: how far the eigensolver was from exact",
-        ),
-    );
+    rows.push((
+        "worst residual",
+        digits(edge.worst_residual, 2),
+        "‖Hv₁ − λ₁v₁‖ ÷ |λ₁| at most in the rows that are judged: how far the eigensolver was from exact",
+    ));
     if let Some(ratio) = &edge.official {
         let why = "the estimate of the paper's code beside the exact value";
         rows.push(("official ‖H‖ ÷ exact ‖H‖", spread(ratio), why));
