@@ -1,4 +1,5 @@
-//! Which parameters to look at, and by which configuration: a run's last checkpoint, another of its checkpoints, or a file.
+//! Which parameters to look at, and by which configuration: a run's last checkpoint, another of its checkpoints, or a
+//! file.
 
 use std::path::{Path, PathBuf};
 
@@ -27,8 +28,9 @@ pub(super) struct ParamsSource {
 /// What the user may have meant by a path.
 ///
 /// # Errors
-/// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] where there is none, [`RunDirError::Damaged`] where none is undamaged, [`RunDirError::NotARun`] where no configuration is found
-/// and none is given, [`RunDirError::NotParams`] for another file of a run, and what is wrong with a configuration.
+/// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] where there is none, [`RunDirError::Damaged`] where
+/// none is undamaged, [`RunDirError::NotARun`] where no configuration is found and none is given,
+/// [`RunDirError::NotParams`] for another file of a run, and what is wrong with a configuration.
 pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, RunError> {
     if let Some(instead) = owner(path) {
         return Err(RunDirError::NotParams { path: path.into(), instead }.into());

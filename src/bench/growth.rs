@@ -171,8 +171,8 @@ impl GrowthAxis {
     }
 }
 
-/// The slope of log y over log x by least squares over the upper half of the points, and the value at x = 1 that goes with it;
-/// none for fewer than two points there.
+/// The slope of log y over log x by least squares over the upper half of the points, and the value at x = 1 that goes
+/// with it; none for fewer than two points there.
 pub fn power_law(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let upper: Vec<(f64, f64)> = points[points.len() / 2..].iter().map(|(x, y)| (x.ln(), y.ln())).collect();
     if upper.len() < 2 {

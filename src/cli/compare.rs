@@ -11,7 +11,8 @@ use crate::results::compare::{CompareRequest, compare};
 /// The arguments of `edgewalk compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Run folders, and raw data files of the official code of Long and Bartlett; the first is what the others are compared with
+    /// Run folders, and raw data files of the official code of Long and Bartlett; the first is what the others are
+    /// compared with
     #[arg(required = true, value_name = "RUN|RAW.txt")]
     paths: Vec<PathBuf>,
     /// Where to put the pictures; earlier ones there are replaced

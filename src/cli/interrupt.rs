@@ -1,6 +1,6 @@
-//! Ctrl-C and SIGTERM (`run/steps.rs` ends the run, `run/interruptible.rs` a measurement): a run finishes its step, postpones a measurement, and ends with a checkpoint. A second signal
-//! ends the program at once, unless it follows so closely that it is part of the first: batch systems may signal a
-//! process and its group.
+//! Ctrl-C and SIGTERM (`run/steps.rs` ends the run, `run/interruptible.rs` a measurement): a run finishes its step,
+//! postpones a measurement, and ends with a checkpoint. A second signal ends the program at once, unless it follows so
+//! closely that it is part of the first: batch systems may signal a process and its group.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

@@ -118,8 +118,8 @@ const INIT: [&str; 2] = ["init", "run.init"];
 /// The exit code of a command line that makes no sense.
 const USAGE: u8 = 2;
 
-/// Does what the command line asks, says on standard error what is wrong, and returns the program's exit code. The first of the
-/// arguments is the program's name.
+/// Does what the command line asks, says on standard error what is wrong, and returns the program's exit code. The
+/// first of the arguments is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     match obey(arguments) {
         Ok(code) => code,

@@ -49,8 +49,9 @@ pub fn files(folder: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
 /// Reads the first `first_n` examples (0 = all) of one half of the data from the folder of its files.
 ///
 /// # Errors
-/// [`DataError::Missing`], [`DataError::Io`] and [`DataError::Foreign`]; [`DataError::Malformed`] for files whose length is not a multiple of a
-/// record's or beyond any data set's and for a label over 9; [`DataError::TooFew`] if the files hold fewer than `first_n`.
+/// [`DataError::Missing`], [`DataError::Io`] and [`DataError::Foreign`]; [`DataError::Malformed`] for files whose
+/// length is not a multiple of a record's or beyond any data set's and for a label over 9; [`DataError::TooFew`] if the
+/// files hold fewer than `first_n`.
 pub fn read_folder(folder: &Path, split: Split, first_n: usize) -> Result<Images, DataError> {
     let files = files(folder, split)?;
     let held = files.iter().map(|path| records(path)).collect::<Result<Vec<_>, _>>()?;

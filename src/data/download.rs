@@ -134,8 +134,8 @@ pub fn is_there(item: &Item, target: &Path) -> Result<bool, FetchError> {
 /// `patience`.
 ///
 /// # Errors
-/// [`FetchError::Mirrors`] when none gives it, which leaves what has arrived in `NAME.partial`; [`FetchError::InTheWay`];
-/// [`FetchError::Write`].
+/// [`FetchError::Mirrors`] when none gives it, which leaves what has arrived in `NAME.partial`;
+/// [`FetchError::InTheWay`]; [`FetchError::Write`].
 pub fn download(
     item: &Item,
     mirrors: &[&str],

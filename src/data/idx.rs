@@ -181,8 +181,9 @@ fn find(folder: &Path, split: Split, what: &str, dims: u32) -> Result<PathBuf, D
 /// Reads the first `first_n` examples (0 = all) from an images file and its labels file.
 ///
 /// # Errors
-/// [`DataError::Malformed`] for a wrong magic number, image size, count or label, for truncated, damaged or surplus bytes,
-/// and for counts that differ between the two files; [`DataError::TooFew`] if the files hold fewer than `first_n`.
+/// [`DataError::Malformed`] for a wrong magic number, image size, count or label, for truncated, damaged or surplus
+/// bytes, and for counts that differ between the two files; [`DataError::TooFew`] if the files hold fewer than
+/// `first_n`.
 pub fn read_pair(mut images: IdxSource<'_>, mut labels: IdxSource<'_>, first_n: usize) -> Result<Images, DataError> {
     let [count, rows, columns] = images.read_header::<3>(IMAGES_MAGIC)?;
     if (rows, columns) != (28, 28) {

@@ -64,8 +64,9 @@ pub fn text(path: &Path) -> Result<&str, FileError> {
     path.to_str().ok_or_else(|| FileError::NotText { path: path.into() })
 }
 
-/// Writes a whole file or nothing: beside its place, flushed to the disk, then renamed. Makes missing folders. A link stays one, and
-/// its target is written, made if it is not there; what is no regular file (a device, a pipe) is written as it is.
+/// Writes a whole file or nothing: beside its place, flushed to the disk, then renamed. Makes missing folders. A link
+/// stays one, and its target is written, made if it is not there; what is no regular file (a device, a pipe) is written
+/// as it is.
 ///
 /// # Errors
 /// [`FileError::Write`], naming the file; what was there before is then still there.

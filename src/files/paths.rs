@@ -1,4 +1,5 @@
-//! Paths for people and for files that are to be written: links, what stands in a folder's place, and folders whose names outlast a power cut.
+//! Paths for people and for files that are to be written: links, what stands in a folder's place, and folders whose
+//! names outlast a power cut.
 
 use std::fs::File;
 use std::io::ErrorKind;

@@ -2,8 +2,8 @@
 //!
 //! One idea: what is there is whole. The folder is made only when everything that can fail early has succeeded
 //! ([`check`] refuses an unusable path before the work, [`RunDir::create`] makes the folder after it); files are
-//! written beside their place and renamed into it, and their names outlast a power cut as their bytes do. The tables grow row by row and are the business of [`crate::folder::rows`],
-//! checkpoints that of [`crate::folder::checkpoint`].
+//! written beside their place and renamed into it, and their names outlast a power cut as their bytes do. The tables
+//! grow row by row and are the business of [`crate::folder::rows`], checkpoints that of [`crate::folder::checkpoint`].
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -178,8 +178,8 @@ impl RunDir {
     /// Opens the folder of an earlier run.
     ///
     /// # Errors
-    /// [`RunDirError::NotThere`], [`RunDirError::NotARun`] if its `config.toml` is not there, [`RunDirError::IsASweep`] for the folder of a sweep,
-    /// [`FileError::NotText`].
+    /// [`RunDirError::NotThere`], [`RunDirError::NotARun`] if its `config.toml` is not there, [`RunDirError::IsASweep`]
+    /// for the folder of a sweep, [`FileError::NotText`].
     pub fn open(path: &Path) -> Result<Self, RunDirError> {
         text(path)?;
         let run = Self { path: path.into() };

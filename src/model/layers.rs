@@ -55,8 +55,8 @@ pub(super) struct Exponentials {
     pub sum: NodeId,
 }
 
-/// Exponentials that cannot overflow. The maximum only keeps them in range: neither softmax nor log-sum-exp depends on it,
-/// so it needs no derivative.
+/// Exponentials that cannot overflow. The maximum only keeps them in range: neither softmax nor log-sum-exp depends on
+/// it, so it needs no derivative.
 pub(super) fn exponentials(g: &mut Graph, x: NodeId) -> Exponentials {
     let shape = g.shape(x).to_vec();
     let last = last_axis(&shape);

@@ -82,7 +82,8 @@ impl From<SafeTensorError> for StoreError {
     }
 }
 
-/// Reads the flat parameter vector from the bytes of a safetensors file. Numbers of 16 bits are widened, and those of 64 rounded.
+/// Reads the flat parameter vector from the bytes of a safetensors file. Numbers of 16 bits are widened, and those of
+/// 64 rounded.
 ///
 /// # Errors
 /// [`StoreError`] that names the tensor.

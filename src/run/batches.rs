@@ -9,7 +9,8 @@ use crate::objective::Objective;
 use crate::optim::{Batches, Cursor};
 use crate::text::counted;
 
-/// Takes one group of m-SAM that is all examples of an update, of `train` in all, for none: it is SAM, which has an edge.
+/// Takes one group of m-SAM that is all examples of an update, of `train` in all, for none: it is SAM, which has an
+/// edge.
 ///
 /// # Errors
 /// [`ConfigError::Conflict`] for a group of more examples than that.

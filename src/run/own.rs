@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::data::Dataset;
 use crate::model::{Loss, Model};
 
-/// A network, its loss and its examples. They stand in the place of `[data]`, `[model]` and `[loss]`, which a run with such a
-/// task does not read; the manifest names the data set `own`.
+/// A network, its loss and its examples. They stand in the place of `[data]`, `[model]` and `[loss]`, which a run with
+/// such a task does not read; the manifest names the data set `own`.
 #[derive(Clone)]
 pub struct OwnTask {
     /// The network.

@@ -77,7 +77,8 @@ impl<'a> Tables<'a> {
         Ok(Self { metrics, curvature, oscillation, followers: Followers { observer, tensorboard } })
     }
 
-    /// Refuses to go on in a folder that was removed, renamed or exchanged: what is written to open files would be lost.
+    /// Refuses to go on in a folder that was removed, renamed or exchanged: what is written to open files would be
+    /// lost.
     ///
     /// # Errors
     /// [`RunDirError::Gone`].

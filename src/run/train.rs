@@ -67,7 +67,8 @@ pub fn resume(request: &ResumeRequest, observer: &dyn Observer) -> Result<(), Ru
 /// The same of a run that [`train_own`] began, with the same network, loss and examples.
 ///
 /// # Errors
-/// As [`resume`]. Other examples than those of the run are refused; another network of as many parameters is not noticed.
+/// As [`resume`]. Other examples than those of the run are refused; another network of as many parameters is not
+/// noticed.
 pub fn resume_own(request: &ResumeRequest, own: &OwnTask, observer: &dyn Observer) -> Result<(), RunError> {
     go_on(request, Some(own), observer)
 }
@@ -191,7 +192,8 @@ fn prepare<'a>(
     Ok(Prepared { config: setup.config, workspace, batches, outlook, step, spent, bytes })
 }
 
-/// Restores the numbers of a checkpoint to the device and to the measurements, or does the work at the first parameters.
+/// Restores the numbers of a checkpoint to the device and to the measurements, or does the work at the first
+/// parameters.
 fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), GpuError> {
     let gpu = workspace.objective.gpu();
     let Some(mut state) = state else {

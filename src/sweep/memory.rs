@@ -54,15 +54,15 @@ impl fmt::Display for Capacity {
     }
 }
 
-/// Plans the memory of every job on the adapter and decides how many run at once: `wanted`, or as many as the cores are good
-/// for, but no more than fit.
+/// Plans the memory of every job on the adapter and decides how many run at once: `wanted`, or as many as the cores are
+/// good for, but no more than fit.
 ///
-/// A `plan` refuses jobs that would not find the files that they begin with. Otherwise one whose data cannot be read counts for
-/// nothing: its own process will say what is wrong.
+/// A `plan` refuses jobs that would not find the files that they begin with. Otherwise one whose data cannot be read
+/// counts for nothing: its own process will say what is wrong.
 ///
 /// # Errors
-/// [`SweepError::Job`] for one that does not fit alone, or that the adapter or the model refuses, or that lacks a file; and
-/// [`crate::gpu::GpuError`] where there is no adapter.
+/// [`SweepError::Job`] for one that does not fit alone, or that the adapter or the model refuses, or that lacks a file;
+/// and [`crate::gpu::GpuError`] where there is no adapter.
 pub fn capacity(
     jobs: &[(String, Config)],
     adapter: Option<&str>,

@@ -1,8 +1,8 @@
 //! Sweeps: a run for every combination of several values of some keys, in one folder that can be resumed.
 //!
 //! The folder is the queue: a job is a process of this program with a run folder of its own, and those folders show the
-//! jobs that are left ([`JobState`]). So a killed sweep continues when started again, and jobs on several machines share
-//! only the folder. [`Grid`] is a checked sweep, [`SweepDir`] one with a folder.
+//! jobs that are left ([`JobState`]). So a killed sweep continues when started again, and jobs on several machines
+//! share only the folder. [`Grid`] is a checked sweep, [`SweepDir`] one with a folder.
 
 mod axis;
 mod board;
@@ -158,8 +158,8 @@ pub fn slurm_script(sweep: &SweepDir, launch: &JobOptions) -> Result<String, Swe
     Ok(Places::of(&sweep.path, &launch.program)?.script(sweep, &left, launch.jobs))
 }
 
-/// Refuses jobs that began with other settings than those that the sweep gives them now, as after an edit of its `config.toml` or an
-/// exchange of folders: their rows would stand in one table.
+/// Refuses jobs that began with other settings than those that the sweep gives them now, as after an edit of its
+/// `config.toml` or an exchange of folders: their rows would stand in one table.
 fn check_begun(sweep: &SweepDir) -> Result<(), SweepError> {
     for job in sweep.jobs() {
         let Ok(manifest) = RunDir::open(&job.run).and_then(|run| run.read_manifest()) else { continue };

@@ -21,8 +21,8 @@ impl Places {
     /// The paths of a sweep in `folder`, which need not exist yet.
     ///
     /// # Errors
-    /// [`SweepError::Nowhere`] if the current folder is unknown; [`crate::files::FileError::NotText`] and [`SweepError::Control`] for
-    /// a path that cannot appear in an `#SBATCH` line.
+    /// [`SweepError::Nowhere`] if the current folder is unknown; [`crate::files::FileError::NotText`] and
+    /// [`SweepError::Control`] for a path that cannot appear in an `#SBATCH` line.
     pub fn of(folder: &Path, program: &Path) -> Result<Self, SweepError> {
         let whole = |path: &Path| {
             let path = absolute(path).map_err(SweepError::Nowhere)?;

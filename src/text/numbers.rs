@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-/// A number with so many significant digits at most, trailing zeros left out, and an exponent where it would otherwise have
-/// many zeros: `0.05`, `1.234`, `100000`, `5e-4`.
+/// A number with so many significant digits at most, trailing zeros left out, and an exponent where it would otherwise
+/// have many zeros: `0.05`, `1.234`, `100000`, `5e-4`.
 #[cfg(feature = "plots")]
 pub(crate) fn digits(x: f64, significant: usize) -> String {
     let scientific = format!("{x:.*e}", significant.saturating_sub(1));
@@ -22,7 +22,8 @@ pub(crate) fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, one: &
     format!("{count} {one}{plural}")
 }
 
-/// A number with so many decimals, or with an exponent where it is so large or small that they would be too many or too few.
+/// A number with so many decimals, or with an exponent where it is so large or small that they would be too many or too
+/// few.
 pub(crate) fn decimals(x: f64, count: usize) -> String {
     if x == 0.0 || (1e-3..1e6).contains(&x.abs()) { format!("{x:.count$}") } else { format!("{x:.count$e}") }
 }

@@ -19,7 +19,8 @@ pub(crate) struct Words {
     pub formula: String,
 }
 
-/// What was trained, on what, how, and what was measured. The manifest of a run has numbers that its configuration leaves open.
+/// What was trained, on what, how, and what was measured. The manifest of a run has numbers that its configuration
+/// leaves open.
 pub(crate) fn describe(config: &Config, manifest: Option<&Manifest>) -> Vec<Words> {
     let plain = |subject, section, sentence| Words { subject, section, sentence, formula: String::new() };
     let (sentence, formula) = match manifest {
