@@ -70,6 +70,7 @@ pub mod config;
 pub mod curvature;
 pub mod data;
 pub mod doctor;
+mod environment;
 pub mod files;
 pub mod folder;
 pub mod gpu;

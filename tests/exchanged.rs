@@ -107,7 +107,7 @@ fn a_finished_run_goes_as_far_as_its_configuration_says() {
     // More steps are no help for a run that has diverged.
     assert_eq!(train(here, "up", &["steps=9", "lr=1e30"]).output().unwrap().status.code(), Some(1));
     let said = succeeds(edgewalk(here, &["resume", "up"]));
-    assert!(said.contains("a lower lr") && !said.contains("run.steps"), "{said}");
+    assert!(said.contains("begin a new run, and lower lr or rho") && !said.contains("run.steps"), "{said}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod setup;
 mod source;
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::config::{ConfigError, build};
@@ -98,8 +98,8 @@ pub struct Finding {
 pub struct Analysis {
     /// The parameters' file.
     pub params: PathBuf,
-    /// Updates made before.
-    pub step: u64,
+    /// Updates made before; `None` for a file that is no checkpoint's.
+    pub step: Option<u64>,
     /// The adapter's name and its driver.
     pub adapter: String,
     /// The number of training examples in use.
@@ -108,7 +108,7 @@ pub struct Analysis {
     pub loss: f64,
     /// ‖∇L‖ there.
     pub grad_norm: f64,
-    /// The run's update rule at this step.
+    /// The run's update rule at this step, or at its first.
     pub rule: Rule,
     /// Block by block, matrix by matrix.
     pub findings: Vec<Finding>,
@@ -127,7 +127,11 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     let mut train = source::data(&found)?.train;
     if request.examples > train.len() {
         return Err(ConfigError::Conflict {
-            problem: format!("--examples {} is more than the {} training examples", request.examples, train.len()),
+            problem: format!(
+                "--examples {} is more than the {}",
+                request.examples,
+                counted(train.len(), "training example")
+            ),
             remedy: "lower it, or leave it out to look at all",
         }
         .into());
@@ -139,15 +143,16 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     let model = build::model(config, &train)?;
     let layout = Layout::of(&*model)?;
     let blocks = blocks(&layout, &request.blocks)?;
-    setup::check(request, &blocks)?;
+    setup::check(request, &blocks, observer)?;
     let (params, _) = run::read_params(&layout, &found.params)?;
     let parts = setup::AnalysisSetup { config, model, train: &train, request };
     let AnalysisWorkspace { objective, w, probe, mut hessian, mut gauss_newton } =
         parts.assemble_planned(&gpu, &blocks, layout.len())?;
     objective.set_params(&w, &params)?;
-    let metrics = probed(&objective, &probe, found.step)?;
+    let step = found.step.unwrap_or(0);
+    let metrics = probed(&objective, &probe, step).map_err(|error| not_finite(error, &found.params))?;
     let gradient = |vector| objective.read(vector).map(|values| values.into_iter().map(f64::from).collect());
-    let gradients = [gradient(probe.gradient())?, gradient(probe.update_gradient(found.step))?];
+    let gradients = [gradient(probe.gradient())?, gradient(probe.update_gradient(step))?];
     let look = Look { request, gradients, observer };
     let mut findings = vec![];
     for block in &blocks {
@@ -167,12 +172,24 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
         examples: train.len(),
         loss: metrics.loss,
         grad_norm: metrics.grad_norm,
-        rule: build::rule(config).at(found.step),
+        rule: build::rule(config).at(step),
         findings,
         out: request.out.clone().unwrap_or(found.out),
     };
     analysis.write(request.format)?;
     Ok(analysis)
+}
+
+/// The error of numbers that are not finite at these parameters, which is not that of a run under way.
+fn not_finite(error: RunError, params: &Path) -> RunError {
+    match error {
+        RunError::Diverged(divergence) => RunError::NotFinite {
+            what: divergence.what,
+            params: params.into(),
+            advice: divergence.advice_at_rest(),
+        },
+        error => error,
+    }
 }
 
 /// A look at matrices at one point.

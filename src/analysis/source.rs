@@ -16,8 +16,8 @@ use crate::run::inputs::{Inputs, record};
 pub(super) struct ParamsSource {
     /// The safetensors file.
     pub params: PathBuf,
-    /// Updates made before, where the path says.
-    pub step: u64,
+    /// Updates made before, by the name of the checkpoint's folder; `None` for a file elsewhere.
+    pub step: Option<u64>,
     pub config: Config,
     /// The manifest of the run, if its own configuration is used.
     pub manifest: Option<Manifest>,
@@ -57,7 +57,7 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, Run
         _ => folder.join("analysis"),
     };
     let manifest = manifest.filter(|_| given.is_none());
-    Ok(ParamsSource { step: step.unwrap_or(0), params, config, manifest, out })
+    Ok(ParamsSource { step, params, config, manifest, out })
 }
 
 /// The training examples: those of the run, where its manifest names them.

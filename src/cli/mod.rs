@@ -14,6 +14,7 @@ pub mod report;
 pub mod resume;
 pub mod sweep;
 mod terminal;
+mod usage;
 pub mod verify_theory;
 mod workers;
 
@@ -138,7 +139,7 @@ fn obey(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Error> {
         Ok(cli) => dispatch(cli, command_line).map(|()| 0),
         Err(wrong) if wrong.use_stderr() => {
             // As `aside`, in the colours of the terminal.
-            let _lost = wrong.print();
+            let _lost = usage::with_tip(wrong, &command_line).print();
             Ok(USAGE)
         }
         Err(asked_for) => Ok(written(asked_for.print()).map(|()| 0).map_err(OutputError)?),

@@ -41,6 +41,11 @@ pub(crate) fn in_the_way(path: &Path) -> Option<&Path> {
     path.ancestors().find(|above| above.symlink_metadata().is_ok()).filter(|above| !above.is_dir())
 }
 
+/// Whether something in the way can be moved: a file or a link, but no device, pipe or socket.
+pub(crate) fn can_be_moved(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_file() || metadata.is_symlink() || metadata.is_dir())
+}
+
 /// The file that a path names: for a link its target, also one that is not there yet.
 pub(crate) fn target(path: &Path) -> io::Result<PathBuf> {
     match (fs::canonicalize(path), fs::read_link(path)) {

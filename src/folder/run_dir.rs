@@ -285,6 +285,7 @@ impl RunDir {
 /// Makes `parent/name-<n>` with n one above the highest in use. Two runs that start together get different folders:
 /// making a folder that exists fails, and the next number is tried.
 fn create_numbered(parent: &Path, name: &str) -> Result<PathBuf, RunDirError> {
+    check_folder(parent)?;
     make_folder(parent).map_err(write_error(parent))?;
     let prefix = format!("{name}-");
     let highest = fs::read_dir(parent)

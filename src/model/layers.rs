@@ -2,6 +2,7 @@
 
 use super::{Init, ModelError, Param};
 use crate::graph::{Compare, DType, Graph, GraphError, NodeId, Type, Unary};
+use crate::text::counted;
 
 /// x·W + b: `[n, in]`, `[in, out]` and `[out]` to `[n, out]`.
 pub fn dense(g: &mut Graph, x: NodeId, kernel: NodeId, bias: NodeId) -> NodeId {
@@ -157,7 +158,10 @@ pub(super) fn one_each<'a>(
 ) -> Option<&'a [NodeId]> {
     let reason = match params {
         Ok(params) if params.len() == given.len() => return Some(given),
-        Ok(params) => format!("{} nodes for {} tensors; it takes one for each", given.len(), params.len()),
+        Ok(params) => {
+            let (nodes, tensors) = (counted(given.len(), "node"), counted(params.len(), "tensor"));
+            format!("{nodes} for {tensors}; it takes one for each")
+        },
         Err(error) => error.to_string(),
     };
     g.refuse(GraphError::Type { op: "a model's parameters".to_owned(), reason }, Type::scalar());

@@ -48,7 +48,10 @@ impl<'a> BatchLoader<'a> {
         let batch = config.optim.batch;
         if batch > examples.len() {
             return Err(ConfigError::Conflict {
-                problem: format!("`optim.batch = {batch}` is more than the {} training examples", examples.len()),
+                problem: format!(
+                    "`optim.batch = {batch}` is more than the {}",
+                    counted(examples.len(), "training example")
+                ),
                 remedy: "lower optim.batch (0 is the full training set), or raise data.train",
             }
             .into());

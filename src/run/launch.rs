@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::initial::initial;
 use super::request::{ResumeRequest, TrainRequest};
 use super::tables::Tables;
-use super::{RunError, batches};
-use crate::config::{Config, ConfigError, MeasuringSet};
+use super::{RunError, batches, divergence};
+use crate::config::{Config, ConfigError, MeasuringSet, build};
 use crate::files::lock::Lock;
 use crate::files::read_regular;
 use crate::folder::checkpoint::{self, Checkpoint};
@@ -88,8 +88,8 @@ impl<'a> Launch<'a> {
         let more = config.run.steps > manifest.steps_done && (config != old || manifest.ended == Ended::Done);
         if manifest.ended.is_final() && !more {
             let advice = match manifest.ended {
-                Ended::Diverged { .. } => "a new run may do with a lower lr or rho",
-                _ => "`--set run.steps=N` makes it longer",
+                Ended::Diverged { .. } => format!("begin a new run, and {}", divergence::lower(&build::rule(&config))),
+                _ => "`--set run.steps=N` makes it longer".to_owned(),
             };
             say(
                 observer,

@@ -95,6 +95,7 @@ pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, R
     let setup = inputs.setup(config, &first);
     let gpu = kernels::choose(&inputs.gpu, &setup, true, observer)?;
     let (planned, dry) = setup.plan(&gpu)?;
+    setup.note_limits(dry.objective.layout().len(), observer);
     // Unreadable parameters are an error now, too.
     initial(config, dry.objective.layout())?;
     let objective = setup.objective(&gpu);
@@ -155,6 +156,7 @@ fn check(launch: &Launch, gpu: &Gpu, setup: &RunSetup, observer: &dyn Observer) 
     };
     let (memory_plan, dry) = setup.plan(&gpu)?;
     memory_check::check(setup, &gpu, &memory_plan, memory_check::free_bytes())?;
+    setup.note_limits(dry.objective.layout().len(), observer);
     let (params, init) = launch.params(dry.objective.layout())?;
     gpu.reserve(dry.objective.gpu())?;
     Ok(Checked { gpu, state, memory_plan, params, init })

@@ -23,9 +23,7 @@ impl<'a> Board<'a> {
 
     /// Takes the word of `summary.csv`; looks where there is none, or one of other jobs.
     pub fn read(sweep: &'a SweepDir) -> Self {
-        let same =
-            |rows: &Vec<SummaryRow>| rows.iter().map(|row| &row.job).eq(sweep.jobs().iter().map(|job| &job.name));
-        match read_summary(&sweep.summary()).ok().filter(same) {
+        match read_summary(&sweep.summary()).ok().filter(|rows| sweep.has(rows)) {
             Some(rows) => Self { sweep, rows },
             None => Self::look(sweep),
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::lock::Holder;
 use crate::run::RunError;
-use crate::text::with_causes;
+use crate::text::{counted, with_causes};
 
 /// The most jobs of a sweep. Each is a folder and a process.
 pub const MAX_JOBS: usize = 10_000;
@@ -33,7 +33,7 @@ pub enum SweepError {
     #[error("these are more than {MAX_JOBS} jobs; sweep fewer values, or make several sweeps")]
     TooMany,
     /// Combinations that make no sense.
-    #[error("{bad} of {count} jobs make no sense:{problems}")]
+    #[error("{bad} of {} cannot be done:{problems}", counted(*count, "job"))]
     Senseless {
         /// How many.
         bad: usize,
@@ -124,7 +124,7 @@ pub enum SweepError {
         path: PathBuf,
     },
     /// Jobs failed.
-    #[error("{count} of the jobs failed, the first being {first}: {message}; see {}", log.display())]
+    #[error("{}: {message}{}", which(*count, first), pointer(message, log))]
     Failed {
         /// How many.
         count: usize,
@@ -166,6 +166,17 @@ impl SweepError {
         let given: Vec<&str> = options.into_iter().filter_map(|(option, given)| given.then_some(option)).collect();
         if given.is_empty() { Ok(()) } else { Err(Self::Settled { path: path.into(), options: given.join(" and ") }) }
     }
+}
+
+/// The jobs that failed.
+fn which(count: usize, first: &str) -> String {
+    if count == 1 { format!("the job {first} failed") } else { format!("{count} jobs failed, the first being {first}") }
+}
+
+/// A pointer to the log, unless the message has one.
+fn pointer(message: &str, log: &Path) -> String {
+    let log = log.display().to_string();
+    if message.contains(&log) { String::new() } else { format!("; see {log}") }
 }
 
 /// What a run can fail by too.

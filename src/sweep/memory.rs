@@ -72,7 +72,7 @@ pub fn capacity(
     let gpu = Gpu::open(adapter)?;
     let kind = gpu.adapter().kind.clone();
     let free_bytes = free_bytes();
-    let mut planner = Planner { gpu, free_bytes, plan, data: None, needs: HashMap::new() };
+    let mut planner = MemoryPlanner { gpu, free_bytes, plan, data: None, needs: HashMap::new() };
     let mut job_bytes = PROCESS_BYTES;
     for (job, config) in jobs {
         match planner.need(config) {
@@ -96,7 +96,7 @@ pub fn capacity(
 }
 
 /// Plans that are made once for all jobs that differ in numbers alone.
-struct Planner {
+struct MemoryPlanner {
     gpu: Gpu,
     free_bytes: u64,
     /// Whether the files that a new run reads have to be there.
@@ -105,7 +105,7 @@ struct Planner {
     needs: HashMap<String, u64>,
 }
 
-impl Planner {
+impl MemoryPlanner {
     /// Bytes of this machine's memory that a job takes, which are there.
     fn need(&mut self, config: &Config) -> Result<u64, RunError> {
         let mut class = config.clone();
