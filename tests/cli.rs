@@ -238,7 +238,8 @@ fn without_a_driver_it_says_what_to_install() {
         let nowhere = "/nonexistent";
         command.env("VK_DRIVER_FILES", nowhere).env("VK_ICD_FILENAMES", nowhere).env_remove("WGPU_BACKEND");
         command.envs(backend.map(|backend| ("WGPU_BACKEND", backend)));
-        refuses(command, 1, &["sudo apt-get install -y mesa-vulkan-drivers"]);
+        let variables = "VK_DRIVER_FILES (`/nonexistent`) and VK_ICD_FILENAMES (`/nonexistent`)";
+        refuses(command, 1, &[variables, "unset", "sudo apt-get install -y mesa-vulkan-drivers"]);
     }
 }
 

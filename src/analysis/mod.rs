@@ -183,11 +183,9 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
 /// The error of numbers that are not finite at these parameters, which is not that of a run under way.
 fn not_finite(error: RunError, params: &Path) -> RunError {
     match error {
-        RunError::Diverged(divergence) => RunError::NotFinite {
-            what: divergence.what,
-            params: params.into(),
-            advice: divergence.advice_at_rest(),
-        },
+        RunError::Diverged(divergence) => {
+            RunError::NotFinite { what: divergence.what, params: params.into(), advice: divergence.advice_at_rest() }
+        }
         error => error,
     }
 }

@@ -98,11 +98,7 @@ const MOST_EIGENVALUES: usize = 100;
 
 /// Refuses options that suit no block, before anything is computed, and notes those that ask a block for more
 /// eigenvalues than it has.
-pub(super) fn check(
-    request: &AnalysisRequest,
-    blocks: &[Block],
-    observer: &dyn Observer,
-) -> Result<(), ConfigError> {
+pub(super) fn check(request: &AnalysisRequest, blocks: &[Block], observer: &dyn Observer) -> Result<(), ConfigError> {
     let AnalysisRequest { eigen, trace, density, .. } = request;
     for (flag, least, asked) in [("--top", 1, eigen.top), ("--bottom", 0, eigen.bottom)] {
         if !(least..=MOST_EIGENVALUES).contains(&asked) {
@@ -113,9 +109,9 @@ pub(super) fn check(
             });
         }
         for block in blocks.iter().filter(|block| block.parameters() < asked) {
-            let Block { name, .. } = block;
-            let there = counted(block.parameters(), "parameter");
-            observer.note(&format!("note: {flag} {asked} is more than the {there} of {name}, which has as many eigenvalues"));
+            let (name, there) = (&block.name, counted(block.parameters(), "parameter"));
+            let words = format!("{flag} {asked} is more than the {there} of {name}, which has as many eigenvalues");
+            observer.note(&format!("note: {words}"));
         }
     }
     if eigen.block > eigen.max_iterations {

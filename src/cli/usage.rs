@@ -5,8 +5,8 @@ use clap::{Command, CommandFactory, Error};
 
 use super::Cli;
 
-/// The error with a tip for a value that begins with `-`. clap itself suggests `-- -x`, which serves only values without
-/// an option, and of `-xyz` it names the first letter.
+/// The error with a tip for a value that begins with `-`. clap itself suggests `-- -x`, which serves only values
+/// without an option, and of `-xyz` it names the first letter.
 pub(super) fn with_tip(mut error: Error, command_line: &[String]) -> Error {
     if let Some(tip) = tip(&error, command_line) {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));

@@ -46,7 +46,8 @@ pub enum FetchError {
     },
     /// There is another file of that name, which is not ours to overwrite.
     #[error(
-        "{} is not the file it should be: {found}, and its SHA-256 should be {}; move it away, and run the command again",
+        "{} is not the file it should be: {found}, and its SHA-256 should be {}; move it away, and run the command \
+         again",
         shown(path), item.sha256
     )]
     InTheWay {

@@ -45,9 +45,7 @@ pub enum ExamplesError {
         each: usize,
     },
     /// A label beyond the classes.
-    #[error(
-        "label {label} of example {example} is not below `classes` = {classes}; correct it, or raise `classes`"
-    )]
+    #[error("label {label} of example {example} is not below `classes` = {classes}; correct it, or raise `classes`")]
     Label {
         /// The label.
         label: u32,

@@ -12,7 +12,9 @@ use std::{fs, io};
 #[cfg(feature = "fetch")]
 pub(crate) use hash::hex;
 pub(crate) use hash::sha256;
-pub(crate) use paths::{can_be_moved, in_the_way, make_folder, open_regular, read_regular, read_text, shown, sync_folder};
+pub(crate) use paths::{
+    can_be_moved, in_the_way, make_folder, open_regular, read_regular, read_text, shown, sync_folder,
+};
 
 /// What can go wrong with a file. Each message names the path.
 #[derive(Debug, thiserror::Error)]

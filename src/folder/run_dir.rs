@@ -1,9 +1,9 @@
-//! The folder of one run: where it is, what is in it, and how files get there.
+//! The folder of one run: its files, and the rules for writing them.
 //!
-//! One idea: what is there is whole. The folder is made only when everything that can fail early has succeeded
-//! ([`check`] refuses an unusable path before the work, [`RunDir::create`] makes the folder after it); files are
-//! written beside their place and renamed into it, and their names outlast a power cut as their bytes do. The tables
-//! grow row by row and are the business of [`crate::folder::rows`], checkpoints that of [`crate::folder::checkpoint`].
+//! Files are whole: each is written beside its place, flushed to the disk and renamed. The folder is made late:
+//! [`check`] refuses an unusable path before the work, and [`RunDir::create`] makes the folder when everything that can
+//! fail early has succeeded. The tables, which grow row by row, are in [`crate::folder::rows`], the checkpoints in
+//! [`crate::folder::checkpoint`].
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -23,7 +23,7 @@ pub(crate) const SWEEP: &str = "sweep.toml";
 /// See [`SWEEP`].
 pub(crate) const SWEEP_RUNS: &str = "runs";
 
-/// What can go wrong with a run folder. Each message names the path.
+/// The errors of a run folder. Each message names the path.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
     /// A path that files of text cannot hold, or a file that cannot be written.
@@ -50,7 +50,10 @@ pub enum RunDirError {
         missing: &'static str,
     },
     /// A file of a run or a checkpoint that holds no parameters.
-    #[error("{} holds no parameters; give the folder {}, or a safetensors file of parameters", path.display(), instead.display())]
+    #[error(
+        "{} holds no parameters; give the folder {}, or a safetensors file of parameters",
+        path.display(), instead.display()
+    )]
     NotParams {
         /// The file.
         path: PathBuf,
@@ -67,8 +70,8 @@ pub enum RunDirError {
     },
     /// The run trains a network that a program brought.
     #[error(
-        "{} trains a network that a program brought, and config.toml does not describe it; resume or measure it from that program, see \
-         docs/library.md",
+        "{} trains a network that a program brought, and config.toml does not describe it; resume or measure it from \
+         that program, see docs/library.md",
         path.display()
     )]
     Own {
@@ -77,8 +80,8 @@ pub enum RunDirError {
     },
     /// The run has ended without a checkpoint.
     #[error(
-        "{} has no checkpoint, and its run has ended ({ended}): train again with run.checkpoint_every and run.keep above 0, and \
-         look at a checkpoint from before",
+        "{} has no checkpoint, and its run has ended ({ended}): train again with run.checkpoint_every and run.keep \
+         above 0, and look at a checkpoint from before",
         path.display()
     )]
     NeverSaved {
@@ -98,7 +101,7 @@ pub enum RunDirError {
     Damaged {
         /// The checkpoint's folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         problem: String,
     },
     /// Another process trains in this folder.
@@ -106,13 +109,16 @@ pub enum RunDirError {
     Busy {
         /// The run folder.
         path: PathBuf,
-        /// Which process, where that is known.
+        /// The process, if known.
         by: Holder,
     },
-    /// The folder is not there any more.
-    #[error("{} was removed or renamed while the run went on; if it was renamed, `edgewalk resume` goes on there", path.display())]
+    /// The folder is missing.
+    #[error(
+        "{} was removed or renamed while the run went on; if it was renamed, `edgewalk resume` goes on there",
+        path.display()
+    )]
     Gone {
-        /// Where it was.
+        /// Its former path.
         path: PathBuf,
     },
     /// `manifest.json` cannot be read.
@@ -120,7 +126,7 @@ pub enum RunDirError {
     Manifest {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         problem: String,
     },
 }
@@ -136,7 +142,8 @@ pub(crate) fn lock_file(run: &Path) -> PathBuf {
     run.join(LOCK)
 }
 
-/// What is in a folder before it is a run folder: a process that is killed there has begun nothing.
+/// Whether a file may be in a folder before it is a run folder: the lock and the manifest of a process that was killed
+/// early.
 fn is_unbegun(name: &str) -> bool {
     let is_partial = ["manifest.json.", "config.toml."].iter().any(|start| name.starts_with(start));
     name.starts_with(LOCK) || name == "manifest.json" || is_partial && name.ends_with(".partial")
@@ -153,7 +160,7 @@ pub fn check(out: &Path) -> Result<(), RunDirError> {
         |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !entry.file_name().to_str().is_some_and(is_unbegun));
     match fs::read_dir(out).map(|mut entries| entries.any(is_more)) {
         Ok(true) => Err(RunDirError::NotEmpty { path: out.into() }),
-        // Missing is what a new run wants; other trouble shows when the folder is made.
+        // A new run makes a missing folder, and reports other faults then.
         Ok(false) | Err(_) => Ok(()),
     }
 }
@@ -222,7 +229,7 @@ impl RunDir {
         self.path.join("curvature.csv")
     }
 
-    /// The table of what the parameters did after measurements.
+    /// The table of the parameters' motion after measurements.
     pub fn oscillation(&self) -> PathBuf {
         self.path.join("oscillation.csv")
     }
@@ -242,7 +249,7 @@ impl RunDir {
         self.checkpoints().join(format!("step_{step:08}"))
     }
 
-    /// Keeps other processes from working on this run until what is returned is dropped, or this process ends.
+    /// Excludes other processes from this run until the returned lock is dropped or this process ends.
     ///
     /// # Errors
     /// [`RunDirError::Busy`] if another process works on it, [`FileError::Write`].

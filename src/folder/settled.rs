@@ -64,8 +64,8 @@ fn check(was: &Value, now: &Config, problem: impl Fn() -> String) -> Result<(), 
     }
     Err(ConfigError::Conflict {
         problem: format!("{} ({})", problem(), changes.join(", ")),
-        remedy: "change no others than run.steps, run.until, run.time_limit, run.checkpoint_every, run.keep, data.path and \
-                 run.init, or begin a new run with `edgewalk train DIR/config.toml --set …`",
+        remedy: "change no others than run.steps, run.until, run.time_limit, run.checkpoint_every, run.keep, \
+                 data.path and run.init, or begin a new run with `edgewalk train DIR/config.toml --set …`",
     })
 }
 

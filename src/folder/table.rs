@@ -38,8 +38,8 @@ pub enum RecordError {
     },
     /// The table of a run that goes on is gone.
     #[error(
-        "{} is missing, and the run goes on behind its rows; put it back, or remove the run's folder `checkpoints` to begin at \
-         step 0 again",
+        "{} is missing, and the run goes on behind its rows; put it back, or remove the run's folder `checkpoints` to \
+         begin at step 0 again",
         path.display()
     )]
     Missing {
@@ -100,8 +100,8 @@ pub enum RecordError {
     },
     /// A line does not follow the one above it.
     #[error(
-        "{}, line {line}: step {step} in column `step` does not come after step {before} of the line above; correct or remove the \
-         line",
+        "{}, line {line}: step {step} in column `step` does not come after step {before} of the line above; correct or \
+         remove the line",
         path.display()
     )]
     Order {

@@ -161,7 +161,7 @@ pub(super) fn one_each<'a>(
         Ok(params) => {
             let (nodes, tensors) = (counted(given.len(), "node"), counted(params.len(), "tensor"));
             format!("{nodes} for {tensors}; it takes one for each")
-        },
+        }
         Err(error) => error.to_string(),
     };
     g.refuse(GraphError::Type { op: "a model's parameters".to_owned(), reason }, Type::scalar());

@@ -36,7 +36,8 @@ pub enum RawError {
     },
     /// A line is not one of eight numbers.
     #[error(
-        "{}, line {line}: {problem}; a raw file of the official code has 8 numbers in every line, with spaces between them",
+        "{}, line {line}: {problem}; a raw file of the official code has 8 numbers in every line, with spaces between \
+         them",
         path.display()
     )]
     Line {

@@ -5,7 +5,8 @@ use crate::optim::{Ascent, NoEdge, Rule, StepMetrics};
 const LOWER_LR: &str = "lower lr";
 const LOWER_LR_OR_RHO: &str = "lower lr or rho";
 const LOWER_ASAM_ETA: &str = "lower asam_eta, rho or lr: the perturbation of a weight grows with |w| + asam_eta";
-const LOWER_DECAY: &str = "lower weight_decay or lr: with their product beyond the edge, the decay alone makes weights grow";
+const LOWER_DECAY: &str =
+    "lower weight_decay or lr: with their product beyond the edge, the decay alone makes the weights grow";
 const EARLIER: &str = "take the parameters of an earlier step, or smaller ones";
 const BEFORE_ANY: &str = "no update was made yet: the initial weights or the data are too large";
 const EPSILON: &str =

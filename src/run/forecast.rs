@@ -57,8 +57,8 @@ impl Forecast<'_> {
         ];
         if optim.batch > 0 {
             let updates = train as f64 / optim.batch as f64;
-            let line = format!("  minibatches       {} of {}, {updates:.1} an epoch", optim.batch, counted(train, "example"));
-            lines.insert(2, line);
+            let all = counted(train, "example");
+            lines.insert(2, format!("  minibatches       {} of {all}, {updates:.1} an epoch", optim.batch));
         }
         self.measurements(&mut lines)?;
         lines.push(String::new());

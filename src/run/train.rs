@@ -96,7 +96,7 @@ pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, R
     let gpu = kernels::choose(&inputs.gpu, &setup, true, observer)?;
     let (planned, dry) = setup.plan(&gpu)?;
     setup.note_limits(dry.objective.layout().len(), observer);
-    // Unreadable parameters are an error now, too.
+    // Unreadable parameters are an error, as in a run.
     initial(config, dry.objective.layout())?;
     let objective = setup.objective(&gpu);
     let gradient_secs = objective
@@ -137,7 +137,7 @@ fn carry_out(
     Ok(dir)
 }
 
-/// What is known to be good before anything is made on the device.
+/// The parts that are checked before anything is made on the device.
 struct Checked {
     gpu: Gpu,
     state: Option<RunState>,
@@ -146,7 +146,7 @@ struct Checked {
     init: Option<InitFile>,
 }
 
-/// Reads what the run begins with or goes on from, chooses kernels, and reserves the memory that the plan asks for.
+/// Reads the initial parameters or the checkpoint, chooses kernels, and reserves the planned memory.
 fn check(launch: &Launch, gpu: &Gpu, setup: &RunSetup, observer: &dyn Observer) -> Result<Checked, RunError> {
     let state = launch.state(setup.model.as_ref())?;
     launch.check_tables(state.as_ref())?;
@@ -162,20 +162,20 @@ fn check(launch: &Launch, gpu: &Gpu, setup: &RunSetup, observer: &dyn Observer) 
     Ok(Checked { gpu, state, memory_plan, params, init })
 }
 
-/// A run whose next step can be made.
+/// A run that is ready for its next step.
 struct Prepared<'a> {
     config: &'a Config,
     workspace: Workspace,
     batches: Option<BatchLoader<'a>>,
     outlook: String,
-    /// The step at which it begins or goes on, and the seconds spent before.
+    /// The next step, and the seconds spent before.
     step: u64,
     spent: f64,
-    /// The sizes of its tables, if it goes on.
+    /// The bytes of its tables, if it is resumed.
     bytes: Option<[u64; 3]>,
 }
 
-/// Makes everything on the device, in the state of the step at which the run begins or goes on.
+/// Makes everything on the device, in the state of the next step.
 fn prepare<'a>(
     setup: &RunSetup<'a>,
     mut batches: Option<BatchLoader<'a>>,
@@ -211,7 +211,7 @@ fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), Gpu
 }
 
 impl Prepared<'_> {
-    /// Makes the steps, and notes in the manifest how many there are and how long they took.
+    /// Makes the steps, and records their number and time in the manifest.
     fn run(
         self,
         dir: &RunDir,

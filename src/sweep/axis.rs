@@ -28,8 +28,8 @@ pub struct Axis {
     pub values: Vec<String>,
 }
 
-/// The values in a list of `sweep.toml`, each of which must be in quotes: a number could be written in several ways, and
-/// the name of its job would not be known.
+/// The values in a list of `sweep.toml`, each of which must be in quotes: a number could be written in several ways,
+/// and the name of its job would not be known.
 fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let text = |value: Value| match value {
         Value::String(text) => Ok(text),
@@ -119,11 +119,7 @@ fn split(text: &str) -> Vec<String> {
 /// A path as a value that does not depend on the working folder.
 fn settled_value(value: &str) -> String {
     let bare = value.trim_matches(['"', '\'']);
-    if bare.is_empty() {
-        value.to_owned()
-    } else {
-        Value::from(&*settled(bare.as_ref()).to_string_lossy()).to_string()
-    }
+    if bare.is_empty() { value.to_owned() } else { Value::from(&*settled(bare.as_ref()).to_string_lossy()).to_string() }
 }
 
 /// Refuses an unknown key or an unacceptable value, without checking contradictions.
@@ -134,7 +130,7 @@ fn check(argument: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// The fault of axes, perhaps written by hand, that [`divide`] would not make.
+/// The first fault of axes from a `sweep.toml` that may have been edited.
 pub(super) fn problem(axes: &[Axis]) -> Option<String> {
     let keys = keys();
     let wrong = |(i, Axis { key, values }): (usize, &Axis)| match values.is_empty() {

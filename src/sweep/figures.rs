@@ -145,8 +145,8 @@ fn map(
     let title = if place.is_empty() { quantity.title.to_owned() } else { format!("{}, {place}", quantity.title) };
     let colors = match quantity.colors {
         Colors::Ratio => {
-            "White is at the edge, red above it and blue below, on a logarithmic scale; what is beyond its ends has the \
-             colour of its end"
+            "White is at the edge, red above it and blue below, on a logarithmic scale; values beyond its ends have \
+             the colour of the end"
         }
         Colors::Log => "The scale is logarithmic",
     };

@@ -125,11 +125,9 @@ impl Facts {
         let (count, were) = (made(done), if done == 1 { "was" } else { "were" });
         let (class, first, rest) = match self.manifest.as_ref().map(|manifest| &manifest.ended) {
             Ok(Ended::Done) => ("state", "Finished.", format!("{count} {were} made.")),
-            Ok(Ended::Reached { until }) => (
-                "state",
-                "Finished.",
-                format!("{count} {were} made, until {until} as the configuration asks."),
-            ),
+            Ok(Ended::Reached { until }) => {
+                ("state", "Finished.", format!("{count} {were} made, until {until} as the configuration asks."))
+            }
             Ok(Ended::TimeLimit) => (
                 "state open",
                 "Time limit.",
