@@ -37,12 +37,14 @@ pub enum FileError {
         chosen: bool,
     },
     /// The system refused to make, write or rename something.
-    #[error("cannot write {}: {cause}; {}", path.display(), remedy(cause))]
+    #[error("cannot write {}: {cause}; {}", path.display(), remedy(cause, *chosen))]
     Write {
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
         cause: io::Error,
+        /// Whether it was chosen by `--out`.
+        chosen: bool,
     },
 }
 
@@ -57,19 +59,30 @@ fn way_out(path: &Path, chosen: bool) -> &'static str {
 }
 
 /// The advice for a file that cannot be written.
-fn remedy(cause: &io::Error) -> &'static str {
+fn remedy(cause: &io::Error, chosen: bool) -> &'static str {
     match cause.kind() {
         io::ErrorKind::IsADirectory => "move the folder away, or choose another name",
+        _ if chosen => "check the free space and the permissions, or choose another --out",
         _ => "check the free space and the permissions",
     }
 }
 
+/// The error of a file or folder that the program names.
 pub(crate) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> FileError {
-    move |cause| match in_the_way(path) {
+    move |cause| refused(path, cause, false)
+}
+
+/// The error of a folder that `--out` chooses.
+pub(crate) fn out_error(path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    move |cause| refused(path, cause, true)
+}
+
+fn refused(path: &Path, cause: io::Error, chosen: bool) -> FileError {
+    match in_the_way(path) {
         Some(path) if cause.kind() == io::ErrorKind::NotADirectory => {
-            FileError::NotAFolder { path: path.into(), chosen: false }
+            FileError::NotAFolder { path: path.into(), chosen }
         }
-        _ => FileError::Write { path: path.into(), cause },
+        _ => FileError::Write { path: path.into(), cause, chosen },
     }
 }
 

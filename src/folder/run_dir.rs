@@ -11,7 +11,9 @@ use std::{fs, io};
 use super::manifest::Manifest;
 use crate::config::Config;
 use crate::files::lock::{self, Holder, Lock, LockError, LockKind};
-use crate::files::{FileError, check_folder, make_folder, read_text, sync_folder, text, write_error, write_file};
+use crate::files::{
+    FileError, check_folder, make_folder, out_error, read_text, sync_folder, text, write_error, write_file,
+};
 
 /// The file whose lock the process of a run holds.
 const LOCK: &str = ".lock";
@@ -174,7 +176,7 @@ impl RunDir {
         let path = match out {
             Some(out) => {
                 check(out)?;
-                make_folder(out).map_err(write_error(out))?;
+                make_folder(out).map_err(out_error(out))?;
                 out.to_path_buf()
             }
             None => create_numbered(Path::new(RUNS), name)?,
@@ -292,11 +294,10 @@ impl RunDir {
 /// Makes `parent/name-<n>` with n one above the highest in use. Two runs that start together get different folders:
 /// making a folder that exists fails, and the next number is tried.
 fn create_numbered(parent: &Path, name: &str) -> Result<PathBuf, RunDirError> {
-    check_folder(parent)?;
-    make_folder(parent).map_err(write_error(parent))?;
+    make_folder(parent).map_err(out_error(parent))?;
     let prefix = format!("{name}-");
     let highest = fs::read_dir(parent)
-        .map_err(write_error(parent))?
+        .map_err(out_error(parent))?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter_map(|file_name| file_name.strip_prefix(&prefix)?.parse::<u64>().ok())
         .max()
@@ -308,7 +309,7 @@ fn create_numbered(parent: &Path, name: &str) -> Result<PathBuf, RunDirError> {
         match fs::create_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u64::MAX => {}
             made => {
-                made.and_then(|()| sync_folder(parent)).map_err(write_error(&path))?;
+                made.and_then(|()| sync_folder(parent)).map_err(out_error(&path))?;
                 return Ok(path);
             }
         }

@@ -23,7 +23,9 @@ impl<'a> Board<'a> {
 
     /// The rows of `summary.csv`, or if that is missing or has other jobs, those made from the folders.
     pub fn read(sweep: &'a SweepDir) -> Self {
-        match read_summary(&sweep.summary()).ok().filter(|rows| sweep.has(rows)) {
+        let same =
+            |rows: &Vec<SummaryRow>| rows.iter().map(|row| &row.job).eq(sweep.jobs().iter().map(|job| &job.name));
+        match read_summary(&sweep.summary()).ok().filter(same) {
             Some(rows) => Self { sweep, rows },
             None => Self::look(sweep),
         }

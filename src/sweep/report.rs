@@ -1,5 +1,6 @@
 //! The report of a sweep.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -85,13 +86,15 @@ pub fn plot_sweep(sweep: &SweepDir, format: Format) -> Result<Vec<PathBuf>, Swee
     pictures.iter().map(|picture| Ok(save(sweep, picture, format)?.0)).collect()
 }
 
-/// The table of results, if it exists; made anew from the run folders if it is that of other jobs.
+/// The table of results, if it exists; made anew from the run folders if it has jobs that the sweep has not.
 fn rows(sweep: &SweepDir) -> Result<Vec<SummaryRow>, RecordError> {
     if !sweep.summary().is_file() {
         return Ok(vec![]);
     }
     let rows = read_summary(&sweep.summary())?;
-    Ok(if sweep.has(&rows) { rows } else { Board::look(sweep).rows })
+    let jobs: HashSet<&[String]> = sweep.jobs().iter().map(|job| job.values.as_slice()).collect();
+    let is_known = rows.iter().all(|row| jobs.contains(row.values.as_slice()));
+    Ok(if is_known { rows } else { Board::look(sweep).rows })
 }
 
 /// Draws a picture into its file, and returns path and content.

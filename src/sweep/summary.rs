@@ -146,14 +146,6 @@ impl SummaryRow {
     }
 }
 
-impl SweepDir {
-    /// Whether rows are those of its jobs, in their order and with their values.
-    pub(super) fn has(&self, rows: &[SummaryRow]) -> bool {
-        let jobs = self.jobs().iter().map(|job| (&job.name, &job.values));
-        rows.iter().map(|row| (&row.job, &row.values)).eq(jobs)
-    }
-}
-
 /// Writes `summary.csv`, whole or not at all.
 ///
 /// # Errors
