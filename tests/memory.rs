@@ -136,6 +136,7 @@ fn a_checkpoint_takes_less_than_the_measurement_before_it() {
             momentum: Some(vec![0.5; N]),
             before: None,
             track: Some(track),
+            update_track: None,
             window: None,
             known: Default::default(),
         };

@@ -61,10 +61,10 @@ impl Divergence {
 /// The settings of a rule to lower after a divergence, the one that is out of scale first.
 pub(super) fn lower(rule: &Rule) -> &'static str {
     match rule.ascent {
-        _ if rule.unperturbed().no_edge(1.0) == Some(NoEdge::Decay) => LOWER_DECAY,
+        _ if rule.unperturbed().no_edge(&[]) == Some(NoEdge::Decay) => LOWER_DECAY,
         _ if !rule.perturbs() => LOWER_LR,
         // Initial weights are below 1, so that asam_eta is most of the sum.
-        Ascent::Asam { eta } if eta > 1.0 => LOWER_ASAM_ETA,
+        Ascent::Asam { eta, .. } if eta > 1.0 => LOWER_ASAM_ETA,
         Ascent::Sam | Ascent::Usam | Ascent::Asam { .. } => LOWER_LR_OR_RHO,
     }
 }
