@@ -23,10 +23,10 @@ const STAGES: [(&str, &[&str]); 27] = [
     ("gpu", &["choice", "environment", "graph", "kernel", "passes", "plan"]),
     ("model", &["choice", "graph", "text"]),
     ("data", &["choice", "environment", "files", "observer", "text"]),
-    ("curvature", &[]),
+    ("curvature", &["choice"]),
     ("objective", &["autodiff", "curvature", "data", "gpu", "graph", "kernel", "model", "passes", "plan"]),
-    ("optim", &["curvature", "gpu", "graph", "objective", "plan"]),
-    ("config", &["choice", "data", "files", "graph", "model", "optim", "text"]),
+    ("optim", &["curvature", "gpu", "graph", "model", "objective", "plan"]),
+    ("config", &["choice", "curvature", "data", "files", "graph", "model", "optim", "text"]),
     ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim", "text"]),
     ("results", &["config", "files", "folder", "observer", "optim", "text"]),
     (
