@@ -4,5 +4,10 @@ use std::ffi::OsString;
 
 /// The value of an environment variable; `None` if it is unset or empty.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
+    foreign_variable(name).filter(|value| !value.is_empty())
+}
+
+/// The value of a variable of another program, for which an empty one is not unset.
+pub(crate) fn foreign_variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }

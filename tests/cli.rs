@@ -241,6 +241,10 @@ fn without_a_driver_it_says_what_to_install() {
         let variables = "VK_DRIVER_FILES (`/nonexistent`) and VK_ICD_FILENAMES (`/nonexistent`)";
         refuses(command, 1, &[variables, "unset", "sudo apt-get install -y mesa-vulkan-drivers"]);
     }
+    // The Vulkan loader takes an empty one for a list without drivers.
+    let mut command = edgewalk(folder.path(), &["info"]);
+    command.env("VK_ICD_FILENAMES", "").env_remove("VK_DRIVER_FILES").env_remove("WGPU_BACKEND");
+    refuses(command, 1, &["unset or correct VK_ICD_FILENAMES (``)"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ static REQUESTED: OnceLock<Instant> = OnceLock::new();
 const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Installs the handler, also if a background shell told its children to ignore Ctrl-C.
-#[expect(clippy::disallowed_methods, reason = "whoever asks twice wants the program gone, not an orderly end")]
+#[expect(clippy::disallowed_methods, reason = "a second signal asks for the end at once, not for an orderly one")]
 pub fn listen() {
     static LISTENING: OnceLock<()> = OnceLock::new();
     LISTENING.get_or_init(|| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::wanted::position;
 use super::{AdapterSummary, GpuError};
 use crate::choice::choice;
-use crate::environment::variable;
+use crate::environment::{foreign_variable, variable};
 use crate::kernel::Target;
 use crate::passes::SplitPolicy;
 
@@ -112,7 +112,8 @@ fn enumerate() -> Result<Vec<Candidate>, GpuError> {
 fn none_found(wanted: wgpu::Backends) -> GpuError {
     let enabled = wanted & wgpu::Instance::enabled_backend_features();
     let backends = enabled.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-    let set = |name: &&str| Some(format!("{name} (`{}`)", variable(name)?.display()));
+    // The loader finds no driver in an empty variable.
+    let set = |name: &&str| Some(format!("{name} (`{}`)", foreign_variable(name)?.display()));
     let drivers: Vec<String> = DRIVER_VARIABLES.iter().filter_map(set).collect();
     let advice = match variable(BACKEND_VARIABLE) {
         Some(wanted) if enabled.is_empty() => format!(
