@@ -154,20 +154,26 @@ fn a_zero_gradient_without_epsilon_is_named() {
 }
 
 #[test]
-fn at_a_stationary_point_the_summary_says_why_there_is_no_edge() {
+fn at_a_stationary_point_epsilon_decides() {
     let folder = tempdir().unwrap();
     let here = folder.path();
     let init = stationary(here, 16);
-    let sets = ["data.train=16", "reduction=half-sum", "rho=0.1", &init, "measure.every=1", "steps=2"];
-    let printed = succeeds(train(here, "run", &sets));
-    assert!(printed.contains("nothing to compare it with: the gradient is 0"), "{printed}");
-    let report = fs::read_to_string(here.join("run/report.html")).unwrap();
-    assert!(report.contains("the gradient is 0, and with it the edge of this rule"));
+    let sets = ["data.train=16", "reduction=half-sum", "lr=0.5", "rho=0.1", &init, "measure.every=1", "steps=2"];
+    succeeds(train(here, "run", &sets));
+    // Next to it an update follows g + (ρ/ε)Hg, so its gauge is (η/2)(λ + ρλ²/ε).
+    for row in read_curvature(&here.join("run/curvature.csv")).unwrap() {
+        let lambda = row.lambdas[0];
+        let expected = 0.25 * (lambda + 0.1 * lambda * lambda / 1e-5);
+        assert!(row.grad_norm == 0.0 && lambda > 0.0);
+        assert!((row.gauge / expected - 1.0).abs() < 1e-12, "{} {expected}", row.gauge);
+    }
     let text = fs::read_to_string(here.join("run/curvature.csv")).unwrap();
     assert!(!text.contains("inf") && !text.contains("NaN"), "{text}");
     let analysis = succeeds(edgewalk(here, &["curvature", "run"]));
-    assert!(analysis.contains("nothing to compare eigenvalues with: the gradient is 0"), "{analysis}");
-    assert!(!analysis.contains("inf") && !analysis.contains("NaN"), "{analysis}");
+    assert!(
+        analysis.contains("gauge of the update") && !analysis.contains("inf") && !analysis.contains("NaN"),
+        "{analysis}"
+    );
 }
 
 #[test]

@@ -196,7 +196,11 @@ fn share(x: f64) -> String {
 }
 
 fn shortfall(pair: &Eigenpair) -> &'static str {
-    if pair.converged { "" } else { "   not converged: raise --max-products" }
+    match pair.converged {
+        false => "   not converged: raise --max-products",
+        true if pair.error > pair.residual + 0.01 * pair.value.abs() => "   float32 resolves it no better",
+        true => "",
+    }
 }
 
 fn interval(e: &Estimate) -> String {

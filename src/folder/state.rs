@@ -68,6 +68,8 @@ pub struct OscillationWindow {
     pub slope: f64,
     /// ⟨∇L(w₀), n⟩
     pub gradient: f64,
+    /// |cos(∇L(w₀), v₁)|; NaN in a file of an early version.
+    pub alignment: f64,
     /// ⟨w − w₀, v₁⟩ before each update so far and after the last.
     pub along: Vec<f64>,
     /// ⟨w − w₀, n⟩ of the same.
@@ -106,12 +108,12 @@ impl RunState {
             tensors.matrix(&format!("{name}.changes"), changes);
             tensors.f64(&format!("{name}.persistence"), *persistence);
         }
-        if let Some(OscillationWindow { first_step, lambda, origin, v1, rise, slope, gradient, along, drift }) =
-            &self.window
-        {
+        if let Some(window) = &self.window {
+            let OscillationWindow { first_step, lambda, origin, v1, rise, slope, gradient, along, drift, .. } = window;
             tensors.u64("window.first_step", *first_step);
             let scalars = [*lambda, *slope, *gradient];
             tensors.add("window.scalars", Dtype::F64, &[3], scalars.iter().flat_map(|x| x.to_le_bytes()).collect());
+            tensors.f64("window.alignment", window.alignment);
             for (name, vector) in [("origin", origin), ("v1", v1), ("rise", rise), ("along", along), ("drift", drift)] {
                 tensors.f64s(&format!("window.{name}"), vector);
             }
@@ -306,6 +308,7 @@ impl File<'_> {
             lambda,
             slope,
             gradient,
+            alignment: if self.has("window.alignment") { self.f64("window.alignment")? } else { f64::NAN },
             origin: self.f64s_of_len("window.origin", n)?,
             v1: self.f64s_of_len("window.v1", n)?,
             rise: self.f64s_of_len("window.rise", n)?,

@@ -184,6 +184,10 @@ impl Facts {
             let why = "rows of the second half whose λ₁ had not converged: raise measure.max_iterations";
             rows.push(("not judged", counted(self.summary.left_out, "row"), why));
         }
+        if self.summary.unresolved > 0 {
+            let why = "rows of the second half whose error bar is above a hundredth of λ₁: float32 cannot resolve it";
+            rows.push(("not resolved", counted(self.summary.unresolved, "row"), why));
+        }
         if let Ok(manifest) = &self.manifest
             && manifest.steps_done > 0
         {
