@@ -105,6 +105,26 @@ fn a_perturbed_gradient_that_is_not_finite_is_divergence_at_that_step() {
     }
 }
 
+#[test]
+fn the_setting_that_is_out_of_scale_is_named() {
+    let folder = tempdir().unwrap();
+    let here = folder.path();
+    let sam = ["rho=0.05", "lr=0.1"];
+    for (name, sets, advice) in [
+        ("eta", &["optim.kind=asam", "asam_eta=1e25"][..], "lower asam_eta, rho or lr"),
+        ("decay", &["weight_decay=1e6"], "lower weight_decay or lr"),
+        ("momentum", &["weight_decay=50", "momentum=0.9"], "lower weight_decay or lr"),
+        ("plain", &["optim.kind=gd", "lr=1e6"], "lower lr\n"),
+        ("sam", &["lr=1e6"], "lower lr or rho\n"),
+        ("asam", &["optim.kind=asam", "lr=1e6"], "lower lr or rho\n"),
+    ] {
+        let (_, _, said) = diverges(here, name, &[&sam[..], sets, &["steps=200"]].concat());
+        assert!(said.contains(advice), "{name}: {said}");
+        let resumed = succeeds(edgewalk(here, &["resume", name]));
+        assert!(resumed.contains(&format!("begin a new run, and {}", advice.trim_end())), "{resumed}");
+    }
+}
+
 /// Weights whose outputs are the mean of the labels whatever the image: a stationary point, to the last bit.
 fn stationary(here: &Path, examples: usize) -> String {
     let mlp = Mlp { inputs: 784, width: 4, depth: 2, outputs: 10, activation: Activation::Relu };
@@ -189,6 +209,6 @@ fn weights_that_are_not_finite_are_refused() {
     // Finite weights whose loss is not.
     fs::write(here.join("big.safetensors"), params_to_safetensors(&layout, &vec![1e30; layout.len()]).unwrap())
         .unwrap();
-    let parts = ["diverged at step 0: the loss is not finite", "the initial weights or the data are too large"];
+    let parts = ["the loss is not finite at the parameters big.safetensors; take the parameters of an earlier step"];
     refuses(edgewalk(here, &["curvature", "big.safetensors", "--config", "tiny.toml"]), 1, &parts);
 }

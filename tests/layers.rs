@@ -8,9 +8,10 @@ use std::str::FromStr;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The modules of the crate in the order of the pipeline, each with those that it uses.
-const STAGES: [(&str, &[&str]); 26] = [
+const STAGES: [(&str, &[&str]); 27] = [
     ("choice", &[]),
     ("text", &[]),
+    ("environment", &[]),
     ("observer", &[]),
     ("files", &[]),
     ("graph", &[]),
@@ -19,14 +20,14 @@ const STAGES: [(&str, &[&str]); 26] = [
     ("passes", &["graph", "index"]),
     ("plan", &["graph", "index", "passes"]),
     ("kernel", &["graph", "index", "passes", "plan"]),
-    ("gpu", &["choice", "graph", "kernel", "passes", "plan"]),
-    ("model", &["choice", "graph"]),
-    ("data", &["choice", "files", "observer"]),
+    ("gpu", &["choice", "environment", "graph", "kernel", "passes", "plan"]),
+    ("model", &["choice", "graph", "text"]),
+    ("data", &["choice", "environment", "files", "observer", "text"]),
     ("curvature", &["choice"]),
     ("objective", &["autodiff", "curvature", "data", "gpu", "graph", "kernel", "model", "passes", "plan"]),
     ("optim", &["curvature", "gpu", "graph", "model", "objective", "plan"]),
     ("config", &["choice", "curvature", "data", "files", "graph", "model", "optim", "text"]),
-    ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim"]),
+    ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim", "text"]),
     ("results", &["config", "files", "folder", "observer", "optim", "text"]),
     (
         "run",
@@ -34,6 +35,7 @@ const STAGES: [(&str, &[&str]); 26] = [
             "config",
             "curvature",
             "data",
+            "environment",
             "files",
             "folder",
             "gpu",
@@ -47,7 +49,23 @@ const STAGES: [(&str, &[&str]); 26] = [
             "text",
         ],
     ),
-    ("sweep", &["choice", "config", "data", "files", "folder", "gpu", "model", "observer", "results", "run", "text"]),
+    (
+        "sweep",
+        &[
+            "choice",
+            "config",
+            "data",
+            "environment",
+            "files",
+            "folder",
+            "gpu",
+            "model",
+            "observer",
+            "results",
+            "run",
+            "text",
+        ],
+    ),
     (
         "analysis",
         &[
@@ -78,6 +96,7 @@ const STAGES: [(&str, &[&str]); 26] = [
             "curvature",
             "data",
             "doctor",
+            "environment",
             "files",
             "folder",
             "gpu",
@@ -109,7 +128,7 @@ const OWNERS: [(&str, &[&str]); 17] = [
     ("nix", &["sweep/child.rs", "files/lock.rs"]),
     ("clap", &["cli", "results/format.rs"]),
     ("Command::new", &["cli/workers.rs", "sweep/child.rs"]),
-    ("env::var", &["cli/workers.rs", "data/roots.rs", "gpu/adapter.rs", "run/kernel_cache.rs", "sweep/child.rs"]),
+    ("env::var", &["environment.rs"]),
 ];
 
 /// The words and signs of Rust code, groups opened and literals left out. Comments are no tokens, and documentation is literals.

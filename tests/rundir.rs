@@ -72,7 +72,7 @@ fn a_file_is_replaced_whole_or_not_at_all() {
     let taken = folder.path().join("taken");
     fs::create_dir_all(taken.join("x")).unwrap();
     let text = write_file(&taken, b"bytes").unwrap_err().to_string();
-    assert!(text.contains("taken") && text.contains("--out"), "{text}");
+    assert!(text.contains("taken") && text.contains("move the folder away"), "{text}");
     let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names.len(), 2, "{names:?}");
 }

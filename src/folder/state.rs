@@ -24,6 +24,7 @@ use super::choices::{Known, from_words, words};
 use crate::curvature::Track;
 use crate::model::StoreError;
 use crate::optim::Cursor;
+use crate::text::counted;
 
 /// See the module text.
 #[derive(Debug, Clone, PartialEq)]
@@ -272,7 +273,7 @@ impl File<'_> {
         let values = self.f64s(name)?;
         match values.len().is_multiple_of(n) {
             true => Ok(values.chunks(n.max(1)).map(<[f64]>::to_vec).collect()),
-            false => Err(format!("`{name}` must have rows of {n} numbers")),
+            false => Err(format!("`{name}` must have rows of {}", counted(n, "number"))),
         }
     }
 
@@ -318,5 +319,5 @@ impl File<'_> {
 }
 
 fn of_len<T>(name: &str, vector: Vec<T>, len: usize) -> Result<Vec<T>, String> {
-    if vector.len() == len { Ok(vector) } else { Err(format!("`{name}` must have {len} numbers")) }
+    if vector.len() == len { Ok(vector) } else { Err(format!("`{name}` must have {}", counted(len, "number"))) }
 }

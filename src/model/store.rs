@@ -7,6 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, seria
 
 use super::Layout;
 use crate::graph::len;
+use crate::text::counted;
 
 /// Advice for a shape with the wrong axes.
 const ADAPT: &str = "adapt the model's configuration, or take the parameters of this model";
@@ -82,7 +83,8 @@ impl From<SafeTensorError> for StoreError {
     }
 }
 
-/// Reads the flat parameter vector from the bytes of a safetensors file. Numbers of 16 bits are widened, and those of 64 rounded.
+/// Reads the flat parameter vector from the bytes of a safetensors file. Numbers of 16 bits are widened, and those of
+/// 64 rounded.
 ///
 /// # Errors
 /// [`StoreError`] that names the tensor.
@@ -149,7 +151,7 @@ fn visible(text: &str) -> String {
 fn list(names: &[&str]) -> String {
     const MOST: usize = 40;
     let shown = names.iter().take(MOST).map(|name| visible(name)).collect::<Vec<_>>().join(", ");
-    if names.len() <= MOST { shown } else { format!("{shown} and {} others", names.len() - MOST) }
+    if names.len() <= MOST { shown } else { format!("{shown} and {}", counted(names.len() - MOST, "other")) }
 }
 
 /// The bytes of a safetensors file with the flat parameter vector.

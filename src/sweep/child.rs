@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::state::{is_held, judge};
 use super::{Job, SweepDir};
 use crate::config::workload::THREADS_VARIABLE;
+use crate::environment::variable;
 use crate::files::lock;
 use crate::folder::{RunDir, lock_file};
 
@@ -109,7 +110,7 @@ impl Attempt {
         let copy = log.try_clone().map_err(said("write", &self.log))?;
         command.stdin(Stdio::null()).stdout(log).stderr(copy);
         if let Some(threads) = self.threads
-            && std::env::var_os(THREADS_VARIABLE).is_none()
+            && variable(THREADS_VARIABLE).is_none()
         {
             // Worker threads are added to the calling one, which waits for them; for one thread use none.
             command.env(THREADS_VARIABLE, if threads == 1 { "0".into() } else { threads.to_string() });

@@ -145,7 +145,8 @@ fn map(
     let title = if place.is_empty() { quantity.title.to_owned() } else { format!("{}, {place}", quantity.title) };
     let colors = match quantity.colors {
         Colors::Ratio => {
-            "White is at the edge, red above it and blue below, on a logarithmic scale; what is beyond its ends has the colour of its end"
+            "White is at the edge, red above it and blue below, on a logarithmic scale; values beyond its ends have \
+             the colour of the end"
         }
         Colors::Log => "The scale is logarithmic",
     };
@@ -211,7 +212,7 @@ fn over_one(axis: &Axis, rows: &[SummaryRow], quantity: PlottedQuantity) -> Opti
     let missing = axis.values.len() - known.len();
     let missing = match missing {
         0 => String::new(),
-        n => format!(" {n} of {} values have no result and are not shown; the table says why.", axis.values.len()),
+        n => format!(" Without a result and not shown: {n} of {} values; the table says why.", axis.values.len()),
     };
     Some(Picture {
         stem: quantity.stem.into(),

@@ -20,7 +20,7 @@ const SECOND: &str = "2 4";
 type Points = Vec<(f64, f64)>;
 
 /// A kind of curve: its name, its dashes, and its values.
-type Part = (&'static str, &'static str, fn(&Curves) -> &Points);
+type CurveKind = (&'static str, &'static str, fn(&Curves) -> &Points);
 
 /// The curves of one run.
 #[derive(Default)]
@@ -49,7 +49,7 @@ pub(crate) fn draw(sources: &[ComparedSource], out: &Path, format: Format) -> Re
         }
     };
     let all: Vec<Curves> = sources.iter().map(|source| of(source, by_time)).collect();
-    let curves = |parts: &[Part]| -> Vec<Curve> {
+    let curves = |parts: &[CurveKind]| -> Vec<Curve> {
         let mut curves = vec![];
         for (i, (source, own)) in sources.iter().zip(&all).enumerate() {
             for &(what, dashes, points) in parts {
