@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::wanted::position;
-use super::{AdapterSummary, GpuError};
+use crate::adapter::{AdapterSummary, DeviceError, position};
 use crate::choice::choice;
 use crate::kernel::Target;
 use crate::passes::SplitPolicy;
@@ -24,10 +23,10 @@ choice! {
 }
 
 impl Ceiling {
-    fn from_env() -> Result<Self, GpuError> {
+    fn from_env() -> Result<Self, DeviceError> {
         let Some(text) = std::env::var_os(CEILING_VARIABLE) else { return Ok(Self::Adapter) };
         let text = text.to_string_lossy();
-        text.parse().map_err(|problem| GpuError::Ceiling { variable: CEILING_VARIABLE, problem })
+        text.parse().map_err(|problem| DeviceError::Ceiling { variable: CEILING_VARIABLE, problem })
     }
 
     fn limits(self) -> Option<wgpu::Limits> {
@@ -82,7 +81,7 @@ const ADVICE: &str = if cfg!(target_os = "linux") {
     "install a Vulkan driver"
 };
 
-fn enumerate() -> Result<Vec<Candidate>, GpuError> {
+fn enumerate() -> Result<Vec<Candidate>, DeviceError> {
     let ceiling = Ceiling::from_env()?;
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     // Validation layers are for driver developers; naga validates every kernel already.
@@ -105,7 +104,7 @@ fn enumerate() -> Result<Vec<Candidate>, GpuError> {
             ),
             (true, None) | (false, _) => ADVICE.to_owned(),
         };
-        return Err(GpuError::NoAdapter { backends, advice });
+        return Err(DeviceError::NoAdapter { backends, advice });
     }
     Ok(adapters)
 }
@@ -123,8 +122,8 @@ fn rank(kind: wgpu::DeviceType) -> u8 {
 /// All adapters, the preferred one first; positions are the indices that `--adapter` takes.
 ///
 /// # Errors
-/// [`GpuError::NoAdapter`] when there is none.
-pub fn adapters() -> Result<Vec<AdapterSummary>, GpuError> {
+/// [`DeviceError::NoAdapter`] when there is none.
+pub fn adapters() -> Result<Vec<AdapterSummary>, DeviceError> {
     Ok(summaries(&enumerate()?))
 }
 
@@ -182,7 +181,7 @@ fn target(Candidate { info, limits, features, .. }: &Candidate) -> Target {
     }
 }
 
-pub(super) fn open(wanted: Option<&str>) -> Result<Opened, GpuError> {
+pub(super) fn open(wanted: Option<&str>) -> Result<Opened, DeviceError> {
     let adapters = enumerate()?;
     let index = wanted.map_or(Ok(0), |wanted| position(&summaries(&adapters), wanted))?;
     let candidate = &adapters[index];
@@ -202,6 +201,6 @@ pub(super) fn open(wanted: Option<&str>) -> Result<Opened, GpuError> {
         ..Default::default()
     };
     let (device, queue) = pollster::block_on(candidate.adapter.request_device(&descriptor))
-        .map_err(|error| GpuError::NoDevice { adapter: candidate.info.name.clone(), reason: error.to_string() })?;
+        .map_err(|error| DeviceError::NoDevice { adapter: candidate.info.name.clone(), reason: error.to_string() })?;
     Ok(Opened { device, queue, summary: summary(candidate, index), target })
 }

@@ -4,7 +4,8 @@
 //! a kernel of so many operations and bytes takes at least the larger of operations ÷ [`Peaks::flops_per_sec`] and
 //! bytes ÷ [`Peaks::bytes_per_sec`]. They are what WGSL reaches through this driver, not what the hardware is sold for.
 
-use super::{Buffer, DispatchTime, Gpu, GpuError};
+use super::{Buffer, DispatchTime, Gpu};
+use crate::adapter::DeviceError;
 use crate::kernel::{Dispatch, Kernel, Parts, Program};
 use crate::plan::{Access, BufferRef};
 
@@ -39,8 +40,8 @@ impl Gpu {
     /// Measures the limits of this adapter, in about a second.
     ///
     /// # Errors
-    /// [`GpuError::NoMemory`] or [`GpuError::Lost`].
-    pub fn peaks(&self) -> Result<Peaks, GpuError> {
+    /// [`DeviceError::NoMemory`] or [`DeviceError::Lost`].
+    pub fn peaks(&self) -> Result<Peaks, DeviceError> {
         let cpu = self.target().cpu;
         let groups = if cpu { 1 << 10 } else { 1 << 15 };
         let lanes = groups * WORKGROUP;
@@ -78,7 +79,7 @@ impl Gpu {
         })
     }
 
-    fn peak(&self, plain: &Plain, bindings: &[(&Buffer, Access)]) -> Result<DispatchTime, GpuError> {
+    fn peak(&self, plain: &Plain, bindings: &[(&Buffer, Access)]) -> Result<DispatchTime, DeviceError> {
         let (buffers, access): (Vec<&Buffer>, Vec<Access>) = bindings.iter().copied().unzip();
         let Plain { name, wgsl, grid, flops, bytes } = *plain;
         let program = Program::trusted(Parts {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::program::{Pipeline, Recording, Step};
-use super::{Gpu, GpuError};
+use super::Gpu;
+use crate::adapter::DeviceError;
 
 /// Seconds a timed submission should take, so that what submitting costs does not show.
 const SUBMISSION_SECS: f64 = 0.01;
@@ -39,8 +40,8 @@ impl Gpu {
     /// output it grows without bound; so profile on vectors that nobody needs any more.
     ///
     /// # Errors
-    /// [`GpuError::Lost`] or [`GpuError::Device`].
-    pub fn profile(&self, recording: &Recording, budget_secs: f64) -> Result<Vec<DispatchTime>, GpuError> {
+    /// [`DeviceError::Lost`] or [`DeviceError::Device`].
+    pub fn profile(&self, recording: &Recording, budget_secs: f64) -> Result<Vec<DispatchTime>, DeviceError> {
         // Each kernel's first dispatch; a recording has many dispatches of few kernels.
         let mut first: Vec<(&Arc<Pipeline>, &Step, f64)> = vec![];
         for step in &recording.steps {
@@ -70,22 +71,22 @@ impl Gpu {
     /// writes is not restored.
     ///
     /// # Errors
-    /// [`GpuError::Lost`] or [`GpuError::Device`]; [`GpuError::Mismatch`] for more repetitions than fit one submission.
-    pub fn repeated_secs(&self, recording: &Recording, repetitions: usize) -> Result<f64, GpuError> {
+    /// [`DeviceError::Lost`] or [`DeviceError::Device`]; [`DeviceError::Mismatch`] for more repetitions than fit one submission.
+    pub fn repeated_secs(&self, recording: &Recording, repetitions: usize) -> Result<f64, DeviceError> {
         if repetitions > MOST_REPETITIONS {
             let problem =
                 format!("{repetitions} repetitions do not fit one submission; ask for {MOST_REPETITIONS} at most");
-            return Err(GpuError::Mismatch(problem));
+            return Err(DeviceError::Mismatch(problem));
         }
         self.steps_secs(&std::iter::repeat_n(&recording.steps, repetitions).flatten().collect::<Vec<_>>())
     }
 
-    fn submission_secs(&self, step: &Step, repetitions: usize) -> Result<f64, GpuError> {
+    fn submission_secs(&self, step: &Step, repetitions: usize) -> Result<f64, DeviceError> {
         self.steps_secs(&vec![step; repetitions])
     }
 
     /// Seconds from submit to done of a submission of these steps.
-    fn steps_secs(&self, steps: &[&Step]) -> Result<f64, GpuError> {
+    fn steps_secs(&self, steps: &[&Step]) -> Result<f64, DeviceError> {
         self.wait()?;
         let commands = self.encode(steps);
         let start = Instant::now();
@@ -99,8 +100,8 @@ impl Gpu {
     /// host does not count. What it writes is not restored.
     ///
     /// # Errors
-    /// [`GpuError::Lost`] or [`GpuError::Device`].
-    pub fn time(&self, recording: &Recording, budget_secs: f64) -> Result<f64, GpuError> {
+    /// [`DeviceError::Lost`] or [`DeviceError::Device`].
+    pub fn time(&self, recording: &Recording, budget_secs: f64) -> Result<f64, DeviceError> {
         let secs = |repetitions: usize| {
             let start = Instant::now();
             self.run(std::iter::repeat_n(recording, repetitions))?;
@@ -114,7 +115,7 @@ impl Gpu {
 
 /// The best time of one repetition. `run` takes a number of repetitions, at most `most`, and returns the seconds of all; it
 /// is called until a few runs of full length are done or the budget is spent.
-fn best(budget_secs: f64, most: usize, mut run: impl FnMut(usize) -> Result<f64, GpuError>) -> Result<f64, GpuError> {
+fn best(budget_secs: f64, most: usize, mut run: impl FnMut(usize) -> Result<f64, DeviceError>) -> Result<f64, DeviceError> {
     let (mut repetitions, mut best, mut spent, mut full) = (1, f64::INFINITY, 0.0, 0);
     loop {
         let secs = run(repetitions)?;

@@ -101,6 +101,7 @@ impl Speller {
                 binary(*f, &lanes.map(|lane| format!("{}.{lane}", self.name(*value))))
             }
             Expr::Spread(f, operands) => format!("vec4<f32>({})", binary(*f, &self.names(*operands))),
+            Expr::OverRow(..) => unreachable!("kernels have their rows written out"),
         }
     }
 

@@ -26,6 +26,6 @@ pub struct AdapterSummary {
 impl AdapterSummary {
     /// Whether it is software.
     pub fn is_cpu(&self) -> bool {
-        self.kind == format!("{:?}", wgpu::DeviceType::Cpu)
+        self.kind == "Cpu"
     }
 }

@@ -10,7 +10,7 @@ use super::lock;
 
 /// See the module text.
 #[derive(Debug)]
-pub(super) struct Cache<K, V>(Mutex<Entries<K, V>>);
+pub(crate) struct Cache<K, V>(Mutex<Entries<K, V>>);
 
 #[derive(Debug)]
 struct Entries<K, V> {

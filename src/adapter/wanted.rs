@@ -1,6 +1,6 @@
 //! Which adapter is meant: by its number, its address, its kind, or part of its name.
 
-use super::{AdapterSummary, GpuError};
+use super::{AdapterSummary, DeviceError};
 
 /// The position among `adapters` of the one that `wanted` names: `auto` for the first, `cpu` or `gpu` for the first of a kind, else its
 /// number in the list, its address, its whole name, or a part of its name.
@@ -8,14 +8,14 @@ use super::{AdapterSummary, GpuError};
 /// One device may be in the list once for each interface to it; the first interface that has the name counts.
 ///
 /// # Errors
-/// [`GpuError::UnknownAdapter`] if none is meant, [`GpuError::SeveralAdapters`] if several are.
-pub fn position(adapters: &[AdapterSummary], wanted: &str) -> Result<usize, GpuError> {
+/// [`DeviceError::UnknownAdapter`] if none is meant, [`DeviceError::SeveralAdapters`] if several are.
+pub fn position(adapters: &[AdapterSummary], wanted: &str) -> Result<usize, DeviceError> {
     let lower = wanted.trim().to_lowercase();
     let all = |is_meant: &dyn Fn(&AdapterSummary) -> bool| -> Vec<usize> {
         adapters.iter().enumerate().filter(|(_, adapter)| is_meant(adapter)).map(|(index, _)| index).collect()
     };
     let first = |found: Vec<usize>| found.first().copied();
-    let unknown = || GpuError::UnknownAdapter { wanted: wanted.to_owned(), known: list(adapters, 0..adapters.len()) };
+    let unknown = || DeviceError::UnknownAdapter { wanted: wanted.to_owned(), known: list(adapters, 0..adapters.len()) };
     match lower.as_str() {
         "" => return Err(unknown()),
         "auto" => return first(all(&|_| true)).ok_or_else(unknown),
@@ -36,7 +36,7 @@ pub fn position(adapters: &[AdapterSummary], wanted: &str) -> Result<usize, GpuE
     let meant: Vec<usize> = found.into_iter().filter(|&index| adapters[index].backend == *backend).collect();
     match meant[..] {
         [index] => Ok(index),
-        _ => Err(GpuError::SeveralAdapters { wanted: wanted.to_owned(), known: list(adapters, meant) }),
+        _ => Err(DeviceError::SeveralAdapters { wanted: wanted.to_owned(), known: list(adapters, meant) }),
     }
 }
 

@@ -17,11 +17,11 @@ pub struct Memory {
 }
 
 /// The books of one device.
-pub(super) type Account = Arc<Mutex<Memory>>;
+pub(crate) type Account = Arc<Mutex<Memory>>;
 
 /// The bytes of one buffer, in the account as long as this lives.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     account: Account,
     bytes: u64,
 }

@@ -1,0 +1,95 @@
+//! The numbers that the processor computes with: f32 or f64, and the unsigned integers of the same width that hold `U32` and
+//! `Bool` elements, so that all elements of a device have one width.
+
+use std::fmt::Debug;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use super::functions::Series;
+
+/// Width of a device's elements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 64 bits.
+    F64,
+}
+
+impl Precision {
+    /// Bytes of an element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+}
+
+/// f32 or f64.
+pub(super) trait Element:
+    Copy
+    + Debug
+    + Default
+    + PartialEq
+    + PartialOrd
+    + Send
+    + Sync
+    + bytemuck::Pod
+    + Series
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + 'static
+{
+    /// An unsigned integer of the same width.
+    type Word: bytemuck::Pod + Send + Sync;
+    const PRECISION: Precision;
+    const INFINITY: Self;
+
+    fn from_f64(value: f64) -> Self;
+    fn from_u32(value: u32) -> Self;
+    fn sqrt(self) -> Self;
+    fn word(value: u32) -> Self::Word;
+    fn of_word(word: Self::Word) -> u32;
+}
+
+macro_rules! element {
+    ($float:ty, $word:ty, $precision:expr, $from_f64:expr, $of_word:expr) => {
+        impl Element for $float {
+            type Word = $word;
+            const PRECISION: Precision = $precision;
+            const INFINITY: Self = <$float>::INFINITY;
+
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self {
+                $from_f64(value)
+            }
+
+            #[inline(always)]
+            fn from_u32(value: u32) -> Self {
+                value as $float
+            }
+
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
+
+            #[inline(always)]
+            fn word(value: u32) -> $word {
+                value.into()
+            }
+
+            #[inline(always)]
+            fn of_word(word: $word) -> u32 {
+                $of_word(word)
+            }
+        }
+    };
+}
+
+element!(f32, u32, Precision::F32, |x| x as f32, |word| word);
+element!(f64, u64, Precision::F64, |x| x, |word| word as u32);

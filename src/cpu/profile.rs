@@ -1,0 +1,1 @@
+//! How long steps take, and what the processor can do at best.
