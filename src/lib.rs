@@ -71,6 +71,7 @@ pub mod config;
 pub mod cpu;
 pub mod curvature;
 pub mod data;
+pub mod device;
 pub mod doctor;
 pub mod files;
 pub mod folder;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use edgewalk::cli::Error;
 use edgewalk::doctor::{Report, Row, SECTIONS, Section, Verdict, examine};
-use edgewalk::gpu::Gpu;
+use edgewalk::device::Device;
 use edgewalk::kernel::Kernel;
 use tempfile::tempdir;
 
@@ -14,7 +14,7 @@ use super::doctor_drivers::adapter;
 /// The checks that fail in these sections on a device whose kernels are altered.
 fn failures(sections: &[&str], alter: impl Fn(&mut Kernel) + Send + Sync + 'static) -> Vec<String> {
     let adapter = std::env::var("EDGEWALK_ADAPTER").ok();
-    let gpu = Gpu::open_altered(adapter.as_deref(), alter).unwrap();
+    let gpu = Device::open_altered(adapter.as_deref(), alter).unwrap();
     let sections: Vec<Section> = SECTIONS.into_iter().filter(|s| sections.contains(&s.name)).collect();
     let report = examine(&gpu, &sections, &mut |_| {});
     println!("{report}");

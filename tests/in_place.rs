@@ -1,7 +1,7 @@
 //! Outputs that lie where inputs do: whatever reads which elements, the result is that of reading all before writing any. And only
 //! what is compiled from a graph is run without bounds checks.
 
-use edgewalk::gpu::{Gpu, GpuError};
+use edgewalk::device::{Device, DeviceError};
 use edgewalk::graph::{Binary, Graph, NodeId, Tensor, Unary, eval};
 use edgewalk::kernel::{KernelError, Program, Target, compile};
 use edgewalk::plan::{Output, Place, PlanError, Spec};
@@ -179,6 +179,6 @@ fn kernels_for_subgroups_of_another_width_are_refused() {
     let wide = Target { subgroup: Some(32), cpu: true, ..targets()[0].clone() };
     let (.., program) = compiled(case, false, &wide);
     assert!(program.kernels.iter().any(|kernel| kernel.subgroups));
-    let refused = |gpu: &Gpu| matches!(gpu.load(program.clone()), Err(GpuError::Kernel(KernelError::OtherTarget(_))));
+    let refused = |gpu: &Device| matches!(gpu.load(program.clone()), Err(DeviceError::Kernel(KernelError::OtherTarget(_))));
     assert!(refused(gpu()) || gpu().target().subgroup == Some(32));
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use edgewalk::curvature::{EigenOptions, Track};
 use edgewalk::folder::RunDir;
 use edgewalk::folder::state::RunState;
-use edgewalk::gpu::{Buffer, Gpu, GpuError, Recording};
+use edgewalk::device::{Buffer, Device, DeviceError, Recording};
 use serde_json::Value;
 
 use super::training::train;
@@ -72,7 +72,7 @@ fn the_memory_of_a_transformer_is_known_before_its_first_step() {
 
 #[test]
 fn bytes_count_until_the_last_handle_is_gone() {
-    let gpu = Gpu::open(std::env::var("EDGEWALK_ADAPTER").ok().as_deref()).unwrap();
+    let gpu = Device::open(std::env::var("EDGEWALK_ADAPTER").ok().as_deref()).unwrap();
     for gpu in [&gpu, &gpu.dry()] {
         assert_eq!(gpu.memory().now, 0);
         let make = |len: usize| -> Buffer { gpu.buffer("numbers", len).unwrap() };
@@ -100,7 +100,7 @@ fn a_dry_device_refuses_what_the_adapter_cannot_bind() {
     let dry = gpu.dry();
     let fits = dry.buffer("numbers", most).unwrap();
     assert!(dry.memory().now >= 4 * fits.len() as u64);
-    assert!(matches!(dry.buffer("numbers", most + 4), Err(GpuError::BufferTooLarge { .. })));
+    assert!(matches!(dry.buffer("numbers", most + 4), Err(DeviceError::BufferTooLarge { .. })));
     assert_eq!(gpu.memory(), before, "nothing was made");
 }
 

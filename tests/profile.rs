@@ -1,6 +1,6 @@
 //! The profiler: one row for each dispatch, and times that tell much work from little.
 
-use edgewalk::gpu::Recording;
+use edgewalk::device::Recording;
 use edgewalk::graph::{Graph, NodeId, Tensor};
 use edgewalk::kernel::Program;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use edgewalk::data::{Dataset, made_up};
 use edgewalk::folder::choices::{Known, parse, words};
-use edgewalk::gpu::{AdapterSummary, Gpu};
+use edgewalk::device::{AdapterSummary, Device};
 use edgewalk::kernel::{Choices, Kernel, ShapeClass, Target, Variant};
 use edgewalk::model::{Activation, Loss, Mlp, Reduction};
 use edgewalk::objective::Objective;
@@ -164,7 +164,7 @@ fn what_a_run_records_leads_to_the_same_kernels() {
     let loaded = Arc::clone(&seen);
     let adapter = std::env::var("EDGEWALK_ADAPTER").ok();
     let opened =
-        Gpu::open_altered(adapter.as_deref(), move |kernel| loaded.lock().unwrap().push(kernel.clone())).unwrap();
+        Device::open_altered(adapter.as_deref(), move |kernel| loaded.lock().unwrap().push(kernel.clone())).unwrap();
     let mlp = Arc::new(Mlp { inputs: 64, width: 12, depth: 3, outputs: 10, activation: Activation::Tanh });
     let data = Dataset { train: made_up::images(50, [8, 8, 1]).unwrap(), test: None };
     let config = config(&[]);

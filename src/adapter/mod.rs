@@ -4,6 +4,7 @@
 mod account;
 mod cache;
 mod error;
+mod measure;
 mod summary;
 mod value;
 mod wanted;
@@ -14,6 +15,8 @@ pub use account::Memory;
 pub(crate) use account::{Account, Share};
 pub(crate) use cache::Cache;
 pub use error::DeviceError;
+pub use measure::{DispatchTime, Peaks};
+pub(crate) use measure::{MOST_REPETITIONS, best};
 pub use summary::AdapterSummary;
 pub use value::Value;
 pub use wanted::{position, same};

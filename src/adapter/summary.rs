@@ -13,7 +13,7 @@ pub struct AdapterSummary {
     pub driver: String,
     /// Driver version.
     pub driver_info: String,
-    /// "Vulkan", "Metal", "Dx12" or "Gl".
+    /// "Vulkan", "Metal", "Dx12", "Gl" or "Native".
     pub backend: String,
     /// "Cpu", "IntegratedGpu", "DiscreteGpu", …
     pub kind: String,
@@ -24,6 +24,11 @@ pub struct AdapterSummary {
 }
 
 impl AdapterSummary {
+    /// Whether it is the processor itself, without wgpu.
+    pub fn is_native(&self) -> bool {
+        self.backend == "Native"
+    }
+
     /// Whether it is software.
     pub fn is_cpu(&self) -> bool {
         self.kind == "Cpu"

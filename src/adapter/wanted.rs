@@ -2,8 +2,9 @@
 
 use super::{AdapterSummary, DeviceError};
 
-/// The position among `adapters` of the one that `wanted` names: `auto` for the first, `cpu` or `gpu` for the first of a kind, else its
-/// number in the list, its address, its whole name, or a part of its name.
+/// The position among `adapters` of the one that `wanted` names: `gpu` for the first GPU, `native` for the processor, `cpu` for it or
+/// else the first software adapter, `auto` for the first GPU or else as `cpu`; else its number in the list, its address, its whole name,
+/// or a part of its name.
 ///
 /// One device may be in the list once for each interface to it; the first interface that has the name counts.
 ///
@@ -15,12 +16,16 @@ pub fn position(adapters: &[AdapterSummary], wanted: &str) -> Result<usize, Devi
         adapters.iter().enumerate().filter(|(_, adapter)| is_meant(adapter)).map(|(index, _)| index).collect()
     };
     let first = |found: Vec<usize>| found.first().copied();
+    let gpu = || first(all(&|adapter| !adapter.is_cpu()));
+    let native = || first(all(&AdapterSummary::is_native));
+    let software = || first(all(&AdapterSummary::is_cpu));
     let unknown = || DeviceError::UnknownAdapter { wanted: wanted.to_owned(), known: list(adapters, 0..adapters.len()) };
     match lower.as_str() {
         "" => return Err(unknown()),
-        "auto" => return first(all(&|_| true)).ok_or_else(unknown),
-        "cpu" => return first(all(&AdapterSummary::is_cpu)).ok_or_else(unknown),
-        "gpu" => return first(all(&|adapter| !adapter.is_cpu())).ok_or_else(unknown),
+        "auto" => return gpu().or_else(native).or_else(software).ok_or_else(unknown),
+        "cpu" => return native().or_else(software).ok_or_else(unknown),
+        "gpu" => return gpu().ok_or_else(unknown),
+        "native" => return native().ok_or_else(unknown),
         _ => {}
     }
     if let Some(index) = lower.parse().ok().filter(|&index: &usize| index < adapters.len()) {

@@ -22,7 +22,7 @@ use crate::curvature::{
     TraceOptions, lanczos, spectral_density, subspace_alignment, trace,
 };
 use crate::files::check_folder;
-use crate::gpu::Gpu;
+use crate::device::Device;
 use crate::model::Layout;
 use crate::observer::{Observer, Progress, Unit};
 use crate::optim::Rule;
@@ -135,7 +135,7 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     if request.examples > 0 {
         train = train.first(request.examples);
     }
-    let gpu = Gpu::open(request.adapter.as_deref())?;
+    let gpu = Device::open(request.adapter.as_deref())?;
     let model = build::model(config, &train)?;
     let layout = Layout::of(&*model)?;
     let blocks = blocks(&layout, &request.blocks)?;

@@ -8,7 +8,7 @@ use crate::config::{Config, ConfigError, build};
 use crate::curvature::{CurvatureError, DensityOptions};
 use crate::data::Examples;
 use crate::folder::manifest::MemoryPlan;
-use crate::gpu::{Buffer, Gpu};
+use crate::device::{Buffer, Device};
 use crate::model::Model;
 use crate::objective::{GaussNewtonOperator, HessianOperator, Objective};
 use crate::optim::Probe;
@@ -34,7 +34,7 @@ pub(super) struct AnalysisSetup<'a> {
 
 impl AnalysisSetup<'_> {
     /// Makes and records everything; the parameters are still zeros.
-    pub fn assemble(&self, gpu: &Gpu) -> Result<AnalysisWorkspace, RunError> {
+    pub fn assemble(&self, gpu: &Device) -> Result<AnalysisWorkspace, RunError> {
         let mut objective = objective(gpu, self.config, Arc::clone(&self.model), build::loss(self.config), self.train)?;
         let w = objective.vector("the parameters")?;
         let probe = Probe::new(&mut objective, build::rule(self.config), &w)?;
@@ -48,7 +48,7 @@ impl AnalysisSetup<'_> {
     /// of all.
     pub fn assemble_planned(
         &self,
-        gpu: &Gpu,
+        gpu: &Device,
         blocks: &[Block],
         parameters: usize,
     ) -> Result<AnalysisWorkspace, RunError> {

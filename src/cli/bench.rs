@@ -11,7 +11,7 @@ use crate::bench::growth::{Point, growth};
 use crate::bench::{bench, variants};
 use crate::config::{self, Resolved};
 use crate::files::{check_folder, write_file};
-use crate::gpu::Gpu;
+use crate::device::Device;
 use crate::results::{Format, PlotError};
 
 /// The arguments of `edgewalk bench`.
@@ -67,7 +67,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
     if !args.growth {
         workers::settle_for(&resolved.config);
     }
-    let gpu = Gpu::open(args.adapter.as_deref())?;
+    let gpu = Device::open(args.adapter.as_deref())?;
     if args.growth {
         return grow(args, &gpu, &resolved);
     }
@@ -90,7 +90,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
 }
 
 /// Prints every size as it is measured, then the exponents, and writes table and picture.
-fn grow(args: &BenchArgs, gpu: &Gpu, Resolved { name, config }: &Resolved) -> Result<(), Error> {
+fn grow(args: &BenchArgs, gpu: &Device, Resolved { name, config }: &Resolved) -> Result<(), Error> {
     let (mut printed, mut head) = (Ok(()), format!("{}\n", Point::HEAD));
     let mut watch = |point: &Point| {
         if printed.is_ok() {

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Error;
-use crate::gpu::Gpu;
+use crate::device::Device;
 use crate::theory::{self, Check, ROUNDING, Tally, TheorySection, TheoryVerdict};
 
 /// The arguments of `edgewalk verify-theory`.
@@ -32,7 +32,7 @@ fn about_tolerances() -> String {
 pub fn run(args: &VerifyArgs) -> Result<(), Error> {
     // The toy problems are tiny.
     super::workers::settle(0.0);
-    let gpu = Gpu::open(args.adapter.as_deref())?;
+    let gpu = Device::open(args.adapter.as_deref())?;
     let adapter = gpu.adapter().name.clone();
     let sections = theory::verify(&gpu)?;
     super::print(&format!("{adapter}\n{}", table(&sections)))?;

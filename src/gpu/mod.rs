@@ -16,13 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 pub use adapter::adapters;
-pub use crate::adapter::{AdapterSummary, DeviceError as GpuError, Memory, position, same};
 pub use buffer::Buffer;
-pub use peaks::Peaks;
-pub use profile::DispatchTime;
 pub use program::{Loaded, Recording};
 
-use crate::adapter::{Account, DeviceError, lock};
+use crate::adapter::{Account, AdapterSummary, DeviceError, lock};
 use crate::kernel::{Choices, Kernel, ShapeClass, Target, Variant};
 
 /// An open device, and what kernels are compiled for. Cloning is cheap and shares the device.

@@ -9,27 +9,7 @@ use std::time::Instant;
 
 use super::program::{Pipeline, Recording, Step};
 use super::Gpu;
-use crate::adapter::DeviceError;
-
-/// Seconds a timed submission should take, so that what submitting costs does not show.
-const SUBMISSION_SECS: f64 = 0.01;
-/// Most repetitions in one submission, which bounds the memory of its commands.
-const MOST_REPETITIONS: usize = 4096;
-/// Timed submissions of full length, of which the best counts.
-const RUNS: usize = 5;
-
-/// A dispatch and what it takes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DispatchTime {
-    /// Its kernel: family and sizes.
-    pub label: Arc<str>,
-    /// Seconds.
-    pub secs: f64,
-    /// Floating-point operations, estimated from shapes.
-    pub flops: f64,
-    /// Bytes loaded and stored once each, estimated from shapes.
-    pub bytes: f64,
-}
+use crate::adapter::{DeviceError, DispatchTime, MOST_REPETITIONS, best};
 
 impl Gpu {
     /// The time of each dispatch, in the order of the recording; copies have none. Dispatches of one kernel are timed once,
@@ -110,25 +90,5 @@ impl Gpu {
         };
         secs(1)?;
         best(budget_secs, MOST_REPETITIONS.div_ceil(recording.dispatches().max(1)), secs)
-    }
-}
-
-/// The best time of one repetition. `run` takes a number of repetitions, at most `most`, and returns the seconds of all; it
-/// is called until a few runs of full length are done or the budget is spent.
-fn best(budget_secs: f64, most: usize, mut run: impl FnMut(usize) -> Result<f64, DeviceError>) -> Result<f64, DeviceError> {
-    let (mut repetitions, mut best, mut spent, mut full) = (1, f64::INFINITY, 0.0, 0);
-    loop {
-        let secs = run(repetitions)?;
-        spent += secs;
-        best = secs.min(best * repetitions as f64) / repetitions as f64;
-        // Half the length counts as full: the number of repetitions was a guess.
-        let is_full = secs >= 0.5 * SUBMISSION_SECS || repetitions == most;
-        full += usize::from(is_full);
-        if !is_full {
-            repetitions = ((SUBMISSION_SECS / best) as usize).clamp(2 * repetitions, 32 * repetitions).min(most);
-        }
-        if full >= RUNS || spent + best * repetitions as f64 > budget_secs {
-            return Ok(best);
-        }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::Objective;
 use super::vectors::{at, record};
-use crate::gpu::{Buffer, GpuError, Recording};
+use crate::device::{Buffer, DeviceError, Recording};
 use crate::graph::Graph;
 
 /// h
@@ -18,7 +18,7 @@ impl Objective {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn difference(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
+    pub fn difference(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, DeviceError> {
         [w, v, result].into_iter().try_for_each(|vector| self.check_vector(vector))?;
         let gpu = self.gpu().clone();
         let len = w.len();

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::data::{Examples, Features};
-use crate::gpu::{Buffer, Gpu, GpuError, Loaded, Recording};
+use crate::device::{Buffer, Device, DeviceError, Loaded, Recording};
 use crate::graph::DType;
 use crate::model::{Layout, Loss, Model};
 
@@ -29,8 +29,8 @@ pub use problem::Matrix;
 use problem::{PARTIALS, Problem, Quantity, dtype_of};
 
 /// A mismatch, as the device's error.
-fn mismatch(error: impl Error) -> GpuError {
-    GpuError::Mismatch(error.to_string())
+fn mismatch(error: impl Error) -> DeviceError {
+    DeviceError::Mismatch(error.to_string())
 }
 
 /// Mean loss and fraction of misclassified examples.
@@ -62,7 +62,7 @@ struct Buffers<'a> {
 
 /// A model's loss over a data set on a device. See the module text.
 pub struct Objective {
-    gpu: Gpu,
+    gpu: Device,
     problem: Problem,
     chunks: Vec<Chunk>,
     plan: Plan,
@@ -75,9 +75,9 @@ impl Objective {
     /// Uploads the examples in chunks of `chunk` rows, or as many as the planner chooses if 0.
     ///
     /// # Errors
-    /// [`GpuError::Mismatch`] when model, loss and examples do not match, [`GpuError::BufferTooLarge`] when the
+    /// [`DeviceError::Mismatch`] when model, loss and examples do not match, [`DeviceError::BufferTooLarge`] when the
     /// parameters or a single example exceed the adapter's limits, and the device's own errors.
-    pub fn new(gpu: &Gpu, model: Arc<dyn Model>, loss: Loss, data: &Examples, chunk: usize) -> Result<Self, GpuError> {
+    pub fn new(gpu: &Device, model: Arc<dyn Model>, loss: Loss, data: &Examples, chunk: usize) -> Result<Self, DeviceError> {
         let layout = Layout::of(&*model).map_err(mismatch)?;
         let (dtype, dim, labels_each, examples) = (dtype_of(data), data.dim(), data.labels_each(), data.len());
         let max_len = usize::try_from(gpu.max_binding_bytes() / 4).unwrap_or(usize::MAX);
@@ -110,13 +110,13 @@ impl Objective {
     /// Replaces the examples, ordered with the work submitted before and after.
     ///
     /// # Errors
-    /// [`GpuError::Mismatch`] when their number or kind differs.
-    pub fn replace(&self, data: &Examples) -> Result<(), GpuError> {
+    /// [`DeviceError::Mismatch`] when their number or kind differs.
+    pub fn replace(&self, data: &Examples) -> Result<(), DeviceError> {
         let Problem { dim, labels_each, examples, .. } = self.problem;
         self.problem.check_examples(data)?;
         if data.len() != examples {
             let problem = format!("{} examples in the place of {examples}; give as many as there were", data.len());
-            return Err(GpuError::Mismatch(problem));
+            return Err(DeviceError::Mismatch(problem));
         }
         let weights = data.label_weights();
         let mut first = 0;
@@ -139,16 +139,16 @@ impl Objective {
     /// Writes parameters to `w`, a vector of this objective.
     ///
     /// # Errors
-    /// [`GpuError::Mismatch`] when their number differs from the model's, when one is not finite (its tensor is named),
+    /// [`DeviceError::Mismatch`] when their number differs from the model's, when one is not finite (its tensor is named),
     /// and when `w` is too short.
-    pub fn set_params(&self, w: &Buffer, params: &[f32]) -> Result<(), GpuError> {
+    pub fn set_params(&self, w: &Buffer, params: &[f32]) -> Result<(), DeviceError> {
         self.layout().check(params).map_err(mismatch)?;
         self.check_vector(w)?;
         self.gpu.write(w, params)
     }
 
     /// Refuses a buffer that is not a vector of this objective.
-    pub(crate) fn check_vector(&self, vector: &Buffer) -> Result<(), GpuError> {
+    pub(crate) fn check_vector(&self, vector: &Buffer) -> Result<(), DeviceError> {
         let (len, needed) = (vector.len(), self.layout().device_len());
         if len == needed {
             return Ok(());
@@ -156,11 +156,11 @@ impl Objective {
         let problem = format!(
             "a buffer of {len} elements is no vector of this objective, which has {needed}; make it with `vector`"
         );
-        Err(GpuError::Mismatch(problem))
+        Err(DeviceError::Mismatch(problem))
     }
 
     /// The device.
-    pub fn gpu(&self) -> &Gpu {
+    pub fn gpu(&self) -> &Device {
         &self.gpu
     }
 
@@ -182,16 +182,16 @@ impl Objective {
     /// A zeroed vector of the parameters' length, on the device.
     ///
     /// # Errors
-    /// As [`Gpu::buffer`].
-    pub fn vector(&self, what: &str) -> Result<Buffer, GpuError> {
+    /// As [`Device::buffer`].
+    pub fn vector(&self, what: &str) -> Result<Buffer, DeviceError> {
         self.gpu.buffer(what, self.layout().device_len())
     }
 
     /// Reads a vector of the parameters' length.
     ///
     /// # Errors
-    /// As [`Gpu::read`].
-    pub fn read(&self, vector: &Buffer) -> Result<Vec<f32>, GpuError> {
+    /// As [`Device::read`].
+    pub fn read(&self, vector: &Buffer) -> Result<Vec<f32>, DeviceError> {
         let mut values = self.gpu.read::<f32>(vector)?;
         values.truncate(self.layout().len());
         Ok(values)
@@ -215,7 +215,7 @@ impl Objective {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn loss(&mut self, w: &Buffer, partials: &Buffer) -> Result<Recording, GpuError> {
+    pub fn loss(&mut self, w: &Buffer, partials: &Buffer) -> Result<Recording, DeviceError> {
         self.record(Quantity::Loss, Buffers { w, v: None, result: None }, Some(partials))
     }
 
@@ -228,7 +228,7 @@ impl Objective {
         w: &Buffer,
         gradient: &Buffer,
         partials: Option<&Buffer>,
-    ) -> Result<Recording, GpuError> {
+    ) -> Result<Recording, DeviceError> {
         let buffers = Buffers { w, v: None, result: Some(gradient) };
         self.record(Quantity::Gradient { metrics: partials.is_some() }, buffers, partials)
     }
@@ -246,10 +246,10 @@ impl Objective {
         gradient: &Buffer,
         accumulate: bool,
         partials: Option<&Buffer>,
-    ) -> Result<Recording, GpuError> {
+    ) -> Result<Recording, DeviceError> {
         if number >= self.chunks.len() {
             let chunks = self.chunks.len();
-            return Err(GpuError::Mismatch(format!("there is no chunk {number}; the {chunks} chunks count from 0")));
+            return Err(DeviceError::Mismatch(format!("there is no chunk {number}; the {chunks} chunks count from 0")));
         }
         let quantity = Quantity::Gradient { metrics: partials.is_some() };
         let loaded = self.load(quantity, number, accumulate)?;
@@ -262,7 +262,7 @@ impl Objective {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn curvature_grad(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
+    pub fn curvature_grad(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, DeviceError> {
         self.record(Quantity::CurvatureGrad, Buffers { w, v: Some(v), result: Some(result) }, None)
     }
 
@@ -271,7 +271,7 @@ impl Objective {
         quantity: Quantity,
         buffers: Buffers<'_>,
         partials: Option<&Buffer>,
-    ) -> Result<Recording, GpuError> {
+    ) -> Result<Recording, DeviceError> {
         let mut recording = Recording::default();
         for i in 0..self.chunks.len() {
             let loaded = self.load(quantity, i, i > 0)?;
@@ -287,13 +287,13 @@ impl Objective {
         recording: Recording,
         chunk: usize,
         partials: Option<&Buffer>,
-    ) -> Result<Recording, GpuError> {
+    ) -> Result<Recording, DeviceError> {
         let Some(all) = partials else { return Ok(recording) };
         Ok(recording.then(&Recording::copy(&self.chunks[chunk].partials, all, chunk * 2 * PARTIALS)?))
     }
 
     /// The program of a quantity for a chunk, compiled at its first use.
-    fn load(&mut self, quantity: Quantity, chunk: usize, accumulate: bool) -> Result<Loaded, GpuError> {
+    fn load(&mut self, quantity: Quantity, chunk: usize, accumulate: bool) -> Result<Loaded, DeviceError> {
         let rows = self.chunks[chunk].rows;
         let key = (quantity, rows, accumulate);
         if let Some(loaded) = self.programs.get(&key) {
@@ -311,7 +311,7 @@ impl Objective {
         chunk: &Chunk,
         Buffers { w, v, result }: Buffers<'_>,
         kept: &[Buffer],
-    ) -> Result<Recording, GpuError> {
+    ) -> Result<Recording, DeviceError> {
         let weights = chunk.weights.as_ref().unwrap_or(&chunk.partials);
         let mut slots = vec![w, &chunk.x, &chunk.labels, v.unwrap_or(w), result.unwrap_or(w), &chunk.partials, weights];
         let kept_slots = loaded.program().slots.len() - slots.len();
@@ -323,7 +323,7 @@ impl Objective {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn gradient_secs(&mut self) -> Result<f64, GpuError> {
+    pub fn gradient_secs(&mut self) -> Result<f64, DeviceError> {
         let Some(chunk) = self.chunks.first() else { return Ok(0.0) };
         let rows = chunk.rows;
         let loaded = self.load(Quantity::Gradient { metrics: false }, 0, false)?;

@@ -6,7 +6,7 @@ use super::Objective;
 use super::linear::{Products, Vectors};
 use super::problem::Matrix;
 use crate::curvature::{CurvatureError, Operator, check_lengths};
-use crate::gpu::{Buffer, Gpu, GpuError, Recording};
+use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::model::Layout;
 
 /// Vectors that a block product multiplies at once.
@@ -20,7 +20,7 @@ struct Product {
 }
 
 impl Product {
-    fn buffers(objective: &Objective, count: usize) -> Result<[Buffer; 2], GpuError> {
+    fn buffers(objective: &Objective, count: usize) -> Result<[Buffer; 2], DeviceError> {
         let len = count * objective.layout().device_len();
         let (v, result) = (objective.gpu().buffer("v", len)?, objective.gpu().buffer("a curvature product", len)?);
         objective.gpu().prepare_read(&result)?;
@@ -28,7 +28,7 @@ impl Product {
     }
 
     /// Runs the product, after `first` if given, and returns all elements of its result.
-    fn run(&self, gpu: &Gpu, first: Option<&Recording>, v: &[f32]) -> Result<Vec<f32>, CurvatureError> {
+    fn run(&self, gpu: &Device, first: Option<&Recording>, v: &[f32]) -> Result<Vec<f32>, CurvatureError> {
         let run = || {
             gpu.write(&self.v, v)?;
             gpu.run(first.into_iter().chain([&self.recording]))?;
@@ -38,7 +38,7 @@ impl Product {
     }
 
     /// The product with one vector, rounded to f32 and back.
-    fn apply(&self, gpu: &Gpu, first: Option<&Recording>, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
+    fn apply(&self, gpu: &Device, first: Option<&Recording>, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
         let rounded: Vec<f32> = v.iter().map(|&x| x as f32).collect();
         for (out, x) in out.iter_mut().zip(self.run(gpu, first, &rounded)?) {
             *out = f64::from(x);
@@ -49,7 +49,7 @@ impl Product {
 
 /// Products with a matrix of an objective.
 struct MatrixProducts {
-    gpu: Gpu,
+    gpu: Device,
     layout: Layout,
     /// Must run before a product when the parameters have changed.
     keep: Recording,
@@ -64,7 +64,7 @@ struct MatrixProducts {
 const PRECISION: f64 = 1e-6;
 
 impl MatrixProducts {
-    fn new(objective: &mut Objective, matrix: Matrix, w: &Buffer, blocks: bool) -> Result<Self, GpuError> {
+    fn new(objective: &mut Objective, matrix: Matrix, w: &Buffer, blocks: bool) -> Result<Self, DeviceError> {
         let counts: &[usize] = if blocks && objective.block_fits(matrix, BLOCK)? { &[1, BLOCK] } else { &[1] };
         let buffers = counts.iter().map(|&count| Product::buffers(objective, count)).collect::<Result<Vec<_>, _>>()?;
         let vectors: Vec<Vectors<'_>> =
@@ -146,7 +146,7 @@ macro_rules! operator {
             ///
             /// # Errors
             /// Compilation or device errors.
-            pub fn new(objective: &mut Objective, w: &Buffer) -> Result<Self, GpuError> {
+            pub fn new(objective: &mut Objective, w: &Buffer) -> Result<Self, DeviceError> {
                 Ok(Self(MatrixProducts::new(objective, $matrix, w, false)?))
             }
 
@@ -155,7 +155,7 @@ macro_rules! operator {
             ///
             /// # Errors
             /// Compilation or device errors.
-            pub fn with_blocks(objective: &mut Objective, w: &Buffer) -> Result<Self, GpuError> {
+            pub fn with_blocks(objective: &mut Objective, w: &Buffer) -> Result<Self, DeviceError> {
                 Ok(Self(MatrixProducts::new(objective, $matrix, w, true)?))
             }
 
@@ -164,7 +164,7 @@ macro_rules! operator {
             ///
             /// # Errors
             /// Device errors.
-            pub fn linearise(&mut self) -> Result<Linearised<'_>, GpuError> {
+            pub fn linearise(&mut self) -> Result<Linearised<'_>, DeviceError> {
                 self.0.gpu.run([&self.0.keep])?;
                 self.0.largest = 0.0;
                 Ok(Linearised(&mut self.0))
@@ -235,7 +235,7 @@ impl Operator for Linearised<'_> {
 /// The official code's difference of gradients instead of the Hessian, see [`Objective::difference`]. For unit vectors
 /// only, and neither linear nor symmetric where the network has kinks.
 pub struct DifferenceOperator {
-    gpu: Gpu,
+    gpu: Device,
     dim: usize,
     product: Product,
 }
@@ -245,7 +245,7 @@ impl DifferenceOperator {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn new(objective: &mut Objective, w: &Buffer) -> Result<Self, GpuError> {
+    pub fn new(objective: &mut Objective, w: &Buffer) -> Result<Self, DeviceError> {
         let [v, result] = Product::buffers(objective, 1)?;
         let recording = objective.difference(w, &v, &result)?;
         let (gpu, dim) = (objective.gpu().clone(), objective.layout().len());

@@ -3,7 +3,7 @@
 //! the rows.
 
 use super::problem::{Problem, Quantity};
-use crate::gpu::{Gpu, GpuError};
+use crate::device::{Device, DeviceError};
 use crate::kernel::KernelError;
 use crate::plan::PlanError;
 
@@ -35,7 +35,7 @@ pub struct Plan {
 
 impl Plan {
     /// Plans chunks of `wanted` rows, or as many as suit this adapter if 0.
-    pub(super) fn new(gpu: &Gpu, problem: &Problem, wanted: usize) -> Result<Self, GpuError> {
+    pub(super) fn new(gpu: &Device, problem: &Problem, wanted: usize) -> Result<Self, DeviceError> {
         let limit = gpu.max_binding_bytes();
         let target = gpu.target();
         // Software adapters do about 10 to 50 GFLOP/s: a fifth of a second, and no more rows than their caches and
@@ -46,7 +46,7 @@ impl Plan {
         let program = loop {
             let program = match problem.program(quantity, rows, false, gpu) {
                 // More workgroups along one axis than a dispatch has: halve them.
-                Err(GpuError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) if rows > 1 => {
+                Err(DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) if rows > 1 => {
                     rows /= 2;
                     continue;
                 }

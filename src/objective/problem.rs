@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::autodiff;
 use crate::data::{Examples, Features};
-use crate::gpu::{Gpu, GpuError};
+use crate::device::{Device, DeviceError};
 use crate::graph::{DType, Graph, NodeId, Op};
 use crate::kernel::{KernelError, Program};
 use crate::model::{Layout, Loss, Model, wrong};
@@ -81,7 +81,7 @@ impl Problem {
     }
 
     /// Refuses a model whose outputs do not fit the loss, by its graph for one example.
-    pub fn check_model(&self) -> Result<(), GpuError> {
+    pub fn check_model(&self) -> Result<(), DeviceError> {
         let (labels, classes) = (self.labels_each, self.classes);
         let mut g = Graph::new();
         let w: Vec<NodeId> = self.layout.iter().map(|(param, _)| g.input_f32(&param.name, &param.shape)).collect();
@@ -94,7 +94,7 @@ impl Problem {
         };
         let found = g.shape(outputs).to_vec();
         if found != needed {
-            return Err(GpuError::Mismatch(format!(
+            return Err(DeviceError::Mismatch(format!(
                 "the model's outputs for one example are {found:?}, and this loss with {labels} labels of {classes} classes takes \
                  {needed:?}; give the model one row of outputs for each label, and one output for each class"
             )));
@@ -103,11 +103,11 @@ impl Problem {
     }
 
     /// Refuses examples of another kind, and token codes beyond the model's.
-    pub fn check_examples(&self, data: &Examples) -> Result<(), GpuError> {
+    pub fn check_examples(&self, data: &Examples) -> Result<(), DeviceError> {
         let Self { dtype, dim, classes, .. } = *self;
         let kind = (dtype_of(data), data.dim(), data.classes());
         if kind != (dtype, dim, classes) {
-            return Err(GpuError::Mismatch(format!(
+            return Err(DeviceError::Mismatch(format!(
                 "examples of {} {:?} features and {} classes in the place of {dim} {dtype:?} features and {classes} classes; give \
                  examples of one kind",
                 kind.1, kind.0, kind.2
@@ -115,7 +115,7 @@ impl Problem {
         }
         let (Some(codes), Features::Tokens(tokens)) = (self.model.vocabulary(), data.features()) else { return Ok(()) };
         match tokens.iter().find(|&&token| token as usize >= codes) {
-            Some(token) => Err(GpuError::Mismatch(format!(
+            Some(token) => Err(DeviceError::Mismatch(format!(
                 "token {token} is none of the model's {codes} codes, which count from 0; give it a larger vocabulary"
             ))),
             None => Ok(()),
@@ -128,8 +128,8 @@ impl Problem {
         quantity: Quantity,
         rows: usize,
         accumulate: bool,
-        gpu: &Gpu,
-    ) -> Result<Arc<Program>, GpuError> {
+        gpu: &Device,
+    ) -> Result<Arc<Program>, DeviceError> {
         let mut draft = self.trace(rows);
         draft.graph.check().map_err(KernelError::from)?;
         let (w, v, loss) = (draft.w.clone(), draft.v.clone(), draft.loss);

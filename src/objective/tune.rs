@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use super::Objective;
 use super::problem::Quantity;
-use crate::gpu::{Gpu, GpuError, Recording};
+use crate::device::{Device, DeviceError, Recording};
 use crate::kernel::{Choices, KernelError, Program, ShapeClass, Variant};
 use crate::plan::PlanError;
 
@@ -48,7 +48,7 @@ pub struct TimedContraction {
 /// Times the variants of an objective's contractions.
 pub struct Tuner<'a> {
     objective: &'a Objective,
-    gpu: Gpu,
+    gpu: Device,
     contractions: Vec<TimedContraction>,
     /// The gradient computed by one variant throughout; `None` if impossible.
     programs: HashMap<Variant, Option<Arc<Program>>>,
@@ -68,7 +68,7 @@ impl<'a> Tuner<'a> {
     ///
     /// # Errors
     /// Compilation errors.
-    pub fn new(gpu: &Gpu, objective: &'a Objective) -> Result<Self, GpuError> {
+    pub fn new(gpu: &Device, objective: &'a Objective) -> Result<Self, DeviceError> {
         let gpu = gpu.aside().with_choices(Choices::default());
         let program = objective.gradient_program(&gpu)?;
         let mut found: BTreeMap<ShapeClass, TimedContraction> = BTreeMap::new();
@@ -107,7 +107,7 @@ impl<'a> Tuner<'a> {
         &mut self,
         known: &BTreeMap<ShapeClass, Variant>,
         deadline: Instant,
-    ) -> Result<BTreeMap<ShapeClass, Variant>, GpuError> {
+    ) -> Result<BTreeMap<ShapeClass, Variant>, DeviceError> {
         let contractions = self.contractions.clone();
         let choice = |contraction: &TimedContraction| {
             let variant = match known.get(&contraction.class) {
@@ -128,7 +128,7 @@ impl<'a> Tuner<'a> {
         &mut self,
         contraction: &TimedContraction,
         deadline: Option<Instant>,
-    ) -> Result<Vec<(Variant, f64)>, GpuError> {
+    ) -> Result<Vec<(Variant, f64)>, DeviceError> {
         let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let others = Variant::ALL.iter().copied().filter(|&variant| variant != contraction.default);
         let gpu = self.gpu.clone();
@@ -159,12 +159,12 @@ impl<'a> Tuner<'a> {
     }
 
     /// The contraction by itself, computed by a variant on buffers of its own; `None` if the variant cannot.
-    fn recording(&mut self, contraction: &TimedContraction, variant: Variant) -> Result<Option<Recording>, GpuError> {
+    fn recording(&mut self, contraction: &TimedContraction, variant: Variant) -> Result<Option<Recording>, DeviceError> {
         let gpu = self.gpu.with_choices(Choices { tried: Some(variant), ..Choices::default() });
         let program = match self.programs.entry(variant) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => place.insert(match self.objective.gradient_program(&gpu) {
-                Err(GpuError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) => None,
+                Err(DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) => None,
                 program => Some(program?),
             }),
         };
@@ -175,7 +175,7 @@ impl<'a> Tuner<'a> {
         let Some(((_, taken), single)) = found.filter(|((class, _), _)| *class == contraction.class) else {
             let problem =
                 format!("{:?} is no contraction of this objective; take it from this tuner", contraction.class);
-            return Err(GpuError::Mismatch(problem));
+            return Err(DeviceError::Mismatch(problem));
         };
         if taken != variant {
             // Its epilogue is too long for this one.
@@ -189,7 +189,7 @@ impl<'a> Tuner<'a> {
 
 impl Objective {
     /// The gradient of a chunk, with the handle's choices.
-    fn gradient_program(&self, gpu: &Gpu) -> Result<Arc<Program>, GpuError> {
+    fn gradient_program(&self, gpu: &Device) -> Result<Arc<Program>, DeviceError> {
         self.problem.program(Quantity::Gradient { metrics: true }, self.plan.rows, false, gpu)
     }
 }

@@ -13,7 +13,7 @@ mod probe;
 mod rule;
 mod settings;
 
-use crate::gpu::{Buffer, GpuError, Recording};
+use crate::device::{Buffer, DeviceError, Recording};
 use crate::objective::Objective;
 use descent::Descent;
 
@@ -55,7 +55,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// As [`Probe::new`].
-    pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
+    pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, DeviceError> {
         let probe = Probe::new(objective, rule, w)?;
         let velocity = if rule.momentum > 0.0 { Some(objective.vector("the velocity")?) } else { None };
         let gpu = objective.gpu();

@@ -5,7 +5,7 @@
 use super::ascent::{Climber, PARTIALS, squares};
 use super::rule::{Ascent, Rule};
 use super::{StepMetrics, settings};
-use crate::gpu::{Buffer, GpuError, Recording};
+use crate::device::{Buffer, DeviceError, Recording};
 use crate::objective::{Metrics, Objective};
 
 /// A recorded probe. See the module text.
@@ -35,11 +35,11 @@ impl Probe {
     /// Records a probe at `w`, a vector of the objective, for a step of `rule`.
     ///
     /// # Errors
-    /// Compilation or device errors; [`GpuError::Mismatch`] when a number of the rule is out of range
+    /// Compilation or device errors; [`DeviceError::Mismatch`] when a number of the rule is out of range
     /// ([`Rule::check`]), `w` is no vector of the objective, or its chunks are not the rule's groups
     /// ([`Rule::micro_batch`]).
-    pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
-        rule.check().map_err(GpuError::Mismatch)?;
+    pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, DeviceError> {
+        rule.check().map_err(DeviceError::Mismatch)?;
         objective.check_vector(w)?;
         let gpu = objective.gpu().clone();
         let gradient = objective.vector("the gradient")?;
@@ -114,7 +114,7 @@ impl Probe {
 }
 
 /// Whether one ascent from ∇L(w) serves all examples, rather than one for each group of m-SAM.
-fn is_whole(objective: &Objective, rule: &Rule) -> Result<bool, GpuError> {
+fn is_whole(objective: &Objective, rule: &Rule) -> Result<bool, DeviceError> {
     let examples = objective.examples();
     let groups = rule.micro_batch > 0 && rule.micro_batch < examples;
     let rows = objective.plan().rows;
@@ -123,7 +123,7 @@ fn is_whole(objective: &Objective, rule: &Rule) -> Result<bool, GpuError> {
         let problem = format!(
             "groups of {wanted} examples need chunks of as many rows, and the objective has {rows}; make it with these"
         );
-        return Err(GpuError::Mismatch(problem));
+        return Err(DeviceError::Mismatch(problem));
     }
     Ok(!groups)
 }
@@ -134,7 +134,7 @@ fn record_climb(
     objective: &mut Objective,
     rule: &Rule,
     [w, gradient, norm, settings, second, row]: [&Buffer; 6],
-) -> Result<Recording, GpuError> {
+) -> Result<Recording, DeviceError> {
     let gpu = objective.gpu().clone();
     let whole = is_whole(objective, rule)?;
     let above = objective.vector("the perturbed parameters")?;

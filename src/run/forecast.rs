@@ -7,7 +7,7 @@ use super::measure::Measurer;
 use super::setup::Workspace;
 use crate::config::{Config, MeasuringSet};
 use crate::folder::manifest::MemoryPlan;
-use crate::gpu::GpuError;
+use crate::device::DeviceError;
 use crate::objective::{Matrix, Plan};
 use crate::text::{counted, duration};
 
@@ -28,7 +28,7 @@ impl Forecast<'_> {
     ///
     /// # Errors
     /// Compilation errors.
-    pub fn text(mut self) -> Result<String, GpuError> {
+    pub fn text(mut self) -> Result<String, DeviceError> {
         let Self { request, train, workspace: Workspace { ref objective, .. }, memory, gradient_secs } = self;
         let Config { optim, run, .. } = &request.config;
         let MemoryPlan { device_bytes, host_bytes } = memory;
@@ -65,7 +65,7 @@ impl Forecast<'_> {
         Ok(lines.join("\n"))
     }
 
-    fn measurements(&mut self, lines: &mut Vec<String>) -> Result<(), GpuError> {
+    fn measurements(&mut self, lines: &mut Vec<String>) -> Result<(), DeviceError> {
         let Config { measure, run, .. } = &self.request.config;
         if !measure.is_on() {
             return Ok(());
@@ -109,7 +109,7 @@ pub(crate) fn ahead(
     workspace: &Workspace,
     memory: &MemoryPlan,
     first: u64,
-) -> Result<String, GpuError> {
+) -> Result<String, DeviceError> {
     let steps = config.run.steps.saturating_sub(first);
     let Workspace { objective, optimizer, measurer, .. } = workspace;
     let gpu = objective.gpu();

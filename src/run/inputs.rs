@@ -11,13 +11,13 @@ use crate::config::{Config, MeasuringSet, build};
 use crate::data::{self, DataError, Dataset, Examples};
 use crate::files::sha256;
 use crate::folder::data_record::DataRecord;
-use crate::gpu::Gpu;
+use crate::device::Device;
 use crate::model::{Layout, Loss, Model};
 
 /// See the module text.
 pub(crate) struct Inputs {
     pub data: Arc<Dataset>,
-    pub gpu: Gpu,
+    pub gpu: Device,
     model: Arc<dyn Model>,
     loss: Loss,
     /// Whether a program brought them.
@@ -29,10 +29,10 @@ impl Inputs {
     pub fn of(config: &Config, adapter: Option<&str>, own: Option<&OwnTask>) -> Result<Self, RunError> {
         let Some(OwnTask { model, loss, data }) = own.cloned() else {
             let data = Self::data(config)?;
-            return Self::on(Gpu::open(adapter)?, Arc::new(data), config);
+            return Self::on(Device::open(adapter)?, Arc::new(data), config);
         };
         Layout::of(&*model)?;
-        Ok(Self { data, gpu: Gpu::open(adapter)?, model, loss, own: true })
+        Ok(Self { data, gpu: Device::open(adapter)?, model, loss, own: true })
     }
 
     /// Loads the data alone.
@@ -47,7 +47,7 @@ impl Inputs {
     }
 
     /// The same with existing data and adapter.
-    pub fn on(gpu: Gpu, data: Arc<Dataset>, config: &Config) -> Result<Self, RunError> {
+    pub fn on(gpu: Device, data: Arc<Dataset>, config: &Config) -> Result<Self, RunError> {
         let model = build::model(config, &data.train)?;
         Ok(Self { data, gpu, model, loss: build::loss(config), own: false })
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::files::lock::{self, Lock, LockError};
 use crate::files::{sha256, shown, write_file};
 use crate::folder::choices::{Known, parse, read_text, words};
-use crate::gpu::AdapterSummary;
+use crate::device::AdapterSummary;
 
 /// The environment variable that replaces the user's cache folder.
 pub const CACHE_VARIABLE: &str = "EDGEWALK_CACHE";

@@ -14,7 +14,7 @@ use super::setup::RunSetup;
 use crate::config::ConfigError;
 use crate::files::shown;
 use crate::folder::choices::{Known, parse, read_text};
-use crate::gpu::Gpu;
+use crate::device::Device;
 use crate::kernel::{Choices, Target};
 use crate::objective::tune::Tuner;
 use crate::observer::Observer;
@@ -24,7 +24,7 @@ use crate::observer::Observer;
 /// # Errors
 /// Unusable `run.kernels`; compilation or device errors. A faulty cache is not an error: the observer gets a note, and
 /// the default rules apply.
-pub fn choose(gpu: &Gpu, setup: &RunSetup, dry_run: bool, observer: &dyn Observer) -> Result<Gpu, RunError> {
+pub fn choose(gpu: &Device, setup: &RunSetup, dry_run: bool, observer: &dyn Observer) -> Result<Device, RunError> {
     let run = &setup.config.run;
     if let Some(path) = &run.kernels {
         let known = recorded(path, gpu.target())?;
@@ -41,12 +41,12 @@ pub fn choose(gpu: &Gpu, setup: &RunSetup, dry_run: bool, observer: &dyn Observe
 }
 
 /// The device with the kernels of a checkpoint, and default rules for all others.
-pub fn fixed(gpu: &Gpu, known: Known) -> Gpu {
+pub fn fixed(gpu: &Device, known: Known) -> Device {
     gpu.with_choices(Choices { tried: None, known })
 }
 
 fn remembered_or_timed(
-    gpu: &Gpu,
+    gpu: &Device,
     tuner: &mut Tuner,
     budget: f64,
     dry_run: bool,

@@ -15,7 +15,7 @@ use crate::folder::manifest::{Ended, InitFile, Manifest, MemoryPlan, Resumed};
 use crate::folder::state::RunState;
 use crate::folder::table::RecordError;
 use crate::folder::{RunDir, RunDirError, choices, settled};
-use crate::gpu::{self, GpuError};
+use crate::device::{self, DeviceError};
 use crate::model::{Layout, Model, params_from_safetensors};
 use crate::objective::Objective;
 use crate::observer::{Observer, OutputError};
@@ -286,9 +286,9 @@ pub(super) fn say(observer: &dyn Observer, text: &str) -> Result<(), OutputError
     observer.say(text).map_err(OutputError)
 }
 
-/// The adapter that a run had, as [`crate::gpu::Gpu::open`] takes it; its name if it is not here any more.
-fn the_same(manifest: &Manifest) -> Result<String, GpuError> {
+/// The adapter that a run had, as [`crate::device::Gpu::open`] takes it; its name if it is not here any more.
+fn the_same(manifest: &Manifest) -> Result<String, DeviceError> {
     let Manifest { adapter, backend, adapter_place, .. } = manifest;
-    let found = gpu::same(&gpu::adapters()?, adapter, backend, adapter_place);
+    let found = device::same(&device::adapters()?, adapter, backend, adapter_place);
     Ok(found.map_or_else(|| adapter.clone(), |index| index.to_string()))
 }

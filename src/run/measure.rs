@@ -17,7 +17,7 @@ use crate::curvature::{
 };
 use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow, OscillationRow};
 use crate::folder::state::RunState;
-use crate::gpu::{Buffer, Gpu, GpuError, Recording};
+use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::objective::{DifferenceOperator, HessianOperator, Objective};
 use crate::observer::Observer;
 use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
@@ -132,7 +132,7 @@ impl Measurer {
     ///
     /// # Errors
     /// Device errors.
-    pub fn restore(&mut self, gpu: &Gpu, state: &mut RunState) -> Result<(), GpuError> {
+    pub fn restore(&mut self, gpu: &Device, state: &mut RunState) -> Result<(), DeviceError> {
         if let (Some(midpoint), Some(before)) = (&self.midpoint, &state.before) {
             gpu.write(midpoint.before(), before)?;
         }
@@ -240,7 +240,7 @@ struct Point {
 
 impl Point {
     /// Reads the gradients of a probe that has run.
-    fn of(objective: &Objective, probe: &Probe, step: u64, secs: f64, metrics: &StepMetrics) -> Result<Self, GpuError> {
+    fn of(objective: &Objective, probe: &Probe, step: u64, secs: f64, metrics: &StepMetrics) -> Result<Self, DeviceError> {
         let gradient = widen(&objective.read(probe.gradient())?);
         let update_gradient = widen(&objective.read(probe.update_gradient(step))?);
         let grad_norm = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();

@@ -10,7 +10,7 @@
 use crate::curvature::{Eigenpair, dot};
 use crate::folder::rows::OscillationRow;
 use crate::folder::state::OscillationWindow;
-use crate::gpu::{Buffer, GpuError, Recording};
+use crate::device::{Buffer, DeviceError, Recording};
 use crate::objective::Objective;
 use crate::optim::{Ascent, Rule};
 
@@ -34,7 +34,7 @@ impl Oscillation {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn new(objective: &mut Objective, w: &Buffer, rule: Rule, window: u64) -> Result<Self, GpuError> {
+    pub fn new(objective: &mut Objective, w: &Buffer, rule: Rule, window: u64) -> Result<Self, DeviceError> {
         let [v, result] = [objective.vector("v₁")?, objective.vector("∇λ₁")?];
         let curvature_grad = objective.curvature_grad(w, &v, &result)?;
         Ok(Self { window, v, result, curvature_grad, rule, open: None })
@@ -61,7 +61,7 @@ impl Oscillation {
         step: u64,
         gradient: &[f64],
         top: &Eigenpair,
-    ) -> Result<(), GpuError> {
+    ) -> Result<(), DeviceError> {
         let gpu = objective.gpu();
         gpu.write(&self.v, &top.vector.iter().map(|&x| x as f32).collect::<Vec<f32>>())?;
         gpu.run([&self.curvature_grad])?;
@@ -88,7 +88,7 @@ impl Oscillation {
     ///
     /// # Errors
     /// Device errors.
-    pub fn follow(&mut self, objective: &Objective, w: &Buffer) -> Result<Option<OscillationRow>, GpuError> {
+    pub fn follow(&mut self, objective: &Objective, w: &Buffer) -> Result<Option<OscillationRow>, DeviceError> {
         let Some(open) = &mut self.open else { return Ok(None) };
         let moved: Vec<f64> = objective.read(w)?.iter().zip(&open.origin).map(|(&w, o)| f64::from(w) - o).collect();
         open.along.push(dot(&moved, &open.v1));

@@ -11,7 +11,7 @@ use crate::config::{Config, ConfigError, MeasureAt, MeasureMethod, MeasuringSet,
 use crate::curvature::EigenOptions;
 use crate::data::{Dataset, Examples};
 use crate::folder::manifest::MemoryPlan;
-use crate::gpu::Gpu;
+use crate::device::Device;
 use crate::model::{Loss, Model};
 use crate::objective::Objective;
 use crate::optim::Optimizer;
@@ -51,11 +51,11 @@ impl RunSetup<'_> {
     ///
     /// # Errors
     /// Those of `build::objective`.
-    pub fn objective(&self, gpu: &Gpu) -> Result<Objective, RunError> {
+    pub fn objective(&self, gpu: &Device) -> Result<Objective, RunError> {
         self.on(gpu, self.first)
     }
 
-    fn on(&self, gpu: &Gpu, examples: &Examples) -> Result<Objective, RunError> {
+    fn on(&self, gpu: &Device, examples: &Examples) -> Result<Objective, RunError> {
         objective(gpu, self.config, Arc::clone(&self.model), self.loss, examples)
     }
 
@@ -63,7 +63,7 @@ impl RunSetup<'_> {
     ///
     /// # Errors
     /// Compilation or device errors, and those of [`Self::objective`].
-    pub fn assemble(&self, gpu: &Gpu) -> Result<Workspace, RunError> {
+    pub fn assemble(&self, gpu: &Device) -> Result<Workspace, RunError> {
         let Self { config, data, measured, .. } = *self;
         let mut objective = self.objective(gpu)?;
         let on = |set: MeasuringSet| -> Result<MeasuredOn, RunError> {
@@ -86,7 +86,7 @@ impl RunSetup<'_> {
     ///
     /// # Errors
     /// As [`Self::assemble`]; a buffer that the adapter cannot bind is found here.
-    pub fn plan(&self, gpu: &Gpu) -> Result<(MemoryPlan, Workspace), RunError> {
+    pub fn plan(&self, gpu: &Device) -> Result<(MemoryPlan, Workspace), RunError> {
         let dry = gpu.dry();
         let workspace = self.assemble(&dry)?;
         let parameters = workspace.objective.layout().len();
@@ -121,7 +121,7 @@ impl RunSetup<'_> {
 /// # Errors
 /// Those of [`Objective::new`], and m-SAM groups that the planner had to cut.
 pub fn objective(
-    gpu: &Gpu,
+    gpu: &Device,
     config: &Config,
     model: Arc<dyn Model>,
     loss: Loss,

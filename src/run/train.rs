@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::folder::manifest::{Ended, InitFile, Manifest, MemoryPlan};
 use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError};
-use crate::gpu::{Gpu, GpuError};
+use crate::device::{Device, DeviceError};
 use crate::observer::Observer;
 use crate::results::readout::Readout;
 #[cfg(feature = "plots")]
@@ -137,7 +137,7 @@ fn carry_out(
 
 /// What is known to be good before anything is made on the device.
 struct Checked {
-    gpu: Gpu,
+    gpu: Device,
     state: Option<RunState>,
     memory_plan: MemoryPlan,
     params: Vec<f32>,
@@ -145,7 +145,7 @@ struct Checked {
 }
 
 /// Reads what the run begins with or goes on from, chooses kernels, and reserves the memory that the plan asks for.
-fn check(launch: &Launch, gpu: &Gpu, setup: &RunSetup, observer: &dyn Observer) -> Result<Checked, RunError> {
+fn check(launch: &Launch, gpu: &Device, setup: &RunSetup, observer: &dyn Observer) -> Result<Checked, RunError> {
     let state = launch.state(setup.model.as_ref())?;
     launch.check_tables(state.as_ref())?;
     let gpu = match &state {
@@ -192,7 +192,7 @@ fn prepare<'a>(
 }
 
 /// Restores the numbers of a checkpoint to the device and to the measurements, or does the work at the first parameters.
-fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), GpuError> {
+fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), DeviceError> {
     let gpu = workspace.objective.gpu();
     let Some(mut state) = state else {
         return gpu.run(workspace.measurer.as_ref().and_then(Measurer::prepare));

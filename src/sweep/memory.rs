@@ -8,7 +8,7 @@ use super::SweepError;
 use crate::config::workload::{cores, flops_per_contraction, is_tiny};
 use crate::config::{Config, DataConfig, build};
 use crate::data::{DataError, Dataset};
-use crate::gpu::Gpu;
+use crate::device::Device;
 use crate::model::Layout;
 use crate::run::batches::settle_groups;
 use crate::run::inputs::Inputs;
@@ -62,14 +62,14 @@ impl fmt::Display for Capacity {
 ///
 /// # Errors
 /// [`SweepError::Job`] for one that does not fit alone, or that the adapter or the model refuses, or that lacks a file; and
-/// [`crate::gpu::GpuError`] where there is no adapter.
+/// [`crate::device::DeviceError`] where there is no adapter.
 pub fn capacity(
     jobs: &[(String, Config)],
     adapter: Option<&str>,
     wanted: Option<usize>,
     plan: bool,
 ) -> Result<Capacity, SweepError> {
-    let gpu = Gpu::open(adapter)?;
+    let gpu = Device::open(adapter)?;
     let kind = gpu.adapter().kind.clone();
     let free_bytes = free_bytes();
     let mut planner = Planner { gpu, free_bytes, plan, data: None, needs: HashMap::new() };
@@ -97,7 +97,7 @@ pub fn capacity(
 
 /// Plans that are made once for all jobs that differ in numbers alone.
 struct Planner {
-    gpu: Gpu,
+    gpu: Device,
     free_bytes: u64,
     /// Whether the files that a new run reads have to be there.
     plan: bool,

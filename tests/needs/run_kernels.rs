@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use edgewalk::data::{Dataset, Examples, made_up};
-use edgewalk::gpu::Gpu;
+use edgewalk::device::Device;
 use edgewalk::kernel::{Kernel, Target};
 use edgewalk::model::{Activation, Cnn, Mlp, Transformer};
 
@@ -34,7 +34,7 @@ pub fn kernels(kinds: &[Target]) -> BTreeMap<String, Kernel> {
     let found: Arc<Mutex<BTreeMap<String, Kernel>>> = Arc::default();
     let seen = Arc::clone(&found);
     let adapter = std::env::var("EDGEWALK_ADAPTER").ok();
-    let gpu = Gpu::open_altered(adapter.as_deref(), move |kernel| {
+    let gpu = Device::open_altered(adapter.as_deref(), move |kernel| {
         seen.lock().unwrap().insert(kernel.wgsl.clone(), kernel.clone());
     });
     let gpu = gpu.unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use edgewalk::folder::checkpoint::{Checkpoint, DONE, PARAMS, STATE};
 use edgewalk::folder::{RunDir, choices};
-use edgewalk::gpu::AdapterSummary;
+use edgewalk::device::AdapterSummary;
 use edgewalk::run::kernel_cache::KernelCache;
 use sha2::{Digest, Sha256};
 
