@@ -8,7 +8,6 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use edgewalk::device::{Buffer, Device, Recording};
 use edgewalk::graph::{ConvSide, DotDims, Graph, NodeId, Op, Unary, Window};
-use edgewalk::kernel::compile;
 use edgewalk::plan::{Output, Place, Spec};
 
 /// A kernel to be: its inputs and its output.
@@ -55,7 +54,7 @@ impl Case {
         let outputs = [Output { node: *output, place: place(inputs.len()), accumulate: false }];
         let inputs: Vec<(NodeId, Place)> = inputs.iter().enumerate().map(|(i, &id)| (id, place(i))).collect();
         let spec = Spec { name, graph, inputs: &inputs, outputs: &outputs, slots: &slots };
-        let program = compile(&spec, gpu.target()).expect("compiles");
+        let program = gpu.compile(&spec).expect("compiles");
         let buffers: Vec<Buffer> =
             slots.iter().map(|&len| gpu.buffer("a slot", len).expect("fits any adapter")).collect();
         let buffers: Vec<&Buffer> = buffers.iter().collect();

@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use edgewalk::curvature::edge::felt_curvature;
 use edgewalk::curvature::{
-    DensityOptions, EigenOptions, FnOperator, Operator, TraceOptions, lanczos, official, power_iteration,
+    DensityOptions, EigenOptions, FnOperator, Operator, Order, TraceOptions, lanczos, official, power_iteration,
     spectral_density, trace,
 };
 use edgewalk::data::{DataName, Examples, Features, Request, made_up};
@@ -248,7 +249,11 @@ fn examples() -> impl Strategy<Value = Result<Examples, edgewalk::data::Examples
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
-    let ascent = prop_oneof![Just(Ascent::Sam), Just(Ascent::Usam), float().prop_map(|eta| Ascent::Asam { eta })];
+    let ascent = prop_oneof![
+        Just(Ascent::Sam),
+        Just(Ascent::Usam),
+        (float(), any::<bool>()).prop_map(|(eta, biases)| Ascent::Asam { eta, biases })
+    ];
     let numbers = [float(), float(), float(), float(), float()];
     (ascent, numbers, prop_oneof![1_usize..4, Just(0), Just(usize::MAX)], 0_usize..3, any::<bool>()).prop_map(
         |(ascent, [lr, rho, epsilon, momentum, weight_decay], ascent_steps, micro_batch, nesterov)| Rule {
@@ -298,8 +303,9 @@ proptest! {
 
     #[test]
     fn any_rule_is_recorded_or_refused(rule in rule(), grad_norm in float(), lambda in float()) {
-        let (edge, gauge) = (rule.edge(grad_norm), rule.gauge(grad_norm, lambda));
-        prop_assert_eq!(edge.is_none(), gauge.is_none() && edge.is_none());
+        let climb = rule.climb(&[grad_norm]);
+        let (edge, _) = (rule.edge(&climb), rule.gauge(felt_curvature(&climb, lambda)));
+        prop_assert!(edge.is_some() || !rule.keeps_modes());
         // As many steps of ascent are as many recordings.
         if rule.ascent_steps < 10 {
             let mut objective = objective();
@@ -320,12 +326,13 @@ proptest! {
         [top, bottom, block, spend, steps] in [size(), size(), size(), size(), size()],
         [tol, level, above] in [float(), float(), float()],
         is_tracked in any::<bool>(),
+        order in prop::sample::select(vec![Order::Magnitude, Order::Algebraic]),
         seed in any::<u64>(),
     ) {
         // What it may spend it may have to spend.
         let max_iterations = spend.min(5000);
         let above = is_tracked.then_some(above);
-        let options = EigenOptions { top, bottom, above, block, tol, max_iterations, seed };
+        let options = EigenOptions { top, order, bottom, above, block, tol, max_iterations, seed };
         for solve in [lanczos, power_iteration] {
             if let Ok(found) = solve(&mut operator(dim, scale), None, &options) {
                 prop_assert!(found.pairs.iter().all(|pair| pair.value.is_finite() && pair.residual.is_finite()));

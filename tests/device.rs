@@ -2,19 +2,21 @@
 
 use std::sync::{Arc, LazyLock, Mutex};
 
-use edgewalk::cpu::{Cpu, Precision};
-use edgewalk::gpu::Gpu;
+use edgewalk::cpu::Cpu;
+use edgewalk::device::{Device, Precision};
 use edgewalk::graph::{DType, Graph, NodeId, Tensor, eval};
 use edgewalk::kernel::{Program, Target, compile};
 use edgewalk::passes::SplitPolicy;
 use edgewalk::plan::{Output, Place, Spec};
 
+pub use super::program::adapter;
+
 /// Devices that no test uses at present.
-static IDLE: Mutex<Vec<&'static Gpu>> = Mutex::new(vec![]);
+static IDLE: Mutex<Vec<&'static Device>> = Mutex::new(vec![]);
 
 /// A test's device, from its first use until its thread ends. A software driver compiles one kernel at a time on each
 /// device, so tests that run side by side have one each.
-struct Lease(&'static Gpu);
+struct Lease(&'static Device);
 
 impl Lease {
     fn take() -> Self {
@@ -25,8 +27,7 @@ impl Lease {
             give_back();
         }
         Self(idle.unwrap_or_else(|| {
-            let wanted = std::env::var("EDGEWALK_ADAPTER").ok();
-            Box::leak(Box::new(Gpu::open(wanted.as_deref()).unwrap_or_else(|error| panic!("{error}"))))
+            Box::leak(Box::new(Device::open(adapter().as_deref()).unwrap_or_else(|error| panic!("{error}"))))
         }))
     }
 }
@@ -58,14 +59,14 @@ thread_local! {
     static LEASE: Lease = Lease::take();
 }
 
-/// The adapter under test: the one named by EDGEWALK_ADAPTER, or the preferred one.
-pub fn gpu() -> &'static Gpu {
+/// The device under test, see [`adapter`].
+pub fn gpu() -> &'static Device {
     LEASE.with(|lease| lease.0)
 }
 
-/// Whether EDGEWALK_ADAPTER asks for the tests of the native device alone.
+/// Whether the device under test is the native one.
 pub fn is_native() -> bool {
-    std::env::var("EDGEWALK_ADAPTER").is_ok_and(|adapter| adapter == "native")
+    adapter().is_some_and(|adapter| adapter == "native")
 }
 
 /// What kernels for the adapter under test are compiled for.
@@ -74,11 +75,11 @@ pub fn own_target() -> Target {
         let split = SplitPolicy { wanted_tiles: 1, min_slice: 256 };
         return Target { subgroup: None, cpu: true, max_bindings: 8, split, choices: Arc::default() };
     }
-    gpu().target().clone()
+    gpu().target().expect("it has kernels").clone()
 }
 
-static SINGLE: LazyLock<Cpu> = LazyLock::new(|| Cpu::open(Precision::F32));
-static DOUBLE: LazyLock<Cpu> = LazyLock::new(|| Cpu::open(Precision::F64));
+static SINGLE: LazyLock<Cpu> = LazyLock::new(|| Cpu::open(Precision::F32).unwrap());
+static DOUBLE: LazyLock<Cpu> = LazyLock::new(|| Cpu::open(Precision::F64).unwrap());
 
 /// Values of `outputs` computed by the native device.
 pub fn run_native(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], precision: Precision) -> Vec<Tensor> {
@@ -87,7 +88,8 @@ pub fn run_native(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)]
     let spec = Spec { name: "test", graph, inputs: &places, outputs: &results, slots: &len };
     let program = cpu.compile(&spec).unwrap_or_else(|error| panic!("{error}\n{graph}"));
     let is_f32 = |id: &NodeId| graph.node(*id).ty.dtype == DType::F32;
-    let data = |float: bool| inputs.iter().filter(move |(id, _)| is_f32(id) == float).flat_map(|(_, t)| &t.data).copied();
+    let data =
+        |float: bool| inputs.iter().filter(move |(id, _)| is_f32(id) == float).flat_map(|(_, t)| &t.data).copied();
     let floats = cpu.buffer_from("floats", &data(true).collect::<Vec<f64>>()).unwrap();
     let integers = cpu.buffer_from("integers", &data(false).map(|x| x as u32).collect::<Vec<u32>>()).unwrap();
     let results = [2, 3].map(|slot| cpu.buffer("results", len[slot]).unwrap());
@@ -98,7 +100,8 @@ pub fn run_native(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)]
     let mut words = cpu.read::<u32>(&results[1]).unwrap().into_iter().map(f64::from);
     let value = |id: &NodeId| {
         let ty = &graph.node(*id).ty;
-        let data = if is_f32(id) { floats.by_ref().take(ty.len()).collect() } else { words.by_ref().take(ty.len()).collect() };
+        let data =
+            if is_f32(id) { floats.by_ref().take(ty.len()).collect() } else { words.by_ref().take(ty.len()).collect() };
         Tensor { shape: ty.shape.clone(), data }
     };
     outputs.iter().map(value).collect()
@@ -150,6 +153,9 @@ pub fn program(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], t
 
 /// Values of `outputs` computed on the adapter.
 pub fn run_for(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], target: &Target) -> Vec<Tensor> {
+    if is_native() {
+        return run_native(graph, outputs, inputs, Precision::F32);
+    }
     let gpu = gpu();
     let program = program(graph, outputs, inputs, target);
     let is_f32 = |id: &NodeId| graph.node(*id).ty.dtype == DType::F32;

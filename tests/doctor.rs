@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use edgewalk::cli::Error;
-use edgewalk::doctor::{Report, Row, SECTIONS, Section, Verdict, examine};
 use edgewalk::device::Device;
+use edgewalk::doctor::{Report, Row, SECTIONS, Section, Verdict, examine};
+use edgewalk::gpu::Gpu;
 use edgewalk::kernel::Kernel;
 use tempfile::tempdir;
 
@@ -13,8 +14,8 @@ use super::doctor_drivers::adapter;
 
 /// The checks that fail in these sections on a device whose kernels are altered.
 fn failures(sections: &[&str], alter: impl Fn(&mut Kernel) + Send + Sync + 'static) -> Vec<String> {
-    let adapter = std::env::var("EDGEWALK_ADAPTER").ok();
-    let gpu = Device::open_altered(adapter.as_deref(), alter).unwrap();
+    let adapter = super::device::adapter();
+    let gpu = Device::Gpu(Gpu::open_altered(adapter.as_deref(), alter).unwrap());
     let sections: Vec<Section> = SECTIONS.into_iter().filter(|s| sections.contains(&s.name)).collect();
     let report = examine(&gpu, &sections, &mut |_| {});
     println!("{report}");
@@ -235,9 +236,7 @@ const ROWS: [&str; 56] = [
 fn the_adapter_here_is_trusted_and_the_table_complete() {
     let folder = tempdir().unwrap();
     let mut command = edgewalk(folder.path(), &["doctor"]);
-    if let Ok(adapter) = std::env::var("EDGEWALK_ADAPTER") {
-        command.args(["--adapter", &adapter]);
-    }
+    command.args(["--adapter", &super::device::adapter().unwrap()]);
     let text = succeeds(command);
     println!("{text}");
     let mut lines = text.lines();

@@ -2,7 +2,7 @@
 //! is 1 where the eigenvalue is the edge, however large or small the arguments.
 
 use approx::assert_abs_diff_eq;
-use edgewalk::curvature::edge::{alignment, gauge, gd_edge, sam_edge, usam_curvature, usam_edge};
+use edgewalk::curvature::edge::{AscentSteps, alignment, felt_curvature, felt_edge, gd_edge, sam_edge};
 use edgewalk::curvature::subspace_alignment;
 use edgewalk::optim::{Ascent, NoEdge, Rule};
 
@@ -12,7 +12,8 @@ fn sam_edge_is_where_the_gauge_is_one_at_any_scale() {
         for rho in [1e-12, 1e-3, 0.5, 1e6] {
             for grad_norm in [1e-300, 1e-20, 1e-3, 1.0, 1e8, 1e300] {
                 let edge = sam_edge(lr, rho, grad_norm);
-                let s = gauge(lr, rho, grad_norm, edge);
+                // S = (η/2)(λ + ρλ²/‖g‖), in an order that does not overflow.
+                let s = lr / 2.0 * edge + lr / 2.0 * edge * (rho * (edge / grad_norm));
                 assert_abs_diff_eq!(s, 1.0, epsilon = 1e-14);
                 assert!(edge > 0.0 && edge <= gd_edge(lr));
             }
@@ -35,17 +36,24 @@ fn sam_edge_by_hand_and_in_its_limits() {
     assert_abs_diff_eq!(sam_edge(0.5, 0.25, 1e-300) / 4e-150, 1.0, epsilon = 1e-14);
     // η = 0.5, ρ = 1e300, ‖g‖ = 1e-300: the quotient 8ρ/(η‖g‖) overflows, the edge 2e-300 does not.
     assert_abs_diff_eq!(sam_edge(0.5, 1e300, 1e-300) / 2e-300, 1.0, epsilon = 1e-14);
-    assert_abs_diff_eq!(gauge(0.5, 1e300, 1e-300, sam_edge(0.5, 1e300, 1e-300)), 1.0, epsilon = 1e-14);
 }
 
 #[test]
-fn gauge_and_alignment_by_hand() {
-    assert_eq!(gauge(0.5, 0.0, 1.0, 4.0), 1.0);
-    assert_eq!(gauge(0.5, 0.25, 2.0, 4.0), 1.5);
-    assert_eq!(gauge(0.5, 0.25, 2.0, -16.0), 4.0);
-    assert!(gauge(0.5, 0.25, 0.0, 0.0).is_nan());
-    assert_eq!([gauge(0.5, 0.25, 2.0, 0.0), gauge(0.5, 0.0, 0.0, 0.0)], [0.0, 0.0]);
-    assert_eq!(gauge(0.5, 0.25, 0.0, 1.0), f64::INFINITY);
+fn felt_curvature_and_alignment_by_hand() {
+    let steps = |factors: &[f64]| -> Vec<AscentSteps> {
+        factors.iter().map(|&factor| AscentSteps { factor, count: 1.0 }).collect()
+    };
+    assert_eq!(felt_curvature(&[], 4.0), 4.0);
+    assert_eq!(felt_curvature(&steps(&[0.125]), 4.0), 6.0);
+    // Negative curvature can be felt as positive, and two steps turn it twice.
+    assert_eq!(felt_curvature(&steps(&[0.125]), -16.0), 16.0);
+    assert_eq!(felt_curvature(&steps(&[0.125, 0.25]), -16.0), -48.0);
+    assert_eq!(felt_curvature(&[AscentSteps { factor: 0.5, count: 3.0 }], 2.0), 16.0);
+    assert_eq!(felt_curvature(&steps(&[f64::INFINITY]), 0.0), 0.0);
+    assert_eq!(felt_curvature(&steps(&[f64::INFINITY]), 1.0), f64::INFINITY);
+    // λ(1 + λ/8)(1 + λ/4) = 12 at λ = 4.
+    assert_abs_diff_eq!(felt_edge(&steps(&[0.125, 0.25]), 12.0), 4.0, epsilon = 1e-14);
+    assert_eq!((felt_edge(&[], 12.0), felt_edge(&steps(&[f64::INFINITY]), 12.0)), (12.0, 0.0));
     assert_abs_diff_eq!(alignment(&[3.0, 4.0], &[-4.0, 0.0]), 0.6, epsilon = 1e-15);
     assert_abs_diff_eq!(alignment(&[3e300, 4e300], &[1e-300, 0.0]), 0.6, epsilon = 1e-15);
     assert!(alignment(&[0.0, 0.0], &[1.0, 0.0]).is_nan());
@@ -59,17 +67,15 @@ fn gauge_and_alignment_by_hand() {
     assert!(alignment(&[0.1; 7], &[-0.1; 7]) <= 1.0);
 }
 
-/// Whether a mode of eigenvalue `lambda` dies out under the update, simulated at a frozen norm of the gradient.
-///
-/// The climb is simulated step by step: along the eigenvector every normalised step adds ρλ/K to the norm.
-fn is_stable(rule: &Rule, grad_norm: f64, lambda: f64) -> bool {
+/// Whether a mode of eigenvalue `lambda` dies out under the update, simulated at frozen norms of the gradient.
+fn is_stable(rule: &Rule, norms: &[f64], lambda: f64) -> bool {
     let (mut x, mut v) = (1.0_f64, 0.0);
     for _ in 0..100_000 {
         let rho = rule.rho / rule.ascent_steps as f64;
         let mut above = x;
-        for k in 0..rule.ascent_steps {
+        for norm in norms.iter().take(rule.ascent_steps) {
             above += match rule.ascent {
-                Ascent::Sam => rho * lambda * above / (grad_norm + k as f64 * rho * lambda),
+                Ascent::Sam => rho * lambda * above / (norm + rule.epsilon),
                 Ascent::Usam | Ascent::Asam { .. } => rho * lambda * above,
             };
         }
@@ -91,6 +97,7 @@ fn every_edge_parts_the_stable_from_the_unstable_and_its_gauge_is_one() {
         Rule::gd(0.1),
         sam,
         usam,
+        Rule { epsilon: 0.5, ..sam },
         Rule { ascent_steps: 4, ..sam },
         Rule { ascent_steps: 2, ..usam },
         Rule { ascent_steps: 7, rho: 0.9, ..usam },
@@ -100,11 +107,15 @@ fn every_edge_parts_the_stable_from_the_unstable_and_its_gauge_is_one() {
             for weight_decay in [0.0, 1.5] {
                 let rule = Rule { momentum, nesterov, weight_decay, ..perturbed };
                 for grad_norm in [0.02, 3.0] {
-                    let edge = rule.edge(grad_norm).unwrap();
-                    assert_abs_diff_eq!(rule.gauge(grad_norm, edge).unwrap(), 1.0, epsilon = 1e-13);
-                    assert!(is_stable(&rule, grad_norm, edge * 0.999), "{rule:?} below its edge {edge}");
-                    assert!(!is_stable(&rule, grad_norm, edge * 1.001), "{rule:?} above its edge {edge}");
-                    assert!(rule.gauge(grad_norm, edge * 0.999).unwrap() < 1.0);
+                    // The gradient may grow by any amounts on the way.
+                    let norms: Vec<f64> = (0..7).map(|k| grad_norm * (1.0 + 0.3 * f64::from(k * k))).collect();
+                    let climb = rule.climb(&norms);
+                    let edge = rule.edge(&climb).unwrap();
+                    let gauge = |lambda: f64| rule.gauge(felt_curvature(&climb, lambda));
+                    assert_abs_diff_eq!(gauge(edge), 1.0, epsilon = 1e-13);
+                    assert!(is_stable(&rule, &norms, edge * 0.999), "{rule:?} below its edge {edge}");
+                    assert!(!is_stable(&rule, &norms, edge * 1.001), "{rule:?} above its edge {edge}");
+                    assert!(gauge(edge * 0.999) < 1.0);
                 }
             }
         }
@@ -115,38 +126,42 @@ fn every_edge_parts_the_stable_from_the_unstable_and_its_gauge_is_one() {
 fn edges_of_the_literature() {
     // (√(1 + 8ρ/η) − 1)/(2ρ) at η = 0.5, ρ = 0.25: (√5 − 1)/0.5.
     let usam = Rule { ascent: Ascent::Usam, ..Rule::sam(0.5, 0.25) };
-    assert_abs_diff_eq!(usam.edge(7.0).unwrap(), 2.0 * (5f64.sqrt() - 1.0), epsilon = 1e-14);
+    assert_abs_diff_eq!(usam.edge(&usam.climb(&[])).unwrap(), 2.0 * (5f64.sqrt() - 1.0), epsilon = 1e-14);
     let polyak = Rule { momentum: 0.5, ..Rule::gd(0.5) };
-    assert_eq!((polyak.edge(7.0), polyak.gauge(7.0, 6.0)), (Some(6.0), Some(1.0)));
-    assert_eq!(Rule { nesterov: true, ..polyak }.edge(7.0), Some(3.0));
+    assert_eq!((polyak.edge(&[]), polyak.gauge(6.0)), (Some(6.0), 1.0));
+    assert_eq!(Rule { nesterov: true, ..polyak }.edge(&[]), Some(3.0));
     // SAM at its 2-cycle of amplitude ηρλ/(2 + 2β − η(λ + c)), where ‖g‖ = λa: the edge is λ.
     for (beta, c) in [(0.0, 0.0), (0.3, 0.0), (0.0, 2.0), (0.3, 2.0)] {
         let (lr, rho, lambda) = (0.1, 0.05, 12.0);
         let amplitude = lr * rho * lambda / (2.0 + 2.0 * beta - lr * (lambda + c));
-        let rule = Rule { momentum: beta, weight_decay: c, ..Rule::sam(lr, rho) };
-        assert_abs_diff_eq!(rule.edge(lambda * amplitude).unwrap(), lambda, epsilon = 1e-12);
+        let rule = Rule { momentum: beta, weight_decay: c, epsilon: 0.0, ..Rule::sam(lr, rho) };
+        assert_abs_diff_eq!(rule.edge(&rule.climb(&[lambda * amplitude])).unwrap(), lambda, epsilon = 1e-12);
     }
-    // The numbers of plain SAM and GD are those of the functions for them, to the bit.
+    // SAM's ε adds to the norm, which it matters beside: 5 % at ‖g‖ = 1e-4.
     let sam = Rule::sam(0.3, 0.07);
-    assert_eq!(
-        (sam.edge(0.2), sam.gauge(0.2, 5.0)),
-        (Some(sam_edge(0.3, 0.07, 0.2)), Some(gauge(0.3, 0.07, 0.2, 5.0)))
+    assert_abs_diff_eq!(sam.edge(&sam.climb(&[1e-4])).unwrap(), sam_edge(0.3, 0.07, 1.1e-4), epsilon = 1e-12);
+    assert_abs_diff_eq!(
+        sam.gauge(felt_curvature(&sam.climb(&[0.2]), 5.0)),
+        0.15 * (5.0 + 1.75 / 0.20001),
+        epsilon = 1e-12
     );
-    assert_eq!(Rule::gd(0.3).edge(0.2), Some(gd_edge(0.3)));
+    assert_abs_diff_eq!(Rule::gd(0.3).edge(&[]).unwrap(), gd_edge(0.3), epsilon = 1e-15);
 }
 
 #[test]
 fn where_there_is_no_edge_none_is_given() {
-    let asam = Rule { ascent: Ascent::Asam { eta: 0.01 }, ..Rule::sam(0.1, 0.5) };
-    assert_eq!((asam.edge(1.0), asam.gauge(1.0, 3.0)), (None, None));
-    assert_eq!(asam.unperturbed().edge(1.0), Some(20.0));
+    let asam = Rule { ascent: Ascent::Asam { eta: 0.01, biases: true }, ..Rule::sam(0.1, 0.5) };
+    assert_eq!(asam.edge(&asam.climb(&[1.0])), None);
+    assert_eq!(asam.unperturbed().edge(&[]), Some(20.0));
     let groups = Rule { micro_batch: 8, ..Rule::sam(0.1, 0.5) };
-    assert_eq!((groups.edge(1.0), groups.gauge(1.0, 3.0)), (None, None));
+    assert_eq!(groups.edge(&groups.climb(&[1.0])), None);
     // Decay alone is unstable at ηc = 2.
-    assert_eq!(Rule { weight_decay: 20.0, ..Rule::sam(0.1, 0.5) }.edge(1.0), Some(0.0));
+    assert_eq!(Rule { weight_decay: 20.0, ..Rule::sam(0.1, 0.5) }.edge(&[]), Some(0.0));
+    // The length of a gradient that was not given is not taken for any number.
+    assert!(Rule::sam(0.1, 0.5).edge(&Rule::sam(0.1, 0.5).climb(&[])).unwrap().is_nan());
     // More steps of ascent than a float can tell apart approach λ·exp(ρλ).
     let usam = Rule { ascent: Ascent::Usam, ascent_steps: 1_000_000, ..Rule::sam(0.5, 1.0) };
-    let edge = usam.edge(1.0).unwrap();
+    let edge = usam.edge(&usam.climb(&[])).unwrap();
     assert_abs_diff_eq!(edge * edge.exp(), 4.0, epsilon = 1e-5);
 }
 
@@ -155,7 +170,7 @@ fn the_schedule_says_what_is_active() {
     let rule = Rule { sam_from: 3, sam_until: 5, ..Rule::sam(0.5, 0.1) };
     let active: Vec<u64> = (0..8).filter(|&step| rule.at(step).perturbs()).collect();
     assert_eq!(active, [3, 4]);
-    assert_eq!(rule.at(2).edge(0.1), Some(4.0));
+    assert_eq!(rule.at(2).edge(&rule.at(2).climb(&[0.1])), Some(4.0));
     assert_eq!(rule.at(3), rule);
     assert!((0..8).all(|step| Rule::sam(0.5, 0.1).at(step).perturbs() && !Rule::gd(0.5).at(step).perturbs()));
     assert!(Rule { sam_from: 3, ..Rule::sam(0.5, 0.1) }.at(u64::MAX).perturbs());
@@ -164,31 +179,34 @@ fn the_schedule_says_what_is_active() {
 #[test]
 fn the_edge_of_many_steps_is_found_at_once_where_the_first_guess_overflows() {
     // A guess of ρλ = 4·10¹⁰, from which each step of Newton's method would take off a hundred-millionth.
-    let (lr, rho, steps) = (1e-12, 1e9, 1 << 26);
+    let (lr, rho, steps) = (1e-12, 1e9, f64::from(1 << 26));
     let began = std::time::Instant::now();
-    let edge = usam_edge(lr, rho, steps);
-    assert!((usam_curvature(rho, steps, edge) / gd_edge(lr) - 1.0).abs() < 1e-6, "{edge}");
+    let climb = [AscentSteps { factor: rho / steps, count: steps }];
+    let edge = felt_edge(&climb, gd_edge(lr));
+    assert!((felt_curvature(&climb, edge) / gd_edge(lr) - 1.0).abs() < 1e-6, "{edge}");
     assert!(began.elapsed().as_secs() < 2, "{:?}", began.elapsed());
 }
 
 #[test]
 fn why_there_is_no_edge_is_told_apart() {
-    let sam = Rule::sam(0.5, 0.1);
-    assert_eq!(sam.no_edge(1.0), None);
-    assert_eq!(sam.no_edge(0.0), Some(NoEdge::ZeroGradient));
+    let sam = Rule { epsilon: 0.0, ..Rule::sam(0.5, 0.1) };
+    let why = |rule: Rule, grad_norm: f64| rule.no_edge(&rule.climb(&[grad_norm]));
+    assert_eq!(why(sam, 1.0), None);
+    assert_eq!(why(sam, 0.0), Some(NoEdge::ZeroGradient));
+    assert_eq!(why(Rule { epsilon: 1e-5, ..sam }, 0.0), None);
     // Neither gradient descent nor a perturbation that is not normalised has a use for the gradient's length.
-    assert_eq!(Rule::gd(0.5).no_edge(0.0), None);
-    assert_eq!(Rule { ascent: Ascent::Usam, ..sam }.no_edge(0.0), None);
-    assert_eq!(Rule { ascent: Ascent::Asam { eta: 0.01 }, ..sam }.no_edge(1.0), Some(NoEdge::Unknown));
+    assert_eq!(why(Rule::gd(0.5), 0.0), None);
+    assert_eq!(why(Rule { ascent: Ascent::Usam, ..sam }, 0.0), None);
+    assert_eq!(why(Rule { ascent: Ascent::Asam { eta: 0.01, biases: true }, ..sam }, 1.0), Some(NoEdge::Mixes));
     // lr · weight_decay = 2 + 2β, or (2 + 2β)/(1 + 2β) with Nesterov's momentum, and a little less.
     for (momentum, nesterov, limit) in [(0.0, false, 2.0), (0.5, false, 3.0), (0.5, true, 1.5)] {
         for base in [sam, Rule::gd(0.5)] {
             let rule = Rule { momentum, nesterov, ..base };
-            assert_eq!(Rule { weight_decay: 2.0 * limit, ..rule }.no_edge(1.0), Some(NoEdge::Decay));
-            assert_eq!(Rule { weight_decay: 1.99 * limit, ..rule }.no_edge(1.0), None);
+            assert_eq!(why(Rule { weight_decay: 2.0 * limit, ..rule }, 1.0), Some(NoEdge::Decay));
+            assert_eq!(why(Rule { weight_decay: 1.99 * limit, ..rule }, 1.0), None);
         }
     }
-    let words = [NoEdge::Unknown, NoEdge::Decay, NoEdge::ZeroGradient].map(|reason| reason.to_string());
+    let words = [NoEdge::Mixes, NoEdge::Decay, NoEdge::ZeroGradient].map(|reason| reason.to_string());
     assert!(words[0].contains("no edge is known") && words[1].contains("weight_decay"), "{words:?}");
     assert!(words[2].contains("the gradient is 0"), "{words:?}");
 }

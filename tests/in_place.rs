@@ -6,7 +6,7 @@ use edgewalk::graph::{Binary, Graph, NodeId, Tensor, Unary, eval};
 use edgewalk::kernel::{KernelError, Program, Target, compile};
 use edgewalk::plan::{Output, Place, PlanError, Spec};
 
-use super::device::gpu;
+use super::device::{gpu, own_target};
 use super::oracle::Numbers;
 use super::shaders::targets;
 
@@ -125,7 +125,7 @@ fn an_output_takes_the_place_of_inputs_when_all_have_been_read() {
     let start: Vec<f32> = (0..SLOT).map(|_| numbers.number() as f32).collect();
     for case in &CASES {
         for accumulate in [false, true] {
-            let (g, inputs, results, program) = compiled(case, accumulate, gpu().target());
+            let (g, inputs, results, program) = compiled(case, accumulate, &own_target());
             let given: Vec<(NodeId, Tensor)> = (inputs.iter().zip(case.given))
                 .map(|(&id, &(offset, shape))| {
                     let len: usize = shape.iter().product();
@@ -179,6 +179,7 @@ fn kernels_for_subgroups_of_another_width_are_refused() {
     let wide = Target { subgroup: Some(32), cpu: true, ..targets()[0].clone() };
     let (.., program) = compiled(case, false, &wide);
     assert!(program.kernels.iter().any(|kernel| kernel.subgroups));
-    let refused = |gpu: &Device| matches!(gpu.load(program.clone()), Err(DeviceError::Kernel(KernelError::OtherTarget(_))));
-    assert!(refused(gpu()) || gpu().target().subgroup == Some(32));
+    let refused =
+        |gpu: &Device| matches!(gpu.load(program.clone()), Err(DeviceError::Kernel(KernelError::OtherTarget(_))));
+    assert!(refused(gpu()) || own_target().subgroup == Some(32));
 }

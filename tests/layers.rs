@@ -8,7 +8,7 @@ use std::str::FromStr;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The modules of the crate in the order of the pipeline, each with those that it uses.
-const STAGES: [(&str, &[&str]); 26] = [
+const STAGES: [(&str, &[&str]); 29] = [
     ("choice", &[]),
     ("text", &[]),
     ("observer", &[]),
@@ -19,12 +19,15 @@ const STAGES: [(&str, &[&str]); 26] = [
     ("passes", &["graph", "index"]),
     ("plan", &["graph", "index", "passes"]),
     ("kernel", &["graph", "index", "passes", "plan"]),
-    ("gpu", &["choice", "graph", "kernel", "passes", "plan"]),
+    ("adapter", &["kernel"]),
+    ("gpu", &["adapter", "choice", "graph", "kernel", "passes", "plan"]),
+    ("cpu", &["adapter", "graph", "index", "passes", "plan"]),
+    ("device", &["adapter", "cpu", "gpu", "kernel", "plan"]),
     ("model", &["choice", "graph"]),
     ("data", &["choice", "files", "observer"]),
     ("curvature", &[]),
-    ("objective", &["autodiff", "curvature", "data", "gpu", "graph", "kernel", "model", "passes", "plan"]),
-    ("optim", &["curvature", "gpu", "graph", "objective", "plan"]),
+    ("objective", &["autodiff", "curvature", "data", "device", "graph", "kernel", "model", "passes", "plan"]),
+    ("optim", &["curvature", "device", "graph", "objective", "plan"]),
     ("config", &["choice", "data", "files", "graph", "model", "optim", "text"]),
     ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim"]),
     ("results", &["config", "files", "folder", "observer", "optim", "text"]),
@@ -36,7 +39,7 @@ const STAGES: [(&str, &[&str]); 26] = [
             "data",
             "files",
             "folder",
-            "gpu",
+            "device",
             "graph",
             "kernel",
             "model",
@@ -47,7 +50,10 @@ const STAGES: [(&str, &[&str]); 26] = [
             "text",
         ],
     ),
-    ("sweep", &["choice", "config", "data", "files", "folder", "gpu", "model", "observer", "results", "run", "text"]),
+    (
+        "sweep",
+        &["choice", "config", "data", "files", "folder", "device", "model", "observer", "results", "run", "text"],
+    ),
     (
         "analysis",
         &[
@@ -56,7 +62,7 @@ const STAGES: [(&str, &[&str]); 26] = [
             "data",
             "files",
             "folder",
-            "gpu",
+            "device",
             "model",
             "objective",
             "observer",
@@ -66,9 +72,9 @@ const STAGES: [(&str, &[&str]); 26] = [
             "text",
         ],
     ),
-    ("bench", &["config", "folder", "gpu", "kernel", "model", "objective", "optim", "results", "run", "text"]),
-    ("theory", &["curvature", "data", "gpu", "graph", "model", "objective", "optim"]),
-    ("doctor", &["autodiff", "curvature", "data", "gpu", "graph", "model", "objective", "optim"]),
+    ("bench", &["config", "folder", "device", "kernel", "model", "objective", "optim", "results", "run", "text"]),
+    ("theory", &["curvature", "data", "device", "graph", "model", "objective", "optim"]),
+    ("doctor", &["autodiff", "curvature", "data", "device", "graph", "model", "objective", "optim"]),
     (
         "cli",
         &[
@@ -80,7 +86,7 @@ const STAGES: [(&str, &[&str]); 26] = [
             "doctor",
             "files",
             "folder",
-            "gpu",
+            "device",
             "observer",
             "results",
             "run",
@@ -92,16 +98,19 @@ const STAGES: [(&str, &[&str]); 26] = [
 ];
 
 /// What the source does in some places only: a crate, a path or a word, and the files and folders of `src` that have it.
-const OWNERS: [(&str, &[&str]); 17] = [
+const OWNERS: [(&str, &[&str]); 20] = [
     ("wgpu", &["gpu"]),
-    ("unsafe", &["gpu/program.rs"]),
+    ("unsafe", &["gpu/program.rs", "cpu/memory.rs"]),
     ("naga", &["kernel/check.rs"]),
     ("nalgebra", &["curvature"]),
     ("ureq", &["data/download.rs"]),
     ("kuva", &["results/figure"]),
     ("maud", &["results/report", "results/live/watch.rs", "sweep/report.rs"]),
     ("shlex", &["text/shell.rs"]),
-    ("sysinfo", &["run/memory_check.rs", "files/lock.rs"]),
+    ("sysinfo", &["cpu/model.rs", "run/memory_check.rs", "files/lock.rs"]),
+    ("gemm", &["cpu/memory.rs"]),
+    ("pulp", &["cpu"]),
+    ("rayon", &["cpu"]),
     ("TryLockError", &["files/lock.rs"]),
     ("indicatif", &["cli"]),
     ("io::stderr", &["cli/terminal.rs"]),

@@ -33,6 +33,7 @@ mod extremes;
 mod faults;
 mod fetch;
 mod fetch_set;
+mod gauge;
 mod graph;
 mod in_place;
 mod instruments;

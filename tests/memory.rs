@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use edgewalk::curvature::{EigenOptions, Track};
+use edgewalk::device::{Buffer, Device, DeviceError, Recording};
 use edgewalk::folder::RunDir;
 use edgewalk::folder::state::RunState;
-use edgewalk::device::{Buffer, Device, DeviceError, Recording};
 use serde_json::Value;
 
 use super::training::train;
@@ -72,7 +72,7 @@ fn the_memory_of_a_transformer_is_known_before_its_first_step() {
 
 #[test]
 fn bytes_count_until_the_last_handle_is_gone() {
-    let gpu = Device::open(std::env::var("EDGEWALK_ADAPTER").ok().as_deref()).unwrap();
+    let gpu = Device::open(super::device::adapter().as_deref()).unwrap();
     for gpu in [&gpu, &gpu.dry()] {
         assert_eq!(gpu.memory().now, 0);
         let make = |len: usize| -> Buffer { gpu.buffer("numbers", len).unwrap() };
@@ -136,6 +136,7 @@ fn a_checkpoint_takes_less_than_the_measurement_before_it() {
             momentum: Some(vec![0.5; N]),
             before: None,
             track: Some(track),
+            update_track: None,
             window: None,
             known: Default::default(),
         };

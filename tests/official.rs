@@ -10,6 +10,7 @@ use edgewalk::folder::rows::CurvatureRow;
 use edgewalk::folder::tables::read_curvature;
 use edgewalk::model::{Activation, Loss, Reduction};
 use edgewalk::objective::{DifferenceOperator, HessianOperator};
+use edgewalk::optim::Rule;
 use edgewalk::results::summary::Summary;
 use nalgebra::DVector;
 
@@ -177,9 +178,9 @@ fn a_run_shows_it_beside_exact_values_and_repeats() {
         assert!((0.0..=1.0).contains(&estimate.grad_alignment) && (0.0..=1.0).contains(&estimate.sam_grad_alignment));
         assert!(estimate.grad_alignment != row.grad_alignment && (2..=100).contains(&estimate.hvps));
     }
-    let summary = Summary::of(&[], &rows).to_string();
+    let summary = Summary::of(&[], &rows, Rule::sam(1.0, 1.0)).to_string();
     assert!(summary.contains("official method ÷ exact"), "{summary}");
-    assert!(!Summary::of(&[], &alone).to_string().contains("official"));
+    assert!(!Summary::of(&[], &alone, Rule::sam(1.0, 1.0)).to_string().contains("official"));
     let picture = |run: &RunDir| fs::read_to_string(run.plots().join("edges.svg")).unwrap();
     assert!(picture(&first).contains("official") && !picture(&plain).contains("official"));
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
+use edgewalk::curvature::edge::felt_curvature;
 use edgewalk::data::Examples;
 use edgewalk::folder::tables::read_curvature;
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction, params_from_safetensors};
@@ -37,7 +38,7 @@ fn perturbed_gradient(mlp: &reference_mlp::Mlp, w: &DVector<f64>, rule: &Rule) -
         at += match rule.ascent {
             Ascent::Sam => &g * (rho / (g.norm() + rule.epsilon)),
             Ascent::Usam => &g * rho,
-            Ascent::Asam { eta } => {
+            Ascent::Asam { eta, .. } => {
                 let t = at.map(|x| x.abs() + eta);
                 let tg = t.component_mul(&g);
                 t.component_mul(&tg) * (rho / (tg.norm() + rule.epsilon))
@@ -73,13 +74,13 @@ fn follow(data: &Examples, mut w: DVector<f64>, rule: &Rule) -> [DVector<f64>; 2
 fn rules() -> Vec<(&'static str, Rule)> {
     let (gd, sam) = (Rule::gd(0.5), Rule::sam(0.5, 0.1));
     let usam = Rule { ascent: Ascent::Usam, rho: 0.5, ..sam };
-    let asam = Rule { ascent: Ascent::Asam { eta: 0.01 }, rho: 0.5, ..sam };
+    let asam = Rule { ascent: Ascent::Asam { eta: 0.01, biases: true }, rho: 0.5, ..sam };
     vec![
         ("GD", gd),
         ("SAM", sam),
         ("USAM", usam),
         ("ASAM", asam),
-        ("ASAM, eta 0.1", Rule { ascent: Ascent::Asam { eta: 0.1 }, ..asam }),
+        ("ASAM, eta 0.1", Rule { ascent: Ascent::Asam { eta: 0.1, biases: true }, ..asam }),
         ("SAM, ε 0.05", Rule { epsilon: 0.05, ..sam }),
         ("SAM, 3 steps of ascent", Rule { ascent_steps: 3, rho: 0.3, ..sam }),
         ("USAM, 3 steps of ascent", Rule { ascent_steps: 3, rho: 2.0, ..usam }),
@@ -149,7 +150,9 @@ fn a_probe_shows_what_the_update_would_follow() {
     let objective = Objective::new(gpu(), Arc::new(mlp), LOSS, &data, 64).unwrap();
     let mut device = OnDevice::new(objective, &params);
     let usam = Rule { ascent: Ascent::Usam, ascent_steps: 2, sam_from: 3, ..Rule::sam(0.5, 0.5) };
-    for rule in [usam, Rule { momentum: 0.9, ..usam }, Rule { ascent: Ascent::Asam { eta: 0.01 }, ..usam }] {
+    for rule in
+        [usam, Rule { momentum: 0.9, ..usam }, Rule { ascent: Ascent::Asam { eta: 0.01, biases: true }, ..usam }]
+    {
         let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
         let here = reference.at(w.as_slice()).gradient;
         for (step, expected) in [(2, here.clone()), (3, perturbed_gradient(&reference, &w, &rule))] {
@@ -194,8 +197,10 @@ fn a_run_follows_its_rule_and_leaves_what_the_next_step_needs() {
     for row in &rows {
         let active = rule.at(row.step);
         assert_eq!(active.perturbs(), row.step < 20);
-        assert_eq!((Some(row.sam_edge), Some(row.gd_edge)), (active.edge(row.grad_norm), rule.unperturbed().edge(0.0)));
-        assert_eq!(Some(row.gauge), active.gauge(row.grad_norm, row.lambdas[0]));
+        let climb = active.climb(&[row.grad_norm]);
+        assert_eq!((Some(row.sam_edge), Some(row.gd_edge)), (active.edge(&climb), rule.unperturbed().edge(&[])));
+        let felt = felt_curvature(&climb, row.lambda_max.unwrap().value);
+        assert_eq!((row.update_sharpness, row.gauge), (Some(felt), active.gauge(felt)));
     }
     assert_eq!(rows.iter().map(|row| row.step).collect::<Vec<_>>(), [0, 15, 30]);
 

@@ -273,7 +273,10 @@ fn the_planner_takes_fewer_examples_where_a_graph_is_too_large() {
     let one = Examples::new(codes, [length], vec![0], classes).unwrap();
     let error = Objective::new(&dry, Arc::new(model), Loss::CrossEntropy, &one, 0).err().unwrap();
     assert!(
-        matches!(error, DeviceError::BufferTooLarge { .. } | DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))),
+        matches!(
+            error,
+            DeviceError::BufferTooLarge { .. } | DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))
+        ),
         "{error}"
     );
 }

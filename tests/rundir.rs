@@ -9,6 +9,7 @@ use edgewalk::folder::manifest::Ended;
 use edgewalk::folder::rows::{BatchRow, CurvatureColumns, CurvatureRow, Extreme, MetricsRow, OfficialRow};
 use edgewalk::folder::tables::{CurvatureWriter, MetricsWriter, read_curvature, read_metrics};
 use edgewalk::folder::{RunDir, check};
+use edgewalk::optim::Rule;
 use edgewalk::results::summary::{EdgeSummary, EdgeVerdict, Spread, Summary};
 use proptest::prelude::*;
 
@@ -188,7 +189,7 @@ fn the_official_estimate_has_columns_of_its_own_where_it_was_asked_for() {
     assert!(text.lines().nth(1).unwrap().ends_with(",12,batch,64,,,,,,,,,,3.5,0.875,0.25,0.125,100,,"), "{text}");
     let rows = read_curvature(&path).unwrap();
     assert_eq!(rows, [with.clone(), curvature_row(20, 0.5)]);
-    let ratio = EdgeSummary::of(&rows).unwrap().official.unwrap();
+    let ratio = EdgeSummary::of(&rows, &Rule::sam(1.0, 1.0)).unwrap().official.unwrap();
     assert_eq!((ratio.median, ratio.min), (3.5 / 3.0, 3.5 / 3.0));
 
     fs::write(&path, text.replace(",0.125,100", ",0.125,")).unwrap();
@@ -300,25 +301,65 @@ fn spreads_are_medians_and_extremes_of_finite_values() {
 #[test]
 fn the_summary_judges_the_second_half() {
     // The climb at 0.2 must not count; step 50 is exactly half of 100 and must.
-    let rows: Vec<_> = [(0, 0.2), (25, 0.2), (49, 0.2), (50, 0.93), (75, 1.01), (100, 1.08)]
+    let rows: Vec<_> = [(0, 0.2), (25, 0.2), (49, 0.2), (50, 0.93), (60, 1.0), (75, 1.01), (90, 1.02), (100, 1.08)]
         .map(|(step, ratio)| curvature_row(step, ratio))
         .into();
-    let edge = EdgeSummary::of(&rows).unwrap();
-    assert_eq!((edge.first_step, edge.last_step), (50, 100));
-    assert_eq!((edge.ratio.median, edge.ratio.min, edge.ratio.max), (1.01, 0.93, 1.08));
-    assert_eq!(edge.gauge.median, 2.02);
-    assert_eq!((edge.worst_residual, edge.is_gd), (1e-5, false));
-    assert_eq!(edge.verdict(), EdgeVerdict::At);
-    let text = Summary::of(&[], &rows).to_string();
-    assert!(text.contains("SAM-edge") && text.contains("at the edge"), "{text}");
+    let sam = Rule::sam(1.0, 1.0);
+    let edge = EdgeSummary::of(&rows, &sam).unwrap();
+    let ratio = edge.ratio.unwrap();
+    assert_eq!((edge.first_step, edge.last_step, edge.rows), (50, 100, 5));
+    assert_eq!((ratio.median, ratio.min, ratio.max), (1.01, 0.93, 1.08));
+    assert_eq!((edge.gauge.median, edge.worst_residual), (2.02, 1e-5));
+    assert_eq!(edge.verdict(), Some(EdgeVerdict::Above));
+    let text = Summary::of(&[], &rows, sam).to_string();
+    assert!(text.contains("λ_max ÷ SAM-edge") && text.contains("above the edge (1 ± 0.02)"), "{text}");
+    assert_eq!(EdgeSummary::of(&[], &sam), None);
+    assert_eq!(EdgeSummary::of(&[curvature_row(0, f64::NAN)], &sam), None);
+}
 
-    for (ratio, verdict) in
-        [(0.89, EdgeVerdict::Below), (0.91, EdgeVerdict::At), (1.09, EdgeVerdict::At), (1.11, EdgeVerdict::Above)]
-    {
-        assert_eq!(EdgeSummary::of(&[curvature_row(0, ratio)]).unwrap().verdict(), verdict);
+/// Rows with these gauges and error bars, one a step, all in the half that is judged.
+fn rows_of(gauges: &[f64], update_error: f64) -> Vec<CurvatureRow> {
+    let row = |(step, &gauge): (usize, &f64)| CurvatureRow {
+        gauge,
+        update_error: Some(update_error),
+        ..curvature_row(1000 + step as u64, f64::NAN)
+    };
+    gauges.iter().enumerate().map(row).collect()
+}
+
+#[test]
+fn a_verdict_takes_five_rows_and_says_its_band() {
+    let gd = Rule::gd(0.5);
+    let judged = |gauges: &[f64], error: f64| {
+        let edge = EdgeSummary::of(&rows_of(gauges, error), &gd).unwrap();
+        (edge.verdict(), edge.conclusion())
+    };
+    // Four rows are too few, however clear they look.
+    assert_eq!(judged(&[1.0; 4], 0.0), (None, "no verdict from 4 rows, which takes 5".to_owned()));
+    for (gauge, verdict) in [
+        (0.97, EdgeVerdict::Below),
+        (0.99, EdgeVerdict::At),
+        (1.01, EdgeVerdict::At),
+        (1.03, EdgeVerdict::Above),
+        (-0.5, EdgeVerdict::Below),
+    ] {
+        assert_eq!(judged(&[gauge; 5], 0.0).0, Some(verdict), "{gauge}");
     }
-    assert_eq!(EdgeSummary::of(&[]), None);
-    assert_eq!(EdgeSummary::of(&[curvature_row(0, f64::NAN)]), None);
+    // Half the distance between the quartiles 0.9 and 1.1, and for η = 0.5 a quarter of the error bar.
+    assert_eq!(judged(&[0.5, 0.9, 0.95, 1.1, 2.0], 0.0), (Some(EdgeVerdict::At), "at the edge (1 ± 0.10)".to_owned()));
+    assert_eq!(judged(&[0.9; 5], 0.5), (Some(EdgeVerdict::At), "at the edge (1 ± 0.12)".to_owned()));
+    assert_eq!(judged(&[0.9; 5], 0.2).0, Some(EdgeVerdict::Below));
+    // A band that swallows everything is none.
+    assert_eq!(judged(&[0.1, 0.1, 0.7, 3.0, 3.0], 0.0).1, "below the edge (1 ± 0.25)");
+}
+
+#[test]
+fn rows_of_other_rules_are_not_averaged() {
+    // SAM for the steps before 1005, gradient descent after.
+    let rows = rows_of(&[3.0, 3.0, 3.0, 3.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0], 0.0);
+    let rule = Rule { sam_until: 1005, ..Rule::sam(0.5, 0.1) };
+    let edge = EdgeSummary::of(&rows, &rule).unwrap();
+    assert_eq!((edge.rows, edge.gauge.min, edge.gauge.max, &*edge.edge_name), (5, 1.0, 1.0, "2/η"));
 }
 
 #[test]
@@ -328,7 +369,7 @@ fn the_summary_says_what_its_numbers_are_about() {
     let text = |batch: usize, on: MeasureOn| {
         let set = MeasuringSet { on, examples: 200 };
         let rows = [CurvatureRow { measured: Some(set), ..curvature_row(9, 1.0) }];
-        Summary { batch, ..Summary::of(std::slice::from_ref(&last), &rows) }.to_string()
+        Summary { batch, ..Summary::of(std::slice::from_ref(&last), &rows, Rule::sam(1.0, 1.0)) }.to_string()
     };
     let full = text(0, MeasureOn::Train);
     assert!(full.contains("training loss 5.0000e-1") && !full.contains("measured on"), "{full}");

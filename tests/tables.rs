@@ -8,6 +8,7 @@ use edgewalk::folder::RunDir;
 use edgewalk::folder::rows::{BatchRow, CurvatureColumns, CurvatureRow, OfficialRow};
 use edgewalk::folder::tables::{CurvatureWriter, read_curvature, read_metrics};
 use edgewalk::model::{Activation, Layout, Mlp};
+use edgewalk::optim::Rule;
 use edgewalk::results::summary::Summary;
 
 use super::training::{train, write_init};
@@ -117,7 +118,7 @@ fn there_is_no_verdict_from_what_has_not_converged() {
     let run = small(folder.path(), "power", &sets);
     let rows = read_curvature(&run.curvature()).unwrap();
     assert!(rows.iter().all(|row| row.converged == [false] && row.sound_ratio().is_nan()), "{rows:?}");
-    let text = Summary::of(&[], &rows).to_string();
+    let text = Summary::of(&[], &rows, Rule::sam(1.0, 1.0)).to_string();
     assert!(!text.contains("the edge") && text.contains("3 rows of the second half not judged"), "{text}");
     assert!(text.contains("raise measure.max_iterations"), "{text}");
     let page = fs::read_to_string(run.path().join("report.html")).unwrap();
@@ -126,7 +127,7 @@ fn there_is_no_verdict_from_what_has_not_converged() {
     let mut mixed = rows;
     let last = mixed.len() - 1;
     mixed[last] = CurvatureRow { converged: vec![true], edge_ratio: 0.97, gauge: 0.96, ..mixed[last].clone() };
-    let summary = Summary::of(&[], &mixed);
-    assert_eq!((summary.left_out, summary.edge.as_ref().unwrap().ratio.min), (2, 0.97));
+    let summary = Summary::of(&[], &mixed, Rule::sam(1.0, 1.0));
+    assert_eq!((summary.left_out, summary.edge.as_ref().unwrap().ratio.unwrap().min), (2, 0.97));
     assert!(summary.to_string().contains("2 rows of the second half not judged"), "{summary}");
 }

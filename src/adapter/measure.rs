@@ -45,7 +45,11 @@ impl Peaks {
 
 /// The best time of one repetition. `run` takes a number of repetitions, at most `most`, and returns the seconds of all; it
 /// is called until a few runs of full length are done or the budget is spent.
-pub(crate) fn best(budget_secs: f64, most: usize, mut run: impl FnMut(usize) -> Result<f64, DeviceError>) -> Result<f64, DeviceError> {
+pub(crate) fn best(
+    budget_secs: f64,
+    most: usize,
+    mut run: impl FnMut(usize) -> Result<f64, DeviceError>,
+) -> Result<f64, DeviceError> {
     let (mut repetitions, mut best, mut spent, mut full) = (1, f64::INFINITY, 0.0, 0);
     loop {
         let secs = run(repetitions)?;

@@ -19,7 +19,8 @@ pub fn position(adapters: &[AdapterSummary], wanted: &str) -> Result<usize, Devi
     let gpu = || first(all(&|adapter| !adapter.is_cpu()));
     let native = || first(all(&AdapterSummary::is_native));
     let software = || first(all(&AdapterSummary::is_cpu));
-    let unknown = || DeviceError::UnknownAdapter { wanted: wanted.to_owned(), known: list(adapters, 0..adapters.len()) };
+    let unknown =
+        || DeviceError::UnknownAdapter { wanted: wanted.to_owned(), known: list(adapters, 0..adapters.len()) };
     match lower.as_str() {
         "" => return Err(unknown()),
         "auto" => return gpu().or_else(native).or_else(software).ok_or_else(unknown),

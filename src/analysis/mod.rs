@@ -21,8 +21,9 @@ use crate::curvature::{
     CurvatureError, DensityOptions, EigenOptions, Minus, Operator, SpectralDensity, Spectrum, SubOperator, Trace,
     TraceOptions, lanczos, spectral_density, subspace_alignment, trace,
 };
+use crate::device::{Device, DeviceError};
 use crate::files::check_folder;
-use crate::device::Device;
+use crate::folder::rows::Extreme;
 use crate::model::Layout;
 use crate::observer::{Observer, Progress, Unit};
 use crate::optim::Rule;
@@ -93,6 +94,16 @@ pub struct Finding {
     pub secs: [f64; 3],
 }
 
+/// The largest eigenvalue of the update operator ([`crate::optim::UpdateOperator`]) and of the Hessian, with their
+/// errors.
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateFound {
+    /// Of the update operator.
+    pub sharpness: Extreme,
+    /// Of the Hessian, if it converged.
+    pub lambda_max: Option<Extreme>,
+}
+
 /// The curvature at one point. See the module text.
 #[derive(Debug, Clone)]
 pub struct Analysis {
@@ -110,6 +121,10 @@ pub struct Analysis {
     pub grad_norm: f64,
     /// The run's update rule at this step.
     pub rule: Rule,
+    /// Its edge for one eigenvalue of the Hessian, if it has one.
+    pub edge: Option<f64>,
+    /// The largest eigenvalues, where all parameters are analysed together.
+    pub update: Option<UpdateFound>,
     /// Block by block, matrix by matrix.
     pub findings: Vec<Finding>,
     /// The folder with the files.
@@ -142,22 +157,33 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     setup::check(request, &blocks)?;
     let (params, _) = run::read_params(&layout, &found.params)?;
     let parts = setup::AnalysisSetup { config, model, train: &train, request };
-    let AnalysisWorkspace { objective, w, probe, mut hessian, mut gauss_newton } =
+    let AnalysisWorkspace { objective, w, probe, mut update, mut gauss_newton } =
         parts.assemble_planned(&gpu, &blocks, layout.len())?;
     objective.set_params(&w, &params)?;
     let metrics = probed(&objective, &probe, found.step)?;
-    let gradient = |vector| objective.read(vector).map(|values| values.into_iter().map(f64::from).collect());
+    let gradient =
+        |vector| -> Result<Vec<f64>, DeviceError> { Ok(objective.read(vector)?.into_iter().map(f64::from).collect()) };
     let gradients = [gradient(probe.gradient())?, gradient(probe.update_gradient(found.step))?];
+    let (rule, from) = (build::rule(config).at(found.step), gradient(&w)?);
+    let climbs = update.climbs(&objective, &rule, &from, [metrics.grad_norm; 2])?;
+    let edge = climbs.of_modes.as_deref().and_then(|climb| rule.edge(climb)).filter(|_| climbs.is_function);
     let look = Look { request, gradients, observer };
     let mut findings = vec![];
     for block in &blocks {
-        findings.push(look.at(block, Part::Hessian, &mut hessian.linearise()?)?);
+        findings.push(look.at(block, Part::Hessian, &mut update.hessian().linearise()?)?);
         if let Some(gauss_newton) = &mut gauss_newton {
             findings.push(look.at(block, Part::GaussNewton, &mut gauss_newton.linearise()?)?);
-            let mut rest = Minus::new(hessian.linearise()?, gauss_newton.linearise()?)?;
+            let mut rest = Minus::new(update.hessian().linearise()?, gauss_newton.linearise()?)?;
             findings.push(look.at(block, Part::Rest, &mut rest)?);
         }
     }
+    let update = match request.blocks.is_empty() {
+        true => {
+            let leading = update.leading(climbs, &from, &findings[0].spectrum, &request.eigen, observer)?;
+            Some(UpdateFound { sharpness: leading.update, lambda_max: leading.lambda_max })
+        }
+        false => None,
+    };
     observer.finished();
     let adapter = gpu.adapter();
     let analysis = Analysis {
@@ -167,7 +193,9 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
         examples: train.len(),
         loss: metrics.loss,
         grad_norm: metrics.grad_norm,
-        rule: build::rule(config).at(found.step),
+        rule,
+        edge,
+        update,
         findings,
         out: request.out.clone().unwrap_or(found.out),
     };
@@ -287,6 +315,10 @@ impl Operator for WatchedOperator<'_> {
 
     fn rounding(&self) -> f64 {
         self.operator.rounding()
+    }
+
+    fn form_errors(&mut self, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
+        self.operator.form_errors(vectors, values)
     }
 
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {

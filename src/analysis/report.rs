@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::{Analysis, Finding, Part};
+use super::{Analysis, Finding, Part, UpdateFound};
 use crate::curvature::{Eigenpair, Estimate, RitzValue, SpectralDensity};
 use crate::files::write_file;
 use crate::results::Format;
@@ -30,8 +30,8 @@ impl Analysis {
             "examples": self.examples,
             "loss": self.loss,
             "grad_norm": self.grad_norm,
-            "gd_edge": self.rule.unperturbed().edge(self.grad_norm),
-            "sam_edge": self.rule.edge(self.grad_norm),
+            "gd_edge": self.rule.unperturbed().edge(&[]),
+            "sam_edge": self.edge,
             "findings": self.findings.iter().map(|finding| self.finding(finding)).collect::<Vec<_>>(),
         })
     }
@@ -70,11 +70,12 @@ impl Analysis {
             "products": spectrum.products,
             "secs": finding.secs[0],
         });
-        if finding.part == Part::Hessian
-            && let Some(first) = spectrum.pairs.first()
-        {
-            value["gauge"] = self.rule.gauge(self.grad_norm, first.value).into();
-            value["edge_ratio"] = self.rule.edge(self.grad_norm).map(|edge| first.value.abs() / edge).into();
+        if let (Part::Hessian, Some(UpdateFound { sharpness, lambda_max })) = (finding.part, self.update) {
+            let positive = lambda_max.map(|max| max.value).filter(|max| *max > 0.0);
+            value["update_sharpness"] = sharpness.value.into();
+            value["update_error"] = sharpness.error.into();
+            value["gauge"] = self.rule.gauge(sharpness.value).into();
+            value["edge_ratio"] = positive.zip(self.edge).map(|(max, edge)| max / edge).into();
         }
         if let Some(trace) = &finding.trace {
             value["trace"] = estimate(&trace.estimate);
@@ -107,16 +108,21 @@ impl fmt::Display for Analysis {
             self.adapter
         )?;
         write!(f, "loss {:.6e}, ‖g‖ {:.4e}", self.loss, self.grad_norm)?;
-        if let Some(edge) = self.rule.unperturbed().edge(self.grad_norm) {
+        if let Some(edge) = self.rule.unperturbed().edge(&[]) {
             write!(f, ", gradient descent's edge {}", decimals(edge, 4))?;
         }
         if self.rule.perturbs()
-            && let Some(edge) = self.rule.edge(self.grad_norm)
+            && let Some(edge) = self.edge
         {
             write!(f, ", the perturbed rule's {}", decimals(edge, 4))?;
         }
-        if let Some(reason) = self.rule.no_edge(self.grad_norm) {
-            write!(f, "\nnothing to compare eigenvalues with: {reason}")?;
+        if let Some(reason) = self.rule.no_edge(&self.rule.climb(&[self.grad_norm])) {
+            write!(f, "\nno eigenvalue has an edge: {reason}")?;
+        }
+        if let Some(UpdateFound { sharpness, .. }) = self.update {
+            let (gauge, error) =
+                (self.rule.gauge(sharpness.value), self.rule.gauge(sharpness.error) - self.rule.gauge(0.0));
+            write!(f, "\ngauge of the update {} ± {error:.1e}, 1 at the edge", decimals(gauge, 4))?;
         }
         writeln!(f)?;
         self.findings.iter().try_for_each(|finding| self.describe(finding, f))
@@ -128,11 +134,15 @@ impl Analysis {
         let Finding { block, parameters, part, spectrum, alignments, subspace, trace, density, secs } = finding;
         let whole = if block == "all" { "all parameters".to_owned() } else { format!("block {block}") };
         writeln!(f, "\n{} of {whole} ({parameters})", part.words())?;
-        let edge = self.rule.edge(self.grad_norm).filter(|edge| *edge > 0.0);
+        let edge = self.edge.filter(|edge| *edge > 0.0);
         for (i, pair) in spectrum.pairs.iter().enumerate() {
             write!(f, "  λ{:<3} {}", i + 1, value(pair))?;
-            if let (Part::Hessian, Some(edge)) = (part, edge) {
-                write!(f, "   {:>7} × edge", decimals(pair.value.abs() / edge, 4))?;
+            match (part, edge) {
+                (Part::Hessian, Some(edge)) if pair.value > 0.0 => {
+                    write!(f, "   {:>7} × edge", decimals(pair.value / edge, 4))?;
+                }
+                (Part::Hessian, Some(_)) => write!(f, "   {:14}", "escapes")?,
+                _ => {}
             }
             writeln!(f, "   |cos(g, v)| {}{}", share(alignments[i]), shortfall(pair))?;
         }

@@ -7,12 +7,13 @@ use super::{AnalysisRequest, Block};
 use crate::config::{Config, ConfigError, build};
 use crate::curvature::{CurvatureError, DensityOptions};
 use crate::data::Examples;
-use crate::folder::manifest::MemoryPlan;
 use crate::device::{Buffer, Device};
+use crate::folder::manifest::MemoryPlan;
 use crate::model::Model;
-use crate::objective::{GaussNewtonOperator, HessianOperator, Objective};
+use crate::objective::{GaussNewtonOperator, Objective};
 use crate::optim::Probe;
 use crate::run::setup::objective;
+use crate::run::update::{UpdateMeasure, group};
 use crate::run::{RunError, memory_check};
 
 /// Everything on the device.
@@ -20,7 +21,7 @@ pub(super) struct AnalysisWorkspace {
     pub objective: Objective,
     pub w: Buffer,
     pub probe: Probe,
-    pub hessian: HessianOperator,
+    pub update: UpdateMeasure,
     pub gauss_newton: Option<GaussNewtonOperator>,
 }
 
@@ -35,13 +36,16 @@ pub(super) struct AnalysisSetup<'a> {
 impl AnalysisSetup<'_> {
     /// Makes and records everything; the parameters are still zeros.
     pub fn assemble(&self, gpu: &Device) -> Result<AnalysisWorkspace, RunError> {
-        let mut objective = objective(gpu, self.config, Arc::clone(&self.model), build::loss(self.config), self.train)?;
+        let (config, loss) = (self.config, build::loss(self.config));
+        let group = group(config, self.train.len(), false);
+        let mut objective = objective(gpu, config, Arc::clone(&self.model), loss, self.train, group)?;
         let w = objective.vector("the parameters")?;
-        let probe = Probe::new(&mut objective, build::rule(self.config), &w)?;
-        let hessian = HessianOperator::with_blocks(&mut objective, &w)?;
+        let rule = build::rule(config);
+        let probe = Probe::new(&mut objective, rule, &w)?;
+        let update = UpdateMeasure::new(&mut objective, rule, &w, group, true)?;
         let split = self.request.split;
         let gauss_newton = split.then(|| GaussNewtonOperator::with_blocks(&mut objective, &w)).transpose()?;
-        Ok(AnalysisWorkspace { objective, w, probe, hessian, gauss_newton })
+        Ok(AnalysisWorkspace { objective, w, probe, update, gauss_newton })
     }
 
     /// Assembles everything if it fits in memory with the solvers' vectors for these blocks; `parameters` is the number

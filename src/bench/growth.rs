@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::{NO_LEARNING, Scratch, examples_of_update};
 use crate::config::{Config, ModelKind};
-use crate::folder::table::number;
 use crate::device::{Device, DeviceError};
+use crate::folder::table::number;
 use crate::optim::{Optimizer, Rule};
 use crate::results::Format;
 use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};

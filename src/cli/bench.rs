@@ -10,8 +10,8 @@ use super::{Error, print, workers};
 use crate::bench::growth::{Point, growth};
 use crate::bench::{bench, variants};
 use crate::config::{self, Resolved};
-use crate::files::{check_folder, write_file};
 use crate::device::Device;
+use crate::files::{check_folder, write_file};
 use crate::results::{Format, PlotError};
 
 /// The arguments of `edgewalk bench`.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use super::{Error, print};
-use crate::doctor::{ExaminationEvent, Report, SECTIONS, Verdict, examine};
 use crate::device::Device;
+use crate::doctor::{ExaminationEvent, Report, SECTIONS, Verdict, examine};
 
 /// Examines the adapter given by part of its name, its number or its kind. Rows are printed at once, so that the last
 /// one shows the place if the driver crashes the program.

@@ -15,7 +15,7 @@ pub fn rule(config: &Config) -> Rule {
         ascent: match c.kind {
             OptimKind::Gd | OptimKind::Sam => Ascent::Sam,
             OptimKind::Usam => Ascent::Usam,
-            OptimKind::Asam => Ascent::Asam { eta: c.asam_eta },
+            OptimKind::Asam => Ascent::Asam { eta: c.asam_eta, biases: c.asam_biases },
         },
         rho: if c.perturbs() { c.rho } else { 0.0 },
         epsilon: c.epsilon,

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{
     Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, MeasureOn, Reduction, SHORTEST_WINDOW,
 };
+use crate::curvature::Order;
 
 /// Whether settings contradict each other, how, and what to do about it.
 type Rule = (bool, String, &'static str);
@@ -74,6 +75,7 @@ fn of_updates(Config { optim, data, run, .. }: &Config) -> [Rule; 4] {
 fn of_measurements(Config { measure, .. }: &Config) -> [Rule; 5] {
     let MeasureConfig { on, examples, every, per_decade, top, bottom, track, method, max_iterations, window, .. } =
         *measure;
+    let by_value = measure.order == Order::Algebraic;
     [
         (
             examples > 0 && on != MeasureOn::Fixed,
@@ -81,8 +83,9 @@ fn of_measurements(Config { measure, .. }: &Config) -> [Rule; 5] {
             "set measure.on = \"fixed\", or measure.examples = 0",
         ),
         (
-            method == MeasureMethod::Power && (bottom > 0 || track > 0.0),
-            "`measure.method = \"power\"` finds the largest eigenvalues, and neither `measure.bottom` nor `measure.track`"
+            method == MeasureMethod::Power && (bottom > 0 || track > 0.0 || by_value),
+            "`measure.method = \"power\"` finds eigenvalues by magnitude, without `measure.bottom`, `measure.track` and \
+             `measure.order = \"algebraic\"`"
                 .into(),
             "set measure.method = \"lanczos\"",
         ),

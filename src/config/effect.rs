@@ -41,6 +41,7 @@ fn optim(it: &OptimConfig, usual: &OptimConfig) -> OptimConfig {
     let mut it = it.clone();
     if it.kind != OptimKind::Asam {
         it.asam_eta = usual.asam_eta;
+        it.asam_biases = usual.asam_biases;
     }
     if it.perturbs() {
         return it;

@@ -6,6 +6,7 @@ use super::accepts::Accepts;
 use super::{
     Activation, DataName, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool, Reduction,
 };
+use crate::curvature::Order;
 
 /// One key of one section.
 pub(super) struct Key {
@@ -89,6 +90,12 @@ pub(super) const KEYS: &[Key] = &[
     key("optim", "rho", Accepts::NonNegative, "radius ρ; 0 is gradient descent"),
     key("optim", "epsilon", Accepts::NonNegative, "ε in the normaliser of SAM and ASAM"),
     key("optim", "asam_eta", Accepts::NonNegative, "ASAM: the number added to every |w|"),
+    key(
+        "optim",
+        "asam_biases",
+        Accepts::Flag,
+        "ASAM: true scales biases as weights (the paper's formula); false does not scale them (the paper's code)",
+    ),
     key("optim", "ascent_steps", Accepts::Count(1, 1000), "steps of the ascent, each of ρ/ascent_steps"),
     key("optim", "sam_from", Accepts::Count(0, i64::MAX), "first update with a perturbation"),
     key(
@@ -192,7 +199,13 @@ pub(super) const KEYS: &[Key] = &[
         Accepts::Word(MeasureAt::NAMES),
         "parameters to measure at. midpoint is (w₋ + 2w + w₊)/4, in which a two-cycle cancels.",
     ),
-    key("measure", "top", Accepts::Count(1, 100), "number of eigenvalues to find, by magnitude"),
+    key("measure", "top", Accepts::Count(1, 100), "number of eigenvalues to find"),
+    key(
+        "measure",
+        "order",
+        Accepts::Word(Order::NAMES),
+        "which of them come first: the largest by magnitude, or the largest, positive before negative",
+    ),
     key("measure", "bottom", Accepts::Count(0, 100), "number of lowest eigenvalues to find as well"),
     key(
         "measure",

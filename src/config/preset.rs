@@ -7,6 +7,7 @@ use super::{
     MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction,
     RunConfig, Tune, suggest,
 };
+use crate::curvature::Order;
 
 /// The default preset, and the source of a file's missing keys.
 pub const QUICKSTART: &str = "quickstart";
@@ -152,6 +153,7 @@ const SAM: OptimConfig = OptimConfig {
     rho: 0.1,
     epsilon: 1e-5,
     asam_eta: 0.01,
+    asam_biases: true,
     ascent_steps: 1,
     sam_from: 0,
     sam_until: 0,
@@ -184,6 +186,7 @@ const MEASURE: MeasureConfig = MeasureConfig {
     examples: 0,
     at: MeasureAt::Iterate,
     top: 3,
+    order: Order::Magnitude,
     bottom: 0,
     track: 0.0,
     method: MeasureMethod::Lanczos,

@@ -13,6 +13,7 @@ use toml::Table;
 
 use super::choice::{CheckpointEvery, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind, Tune};
 use super::until::Until;
+use crate::curvature::Order;
 use crate::data::DataName;
 use crate::model::{Activation, Norm, Pool, Reduction};
 
@@ -93,6 +94,8 @@ pub struct OptimConfig {
     pub epsilon: f64,
     /// ASAM: added to every |w|.
     pub asam_eta: f64,
+    /// Whether ASAM's T is the same for biases, rather than 1.
+    pub asam_biases: bool,
     /// Steps of the ascent, each of ρ/`ascent_steps`.
     pub ascent_steps: usize,
     /// The first update that is perturbed.
@@ -173,8 +176,10 @@ pub struct MeasureConfig {
     pub examples: usize,
     /// The parameters to measure at.
     pub at: MeasureAt,
-    /// Eigenvalues to find, largest in magnitude first.
+    /// Eigenvalues to find.
     pub top: usize,
+    /// Which of them come first.
+    pub order: Order,
     /// Lowest eigenvalues to find as well; with 0, λ_min is the lowest value met.
     pub bottom: usize,
     /// Above 0, only those of the `top` that reach this fraction of the edge are found, and the first that does not.

@@ -31,7 +31,8 @@ impl Buffer {
     /// Its memory, if it is of this precision and no dry device made it.
     pub(super) fn checked(&self, precision: Precision) -> Result<&Arc<Memory>, DeviceError> {
         if self.precision != precision {
-            let problem = format!("a buffer of {:?} elements on a device of {precision:?}; make it there", self.precision);
+            let problem =
+                format!("a buffer of {:?} elements on a device of {precision:?}; make it there", self.precision);
             return Err(DeviceError::Mismatch(problem));
         }
         self.memory.as_ref().ok_or_else(|| {
@@ -170,7 +171,7 @@ impl Cpu {
         }
         // The smaller share goes first: the larger is there instead, not besides.
         *share = None;
-        *share = Some(Share::new(&self.0.account, now.bytes(self.0.precision.bytes())));
+        *share = Some(Share::new(&self.0.account, now.bytes(self.0.precision.bytes(), self.0.threads.count)));
         *before = now;
         if !self.0.dry {
             match &self.0.threads.pools {

@@ -291,7 +291,9 @@ impl Compiler {
                 }
                 (value, DType::Bool | DType::F32) => Value { kind: Kind::Float, ..value },
             },
-            Expr::Masked(value, tests) => tests.iter().fold(self.value(*value), |value, test| self.masked(value, *test)),
+            Expr::Masked(value, tests) => {
+                tests.iter().fold(self.value(*value), |value, test| self.masked(value, *test))
+            }
             Expr::Difference { from, plus, minus } => {
                 let per_row = self.is_per_row(from) && self.is_per_row(minus);
                 let (from, minus) = (self.in_q(from, per_row), self.in_q(minus, per_row));

@@ -177,7 +177,11 @@ mod tests {
         let error = |x: f32| {
             let (found, exact) = (f64::from(f(x)), truth(f64::from(x)));
             let ulp = f64::from(f32::EPSILON) * exact.abs().max(f64::from(f32::MIN_POSITIVE));
-            if found == exact || found.is_infinite() && exact.abs() > f64::from(f32::MAX) { 0.0 } else { (found - exact).abs() / ulp }
+            if found == exact || found.is_infinite() && exact.abs() > f64::from(f32::MAX) {
+                0.0
+            } else {
+                (found - exact).abs() / ulp
+            }
         };
         (0..=n).map(|i| error(at(i))).fold(0.0, f64::max)
     }

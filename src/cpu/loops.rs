@@ -43,11 +43,21 @@ impl Rows {
         Needs::of(&self.tape)
     }
 
+    fn rows_of_a_block(&self) -> usize {
+        (BLOCK / self.tape.row).max(1)
+    }
+
+    fn blocks(&self) -> usize {
+        self.count.div_ceil(self.rows_of_a_block())
+    }
+
+    pub fn tasks(&self) -> usize {
+        self.blocks().div_ceil(blocks_of_a_task(&self.tape))
+    }
+
     pub fn run<T: Element>(&self, pool: &Pool<T>, views: &[View<T>], environment: &[u64]) {
-        let rows = (BLOCK / self.tape.row).max(1);
-        let blocks = self.count.div_ceil(rows);
-        let each = blocks_of_a_task(&self.tape);
-        pool.tasks(blocks.div_ceil(each), environment, |task, scratch| {
+        let (rows, blocks, each) = (self.rows_of_a_block(), self.blocks(), blocks_of_a_task(&self.tape));
+        pool.tasks(self.tasks(), environment, |task, scratch| {
             scratch.registers.fill(&self.tape);
             for block in task * each..blocks.min((task + 1) * each) {
                 let first = block * rows;
@@ -101,14 +111,17 @@ fn are_neighbours(lines: &[Line]) -> bool {
 }
 
 impl Columns {
+    pub fn tasks(&self) -> usize {
+        self.count.div_ceil(BLOCK)
+    }
+
     pub fn needs(&self) -> Needs {
         Needs { tile: BLOCK, ..Needs::of(&self.term).or(Needs::of(&self.finish)) }
     }
 
     pub fn run<T: Element>(&self, pool: &Pool<T>, views: &[View<T>], environment: &[u64]) {
         let start = if self.with == Binary::Max { -T::INFINITY } else { T::default() };
-        let blocks = self.count.div_ceil(BLOCK);
-        pool.tasks(blocks, environment, |block, scratch| {
+        pool.tasks(self.tasks(), environment, |block, scratch| {
             let first = block * BLOCK;
             let count = BLOCK.min(self.count - first);
             let root = &mut scratch.tile[..count];

@@ -54,6 +54,7 @@ struct Shared {
 /// The threads of a device, which one run at a time uses.
 struct Threads {
     running: Mutex<()>,
+    count: usize,
     pools: Pools,
 }
 
@@ -77,14 +78,29 @@ struct ProgramKey {
 }
 
 impl Cpu {
-    /// The processor with elements of this precision.
-    pub fn open(precision: Precision) -> Self {
+    /// The processor with elements of this precision, on as many threads as it has cores or `RAYON_NUM_THREADS` says.
+    ///
+    /// # Errors
+    /// [`DeviceError::Device`] where the system gives no threads.
+    pub fn open(precision: Precision) -> Result<Self, DeviceError> {
+        Self::with_threads(precision, 0)
+    }
+
+    /// The same on so many threads.
+    ///
+    /// # Errors
+    /// As [`Cpu::open`].
+    pub fn with_threads(precision: Precision, threads: usize) -> Result<Self, DeviceError> {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let threads = threads.map_err(|error| DeviceError::Device(error.to_string()))?;
+        let count = threads.current_num_threads();
         let pools = match precision {
-            Precision::F32 => Pools::F32(Pool::new()),
-            Precision::F64 => Pools::F64(Pool::new()),
+            Precision::F32 => Pools::F32(Pool::new(threads)),
+            Precision::F64 => Pools::F64(Pool::new(threads)),
         };
-        let threads = Arc::new(Threads { running: Mutex::default(), pools });
-        Self::with(model::summary(precision), precision, false, Arc::new(Cache::new(MOST_PROGRAMS)), threads)
+        let threads = Arc::new(Threads { running: Mutex::default(), count, pools });
+        let compiled = Arc::new(Cache::new(MOST_PROGRAMS));
+        Ok(Self::with(model::summary(precision, count), precision, false, compiled, threads))
     }
 
     fn with(

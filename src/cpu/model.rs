@@ -9,11 +9,10 @@ use super::element::Precision;
 use crate::adapter::AdapterSummary;
 
 /// Model, instruction set and number of threads.
-pub(super) fn summary(precision: Precision) -> AdapterSummary {
+pub(super) fn summary(precision: Precision, threads: usize) -> AdapterSummary {
     let system = System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()));
     let brand = system.ok().and_then(|system| Some(system.cpus().first()?.brand().trim().to_owned()));
     let name = brand.filter(|brand| !brand.is_empty()).unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    let threads = rayon::current_num_threads();
     let set = instruction_set();
     let limits = [("threads", threads as u64), ("bits", 8 * precision.bytes() as u64)];
     AdapterSummary {

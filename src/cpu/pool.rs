@@ -5,6 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use pulp::Arch;
+use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::block::{BLOCK, Block, Registers, Run};
@@ -39,10 +40,10 @@ impl Needs {
         Self { floats: tape.floats, words: tape.words, ..Self::default() }
     }
 
-    /// Bytes of it for all threads, with elements of so many bytes.
-    pub fn bytes(self, element: usize) -> u64 {
+    /// Bytes of it for so many threads and their caller, with elements of so many bytes.
+    pub fn bytes(self, element: usize, threads: usize) -> u64 {
         let each = element * (self.floats * BLOCK + self.packed + self.tile) + 4 * self.words * BLOCK;
-        (each * scratches()) as u64
+        (each * (threads + 1)) as u64
     }
 }
 
@@ -59,19 +60,21 @@ pub(super) struct Scratch<T> {
 /// See the module text.
 #[derive(Debug)]
 pub(super) struct Pool<T> {
+    threads: ThreadPool,
+    /// Of each thread, and of the one that calls them.
     scratches: Vec<Mutex<Scratch<T>>>,
     arch: Arch,
 }
 
-/// The threads of the pool, and one that calls it.
-fn scratches() -> usize {
-    rayon::current_num_threads() + 1
-}
-
 impl<T: Element> Pool<T> {
-    pub fn new() -> Self {
-        let scratches = (0..scratches()).map(|_| Mutex::new(Scratch::default())).collect();
-        Self { scratches, arch: Arch::new() }
+    pub fn new(threads: ThreadPool) -> Self {
+        let scratches = (0..=threads.current_num_threads()).map(|_| Mutex::new(Scratch::default())).collect();
+        Self { threads, scratches, arch: Arch::new() }
+    }
+
+    /// Runs `work` on one of the threads, from which the others are reached sooner.
+    pub fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.threads.install(work)
     }
 
     /// Makes sure that each thread has what is needed.
@@ -88,7 +91,7 @@ impl<T: Element> Pool<T> {
     /// Runs tasks with the numbers from 0 on, on all threads if there are several.
     pub fn tasks(&self, count: usize, environment: &[u64], task: impl Fn(usize, &mut Scratch<T>) + Sync) {
         let run = |number: usize| {
-            let thread = rayon::current_thread_index().unwrap_or(self.scratches.len() - 1);
+            let thread = self.threads.current_thread_index().unwrap_or(self.scratches.len() - 1);
             let mut scratch = self.scratches[thread].lock().unwrap_or_else(PoisonError::into_inner);
             scratch.environment.clear();
             scratch.environment.extend_from_slice(environment);
@@ -97,7 +100,7 @@ impl<T: Element> Pool<T> {
         if count <= 1 {
             (0..count).for_each(run);
         } else {
-            (0..count).into_par_iter().for_each(run);
+            self.threads.install(|| (0..count).into_par_iter().for_each(run));
         }
     }
 

@@ -132,6 +132,22 @@ impl Product {
         (TILE / self.sizes[0].max(1)).clamp(16, 512).min(self.sizes[2])
     }
 
+    /// Tiles of a batch.
+    fn tiles(&self) -> usize {
+        self.sizes[0].div_ceil(self.rows)
+    }
+
+    fn tiles_of_a_task(&self) -> usize {
+        let [_, n, k] = self.sizes;
+        let of_tile = 2.0 * (self.rows * n * k) as f64;
+        ((TASK / of_tile.max(1.0)) as usize).clamp(1, (self.batch * self.tiles()).max(1))
+    }
+
+    /// Whether it has work for several threads.
+    pub fn is_shared(&self) -> bool {
+        self.is_large || self.batch * self.tiles() > self.tiles_of_a_task()
+    }
+
     pub fn run<T: Element>(&self, pool: &Pool<T>, views: &[View<T>], environment: &[u64]) {
         if let (true, Some((Left::Matrix(left), right)), Some(place)) = (self.is_large, &self.operands, &self.place) {
             let c = self.stored(place, views, environment);
@@ -140,10 +156,7 @@ impl Product {
             self.finish_all(pool, views, environment, c);
             return;
         }
-        let [m, n, k] = self.sizes;
-        let tiles = m.div_ceil(self.rows);
-        let of_tile = 2.0 * (self.rows * n * k) as f64;
-        let each = ((TASK / of_tile.max(1.0)) as usize).clamp(1, (self.batch * tiles).max(1));
+        let (m, tiles, each) = (self.sizes[0], self.tiles(), self.tiles_of_a_task());
         pool.tasks((self.batch * tiles).div_ceil(each), environment, |task, scratch| {
             if let Some(tape) = &self.finish {
                 scratch.registers.fill(tape);

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::element::Element;
 use super::memory::{Matrix, multiply};
-use super::run::Bound;
 use super::{Buffer, Cpu, Precision, Recording, lock};
 use crate::adapter::{DeviceError, DispatchTime, MOST_REPETITIONS, Peaks, best};
-use crate::cpu::element::Element;
 
 /// Seconds to measure each limit.
 const BUDGET_SECS: f64 = 0.3;
@@ -26,21 +25,15 @@ impl Cpu {
     /// As [`Cpu::run`].
     pub fn profile(&self, recording: &Recording, budget_secs: f64) -> Result<Vec<DispatchTime>, DeviceError> {
         let share = budget_secs / recording.dispatches().max(1) as f64;
-        let _alone = lock(&self.0.threads.running);
-        let timed = recording.steps.iter().filter_map(|bound| Some((bound, bound.step()?)));
-        timed
-            .map(|(bound, (program, step))| {
-                let step = &program.steps[step];
-                let secs = best(share, MOST_REPETITIONS, |repetitions| self.steps_secs(bound, repetitions))?;
-                Ok(DispatchTime { label: Arc::from(&*step.label), secs, flops: step.flops, bytes: step.bytes })
-            })
-            .collect()
-    }
-
-    fn steps_secs(&self, bound: &Bound, repetitions: usize) -> Result<f64, DeviceError> {
-        let start = Instant::now();
-        (0..repetitions).try_for_each(|_| self.step(bound))?;
-        Ok(start.elapsed().as_secs_f64())
+        let mut rows = vec![];
+        for bound in &recording.steps {
+            let Some((program, step)) = bound.step() else { continue };
+            let step = &program.steps[step];
+            let alone = recording.of(bound);
+            let secs = best(share, MOST_REPETITIONS, |repetitions| self.repeated_secs(&alone, repetitions))?;
+            rows.push(DispatchTime { label: Arc::from(&*step.label), secs, flops: step.flops, bytes: step.bytes });
+        }
+        Ok(rows)
     }
 
     /// Seconds that so many runs of a recording take. What it writes is not restored.
@@ -85,7 +78,7 @@ impl Cpu {
         let operands = [matrix(&a)?, matrix(&b)?, matrix(&c)?];
         let of_product = timed(|| {
             let _alone = lock(&self.0.threads.running);
-            multiply([SIDE; 3], operands, false, true);
+            self.on_threads(|| multiply([SIDE; 3], operands, false, true));
             Ok(())
         })?;
         let of_copy = |len: usize| {

@@ -146,6 +146,15 @@ impl Work {
 }
 
 impl Step {
+    /// Whether it has work for several threads.
+    pub(super) fn is_shared(&self) -> bool {
+        match &self.work {
+            Work::Rows(rows) => rows.tasks() > 1,
+            Work::Columns(columns) => columns.tasks() > 1,
+            Work::Product(product) => product.is_shared(),
+        }
+    }
+
     /// Runs it on its buffers.
     pub(super) fn run<T: Element>(&self, pool: &Pool<T>, views: &[View<T>]) {
         match &self.work {

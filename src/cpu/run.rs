@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::element::Element;
 use super::memory::{Memory, View};
 use super::pool::Pool;
-use super::program::Program;
+use super::program::{Program, Step};
 use super::{Buffer, Cpu, Pools, Precision, lock};
 use crate::adapter::DeviceError;
-use crate::cpu::element::Element;
 use crate::plan::{Access, BufferRef};
 
 /// A program with its own buffers, ready to be bound to a caller's buffers.
@@ -24,6 +24,8 @@ pub struct Recording {
     pub(super) steps: Vec<Bound>,
     /// What the steps are bound to, so that it counts as long as they hold it.
     held: Vec<Arc<[Buffer]>>,
+    /// Whether any step is for all threads.
+    is_shared: bool,
 }
 
 /// One thing to do.
@@ -43,6 +45,7 @@ impl Recording {
     pub fn then(mut self, next: &Self) -> Self {
         self.steps.extend(next.steps.iter().cloned());
         self.held.extend(next.held.iter().cloned());
+        self.is_shared |= next.is_shared;
         self
     }
 
@@ -58,13 +61,18 @@ impl Recording {
         }
         let held = vec![Arc::from([from.clone(), to.clone()])];
         if from.memory.is_none() && to.memory.is_none() {
-            return Ok(Self { steps: vec![], held });
+            return Ok(Self { steps: vec![], held, is_shared: false });
         }
         if from.memory.as_ref().zip(to.memory.as_ref()).is_none_or(|(from, to)| Arc::ptr_eq(from, to)) {
             let problem = "a copy needs two buffers of the device that runs; make another one";
             return Err(DeviceError::Mismatch(problem.to_owned()));
         }
-        Ok(Self { steps: vec![Bound::Copy { from: from.clone(), to: to.clone(), at }], held })
+        Ok(Self { steps: vec![Bound::Copy { from: from.clone(), to: to.clone(), at }], held, is_shared: false })
+    }
+
+    /// One of its steps by itself.
+    pub(super) fn of(&self, step: &Bound) -> Self {
+        Self { steps: vec![step.clone()], ..self.clone() }
     }
 
     /// Number of steps.
@@ -122,7 +130,7 @@ impl Loaded {
         self.check_slots(slots)?;
         let held = slots.iter().copied().chain(&self.temps).cloned().collect();
         if cpu.0.dry {
-            return Ok(Recording { steps: vec![], held: vec![held] });
+            return Ok(Recording { steps: vec![], held: vec![held], is_shared: false });
         }
         if self.is_dry {
             let name = &self.program.name;
@@ -141,7 +149,8 @@ impl Loaded {
             let all: Vec<(&Arc<Memory>, BufferRef, Access)> =
                 step.buffers.iter().map(memory).collect::<Result<_, DeviceError>>()?;
             let is_shared = |(memory, buffer, access): &(&Arc<Memory>, BufferRef, Access)| {
-                let same = |(other, of, _): &&(&Arc<Memory>, BufferRef, Access)| Arc::ptr_eq(memory, other) && of != buffer;
+                let same =
+                    |(other, of, _): &&(&Arc<Memory>, BufferRef, Access)| Arc::ptr_eq(memory, other) && of != buffer;
                 *access != Access::Read && all.iter().any(|other| same(&other))
             };
             if all.iter().any(is_shared) {
@@ -157,7 +166,8 @@ impl Loaded {
                 Precision::F64 => Bound::F64(program, number, views(&all)),
             });
         }
-        Ok(Recording { steps, held: vec![held] })
+        let is_shared = self.program.steps.iter().any(Step::is_shared);
+        Ok(Recording { steps, held: vec![held], is_shared })
     }
 }
 
@@ -186,11 +196,26 @@ impl Cpu {
             return Ok(());
         }
         let _alone = lock(&self.0.threads.running);
-        recordings.into_iter().flat_map(|recording| &recording.steps).try_for_each(|step| self.step(step))
+        recordings.into_iter().try_for_each(|recording| self.steps(recording))
+    }
+
+    /// Runs the steps of a recording; the caller has the threads for itself. If any step is for all threads, the others run there
+    /// too.
+    fn steps(&self, recording: &Recording) -> Result<(), DeviceError> {
+        let work = || recording.steps.iter().try_for_each(|step| self.step(step));
+        if recording.is_shared { self.on_threads(work) } else { work() }
+    }
+
+    /// Runs `work` on one of the threads.
+    pub(super) fn on_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.0.threads.pools {
+            Pools::F32(pool) => pool.enter(work),
+            Pools::F64(pool) => pool.enter(work),
+        }
     }
 
     /// Runs one step; the caller has the threads for itself.
-    pub(super) fn step(&self, step: &Bound) -> Result<(), DeviceError> {
+    fn step(&self, step: &Bound) -> Result<(), DeviceError> {
         match (step, &self.0.threads.pools) {
             (Bound::F32(program, step, views), Pools::F32(pool)) => program.steps[*step].run(pool, views),
             (Bound::F64(program, step, views), Pools::F64(pool)) => program.steps[*step].run(pool, views),

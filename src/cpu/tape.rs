@@ -26,7 +26,11 @@ pub(super) enum Kind {
 /// What an instruction does; names are those of [`Expr`](crate::plan::Expr).
 #[derive(Clone, Debug)]
 pub(super) enum Operation {
-    Load { binding: usize, at: At, kind: Kind },
+    Load {
+        binding: usize,
+        at: At,
+        kind: Kind,
+    },
     /// What the loop before the tape has computed.
     Root,
     Unary(Unary, Register),
@@ -50,7 +54,13 @@ pub(super) enum Operation {
     Divided(Register, u32),
     Remainder(Register, u32),
     AtMost(Register, u32),
-    Store { binding: usize, at: At, kind: Kind, value: Register, accumulate: bool },
+    Store {
+        binding: usize,
+        at: At,
+        kind: Kind,
+        value: Register,
+        accumulate: bool,
+    },
     /// What the root becomes, of itself and a value.
     Accumulate(Binary, Register),
 }

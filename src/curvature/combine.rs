@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::basis::dot;
 use super::operator::check_lengths;
 use super::{CurvatureError, Operator};
 
@@ -30,6 +31,16 @@ impl<O: Operator> SubOperator<O> {
         }
         Ok(Self { operator, ranges: ranges.to_vec(), dim: ranges.iter().map(ExactSizeIterator::len).sum() })
     }
+
+    /// A vector of the whole operator that is `v` in the ranges and 0 elsewhere.
+    fn padded(&self, v: &[f64]) -> Vec<f64> {
+        let (mut all, mut at) = (vec![0.0; self.operator.dim()], 0);
+        for range in &self.ranges {
+            all[range.clone()].copy_from_slice(&v[at..at + range.len()]);
+            at += range.len();
+        }
+        all
+    }
 }
 
 impl<O: Operator> Operator for SubOperator<O> {
@@ -39,6 +50,11 @@ impl<O: Operator> Operator for SubOperator<O> {
 
     fn rounding(&self) -> f64 {
         self.operator.rounding()
+    }
+
+    fn form_errors(&mut self, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
+        let padded: Vec<Vec<f64>> = vectors.iter().map(|v| self.padded(v)).collect();
+        self.operator.form_errors(&padded.iter().map(Vec::as_slice).collect::<Vec<_>>(), values)
     }
 
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
@@ -52,17 +68,7 @@ impl<O: Operator> Operator for SubOperator<O> {
     fn apply_block(&mut self, vectors: &[&[f64]], products: &mut [Vec<f64>]) -> Result<(), CurvatureError> {
         check_lengths(self.dim, vectors.iter().map(|v| v.len()), products.iter().map(Vec::len))?;
         let whole = self.operator.dim();
-        let padded: Vec<Vec<f64>> = vectors
-            .iter()
-            .map(|v| {
-                let (mut all, mut at) = (vec![0.0; whole], 0);
-                for range in &self.ranges {
-                    all[range.clone()].copy_from_slice(&v[at..at + range.len()]);
-                    at += range.len();
-                }
-                all
-            })
-            .collect();
+        let padded: Vec<Vec<f64>> = vectors.iter().map(|v| self.padded(v)).collect();
         let mut images = vec![vec![0.0; whole]; padded.len()];
         self.operator.apply_block(&padded.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut images)?;
         for (out, image) in products.iter_mut().zip(images) {
@@ -100,6 +106,16 @@ impl<A: Operator, B: Operator> Operator for Minus<A, B> {
 
     fn rounding(&self) -> f64 {
         self.0.rounding() + self.1.rounding()
+    }
+
+    /// The sum of both errors, which counts those as independent that cancel.
+    fn form_errors(&mut self, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
+        let mut taken = vec![vec![0.0; self.dim()]; vectors.len()];
+        self.1.apply_block(vectors, &mut taken)?;
+        let taken: Vec<f64> = vectors.iter().zip(&taken).map(|(v, image)| dot(v, image)).collect();
+        let whole: Vec<f64> = values.iter().zip(&taken).map(|(value, taken)| value + taken).collect();
+        let errors = self.0.form_errors(vectors, &whole)?;
+        Ok(errors.into_iter().zip(self.1.form_errors(vectors, &taken)?).map(|(a, b)| a + b).collect())
     }
 
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {

@@ -1,11 +1,12 @@
 //! Where training turns unstable: the edges that the top Hessian eigenvalue is compared with.
 //!
-//! The one idea: on a quadratic, SAM multiplies the mode of eigenvalue λ by 1 − ηλ − ηρλ²/‖g‖ at each step; it grows
-//! when that leaves [−1, 1]. Solving for λ gives the SAM-edge, and how far λ is along the way gives the gauge
-//! (P. M. Long and P. L. Bartlett, "Sharpness-Aware Minimization and the Edge of Stability", arXiv 2309.12488).
+//! On a quadratic, SAM multiplies the mode of eigenvalue λ by 1 − ηλ − ηρλ²/‖g‖ at each step. The mode grows when that is
+//! below −1. Solving for λ gives the SAM-edge (P. M. Long and P. L. Bartlett, "Sharpness-Aware Minimization and the Edge
+//! of Stability", arXiv 2309.12488).
 //!
-//! Other rules follow the same way: un-normalised SAM has ρλ in the place of ρλ/‖g‖, and with momentum a root of the
-//! mode's characteristic polynomial leaves through −1 ([`momentum_limit`]). `optim::Rule` puts these together.
+//! Other rules have other factors in the place of ρ/‖g‖, one for each step of the ascent ([`felt_curvature`]), and with
+//! momentum a root of the mode's characteristic polynomial leaves the unit circle through −1 ([`momentum_limit`]).
+//! `optim::Rule` puts these together.
 //!
 //! Pure float64 functions of numbers measured elsewhere; none of them loses digits or overflows on the way to a result
 //! that fits.
@@ -35,18 +36,6 @@ pub fn sam_edge(lr: f64, rho: f64, grad_norm: f64) -> f64 {
     4.0 / lr / (1.0 + 1.0_f64.hypot(root))
 }
 
-/// The gauge S = (η/2)(λ + ρλ²/‖g‖): below 1 is stable, 1 is the edge, where λ = [`sam_edge`]; for ρ = 0 it is ηλ/2.
-///
-/// λ is signed: a negative one can be driven outwards by SAM too (ρ|λ| > ‖g‖ makes S positive). At ‖g‖ = 0 with
-/// ρλ ≠ 0 it is infinite, and for λ = 0 < ρ NaN.
-pub fn gauge(lr: f64, rho: f64, grad_norm: f64, lambda: f64) -> f64 {
-    let gd = lr / 2.0 * lambda;
-    if rho == 0.0 || (lambda == 0.0 && grad_norm > 0.0) {
-        return gd;
-    }
-    gd + gd * (rho * (lambda / grad_norm))
-}
-
 /// ηλ at the edge of gradient descent with momentum β: 2 + 2β, or for Nesterov's (2 + 2β)/(1 + 2β); 2 without.
 ///
 /// With x a mode's coordinate, Polyak's v ← βv + λx, x ← x − ηv has the characteristic polynomial
@@ -57,34 +46,46 @@ pub fn momentum_limit(momentum: f64, nesterov: bool) -> f64 {
     if nesterov { polyak / (1.0 + 2.0 * momentum) } else { polyak }
 }
 
-/// The curvature that un-normalised SAM of `steps` ascent steps of ρ/steps feels along an eigenvector: λ(1 + ρλ/K)^K.
-///
-/// Each step multiplies the gradient of the mode by 1 + ρλ/K.
-pub fn usam_curvature(rho: f64, steps: usize, lambda: f64) -> f64 {
-    lambda * (1.0 + rho * lambda / steps as f64).powf(steps as f64)
+/// Equal steps of an ascent: each moves by `factor` times the gradient at its start, for SAM ρ/(K(‖gₖ‖ + ε)).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AscentSteps {
+    /// The factor c ≥ 0.
+    pub factor: f64,
+    /// The number of such steps, a whole number.
+    pub count: f64,
 }
 
-/// The edge of un-normalised SAM, the λ with λ(1 + ρλ/K)^K = 2/η for learning rate η > 0, radius ρ ≥ 0 and K ≥ 1 `steps`
-/// of ascent; (√(1 + 8ρ/η) − 1)/(2ρ) for one (Agarwala and Dauphin 2023). It does not depend on ‖g‖.
-pub fn usam_edge(lr: f64, rho: f64, steps: usize) -> f64 {
-    // One step is the SAM-edge at ‖g‖ = 1. More steps amplify more, so their edge is no higher: from there Newton's
-    // method descends to it, the curvature being convex.
-    let mut lambda = sam_edge(lr, rho, 1.0);
-    if steps == 1 {
+/// The curvature that a mode of eigenvalue λ feels under an ascent: λ Π (1 + cλ) over its steps; λ without any.
+///
+/// Each step multiplies the gradient of the mode by 1 + cλ. A mode of negative λ may feel a positive curvature.
+pub fn felt_curvature(steps: &[AscentSteps], lambda: f64) -> f64 {
+    if lambda == 0.0 {
+        return 0.0;
+    }
+    steps.iter().fold(lambda, |felt, steps| felt * (1.0 + steps.factor * lambda).powf(steps.count))
+}
+
+/// The λ ≥ 0 whose [`felt_curvature`] is `limit` > 0: the edge of a rule with such an ascent, [`sam_edge`] for one step.
+pub fn felt_edge(steps: &[AscentSteps], limit: f64) -> f64 {
+    // One step with the sum of all factors amplifies no more, so its edge is no lower: from there Newton's method descends
+    // to the edge, the curvature being convex.
+    let total = steps.iter().map(|steps| steps.factor * steps.count).sum();
+    let mut lambda = sam_edge(2.0 / limit, total, 1.0);
+    if matches!(steps, [] | [AscentSteps { count: 1.0, .. }]) {
         return lambda;
     }
-    let k = steps as f64;
+    let sum = |f: &dyn Fn(f64) -> f64, lambda: f64| -> f64 {
+        steps.iter().map(|steps| steps.count * f(steps.factor * lambda)).sum()
+    };
     loop {
-        // λ h'/h = 1 + Kx/(1 + x) with x = ρλ/K.
-        let x = rho * lambda / k;
-        let slope = 1.0 + k * x / (1.0 + x);
-        let curvature = usam_curvature(rho, steps, lambda);
-        let next = if curvature.is_finite() {
-            lambda * (1.0 - (1.0 - gd_edge(lr) / curvature) / slope)
+        // λ h'/h = 1 + Σ x/(1 + x) with x = cλ.
+        let slope = 1.0 + sum(&|x| x / (1.0 + x), lambda);
+        let felt = felt_curvature(steps, lambda);
+        let next = if felt.is_finite() {
+            lambda * (1.0 - (1.0 - limit / felt) / slope)
         } else {
             // The same for logarithms, which are convex too and do not overflow.
-            let excess = lambda.ln() + k * x.ln_1p() - gd_edge(lr).ln();
-            lambda * (-excess / slope).exp()
+            lambda * (-(lambda.ln() + sum(&f64::ln_1p, lambda) - limit.ln()) / slope).exp()
         };
         if next.partial_cmp(&lambda) != Some(Ordering::Less) {
             return lambda;

@@ -72,6 +72,9 @@ pub enum CurvatureError {
         /// Rows there are.
         dim: usize,
     },
+    /// Power iteration was asked for the largest eigenvalues.
+    #[error("power iteration finds eigenvalues by magnitude alone; use lanczos for the largest ones")]
+    Unordered,
     /// An option is out of its range.
     #[error("{name} = {value} is out of range; it must be {expected}")]
     Option {

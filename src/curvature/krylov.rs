@@ -11,7 +11,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::basis::{Basis, norm, scale};
 use super::operator::Products;
-use super::{CurvatureError, RitzValue};
+use super::{CurvatureError, Order, RitzValue};
 
 /// A new direction this small against the products is rounding: the basis spans an invariant subspace.
 const BREAKDOWN: f64 = 1e-12;
@@ -33,12 +33,14 @@ pub(super) struct Krylov<'a> {
     /// The projection on the unknown part of the frontier.
     unknown: DMatrix<f64>,
     largest_product: f64,
+    order: Order,
 }
 
 impl<'a> Krylov<'a> {
-    pub(super) fn new(products: Products<'a>) -> Self {
+    /// An empty basis, whose pairs come in the given order.
+    pub(super) fn new(products: Products<'a>, order: Order) -> Self {
         let (guess, unknown) = (DMatrix::zeros(0, 0), DMatrix::zeros(0, 0));
-        Self { products, basis: Basis(vec![]), h: vec![], guess, unknown, largest_product: 0.0 }
+        Self { products, basis: Basis(vec![]), h: vec![], guess, unknown, largest_product: 0.0, order }
     }
 
     /// The number of vectors that have been multiplied.
@@ -106,15 +108,14 @@ impl<'a> Krylov<'a> {
         DMatrix::from_fn(self.basis.0.len(), self.h.len(), |i, j| self.h[j].get(i).copied().unwrap_or(0.0))
     }
 
-    /// The Ritz pairs of the multiplied part, by falling magnitude.
+    /// The Ritz pairs of the multiplied part, in order.
     pub(super) fn ritz_pairs(&self) -> Vec<Ritz> {
         let (h, m) = (self.projected(), self.h.len());
         let square = h.rows(0, m);
-        eigenpairs((square + square.transpose()) * 0.5, &h)
+        eigenpairs((square + square.transpose()) * 0.5, &h, self.order)
     }
 
-    /// The eigenpairs of the model, by falling magnitude, whose residuals within it are 0; `nought` stands for an
-    /// unknown vᵀAv.
+    /// The eigenpairs of the model, in order, whose residuals within it are 0; `nought` stands for an unknown vᵀAv.
     pub(super) fn model_pairs(&self, nought: f64) -> Vec<Ritz> {
         let (h, m) = (self.projected(), self.h.len());
         let (all, square) = (h.nrows(), h.rows(0, m));
@@ -124,7 +125,7 @@ impl<'a> Krylov<'a> {
         model.view_mut((m, 0), (all - m, m)).copy_from(&below);
         model.view_mut((0, m), (m, all - m)).copy_from(&below.transpose());
         model.view_mut((m, m), (all - m, all - m)).copy_from(&(&self.guess + &self.unknown * nought));
-        eigenpairs(model.clone(), &model)
+        eigenpairs(model.clone(), &model, self.order)
     }
 
     /// Turns the frontier so that its first vectors are the combinations given by orthonormal columns.
@@ -183,7 +184,7 @@ impl<'a> Krylov<'a> {
 }
 
 /// The eigenpairs of a symmetric `square`, the top of `tall`, which gives the residuals.
-fn eigenpairs(square: DMatrix<f64>, tall: &DMatrix<f64>) -> Vec<Ritz> {
+fn eigenpairs(square: DMatrix<f64>, tall: &DMatrix<f64>, order: Order) -> Vec<Ritz> {
     let m = square.nrows();
     let eigen = SymmetricEigen::new(square);
     let mut pairs: Vec<_> = (0..m)
@@ -194,6 +195,6 @@ fn eigenpairs(square: DMatrix<f64>, tall: &DMatrix<f64>) -> Vec<Ritz> {
             Ritz { at: RitzValue { value, residual: residual.norm() }, coefficients: s.iter().copied().collect() }
         })
         .collect();
-    pairs.sort_by(|a, b| b.at.value.abs().total_cmp(&a.at.value.abs()));
+    pairs.sort_by(|a, b| order.key(b.at.value).total_cmp(&order.key(a.at.value)));
     pairs
 }

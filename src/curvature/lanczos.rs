@@ -44,7 +44,7 @@ use super::krylov::{Krylov, Ritz};
 use super::operator::Products;
 use super::spectrum::{check_dim, check_start, error_bound};
 use super::track::{KEPT, Track};
-use super::{CurvatureError, EigenOptions, Eigenpair, Operator, RitzValue, Spectrum};
+use super::{CurvatureError, EigenOptions, Eigenpair, Operator, Order, RitzValue, Spectrum};
 
 /// Weight of the pairs beyond the next in the guard of a warm start, and of a random direction.
 const OTHERS_WEIGHT: f64 = 0.2;
@@ -78,7 +78,7 @@ impl EigenOptions {
     }
 }
 
-/// The eigenpairs that `options` asks for: the largest by magnitude, with signs, and the lowest.
+/// The eigenpairs that `options` asks for: the first in its order, with signs, and the lowest.
 ///
 /// `start` is the track of the solve before, if the matrix has moved only a little since. The basis holds at most
 /// 2·(top + bottom) + 12 + 8·block vectors, and 30 more for a bottom, made as they are needed, and after a warm start
@@ -100,7 +100,7 @@ pub fn lanczos(
     let most = options.top + options.bottom;
     let limit = basis_limit(options, dim);
     let mut directions = Directions::new(options.seed);
-    let mut krylov = Krylov::new(Products::new(operator));
+    let mut krylov = Krylov::new(Products::new(operator), options.order);
     let mut count = match start {
         Some(track) => begin(&mut krylov, track, options, &mut directions),
         None => refill(&mut krylov, options.block, dim, &mut directions),
@@ -128,7 +128,7 @@ pub fn lanczos(
         if let (true, Some(lambda_max), Some(lambda_min)) =
             (complete || settled || spent >= options.max_iterations, lambda_max, lambda_min)
         {
-            return Ok(round.spectrum(&krylov, options, [lambda_max, lambda_min], start));
+            return round.spectrum(&mut krylov, options, [lambda_max, lambda_min], start);
         }
         if krylov.multiplied() >= limit {
             let most = round.wanted.count();
@@ -144,19 +144,21 @@ pub fn lanczos(
     }
 }
 
-/// The model's value of an unknown vᵀAv: 0, as most eigenvalues of a Hessian are. If the lowest are wanted and not
-/// below 0, 0 would be one of them; then it is at least a quarter of the way from the last of these to the last of the
-/// top, among the known `values`.
+/// The model's value of an unknown vᵀAv: 0, as most eigenvalues of a Hessian are, unless 0 would be a wanted one. If the
+/// lowest are wanted and not below 0, it is at least a quarter of the way from the last of these to the last of the top,
+/// among the known `values`; if the largest are wanted and not above 0, at least a quarter of the way below them.
 fn nought(values: &[f64], options: &EigenOptions) -> f64 {
-    if options.bottom == 0 {
-        return 0.0;
+    let mut rising = values.to_vec();
+    rising.sort_by(f64::total_cmp);
+    let mut falling: Vec<f64> = values.iter().map(|&x| options.order.key(x)).collect();
+    falling.sort_by(|a, b| b.total_cmp(a));
+    let low = rising[options.bottom.clamp(1, values.len()) - 1];
+    let quarter = (falling[options.top.min(values.len()) - 1] - low) / 4.0;
+    let from_below = if options.bottom > 0 { (low + quarter).max(0.0) } else { 0.0 };
+    match options.order {
+        Order::Magnitude => from_below,
+        Order::Algebraic => from_below.min(low + 3.0 * quarter),
     }
-    let mut low = values.to_vec();
-    low.sort_by(f64::total_cmp);
-    let mut large: Vec<f64> = values.iter().map(|x| x.abs()).collect();
-    large.sort_by(|a, b| b.total_cmp(a));
-    let (low, least) = (low[options.bottom.min(values.len()) - 1], large[options.top.min(values.len()) - 1]);
-    (low + (least - low) / 4.0).max(0.0)
 }
 
 /// Adds random directions to the frontier; returns how many had room.
@@ -203,7 +205,7 @@ fn begin(krylov: &mut Krylov<'_>, track: &Track, options: &EigenOptions, directi
     columns.len()
 }
 
-/// The wanted ones of a list of pairs that is sorted by falling magnitude.
+/// The wanted ones of a list of pairs in order.
 struct Wanted {
     /// The first ones, by this count.
     top: usize,
@@ -217,7 +219,7 @@ impl Wanted {
     fn among(pairs: &[Ritz], options: &EigenOptions) -> Self {
         let top = match options.above {
             None => options.top,
-            Some(above) => pairs.iter().take_while(|pair| pair.at.value.abs() >= above).count() + 1,
+            Some(above) => pairs.iter().take_while(|pair| options.order.key(pair.at.value) >= above).count() + 1,
         };
         let top = top.min(options.top);
         let mut bottom = rising(pairs);
@@ -234,8 +236,7 @@ impl Wanted {
         self.indices().count()
     }
 
-    /// The wanted pairs, then the others, by magnitude or, if the bottom is wanted, from both ends in turn; `keep` in
-    /// all.
+    /// The wanted pairs, then the others, in order or, if the bottom is wanted, from both ends in turn; `keep` in all.
     fn then_rest<'p>(&self, pairs: &'p [Ritz], keep: usize) -> Vec<&'p Ritz> {
         let low = if self.bottom.is_empty() { (0..pairs.len()).collect() } else { rising(pairs) };
         let all = self.indices().chain((0..pairs.len()).flat_map(|i| [i, low[i]]));
@@ -267,12 +268,13 @@ impl Round {
     fn settled(&self, options: &EigenOptions) -> bool {
         let Self { ritz, wanted, model, expected } = self;
         wanted.complete && wanted.top == expected.top && {
-            let largest = ritz[0].at.value.abs();
+            let largest = largest(ritz.iter().map(|pair| pair.at));
             let within = |i: usize, j: usize, threshold: fn(&EigenOptions, f64, f64) -> f64| {
                 let (found, expected) = (ritz[i].at, model[j].at);
                 let threshold = threshold(options, found.value, largest);
-                // λ and −λ may come in either order.
-                found.residual <= threshold && (expected.value.abs() - found.value.abs()).abs() <= threshold
+                // In order of magnitude λ and −λ may come in either order.
+                let [expected, at] = [expected, found].map(|ritz| options.order.key(ritz.value));
+                found.residual <= threshold && (expected - at).abs() <= threshold
             };
             let mut bottom = wanted.bottom.iter().zip(&expected.bottom);
             (0..wanted.top).all(|i| within(i, i, EigenOptions::threshold))
@@ -283,37 +285,42 @@ impl Round {
     /// The result, with the largest and the lowest Ritz value met.
     fn spectrum(
         &self,
-        krylov: &Krylov<'_>,
+        krylov: &mut Krylov<'_>,
         options: &EigenOptions,
         [lambda_max, lambda_min]: [RitzValue; 2],
         start: Option<&Track>,
-    ) -> Spectrum {
+    ) -> Result<Spectrum, CurvatureError> {
         let Self { ritz, wanted, model, expected } = self;
         let found: Vec<RitzValue> = ritz.iter().map(|pair| pair.at).collect();
         let others: Vec<f64> = model.iter().map(|pair| pair.at.value).collect();
-        let (largest, rounding) = (found[0].value.abs(), krylov.products.rounding());
+        let (largest, rounding) = (largest(found.iter().copied()), krylov.products.rounding());
         let pair = |i: usize, error: f64, threshold: f64| {
             let RitzValue { value, residual } = found[i];
-            let (vector, converged) = (krylov.vector(&ritz[i]), residual <= threshold);
-            Eigenpair { value, vector, residual, error: error.max(rounding), converged }
+            Eigenpair { value, vector: krylov.vector(&ritz[i]), residual, error, converged: residual <= threshold }
         };
-        let by_magnitude =
-            |i: usize| pair(i, error_bound(&found, i, &others), options.threshold(found[i].value, largest));
+        let in_order = |i: usize| pair(i, error_bound(&found, i, &others), options.threshold(found[i].value, largest));
         // In a cluster the nearest other eigenvalues are not known.
         let lowest = |&i: &usize| pair(i, found[i].residual, options.bottom_threshold(found[i].value, largest));
         let kept = expected.then_rest(model, expected.count() + KEPT);
         let values = kept.iter().map(|pair| pair.at.value).collect();
         let vectors = kept.iter().map(|pair| krylov.vector(pair)).collect();
-        Spectrum {
-            pairs: (0..wanted.top).map(by_magnitude).collect(),
-            bottom: wanted.bottom.iter().map(lowest).collect(),
-            runner_up: (wanted.top..ritz.len()).find(|i| !wanted.bottom.contains(i)).map(by_magnitude),
-            lambda_max,
-            lambda_min,
-            products: krylov.products.spent,
-            track: Track::new(values, vectors, expected.count().min(kept.len()), start),
-        }
+        let track = Track::new(values, vectors, expected.count().min(kept.len()), start);
+        let mut pairs: Vec<Eigenpair> = (0..wanted.top).map(in_order).collect();
+        let mut bottom: Vec<Eigenpair> = wanted.bottom.iter().map(lowest).collect();
+        let next = (wanted.top..ritz.len()).find(|i| !wanted.bottom.contains(i)).map(in_order);
+        let runner_up = next.map(|pair| Eigenpair { error: pair.error + rounding, ..pair });
+        let mut all: Vec<&mut Eigenpair> = pairs.iter_mut().chain(&mut bottom).collect();
+        let vectors: Vec<&[f64]> = all.iter().map(|pair| pair.vector.as_slice()).collect();
+        let values: Vec<f64> = all.iter().map(|pair| pair.value).collect();
+        let errors = krylov.products.form_errors(&vectors, &values)?;
+        all.iter_mut().zip(errors).for_each(|(pair, error)| pair.error += error);
+        Ok(Spectrum { pairs, bottom, runner_up, lambda_max, lambda_min, products: krylov.products.spent, track })
     }
+}
+
+/// The largest |θ|.
+fn largest(ritz: impl Iterator<Item = RitzValue>) -> f64 {
+    ritz.fold(0.0, |most, ritz| most.max(ritz.value.abs()))
 }
 
 fn rising(pairs: &[Ritz]) -> Vec<usize> {

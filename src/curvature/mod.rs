@@ -37,6 +37,6 @@ pub use official::{OfficialEstimate, official};
 pub(crate) use operator::check_lengths;
 pub use operator::{FnOperator, Operator};
 pub use power::power_iteration;
-pub use spectrum::{EigenOptions, Eigenpair, RitzValue, Spectrum};
+pub use spectrum::{EigenOptions, Eigenpair, Order, RitzValue, Spectrum};
 pub use trace::{Trace, TraceOptions, trace};
 pub use track::Track;

@@ -2,7 +2,7 @@
 //! reads the training set once for a block of vectors, so algorithms ask for blocks wherever they can.
 
 use super::CurvatureError;
-use super::basis::norm;
+use super::basis::{dot, norm};
 
 /// A symmetric linear operator on R^dim.
 pub trait Operator {
@@ -13,6 +13,17 @@ pub trait Operator {
     /// no eigenvalue is more accurate. 0 for an operator that is as good as float64.
     fn rounding(&self) -> f64 {
         0.0
+    }
+
+    /// Upper estimates of the error of vᵀAv for each of `vectors`, whatever their length, given the values as computed.
+    /// It has two sources: a product as computed differs from that of the operator's entries, and the entries were
+    /// computed too. So no eigenvalue with such an eigenvector is more accurate. May cost products.
+    ///
+    /// # Errors
+    /// As for [`apply`](Self::apply).
+    fn form_errors(&mut self, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
+        let _ = values;
+        Ok(vectors.iter().map(|v| self.rounding() * dot(v, v)).collect())
     }
 
     /// Writes A v to `out`; both have [`dim`](Self::dim) entries, and `out` may hold anything before.
@@ -67,6 +78,10 @@ impl<O: Operator + ?Sized> Operator for &mut O {
         (**self).rounding()
     }
 
+    fn form_errors(&mut self, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
+        (**self).form_errors(vectors, values)
+    }
+
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
         (**self).apply(v, out)
     }
@@ -112,6 +127,10 @@ impl<'a> Products<'a> {
 
     pub(super) fn rounding(&self) -> f64 {
         self.operator.rounding()
+    }
+
+    pub(super) fn form_errors(&mut self, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
+        self.operator.form_errors(vectors, values)
     }
 
     pub(super) fn apply(&mut self, v: &[f64]) -> Result<Vec<f64>, CurvatureError> {

@@ -14,13 +14,14 @@ use super::basis::{Basis, Directions, axpy, dot, norm, scale};
 use super::operator::Products;
 use super::spectrum::{check_dim, check_start, refuse};
 use super::track::Track;
-use super::{CurvatureError, EigenOptions, Eigenpair, Operator, RitzValue, Spectrum};
+use super::{CurvatureError, EigenOptions, Eigenpair, Operator, Order, RitzValue, Spectrum};
 
 /// The `options.top` eigenpairs of largest magnitude, with signs, by simultaneous power iteration.
 ///
 /// `start` is the track of a solve with nearby pairs; missing vectors are drawn at random, and those beyond `top` are
 /// ignored. 2·top vectors of the operator's dimension are kept. `lambda_min` and `lambda_max` of the result are among
-/// the Ritz values found, and there is no runner-up; [`EigenOptions::bottom`] and [`EigenOptions::above`] are refused.
+/// the Ritz values found, and there is no runner-up; [`EigenOptions::bottom`], [`EigenOptions::above`] and
+/// [`Order::Algebraic`] are refused.
 /// When `max_iterations` products do not allow another iteration (`top` products), pairs are returned with `converged`
 /// false where they are not.
 ///
@@ -39,6 +40,9 @@ pub fn power_iteration(
     if let Some(above) = options.above {
         return Err(refuse("above", above, "absent for power iteration, which cannot grow; lanczos can"));
     }
+    if options.order == Order::Algebraic {
+        return Err(CurvatureError::Unordered);
+    }
     let top = options.top;
     // The vectors, their products, and the track at the end.
     check_dim(dim, 3 * top)?;
@@ -56,12 +60,15 @@ pub fn power_iteration(
         let converged = |slot: usize| ritz[slot].residual <= options.threshold(ritz[slot].value, largest);
         if (0..top).all(converged) || products.spent + top > options.max_iterations {
             let track = Track::new(ritz.iter().map(|at| at.value).collect(), x.0.clone(), top, None);
+            let vectors: Vec<&[f64]> = x.0.iter().map(Vec::as_slice).collect();
+            let values: Vec<f64> = ritz.iter().map(|ritz| ritz.value).collect();
+            let errors = products.form_errors(&vectors, &values)?;
             let pairs = (x.0.into_iter().enumerate())
                 .map(|(slot, vector)| Eigenpair {
                     value: ritz[slot].value,
                     vector,
                     residual: ritz[slot].residual,
-                    error: ritz[slot].residual.max(products.rounding()),
+                    error: ritz[slot].residual + errors[slot],
                     converged: converged(slot),
                 })
                 .collect();

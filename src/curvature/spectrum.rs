@@ -2,16 +2,39 @@
 
 use super::CurvatureError;
 use super::track::Track;
+use crate::choice::choice;
+
+choice! {
+    /// Which eigenvalues come first.
+    Order {
+        /// Those of largest magnitude, as ‖A‖ = max |λ| asks for.
+        Magnitude = "magnitude",
+        /// The largest, positive before negative, as edges of stability ask for.
+        Algebraic = "algebraic",
+    }
+}
+
+impl Order {
+    /// The number by which `value` is ordered, largest first.
+    pub fn key(self, value: f64) -> f64 {
+        match self {
+            Self::Magnitude => value.abs(),
+            Self::Algebraic => value,
+        }
+    }
+}
 
 /// What to find, and when to stop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EigenOptions {
-    /// The number of eigenpairs, by magnitude, at most the dimension.
+    /// The number of eigenpairs, at most the dimension.
     pub top: usize,
+    /// Which of them.
+    pub order: Order,
     /// The number of lowest eigenvalues to find as well.
     pub bottom: usize,
-    /// If given, only those of the `top` pairs with |λ| ≥ `above` are wanted, and the first below, which shows that
-    /// there are no more. Decided as values converge, so a growing set costs no second solve.
+    /// If given, only those of the `top` pairs with |λ| ≥ `above` (λ ≥ `above` in algebraic order) are wanted, and the
+    /// first below, which shows that there are no more. Decided as values converge, so a growing set costs no second solve.
     pub above: Option<f64>,
     /// Vectors multiplied at a time. A block of b finds b copies of a repeated eigenvalue and shares the operator's
     /// reading of its data, but takes more products in all.
@@ -28,7 +51,16 @@ pub struct EigenOptions {
 
 impl Default for EigenOptions {
     fn default() -> Self {
-        Self { top: 1, bottom: 0, above: None, block: 1, tol: 1e-3, max_iterations: 200, seed: 0 }
+        Self {
+            top: 1,
+            order: Order::Magnitude,
+            bottom: 0,
+            above: None,
+            block: 1,
+            tol: 1e-3,
+            max_iterations: 200,
+            seed: 0,
+        }
     }
 }
 
@@ -117,8 +149,8 @@ pub struct Eigenpair {
     /// the nearest *other* eigenvalue (T. Kato 1949, G. Temple 1933; Parlett, "The Symmetric Eigenvalue Problem",
     /// theorem 11.7.1). The first bound always holds. The second assumes that no other eigenvalue is nearer than the
     /// solver's other Ritz values with their residuals, and those kept from the solve before; it fails if one was
-    /// missed. Methods without other eigenvalues give the first, as do the `bottom`, which lie close together. Never
-    /// less than the operator's own [`rounding`](super::Operator::rounding).
+    /// missed. Methods without other eigenvalues give the first, as do the `bottom`, which lie close together. Added to it
+    /// is the operator's own error along v ([`form_errors`](super::Operator::form_errors)).
     pub error: f64,
     /// Whether `residual` met [`EigenOptions::tol`].
     pub converged: bool,
@@ -149,7 +181,8 @@ impl Spectrum {
     /// The relative residual of each of the `pairs`, which [`EigenOptions::tol`] is compared with: ‖Av − θv‖ divided by |θ|, or by
     /// a thousandth of the largest |θ| where that is more. 0 where all is 0.
     pub fn relative_residuals(&self) -> Vec<f64> {
-        let largest = self.pairs.iter().fold(0.0_f64, |most, pair| most.max(pair.value.abs()));
+        let ends = [self.lambda_max.value, self.lambda_min.value];
+        let largest = self.pairs.iter().map(|pair| pair.value).chain(ends).fold(0.0_f64, |most, x| most.max(x.abs()));
         let relative = |pair: &Eigenpair| match scale_of(pair.value, largest) {
             0.0 => 0.0,
             scale => pair.residual / scale,
@@ -161,12 +194,12 @@ impl Spectrum {
 /// The result of a solver.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spectrum {
-    /// The pairs of largest magnitude, by falling |θ|: `top` of them, or as many as there are dimensions, or with
+    /// The first pairs in [`EigenOptions::order`]: `top` of them, or as many as there are dimensions, or with
     /// [`EigenOptions::above`] as many as it asks for.
     pub pairs: Vec<Eigenpair>,
     /// The `bottom` lowest eigenvalues, rising; some may be among `pairs` too.
     pub bottom: Vec<Eigenpair>,
-    /// The next pair by magnitude, seldom converged. `None` where the method has none.
+    /// The next pair in that order, seldom converged. `None` where the method has none.
     pub runner_up: Option<Eigenpair>,
     /// The largest Ritz value met: a lower bound on the largest eigenvalue (Courant–Fischer). If it is not among
     /// `pairs`, judge it by its residual.
@@ -174,7 +207,7 @@ pub struct Spectrum {
     /// The lowest Ritz value met: an upper bound on the smallest eigenvalue, to be judged by its residual if `bottom` =
     /// 0. It is positive when no negative curvature was met.
     pub lambda_min: RitzValue,
-    /// Matrix products spent.
+    /// Matrix products spent on the pairs; those of [`Operator::form_errors`](super::Operator::form_errors) come on top.
     pub products: usize,
     /// The input of a warm start: with `lanczos`, the wanted vectors twice and ten more.
     pub track: Track,

@@ -13,7 +13,7 @@ pub fn adapters() -> Result<Vec<AdapterSummary>, DeviceError> {
         Err(DeviceError::NoAdapter { .. }) => vec![],
         adapters => adapters?,
     };
-    all.push(Cpu::open(Precision::F32).adapter().clone());
+    all.push(Cpu::open(Precision::F32)?.adapter().clone());
     Ok(all)
 }
 
@@ -33,15 +33,15 @@ impl Device {
     /// As [`Device::open`]; [`DeviceError::Mismatch`] for an adapter of wgpu and 64 bits.
     pub fn open_with(wanted: Option<&str>, precision: Precision) -> Result<Self, DeviceError> {
         let wanted = match (wanted.map(str::trim), precision) {
-            (Some(word), _) if word.eq_ignore_ascii_case("native") => return Ok(Self::Cpu(Cpu::open(precision))),
+            (Some(word), _) if word.eq_ignore_ascii_case("native") => return Ok(Self::Cpu(Cpu::open(precision)?)),
             // No adapter of wgpu has 64 bits.
-            (None | Some("auto"), Precision::F64) => return Ok(Self::Cpu(Cpu::open(precision))),
+            (None | Some("auto"), Precision::F64) => return Ok(Self::Cpu(Cpu::open(precision)?)),
             (wanted, _) => wanted.unwrap_or("auto"),
         };
         let adapters = adapters()?;
         let index = position(&adapters, wanted)?;
         match precision {
-            _ if adapters[index].is_native() => Ok(Self::Cpu(Cpu::open(precision))),
+            _ if adapters[index].is_native() => Ok(Self::Cpu(Cpu::open(precision)?)),
             Precision::F32 => Ok(Self::Gpu(Gpu::open(Some(&index.to_string()))?)),
             Precision::F64 => Err(DeviceError::Mismatch(format!(
                 "`{}` computes in 32 bits; for run.precision = \"f64\" use --adapter native",

@@ -210,9 +210,7 @@ impl Device {
     /// [`DeviceError::Lost`], [`DeviceError::NoMemory`] or [`DeviceError::Device`].
     pub fn read<V: Value>(&self, buffer: &Buffer) -> Result<Vec<V>, DeviceError> {
         match self {
-            Self::Gpu(gpu) => {
-                Ok(gpu.read::<u32>(buffer.gpu()?)?.into_iter().map(V::from_bits_32).collect())
-            }
+            Self::Gpu(gpu) => Ok(gpu.read::<u32>(buffer.gpu()?)?.into_iter().map(V::from_bits_32).collect()),
             Self::Cpu(cpu) => cpu.read(buffer.cpu()?),
         }
     }
@@ -254,8 +252,8 @@ impl Device {
     ///
     /// # Errors
     /// [`DeviceError::Kernel`] for invalid kernels, and those of [`Device::buffer`].
-    pub fn load(&self, program: Program) -> Result<Loaded, DeviceError> {
-        match (self, program) {
+    pub fn load(&self, program: impl Into<Program>) -> Result<Loaded, DeviceError> {
+        match (self, program.into()) {
             (Self::Gpu(gpu), Program::Gpu(program)) => Ok(Loaded::Gpu(gpu.load(program)?)),
             (Self::Cpu(cpu), Program::Cpu(program)) => Ok(Loaded::Cpu(cpu.load(program)?)),
             (Self::Gpu(_), Program::Cpu(_)) | (Self::Cpu(_), Program::Gpu(_)) => Err(foreign("a program")),

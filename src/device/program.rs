@@ -14,6 +14,12 @@ pub enum Program {
     Cpu(Arc<cpu::Program>),
 }
 
+impl From<kernel::Program> for Program {
+    fn from(program: kernel::Program) -> Self {
+        Self::Gpu(Arc::new(program))
+    }
+}
+
 impl Program {
     /// Length in elements of the caller's buffers.
     pub fn slots(&self) -> &[usize] {

@@ -116,7 +116,7 @@ impl Bound {
     pub fn run(&self) -> Result<Vec<u32>, DeviceError> {
         self.gpu.write(&self.results, &vec![f32::NAN; self.results.len()])?;
         self.gpu.run([&self.recording])?;
-        self.gpu.read(&self.results)
+        Ok(self.gpu.read::<f32>(&self.results)?.into_iter().map(f32::to_bits).collect())
     }
 }
 

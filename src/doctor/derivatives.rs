@@ -107,7 +107,13 @@ fn parameters(layout: &Layout) -> Vec<f32> {
 }
 
 /// All four rows of one network.
-fn examine(gpu: &Device, name: &str, model: Arc<dyn Model>, loss: Loss, data: &Examples) -> Result<Vec<Row>, DeviceError> {
+fn examine(
+    gpu: &Device,
+    name: &str,
+    model: Arc<dyn Model>,
+    loss: Loss,
+    data: &Examples,
+) -> Result<Vec<Row>, DeviceError> {
     let definition = Definition::new(&*model, loss, data);
     let mut objective = Objective::new(gpu, model, loss, data, 0)?;
     let layout = objective.layout().clone();

@@ -15,8 +15,11 @@ const BINDING: u64 = 128 << 20;
 
 pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     let adapter = gpu.adapter();
+    let Some(target) = gpu.target() else {
+        return Ok(vec![Row::note("instructions", adapter.driver_info.clone())]);
+    };
     let limit = |name: &str| adapter.limits.get(name).copied().unwrap_or(0);
-    let lanes = gpu.target().subgroup.map_or_else(String::new, |lanes| format!(", {lanes} lanes"));
+    let lanes = target.subgroup.map_or_else(String::new, |lanes| format!(", {lanes} lanes"));
     let mut rows = vec![Row::note("kernel tier", format!("{}{lanes}", adapter.tier))];
     rows.extend(NEEDED.map(|(name, needed, why)| {
         let short = name

@@ -191,7 +191,7 @@ impl Row for CurvatureRow {
             count: Count::One,
             write: |row, _| optional(row.lambda_min.map(|extreme| extreme.value)),
             read: |row, line, name| extreme(line, name).map(|found| row.lambda_min = found),
-            meaning: "lowest Ritz value (estimate of an eigenvalue) of the solve. It lies inside the spectrum. If it is not among the eigenvalues asked for, it is a by-product and is often far from the end of the spectrum.",
+            meaning: "the lowest eigenvalue, if the solve found it: with `measure.bottom`, or if its residual is below a hundredth of it",
         },
         real!("hessian_norm", hessian_norm, "‖H‖ = |`lambda_1`|"),
         real!(
@@ -202,10 +202,18 @@ impl Row for CurvatureRow {
         real!(
             "sam_edge",
             sam_edge,
-            "the edge of the update rule at this ‖g‖: the SAM-edge, or the edge of the rule in use ([rules.md](rules.md#the-rules)); empty where theory gives none"
+            "the edge of one eigenvalue under the update rule at this ‖g‖: the SAM-edge, or that of the rule in use ([rules.md](rules.md#the-rules)); of minibatches at the ‖g_B‖ of the step; empty if the rule has no edge for one eigenvalue"
         ),
-        real!("edge_ratio", edge_ratio, "‖H‖ ÷ `sam_edge`"),
-        real!("gauge", gauge, "the gauge S of λ₁, 1 at the edge ([rules.md](rules.md#the-edge-of-stability))"),
+        real!(
+            "edge_ratio",
+            edge_ratio,
+            "`lambda_max` ÷ `sam_edge`; empty if no eigenvalue is positive, or the rule has no edge for one eigenvalue"
+        ),
+        real!(
+            "gauge",
+            gauge,
+            "the gauge of the update, for every rule: 1 at the edge ([rules.md](rules.md#the-gauge-of-an-update))"
+        ),
         real!("grad_alignment", grad_alignment, "|cos| of the angle between the top eigenvector v₁ and ∇L(w)"),
         real!(
             "sam_grad_alignment",
@@ -245,14 +253,14 @@ impl Row for CurvatureRow {
             count: Count::One,
             write: |row, _| optional(row.lambda_max.map(|extreme| extreme.value)),
             read: |row, line, name| extreme(line, name).map(|found| row.lambda_max = found),
-            meaning: "largest Ritz value of the solve, likewise",
+            meaning: "the largest eigenvalue, positive before negative; empty if it did not converge",
         },
         Column {
             name: "lambda_max_error",
             count: Count::One,
             write: |row, _| optional(row.lambda_max.map(|extreme| extreme.error)),
             read: with_another,
-            meaning: "the residual of `lambda_max`: some eigenvalue lies that close",
+            meaning: "upper bound on the distance from it to an eigenvalue",
         },
         Column {
             name: "lambda_min_error",
@@ -331,6 +339,12 @@ impl Row for CurvatureRow {
             read: converged,
             meaning: "1 if the residual is within `measure.tol`, else 0. A run's verdict ignores rows in which λ₁ has not converged.",
         },
+        maybe!(
+            "update_sharpness",
+            update_sharpness,
+            "the largest eigenvalue of the update operator M ([rules.md](rules.md#the-gauge-of-an-update))"
+        ),
+        maybe!("update_error", update_error, "upper bound on the distance from it to an eigenvalue of M"),
     ];
 }
 

@@ -57,9 +57,13 @@ pub struct CurvatureRow {
     /// The edge of the rule: the SAM-edge, or that of its relative; `gd_edge` when ρ = 0. NaN, an empty cell, if theory
     /// gives none; so are the two columns that follow from it.
     pub sam_edge: f64,
-    /// ‖H‖ divided by `sam_edge`.
+    /// λ_max divided by `sam_edge`; NaN if no eigenvalue is positive.
     pub edge_ratio: f64,
-    /// The gauge of λ₁, 1 at the edge: for SAM S = (η/2)(λ₁ + ρλ₁²/‖g‖).
+    /// The largest eigenvalue of the update operator; early tables lack this.
+    pub update_sharpness: Option<f64>,
+    /// A bound on its distance from an eigenvalue.
+    pub update_error: Option<f64>,
+    /// The gauge of the update, 1 at the edge: η(λ_max(M) + c)/S, see [`crate::optim::Rule::gauge`].
     pub gauge: f64,
     /// |cos(g, v₁)|.
     pub grad_alignment: f64,

@@ -10,6 +10,7 @@
 //! | `momentum` | f32 \[n] | with momentum, the velocity v |
 //! | `midpoint.before` | f32 \[n] | with `measure.at = "midpoint"`, the parameters one update earlier |
 //! | `track.*` | | the eigensolver's warm start ([`Track`]) |
+//! | `update_track.*` | | the same for the update operator, where it was solved |
 //! | `window.*` | | an oscillation being followed |
 //!
 //! The metadata `choices` are those of the manifest, as JSON. Random numbers have no state: batches and start vectors
@@ -41,6 +42,8 @@ pub struct RunState {
     pub before: Option<Vec<f32>>,
     /// The eigensolver's warm start.
     pub track: Option<Track>,
+    /// The same for the update operator.
+    pub update_track: Option<Track>,
     /// An oscillation being followed.
     pub window: Option<OscillationWindow>,
     /// The kernels in use.
@@ -94,12 +97,13 @@ impl RunState {
                 tensors.add(name, Dtype::F32, &[vector.len()], le_bytes(vector, f32::to_le_bytes));
             }
         }
-        if let Some(Track { values, vectors, wanted, changes, persistence }) = &self.track {
-            tensors.f64s("track.values", values);
-            tensors.matrix("track.vectors", vectors);
-            tensors.u64("track.wanted", *wanted as u64);
-            tensors.matrix("track.changes", changes);
-            tensors.f64("track.persistence", *persistence);
+        for (name, track) in [("track", &self.track), ("update_track", &self.update_track)] {
+            let Some(Track { values, vectors, wanted, changes, persistence }) = track else { continue };
+            tensors.f64s(&format!("{name}.values"), values);
+            tensors.matrix(&format!("{name}.vectors"), vectors);
+            tensors.u64(&format!("{name}.wanted"), *wanted as u64);
+            tensors.matrix(&format!("{name}.changes"), changes);
+            tensors.f64(&format!("{name}.persistence"), *persistence);
         }
         if let Some(OscillationWindow { first_step, lambda, origin, v1, rise, slope, gradient, along, drift }) =
             &self.window
@@ -135,7 +139,8 @@ impl RunState {
             cursor,
             momentum: file.vector("momentum", n)?,
             before: file.vector("midpoint.before", n)?,
-            track: file.track(n)?,
+            track: file.track("track", n)?,
+            update_track: file.track("update_track", n)?,
             window: file.window(n)?,
             known: serde_json::from_str(choices).map_err(|error| format!("`choices`: {error}")).and_then(from_words)?,
         };
@@ -269,22 +274,23 @@ impl File<'_> {
         }
     }
 
-    fn track(&self, n: usize) -> Result<Option<Track>, String> {
-        if !self.has("track.values") {
+    fn track(&self, name: &str, n: usize) -> Result<Option<Track>, String> {
+        let part = |part: &str| format!("{name}.{part}");
+        if !self.has(&part("values")) {
             return Ok(None);
         }
         let track = Track {
-            values: self.f64s("track.values")?,
-            vectors: self.matrix("track.vectors", n)?,
-            wanted: self.u64("track.wanted")? as usize,
-            changes: self.matrix("track.changes", n)?,
-            persistence: self.f64("track.persistence")?,
+            values: self.f64s(&part("values"))?,
+            vectors: self.matrix(&part("vectors"), n)?,
+            wanted: self.u64(&part("wanted"))? as usize,
+            changes: self.matrix(&part("changes"), n)?,
+            persistence: self.f64(&part("persistence"))?,
         };
         let Track { values, vectors, wanted, changes, .. } = &track;
         let fits = values.len() == vectors.len()
             && *wanted <= vectors.len()
             && (changes.is_empty() || changes.len() == *wanted);
-        if fits { Ok(Some(track)) } else { Err("the tensors `track.*` do not fit one another".into()) }
+        if fits { Ok(Some(track)) } else { Err(format!("the tensors `{name}.*` do not fit one another")) }
     }
 
     fn window(&self, n: usize) -> Result<Option<OscillationWindow>, String> {

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::program::{Pipeline, Recording, Step};
 use super::Gpu;
+use super::program::{Pipeline, Recording, Step};
 use crate::adapter::{DeviceError, DispatchTime, MOST_REPETITIONS, best};
 
 impl Gpu {

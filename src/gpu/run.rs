@@ -9,8 +9,8 @@ use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::program::{Recording, Step};
 use super::Gpu;
+use super::program::{Recording, Step};
 use crate::adapter::{DeviceError, lock};
 
 /// Time one submission should take.

@@ -4,6 +4,8 @@
 //! If the kept values of all chunks fit the memory set aside for them, a product costs about one and a half gradients
 //! instead of two. Otherwise chunks take turns in one set of buffers, and every product computes them again.
 
+use std::ops::Range;
+
 use super::problem::{Matrix, Quantity, SLOTS};
 use super::{Buffers, Objective};
 use crate::device::{Buffer, DeviceError, Loaded, Recording};
@@ -16,6 +18,8 @@ const KEPT_BYTES: usize = 3 << 29;
 /// The vectors of a block product: their number, and buffers that hold them side by side, tensor by tensor.
 pub(super) struct Vectors<'a> {
     pub count: usize,
+    /// The chunks whose share of the matrix is meant.
+    pub chunks: Range<usize>,
     pub v: &'a Buffer,
     pub result: &'a Buffer,
 }
@@ -55,7 +59,7 @@ impl Objective {
     fn product(&mut self, at: MatrixAt<'_>, v: &Buffer, result: &Buffer) -> Result<Recording, DeviceError> {
         let lens = self.kept_lens(at.matrix)?;
         let kept = self.shared_kept(&lens)?;
-        self.in_turns(at, &Vectors { count: 1, v, result }, &kept)
+        self.in_turns(at, &Vectors { count: 1, chunks: 0..self.chunks.len(), v, result }, &kept)
     }
 
     /// Bytes kept by products with a matrix, for all chunks together, and whether they fit the memory set aside.
@@ -63,7 +67,8 @@ impl Objective {
     /// # Errors
     /// Compilation errors.
     pub fn kept_bytes(&mut self, matrix: Matrix) -> Result<(u64, bool), DeviceError> {
-        let bytes = bytes(&self.kept_lens(matrix)?);
+        let lens = self.kept_lens(matrix)?;
+        let bytes = self.bytes(&lens);
         Ok((bytes as u64, bytes <= KEPT_BYTES))
     }
 
@@ -77,9 +82,9 @@ impl Objective {
         };
         match load_all() {
             Ok(()) => Ok(true),
-            Err(DeviceError::BufferTooLarge { .. } | DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) => {
-                Ok(false)
-            }
+            Err(
+                DeviceError::BufferTooLarge { .. } | DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_))),
+            ) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -93,7 +98,7 @@ impl Objective {
     ) -> Result<Products, DeviceError> {
         let (at, lens) = (MatrixAt { matrix, w }, self.kept_lens(matrix)?);
         let mut recorded = Products { keep: Recording::default(), products: vec![] };
-        let own = if bytes(&lens) <= KEPT_BYTES { self.own_kept(&lens)? } else { None };
+        let own = if self.bytes(&lens) <= KEPT_BYTES { self.own_kept(&lens)? } else { None };
         let Some(kept) = own else {
             let kept = self.shared_kept(&lens)?;
             for vectors in vectors {
@@ -106,8 +111,8 @@ impl Objective {
         }
         for vectors in vectors {
             let mut all = Recording::default();
-            for (i, kept) in kept.iter().enumerate() {
-                all = all.then(&self.multiply(at, i, vectors, kept)?);
+            for i in vectors.chunks.clone() {
+                all = all.then(&self.multiply(at, i, vectors, &kept[i])?);
             }
             recorded.products.push(all);
         }
@@ -117,16 +122,21 @@ impl Objective {
     /// A product whose chunks share one set of buffers for kept values.
     fn in_turns(&mut self, at: MatrixAt<'_>, vectors: &Vectors<'_>, kept: &[Buffer]) -> Result<Recording, DeviceError> {
         let mut all = Recording::default();
-        for i in 0..self.chunks.len() {
+        for i in vectors.chunks.clone() {
             let keep = self.keep(at, i, kept)?;
             all = all.then(&keep).then(&self.multiply(at, i, vectors, kept)?);
         }
         Ok(all)
     }
 
+    /// Size of buffers of these lengths.
+    fn bytes(&self, lens: &[Vec<usize>]) -> usize {
+        self.gpu.precision().bytes() * lens.iter().flatten().sum::<usize>()
+    }
+
     /// Lengths of every chunk's buffers of kept values.
     fn kept_lens(&mut self, matrix: Matrix) -> Result<Vec<Vec<usize>>, DeviceError> {
-        let lens = |loaded: Loaded| loaded.program().slots[SLOTS..].to_vec();
+        let lens = |loaded: Loaded| loaded.slots()[SLOTS..].to_vec();
         (0..self.chunks.len()).map(|i| self.load(Quantity::Kept(matrix), i, false).map(lens)).collect()
     }
 
@@ -162,15 +172,10 @@ impl Objective {
         &mut self,
         MatrixAt { matrix, w }: MatrixAt<'_>,
         chunk: usize,
-        &Vectors { count, v, result }: &Vectors<'_>,
+        &Vectors { count, ref chunks, v, result }: &Vectors<'_>,
         kept: &[Buffer],
     ) -> Result<Recording, DeviceError> {
-        let loaded = self.load(Quantity::Product(matrix, count), chunk, chunk > 0)?;
+        let loaded = self.load(Quantity::Product(matrix, count), chunk, chunk > chunks.start)?;
         self.bind(&loaded, &self.chunks[chunk], Buffers { w, v: Some(v), result: Some(result) }, kept)
     }
-}
-
-/// Size of buffers of these lengths.
-fn bytes(lens: &[Vec<usize>]) -> usize {
-    4 * lens.iter().flatten().sum::<usize>()
 }

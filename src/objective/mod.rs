@@ -15,6 +15,7 @@ pub(crate) mod vectors;
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,6 +24,7 @@ use crate::device::{Buffer, Device, DeviceError, Loaded, Recording};
 use crate::graph::DType;
 use crate::model::{Layout, Loss, Model};
 
+pub(crate) use operator::PRECISION;
 pub use operator::{BLOCK, DifferenceOperator, GaussNewtonOperator, HessianOperator, Linearised};
 pub use plan::Plan;
 pub use problem::Matrix;
@@ -40,6 +42,15 @@ pub struct Metrics {
     pub loss: f64,
     /// Fraction misclassified, see [`crate::model::wrong`].
     pub error: f64,
+}
+
+/// The rows of the chunks: at most `rows` each, and none reaches across a multiple of `group`.
+fn chunk_rows(examples: usize, rows: usize, group: usize) -> impl Iterator<Item = usize> {
+    let within = move |first: usize| {
+        let of_group = group.min(examples - first);
+        (0..of_group).step_by(rows).map(move |at| rows.min(of_group - at))
+    };
+    (0..examples).step_by(group.max(1)).flat_map(within)
 }
 
 struct Chunk {
@@ -77,19 +88,40 @@ impl Objective {
     /// # Errors
     /// [`DeviceError::Mismatch`] when model, loss and examples do not match, [`DeviceError::BufferTooLarge`] when the
     /// parameters or a single example exceed the adapter's limits, and the device's own errors.
-    pub fn new(gpu: &Device, model: Arc<dyn Model>, loss: Loss, data: &Examples, chunk: usize) -> Result<Self, DeviceError> {
+    pub fn new(
+        gpu: &Device,
+        model: Arc<dyn Model>,
+        loss: Loss,
+        data: &Examples,
+        chunk: usize,
+    ) -> Result<Self, DeviceError> {
+        Self::in_groups(gpu, model, loss, data, chunk, 0)
+    }
+
+    /// The same with chunks that do not reach across a multiple of `group` examples, so that [`Self::groups`] can tell
+    /// groups of that size apart; 0 for one group.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn in_groups(
+        gpu: &Device,
+        model: Arc<dyn Model>,
+        loss: Loss,
+        data: &Examples,
+        chunk: usize,
+        group: usize,
+    ) -> Result<Self, DeviceError> {
         let layout = Layout::of(&*model).map_err(mismatch)?;
         let (dtype, dim, labels_each, examples) = (dtype_of(data), data.dim(), data.labels_each(), data.len());
-        let max_len = usize::try_from(gpu.max_binding_bytes() / 4).unwrap_or(usize::MAX);
+        let max_len = usize::try_from(gpu.max_binding_bytes() / gpu.precision().bytes() as u64).unwrap_or(usize::MAX);
         let classes = data.classes();
         let problem = Problem { model, loss, layout, dtype, dim, labels_each, classes, examples, max_len };
         gpu.check_size("the parameter vector", problem.layout.device_len())?;
         problem.check_examples(data)?;
         problem.check_model()?;
-        let plan = Plan::new(gpu, &problem, chunk)?;
+        let mut plan = Plan::new(gpu, &problem, chunk)?;
         let mut chunks = vec![];
-        for first in (0..examples).step_by(plan.rows) {
-            let rows = plan.rows.min(examples - first);
+        for rows in chunk_rows(examples, plan.rows, if group == 0 { examples } else { group }) {
             let weights = match dtype {
                 DType::U32 => Some(gpu.buffer("the weights of a chunk's labels", rows * labels_each)?),
                 DType::F32 | DType::Bool => None,
@@ -102,6 +134,7 @@ impl Objective {
                 partials: gpu.buffer("partial sums", 2 * PARTIALS)?,
             });
         }
+        plan.chunks = chunks.len();
         let objective = Self { gpu: gpu.clone(), problem, chunks, plan, programs: HashMap::new(), kept: vec![] };
         objective.replace(data)?;
         Ok(objective)
@@ -172,6 +205,29 @@ impl Objective {
     /// The number of examples of the mean.
     pub fn examples(&self) -> usize {
         self.problem.examples
+    }
+
+    /// The chunks of each group of `size` examples, in their order, of which the last may hold fewer; `None` if a chunk
+    /// reaches across two groups. 0 is one group of all examples.
+    pub fn groups(&self, size: usize) -> Option<Vec<Range<usize>>> {
+        let size = if size == 0 { self.examples() } else { size };
+        let (mut groups, mut first, mut held) = (vec![], 0, 0);
+        for (i, chunk) in self.chunks.iter().enumerate() {
+            held += chunk.rows;
+            if held > size {
+                return None;
+            }
+            if held == size || i + 1 == self.chunks.len() {
+                groups.push(first..i + 1);
+                (first, held) = (i + 1, 0);
+            }
+        }
+        Some(groups)
+    }
+
+    /// The number of examples in some chunks.
+    pub(crate) fn examples_of(&self, chunks: Range<usize>) -> usize {
+        self.chunks[chunks].iter().map(|chunk| chunk.rows).sum()
     }
 
     /// The chunks of the work.
@@ -314,7 +370,7 @@ impl Objective {
     ) -> Result<Recording, DeviceError> {
         let weights = chunk.weights.as_ref().unwrap_or(&chunk.partials);
         let mut slots = vec![w, &chunk.x, &chunk.labels, v.unwrap_or(w), result.unwrap_or(w), &chunk.partials, weights];
-        let kept_slots = loaded.program().slots.len() - slots.len();
+        let kept_slots = loaded.slots().len() - slots.len();
         slots.extend(&kept[..kept_slots]);
         loaded.bind(&self.gpu, &slots)
     }

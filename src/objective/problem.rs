@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::autodiff;
 use crate::data::{Examples, Features};
-use crate::device::{Device, DeviceError};
-use crate::graph::{DType, Graph, NodeId, Op};
-use crate::kernel::{KernelError, Program};
+use crate::device::{Device, DeviceError, Program};
+use crate::graph::{DType, Graph, NodeId, Op, Unary};
+use crate::kernel::KernelError;
 use crate::model::{Layout, Loss, Model, wrong};
 use crate::passes::{self, Stages};
 use crate::plan::{Output, Place, Spec};
@@ -80,14 +80,27 @@ impl Problem {
         (self.dtype == DType::F32).then(|| 1.0 / (self.examples * self.labels_each) as f64)
     }
 
-    /// Refuses a model whose outputs do not fit the loss, by its graph for one example.
-    pub fn check_model(&self) -> Result<(), DeviceError> {
-        let (labels, classes) = (self.labels_each, self.classes);
+    /// The model's graph for one example, and its outputs.
+    fn forward(&self) -> Result<(Graph, NodeId), DeviceError> {
         let mut g = Graph::new();
         let w: Vec<NodeId> = self.layout.iter().map(|(param, _)| g.input_f32(&param.name, &param.shape)).collect();
         let x = g.input("x", &[1, self.dim], self.dtype);
         let outputs = self.model.forward(&mut g, &w, x);
         g.check().map_err(KernelError::from)?;
+        Ok((g, outputs))
+    }
+
+    /// Whether the model divides by a root, as normalisations divide by a standard deviation. Where that is nearly 0,
+    /// rounding in the values before it grows without bound.
+    pub fn normalises(&self) -> Result<bool, DeviceError> {
+        let (graph, _) = self.forward()?;
+        Ok(graph.nodes().iter().any(|node| matches!(node.op, Op::Unary(Unary::Rsqrt | Unary::Sqrt))))
+    }
+
+    /// Refuses a model whose outputs do not fit the loss, by its graph for one example.
+    pub fn check_model(&self) -> Result<(), DeviceError> {
+        let (labels, classes) = (self.labels_each, self.classes);
+        let (g, outputs) = self.forward()?;
         let needed = match self.loss {
             Loss::Output => [labels, 1],
             Loss::Mse(_) | Loss::CrossEntropy | Loss::Custom(_) => [labels, classes],
@@ -129,7 +142,7 @@ impl Problem {
         rows: usize,
         accumulate: bool,
         gpu: &Device,
-    ) -> Result<Arc<Program>, DeviceError> {
+    ) -> Result<Program, DeviceError> {
         let mut draft = self.trace(rows);
         draft.graph.check().map_err(KernelError::from)?;
         let (w, v, loss) = (draft.w.clone(), draft.v.clone(), draft.loss);

@@ -10,13 +10,18 @@ use crate::objective::vectors::{at, record};
 /// Partial sums of a squared norm; the host may add them up in f64.
 pub(super) const PARTIALS: usize = 256;
 
-/// T v with T = diag(|x| + eta)
-fn rescaled(g: &mut Graph, x: NodeId, v: NodeId, eta: NodeId) -> NodeId {
+/// T v with T = diag(|x| + eta), or 1 where the mask is 0
+fn rescaled(g: &mut Graph, x: NodeId, v: NodeId, eta: NodeId, mask: Option<NodeId>) -> NodeId {
     let shape = g.shape(x).to_vec();
     let down = g.neg(x);
     let size = g.max(x, down);
     let eta = g.broadcast(eta, &shape, &[]);
-    let t = g.add(size, eta);
+    let mut t = g.add(size, eta);
+    if let Some(mask) = mask {
+        let (scaled, negative) = (g.mul(mask, t), g.neg(mask));
+        let rest = g.offset(negative, 1.0);
+        t = g.add(scaled, rest);
+    }
     g.mul(t, v)
 }
 
@@ -29,7 +34,12 @@ fn sums_of_squares(g: &mut Graph, v: NodeId) -> NodeId {
 }
 
 /// The elements of `partials` from `offset` on = sums of g²
-pub(super) fn squares(gpu: &Device, gradient: &Buffer, partials: &Buffer, offset: usize) -> Result<Recording, DeviceError> {
+pub(super) fn squares(
+    gpu: &Device,
+    gradient: &Buffer,
+    partials: &Buffer,
+    offset: usize,
+) -> Result<Recording, DeviceError> {
     let mut g = Graph::new();
     let x = g.input_f32("g", &[gradient.len()]);
     let sums = sums_of_squares(&mut g, x);
@@ -43,6 +53,8 @@ pub(super) struct Climber<'a> {
     /// The factor of the given gradients: a group's share of all examples.
     pub share: f32,
     pub settings: &'a Buffer,
+    /// 0 where the T of ASAM is 1; without it T is |w| + eta everywhere.
+    pub mask: Option<&'a Buffer>,
 }
 
 impl Climber<'_> {
@@ -56,10 +68,13 @@ impl Climber<'_> {
         let len = w.len();
         let mut g = Graph::new();
         let (x, dx, eta) = (g.input_f32("w", &[len]), g.input_f32("g", &[len]), g.input_f32("eta", &[]));
-        let scaled = rescaled(&mut g, x, dx, eta);
+        let mask = self.mask.map(|mask| g.input_f32("mask", &[mask.len()]));
+        let scaled = rescaled(&mut g, x, dx, eta, mask);
         let sums = sums_of_squares(&mut g, scaled);
-        let inputs = [(x, at(0, 0)), (dx, at(1, 0)), (eta, at(2, settings::ETA))];
-        let buffers = [w, gradient, self.settings, partials];
+        let mut inputs = vec![(x, at(0, 0)), (dx, at(1, 0)), (eta, at(2, settings::ETA))];
+        inputs.extend(mask.map(|mask| (mask, at(4, 0))));
+        let mut buffers = vec![w, gradient, self.settings, partials];
+        buffers.extend(self.mask);
         record(self.gpu, "squares of the rescaled gradient", &g, &inputs, &[(sums, at(3, 0))], &buffers)
     }
 
@@ -77,11 +92,12 @@ impl Climber<'_> {
         let partial = g.input_f32("partials", &[PARTIALS]);
         let (rho, epsilon) = (g.input_f32("rho", &[]), g.input_f32("epsilon", &[]));
         let eta = g.input_f32("eta", &[]);
+        let mask = self.mask.map(|mask| g.input_f32("mask", &[mask.len()]));
         let direction = match self.ascent {
             Ascent::Sam | Ascent::Usam => dx,
             Ascent::Asam { .. } => {
-                let scaled = rescaled(&mut g, x, dx, eta);
-                rescaled(&mut g, x, scaled, eta)
+                let scaled = rescaled(&mut g, x, dx, eta, mask);
+                rescaled(&mut g, x, scaled, eta, mask)
             }
         };
         let scale = match self.ascent {
@@ -98,7 +114,7 @@ impl Climber<'_> {
         let scale = g.broadcast(scale, &[len], &[]);
         let step = g.mul(direction, scale);
         let sum = g.add(x, step);
-        let inputs = [
+        let mut inputs = vec![
             (x, at(0, 0)),
             (dx, at(1, 0)),
             (partial, at(2, 0)),
@@ -109,6 +125,8 @@ impl Climber<'_> {
         let mut buffers = vec![w, gradient, partials, self.settings];
         buffers.extend(above);
         let place = if above.is_some() { at(4, 0) } else { at(0, 0) };
+        inputs.extend(mask.map(|mask| (mask, at(buffers.len(), 0))));
+        buffers.extend(self.mask);
         record(self.gpu, "ascent", &g, &inputs, &[(sum, place)], &buffers)
     }
 }

@@ -70,6 +70,11 @@ impl Batches {
         indices
     }
 
+    /// The numbers of all examples in the order of the first epoch.
+    pub fn first_epoch(&mut self) -> &[usize] {
+        self.order(0)
+    }
+
     fn order(&mut self, epoch: u64) -> &[usize] {
         if epoch != self.epoch {
             (self.order, self.epoch) = (shuffled(self.order.len(), self.seed, epoch), epoch);

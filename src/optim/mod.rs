@@ -8,18 +8,22 @@
 
 mod ascent;
 mod batches;
+mod climb;
 mod descent;
 mod probe;
 mod rule;
 mod settings;
+mod update_operator;
 
 use crate::device::{Buffer, DeviceError, Recording};
 use crate::objective::Objective;
 use descent::Descent;
 
 pub use batches::{Batches, Cursor};
+pub use climb::GroupClimb;
 pub use probe::Probe;
 pub use rule::{Ascent, NoEdge, Rule};
+pub use update_operator::{UpdateOperator, UpdateProducts};
 
 /// The metrics of a logged step.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -141,6 +141,7 @@ fn record_climb(
     // The gradients on the way use `second`, unless groups are added up there.
     let slope = if whole { second.clone() } else { objective.vector("the gradient of a group")? };
     let own_norm = gpu.buffer("partial sums", PARTIALS)?;
+    let mask = asam_mask(objective, rule)?;
     let (examples, rows) = (objective.examples(), if whole { objective.examples() } else { rule.micro_batch });
     let mut recording = Recording::default();
     // Groups of one size share their ascents, which use the same buffers.
@@ -149,7 +150,7 @@ fn record_climb(
         let size = rows.min(examples - first);
         if size != climbs.0 {
             let share = (size as f64 / examples as f64) as f32;
-            let climber = Climber { gpu: &gpu, ascent: rule.ascent, share, settings };
+            let climber = Climber { gpu: &gpu, ascent: rule.ascent, share, settings, mask: mask.as_ref() };
             let step = |number: usize| {
                 let from = if number == 0 { w } else { &above };
                 let to = (number == 0).then_some(&above);
@@ -175,4 +176,17 @@ fn record_climb(
         }
     }
     Ok(recording)
+}
+
+/// 1 for the parameters that ASAM scales, 0 for the others, if there are others.
+fn asam_mask(objective: &Objective, rule: &Rule) -> Result<Option<Buffer>, DeviceError> {
+    let scaled = rule.ascent.scaled(objective.layout());
+    if scaled.iter().all(|&scaled| scaled) {
+        return Ok(None);
+    }
+    let mask = objective.vector("the parameters that ASAM scales")?;
+    objective
+        .gpu()
+        .write(&mask, &scaled.into_iter().map(|scaled| f32::from(u8::from(scaled))).collect::<Vec<f32>>())?;
+    Ok(Some(mask))
 }

@@ -1,13 +1,15 @@
 //! Update rules and their edges of stability.
 //!
-//! On a quadratic every rule here multiplies a mode of eigenvalue λ by a number or a 2 × 2 matrix that depends on λ
-//! alone (for SAM, also on ‖g‖). The perturbation turns λ into an effective curvature h(λ), the decay adds c to it, and
-//! the momentum gives the limit S of η(h(λ) + c). So the edge is the λ with h(λ) = S/η − c, and the gauge is η(h(λ) +
-//! c)/S.
+//! With the norms of its ascent held fixed, the update of every rule here is linear in the gradient's linearisation:
+//! w⁺ − w = −η(M + c)(w − w*) without momentum, with a symmetric matrix M, the update operator
+//! ([`UpdateOperator`](super::UpdateOperator)). The momentum gives the limit S of η(μ + c) for its eigenvalues μ, so the
+//! gauge η(λ_max(M) + c)/S is 1 at the edge. Where the ascent treats eigenvectors of H one by one, M is h(H) with a
+//! function h such as λ(1 + ρλ/(‖g‖ + ε)) for SAM, and the edge of λ is where h(λ) = S/η − c.
 
 use std::fmt;
 
-use crate::curvature::edge::{gauge, gd_edge, momentum_limit, sam_edge, usam_curvature, usam_edge};
+use crate::curvature::edge::{AscentSteps, felt_edge, momentum_limit};
+use crate::model::Layout;
 
 /// The direction and length of the perturbation; g = ∇L(w).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,11 +18,27 @@ pub enum Ascent {
     Sam,
     /// ρ g, un-normalised (Agarwala and Dauphin 2023).
     Usam,
-    /// ρ T²g/(‖Tg‖ + ε) with T = diag(|w| + eta): ASAM (Kwon et al. 2021), with T for biases as for weights.
+    /// ρ T²g/(‖Tg‖ + ε) with T = diag(|w| + eta): ASAM (Kwon et al. 2021).
     Asam {
         /// Keeps T above 0 where a weight is 0.
         eta: f64,
+        /// Whether T is the same for biases, as in the paper's formula; in the paper's code it is 1 there.
+        biases: bool,
     },
+}
+
+impl Ascent {
+    /// The elements of a flat vector for which the T of ASAM is |w| + eta rather than 1: all, or all but the tensors
+    /// whose name ends in `bias`.
+    pub fn scaled(&self, layout: &Layout) -> Vec<bool> {
+        let biases = !matches!(self, Self::Asam { biases: false, .. });
+        let mut scaled = vec![];
+        for (param, _) in layout.iter() {
+            let len = scaled.len() + param.shape.iter().product::<usize>();
+            scaled.resize(len, biases || !param.name.ends_with("bias"));
+        }
+        scaled
+    }
 }
 
 /// An update rule: d = ∇L(w + perturbation) + c w, and w ← w − η d, with a momentum w ← w − η v or w ← w − η (d + β v).
@@ -56,11 +74,11 @@ pub struct Rule {
 /// The reason that an eigenvalue has no edge to compare with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoEdge {
-    /// Theory has none.
-    Unknown,
+    /// The rule mixes the eigenvectors of the Hessian.
+    Mixes,
     /// The decay alone makes every mode of non-negative curvature unstable.
     Decay,
-    /// ‖∇L(w)‖ = 0, and with it the edge.
+    /// ‖∇L(w)‖ + ε = 0, and with it the edge.
     ZeroGradient,
 }
 
@@ -68,11 +86,15 @@ impl NoEdge {
     /// The reason in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Unknown => "no edge is known for this rule",
+            Self::Mixes => {
+                "the rule mixes the eigenvectors of the Hessian, so the gauge alone tells how close its edge is"
+            }
             Self::Decay => {
                 "the weight decay alone is past the edge: lr · weight_decay is as large as the rule allows, whatever the eigenvalues"
             }
-            Self::ZeroGradient => "the gradient is 0, and with it the edge of this rule",
+            Self::ZeroGradient => {
+                "the gradient is 0, and with it the edge of this rule (optim.epsilon above 0 bounds the perturbation)"
+            }
         }
     }
 }
@@ -112,7 +134,7 @@ impl Rule {
     /// The number, its value and its range.
     pub fn check(&self) -> Result<(), String> {
         let eta = match self.ascent {
-            Ascent::Asam { eta } => eta,
+            Ascent::Asam { eta, .. } => eta,
             Ascent::Sam | Ascent::Usam => 0.0,
         };
         for (name, value) in [
@@ -156,35 +178,54 @@ impl Rule {
         Self { rho: 0.0, ..*self }
     }
 
-    /// The eigenvalue beyond which a mode is unstable on a quadratic with ‖∇L(w)‖ = `grad_norm` (decay left out); 0 if
-    /// the decay alone makes it so. `None` for ASAM, whose T mixes the modes, and for m-SAM, whose groups have
-    /// different Hessians.
-    ///
-    /// Several ascent steps have the edge of one for a gradient along the eigenvector: the steps add up to ρ, and h(λ)
-    /// = λ Π (1 + ρλ/(K‖gₖ‖)) with ‖gₖ‖ = ‖g‖ + kρλ/K telescopes to that of one. Un-normalised, the product is (1 +
-    /// ρλ/K)^K whatever the gradient.
-    pub fn edge(&self, grad_norm: f64) -> Option<f64> {
-        let room = self.limit() - self.lr * self.weight_decay;
+    /// The steps of the ascent that start with gradients of these `norms`, first to last, of which the first is ‖∇L(w)‖.
+    /// Missing norms count as the last, and without any the factors are NaN; un-normalised steps need none. No step for an
+    /// update that is not perturbed.
+    pub fn climb(&self, norms: &[f64]) -> Vec<AscentSteps> {
+        if !self.perturbs() {
+            return vec![];
+        }
+        let rho = self.rho / self.ascent_steps as f64;
+        let factor = |norm: f64| match self.ascent {
+            Ascent::Usam => rho,
+            Ascent::Sam | Ascent::Asam { .. } => rho / (norm + self.epsilon),
+        };
+        let norms = match self.ascent {
+            Ascent::Usam => &[0.0],
+            Ascent::Sam | Ascent::Asam { .. } if norms.is_empty() => &[f64::NAN],
+            Ascent::Sam | Ascent::Asam { .. } => &norms[..norms.len().min(self.ascent_steps)],
+        };
+        let missing = (self.ascent_steps - norms.len()) as f64;
+        let mut steps: Vec<AscentSteps> =
+            norms.iter().map(|&norm| AscentSteps { factor: factor(norm), count: 1.0 }).collect();
+        if let Some(last) = steps.last_mut() {
+            last.count += missing;
+        }
+        steps
+    }
+
+    /// Whether the update operator is a function of the Hessian, so that each eigenvalue has an edge. The T of ASAM and
+    /// the groups of m-SAM, which have different Hessians, mix eigenvectors.
+    pub fn keeps_modes(&self) -> bool {
+        !self.perturbs() || (self.micro_batch == 0 && !matches!(self.ascent, Ascent::Asam { .. }))
+    }
+
+    /// The eigenvalue of the Hessian beyond which a mode is unstable on a quadratic (decay left out) under this ascent
+    /// ([`Self::climb`]); 0 if the decay alone makes it so. `None` for a rule that mixes modes ([`Self::keeps_modes`]).
+    pub fn edge(&self, climb: &[AscentSteps]) -> Option<f64> {
+        let room = self.limit() / self.lr - self.weight_decay;
         if room <= 0.0 {
             return Some(0.0);
         }
-        // The rate at which gradient descent without momentum or decay has this limit.
-        let lr = 2.0 * self.lr / room;
-        match self.ascent {
-            _ if !self.perturbs() => Some(gd_edge(lr)),
-            _ if self.micro_batch > 0 => None,
-            Ascent::Sam => Some(sam_edge(lr, self.rho, grad_norm)),
-            Ascent::Usam => Some(usam_edge(lr, self.rho, self.ascent_steps)),
-            Ascent::Asam { .. } => None,
-        }
+        self.keeps_modes().then(|| felt_edge(climb, room))
     }
 
-    /// Why an eigenvalue cannot be compared with [`Self::edge`], if it cannot.
-    pub fn no_edge(&self, grad_norm: f64) -> Option<NoEdge> {
-        match self.edge(grad_norm) {
-            None => Some(NoEdge::Unknown),
+    /// Why no eigenvalue of the Hessian can be compared with [`Self::edge`], if none can.
+    pub fn no_edge(&self, climb: &[AscentSteps]) -> Option<NoEdge> {
+        match self.edge(climb) {
+            None => Some(NoEdge::Mixes),
             Some(edge) if edge > 0.0 => None,
-            Some(_) if self.unperturbed().edge(grad_norm) == Some(0.0) => Some(NoEdge::Decay),
+            Some(_) if self.unperturbed().edge(&[]) == Some(0.0) => Some(NoEdge::Decay),
             Some(_) => Some(NoEdge::ZeroGradient),
         }
     }
@@ -202,17 +243,10 @@ impl Rule {
         if self.weight_decay > 0.0 { format!("{limit} − c") } else { limit.to_owned() }
     }
 
-    /// The gauge η(h(λ) + c)/S of an eigenvalue: stable below 1, and 1 at [`Self::edge`]; `None` where that is `None`.
-    pub fn gauge(&self, grad_norm: f64, lambda: f64) -> Option<f64> {
-        let lr = 2.0 * self.lr / self.limit();
-        let decay = lr / 2.0 * self.weight_decay;
-        match self.ascent {
-            _ if !self.perturbs() => Some(gauge(lr, 0.0, grad_norm, lambda) + decay),
-            _ if self.micro_batch > 0 => None,
-            Ascent::Sam => Some(gauge(lr, self.rho, grad_norm, lambda) + decay),
-            Ascent::Usam => Some(lr / 2.0 * usam_curvature(self.rho, self.ascent_steps, lambda) + decay),
-            Ascent::Asam { .. } => None,
-        }
+    /// The gauge η(μ + c)/S of an eigenvalue μ of the update operator: stable from 0 to 1, where 1 is the edge. Below 0
+    /// the mode escapes: it grows without changing sign, as along negative curvature.
+    pub fn gauge(&self, felt: f64) -> f64 {
+        self.lr / self.limit() * (felt + self.weight_decay)
     }
 
     /// S

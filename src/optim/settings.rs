@@ -14,7 +14,7 @@ pub(super) const ETA: usize = 5;
 
 pub(super) fn buffer(gpu: &Device, rule: &Rule) -> Result<Buffer, DeviceError> {
     let eta = match rule.ascent {
-        Ascent::Asam { eta } => eta,
+        Ascent::Asam { eta, .. } => eta,
         Ascent::Sam | Ascent::Usam => 0.0,
     };
     let rho = rule.rho / rule.ascent_steps as f64;

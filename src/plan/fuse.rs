@@ -102,13 +102,7 @@ fn needed(graph: &Graph, outputs: &[NodeId]) -> Vec<bool> {
 }
 
 /// Nodes that must be stored whatever the schedule: outputs, cuts and what contractions read.
-fn forced(
-    graph: &Graph,
-    outputs: &[NodeId],
-    cuts: &HashSet<NodeId>,
-    live: &[bool],
-    form: Form,
-) -> Vec<bool> {
+fn forced(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>, live: &[bool], form: Form) -> Vec<bool> {
     let mut forced = vec![false; graph.nodes().len()];
     for id in outputs.iter().chain(cuts) {
         forced[id.index()] = true;

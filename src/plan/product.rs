@@ -46,8 +46,12 @@ pub(super) fn read_from(graph: &Graph, root: NodeId, side: usize, form: Form) ->
     let is_left = (side == 0) == contraction.has_left_first();
     let free = if is_left { Idx::var("m", p.m) } else { Idx::var("n", p.n) };
     let (mut index, names) = match &contraction.kind {
-        Kind::Dot(dims) => (contraction.dot_index(dims, side, [&b, &free, &k]), ["b", "m", "n", "k"].map(str::to_owned).to_vec()),
-        Kind::Conv(patches) if !is_left => (patches.right_index([&b, &free, &k]), ["b", "n", "k"].map(str::to_owned).to_vec()),
+        Kind::Dot(dims) => {
+            (contraction.dot_index(dims, side, [&b, &free, &k]), ["b", "m", "n", "k"].map(str::to_owned).to_vec())
+        }
+        Kind::Conv(patches) if !is_left => {
+            (patches.right_index([&b, &free, &k]), ["b", "n", "k"].map(str::to_owned).to_vec())
+        }
         Kind::Conv(_) => {
             let shape = graph.shape(operand);
             let names: Vec<String> = (0..shape.len()).map(|axis| format!("i{axis}")).collect();
@@ -197,7 +201,9 @@ impl<'a> Contraction<'a> {
             lowering.width = 4;
             let before = (lowering.accesses.bindings.clone(), lowering.accesses.offsets.clone());
             match element(lowering, &Idx::quad("quad", extent / 4)) {
-                Ok(value) => return Ok(Elements::Together { along, body: Body { lines: lowering.take_lines(), value } }),
+                Ok(value) => {
+                    return Ok(Elements::Together { along, body: Body { lines: lowering.take_lines(), value } });
+                }
                 // Four neighbours that padding treats differently: one by one, then.
                 Err(Unsuitable) => {
                     lowering.take_lines();

@@ -55,6 +55,6 @@ impl Readout {
     /// A summary of the rows.
     pub fn summary(&self) -> Summary {
         let batch = self.config.as_ref().map_or(0, |config| config.optim.batch);
-        Summary { batch, rule: self.rule, ..Summary::of(&self.metrics, &self.curvature) }
+        Summary { batch, ..Summary::of(&self.metrics, &self.curvature, self.rule) }
     }
 }

@@ -1,15 +1,19 @@
-//! A summary of a run in a few lines: its length, and its sharpness relative to the edge. Only the second half of the
-//! run (rows with step ≥ last/2) is judged, so that the climb to the edge does not count. Medians are used because ‖H‖
-//! oscillates about the edge with occasional spikes.
+//! A summary of a run in a few lines: its length, and how close its updates came to their edge. Only the second half of
+//! the run (rows with step ≥ last/2) is judged, so that the climb to the edge does not count, and only rows of one rule.
+//! Medians are used because the gauge oscillates about 1 with occasional spikes.
 
 use std::fmt;
 
 use crate::config::{MeasureOn, MeasuringSet};
 use crate::folder::rows::{CurvatureRow, MetricsRow};
 use crate::optim::{NoEdge, Rule};
+use crate::text::counted;
 
-/// The distance of a ratio, or the median of a run's ratios, from 1 that still counts as at the edge.
-const TOLERANCE: f64 = 0.1;
+/// The fewest rows from which a verdict is drawn.
+const FEWEST: usize = 5;
+/// The distance of a median gauge from 1 that counts as at the edge, at least and at most. The gauge of a run at its edge
+/// is off by some hundredths, because an update is not quite linear (docs/rules.md has figures).
+const BAND: (f64, f64) = (0.02, 0.25);
 
 /// The median and extremes of some values.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,26 +46,15 @@ impl fmt::Display for Spread {
     }
 }
 
-/// The position of the sharpness.
+/// Where the updates are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EdgeVerdict {
-    /// The ratio is under 0.9.
+    /// The gauge is below the band about 1.
     Below,
-    /// The ratio is from 0.9 to 1.1.
+    /// It is within the band.
     At,
-    /// The ratio is over 1.1.
+    /// It is above the band.
     Above,
-}
-
-impl EdgeVerdict {
-    /// The verdict on a ratio of ‖H‖ to the edge.
-    pub fn on(ratio: f64) -> Self {
-        match ratio {
-            ratio if ratio < 1.0 - TOLERANCE => Self::Below,
-            ratio if ratio > 1.0 + TOLERANCE => Self::Above,
-            _ => Self::At,
-        }
-    }
 }
 
 impl fmt::Display for EdgeVerdict {
@@ -81,14 +74,19 @@ pub struct EdgeSummary {
     pub first_step: u64,
     /// The last step judged.
     pub last_step: u64,
-    /// ‖H‖ divided by the SAM-edge, or by 2/η when ρ = 0.
-    pub ratio: Spread,
-    /// The gauge S, which is 1 at the edge.
+    /// The number of rows judged.
+    pub rows: usize,
+    /// λ_max divided by the edge of the rule, if it has one for an eigenvalue.
+    pub ratio: Option<Spread>,
+    /// The gauge of the update, which is 1 at the edge.
     pub gauge: Spread,
+    /// The distance of the median gauge from 1 that counts as at the edge: half the distance between the quartiles, and
+    /// the median of the error bars, within limits.
+    pub band: f64,
     /// The largest relative residual of λ₁, the eigensolver's error.
     pub worst_residual: f64,
-    /// Whether the edge was 2/η in every row, as in gradient descent.
-    pub is_gd: bool,
+    /// The rule of the rows, in words: the name of its edge.
+    pub edge_name: String,
     /// The measuring set of the last row, if known.
     pub measured: Option<MeasuringSet>,
     /// The official code's ‖H‖ divided by the exact one, if both were requested.
@@ -96,29 +94,61 @@ pub struct EdgeSummary {
 }
 
 impl EdgeSummary {
-    /// Summarises the rows with step ≥ last/2 whose λ₁ has converged, if anything finite was measured there.
-    pub fn of(rows: &[CurvatureRow]) -> Option<Self> {
-        let half: Vec<&CurvatureRow> = judged(rows).collect();
+    /// Summarises the rows with step ≥ last/2 whose λ₁ has converged and whose update was perturbed as that of the last
+    /// row, if a gauge was measured there; `rule` is the run's.
+    pub fn of(rows: &[CurvatureRow], rule: &Rule) -> Option<Self> {
+        let perturbs = |row: &CurvatureRow| rule.at(row.step).perturbs();
+        let last = rows.last()?;
+        let half: Vec<&CurvatureRow> = judged(rows).filter(|row| perturbs(row) == perturbs(last)).collect();
         let last_step = half.last()?.step;
+        let gauges: Vec<f64> = half.iter().map(|row| row.gauge).filter(|gauge| gauge.is_finite()).collect();
+        let errors = half.iter().filter_map(|row| Some(rule.gauge(row.update_error?) - rule.gauge(0.0)));
+        let error = Spread::of(errors).map_or(0.0, |errors| errors.median);
         let residuals = half.iter().filter_map(|row| row.residuals.first());
         Some(Self {
             first_step: half.first()?.step,
             last_step,
-            ratio: Spread::of(half.iter().map(|row| row.edge_ratio))?,
-            gauge: Spread::of(half.iter().map(|row| row.gauge))?,
+            rows: gauges.len(),
+            ratio: Spread::of(half.iter().map(|row| row.edge_ratio)),
+            band: quartile_distance(&gauges).hypot(error).clamp(BAND.0, BAND.1),
+            gauge: Spread::of(gauges)?,
             worst_residual: residuals.fold(0.0, |worst, &residual| residual.max(worst)),
             measured: half.last()?.measured,
             official: Spread::of(
                 half.iter().filter_map(|row| Some(row.official.as_ref()?.hessian_norm / row.hessian_norm)),
             ),
-            is_gd: half.iter().all(|row| row.edges_coincide()),
+            edge_name: rule.at(last_step).edge_name(),
         })
     }
 
-    /// The verdict on the median ratio.
-    pub fn verdict(&self) -> EdgeVerdict {
-        EdgeVerdict::on(self.ratio.median)
+    /// The verdict on the median gauge, if there are rows enough.
+    pub fn verdict(&self) -> Option<EdgeVerdict> {
+        let Self { gauge: Spread { median, .. }, band, rows, .. } = *self;
+        if rows < FEWEST {
+            return None;
+        }
+        Some(match median {
+            median if median < 1.0 - band => EdgeVerdict::Below,
+            median if median > 1.0 + band => EdgeVerdict::Above,
+            _ => EdgeVerdict::At,
+        })
     }
+
+    /// The verdict in words, with its band, or why there is none.
+    pub fn conclusion(&self) -> String {
+        match self.verdict() {
+            Some(verdict) => format!("{verdict} (1 ± {:.2})", self.band),
+            None => format!("no verdict from {}, which takes {FEWEST}", counted(self.rows, "row")),
+        }
+    }
+}
+
+/// Half the distance between the quartiles of some numbers.
+fn quartile_distance(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let at = |share: f64| values.get((share * (values.len().max(1) - 1) as f64).round() as usize).copied();
+    at(0.75).zip(at(0.25)).map_or(0.0, |(high, low)| 0.5 * (high - low))
 }
 
 /// The rows that are judged.
@@ -154,18 +184,18 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Summarises the rows of a full-batch run of SAM, in step order; other runs pass their `batch` and `rule`.
-    pub fn of(metrics: &[MetricsRow], curvature: &[CurvatureRow]) -> Self {
+    /// Summarises the rows of a full-batch run of this rule, in step order; other runs pass their `batch`.
+    pub fn of(metrics: &[MetricsRow], curvature: &[CurvatureRow], rule: Rule) -> Self {
         let tested = |row: &MetricsRow| row.test_loss.zip(row.test_error);
         Self {
             batch: 0,
             last: metrics.last().cloned(),
             test: metrics.iter().rev().find_map(tested),
             left_out: second_half(curvature).filter(|row| !row.is_sound()).count(),
-            edge: EdgeSummary::of(curvature),
+            edge: EdgeSummary::of(curvature, &rule),
             norm: Spread::of(judged(curvature).map(|row| row.hessian_norm)),
             grad_norm: curvature.last().map_or(f64::NAN, |row| row.grad_norm),
-            rule: Rule::sam(1.0, 1.0),
+            rule,
         }
     }
 }
@@ -186,7 +216,7 @@ impl Summary {
 
     /// The reason that ‖H‖ was not compared with an edge, if there are measurements.
     pub fn no_edge(&self) -> NoEdge {
-        self.rule.no_edge(self.grad_norm).unwrap_or(NoEdge::Unknown)
+        self.rule.no_edge(&self.rule.climb(&[self.grad_norm])).unwrap_or(NoEdge::Mixes)
     }
 }
 
@@ -217,20 +247,16 @@ impl fmt::Display for Summary {
                 write!(f, "\n‖H‖ over the second half: {norm}; nothing to compare it with: {}", self.no_edge())
             }
             (Some(edge), _) => {
-                let (first, last) = (edge.first_step, edge.last_step);
-                let name = if edge.is_gd { self.rule.unperturbed().edge_name() } else { self.rule.edge_name() };
-                let name = if edge.is_gd { format!("({name})") } else { name };
+                let (first, last, gauge) = (edge.first_step, edge.last_step, &edge.gauge);
+                let conclusion = edge.conclusion();
                 write!(
                     f,
-                    "\n‖H‖ ÷ {name} over the second half (steps {first} to {last}): {} → {}",
-                    edge.ratio,
-                    edge.verdict()
+                    "\ngauge of the update over the second half (steps {first} to {last}): {gauge} → {conclusion}"
                 )?;
-                write!(
-                    f,
-                    "\ngauge S (1 at the edge): {}; largest residual of λ₁ {:.1e}",
-                    edge.gauge, edge.worst_residual
-                )?;
+                if let Some(ratio) = &edge.ratio {
+                    write!(f, "\nλ_max ÷ {}: {ratio}", edge.edge_name)?;
+                }
+                write!(f, "; largest residual of λ₁ {:.1e}", edge.worst_residual)?;
                 if let Some(ratio) = &edge.official {
                     write!(f, "\n‖H‖ by the official method ÷ exact ‖H‖: {ratio}")?;
                 }

@@ -6,8 +6,8 @@ use super::TrainRequest;
 use super::measure::Measurer;
 use super::setup::Workspace;
 use crate::config::{Config, MeasuringSet};
-use crate::folder::manifest::MemoryPlan;
 use crate::device::DeviceError;
+use crate::folder::manifest::MemoryPlan;
 use crate::objective::{Matrix, Plan};
 use crate::text::{counted, duration};
 

@@ -9,9 +9,9 @@ use super::own::OwnTask;
 use super::setup::RunSetup;
 use crate::config::{Config, MeasuringSet, build};
 use crate::data::{self, DataError, Dataset, Examples};
+use crate::device::Device;
 use crate::files::sha256;
 use crate::folder::data_record::DataRecord;
-use crate::device::Device;
 use crate::model::{Layout, Loss, Model};
 
 /// See the module text.

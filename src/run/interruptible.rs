@@ -16,6 +16,10 @@ impl<O: Operator> Operator for Interruptible<'_, O> {
         self.0.rounding()
     }
 
+    fn form_errors(&mut self, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
+        if self.1.is_stopped() { Err(CurvatureError::Interrupted) } else { self.0.form_errors(vectors, values) }
+    }
+
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
         if self.1.is_stopped() { Err(CurvatureError::Interrupted) } else { self.0.apply(v, out) }
     }

@@ -12,9 +12,9 @@ use super::RunError;
 use super::kernel_cache::KernelCache;
 use super::setup::RunSetup;
 use crate::config::ConfigError;
+use crate::device::Device;
 use crate::files::shown;
 use crate::folder::choices::{Known, parse, read_text};
-use crate::device::Device;
 use crate::kernel::{Choices, Target};
 use crate::objective::tune::Tuner;
 use crate::observer::Observer;
@@ -30,7 +30,7 @@ pub fn choose(gpu: &Device, setup: &RunSetup, dry_run: bool, observer: &dyn Obse
         let known = recorded(path, gpu.target())?;
         return Ok(fixed(gpu, known));
     }
-    let budget = run.tune.secs(gpu.target().cpu);
+    let budget = gpu.target().map_or(0.0, |target| run.tune.secs(target.cpu));
     if budget == 0.0 {
         return Ok(gpu.clone());
     }
@@ -93,10 +93,10 @@ fn remembered_or_timed(
 }
 
 /// The `choices` of a JSON file, such as the manifest of a run.
-pub(crate) fn recorded(path: &Path, target: &Target) -> Result<Known, ConfigError> {
+pub(crate) fn recorded(path: &Path, target: Option<&Target>) -> Result<Known, ConfigError> {
     let known = read_text(path).map_err(|error| error.to_string()).and_then(|text| {
         let known = parse(&text)?;
-        match known.iter().find(|(_, variant)| !variant.suits(target)) {
+        match known.iter().find(|(_, variant)| !target.is_some_and(|target| variant.suits(target))) {
             Some((class, variant)) => Err(format!("`{variant}` for `{class}` is not for this kind of adapter")),
             None => Ok(known),
         }

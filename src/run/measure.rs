@@ -10,18 +10,21 @@ use super::divergence::Divergence;
 use super::interruptible::Interruptible;
 use super::midpoint::Midpoint;
 use super::oscillation::Oscillation;
-use crate::config::{Config, MeasureAt, MeasureConfig, MeasureMethod, MeasuringSet};
+use super::update::{Leading, UpdateMeasure, group};
+use crate::config::{Config, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, MeasuringSet};
 use crate::curvature::edge::alignment;
 use crate::curvature::{
     EigenOptions, Eigenpair, RitzValue, Spectrum, Track, dot, lanczos, official, power_iteration, subspace_alignment,
 };
+use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow, OscillationRow};
 use crate::folder::state::RunState;
-use crate::device::{Buffer, Device, DeviceError, Recording};
-use crate::objective::{DifferenceOperator, HessianOperator, Objective};
+use crate::objective::{DifferenceOperator, Objective};
 use crate::observer::Observer;
 use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
 
+/// The share of the lowest Ritz value by which it may miss an eigenvalue and still be logged.
+const CERTAIN: f64 = 0.01;
 /// The random stream of the official method's start at step 0; later steps use those that follow.
 const OFFICIAL_STREAM: u64 = 1 << 40;
 
@@ -33,7 +36,7 @@ pub struct Measurer {
     config: MeasureConfig,
     seed: u64,
     midpoint: Option<Midpoint>,
-    hessian: HessianOperator,
+    update: UpdateMeasure,
     difference: Option<DifferenceOperator>,
     oscillation: Option<Oscillation>,
     batch: Option<BatchSharpness>,
@@ -63,10 +66,10 @@ impl Measurer {
         trained: &mut Objective,
         MeasuredOn { set, own }: MeasuredOn,
         optimizer: &Optimizer,
-        config: &Config,
+        run: &Config,
     ) -> Result<Self, RunError> {
         let w = optimizer.params();
-        let batch = if config.optim.batch > 0 {
+        let batch = if run.optim.batch > 0 {
             let result = trained.vector("H g of the minibatch")?;
             let product = trained.hvp(w, optimizer.probe.gradient(), &result)?;
             Some(BatchSharpness { product, result })
@@ -81,13 +84,15 @@ impl Measurer {
             None => None,
         };
         let objective = own.as_mut().map_or(trained, |(objective, _)| objective);
-        let (seed, config) = (config.run.seed, config.measure.clone());
+        let (seed, config) = (run.run.seed, run.measure.clone());
         let midpoint = match config.at {
             MeasureAt::Iterate => None,
             MeasureAt::Midpoint => Some(Midpoint::new(objective, optimizer)?),
         };
         let w = midpoint.as_ref().map_or(w, Midpoint::params);
-        let hessian = HessianOperator::new(objective, w)?;
+        let is_minibatch = set.on == MeasureOn::Batch;
+        let group = group(run, objective.examples(), is_minibatch);
+        let update = UpdateMeasure::new(objective, *optimizer.probe.rule(), w, group, false)?;
         let difference = match config.method {
             MeasureMethod::Official => Some(DifferenceOperator::new(objective, w)?),
             MeasureMethod::Lanczos | MeasureMethod::Power => None,
@@ -96,7 +101,7 @@ impl Measurer {
             0 => None,
             window => Some(Oscillation::new(objective, w, *optimizer.probe.rule(), window)?),
         };
-        Ok(Self { set, own, config, seed, midpoint, hessian, difference, oscillation, batch, last: None })
+        Ok(Self { set, own, config, seed, midpoint, update, difference, oscillation, batch, last: None })
     }
 
     /// The measuring set, if it differs from the trained one.
@@ -116,6 +121,7 @@ impl Measurer {
     pub fn lend(&mut self, trained: &Objective, state: &mut RunState) -> Result<(), RunError> {
         state.before = self.midpoint.as_ref().map(|midpoint| trained.read(midpoint.before())).transpose()?;
         state.track = self.last.take();
+        state.update_track = self.update.track().take();
         state.window = self.oscillation.as_mut().and_then(Oscillation::lend);
         Ok(())
     }
@@ -123,6 +129,7 @@ impl Measurer {
     /// Takes it back from the state of a checkpoint.
     pub fn take_back(&mut self, state: &mut RunState) {
         self.last = state.track.take();
+        *self.update.track() = state.update_track.take();
         if let Some(oscillation) = &mut self.oscillation {
             oscillation.go_on(state.window.take());
         }
@@ -162,9 +169,14 @@ impl Measurer {
             Some((objective, probe)) => (objective, probe, probed(objective, probe, step)?),
             None => (trained, &optimizer.probe, metrics),
         };
-        let point = Point::of(objective, probe, step, secs, &metrics)?;
         let began = Instant::now();
-        let spectrum = self.solve(point.sam_edge, observer)?;
+        let from = widen(&objective.read(optimizer.params())?);
+        let mut point = Point::of(objective, probe, step, secs, &metrics)?;
+        let batch_norm = batch.map_or(point.grad_norm, |batch| batch.grad_norm);
+        let climbs = self.update.climbs(objective, &point.rule, &from, [point.grad_norm, batch_norm])?;
+        point.sam_edge = climbs.of_modes.as_deref().and_then(|climb| point.rule.edge(climb)).unwrap_or(f64::NAN);
+        let (spectrum, options) = self.solve(point.sam_edge, observer)?;
+        let leading = self.update.leading(climbs, &from, &spectrum, &options, observer)?;
         let solve_secs = Some(began.elapsed().as_secs_f64());
         let official = self.official(&point, observer)?;
         if let Some(oscillation) = &mut self.oscillation {
@@ -172,21 +184,24 @@ impl Measurer {
             oscillation.open(objective, optimizer.params(), step, &point.gradient, &spectrum.pairs[0])?;
         }
         let (at, measured) = (Some(self.config.at), Some(self.set));
-        let row = CurvatureRow { solve_secs, batch, at, measured, official, ..point.row(&spectrum) };
+        let row = CurvatureRow { solve_secs, batch, at, measured, official, ..point.row(&spectrum, &leading) };
         self.last = Some(spectrum.track);
+        self.update.keep(leading);
         Ok(row)
     }
 
-    fn solve(&mut self, sam_edge: f64, observer: &dyn Observer) -> Result<Spectrum, RunError> {
-        let MeasureConfig { top, bottom, track, tol, max_iterations, .. } = self.config;
+    fn solve(&mut self, sam_edge: f64, observer: &dyn Observer) -> Result<(Spectrum, EigenOptions), RunError> {
+        let MeasureConfig { top, order, bottom, track, tol, max_iterations, .. } = self.config;
         // Without an edge to compare with, all are wanted.
         let above = Some(track * sam_edge).filter(|above| *above > 0.0);
-        let options = EigenOptions { top, bottom, above, tol, max_iterations, seed: self.seed, ..Default::default() };
+        let seed = self.seed;
+        let options = EigenOptions { top, order, bottom, above, tol, max_iterations, seed, ..Default::default() };
         let solve = match self.config.method {
             MeasureMethod::Lanczos | MeasureMethod::Official => lanczos,
             MeasureMethod::Power => power_iteration,
         };
-        Ok(solve(&mut Interruptible(self.hessian.linearise()?, observer), self.last.as_ref(), &options)?)
+        let hessian = &mut Interruptible(self.update.hessian().linearise()?, observer);
+        Ok((solve(hessian, self.last.as_ref(), &options)?, options))
     }
 
     /// The estimate of the official code, if requested.
@@ -235,28 +250,40 @@ struct Point {
     grad_norm: f64,
     rule: Rule,
     gd_edge: f64,
+    /// NaN, an empty cell, if the rule has no edge for one eigenvalue.
     sam_edge: f64,
 }
 
 impl Point {
     /// Reads the gradients of a probe that has run.
-    fn of(objective: &Objective, probe: &Probe, step: u64, secs: f64, metrics: &StepMetrics) -> Result<Self, DeviceError> {
+    fn of(
+        objective: &Objective,
+        probe: &Probe,
+        step: u64,
+        secs: f64,
+        metrics: &StepMetrics,
+    ) -> Result<Self, DeviceError> {
         let gradient = widen(&objective.read(probe.gradient())?);
         let update_gradient = widen(&objective.read(probe.update_gradient(step))?);
         let grad_norm = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
         let rule = probe.rule().at(step);
-        // ASAM has no edge: its cells say NaN.
-        let edge_of = |rule: Rule| rule.edge(grad_norm).unwrap_or(f64::NAN);
-        let (gd_edge, sam_edge) = (edge_of(rule.unperturbed()), edge_of(rule));
-        Ok(Self { step, secs, loss: metrics.loss, gradient, update_gradient, grad_norm, rule, gd_edge, sam_edge })
+        let gd_edge = rule.unperturbed().edge(&[]).unwrap_or(f64::NAN);
+        let (loss, sam_edge) = (metrics.loss, f64::NAN);
+        Ok(Self { step, secs, loss, gradient, update_gradient, grad_norm, rule, gd_edge, sam_edge })
     }
 
     /// The row of a spectrum there, without the columns that depend on how it was measured.
-    fn row(&self, spectrum: &Spectrum) -> CurvatureRow {
+    fn row(&self, spectrum: &Spectrum, leading: &Leading) -> CurvatureRow {
         let Self { step, secs, loss, ref gradient, ref update_gradient, grad_norm, gd_edge, sam_edge, .. } = *self;
-        let Eigenpair { value: lambda, ref vector, .. } = spectrum.pairs[0];
+        let vector = &spectrum.pairs[0].vector;
+        let ends = [spectrum.lambda_max.value, spectrum.lambda_min.value];
+        let positive = leading.lambda_max.filter(|max| max.value > 0.0);
         let vectors: Vec<&[f64]> = spectrum.pairs.iter().map(|pair| pair.vector.as_slice()).collect();
-        let extreme = |ritz: RitzValue| Some(Extreme { value: ritz.value, error: ritz.residual });
+        let found = |ritz: RitzValue| Extreme { value: ritz.value, error: ritz.residual };
+        let lambda_min = match spectrum.bottom.first() {
+            Some(&Eigenpair { value, error, .. }) => Some(Extreme { value, error }),
+            None => Some(found(spectrum.lambda_min)).filter(|min| min.error <= CERTAIN * min.value.abs()),
+        };
         let each = |pairs: &[Eigenpair], value: &dyn Fn(&Eigenpair) -> f64| pairs.iter().map(value).collect();
         CurvatureRow {
             step,
@@ -269,18 +296,20 @@ impl Point {
             errors: each(&spectrum.pairs, &|pair| pair.error),
             bottoms: each(&spectrum.bottom, &|pair| pair.value),
             bottom_errors: each(&spectrum.bottom, &|pair| pair.error),
-            lambda_max: extreme(spectrum.lambda_max),
-            lambda_min: extreme(spectrum.lambda_min),
-            hessian_norm: lambda.abs(),
+            lambda_max: leading.lambda_max,
+            lambda_min,
+            hessian_norm: ends.into_iter().chain([spectrum.pairs[0].value]).fold(0.0, |most, x| x.abs().max(most)),
             gd_edge,
             sam_edge,
-            edge_ratio: lambda.abs() / sam_edge,
-            gauge: self.rule.gauge(grad_norm, lambda).unwrap_or(f64::NAN),
+            edge_ratio: positive.map_or(f64::NAN, |max| max.value / sam_edge),
+            update_sharpness: Some(leading.update.value).filter(|x| x.is_finite()),
+            update_error: Some(leading.update.error).filter(|x| x.is_finite()),
+            gauge: self.rule.gauge(leading.update.value),
             grad_alignment: alignment(gradient, vector),
             sam_grad_alignment: alignment(update_gradient, vector),
             grad_subspace: Some(subspace_alignment(gradient, &vectors)),
             sam_grad_subspace: Some(subspace_alignment(update_gradient, &vectors)),
-            hvps: spectrum.products as u64,
+            hvps: (spectrum.products + leading.products) as u64,
             solve_secs: None,
             batch: None,
             at: None,

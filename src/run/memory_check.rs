@@ -7,8 +7,8 @@ use sysinfo::{ProcessesToUpdate, System, get_current_pid};
 use super::RunError;
 use super::setup::RunSetup;
 use crate::config::Config;
-use crate::folder::manifest::MemoryPlan;
 use crate::device::{Device, DeviceError};
+use crate::folder::manifest::MemoryPlan;
 
 /// Memory of a process outside the plan: the program, the driver, and the compilation of kernels (docs/memory.md).
 pub const PROCESS_BYTES: u64 = 300 << 20;

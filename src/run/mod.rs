@@ -23,6 +23,7 @@ mod steps;
 mod tables;
 mod test_set;
 mod train;
+pub(crate) mod update;
 
 pub use divergence::Divergence;
 pub use error::RunError;

@@ -8,9 +8,9 @@
 //! the plain gradient moves them along n too; its share is reported separately.
 
 use crate::curvature::{Eigenpair, dot};
+use crate::device::{Buffer, DeviceError, Recording};
 use crate::folder::rows::OscillationRow;
 use crate::folder::state::OscillationWindow;
-use crate::device::{Buffer, DeviceError, Recording};
 use crate::objective::Objective;
 use crate::optim::{Ascent, Rule};
 

@@ -2,11 +2,10 @@
 //! places.
 //!
 //! ```text
-//!  1200/10000 57.2/s ETA  2m  loss 3.21e-3  ‖H‖ 12.3: 0.98 × edge, at     ‖g‖ 1.2e-2
+//!  1200/10000 57.2/s ETA  2m  loss 3.21e-3  ‖H‖ 12.3 gauge 0.98  ‖g‖ 1.2e-2
 //! ```
 
 use crate::observer::{Observer, Progress, Unit};
-use crate::results::summary::EdgeVerdict;
 use crate::text::three_digits;
 
 /// The progress line of one run.
@@ -24,17 +23,10 @@ impl<'a> ProgressLine<'a> {
         Self { observer, steps, loss, sharpness: String::new() }
     }
 
-    /// Records a curvature measurement, with a non-finite ratio if there is no edge; it stays on the line until the
-    /// next.
-    pub fn measured(&mut self, hessian_norm: f64, edge_ratio: f64) {
-        let word = match EdgeVerdict::on(edge_ratio) {
-            EdgeVerdict::Below => "below",
-            EdgeVerdict::At => "at",
-            EdgeVerdict::Above => "above",
-        };
-        let ratio =
-            if !edge_ratio.is_finite() { String::new() } else { format!(": {edge_ratio:.2} × edge, {word:5}") };
-        self.sharpness = format!("  ‖H‖ {}{ratio}", three_digits(hessian_norm));
+    /// Records a curvature measurement, whose gauge may not be finite; it stays on the line until the next.
+    pub fn measured(&mut self, hessian_norm: f64, gauge: f64) {
+        let gauge = if gauge.is_finite() { format!(" gauge {gauge:.2}") } else { String::new() };
+        self.sharpness = format!("  ‖H‖ {}{gauge}", three_digits(hessian_norm));
     }
 
     /// Shows the number of updates made, with loss and gradient norm.

@@ -1,20 +1,22 @@
 //! Everything on the device that a run needs, made before its first step. The same code on a dry device, which only
 //! counts, plans the memory.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::RunError;
 use super::measure::{MeasuredOn, Measurer};
 use super::ring::Ring;
 use super::test_set::TestSet;
+use super::update::group;
 use crate::config::{Config, ConfigError, MeasureAt, MeasureMethod, MeasuringSet, build};
 use crate::curvature::EigenOptions;
-use crate::data::{Dataset, Examples};
-use crate::folder::manifest::MemoryPlan;
+use crate::data::{DataError, Dataset, Examples};
 use crate::device::Device;
+use crate::folder::manifest::MemoryPlan;
 use crate::model::{Loss, Model};
 use crate::objective::Objective;
-use crate::optim::Optimizer;
+use crate::optim::{Batches, Optimizer};
 
 /// The parts of a run.
 pub struct RunSetup<'a> {
@@ -52,11 +54,17 @@ impl RunSetup<'_> {
     /// # Errors
     /// Those of `build::objective`.
     pub fn objective(&self, gpu: &Device) -> Result<Objective, RunError> {
-        self.on(gpu, self.first)
+        self.on(gpu, self.first, group(self.config, self.first.len(), true))
     }
 
-    fn on(&self, gpu: &Device, examples: &Examples) -> Result<Objective, RunError> {
-        objective(gpu, self.config, Arc::clone(&self.model), self.loss, examples)
+    fn on(&self, gpu: &Device, examples: &Examples, group: usize) -> Result<Objective, RunError> {
+        objective(gpu, self.config, Arc::clone(&self.model), self.loss, examples, group)
+    }
+
+    /// The objective of a measuring set other than the trained one.
+    fn measured(&self, gpu: &Device, examples: Cow<'_, Examples>) -> Result<Objective, RunError> {
+        let group = group(self.config, examples.len(), false);
+        self.on(gpu, in_batches(self.config, examples, group)?.as_ref(), group)
     }
 
     /// Makes and records everything.
@@ -67,7 +75,7 @@ impl RunSetup<'_> {
         let Self { config, data, measured, .. } = *self;
         let mut objective = self.objective(gpu)?;
         let on = |set: MeasuringSet| -> Result<MeasuredOn, RunError> {
-            let own = set.own(config, &data.train).map(|examples| self.on(gpu, &examples)).transpose()?;
+            let own = set.own(config, &data.train).map(|examples| self.measured(gpu, examples)).transpose()?;
             Ok(MeasuredOn { set, own })
         };
         let on = measured.map(on).transpose()?;
@@ -75,7 +83,7 @@ impl RunSetup<'_> {
         let optimizer = Optimizer::new(&mut objective, build::rule(config), &w)?;
         let measurer = on.map(|on| Measurer::new(&mut objective, on, &optimizer, config)).transpose()?;
         let test = match &data.test {
-            Some(test) => Some(TestSet::new(self.on(gpu, test)?, &w)?),
+            Some(test) => Some(TestSet::new(self.on(gpu, test, 0)?, &w)?),
             None => None,
         };
         let ring = Ring::new(gpu, &optimizer)?;
@@ -106,7 +114,10 @@ impl RunSetup<'_> {
             (_, MeasureMethod::Power) => 4 * config.measure.top,
             (_, MeasureMethod::Lanczos | MeasureMethod::Official) => {
                 let (top, bottom) = (config.measure.top, config.measure.bottom);
-                EigenOptions { top, bottom, ..Default::default() }.most_vectors(parameters)
+                let hessian = EigenOptions { top, bottom, ..Default::default() };
+                // Beside what that solve leaves, the update operator may be solved.
+                let update = hessian.most_kept(parameters) + EigenOptions::default().most_vectors(parameters);
+                hessian.most_vectors(parameters).max(update)
             }
         };
         // A checkpoint: the parameters, vectors of their length, and the bytes of both, in single precision.
@@ -116,7 +127,21 @@ impl RunSetup<'_> {
     }
 }
 
-/// The configured loss of a model over these examples, in the chunks that the update rule needs.
+/// Examples of which each `group` is a minibatch of the run's first epoch, as far as they are among its examples. In
+/// file order minibatches could be of one class each.
+pub fn in_batches<'e>(
+    config: &Config,
+    examples: Cow<'e, Examples>,
+    group: usize,
+) -> Result<Cow<'e, Examples>, RunError> {
+    if group == 0 || config.optim.batch == 0 {
+        return Ok(examples);
+    }
+    let mut batches = Batches::new(examples.len(), group, config.run.seed)?;
+    Ok(Cow::Owned(examples.select(batches.first_epoch()).map_err(DataError::from)?))
+}
+
+/// The configured loss of a model over these examples, in the chunks and groups that the update rule needs.
 ///
 /// # Errors
 /// Those of [`Objective::new`], and m-SAM groups that the planner had to cut.
@@ -126,8 +151,9 @@ pub fn objective(
     model: Arc<dyn Model>,
     loss: Loss,
     examples: &Examples,
+    group: usize,
 ) -> Result<Objective, RunError> {
-    let objective = Objective::new(gpu, model, loss, examples, config.chunk())?;
+    let objective = Objective::in_groups(gpu, model, loss, examples, config.chunk(), group)?;
     check_groups(config, &objective)?;
     Ok(objective)
 }

@@ -176,6 +176,7 @@ impl Training<'_> {
             momentum,
             before: None,
             track: None,
+            update_track: None,
             window: None,
             known: objective.gpu().variants(),
         };
@@ -229,7 +230,7 @@ impl Training<'_> {
             Err(RunError::Curvature(CurvatureError::Interrupted)) => return Ok(false),
             row => row?,
         };
-        self.progress.measured(row.hessian_norm, row.sound_ratio());
+        self.progress.measured(row.hessian_norm, if row.is_sound() { row.gauge } else { f64::NAN });
         self.tables.curvature(&row)?;
         Ok(true)
     }

@@ -21,10 +21,10 @@ use super::steps::{Clock, Training};
 use super::tables::Tables;
 use super::{RunError, batches, forecast, kernels, memory_check};
 use crate::config::Config;
+use crate::device::{Device, DeviceError};
 use crate::folder::manifest::{Ended, InitFile, Manifest, MemoryPlan};
 use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError};
-use crate::device::{Device, DeviceError};
 use crate::observer::Observer;
 use crate::results::readout::Readout;
 #[cfg(feature = "plots")]

@@ -128,9 +128,9 @@ impl SummaryRow {
         (self.test_loss, self.test_error) = test.unzip();
         self.hessian_norm = norm.map(|norm| norm.median);
         if let Some(edge) = edge {
-            self.edge_ratio = Some(edge.ratio.median);
-            self.edge_ratio_low = Some(edge.ratio.min);
-            self.edge_ratio_high = Some(edge.ratio.max);
+            self.edge_ratio = edge.ratio.map(|ratio| ratio.median);
+            self.edge_ratio_low = edge.ratio.map(|ratio| ratio.min);
+            self.edge_ratio_high = edge.ratio.map(|ratio| ratio.max);
             self.gauge = Some(edge.gauge.median);
             self.worst_residual = Some(edge.worst_residual);
         }

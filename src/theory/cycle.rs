@@ -6,6 +6,7 @@
 
 use super::toys::{MODES, Toy, example};
 use super::{Check, ROUNDING, TheoryError, TheorySection};
+use crate::curvature::edge::felt_curvature;
 use crate::optim::Rule;
 
 const SPECTRUM: [f64; MODES] = [4.0, 3.0, 1.5, 0.5];
@@ -38,8 +39,9 @@ fn where_it_ends(toy: &mut Toy) -> Result<TheorySection, TheoryError> {
     let metrics = run.metrics()?;
     let next = run.advance(1)?;
     let top = toy.spectrum(1)?.pairs.remove(0).value;
-    let edge = rule.edge(metrics.grad_norm).unwrap_or(f64::NAN);
-    let gauge = rule.gauge(metrics.grad_norm, top).unwrap_or(f64::NAN);
+    let climb = rule.climb(&[metrics.grad_norm]);
+    let edge = rule.edge(&climb).unwrap_or(f64::NAN);
+    let gauge = rule.gauge(felt_curvature(&climb, top));
     let check = |what: &str, predicted, measured| Check::new(what, predicted, measured, ROUNDING);
     Ok(TheorySection {
         title: format!("SAM ends on a 2-cycle (η {LR}, ρ {RHO}, λ {SPECTRUM:?})"),

@@ -31,7 +31,7 @@ pub(super) fn sections(toy: &mut Toy) -> Result<Vec<TheorySection>, TheoryError>
 
 fn bracket(toy: &mut Toy, what: &str, rule: Rule) -> Result<TheorySection, TheoryError> {
     // These edges do not depend on ‖g‖.
-    let edge = rule.edge(1.0).unwrap_or(f64::NAN);
+    let edge = rule.edge(&rule.climb(&[])).unwrap_or(f64::NAN);
     let parts = [("below: decays", 0.99), ("on the edge", 1.0), ("above: grows", 1.01)];
     let spectrum = parts.map(|(_, part)| f64::from((part * edge) as f32));
     toy.objective.replace(&example(&[spectrum[0], spectrum[1], spectrum[2], 0.0]))?;

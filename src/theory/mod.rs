@@ -2,7 +2,8 @@
 //!
 //! A toy loss goes through the same graph, derivatives, kernels, recorded steps, Hessian products and eigensolver as a
 //! network, so the checks accept or refuse an adapter and its driver in seconds. They show the 2-cycle of SAM with the
-//! SAM-edge at λ₁ (`cycle`), the edge of each rule (`edges`), the drift to wide minima (`drift`) and the attraction of
+//! SAM-edge at λ₁ (`cycle`), the edge of each rule (`edges`), the update operator of rules that
+//! mix modes (`update`), the drift to wide minima (`drift`) and the attraction of
 //! saddles (`saddle`). Predictions are computed in float64 on the host and compared with float32 on the device;
 //! tolerances are the effect of that rounding ([`ROUNDING`]) unless a check says otherwise.
 
@@ -11,6 +12,7 @@ mod drift;
 mod edges;
 mod saddle;
 mod toys;
+mod update;
 
 use crate::curvature::CurvatureError;
 use crate::device::{Device, DeviceError};
@@ -138,6 +140,7 @@ pub fn verify(gpu: &Device) -> Result<Vec<TheorySection>, TheoryError> {
     let mut sections = cycle::sections(&mut quadratic)?;
     sections.extend(edges::sections(&mut quadratic)?);
     sections.extend(saddle::sections(&mut quadratic)?);
+    sections.extend(update::sections(gpu)?);
     sections.extend(drift::sections(gpu)?);
     Ok(sections)
 }

@@ -50,6 +50,21 @@ impl Model for Valley {
     }
 }
 
+/// L = mean over examples x of ½(x·w)², a quadratic whose Hessian is the mean of xxᵀ.
+pub(super) struct Regression;
+
+impl Model for Regression {
+    fn params(&self) -> Result<Vec<Param>, ModelError> {
+        Ok(vec![Param { name: "w".into(), shape: vec![MODES, 1], init: Init::Ones }])
+    }
+
+    fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
+        let product = g.matmul(x, params[0]);
+        let square = g.mul(product, product);
+        g.scale(square, 0.5)
+    }
+}
+
 /// One example of these numbers, of the only class.
 pub(super) fn example(numbers: &[f64]) -> Examples {
     let features = Features::Real(numbers.iter().map(|&x| x as f32).collect());
@@ -69,7 +84,18 @@ pub(super) fn quadratic(gpu: &Device) -> Result<Toy, DeviceError> {
 
 impl Toy {
     pub fn new(gpu: &Device, model: Arc<dyn Model>, loss: Loss, data: &Examples) -> Result<Self, DeviceError> {
-        let objective = Objective::new(gpu, model, loss, data, 0)?;
+        Self::in_chunks(gpu, model, loss, data, 0)
+    }
+
+    /// The same with chunks of so many examples.
+    pub fn in_chunks(
+        gpu: &Device,
+        model: Arc<dyn Model>,
+        loss: Loss,
+        data: &Examples,
+        chunk: usize,
+    ) -> Result<Self, DeviceError> {
+        let objective = Objective::new(gpu, model, loss, data, chunk)?;
         let w = objective.vector("the parameters")?;
         Ok(Self { objective, w })
     }

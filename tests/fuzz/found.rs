@@ -39,7 +39,7 @@ fn the_second_half_of_any_number_of_steps_can_be_told() {
     let path = folder.path().join("curvature.csv");
     fs::write(&path, text).unwrap();
     let rows = read_curvature(&path).unwrap();
-    let edge = Summary::of(&[], &rows).edge.unwrap();
+    let edge = Summary::of(&[], &rows, edgewalk::optim::Rule::sam(1.0, 1.0)).edge.unwrap();
     assert_eq!((edge.first_step, edge.last_step), (most, most));
 }
 

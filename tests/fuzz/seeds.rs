@@ -90,6 +90,7 @@ fn states() -> [RunState; 2] {
         momentum: None,
         before: None,
         track: None,
+        update_track: None,
         window: None,
         known: Default::default(),
     };

@@ -58,8 +58,8 @@ fn of_run(run: &ComparedRun) -> [String; NAMES.len()] {
         number(summary.test.map(|test| test.0)),
         number(last.map(|row| row.grad_norm)),
         number(summary.norm.map(|norm| norm.median)),
-        number(edge.map(|edge| edge.ratio.median)),
-        edge.map_or_else(String::new, |edge| range(&edge.ratio)),
+        number(edge.and_then(|edge| edge.ratio).map(|ratio| ratio.median)),
+        edge.and_then(|edge| edge.ratio).map_or_else(String::new, |ratio| range(&ratio)),
         number(edge.map(|edge| edge.gauge.median)),
     ]
 }

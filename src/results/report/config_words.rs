@@ -179,7 +179,8 @@ fn optimizer(config: &Config) -> (String, String) {
         _ if !perturbs => "",
         OptimKind::Gd | OptimKind::Sam => "e = ρ g/(‖g‖ + ε)",
         OptimKind::Usam => "e = ρ g",
-        OptimKind::Asam => "e = ρ T²g/(‖Tg‖ + ε), T = diag(|w| + asam_eta)",
+        OptimKind::Asam if o.asam_biases => "e = ρ T²g/(‖Tg‖ + ε), T = diag(|w| + asam_eta)",
+        OptimKind::Asam => "e = ρ T²g/(‖Tg‖ + ε), T = diag(|w| + asam_eta) for weights and 1 for biases",
     };
     let gradient = if perturbs { "∇L(w + e)" } else { "∇L(w)" };
     let decayed = if o.weight_decay > 0.0 { format!("{gradient} + c w") } else { gradient.to_owned() };
@@ -223,8 +224,9 @@ fn measurement(config: &Config, manifest: Option<&Manifest>) -> String {
             counted(m.window, "update")
         );
     }
-    if let Some(reason) = build::rule(config).no_edge(1.0) {
-        sentence += &format!(" There is nothing to compare it with: {reason}.");
+    let rule = build::rule(config);
+    if let Some(reason) = rule.no_edge(&rule.climb(&[1.0])) {
+        sentence += &format!(" No eigenvalue has an edge of its own: {reason}.");
     }
     sentence
 }

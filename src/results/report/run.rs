@@ -163,7 +163,7 @@ impl Facts {
         if let Some(edge) = &self.summary.edge {
             rows.extend(edge_rows(edge));
         } else if self.summary.left_out > 0 {
-            rows.push(("edge ratio", "not judged".into(), "λ₁ converged in no row of the second half"));
+            rows.push(("gauge", "not judged".into(), "λ₁ converged in no row of the second half"));
         } else if self.readout.curvature.is_empty() {
             let why = match &self.readout.config {
                 Some(config) if config.measure.is_on() => "no measurement was logged, or curvature.csv is missing",
@@ -172,7 +172,7 @@ impl Facts {
             };
             rows.push(("curvature", "not measured".into(), why));
         } else {
-            rows.push(("edge ratio", "none".into(), self.summary.no_edge().words()));
+            rows.push(("gauge", "none".into(), self.summary.no_edge().words()));
         }
         if self.summary.left_out > 0 {
             let why = "rows of the second half whose λ₁ had not converged: raise measure.max_iterations";
@@ -331,19 +331,20 @@ fn spread(Spread { median, min, max }: &Spread) -> String {
 }
 
 fn edge_rows(edge: &EdgeSummary) -> Vec<KeyNumber> {
-    let mut rows = vec![
-        (
-            "edge ratio",
-            format!("{}, {}", spread(&edge.ratio), edge.verdict()),
-            "‖H‖ ÷ edge: median and range over the second half of the run; 1 is at the edge",
-        ),
-        ("gauge S", spread(&edge.gauge), "the same as a multiplier: below 1 stable, above 1 unstable"),
-        (
-            "worst residual",
-            digits(edge.worst_residual, 2),
-            "‖Hv₁ − λ₁v₁‖ ÷ |λ₁| at most in the rows that are judged: how far the eigensolver was from exact",
-        ),
-    ];
+    let mut rows = vec![(
+        "gauge",
+        format!("{}, {}", spread(&edge.gauge), edge.conclusion()),
+        "of the update, median and range over the second half of the run: stable from 0 to 1, unstable above",
+    )];
+    if let Some(ratio) = &edge.ratio {
+        let why = "λ_max ÷ edge, the same for the largest eigenvalue: 1 is at the edge";
+        rows.push(("edge ratio", spread(ratio), why));
+    }
+    rows.push((
+        "worst residual",
+        digits(edge.worst_residual, 2),
+        "‖Hv₁ − λ₁v₁‖ ÷ |λ₁| at most in the rows that are judged: how far the eigensolver was from exact",
+    ));
     if let Some(ratio) = &edge.official {
         let why = "the estimate of the paper's code beside the exact value";
         rows.push(("official ‖H‖ ÷ exact ‖H‖", spread(ratio), why));

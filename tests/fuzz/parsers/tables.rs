@@ -21,7 +21,7 @@ pub fn metrics(input: &[u8]) -> bool {
     });
     rows.is_some_and(|rows| {
         assert_eq!(rows.iter().map(|row| row.step.to_string()).collect::<Vec<_>>(), column(input, "step"));
-        assert!(!Summary::of(&rows, &[]).to_string().is_empty());
+        assert!(!Summary::of(&rows, &[], edgewalk::optim::Rule::sam(1.0, 1.0)).to_string().is_empty());
         true
     })
 }
@@ -41,7 +41,7 @@ pub fn curvature(input: &[u8]) -> bool {
     });
     rows.is_some_and(|rows| {
         assert_eq!(rows.iter().map(|row| row.step.to_string()).collect::<Vec<_>>(), column(input, "step"));
-        assert!(!Summary::of(&[], &rows).to_string().is_empty());
+        assert!(!Summary::of(&[], &rows, edgewalk::optim::Rule::sam(1.0, 1.0)).to_string().is_empty());
         true
     })
 }
