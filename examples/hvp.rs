@@ -71,7 +71,7 @@ fn gradient(objective: &mut Objective, w: &Buffer, params: &[f32]) -> Result<Vec
     let recording = objective.gradient(w, &gradient, None)?;
     objective.set_params(w, params)?;
     objective.gpu().run([&recording])?;
-    Ok(objective.read(&gradient)?.into_iter().map(f64::from).collect())
+    Ok(objective.read(&gradient)?)
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -110,7 +110,7 @@ fn a_run_that_cannot_fit_leaves_no_folder() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     let error = train(None, &out, &["width=20000"], None).unwrap_err().to_string();
-    assert!(error.contains("MiB") && error.contains("smaller model"), "{error}");
+    assert!(error.contains("iB") && error.contains("smaller model"), "{error}");
     assert!(!Path::new(&out).exists());
 }
 

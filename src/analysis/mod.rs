@@ -150,7 +150,7 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     if request.examples > 0 {
         train = train.first(request.examples);
     }
-    let gpu = Device::open(request.adapter.as_deref())?;
+    let gpu = Device::open_with(request.adapter.as_deref(), config.run.precision)?;
     let model = build::model(config, &train)?;
     let layout = Layout::of(&*model)?;
     let blocks = blocks(&layout, &request.blocks)?;
@@ -161,8 +161,7 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
         parts.assemble_planned(&gpu, &blocks, layout.len())?;
     objective.set_params(&w, &params)?;
     let metrics = probed(&objective, &probe, found.step)?;
-    let gradient =
-        |vector| -> Result<Vec<f64>, DeviceError> { Ok(objective.read(vector)?.into_iter().map(f64::from).collect()) };
+    let gradient = |vector| -> Result<Vec<f64>, DeviceError> { objective.read(vector) };
     let gradients = [gradient(probe.gradient())?, gradient(probe.update_gradient(found.step))?];
     let (rule, from) = (build::rule(config).at(found.step), gradient(&w)?);
     let climbs = update.climbs(&objective, &rule, &from, [metrics.grad_norm; 2])?;

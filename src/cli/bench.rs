@@ -67,7 +67,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
     if !args.growth {
         workers::settle_for(&resolved.config);
     }
-    let gpu = Device::open(args.adapter.as_deref())?;
+    let gpu = Device::open_with(args.adapter.as_deref(), resolved.config.run.precision)?;
     if args.growth {
         return grow(args, &gpu, &resolved);
     }

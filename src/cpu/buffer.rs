@@ -44,7 +44,7 @@ impl Buffer {
 impl Cpu {
     /// Largest buffer in bytes: its elements have 32-bit numbers.
     pub fn max_binding_bytes(&self) -> u64 {
-        u64::from(u32::MAX) * self.0.precision.bytes() as u64
+        (1 << 32) * self.0.precision.bytes() as u64
     }
 
     /// Size in bytes of a buffer of `len` elements; `what` names it in errors.
@@ -52,8 +52,8 @@ impl Cpu {
     /// # Errors
     /// [`DeviceError::BufferTooLarge`].
     pub fn check_size(&self, what: &str, len: usize) -> Result<u64, DeviceError> {
-        // Whole cache lines, and never empty.
-        let bytes = (len.max(1) as u64).saturating_mul(self.0.precision.bytes() as u64).div_ceil(64).saturating_mul(64);
+        // Whole groups of four, as elsewhere, and never empty.
+        let bytes = (len.max(1) as u64).div_ceil(4).saturating_mul(4 * self.0.precision.bytes() as u64);
         let limit = self.max_binding_bytes();
         if bytes <= limit {
             return Ok(bytes);

@@ -258,7 +258,7 @@ impl Compiler {
                 let at = self.at(idx, per_row);
                 Value { register: self.push(Operation::Load { binding: *binding, at, kind }, per_row), kind, per_row }
             }
-            Expr::Constant(value) => self.number((*value).into()),
+            Expr::Constant(value) => self.number(*value),
             Expr::Zero => self.number(0.0),
             Expr::Position(idx) => self.index(idx),
             Expr::Unary(f, x) => {

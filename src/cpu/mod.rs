@@ -27,8 +27,8 @@ use crate::adapter::{Account, AdapterSummary, Cache, DeviceError, Memory, Share,
 use crate::graph::{Node, NodeId};
 use crate::plan::{Output, Place, Spec};
 
+pub use crate::adapter::Precision;
 pub use buffer::Buffer;
-pub use element::Precision;
 use pool::{Needs, Pool};
 pub use program::{Program, compile};
 pub use run::{Loaded, Recording};

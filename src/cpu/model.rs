@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use pulp::Arch;
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
-use super::element::Precision;
-use crate::adapter::AdapterSummary;
+use crate::adapter::{AdapterSummary, Precision};
 
 /// Model, instruction set and number of threads.
 pub(super) fn summary(precision: Precision, threads: usize) -> AdapterSummary {

@@ -1,7 +1,7 @@
 //! All devices of this machine, and the choice of one.
 
-use super::{AdapterSummary, Device, DeviceError, position};
-use crate::cpu::{Cpu, Precision};
+use super::{AdapterSummary, Device, DeviceError, Precision, position};
+use crate::cpu::Cpu;
 use crate::gpu::{self, Gpu};
 
 /// All devices, adapters of wgpu first, the processor last; positions are the numbers that `--adapter` takes.

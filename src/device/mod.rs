@@ -14,8 +14,7 @@ use crate::gpu::{self, Gpu};
 use crate::kernel::{Choices, ShapeClass, Target, Variant};
 use crate::plan::Spec;
 
-pub use crate::adapter::{AdapterSummary, DeviceError, DispatchTime, Memory, Peaks, Value, position, same};
-pub use crate::cpu::Precision;
+pub use crate::adapter::{AdapterSummary, DeviceError, DispatchTime, Memory, Peaks, Precision, Value, position, same};
 pub use choose::adapters;
 pub use program::{Loaded, Program};
 pub use recording::Recording;

@@ -131,7 +131,7 @@ fn parameters(gpu: &Device) -> Result<Row, DeviceError> {
                 values[offset] = strange;
                 gpu.write(&w, &values)?;
                 gpu.run([&recording])?;
-                let finite = objective.metrics(&gpu.read::<f32>(&partials)?).loss.is_finite();
+                let finite = objective.metrics(&gpu.read(&partials)?).loss.is_finite();
                 // A bounded activation rightly takes ±∞ to ±1, and relu takes NaN to 0.
                 let expected = !definition.loss(&widen(&values)).is_finite();
                 reach += usize::from(!finite);
@@ -169,7 +169,7 @@ fn diverging(gpu: &Device) -> Result<Row, DeviceError> {
         let mut losses = vec![];
         for _ in 0..STEPS {
             gpu.run([optimizer.logged_step(0)])?;
-            let row = gpu.read::<f32>(optimizer.probe.row())?;
+            let row = gpu.read::<f64>(optimizer.probe.row())?;
             losses.push(optimizer.probe.metrics(&objective, &row).loss);
         }
         let first = losses.iter().position(|loss| !loss.is_finite());

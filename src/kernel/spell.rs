@@ -60,7 +60,7 @@ impl Speller {
         let v = vector(self.width);
         match expr {
             Expr::Load { binding, at, dtype } => load(*binding, at, *dtype),
-            Expr::Constant(value) => format!("{v}({})", literal(*value)),
+            Expr::Constant(value) => format!("{v}({})", literal(*value as f32)),
             Expr::Zero => format!("{v}(0.0)"),
             Expr::Position(at) if self.width == 1 => index(at),
             Expr::Position(at) => {

@@ -26,7 +26,7 @@ impl Objective {
 
         let mut g = Graph::new();
         let (x, dx) = (g.input_f32("w", &[len]), g.input_f32("v", &[len]));
-        let step = g.scale(dx, STEP as f32);
+        let step = g.scale(dx, STEP);
         let ends = [(g.add(x, step), at(2, 0)), (g.sub(x, step), at(3, 0))];
         let inputs = [(x, at(0, 0)), (dx, at(1, 0))];
         let part = record(&gpu, "the ends of a difference", &g, &inputs, &ends, &[w, v, &above, &below])?;
@@ -34,7 +34,7 @@ impl Objective {
         let mut g = Graph::new();
         let (a, b) = (g.input_f32("a", &[len]), g.input_f32("b", &[len]));
         let change = g.sub(a, b);
-        let quotient = (g.scale(change, (1.0 / DIVISOR) as f32), at(0, 0));
+        let quotient = (g.scale(change, 1.0 / DIVISOR), at(0, 0));
         let inputs = [(a, at(0, 0)), (b, at(1, 0))];
         let divide = record(&gpu, "a difference quotient", &g, &inputs, &[quotient], &[result, &subtrahend])?;
 

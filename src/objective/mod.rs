@@ -20,11 +20,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::data::{Examples, Features};
-use crate::device::{Buffer, Device, DeviceError, Loaded, Recording};
+use crate::device::{Buffer, Device, DeviceError, Loaded, Recording, Value};
 use crate::graph::DType;
 use crate::model::{Layout, Loss, Model};
 
-pub(crate) use operator::PRECISION;
 pub use operator::{BLOCK, DifferenceOperator, GaussNewtonOperator, HessianOperator, Linearised};
 pub use plan::Plan;
 pub use problem::Matrix;
@@ -174,7 +173,7 @@ impl Objective {
     /// # Errors
     /// [`DeviceError::Mismatch`] when their number differs from the model's, when one is not finite (its tensor is named),
     /// and when `w` is too short.
-    pub fn set_params(&self, w: &Buffer, params: &[f32]) -> Result<(), DeviceError> {
+    pub fn set_params<V: Value + Into<f64>>(&self, w: &Buffer, params: &[V]) -> Result<(), DeviceError> {
         self.layout().check(params).map_err(mismatch)?;
         self.check_vector(w)?;
         self.gpu.write(w, params)
@@ -247,8 +246,8 @@ impl Objective {
     ///
     /// # Errors
     /// As [`Device::read`].
-    pub fn read(&self, vector: &Buffer) -> Result<Vec<f32>, DeviceError> {
-        let mut values = self.gpu.read::<f32>(vector)?;
+    pub fn read<V: Value>(&self, vector: &Buffer) -> Result<Vec<V>, DeviceError> {
+        let mut values = self.gpu.read(vector)?;
         values.truncate(self.layout().len());
         Ok(values)
     }
@@ -259,8 +258,8 @@ impl Objective {
     }
 
     /// Loss and error from these partial sums, added up in f64.
-    pub fn metrics(&self, partials: &[f32]) -> Metrics {
-        let sum = |values: &[f32]| values.iter().map(|&x| f64::from(x)).sum::<f64>();
+    pub fn metrics(&self, partials: &[f64]) -> Metrics {
+        let sum = |values: &[f64]| values.iter().sum::<f64>();
         let sums = partials.chunks_exact(2 * PARTIALS).map(|chunk| chunk.split_at(PARTIALS));
         let (loss, error) = sums.fold((0.0, 0.0), |(l, e), (loss, error)| (l + sum(loss), e + sum(error)));
         let scale = self.problem.uniform_weight().unwrap_or(1.0);

@@ -1,5 +1,5 @@
 //! The Hessian of an objective, its Gauss–Newton matrix and the official code's difference of gradients, as
-//! [`Operator`]s for the eigensolvers. A product uploads v rounded to f32, runs the recording and reads the result
+//! [`Operator`]s for the eigensolvers. A product uploads v, rounded to the device's precision, runs the recording and reads the result
 //! back; the solver's vectors stay on the host in f64.
 
 use std::ops::Range;
@@ -33,21 +33,18 @@ impl Product {
     }
 
     /// Runs the product, after `first` if given, and returns all elements of its result.
-    fn run(&self, gpu: &Device, first: Option<&Recording>, v: &[f32]) -> Result<Vec<f32>, CurvatureError> {
+    fn run(&self, gpu: &Device, first: Option<&Recording>, v: &[f64]) -> Result<Vec<f64>, CurvatureError> {
         let run = || {
             gpu.write(&self.v, v)?;
             gpu.run(first.into_iter().chain([&self.recording]))?;
-            gpu.read::<f32>(&self.result)
+            gpu.read::<f64>(&self.result)
         };
         run().map_err(|error| CurvatureError::Operator(Box::new(error)))
     }
 
-    /// The product with one vector, rounded to f32 and back.
+    /// The product with one vector.
     fn apply(&self, gpu: &Device, first: Option<&Recording>, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
-        let rounded: Vec<f32> = v.iter().map(|&x| x as f32).collect();
-        for (out, x) in out.iter_mut().zip(self.run(gpu, first, &rounded)?) {
-            *out = f64::from(x);
-        }
+        out.iter_mut().zip(self.run(gpu, first, v)?).for_each(|(out, x)| *out = x);
         Ok(())
     }
 }
@@ -69,13 +66,18 @@ struct MatrixProducts {
     largest: f64,
 }
 
-/// The error of a float32 product relative to the largest: some four times that of networks in the tests
-/// (`cargo test objective -- --nocapture` prints it).
-pub(crate) const PRECISION: f64 = 1e-6;
+/// The error of a product relative to the largest, in units of the device's rounding: some four times that of networks in the
+/// tests (`cargo test objective -- --nocapture` prints it).
+const PRODUCT_ERROR: f64 = 1e-6 / f32::EPSILON as f64;
+
+/// The error of a product on a device relative to the largest.
+fn product_error(gpu: &Device) -> f64 {
+    PRODUCT_ERROR * gpu.precision().epsilon()
+}
 
 /// Rounded parameters at which a form is computed again, to see how far rounding moves it.
 const SAMPLES: u64 = 3;
-/// Rounding errors inside a network, in units of those from changing every parameter by one part in 2²³.
+/// Rounding errors inside a network, in units of those from changing every parameter by its rounding: one part in 2²³ or 2⁵².
 const AMPLITUDE: f64 = 1.0;
 /// A normal error is within this many root mean squares of [`SAMPLES`] others in 99 cases of 100 (Student's t).
 const COVERAGE: f64 = 5.84;
@@ -116,6 +118,11 @@ impl MatrixProducts {
         })
     }
 
+    /// See [`Operator::rounding`].
+    fn rounding(&self) -> f64 {
+        product_error(&self.gpu) * self.largest
+    }
+
     /// The product with the share of a group in the matrix, after the shared part has run.
     fn apply_group(&self, group: usize, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
         check_lengths(self.layout.len(), [v.len()], [out.len()])?;
@@ -124,17 +131,17 @@ impl MatrixProducts {
         product.apply(&self.gpu, None, v, out)
     }
 
-    /// See [`Operator::form_errors`]. The entries of the matrix are exact derivatives at the parameters, but computed in
-    /// float32. What their rounding does to a form is seen from what rounding the parameters does to it, which every
+    /// See [`Operator::form_errors`]. The entries of the matrix are exact derivatives at the parameters, but computed with
+    /// rounding. What their rounding does to a form is seen from what rounding the parameters does to it, which every
     /// value of the network feels.
     fn form_errors(&mut self, is_kept: bool, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
-        let rounding = PRECISION * self.largest;
+        let rounding = self.rounding();
         let products: Vec<f64> = vectors.iter().map(|v| rounding * dot(v, v)).collect();
         if !self.amplifies || vectors.is_empty() {
             return Ok(products);
         }
         let failed = |error: DeviceError| CurvatureError::Operator(Box::new(error));
-        let (w, largest) = (self.gpu.read::<f32>(&self.w).map_err(failed)?, self.largest);
+        let (w, largest) = (self.gpu.read::<f64>(&self.w).map_err(failed)?, self.largest);
         let squares = self.squared_changes(&w, vectors, values);
         let restored = self.gpu.write(&self.w, &w).and_then(|()| match is_kept {
             true => self.gpu.run([&self.keep]),
@@ -147,13 +154,14 @@ impl MatrixProducts {
     }
 
     /// The sums of the squared changes of the forms over [`SAMPLES`] roundings of the parameters `w`, which are replaced.
-    fn squared_changes(&mut self, w: &[f32], vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
+    fn squared_changes(&mut self, w: &[f64], vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
         let mut squares = vec![0.0; vectors.len()];
         let mut products = vec![vec![0.0; self.layout.len()]; vectors.len()];
         for sample in 0..SAMPLES {
             let mut rng = ChaCha8Rng::seed_from_u64(sample);
-            let ulp = |rng: &mut ChaCha8Rng| if rng.random::<bool>() { f32::EPSILON } else { -f32::EPSILON };
-            let moved: Vec<f32> = w.iter().map(|&x| x + x * ulp(&mut rng)).collect();
+            let epsilon = self.gpu.precision().epsilon();
+            let ulp = |rng: &mut ChaCha8Rng| if rng.random::<bool>() { epsilon } else { -epsilon };
+            let moved: Vec<f64> = w.iter().map(|&x| x + x * ulp(&mut rng)).collect();
             let start = || {
                 self.gpu.write(&self.w, &moved)?;
                 self.gpu.run([&self.keep])
@@ -212,14 +220,14 @@ impl MatrixProducts {
         for (i, v) in vectors.iter().enumerate() {
             for &(offset, len) in &tensors {
                 let to = &mut packed[BLOCK * offset + i * len..][..len];
-                to.iter_mut().zip(&v[offset..offset + len]).for_each(|(to, &x)| *to = x as f32);
+                to.iter_mut().zip(&v[offset..offset + len]).for_each(|(to, &x)| *to = x);
             }
         }
         let result = block.run(&self.gpu, first, &packed)?;
         for (i, out) in out.iter_mut().enumerate() {
             for &(offset, len) in &tensors {
                 let from = &result[BLOCK * offset + i * len..][..len];
-                out.as_mut()[offset..offset + len].iter_mut().zip(from).for_each(|(to, &x)| *to = f64::from(x));
+                out.as_mut()[offset..offset + len].iter_mut().zip(from).for_each(|(to, &x)| *to = x);
             }
         }
         Ok(())
@@ -290,7 +298,7 @@ macro_rules! operator {
             }
 
             fn rounding(&self) -> f64 {
-                PRECISION * self.0.largest
+                self.0.rounding()
             }
 
             fn form_errors(&mut self, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
@@ -336,13 +344,20 @@ impl Linearised<'_> {
     }
 }
 
+impl Linearised<'_> {
+    /// The error of a product relative to the largest.
+    pub(crate) fn product_error(&self) -> f64 {
+        product_error(&self.0.gpu)
+    }
+}
+
 impl Operator for Linearised<'_> {
     fn dim(&self) -> usize {
         self.0.layout.len()
     }
 
     fn rounding(&self) -> f64 {
-        PRECISION * self.0.largest
+        self.0.rounding()
     }
 
     fn form_errors(&mut self, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {

@@ -224,7 +224,7 @@ impl Problem {
             weight_slot = count;
         }
         let sum = g.sum_all(metrics[0]);
-        let loss = g.scale(sum, self.uniform_weight().unwrap_or(1.0) as f32);
+        let loss = g.scale(sum, self.uniform_weight().unwrap_or(1.0));
         let vector = self.layout.device_len();
         let slots = vec![vector, rows.saturating_mul(self.dim), count, vector, vector, 2 * PARTIALS, weight_slot];
         Draft { graph: g, places, slots, w, v, outputs, loss, metrics, stored: vec![] }

@@ -51,7 +51,7 @@ pub(super) struct Climber<'a> {
     pub gpu: &'a Device,
     pub ascent: Ascent,
     /// The factor of the given gradients: a group's share of all examples.
-    pub share: f32,
+    pub share: f64,
     pub settings: &'a Buffer,
     /// 0 where the T of ASAM is 1; without it T is |w| + eta everywhere.
     pub mask: Option<&'a Buffer>,

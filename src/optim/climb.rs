@@ -73,10 +73,10 @@ impl Climb {
         let (mut at, mut steps) = (w.to_vec(), vec![]);
         let first = Rule { ascent_steps: 1, rho: self.rule.rho / self.rule.ascent_steps as f64, ..self.rule };
         for step in 0..self.rule.ascent_steps {
-            gpu.write(&self.above, &at.iter().map(|&x| x as f32).collect::<Vec<f32>>())?;
+            gpu.write(&self.above, &at)?;
             gpu.run([&group.gradient])?;
-            let gradient: Vec<f64> =
-                objective.read(&self.gradient)?.iter().map(|&x| f64::from(x) / group.share).collect();
+            let gradient = objective.read::<f64>(&self.gradient)?;
+            let gradient: Vec<f64> = gradient.into_iter().map(|x| x / group.share).collect();
             let metric = self.metric(&at);
             let scale = |i: usize| metric.as_ref().map_or(1.0, |metric| metric[i]);
             let square: f64 = gradient.iter().enumerate().map(|(i, g)| scale(i) * g * g).sum();

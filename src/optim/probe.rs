@@ -102,10 +102,10 @@ impl Probe {
     }
 
     /// Metrics from a row, finished in f64.
-    pub fn metrics(&self, objective: &Objective, row: &[f32]) -> StepMetrics {
+    pub fn metrics(&self, objective: &Objective, row: &[f64]) -> StepMetrics {
         let (partials, norms) = row.split_at(objective.partials_len().min(row.len()));
         let Metrics { loss, error } = objective.metrics(partials);
-        let norm = |squares: &[f32]| squares.iter().map(|&x| f64::from(x)).sum::<f64>().sqrt();
+        let norm = |squares: &[f64]| squares.iter().sum::<f64>().sqrt();
         let mut norms = norms.chunks(PARTIALS).map(norm);
         let grad_norm = norms.next().unwrap_or_default();
         let followed_norm = norms.next().unwrap_or(grad_norm);
@@ -149,7 +149,7 @@ fn record_climb(
     for (group, first) in (0..examples).step_by(rows).enumerate() {
         let size = rows.min(examples - first);
         if size != climbs.0 {
-            let share = (size as f64 / examples as f64) as f32;
+            let share = size as f64 / examples as f64;
             let climber = Climber { gpu: &gpu, ascent: rule.ascent, share, settings, mask: mask.as_ref() };
             let step = |number: usize| {
                 let from = if number == 0 { w } else { &above };

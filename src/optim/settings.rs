@@ -19,5 +19,5 @@ pub(super) fn buffer(gpu: &Device, rule: &Rule) -> Result<Buffer, DeviceError> {
     };
     let rho = rule.rho / rule.ascent_steps as f64;
     let numbers = [rule.lr, rho, rule.epsilon, rule.momentum, rule.weight_decay, eta];
-    gpu.buffer_from("settings", &numbers.map(|x| x as f32))
+    gpu.buffer_from("settings", &numbers)
 }

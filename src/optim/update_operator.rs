@@ -13,7 +13,7 @@ use super::rule::{Ascent, Rule};
 use crate::curvature::edge::AscentSteps;
 use crate::curvature::{CurvatureError, Operator, check_lengths, dot};
 use crate::device::{Buffer, DeviceError};
-use crate::objective::{HessianOperator, Linearised, Objective, PRECISION};
+use crate::objective::{HessianOperator, Linearised, Objective};
 
 /// Makes the update operator of a rule, again and again. See the module text.
 pub struct UpdateProducts {
@@ -124,7 +124,7 @@ impl Operator for UpdateOperator<'_> {
     }
 
     fn rounding(&self) -> f64 {
-        self.cost() as f64 * PRECISION * self.largest
+        self.cost() as f64 * self.hessian.product_error() * self.largest
     }
 
     /// M is a polynomial of H (of each group, and T aside), so its relative error is at most its degree times that of H.

@@ -61,7 +61,7 @@ pub(crate) enum Expr {
         at: Address,
         dtype: DType,
     },
-    Constant(f32),
+    Constant(f64),
     /// Of each lane its own.
     Position(Idx),
     Unary(Unary, Name),

@@ -43,7 +43,7 @@ impl Divergence {
     }
 
     /// Refuses numbers that are not finite, after `step` updates.
-    pub(crate) fn check_all(what: &'static str, step: u64, numbers: &[f32]) -> Result<(), Self> {
+    pub(crate) fn check_all(what: &'static str, step: u64, numbers: &[f64]) -> Result<(), Self> {
         if numbers.iter().all(|x| x.is_finite()) { Ok(()) } else { Err(Self::of(what, step)) }
     }
 }

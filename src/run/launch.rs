@@ -151,7 +151,7 @@ impl<'a> Launch<'a> {
     }
 
     /// The parameters to begin with or to go on from, and the file of the former.
-    pub fn params(&self, layout: &Layout) -> Result<(Vec<f32>, Option<InitFile>), RunError> {
+    pub fn params(&self, layout: &Layout) -> Result<(Vec<f64>, Option<InitFile>), RunError> {
         if let Some(Checkpoint { path, params, .. }) = self.checkpoint() {
             let params = params_from_safetensors(layout, params);
             let params = params.map_err(|cause| RunError::Init { path: path.join(checkpoint::PARAMS), cause })?;

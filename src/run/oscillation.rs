@@ -63,9 +63,9 @@ impl Oscillation {
         top: &Eigenpair,
     ) -> Result<(), DeviceError> {
         let gpu = objective.gpu();
-        gpu.write(&self.v, &top.vector.iter().map(|&x| x as f32).collect::<Vec<f32>>())?;
+        gpu.write(&self.v, &top.vector)?;
         gpu.run([&self.curvature_grad])?;
-        let mut rise: Vec<f64> = objective.read(&self.result)?.into_iter().map(f64::from).collect();
+        let mut rise: Vec<f64> = objective.read(&self.result)?;
         let along = dot(&rise, &top.vector);
         rise.iter_mut().zip(&top.vector).for_each(|(r, v)| *r -= along * v);
         let slope = dot(&rise, &rise).sqrt();
@@ -73,7 +73,7 @@ impl Oscillation {
         self.open = Some(OscillationWindow {
             first_step: step,
             lambda: top.value,
-            origin: objective.read(w)?.into_iter().map(f64::from).collect(),
+            origin: objective.read(w)?,
             gradient: dot(gradient, &rise),
             v1: top.vector.clone(),
             rise,
@@ -90,7 +90,7 @@ impl Oscillation {
     /// Device errors.
     pub fn follow(&mut self, objective: &Objective, w: &Buffer) -> Result<Option<OscillationRow>, DeviceError> {
         let Some(open) = &mut self.open else { return Ok(None) };
-        let moved: Vec<f64> = objective.read(w)?.iter().zip(&open.origin).map(|(&w, o)| f64::from(w) - o).collect();
+        let moved: Vec<f64> = objective.read::<f64>(w)?.iter().zip(&open.origin).map(|(w, o)| w - o).collect();
         open.along.push(dot(&moved, &open.v1));
         open.drift.push(dot(&moved, &open.rise));
         let is_over = open.along.len() as u64 > self.window;

@@ -61,12 +61,12 @@ impl Ring {
     ///
     /// # Errors
     /// Device errors.
-    pub fn read(&mut self, gpu: &Device) -> Result<Vec<(Made, Vec<f32>)>, DeviceError> {
+    pub fn read(&mut self, gpu: &Device) -> Result<Vec<(Made, Vec<f64>)>, DeviceError> {
         let filled = std::mem::take(&mut self.filled);
         if filled.is_empty() {
             return Ok(vec![]);
         }
-        let rows: Vec<f32> = gpu.read(&self.buffer)?;
-        Ok(filled.into_iter().zip(rows.chunks(self.row_len).map(<[f32]>::to_vec)).collect())
+        let rows: Vec<f64> = gpu.read(&self.buffer)?;
+        Ok(filled.into_iter().zip(rows.chunks(self.row_len).map(<[f64]>::to_vec)).collect())
     }
 }

@@ -140,7 +140,7 @@ struct Checked {
     gpu: Device,
     state: Option<RunState>,
     memory_plan: MemoryPlan,
-    params: Vec<f32>,
+    params: Vec<f64>,
     init: Option<InitFile>,
 }
 

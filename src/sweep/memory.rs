@@ -8,10 +8,10 @@ use super::SweepError;
 use crate::config::workload::{cores, flops_per_contraction, is_tiny};
 use crate::config::{Config, DataConfig, build};
 use crate::data::{DataError, Dataset};
-use crate::device::Device;
+use crate::device::{Device, Precision};
 use crate::model::Layout;
 use crate::run::batches::settle_groups;
-use crate::run::inputs::Inputs;
+use crate::run::inputs::{self, Inputs};
 use crate::run::memory_check::{PROCESS_BYTES, check, free_bytes, machine_bytes};
 use crate::run::{RunError, kernels, read_params};
 use crate::text::counted;
@@ -69,10 +69,12 @@ pub fn capacity(
     wanted: Option<usize>,
     plan: bool,
 ) -> Result<Capacity, SweepError> {
-    let gpu = Device::open(adapter)?;
+    let first = jobs.first().map_or(Precision::F32, |(_, config)| config.run.precision);
+    let gpu = Device::open_with(adapter, first)?;
     let kind = gpu.adapter().kind.clone();
     let free_bytes = free_bytes();
-    let mut planner = Planner { gpu, free_bytes, plan, data: None, needs: HashMap::new() };
+    let mut planner =
+        Planner { gpu, adapter: adapter.map(str::to_owned), free_bytes, plan, data: None, needs: HashMap::new() };
     let mut job_bytes = PROCESS_BYTES;
     for (job, config) in jobs {
         match planner.need(config) {
@@ -98,6 +100,7 @@ pub fn capacity(
 /// Plans that are made once for all jobs that differ in numbers alone.
 struct Planner {
     gpu: Device,
+    adapter: Option<String>,
     free_bytes: u64,
     /// Whether the files that a new run reads have to be there.
     plan: bool,
@@ -124,6 +127,9 @@ impl Planner {
         let mut config = config.clone();
         settle_groups(&mut config, data.train.len())?;
         let config = &config;
+        if self.gpu.precision() != config.run.precision {
+            self.gpu = inputs::open(config, self.adapter.as_deref())?;
+        }
         let inputs = Inputs::on(self.gpu.clone(), data, config)?;
         let (_, first) = inputs.batches(config)?;
         let parts = inputs.setup(config, &first);

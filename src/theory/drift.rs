@@ -31,10 +31,10 @@ fn cycle(rule: &Rule, lambda: f64) -> (f64, f64) {
 fn sharpness(toy: &mut Toy) -> Result<(Eigenpair, Vec<f64>), TheoryError> {
     let top = toy.spectrum(1)?.pairs.remove(0);
     let [v, result] = [toy.objective.vector("v")?, toy.objective.vector("a curvature gradient")?];
-    toy.gpu().write(&v, &top.vector.iter().map(|&x| x as f32).collect::<Vec<f32>>())?;
+    toy.gpu().write(&v, &top.vector)?;
     let recording = toy.objective.curvature_grad(&toy.w, &v, &result)?;
     toy.gpu().run([&recording])?;
-    let gradient = toy.objective.read(&result)?.into_iter().map(f64::from).collect();
+    let gradient = toy.objective.read(&result)?;
     Ok((top, gradient))
 }
 
