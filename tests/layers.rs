@@ -28,9 +28,9 @@ const STAGES: [(&str, &[&str]); 29] = [
     ("curvature", &["choice"]),
     ("objective", &["autodiff", "curvature", "data", "device", "graph", "kernel", "model", "passes", "plan"]),
     ("optim", &["curvature", "device", "graph", "objective", "plan"]),
-    ("config", &["adapter", "choice", "data", "files", "graph", "model", "optim", "text"]),
+    ("config", &["adapter", "choice", "curvature", "data", "files", "graph", "model", "optim", "text"]),
     ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim"]),
-    ("results", &["config", "files", "folder", "observer", "optim", "text"]),
+    ("results", &["adapter", "config", "files", "folder", "observer", "optim", "text"]),
     (
         "run",
         &[

@@ -29,6 +29,15 @@ impl AdapterSummary {
         self.backend == "Native"
     }
 
+    /// Its name, and the number of threads of the processor.
+    pub fn words(&self) -> String {
+        match self.limits.get("threads").filter(|_| self.is_native()) {
+            None => self.name.clone(),
+            Some(1) => format!("{}, 1 thread", self.name),
+            Some(threads) => format!("{}, {threads} threads", self.name),
+        }
+    }
+
     /// Whether it is software.
     pub fn is_cpu(&self) -> bool {
         self.kind == "Cpu"

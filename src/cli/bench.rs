@@ -44,7 +44,7 @@ pub struct BenchArgs {
     /// With --growth, the format of the picture
     #[arg(long, value_enum, default_value_t = Format::Svg, requires = "growth")]
     format: Format,
-    /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+    /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
 }

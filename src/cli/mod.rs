@@ -77,7 +77,7 @@ enum Command {
     VerifyTheory(VerifyArgs),
     /// Find out in a minute whether an adapter computes what it should
     Doctor {
-        /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+        /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
         #[arg(long, value_name = "NAME|INDEX")]
         adapter: Option<String>,
     },
@@ -98,7 +98,7 @@ struct TrainArgs {
     /// The run folder, new or empty [default: the next runs/<PRESET>-<NUMBER>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+    /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
     /// Plan the run and say what it would do, but train nothing and write nothing

@@ -10,7 +10,7 @@ use crate::theory::{self, Check, ROUNDING, Tally, TheorySection, TheoryVerdict};
 #[derive(Debug, Args)]
 #[command(after_help = about_tolerances())]
 pub struct VerifyArgs {
-    /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+    /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
 }

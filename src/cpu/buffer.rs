@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::memory::Memory;
-use super::{Cpu, Needs, Pools, Precision, lock};
+use super::{Cpu, Needs, Pools, Precision, Threads, lock};
 use crate::adapter::{DeviceError, Share, Value};
 
 /// A flat buffer of `len` elements, floats or words of the device's precision. Cloning shares it.
@@ -12,7 +12,8 @@ pub struct Buffer {
     /// Nothing on a dry device.
     pub(super) memory: Option<Arc<Memory>>,
     len: usize,
-    precision: Precision,
+    /// Those of the devices that can use it.
+    owner: Arc<Threads>,
     /// What it adds to the memory in use.
     _share: Arc<Share>,
 }
@@ -28,12 +29,10 @@ impl Buffer {
         self.len == 0
     }
 
-    /// Its memory, if it is of this precision and no dry device made it.
-    pub(super) fn checked(&self, precision: Precision) -> Result<&Arc<Memory>, DeviceError> {
-        if self.precision != precision {
-            let problem =
-                format!("a buffer of {:?} elements on a device of {precision:?}; make it there", self.precision);
-            return Err(DeviceError::Mismatch(problem));
+    /// Its memory, if it belongs to the devices with these threads and no dry one made it.
+    pub(super) fn checked(&self, threads: &Arc<Threads>) -> Result<&Arc<Memory>, DeviceError> {
+        if !Arc::ptr_eq(&self.owner, threads) {
+            return Err(DeviceError::Mismatch("a buffer of another device; make it on the one that runs".to_owned()));
         }
         self.memory.as_ref().ok_or_else(|| {
             DeviceError::Mismatch("a buffer of a dry device holds nothing; make it on the device that runs".into())
@@ -80,7 +79,7 @@ impl Cpu {
             let none = || DeviceError::NoMemory(format!("{bytes} bytes for {what}"));
             Some(usize::try_from(bytes).ok().and_then(Memory::new).ok_or_else(none)?)
         };
-        Ok(Buffer { memory, len, precision: self.0.precision, _share: share })
+        Ok(Buffer { memory, len, owner: Arc::clone(&self.0.threads), _share: share })
     }
 
     /// Makes a buffer with these elements.
@@ -107,7 +106,7 @@ impl Cpu {
         if self.0.dry {
             return Ok(());
         }
-        let memory = buffer.checked(self.0.precision)?;
+        let memory = buffer.checked(&self.0.threads)?;
         let _alone = lock(&self.0.threads.running);
         match self.0.precision {
             Precision::F32 => {
@@ -130,7 +129,7 @@ impl Cpu {
         if buffer.is_empty() || self.0.dry {
             return Ok(vec![V::default(); buffer.len]);
         }
-        let memory = buffer.checked(self.0.precision)?;
+        let memory = buffer.checked(&self.0.threads)?;
         let _alone = lock(&self.0.threads.running);
         Ok(match self.0.precision {
             Precision::F32 => {

@@ -5,7 +5,6 @@ use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::functions::Series;
-use crate::adapter::Precision;
 
 /// f32 or f64.
 pub(super) trait Element:
@@ -27,7 +26,6 @@ pub(super) trait Element:
 {
     /// An unsigned integer of the same width.
     type Word: bytemuck::Pod + Send + Sync;
-    const PRECISION: Precision;
     const INFINITY: Self;
 
     fn from_f64(value: f64) -> Self;
@@ -38,10 +36,9 @@ pub(super) trait Element:
 }
 
 macro_rules! element {
-    ($float:ty, $word:ty, $precision:expr, $from_f64:expr, $of_word:expr) => {
+    ($float:ty, $word:ty, $from_f64:expr, $of_word:expr) => {
         impl Element for $float {
             type Word = $word;
-            const PRECISION: Precision = $precision;
             const INFINITY: Self = <$float>::INFINITY;
 
             #[inline(always)]
@@ -72,5 +69,5 @@ macro_rules! element {
     };
 }
 
-element!(f32, u32, Precision::F32, |x| x as f32, |word| word);
-element!(f64, u64, Precision::F64, |x| x, |word| word as u32);
+element!(f32, u32, |x| x as f32, |word| word);
+element!(f64, u64, |x| x, |word| word as u32);

@@ -51,7 +51,8 @@ struct Shared {
     threads: Arc<Threads>,
 }
 
-/// The threads of a device, which one run at a time uses.
+/// The threads of a device, which one run at a time uses: all that are its siblings share them and their buffers.
+#[derive(Debug)]
 struct Threads {
     running: Mutex<()>,
     count: usize,
@@ -59,6 +60,7 @@ struct Threads {
 }
 
 /// By precision.
+#[derive(Debug)]
 enum Pools {
     F32(Pool<f32>),
     F64(Pool<f64>),

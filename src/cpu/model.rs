@@ -15,7 +15,7 @@ pub(super) fn summary(precision: Precision, threads: usize) -> AdapterSummary {
     let set = instruction_set();
     let limits = [("threads", threads as u64), ("bits", 8 * precision.bytes() as u64)];
     AdapterSummary {
-        name: format!("{name} (native, {set}, {threads} {})", if threads == 1 { "thread" } else { "threads" }),
+        name: format!("{name} (native, {set})"),
         place: "native".to_owned(),
         driver: "native".to_owned(),
         driver_info: set.to_owned(),

@@ -111,7 +111,7 @@ impl Product {
         let rows = match operands {
             // All terms of a sum are added by one task.
             Some((Left::Turned(_), _)) => shape.m,
-            _ => (TILE / shape.n.max(of_patch)).max(16).min(shape.m),
+            _ => whole_blocks(TILE / shape.n.max(of_patch)).min(shape.m),
         };
         Self { batch, sizes, operands, place, finish, rows, is_large }
     }
@@ -260,6 +260,12 @@ impl Product {
             }
         }
     }
+}
+
+/// Rows of a tile, in whole blocks of what `gemm` computes at once.
+fn whole_blocks(rows: usize) -> usize {
+    const BLOCK_ROWS: usize = 48;
+    (rows / BLOCK_ROWS * BLOCK_ROWS).max(BLOCK_ROWS)
 }
 
 /// The left operand of a convolution as patches, if it has constant strides.

@@ -70,7 +70,7 @@ impl Cpu {
     fn peaks_of<T: Element>(&self) -> Result<Peaks, DeviceError> {
         let aside = self.aside();
         let matrix = |buffer: &Buffer| {
-            let view = buffer.checked(T::PRECISION)?.view();
+            let view = buffer.checked(&self.0.threads)?.view();
             Ok::<_, DeviceError>(Matrix::<T> { view, at: 0, strides: [SIDE, 1] })
         };
         let [a, b, c] = ["A", "B", "C"].map(|name| aside.buffer(name, SIDE * SIDE));
@@ -86,7 +86,7 @@ impl Cpu {
             let copy = Recording::copy(&from, &to, 0)?;
             timed(|| self.run([&copy]))
         };
-        let bytes = 2.0 * (COPIED * T::PRECISION.bytes()) as f64;
+        let bytes = 2.0 * (COPIED * self.0.precision.bytes()) as f64;
         Ok(Peaks {
             flops_per_sec: 2.0 * (SIDE as f64).powi(3) / of_product,
             bytes_per_sec: bytes / of_copy(COPIED)?,

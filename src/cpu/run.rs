@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::element::Element;
 use super::memory::{Memory, View};
-use super::pool::Pool;
 use super::program::{Program, Step};
-use super::{Buffer, Cpu, Pools, Precision, lock};
+use super::{Buffer, Cpu, Pools, Precision, Threads, lock};
 use crate::adapter::DeviceError;
 use crate::plan::{Access, BufferRef};
 
@@ -26,6 +25,10 @@ pub struct Recording {
     held: Vec<Arc<[Buffer]>>,
     /// Whether any step is for all threads.
     is_shared: bool,
+    /// Those of the devices whose memory the steps use.
+    owner: Option<Arc<Threads>>,
+    /// Whether parts of it are of different devices, so that none can run it.
+    is_mixed: bool,
 }
 
 /// One thing to do.
@@ -46,6 +49,9 @@ impl Recording {
         self.steps.extend(next.steps.iter().cloned());
         self.held.extend(next.held.iter().cloned());
         self.is_shared |= next.is_shared;
+        let differs = |own: &Arc<Threads>, next: &Arc<Threads>| !Arc::ptr_eq(own, next);
+        self.is_mixed |= next.is_mixed || self.owner.as_ref().zip(next.owner.as_ref()).is_some_and(|(a, b)| differs(a, b));
+        self.owner = self.owner.or_else(|| next.owner.clone());
         self
     }
 
@@ -61,13 +67,14 @@ impl Recording {
         }
         let held = vec![Arc::from([from.clone(), to.clone()])];
         if from.memory.is_none() && to.memory.is_none() {
-            return Ok(Self { steps: vec![], held, is_shared: false });
+            return Ok(Self { held, ..Self::default() });
         }
         if from.memory.as_ref().zip(to.memory.as_ref()).is_none_or(|(from, to)| Arc::ptr_eq(from, to)) {
             let problem = "a copy needs two buffers of the device that runs; make another one";
             return Err(DeviceError::Mismatch(problem.to_owned()));
         }
-        Ok(Self { steps: vec![Bound::Copy { from: from.clone(), to: to.clone(), at }], held, is_shared: false })
+        let steps = vec![Bound::Copy { from: from.clone(), to: to.clone(), at }];
+        Ok(Self { steps, held, ..Self::default() })
     }
 
     /// One of its steps by itself.
@@ -130,7 +137,7 @@ impl Loaded {
         self.check_slots(slots)?;
         let held = slots.iter().copied().chain(&self.temps).cloned().collect();
         if cpu.0.dry {
-            return Ok(Recording { steps: vec![], held: vec![held], is_shared: false });
+            return Ok(Recording { held: vec![held], ..Recording::default() });
         }
         if self.is_dry {
             let name = &self.program.name;
@@ -144,7 +151,7 @@ impl Loaded {
                     BufferRef::Slot(slot) => slots[slot],
                     BufferRef::Temp(temp) => &self.temps[temp],
                 };
-                Ok((bound.checked(cpu.0.precision)?, *buffer, *access))
+                Ok((bound.checked(&cpu.0.threads)?, *buffer, *access))
             };
             let all: Vec<(&Arc<Memory>, BufferRef, Access)> =
                 step.buffers.iter().map(memory).collect::<Result<_, DeviceError>>()?;
@@ -167,7 +174,8 @@ impl Loaded {
             });
         }
         let is_shared = self.program.steps.iter().any(Step::is_shared);
-        Ok(Recording { steps, held: vec![held], is_shared })
+        let owner = Some(Arc::clone(&cpu.0.threads));
+        Ok(Recording { steps, held: vec![held], is_shared, owner, is_mixed: false })
     }
 }
 
@@ -190,7 +198,7 @@ impl Cpu {
     /// Runs recordings, one after the other.
     ///
     /// # Errors
-    /// [`DeviceError::Mismatch`] for a recording of the other precision.
+    /// [`DeviceError::Mismatch`] for a recording of another device.
     pub fn run<'a>(&self, recordings: impl IntoIterator<Item = &'a Recording>) -> Result<(), DeviceError> {
         if self.0.dry {
             return Ok(());
@@ -202,6 +210,10 @@ impl Cpu {
     /// Runs the steps of a recording; the caller has the threads for itself. If any step is for all threads, the others run there
     /// too.
     fn steps(&self, recording: &Recording) -> Result<(), DeviceError> {
+        let is_own = recording.owner.as_ref().is_none_or(|owner| Arc::ptr_eq(owner, &self.0.threads));
+        if recording.is_mixed || !is_own {
+            return Err(DeviceError::Mismatch("a recording of another device; record it on the one that runs".to_owned()));
+        }
         let work = || recording.steps.iter().try_for_each(|step| self.step(step));
         if recording.is_shared { self.on_threads(work) } else { work() }
     }
@@ -219,19 +231,18 @@ impl Cpu {
         match (step, &self.0.threads.pools) {
             (Bound::F32(program, step, views), Pools::F32(pool)) => program.steps[*step].run(pool, views),
             (Bound::F64(program, step, views), Pools::F64(pool)) => program.steps[*step].run(pool, views),
-            (Bound::Copy { from, to, at }, Pools::F32(pool)) => copy(pool, from, to, *at)?,
-            (Bound::Copy { from, to, at }, Pools::F64(pool)) => copy(pool, from, to, *at)?,
+            (Bound::Copy { from, to, at }, Pools::F32(_)) => copy::<f32>(&self.0.threads, from, to, *at)?,
+            (Bound::Copy { from, to, at }, Pools::F64(_)) => copy::<f64>(&self.0.threads, from, to, *at)?,
             (Bound::F32(..), Pools::F64(_)) | (Bound::F64(..), Pools::F32(_)) => {
-                let problem = "a recording of another precision; record it on the device that runs";
-                return Err(DeviceError::Mismatch(problem.to_owned()));
+                unreachable!("a device has one precision, and `steps` refuses what others have recorded")
             }
         }
         Ok(())
     }
 }
 
-fn copy<T: Element>(_: &Pool<T>, from: &Buffer, to: &Buffer, at: usize) -> Result<(), DeviceError> {
-    let [source, target] = [from, to].map(|buffer| buffer.checked(T::PRECISION).map(|memory| memory.view::<T>()));
+fn copy<T: Element>(threads: &Arc<Threads>, from: &Buffer, to: &Buffer, at: usize) -> Result<(), DeviceError> {
+    let [source, target] = [from, to].map(|buffer| buffer.checked(threads).map(|memory| memory.view::<T>()));
     source?.copy(&target?, at, from.len());
     Ok(())
 }

@@ -38,7 +38,7 @@ impl Forecast<'_> {
         let vectors = 4 * objective.layout().device_len() as u64;
         let limit = objective.gpu().max_binding_bytes();
         let mut lines = vec![
-            format!("{} on {} ({}, {} tier)", request.name, adapter.name, adapter.backend, adapter.tier),
+            format!("{} on {} ({}, {} tier)", request.name, adapter.words(), adapter.backend, adapter.tier),
             format!("  parameters        {} ({} a vector)", plan.parameters, mib(vectors)),
             format!("  examples          {} on the device", mib(plan.data_bytes)),
             format!("  chunks            {} of {}", plan.chunks, counted(plan.rows, "example")),
@@ -125,7 +125,7 @@ pub(crate) fn ahead(
         "{} parameters on {}: {} of device buffers, at most {} of numbers on the host\n\
          a step takes about {}, {} {}",
         objective.layout().len(),
-        gpu.adapter().name,
+        gpu.adapter().words(),
         mib(memory.device_bytes),
         mib(memory.host_bytes),
         duration(secs),
