@@ -212,7 +212,8 @@ impl Idx {
         self.stride(LANE)
     }
 
-    /// The index divided by 4 when the four lanes are four elements of the buffer side by side, from a multiple of 4 on.
+    /// The index divided by 4 when the four lanes are four elements of the buffer side by side, from a multiple of 4
+    /// on.
     pub fn aligned_quad(&self) -> Option<Self> {
         if self.lane_stride() != Some(1) {
             return None;

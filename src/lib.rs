@@ -53,9 +53,9 @@
 //! # Ok::<(), edgewalk::graph::GraphError>(())
 //! ```
 //!
-//! docs/library.md continues from here, and so does `examples/`: `train` (a run with its folder), `hvp` (products and eigenvalues of a
-//! network), `sam_edge` (training, measured as it goes), `custom_model`, `custom_loss` and `custom_data`. ARCHITECTURE.md explains
-//! how it works and why.
+//! docs/library.md continues from here, and so does `examples/`: `train` (a run with its folder), `hvp` (products and
+//! eigenvalues of a network), `sam_edge` (training, measured as it goes), `custom_model`, `custom_loss` and
+//! `custom_data`. ARCHITECTURE.md explains how it works and why.
 
 // A reader of standard error or output may be gone, and these macros panic then: `cli/terminal.rs` writes.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -73,6 +73,7 @@ pub mod curvature;
 pub mod data;
 pub mod device;
 pub mod doctor;
+mod environment;
 pub mod files;
 pub mod folder;
 pub mod gpu;

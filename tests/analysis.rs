@@ -64,7 +64,7 @@ fn the_whole_hessian_and_its_parts() {
     let analysis = analyse(&request(run.path()), &()).unwrap();
     let (network, w) = reference_of(&run);
     let here = network.at(&w);
-    assert_eq!((analysis.step, analysis.examples, analysis.findings.len()), (6, EXAMPLES, 3));
+    assert_eq!((analysis.step, analysis.examples, analysis.findings.len()), (Some(6), EXAMPLES, 3));
     close("loss", &[analysis.loss], &[here.loss], 1e-6);
     close("‖g‖", &[analysis.grad_norm], &[here.gradient.norm()], 1e-5);
 
@@ -197,7 +197,8 @@ fn wrong_input_is_refused_with_advice() {
     let usual = request(run.path()).eigen;
     eigen(EigenOptions { block: 100_000, ..usual.clone() }, "`--eigen-block = 100000`");
     eigen(EigenOptions { block: 0, ..usual.clone() }, "`--eigen-block = 0`");
-    eigen(EigenOptions { top: 60_000, ..usual.clone() }, "`--max-products = 300`");
+    eigen(EigenOptions { top: 60_000, ..usual.clone() }, "`--top = 60000` is not allowed; it must be from 1 to 100");
+    eigen(EigenOptions { top: 90, max_iterations: 50, ..usual.clone() }, "`--max-products = 50`");
     eigen(EigenOptions { tol: 2.0, ..usual }, "`--tol = 2`");
     let traced = Some(TraceOptions { products: 5, ..Default::default() });
     check(AnalysisRequest { trace: traced, ..request(run.path()) }, 2, "`--trace-products = 5`");

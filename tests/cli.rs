@@ -238,8 +238,13 @@ fn without_a_driver_it_says_what_to_install() {
         let nowhere = "/nonexistent";
         command.env("VK_DRIVER_FILES", nowhere).env("VK_ICD_FILENAMES", nowhere).env_remove("WGPU_BACKEND");
         command.envs(backend.map(|backend| ("WGPU_BACKEND", backend)));
-        refuses(command, 1, &["sudo apt-get install -y mesa-vulkan-drivers"]);
+        let variables = "VK_DRIVER_FILES (`/nonexistent`) and VK_ICD_FILENAMES (`/nonexistent`)";
+        refuses(command, 1, &[variables, "unset", "sudo apt-get install -y mesa-vulkan-drivers"]);
     }
+    // The Vulkan loader takes an empty one for a list without drivers.
+    let mut command = edgewalk(folder.path(), &["info"]);
+    command.env("VK_ICD_FILENAMES", "").env_remove("VK_DRIVER_FILES").env_remove("WGPU_BACKEND");
+    refuses(command, 1, &["unset or correct VK_ICD_FILENAMES (``)"]);
 }
 
 #[test]

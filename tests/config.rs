@@ -139,6 +139,11 @@ fn bad_values_name_the_key_the_value_and_what_is_allowed() {
         ("until=loss", "loss < NUMBER"),
         ("until=accuracy < 0.1", "error < NUMBER"),
         ("until=loss < nan", "loss < NUMBER"),
+        ("until=loss < 0", "a number above 0"),
+        ("until=loss < -1", "a number above 0"),
+        ("until=error < 0", "above 0 and at most 1"),
+        ("until=error < 1.5", "above 0 and at most 1"),
+        ("until=error > 1", "above 0 and at most 1"),
         ("until=0.1 < loss", "loss < NUMBER"),
         ("time_limit=-1", "0 or above"),
         ("time_limit=2h", "0 or above"),
@@ -327,7 +332,11 @@ prop_compose! {
         reals in (f32::MIN_POSITIVE..=f32::MAX, 0.0..=f32::MAX, 0.0..1.0_f64, 1e-9..0.99_f64),
         run in (1..=i64::MAX as u64, 0..=i64::MAX as u64, 1..=i64::MAX as u64),
         measure in (0..=i64::MAX as u64, 1..=100_usize, 1..=u32::MAX as usize),
-        ends in (proptest::option::of((any::<bool>(), -1e9..1e9_f64)), 0.0..1e9_f64, proptest::option::of(0..=i64::MAX as u64)),
+        until in proptest::option::of(prop_oneof![
+            (1e-9..1e9_f64).prop_map(|below| format!("loss < {below:?}")),
+            (1e-9..=1.0_f64).prop_map(|below| format!("error < {below:?}")),
+        ]),
+        ends in (0.0..1e9_f64, proptest::option::of(0..=i64::MAX as u64)),
     ) -> Config {
         let mut config = PRESETS[1].config.clone();
         config.data.path = path.map(Into::into);
@@ -354,10 +363,9 @@ prop_compose! {
         (config.optim.weight_decay, config.optim.asam_eta) = (f64::from(rule.4), f64::from(rule.4));
         config.optim.epsilon = reals.2;
         config.measure.tol = reals.3;
-        let until = ends.0.map(|(error, below)| format!("{} < {below:?}", if error { "error" } else { "loss" }));
         config.run.until = until.map(|text| text.parse().unwrap());
-        config.run.time_limit = ends.1;
-        config.run.checkpoint_every = ends.2.map_or(CheckpointEvery::AUTO, CheckpointEvery::Steps);
+        config.run.time_limit = ends.0;
+        config.run.checkpoint_every = ends.1.map_or(CheckpointEvery::AUTO, CheckpointEvery::Steps);
         (config.run.keep, config.run.tensorboard) = (examples.0 as usize, words.0);
         (config.run.steps, config.run.seed, config.run.log_every) = run;
         (config.measure.every, config.measure.top, config.measure.max_iterations) = measure;

@@ -46,16 +46,16 @@ fn examples_say_what_does_not_fit() {
     refused(Examples::new(real(&[]), [2], vec![], 2), &["no example"]);
     refused(Examples::new(real(&[1.0]), [2, 0], vec![0], 2), &["shape [2, 0]"]);
     refused(Examples::new(real(&[1.0, 2.0, 3.0]), [2], vec![0], 2), &["3 features", "shape [2]"]);
-    refused(Examples::new(real(&[1.0]), [usize::MAX, 2], vec![0], 2), &["1 features"]);
-    refused(Examples::new(real(&[1.0, 2.0]), [2], vec![0, 1], 2), &["2 labels", "1 examples of 1", "give 1"]);
+    refused(Examples::new(real(&[1.0]), [usize::MAX, 2], vec![0], 2), &["1 feature cannot"]);
+    refused(Examples::new(real(&[1.0, 2.0]), [2], vec![0, 1], 2), &["2 labels", "1 example of 1 label each", "give 1"]);
     refused(Examples::new(Features::Tokens(vec![1, 2, 3, 4]), [2], vec![1, 2], 5), &["2 labels", "2 examples of 2"]);
-    refused(Examples::new(real(&[1.0, 2.0]), [1], vec![0, 2], 2), &["label 2 of example 1", "2 classes"]);
+    refused(Examples::new(real(&[1.0, 2.0]), [1], vec![0, 2], 2), &["label 2 of example 1", "`classes` = 2"]);
     refused(Examples::new(real(&[1.0]), [1], vec![0], 0), &["0 classes"]);
     refused(Examples::new(real(&[1.0, 2.0, 3.0, f32::NAN]), [2], vec![0, 1], 2), &["feature 1 of example 1 is NaN"]);
     refused(two_points().select(&[0, 2]), &["example 2", "there are 2"]);
     refused(two_points().select(&[]), &["no example"]);
     refused(made_up::images(0, [2, 2, 1]), &["no example"]);
-    refused(made_up::windows(usize::MAX, usize::MAX), &["more than memory holds"]);
+    refused(made_up::windows(usize::MAX, usize::MAX), &["memory does not hold"]);
     let text = Request { seq_len: 0, path: Some("/dev/null".into()), ..Request::new(DataName::Text) };
     refused(edgewalk::data::load(&text), &["seq_len is 0"]);
 }

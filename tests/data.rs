@@ -190,7 +190,7 @@ fn every_malformed_payload_is_an_error_whether_or_not_it_was_needed() {
     let longer = |bytes: &[u8]| [bytes, &[0]].concat();
     let shorter = |bytes: &[u8]| bytes[..bytes.len() - 1].to_vec();
     refused(&shorter(&images), &labels, 0, &["IMAGES", "2352 bytes of images", "only 2351"]);
-    refused(&shorter(&images), &labels, 1, &["IMAGES", "1 bytes too short"]);
+    refused(&shorter(&images), &labels, 1, &["IMAGES", "1 byte too short"]);
     refused(&images, &shorter(&labels), 0, &["LABELS", "3 bytes of labels", "only 2"]);
     for first_n in [0, 1] {
         refused(&longer(&images), &labels, first_n, &["IMAGES", "the end of the file", "more bytes"]);

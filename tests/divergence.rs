@@ -105,6 +105,26 @@ fn a_perturbed_gradient_that_is_not_finite_is_divergence_at_that_step() {
     }
 }
 
+#[test]
+fn the_setting_that_is_out_of_scale_is_named() {
+    let folder = tempdir().unwrap();
+    let here = folder.path();
+    let sam = ["rho=0.05", "lr=0.1"];
+    for (name, sets, advice) in [
+        ("eta", &["optim.kind=asam", "asam_eta=1e25"][..], "lower asam_eta, rho or lr"),
+        ("decay", &["weight_decay=1e6"], "lower weight_decay or lr"),
+        ("momentum", &["weight_decay=50", "momentum=0.9"], "lower weight_decay or lr"),
+        ("plain", &["optim.kind=gd", "lr=1e6"], "lower lr\n"),
+        ("sam", &["lr=1e6"], "lower lr or rho\n"),
+        ("asam", &["optim.kind=asam", "lr=1e6"], "lower lr or rho\n"),
+    ] {
+        let (_, _, said) = diverges(here, name, &[&sam[..], sets, &["steps=200"]].concat());
+        assert!(said.contains(advice), "{name}: {said}");
+        let resumed = succeeds(edgewalk(here, &["resume", name]));
+        assert!(resumed.contains(&format!("begin a new run, and {}", advice.trim_end())), "{resumed}");
+    }
+}
+
 /// Weights whose outputs are the mean of the labels whatever the image: a stationary point, to the last bit.
 fn stationary(here: &Path, examples: usize) -> String {
     let mlp = Mlp { inputs: 784, width: 4, depth: 2, outputs: 10, activation: Activation::Relu };
@@ -134,20 +154,26 @@ fn a_zero_gradient_without_epsilon_is_named() {
 }
 
 #[test]
-fn at_a_stationary_point_the_summary_says_why_there_is_no_edge() {
+fn at_a_stationary_point_epsilon_decides() {
     let folder = tempdir().unwrap();
     let here = folder.path();
     let init = stationary(here, 16);
-    let sets = ["data.train=16", "reduction=half-sum", "rho=0.1", &init, "measure.every=1", "steps=2"];
-    let printed = succeeds(train(here, "run", &sets));
-    assert!(printed.contains("nothing to compare it with: the gradient is 0"), "{printed}");
-    let report = fs::read_to_string(here.join("run/report.html")).unwrap();
-    assert!(report.contains("the gradient is 0, and with it the edge of this rule"));
+    let sets = ["data.train=16", "reduction=half-sum", "lr=0.5", "rho=0.1", &init, "measure.every=1", "steps=2"];
+    succeeds(train(here, "run", &sets));
+    // Next to it an update follows g + (ρ/ε)Hg, so its gauge is (η/2)(λ + ρλ²/ε).
+    for row in read_curvature(&here.join("run/curvature.csv")).unwrap() {
+        let lambda = row.lambdas[0];
+        let expected = 0.25 * (lambda + 0.1 * lambda * lambda / 1e-5);
+        assert!(row.grad_norm == 0.0 && lambda > 0.0);
+        assert!((row.gauge / expected - 1.0).abs() < 1e-12, "{} {expected}", row.gauge);
+    }
     let text = fs::read_to_string(here.join("run/curvature.csv")).unwrap();
     assert!(!text.contains("inf") && !text.contains("NaN"), "{text}");
     let analysis = succeeds(edgewalk(here, &["curvature", "run"]));
-    assert!(analysis.contains("nothing to compare eigenvalues with: the gradient is 0"), "{analysis}");
-    assert!(!analysis.contains("inf") && !analysis.contains("NaN"), "{analysis}");
+    assert!(
+        analysis.contains("gauge of the update") && !analysis.contains("inf") && !analysis.contains("NaN"),
+        "{analysis}"
+    );
 }
 
 #[test]
@@ -183,6 +209,6 @@ fn weights_that_are_not_finite_are_refused() {
     // Finite weights whose loss is not.
     fs::write(here.join("big.safetensors"), params_to_safetensors(&layout, &vec![1e30; layout.len()]).unwrap())
         .unwrap();
-    let parts = ["diverged at step 0: the loss is not finite", "the initial weights or the data are too large"];
+    let parts = ["the loss is not finite at the parameters big.safetensors; take the parameters of an earlier step"];
     refuses(edgewalk(here, &["curvature", "big.safetensors", "--config", "tiny.toml"]), 1, &parts);
 }

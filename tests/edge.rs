@@ -207,6 +207,6 @@ fn why_there_is_no_edge_is_told_apart() {
         }
     }
     let words = [NoEdge::Mixes, NoEdge::Decay, NoEdge::ZeroGradient].map(|reason| reason.to_string());
-    assert!(words[0].contains("no edge is known") && words[1].contains("weight_decay"), "{words:?}");
+    assert!(words[0].contains("mixes the eigenvectors") && words[1].contains("weight_decay"), "{words:?}");
     assert!(words[2].contains("the gradient is 0"), "{words:?}");
 }

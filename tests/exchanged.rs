@@ -107,7 +107,7 @@ fn a_finished_run_goes_as_far_as_its_configuration_says() {
     // More steps are no help for a run that has diverged.
     assert_eq!(train(here, "up", &["steps=9", "lr=1e30"]).output().unwrap().status.code(), Some(1));
     let said = succeeds(edgewalk(here, &["resume", "up"]));
-    assert!(said.contains("a lower lr") && !said.contains("run.steps"), "{said}");
+    assert!(said.contains("begin a new run, and lower lr or rho") && !said.contains("run.steps"), "{said}");
 }
 
 #[test]
@@ -117,13 +117,29 @@ fn a_value_that_is_twice_in_a_sweep_is_refused_when_it_goes_on_too() {
     let mut command = edgewalk(here, &["sweep", "--out", "s"]);
     command.args(TINY.iter().chain(&["steps=1", "lr=0.1,0.2"]).flat_map(|set| ["--set", set]));
     succeeds(command);
+    edit(&here.join("s/sweep.toml"), "\"0.2\"", "0.20");
+    let refused = edgewalk(here, &["resume", "s"]).output().unwrap();
+    let said = text(&refused.stderr);
+    assert!(refused.status.code() == Some(1) && said.contains("write the value 0.2 in quotes: \"0.2\""), "{said}");
+    edit(&here.join("s/sweep.toml"), "0.20", "\"0.2\"");
     edit(&here.join("s/sweep.toml"), "\"0.2\"", "\"0.2\", \"0.1\"");
     refuses(edgewalk(here, &["resume", "s"]), 1, &["sweep.toml", "`optim.lr` has the value 0.1 twice"]);
     assert_eq!(fs::read_dir(here.join("s/runs")).unwrap().count(), 2);
     // Neither may its jobs have changed behind its back.
     edit(&here.join("s/sweep.toml"), "\"0.2\", \"0.1\"", "\"0.2\", \"0.3\"");
     edit(&here.join("s/config.toml"), "width = 4", "width = 5");
-    refuses(edgewalk(here, &["resume", "s"]), 1, &["began with other settings (model.width = 5, and was 4)"]);
+    let other = ["began with other settings (model.width = 5, and was 4)"];
+    for command in [
+        &["resume", "s"][..],
+        &["report", "s"],
+        &["plot", "s"],
+        &["sweep", "s", "--dry-run"],
+        &["sweep", "s", "--slurm"],
+        &["sweep", "s", "--job", "0"],
+    ] {
+        refuses(edgewalk(here, command), 1, &other);
+    }
+    // A job that has not begun goes by the settings as they are, whatever the others began with.
     edit(&here.join("s/config.toml"), "width = 5", "width = 4");
     let run = |lr: &str| here.join(format!("s/runs/lr={lr}"));
     let swap = || {
@@ -136,6 +152,11 @@ fn a_value_that_is_twice_in_a_sweep_is_refused_when_it_goes_on_too() {
     swap();
     succeeds(edgewalk(here, &["resume", "s"]));
     assert_eq!(fs::read_dir(here.join("s/runs")).unwrap().count(), 3);
+    // A report is about the jobs that the sweep has now.
+    edit(&here.join("s/sweep.toml"), "\"0.1\", ", "");
+    succeeds(edgewalk(here, &["report", "s"]));
+    let report = fs::read_to_string(here.join("s/report.html")).unwrap();
+    assert!(report.contains("2 of 2 done") && !report.contains("<td>0.1</td>"), "{report}");
 }
 
 #[test]

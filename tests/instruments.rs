@@ -9,7 +9,7 @@ use edgewalk::folder::tables::read_oscillation;
 use edgewalk::folder::tables::{read_curvature, read_metrics};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction};
 use edgewalk::optim::{Ascent, Rule};
-use edgewalk::run::oscillation::{amplitude, drift_rate, period};
+use edgewalk::run::oscillation::{drift_rate, period, two_cycle};
 use nalgebra::DVector;
 
 use super::objective_cases::{close, mnist, reference, sam_step, some_params, widen};
@@ -105,7 +105,7 @@ fn a_window_shows_how_the_parameters_move() {
         let along: Vec<f64> = moved.iter().map(|m| m.dot(&v1)).collect();
         let swing = along.windows(2).map(|pair| (pair[1] - pair[0]).abs()).sum::<f64>() / 16.0;
         close("amplitude", &[row.amplitude], &[swing], 2e-3);
-        assert_eq!(row.amplitude_predicted, amplitude(&RULE, row.lambda_1));
+        assert_eq!(row.amplitude_predicted, two_cycle(&RULE, row.lambda_1));
         // ∇λ₁ by a difference of H v₁ along v₁.
         let h = 1e-4;
         let product = |h: f64| reference.at((origin + &v1 * h).as_slice()).hvp(v1.as_slice());
@@ -119,6 +119,13 @@ fn a_window_shows_how_the_parameters_move() {
         close("drift of the gradient", &[row.drift_of_gradient], &[-RULE.lr * slope], 5e-3);
         let predicted = drift_rate(&RULE, lambda).map(|rate| rate * rise.norm());
         close("drift predicted", &[row.drift_predicted.unwrap()], &[predicted.unwrap()], 5e-3);
+        // With the share of the gradient along v₁, and the swing as it was.
+        let g = &reference.at(origin.as_slice()).gradient;
+        let cosine = (g.dot(&v1) / g.norm()).abs();
+        let aligned = RULE.lr * RULE.rho * cosine * lambda / (2.0 - RULE.lr * lambda);
+        close("amplitude by alignment", &[row.amplitude_aligned.unwrap()], &[aligned], 2e-3);
+        let aligned = -0.5 * RULE.lr * (swing + RULE.rho * cosine).powi(2) * rise.norm();
+        close("drift by alignment", &[row.drift_aligned.unwrap()], &[aligned], 5e-3);
     }
 }
 
@@ -160,10 +167,10 @@ fn periods_of_known_series_are_found() {
 fn predictions_are_made_where_theory_has_them() {
     let sam = Rule::sam(0.5, 0.1);
     // ηρλ/(2 − ηλ) at λ = 2, and −2ηρ²/(2 − ηλ)².
-    assert_eq!(amplitude(&sam, 2.0), Some(0.1));
+    assert_eq!(two_cycle(&sam, 2.0), Some(0.1));
     assert!((drift_rate(&sam, 2.0).unwrap() + 0.01).abs() < 1e-15);
-    assert!((amplitude(&Rule { weight_decay: 1.0, ..sam }, 2.0).unwrap() - 0.2).abs() < 1e-15);
-    assert!((amplitude(&Rule { momentum: 0.5, ..sam }, 2.0).unwrap() - 0.05).abs() < 1e-15);
+    assert!((two_cycle(&Rule { weight_decay: 1.0, ..sam }, 2.0).unwrap() - 0.2).abs() < 1e-15);
+    assert!((two_cycle(&Rule { momentum: 0.5, ..sam }, 2.0).unwrap() - 0.05).abs() < 1e-15);
     // None above the edge of gradient descent, along negative curvature, and for other rules.
     for (rule, lambda) in [
         (sam, 4.0),
@@ -172,7 +179,7 @@ fn predictions_are_made_where_theory_has_them() {
         (Rule { ascent: Ascent::Usam, ..sam }, 2.0),
         (Rule { ascent_steps: 2, ..sam }, 2.0),
     ] {
-        assert_eq!((amplitude(&rule, lambda), drift_rate(&rule, lambda)), (None, None), "{rule:?} {lambda}");
+        assert_eq!((two_cycle(&rule, lambda), drift_rate(&rule, lambda)), (None, None), "{rule:?} {lambda}");
     }
 }
 

@@ -8,9 +8,10 @@ use std::str::FromStr;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The modules of the crate in the order of the pipeline, each with those that it uses.
-const STAGES: [(&str, &[&str]); 29] = [
+const STAGES: [(&str, &[&str]); 30] = [
     ("choice", &[]),
     ("text", &[]),
+    ("environment", &[]),
     ("observer", &[]),
     ("files", &[]),
     ("graph", &[]),
@@ -20,16 +21,16 @@ const STAGES: [(&str, &[&str]); 29] = [
     ("plan", &["graph", "index", "passes"]),
     ("kernel", &["graph", "index", "passes", "plan"]),
     ("adapter", &["choice", "kernel"]),
-    ("gpu", &["adapter", "choice", "graph", "kernel", "passes", "plan"]),
+    ("gpu", &["adapter", "choice", "environment", "graph", "kernel", "passes", "plan"]),
     ("cpu", &["adapter", "graph", "index", "passes", "plan"]),
     ("device", &["adapter", "cpu", "gpu", "kernel", "plan"]),
-    ("model", &["choice", "graph"]),
-    ("data", &["choice", "files", "observer"]),
+    ("model", &["choice", "graph", "text"]),
+    ("data", &["choice", "environment", "files", "observer", "text"]),
     ("curvature", &["choice"]),
     ("objective", &["autodiff", "curvature", "data", "device", "graph", "kernel", "model", "passes", "plan"]),
-    ("optim", &["curvature", "device", "graph", "objective", "plan"]),
+    ("optim", &["curvature", "device", "graph", "model", "objective", "plan"]),
     ("config", &["adapter", "choice", "curvature", "data", "files", "graph", "model", "optim", "text"]),
-    ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim"]),
+    ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim", "text"]),
     ("results", &["adapter", "config", "files", "folder", "observer", "optim", "text"]),
     (
         "run",
@@ -37,6 +38,7 @@ const STAGES: [(&str, &[&str]); 29] = [
             "config",
             "curvature",
             "data",
+            "environment",
             "files",
             "folder",
             "device",
@@ -52,7 +54,20 @@ const STAGES: [(&str, &[&str]); 29] = [
     ),
     (
         "sweep",
-        &["choice", "config", "data", "files", "folder", "device", "model", "observer", "results", "run", "text"],
+        &[
+            "choice",
+            "config",
+            "data",
+            "environment",
+            "files",
+            "folder",
+            "device",
+            "model",
+            "observer",
+            "results",
+            "run",
+            "text",
+        ],
     ),
     (
         "analysis",
@@ -84,6 +99,7 @@ const STAGES: [(&str, &[&str]); 29] = [
             "curvature",
             "data",
             "doctor",
+            "environment",
             "files",
             "folder",
             "device",
@@ -118,7 +134,7 @@ const OWNERS: [(&str, &[&str]); 20] = [
     ("nix", &["sweep/child.rs", "files/lock.rs"]),
     ("clap", &["cli", "results/format.rs"]),
     ("Command::new", &["cli/workers.rs", "sweep/child.rs"]),
-    ("env::var", &["cli/workers.rs", "data/roots.rs", "gpu/adapter.rs", "run/kernel_cache.rs", "sweep/child.rs"]),
+    ("env::var", &["environment.rs"]),
 ];
 
 /// The words and signs of Rust code, groups opened and literals left out. Comments are no tokens, and documentation is literals.

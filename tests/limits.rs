@@ -43,5 +43,5 @@ fn the_lowest_limits_are_what_is_reported() {
     assert!(text.contains("portable tier") && !text.contains("subgroup tier"), "{text}");
     assert!(text.contains("max_storage_buffers_per_shader_stage = 4\n"), "{text}");
     assert!(text.contains("max_compute_invocations_per_workgroup = 128\n"), "{text}");
-    refuses(info("none"), 1, &["EDGEWALK_LIMITS", "`none` is none of adapter, webgpu, gles"]);
+    refuses(info("none"), 1, &["EDGEWALK_LIMITS", "`none` is unknown; set it to one of adapter, webgpu, gles"]);
 }

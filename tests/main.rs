@@ -1,6 +1,7 @@
 //! One integration binary, one module per subject.
 
 mod adapters;
+mod advice;
 mod analysis;
 mod autodiff;
 mod autodiff_models;

@@ -56,7 +56,7 @@ const VALUES: [(&str, &[&str]); 55] = [
     ("optim.batch", &["0", "1", "5", "64"]),
     ("optim.micro_batch", &["0", "1", "3"]),
     ("run.steps", &["1", "2", "5", "9"]),
-    ("run.until", &["", "loss < 0.05", "error < 2", "loss < 0"]),
+    ("run.until", &["", "loss < 0.05", "error < 0.5", "loss < 0"]),
     ("run.time_limit", &["0", "1e-9", "1000"]),
     ("run.checkpoint_every", &["auto", "0", "1", "3"]),
     ("run.keep", &["0", "1", "2"]),

@@ -328,7 +328,7 @@ fn sweeps_of_one_axis_and_of_three() {
         &[("lr=0.1", &["0.1"], rest), ("lr=0.5", &["0.5"], rest), ("lr=1", &["1"], "diverged,,,,,,,,,,,,,,")],
     );
     let html = fs::read_to_string(sweep_report(&SweepDir::open(&path).unwrap()).unwrap()).unwrap();
-    has(&html, &["1 of 3 values have no result"]);
+    has(&html, &["Without a result and not shown: 1 of 3 values"]);
     let line = fs::read_to_string(path.join("plots/edge_ratio.svg")).unwrap();
     assert!(line.contains("median") && line.contains("range") && line.contains("optim.lr"));
 

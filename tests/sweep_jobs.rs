@@ -55,7 +55,7 @@ fn two_jobs_at_a_time_are_two_at_a_time() {
     let _ = (remove_sign(1), remove_sign(2));
     let program = self::program(here, &format!("rm -f \"$here\"/here-*\n{meet}"));
     let apart = start(&grid(&["seed=1,2"]), Some(&here.join("apart")), &JobOptions { program, jobs: Some(1) }, &());
-    assert!(apart.unwrap_err().to_string().starts_with("2 of the jobs failed, the first being seed=1: alone"));
+    assert!(apart.unwrap_err().to_string().starts_with("2 jobs failed, the first being seed=1: alone"));
 }
 
 #[test]
@@ -66,7 +66,8 @@ fn a_crash_is_the_failure_of_one_job() {
     let program = program(here, &format!("[ $seed = 2 ] && kill -SEGV $$\nexec '{real}' \"$@\""));
     let launch = JobOptions { program, jobs: Some(1) };
     let error = start(&grid(&["seed=1,2,3"]), Some(&here.join("s")), &launch, &()).unwrap_err().to_string();
-    assert!(error.contains("1 of the jobs failed") && error.contains("seed=2") && error.contains("signal"), "{error}");
+    assert!(error.contains("the job seed=2 failed") && error.contains("signal"), "{error}");
+    assert_eq!(error.matches("; see ").count(), 1, "{error}");
     let all = rows(&here.join("s"));
     assert_eq!(
         ["seed=1", "seed=2", "seed=3"].map(|job| all[job].state),

@@ -11,6 +11,13 @@ use crate::results::PlotError;
 use crate::run::RunError;
 
 impl Analysis {
+    /// The step of the parameters, or the name of their file.
+    #[cfg(feature = "plots")]
+    fn place(&self) -> String {
+        let name = self.params.file_name().unwrap_or(self.params.as_os_str());
+        self.step.map_or_else(|| name.to_string_lossy().into_owned(), |step| format!("step {step}"))
+    }
+
     /// Removes the densities of an earlier analysis, which would be taken for those of this one.
     pub(super) fn remove_densities(&self) {
         let is_density = |name: &str| {
@@ -36,7 +43,7 @@ impl Analysis {
             {
                 let whole = if name == "all" { String::new() } else { format!(" of {name}") };
                 let path = self.out.join(format!("density-{name}.{}", format.extension()));
-                let title = format!("Spectral density{whole} at step {}", self.step);
+                let title = format!("Spectral density{whole} at {}", self.place());
                 let picture = super::density_figure::figure(&table, title).render(format);
                 write_file(&path, &picture.map_err(|message| PlotError::Draw { path: path.clone(), message })?)?;
             }

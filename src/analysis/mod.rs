@@ -12,7 +12,7 @@ mod setup;
 mod source;
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::config::{ConfigError, build};
@@ -21,6 +21,7 @@ use crate::curvature::{
     CurvatureError, DensityOptions, EigenOptions, Minus, Operator, SpectralDensity, Spectrum, SubOperator, Trace,
     TraceOptions, lanczos, spectral_density, subspace_alignment, trace,
 };
+use crate::data::Examples;
 use crate::device::{Device, DeviceError};
 use crate::files::check_folder;
 use crate::folder::rows::Extreme;
@@ -109,8 +110,8 @@ pub struct UpdateFound {
 pub struct Analysis {
     /// The parameters' file.
     pub params: PathBuf,
-    /// Updates made before.
-    pub step: u64,
+    /// Updates made before; `None` for a file that is no checkpoint's.
+    pub step: Option<u64>,
     /// The adapter's name and its driver.
     pub adapter: String,
     /// The number of training examples in use.
@@ -119,7 +120,7 @@ pub struct Analysis {
     pub loss: f64,
     /// ‖∇L‖ there.
     pub grad_norm: f64,
-    /// The run's update rule at this step.
+    /// The run's update rule at this step, or at its first.
     pub rule: Rule,
     /// Its edge for one eigenvalue of the Hessian, if it has one.
     pub edge: Option<f64>,
@@ -139,31 +140,22 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     let found = source::find(&request.path, request.config.as_deref())?;
     check_folder(request.out.as_ref().unwrap_or(&found.out))?;
     let config = &found.config;
-    let mut train = source::data(&found)?.train;
-    if request.examples > train.len() {
-        return Err(ConfigError::Conflict {
-            problem: format!("--examples {} is more than the {} training examples", request.examples, train.len()),
-            remedy: "lower it, or leave it out to look at all",
-        }
-        .into());
-    }
-    if request.examples > 0 {
-        train = train.first(request.examples);
-    }
+    let train = examples(request.examples, source::data(&found)?.train)?;
     let gpu = Device::open_with(request.adapter.as_deref(), config.run.precision)?;
     let model = build::model(config, &train)?;
     let layout = Layout::of(&*model)?;
     let blocks = blocks(&layout, &request.blocks)?;
-    setup::check(request, &blocks)?;
+    setup::check(request, &blocks, observer)?;
     let (params, _) = run::read_params(&layout, &found.params)?;
     let parts = setup::AnalysisSetup { config, model, train: &train, request };
     let AnalysisWorkspace { objective, w, probe, mut update, mut gauss_newton } =
         parts.assemble_planned(&gpu, &blocks, layout.len())?;
     objective.set_params(&w, &params)?;
-    let metrics = probed(&objective, &probe, found.step)?;
+    let step = found.step.unwrap_or(0);
+    let metrics = probed(&objective, &probe, step).map_err(|error| not_finite(error, &found.params))?;
     let gradient = |vector| -> Result<Vec<f64>, DeviceError> { objective.read(vector) };
-    let gradients = [gradient(probe.gradient())?, gradient(probe.update_gradient(found.step))?];
-    let (rule, from) = (build::rule(config).at(found.step), gradient(&w)?);
+    let gradients = [gradient(probe.gradient())?, gradient(probe.update_gradient(step))?];
+    let (rule, from) = (build::rule(config).at(step), gradient(&w)?);
     let climbs = update.climbs(&objective, &rule, &from, [metrics.grad_norm; 2])?;
     let edge = climbs.of_modes.as_deref().and_then(|climb| rule.edge(climb)).filter(|_| climbs.is_function);
     let look = Look { request, gradients, observer };
@@ -200,6 +192,28 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     };
     analysis.write(request.format)?;
     Ok(analysis)
+}
+
+/// The first so many of the training examples; 0 is all.
+fn examples(first: usize, train: Examples) -> Result<Examples, ConfigError> {
+    match first {
+        0 => Ok(train),
+        _ if first <= train.len() => Ok(train.first(first)),
+        _ => Err(ConfigError::Conflict {
+            problem: format!("--examples {first} is more than the {}", counted(train.len(), "training example")),
+            remedy: "lower it, or leave it out to look at all",
+        }),
+    }
+}
+
+/// The error of numbers that are not finite at these parameters, which is not that of a run under way.
+fn not_finite(error: RunError, params: &Path) -> RunError {
+    match error {
+        RunError::Diverged(divergence) => {
+            RunError::NotFinite { what: divergence.what, params: params.into(), advice: divergence.advice_at_rest() }
+        }
+        error => error,
+    }
 }
 
 /// A look at matrices at one point.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::{Analysis, Finding, Part, UpdateFound};
-use crate::curvature::{Eigenpair, Estimate, RitzValue, SpectralDensity};
+use crate::curvature::{Eigenpair, Estimate, QuadratureNode, RitzValue, SpectralDensity};
 use crate::files::write_file;
 use crate::results::Format;
 use crate::run::RunError;
@@ -84,11 +84,12 @@ impl Analysis {
         }
         if let Some(density) = &finding.density {
             let probes = density.probes.iter();
+            let nodes = |nodes: &Vec<QuadratureNode>| nodes.iter().map(|n| [n.value, n.weight]).collect::<Vec<_>>();
             value["density"] = json!({
                 "trace": estimate(&density.trace()),
                 "lambda_min": ritz(&density.lambda_min),
                 "lambda_max": ritz(&density.lambda_max),
-                "nodes": probes.map(|nodes| nodes.iter().map(|n| [n.value, n.weight]).collect()).collect::<Vec<Vec<_>>>(),
+                "nodes": probes.map(nodes).collect::<Vec<_>>(),
                 "products": density.products,
                 "secs": finding.secs[2],
             });
@@ -101,9 +102,9 @@ impl fmt::Display for Analysis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{}\nstep {}, {}, {}",
+            "{}\n{}{}, {}",
             self.params.display(),
-            self.step,
+            self.step.map_or_else(String::new, |step| format!("step {step}, ")),
             counted(self.examples, "training example"),
             self.adapter
         )?;
@@ -158,11 +159,13 @@ impl Analysis {
         )?;
         writeln!(f, "  {}, {}", counted(spectrum.products, "product"), duration(secs[0]))?;
         if let Some(trace) = trace {
-            writeln!(f, "  trace   {}, {} products, {}", interval(&trace.estimate), trace.products, duration(secs[1]))?;
+            let products = counted(trace.products, "product");
+            writeln!(f, "  trace   {}, {products}, {}", interval(&trace.estimate), duration(secs[1]))?;
         }
         if let Some(density) = density {
             let (range, trace) = (range(density), interval(&density.trace()));
-            writeln!(f, "  density {range}; its trace {trace}, {} products, {}", density.products, duration(secs[2]))?;
+            let products = counted(density.products, "product");
+            writeln!(f, "  density {range}; its trace {trace}, {products}, {}", duration(secs[2]))?;
         }
         Ok(())
     }
@@ -193,7 +196,11 @@ fn share(x: f64) -> String {
 }
 
 fn shortfall(pair: &Eigenpair) -> &'static str {
-    if pair.converged { "" } else { "   not converged: raise --max-products" }
+    match pair.converged {
+        false => "   not converged: raise --max-products",
+        true if pair.error > pair.residual + 0.01 * pair.value.abs() => "   float32 resolves it no better",
+        true => "",
+    }
 }
 
 fn interval(e: &Estimate) -> String {

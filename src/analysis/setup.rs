@@ -11,10 +11,12 @@ use crate::device::{Buffer, Device};
 use crate::folder::manifest::MemoryPlan;
 use crate::model::Model;
 use crate::objective::{GaussNewtonOperator, Objective};
+use crate::observer::Observer;
 use crate::optim::Probe;
 use crate::run::setup::objective;
 use crate::run::update::{UpdateMeasure, group};
 use crate::run::{RunError, memory_check};
+use crate::text::counted;
 
 /// Everything on the device.
 pub(super) struct AnalysisWorkspace {
@@ -60,8 +62,8 @@ impl AnalysisSetup<'_> {
         drop(self.assemble(&dry)?);
         let plan = MemoryPlan { device_bytes: dry.memory().peak, host_bytes: self.host_bytes(blocks, parameters) };
         let advice = if plan.host_bytes > plan.device_bytes {
-            "ask for fewer eigenvalues (--top, --bottom) or steps (--density-steps), a smaller --eigen-block, or one layer at \
-             a time (--block)"
+            "ask for fewer eigenvalues (--top, --bottom) or steps (--density-steps), a smaller --eigen-block, or one \
+             layer at a time (--block)"
         } else {
             "look at fewer training examples (--examples), or choose another --adapter"
         };
@@ -95,9 +97,27 @@ impl AnalysisSetup<'_> {
     }
 }
 
-/// Refuses options that suit no block, before anything is computed.
-pub(super) fn check(request: &AnalysisRequest, blocks: &[Block]) -> Result<(), ConfigError> {
+/// The most eigenvalues from an end of the spectrum, as of `measure.top`.
+const MOST_EIGENVALUES: usize = 100;
+
+/// Refuses options that suit no block, before anything is computed, and notes those that ask a block for more
+/// eigenvalues than it has.
+pub(super) fn check(request: &AnalysisRequest, blocks: &[Block], observer: &dyn Observer) -> Result<(), ConfigError> {
     let AnalysisRequest { eigen, trace, density, .. } = request;
+    for (flag, least, asked) in [("--top", 1, eigen.top), ("--bottom", 0, eigen.bottom)] {
+        if !(least..=MOST_EIGENVALUES).contains(&asked) {
+            return Err(ConfigError::BadValue {
+                key: flag.into(),
+                value: asked.to_string(),
+                allowed: format!("from {least} to {MOST_EIGENVALUES}"),
+            });
+        }
+        for block in blocks.iter().filter(|block| block.parameters() < asked) {
+            let (name, there) = (&block.name, counted(block.parameters(), "parameter"));
+            let words = format!("{flag} {asked} is more than the {there} of {name}, which has as many eigenvalues");
+            observer.note(&format!("note: {words}"));
+        }
+    }
     if eigen.block > eigen.max_iterations {
         return Err(ConfigError::BadValue {
             key: "--eigen-block".into(),
@@ -124,8 +144,6 @@ fn by_flag(name: &str, value: f64, expected: &str) -> ConfigError {
         "max_iterations" => ("--max-products", "at least --top and --bottom together"),
         "products" => ("--trace-products", expected),
         "steps" => ("--density-steps", expected),
-        "top" => ("--top", expected),
-        "bottom" => ("--bottom", expected),
         "tol" => ("--tol", expected),
         "probes" => ("--probes", expected),
         other => (other, expected),

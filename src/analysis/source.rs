@@ -1,4 +1,4 @@
-//! Which parameters to look at, and by which configuration: a run's last checkpoint, another of its checkpoints, or a file.
+//! Finds the parameters to analyse and their configuration: a run's last checkpoint, another checkpoint, or a file.
 
 use std::path::{Path, PathBuf};
 
@@ -11,24 +11,25 @@ use crate::folder::{RunDir, RunDirError};
 use crate::run::RunError;
 use crate::run::inputs::{Inputs, record};
 
-/// Parameters on disk, and what they belong to.
+/// Parameters on disk, with the configuration of their run.
 pub(super) struct ParamsSource {
     /// The safetensors file.
     pub params: PathBuf,
-    /// Updates made before, where the path says.
-    pub step: u64,
+    /// Updates made before, by the name of the checkpoint's folder; `None` for a file elsewhere.
+    pub step: Option<u64>,
     pub config: Config,
     /// The manifest of the run, if its own configuration is used.
     pub manifest: Option<Manifest>,
-    /// Where results go unless another place is named.
+    /// The folder of the results if none is named.
     pub out: PathBuf,
 }
 
-/// What the user may have meant by a path.
+/// The parameters that a path leads to, with the configuration `given` or else that of their run.
 ///
 /// # Errors
-/// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] where there is none, [`RunDirError::Damaged`] where none is undamaged, [`RunDirError::NotARun`] where no configuration is found
-/// and none is given, [`RunDirError::NotParams`] for another file of a run, and what is wrong with a configuration.
+/// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] without a checkpoint, [`RunDirError::Damaged`] if all
+/// are damaged, [`RunDirError::NotARun`] without a configuration, [`RunDirError::NotParams`] for another file of a run,
+/// and those of a configuration.
 pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, RunError> {
     if let Some(instead) = owner(path) {
         return Err(RunDirError::NotParams { path: path.into(), instead }.into());
@@ -55,10 +56,10 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, Run
         _ => folder.join("analysis"),
     };
     let manifest = manifest.filter(|_| given.is_none());
-    Ok(ParamsSource { step: step.unwrap_or(0), params, config, manifest, out })
+    Ok(ParamsSource { step, params, config, manifest, out })
 }
 
-/// The training examples: those of the run, where its manifest names them.
+/// The training examples. If the manifest of the run is known, they must be those of the run.
 ///
 /// # Errors
 /// Those of the readers; [`ConfigError::Conflict`] for other data than those of the run.
@@ -73,7 +74,7 @@ pub(super) fn data(found: &ParamsSource) -> Result<Dataset, RunError> {
     Ok(data)
 }
 
-/// The folder that was meant by one of its files which holds no parameters: that of a checkpoint or a run.
+/// The folder of a checkpoint or a run, if `path` is one of its files without parameters.
 fn owner(path: &Path) -> Option<PathBuf> {
     let (folder, name) = (path.parent()?, path.file_name()?);
     let of_checkpoint = [checkpoint::DONE, checkpoint::STATE].iter().any(|other| name == *other);
@@ -85,7 +86,7 @@ fn owner(path: &Path) -> Option<PathBuf> {
     (path.is_file() && is_owned).then(|| folder.into())
 }
 
-/// The undamaged checkpoint that a folder is, or the last one of the run that it is.
+/// The checkpoint in a folder, or the last undamaged one of the run in it.
 fn find_checkpoint(path: &Path) -> Result<PathBuf, RunDirError> {
     if path.join(checkpoint::DONE).is_file() {
         return Ok(Checkpoint::read(path)?.path);

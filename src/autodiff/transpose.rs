@@ -27,7 +27,7 @@ pub(super) fn transpose(graph: &mut Graph, seeds: &[(NodeId, NodeId)], variables
         let node = graph.node(y).clone();
         let operands: Vec<usize> = (0..node.inputs.len()).filter(|&i| linear[node.inputs[i].index()]).collect();
         for &i in &operands {
-            let share = Share { y, node: &node, i, alone: operands.len() == 1, u }.rule(graph);
+            let share = OperandCotangent { y, node: &node, i, alone: operands.len() == 1, u }.rule(graph);
             accumulate(graph, &mut cotangent[node.inputs[i].index()], share);
         }
     }
@@ -56,7 +56,7 @@ fn accumulate(graph: &mut Graph, total: &mut Option<NodeId>, share: NodeId) {
 }
 
 /// The cotangent of operand `i` of `y`, from the cotangent `u` of `y`.
-struct Share<'a> {
+struct OperandCotangent<'a> {
     y: NodeId,
     node: &'a Node,
     i: usize,
@@ -65,7 +65,7 @@ struct Share<'a> {
     u: NodeId,
 }
 
-impl Share<'_> {
+impl OperandCotangent<'_> {
     fn rule(&self, graph: &mut Graph) -> NodeId {
         let Self { y, node, i, alone, u } = *self;
         let x = &node.inputs;

@@ -36,7 +36,7 @@ const AXES: [GrowthAxis; 3] = [GrowthAxis::Examples, GrowthAxis::Width, GrowthAx
 
 /// The time of a gradient step at one size.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
+pub struct GrowthPoint {
     /// The axis.
     pub axis: GrowthAxis,
     /// Its size.
@@ -59,7 +59,7 @@ pub struct Growth {
     /// The preset or file, and the adapter.
     pub title: String,
     /// GrowthAxis by axis, from small to large.
-    pub points: Vec<Point>,
+    pub points: Vec<GrowthPoint>,
 }
 
 /// Times gradient steps of growing size for about `budget_secs`, compilation included; `watch` receives each as it is
@@ -73,7 +73,7 @@ pub fn growth(
     name: &str,
     config: &Config,
     budget_secs: f64,
-    watch: &mut dyn FnMut(&Point),
+    watch: &mut dyn FnMut(&GrowthPoint),
 ) -> Result<Growth, RunError> {
     let began = Instant::now();
     let mut points = vec![];
@@ -101,7 +101,7 @@ pub fn growth(
 }
 
 /// The time at one size; `None` if the adapter cannot hold it.
-fn point(gpu: &Device, config: &Config, axis: GrowthAxis, size: usize) -> Result<Option<Point>, RunError> {
+fn point(gpu: &Device, config: &Config, axis: GrowthAxis, size: usize) -> Result<Option<GrowthPoint>, RunError> {
     let mut config = config.clone();
     let mut examples = examples_of_update(&config).unwrap_or(SOME_EXAMPLES);
     axis.set(size, &mut config, &mut examples);
@@ -109,7 +109,7 @@ fn point(gpu: &Device, config: &Config, axis: GrowthAxis, size: usize) -> Result
         let Scratch { mut objective, w } = Scratch::new(gpu, &config, examples)?;
         let optimizer = Optimizer::new(&mut objective, Rule::gd(NO_LEARNING), &w)?;
         let step = optimizer.step(0);
-        Ok(Point {
+        Ok(GrowthPoint {
             axis,
             size,
             examples: objective.examples(),
@@ -171,8 +171,8 @@ impl GrowthAxis {
     }
 }
 
-/// The slope of log y over log x by least squares over the upper half of the points, and the value at x = 1 that goes with it;
-/// none for fewer than two points there.
+/// The slope of log y over log x by least squares over the upper half of the points, and the value at x = 1 that goes
+/// with it; none for fewer than two points there.
 pub fn power_law(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let upper: Vec<(f64, f64)> = points[points.len() / 2..].iter().map(|(x, y)| (x.ln(), y.ln())).collect();
     if upper.len() < 2 {
@@ -188,7 +188,7 @@ pub fn power_law(points: &[(f64, f64)]) -> Option<(f64, f64)> {
 
 impl Growth {
     /// (`x`, seconds) of the sizes of one axis.
-    fn series(&self, axis: GrowthAxis, x: impl Fn(&Point) -> usize) -> Vec<(f64, f64)> {
+    fn series(&self, axis: GrowthAxis, x: impl Fn(&GrowthPoint) -> usize) -> Vec<(f64, f64)> {
         let of_axis = self.points.iter().filter(|point| point.axis == axis);
         of_axis.map(|point| (x(point) as f64, point.secs)).collect()
     }
@@ -201,7 +201,7 @@ impl Growth {
     /// One line for each size.
     pub fn csv(&self) -> String {
         let mut text = "axis,size,examples,parameters,dispatches,flops,secs\n".to_owned();
-        for Point { axis, size, examples, parameters, dispatches, flops, secs } in &self.points {
+        for GrowthPoint { axis, size, examples, parameters, dispatches, flops, secs } in &self.points {
             let (axis, flops, secs) = (axis.word(), number(*flops), number(*secs));
             text += &format!("{axis},{size},{examples},{parameters},{dispatches},{flops},{secs}\n");
         }
@@ -238,8 +238,8 @@ impl Growth {
     }
 }
 
-impl fmt::Display for Point {
-    /// A line of the table whose head is [`Point::HEAD`].
+impl fmt::Display for GrowthPoint {
+    /// A line of the table whose head is [`GrowthPoint::HEAD`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { axis, size, examples, parameters, dispatches, flops, secs } = self;
         let (ms, speed) = (1e3 * secs, flops / secs / 1e9);
@@ -248,7 +248,7 @@ impl fmt::Display for Point {
     }
 }
 
-impl Point {
+impl GrowthPoint {
     /// The names of the columns of a point.
     pub const HEAD: &str = "axis       size  examples  parameters  dispatches   ms a step  GFLOP/s";
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Bench, KernelTime, WholeTime};
 use crate::device::Peaks;
-use crate::text::duration;
+use crate::text::{counted, duration};
 
 const GIGA: f64 = 1e9;
 
@@ -69,14 +69,16 @@ impl fmt::Display for Bench {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, adapter, parameters, examples, wanted, rows, peaks, kernels_of, .. } = self;
         writeln!(f, "{name} on {adapter}")?;
-        write!(f, "{parameters} parameters; {examples} made-up examples, {rows} at a time")?;
+        let (parameters, made_up) = (counted(*parameters, "parameter"), counted(*examples, "made-up example"));
+        write!(f, "{parameters}; {made_up}, {rows} at a time")?;
         match wanted {
             Some(wanted) if wanted > examples => writeln!(f, ", for an update on {wanted}: the rest take as long each"),
             _ => writeln!(f),
         }?;
         writeln!(
             f,
-            "at best {:.1} GFLOP/s (multiply-adds in registers), {:.1} GB/s (copy), {:.1} µs from a dispatch to the next\n",
+            "at best {:.1} GFLOP/s (multiply-adds in registers), {:.1} GB/s (copy), {:.1} µs from a dispatch to the \
+             next\n",
             peaks.flops_per_sec / GIGA,
             peaks.bytes_per_sec / GIGA,
             1e6 * peaks.launch_secs

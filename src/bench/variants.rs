@@ -8,6 +8,7 @@ use crate::device::Device;
 use crate::kernel::Variant;
 use crate::objective::tune::{TimedContraction, Tuner, decide, secs_of};
 use crate::run::RunError;
+use crate::text::counted;
 
 /// The times of all variants for the contractions of one chunk's gradient.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +32,7 @@ pub fn variants(gpu: &Device, Resolved { name, config }: &Resolved) -> Result<Va
         rows.push((contraction, times));
     }
     Ok(Variants {
-        title: format!("{name} on {}, {} examples at a time", gpu.adapter().name, objective.plan().rows),
+        title: format!("{name} on {}, {} at a time", gpu.adapter().name, counted(objective.plan().rows, "example")),
         rows,
     })
 }

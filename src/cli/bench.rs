@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::{Error, print, workers};
-use crate::bench::growth::{Point, growth};
+use crate::bench::growth::{GrowthPoint, growth};
 use crate::bench::{bench, variants};
 use crate::config::{self, Resolved};
 use crate::device::Device;
@@ -91,8 +91,8 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
 
 /// Prints every size as it is measured, then the exponents, and writes table and picture.
 fn grow(args: &BenchArgs, gpu: &Device, Resolved { name, config }: &Resolved) -> Result<(), Error> {
-    let (mut printed, mut head) = (Ok(()), format!("{}\n", Point::HEAD));
-    let mut watch = |point: &Point| {
+    let (mut printed, mut head) = (Ok(()), format!("{}\n", GrowthPoint::HEAD));
+    let mut watch = |point: &GrowthPoint| {
         if printed.is_ok() {
             printed = print(&format!("{}{point}\n", std::mem::take(&mut head)));
         }

@@ -11,10 +11,11 @@ use crate::results::compare::{CompareRequest, compare};
 /// The arguments of `edgewalk compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Run folders, and raw data files of the official code of Long and Bartlett; the first is what the others are compared with
+    /// Run folders, and raw data files of the official code of Long and Bartlett; the others are compared with the
+    /// first
     #[arg(required = true, value_name = "RUN|RAW.txt")]
     paths: Vec<PathBuf>,
-    /// Where to put the pictures; earlier ones there are replaced
+    /// The folder for the pictures; earlier ones there are replaced
     #[arg(long, value_name = "DIR", default_value = "compare")]
     out: PathBuf,
     /// The file format

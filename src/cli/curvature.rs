@@ -16,10 +16,10 @@ pub struct CurvatureArgs {
     /// A run folder (its last checkpoint), a checkpoint folder or a safetensors file
     #[arg(value_name = "RUN|CHECKPOINT")]
     path: PathBuf,
-    /// Eigenvalues to find, largest in magnitude first
+    /// Eigenvalues to find, largest in magnitude first; at most 100
     #[arg(long, value_name = "K", default_value_t = 5)]
     top: usize,
-    /// Lowest eigenvalues to find besides
+    /// Lowest eigenvalues to find as well
     #[arg(long, value_name = "K", default_value_t = 0)]
     bottom: usize,
     /// The trace by Hutch++, with its confidence interval
@@ -37,7 +37,7 @@ pub struct CurvatureArgs {
     /// Relative residual at which an eigenpair counts as converged
     #[arg(long, default_value_t = 1e-4)]
     tol: f64,
-    /// Products to spend on the eigenvalues of a matrix at most
+    /// Limit on the products for the eigenvalues of a matrix
     #[arg(long, value_name = "N", default_value_t = 300)]
     max_products: usize,
     /// Products to spend on a trace
@@ -49,10 +49,10 @@ pub struct CurvatureArgs {
     /// Lanczos steps, and so products, of each of them
     #[arg(long, value_name = "N", default_value_t = 60, requires = "density")]
     density_steps: usize,
-    /// Vectors that the eigensolver multiplies at once; more see copies of repeated eigenvalues
+    /// Vectors that the eigensolver multiplies at once; more find copies of repeated eigenvalues
     #[arg(long, value_name = "N", default_value_t = 1)]
     eigen_block: usize,
-    /// Look at the first N training examples only [default: all that the run trained on]
+    /// Use only the first N training examples [default: all of the run]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     examples: usize,
     /// Seed of the random vectors
@@ -61,7 +61,7 @@ pub struct CurvatureArgs {
     /// A preset or TOML file for parameters that do not lie in a run folder
     #[arg(long, value_name = "PRESET|FILE.toml")]
     config: Option<String>,
-    /// Where to write the results [default: `analysis/step_…` in the run folder]
+    /// The folder for the results [default: `analysis/step_…` in the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The format of the density's picture

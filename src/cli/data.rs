@@ -30,7 +30,8 @@ pub struct FetchArgs {
     /// The data set
     #[arg(value_parser = PossibleValuesParser::new(DATA_SETS.iter().map(|set| set.name.word())))]
     name: String,
-    /// The folder to make the data set's folder in; name it in EDGEWALK_DATA later [default: the user's cache folder]
+    /// The folder that will hold the data set's folder; name it in EDGEWALK_DATA later [default: the user's cache
+    /// folder]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }

@@ -1,6 +1,6 @@
-//! Ctrl-C and SIGTERM (`run/steps.rs` ends the run, `run/interruptible.rs` a measurement): a run finishes its step, postpones a measurement, and ends with a checkpoint. A second signal
-//! ends the program at once, unless it follows so closely that it is part of the first: batch systems may signal a
-//! process and its group.
+//! Ctrl-C and SIGTERM (`run/steps.rs` ends the run, `run/interruptible.rs` a measurement): a run finishes its step,
+//! postpones a measurement, and ends with a checkpoint. A second signal ends the program at once, unless it follows so
+//! closely that it is part of the first: batch systems may signal a process and its group.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ static REQUESTED: OnceLock<Instant> = OnceLock::new();
 const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Installs the handler, also if a background shell told its children to ignore Ctrl-C.
-#[expect(clippy::disallowed_methods, reason = "whoever asks twice wants the program gone, not an orderly end")]
+#[expect(clippy::disallowed_methods, reason = "a second signal asks for the end at once, not for an orderly one")]
 pub fn listen() {
     static LISTENING: OnceLock<()> = OnceLock::new();
     LISTENING.get_or_init(|| {

@@ -14,6 +14,7 @@ pub mod report;
 pub mod resume;
 pub mod sweep;
 mod terminal;
+mod usage;
 pub mod verify_theory;
 mod workers;
 
@@ -54,28 +55,28 @@ struct Cli {
 enum Command {
     /// Train, measuring the curvature on the way, and write a run folder
     Train(TrainArgs),
-    /// Go on with a run or a sweep that was stopped or killed
+    /// Continue a run or a sweep that was stopped or killed
     Resume(ResumeArgs),
     /// Train every combination of several values of some settings, in one folder that can be resumed
     Sweep(SweepArgs),
     /// Draw the pictures of runs and sweeps into their plots folders, once or as rows arrive
     Plot(PlotArgs),
-    /// Write one HTML file that shows a run, or a sweep, to people without the program
+    /// Write a run or a sweep as one HTML file
     Report(ReportArgs),
     /// Draw runs over each other and print how they differ
     Compare(CompareArgs),
-    /// Look at the curvature of a run's parameters: eigenvalues, trace, density, layer by layer
+    /// Measure the curvature at a run's parameters: eigenvalues, trace, density, layer by layer
     Curvature(CurvatureArgs),
     /// Measure how fast this adapter trains a network, kernel by kernel, and how that grows with its size
     Bench(BenchArgs),
-    /// See which data sets are here, and fetch others
+    /// List the data sets on this machine, and download others
     #[command(subcommand)]
     Data(DataCommand),
     /// List the adapters and what they offer
     Info,
-    /// Measure what theory predicts of SAM and its relatives, as a test of the adapter
+    /// Test the adapter against predictions of theory for SAM and its relatives
     VerifyTheory(VerifyArgs),
-    /// Find out in a minute whether an adapter computes what it should
+    /// Test in a minute whether an adapter computes correctly
     Doctor {
         /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
         #[arg(long, value_name = "NAME|INDEX")]
@@ -101,7 +102,7 @@ struct TrainArgs {
     /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
-    /// Plan the run and say what it would do, but train nothing and write nothing
+    /// Plan the run and print the plan; train nothing and write nothing
     #[arg(long)]
     dry_run: bool,
     /// Write every logged row to standard output as a line of JSON, and all else to standard error
@@ -118,8 +119,8 @@ const INIT: [&str; 2] = ["init", "run.init"];
 /// The exit code of a command line that makes no sense.
 const USAGE: u8 = 2;
 
-/// Does what the command line asks, says on standard error what is wrong, and returns the program's exit code. The first of the
-/// arguments is the program's name.
+/// Runs a command line, whose first argument is the program's name. Writes errors to standard error, and returns the
+/// exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     match obey(arguments) {
         Ok(code) => code,
@@ -138,7 +139,7 @@ fn obey(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Error> {
         Ok(cli) => dispatch(cli, command_line).map(|()| 0),
         Err(wrong) if wrong.use_stderr() => {
             // As `aside`, in the colours of the terminal.
-            let _lost = wrong.print();
+            let _lost = usage::with_tip(wrong, &command_line).print();
             Ok(USAGE)
         }
         Err(asked_for) => Ok(written(asked_for.print()).map(|()| 0).map_err(OutputError)?),

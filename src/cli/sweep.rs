@@ -11,7 +11,7 @@ use crate::sweep::{self, Grid, JobOptions, SweepDir, SweepError};
 /// The arguments of `edgewalk sweep`.
 #[derive(Debug, Args)]
 pub struct SweepArgs {
-    /// A preset or a TOML file [default: quickstart], or the folder of an earlier sweep to go on with
+    /// A preset or a TOML file [default: quickstart], or the folder of an earlier sweep to continue
     #[arg(value_name = "PRESET|FILE.toml|SWEEP")]
     target: Option<String>,
     /// Change a setting, as for `edgewalk train`, or sweep it over several values (lr=0.03,0.1); may be repeated
@@ -20,7 +20,7 @@ pub struct SweepArgs {
     /// The sweep folder, new or empty [default: the next `runs/PRESET-sweep-NUMBER`]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Jobs at once [default: as many as the cores are good for, one on a GPU]; never more than memory allows
+    /// Jobs at once [default: one for each core, or one on a GPU]; never more than fit into memory
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
@@ -29,10 +29,10 @@ pub struct SweepArgs {
     /// Make the folder, run nothing, and print a script for Slurm that runs the jobs, --jobs at a time
     #[arg(long, conflicts_with_all = ["dry_run", "job"])]
     slurm: bool,
-    /// Say which jobs there would be, but run nothing and write nothing
+    /// List the jobs; run nothing and write nothing
     #[arg(long, conflicts_with = "job")]
     dry_run: bool,
-    /// Do only the job of this number, of a sweep whose folder is given
+    /// Run only the job with this number; needs the folder of a sweep
     #[arg(long, value_name = "NUMBER", conflicts_with = "jobs")]
     job: Option<usize>,
 }

@@ -18,9 +18,9 @@ pub struct VerifyArgs {
 /// The reasons for the tolerances.
 fn about_tolerances() -> String {
     format!(
-        "Tolerances: predictions are computed in float64, measurements in float32, which rounds by up to 6e-8. A step is \
-         worth twenty such roundings, weighed up to four times: {ROUNDING:.0e}. The drift of the network is predicted to \
-         leading order in ρ, and each of its steps is so small that rounding is 1e-4 of it: 1e-3.\n\
+        "Tolerances: predictions are computed in float64, measurements in float32, which rounds by up to 6e-8. A step \
+         is worth twenty such roundings, weighed up to four times: {ROUNDING:.0e}. The drift of the network is \
+         predicted to leading order in ρ, and each of its steps is so small that rounding is 1e-4 of it: 1e-3.\n\
          Exit code 1 if a prediction fails."
     )
 }

@@ -20,9 +20,10 @@ pub fn settle(flops_per_contraction: f64) {
     use std::os::unix::process::CommandExt;
 
     use crate::config::workload::{THREADS_VARIABLE, is_tiny};
+    use crate::environment::variable;
 
     if is_tiny(flops_per_contraction)
-        && std::env::var_os(THREADS_VARIABLE).is_none()
+        && variable(THREADS_VARIABLE).is_none()
         && let Ok(program) = std::env::current_exe()
     {
         let _not_replaced =

@@ -98,7 +98,7 @@ impl Accepts {
             Self::NonNegative => "0 or above".into(),
             Self::Seconds => format!("seconds, 0 to {MAX_SECS}, or `auto`"),
             Self::CountOrAuto => "steps, 0 or above, or `auto`".into(),
-            Self::Until => "`loss < NUMBER`, `error < NUMBER`".into(),
+            Self::Until => "`loss < NUMBER` (above 0), `error < NUMBER` (above 0, at most 1)".into(),
             Self::Fraction => "above 0, below 1".into(),
             Self::BelowOne => "0 or above, below 1".into(),
             Self::Flag => "`true`, `false`".into(),

@@ -8,7 +8,7 @@ use super::{
 use crate::curvature::Order;
 
 /// Whether settings contradict each other, how, and what to do about it.
-type Rule = (bool, String, &'static str);
+type Contradiction = (bool, String, &'static str);
 
 /// Refuses the first contradiction, with advice.
 pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -19,7 +19,7 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     }
 }
 
-fn of_data(Config { data, loss, .. }: &Config) -> [Rule; 3] {
+fn of_data(Config { data, loss, .. }: &Config) -> [Contradiction; 3] {
     let path = data.path.as_deref();
     [
         (
@@ -43,7 +43,7 @@ fn of_data(Config { data, loss, .. }: &Config) -> [Rule; 3] {
     ]
 }
 
-fn of_updates(Config { optim, data, run, .. }: &Config) -> [Rule; 4] {
+fn of_updates(Config { optim, data, run, .. }: &Config) -> [Contradiction; 4] {
     let (micro_batch, chunk) = (optim.micro_batch, run.chunk);
     let (key, all) = if optim.batch > 0 { ("optim.batch", optim.batch) } else { ("data.train", data.train) };
     [
@@ -60,7 +60,8 @@ fn of_updates(Config { optim, data, run, .. }: &Config) -> [Rule; 4] {
         (
             micro_batch > 0 && chunk > 0,
             format!(
-                "`optim.micro_batch = {micro_batch}` cuts the examples, and `run.chunk = {chunk}` would cut them otherwise"
+                "`optim.micro_batch = {micro_batch}` cuts the examples, and `run.chunk = {chunk}` would cut them \
+                 otherwise"
             ),
             "set run.chunk = 0, or optim.micro_batch = 0",
         ),
@@ -72,7 +73,7 @@ fn of_updates(Config { optim, data, run, .. }: &Config) -> [Rule; 4] {
     ]
 }
 
-fn of_measurements(Config { measure, .. }: &Config) -> [Rule; 5] {
+fn of_measurements(Config { measure, .. }: &Config) -> [Contradiction; 5] {
     let MeasureConfig { on, examples, every, per_decade, top, bottom, track, method, max_iterations, window, .. } =
         *measure;
     let by_value = measure.order == Order::Algebraic;

@@ -10,16 +10,18 @@ pub enum ConfigError {
     UnknownPreset {
         /// The name as given.
         name: String,
-        /// A similar preset, in words; empty if none.
+        /// A similar preset or a file in a folder, in words; empty if none.
         meant: String,
         /// Every preset, comma separated.
         known: String,
     },
     /// The file cannot be read.
-    #[error("cannot read the config {}: {cause}; check the path", path.display())]
+    #[error("cannot read the config {}: {cause}; check the path{meant}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
+        /// A preset of its name, in words; empty if none.
+        meant: String,
         /// The system's reason.
         cause: std::io::Error,
     },

@@ -1,7 +1,7 @@
 //! The configuration of a run: its settings and presets, and the objects built from them.
 //!
-//! A [`Config`] from [`resolve`] is complete and valid. Written back with [`Config::to_toml`] it lists every key, so that the
-//! `config.toml` of a run folder repeats the run.
+//! A [`Config`] from [`resolve`] is complete and valid. Written back with [`Config::to_toml`] it lists every key, so
+//! that the `config.toml` of a run folder repeats the run.
 
 mod accepts;
 pub mod build;

@@ -2,6 +2,8 @@
 //! `cifar-cnn` and `shakespeare-transformer` are those of Long and Bartlett (JMLR 2024, arXiv 2309.12488); presets
 //! named `-small` suit a machine without a GPU.
 
+use std::path::Path;
+
 use super::{
     Activation, CheckpointEvery, Config, ConfigError, DataConfig, DataName, LossConfig, LossKind, MeasureAt,
     MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction,
@@ -200,12 +202,18 @@ const MEASURE: MeasureConfig = MeasureConfig {
 /// The preset of this name.
 ///
 /// # Errors
-/// [`ConfigError::UnknownPreset`], naming a similar one.
+/// [`ConfigError::UnknownPreset`], naming a similar one, or the settings in a folder of that name.
 pub fn find(name: &str) -> Result<&'static Preset, ConfigError> {
     let names = || PRESETS.iter().map(|preset| preset.name);
-    PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| ConfigError::UnknownPreset {
-        name: name.escape_debug().to_string(),
-        meant: suggest::nearest(name, names()).map_or_else(String::new, |near| format!("; did you mean `{near}`?")),
-        known: names().collect::<Vec<_>>().join(", "),
+    PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
+        let config = Path::new(name).join("config.toml");
+        // A preset is no path.
+        let word = Path::new(name).file_name().and_then(|last| last.to_str()).unwrap_or(name);
+        let near = suggest::nearest(word, names()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        ConfigError::UnknownPreset {
+            name: name.escape_debug().to_string(),
+            meant: if config.is_file() { format!("; did you mean {}?", config.display()) } else { near },
+            known: names().collect::<Vec<_>>().join(", "),
+        }
     })
 }

@@ -48,7 +48,12 @@ pub fn resolve(target: Option<&str>, sets: &[String]) -> Result<Resolved, Config
 fn read_table(path: &Path) -> Result<Table, ConfigError> {
     let text = read_text(path).map_err(|cause| match cause.kind() {
         ErrorKind::InvalidData => ConfigError::NotText { path: path.into(), problem: cause.to_string() },
-        _ => ConfigError::Read { path: path.into(), cause },
+        _ => {
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            let preset = stem.and_then(|stem| preset::find(stem).ok()).filter(|_| cause.kind() == ErrorKind::NotFound);
+            let meant = preset.map_or_else(String::new, |preset| format!(", or give the preset `{}`", preset.name));
+            ConfigError::Read { path: path.into(), meant, cause }
+        }
     })?;
     text.parse().map_err(|error: toml::de::Error| ConfigError::Parse {
         path: path.into(),

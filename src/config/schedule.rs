@@ -8,8 +8,8 @@ impl MeasureConfig {
         self.every > 0 || self.per_decade > 0
     }
 
-    /// Whether it is measured before update `step`: at step 0 and then every `every` steps; or with `per_decade` = n at 10^(k/n),
-    /// rounded, for k = 0, 1, 2 …
+    /// Whether it is measured before update `step`: at step 0 and then every `every` steps; or with `per_decade` = n at
+    /// 10^(k/n), rounded, for k = 0, 1, 2 …
     pub fn due(&self, step: u64) -> bool {
         if self.per_decade == 0 {
             return self.every > 0 && step.is_multiple_of(self.every);

@@ -50,7 +50,8 @@ impl Recording {
         self.held.extend(next.held.iter().cloned());
         self.is_shared |= next.is_shared;
         let differs = |own: &Arc<Threads>, next: &Arc<Threads>| !Arc::ptr_eq(own, next);
-        self.is_mixed |= next.is_mixed || self.owner.as_ref().zip(next.owner.as_ref()).is_some_and(|(a, b)| differs(a, b));
+        self.is_mixed |=
+            next.is_mixed || self.owner.as_ref().zip(next.owner.as_ref()).is_some_and(|(a, b)| differs(a, b));
         self.owner = self.owner.or_else(|| next.owner.clone());
         self
     }
@@ -212,7 +213,9 @@ impl Cpu {
     fn steps(&self, recording: &Recording) -> Result<(), DeviceError> {
         let is_own = recording.owner.as_ref().is_none_or(|owner| Arc::ptr_eq(owner, &self.0.threads));
         if recording.is_mixed || !is_own {
-            return Err(DeviceError::Mismatch("a recording of another device; record it on the one that runs".to_owned()));
+            return Err(DeviceError::Mismatch(
+                "a recording of another device; record it on the one that runs".to_owned(),
+            ));
         }
         let work = || recording.steps.iter().try_for_each(|step| self.step(step));
         if recording.is_shared { self.on_threads(work) } else { work() }

@@ -10,6 +10,7 @@ use super::images::{CLASSES, Images, MAX_EXAMPLES};
 use super::{DataError, Split, page};
 use crate::files::open_regular;
 use crate::files::shown;
+use crate::text::counted;
 
 /// Height, width and channels of a picture.
 const SHAPE: [usize; 3] = [32, 32, 3];
@@ -49,8 +50,9 @@ pub fn files(folder: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
 /// Reads the first `first_n` examples (0 = all) of one half of the data from the folder of its files.
 ///
 /// # Errors
-/// [`DataError::Missing`], [`DataError::Io`] and [`DataError::Foreign`]; [`DataError::Malformed`] for files whose length is not a multiple of a
-/// record's or beyond any data set's and for a label over 9; [`DataError::TooFew`] if the files hold fewer than `first_n`.
+/// [`DataError::Missing`], [`DataError::Io`] and [`DataError::Foreign`]; [`DataError::Malformed`] for files whose
+/// length is not a multiple of a record's or beyond any data set's and for a label over 9; [`DataError::TooFew`] if the
+/// files hold fewer than `first_n`.
 pub fn read_folder(folder: &Path, split: Split, first_n: usize) -> Result<Images, DataError> {
     let files = files(folder, split)?;
     let held = files.iter().map(|path| records(path)).collect::<Result<Vec<_>, _>>()?;
@@ -71,7 +73,8 @@ pub fn read_folder(folder: &Path, split: Split, first_n: usize) -> Result<Images
             },
             held: total,
             asked: first_n,
-            advice: "lower data.train (0 = all) or data.test, or add the missing files with `edgewalk data fetch cifar10`",
+            advice: "lower data.train (0 = all) or data.test, or add the missing files with \
+                     `edgewalk data fetch cifar10`",
         });
     }
     let mut left = if first_n == 0 { total } else { first_n };
@@ -98,7 +101,7 @@ fn records(path: &Path) -> Result<usize, DataError> {
     }
     let found = match bytes {
         0 => "an empty file".into(),
-        _ => format!("{bytes} bytes: the record at byte {} has only {rest}", bytes - rest),
+        _ => format!("{}: the record at byte {} has only {rest}", counted(bytes, "byte"), bytes - rest),
     };
     Err(DataError::Malformed { file, expected: format!("records of {RECORD} bytes"), found, advice: FETCH_AGAIN })
 }

@@ -15,8 +15,9 @@ use ureq::{Agent, Body};
 use super::catalogue::Item;
 use super::incoming::{Incoming, sha256_of};
 use super::page;
-use crate::files::shown;
+use crate::files::{can_be_moved, shown};
 use crate::observer::{Observer, Progress, Unit};
+use crate::text::counted;
 
 /// How long a server may be silent.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,8 +30,8 @@ pub enum FetchError {
     /// No mirror gave the file.
     #[error(
         "cannot download {}:\n  {}\n\
-         Run the command again when there is a network: it goes on from what has arrived. Or get what is missing elsewhere, \
-         put it into {}, and run the command again to check it:\n  {}",
+         Run the command again when there is a network: it goes on from what has arrived. Or get what is missing \
+         elsewhere, put it into {}, and run the command again to check it:\n  {}",
         item.name, failures.join("\n  "), shown(folder), lines(missing)
     )]
     Mirrors {
@@ -44,7 +45,11 @@ pub enum FetchError {
         missing: Vec<Item>,
     },
     /// There is another file of that name, which is not ours to overwrite.
-    #[error("{} is not the file it should be: {found}, and its SHA-256 should be {}; move it away, and run the command again", shown(path), item.sha256)]
+    #[error(
+        "{} is not the file it should be: {found}, and its SHA-256 should be {}; move it away, and run the command \
+         again",
+        shown(path), item.sha256
+    )]
     InTheWay {
         /// The file that is there.
         path: PathBuf,
@@ -57,7 +62,10 @@ pub enum FetchError {
     #[error("this system names no folder for caches; say where the data should go with --dir")]
     NoCache,
     /// Something else stands where a folder is needed.
-    #[error("{} is not a folder; move it away, or choose another folder with --dir", shown(path))]
+    #[error(
+        "{} is not a folder; {}choose another folder with --dir",
+        shown(path), if can_be_moved(path) { "move it away, or " } else { "" }
+    )]
     NotAFolder {
         /// The path.
         path: PathBuf,
@@ -99,7 +107,7 @@ enum Failure {
     NoAnswer(ureq::Error),
     #[error("answered {0}")]
     Status(ureq::http::StatusCode),
-    #[error("has {0} bytes of something else")]
+    #[error("has {} of something else", counted(*.0, "byte"))]
     OtherLength(u64),
     #[error("broke off at byte {at} ({cause})")]
     BrokeOff { at: u64, cause: io::Error },
@@ -134,8 +142,8 @@ pub fn is_there(item: &Item, target: &Path) -> Result<bool, FetchError> {
 /// `patience`.
 ///
 /// # Errors
-/// [`FetchError::Mirrors`] when none gives it, which leaves what has arrived in `NAME.partial`; [`FetchError::InTheWay`];
-/// [`FetchError::Write`].
+/// [`FetchError::Mirrors`] when none gives it, which leaves what has arrived in `NAME.partial`;
+/// [`FetchError::InTheWay`]; [`FetchError::Write`].
 pub fn download(
     item: &Item,
     mirrors: &[&str],

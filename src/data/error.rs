@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::DataName;
+use crate::text::counted;
 
 /// Why numbers are no [`Examples`](super::Examples).
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -21,7 +22,8 @@ pub enum ExamplesError {
     NoClasses,
     /// The features end within an example.
     #[error(
-        "{features} features are no whole number of examples of shape {shape:?}; give every example all of its numbers"
+        "{} cannot be cut into examples of shape {shape:?}; give every example all of its numbers",
+        counted(*features, "feature")
     )]
     Ragged {
         /// How many there are.
@@ -30,7 +32,10 @@ pub enum ExamplesError {
         shape: Vec<usize>,
     },
     /// Labels and examples differ in number.
-    #[error("{labels} labels were given for {examples} examples of {each} labels each; give {} of them", examples * each)]
+    #[error(
+        "{} for {} of {} each; give {}",
+        counted(*labels, "label"), counted(*examples, "example"), counted(*each, "label"), examples * each
+    )]
     Labels {
         /// How many were given.
         labels: usize,
@@ -40,9 +45,7 @@ pub enum ExamplesError {
         each: usize,
     },
     /// A label beyond the classes.
-    #[error(
-        "label {label} of example {example} is none of the {classes} classes, which count from 0; correct it, or raise `classes`"
-    )]
+    #[error("label {label} of example {example} is not below `classes` = {classes}; correct it, or raise `classes`")]
     Label {
         /// The label.
         label: u32,
@@ -70,7 +73,7 @@ pub enum ExamplesError {
         examples: usize,
     },
     /// Numbers that memory does not hold.
-    #[error("{examples} examples of shape {shape:?} are more than memory holds; take fewer, or smaller ones")]
+    #[error("memory does not hold {} of shape {shape:?}; take fewer, or smaller ones", counted(*examples, "example"))]
     TooMany {
         /// How many were asked for.
         examples: usize,
@@ -151,7 +154,7 @@ pub enum DataError {
         advice: &'static str,
     },
     /// More examples were asked for than there are.
-    #[error("{file} holds {held} examples, but the first {asked} were asked for; {advice}")]
+    #[error("{file} holds {}, but the first {asked} were asked for; {advice}", counted(*held, "example"))]
     TooFew {
         /// The file.
         file: String,
@@ -170,8 +173,9 @@ pub enum DataError {
     Examples(#[from] ExamplesError),
     /// A text has not one window.
     #[error(
-        "{file} has {held} characters, but one window takes {needed} (model.seq_len + 1); \
-         take a longer text, or lower model.seq_len"
+        "{file} has {}, but one window takes {needed} (model.seq_len + 1); \
+         take a longer text, or lower model.seq_len",
+        counted(*held, "character")
     )]
     TooShort {
         /// The file, and which part of it.

@@ -45,8 +45,8 @@ pub struct Examples {
 }
 
 impl Examples {
-    /// Examples of `features`, row after row, each of `shape`: `[28, 28, 1]` (height, width, channel) or `[length]`. `labels`
-    /// are classes, each below `classes`: one of every example, or for tokens one of every token.
+    /// Examples of `features`, row after row, each of `shape`: `[28, 28, 1]` (height, width, channel) or `[length]`.
+    /// `labels` are classes, each below `classes`: one of every example, or for tokens one of every token.
     ///
     /// # Errors
     /// [`ExamplesError`], naming what does not fit.

@@ -14,6 +14,7 @@ use super::images::{CLASSES, Images, MAX_EXAMPLES};
 use super::{DataError, Split, page};
 use crate::files::open_regular;
 use crate::files::shown;
+use crate::text::counted;
 
 /// Height, width and channels of an image.
 pub const IMAGE_SHAPE: [usize; 3] = [28, 28, 1];
@@ -100,7 +101,7 @@ impl<'a> IdxSource<'a> {
         match read {
             Err(source) => Err(self.read_failed(source)),
             Ok(read) if (read as u64) < len => {
-                Err(self.malformed(format!("{len} bytes of {what}"), format!("only {read}"), FETCH_AGAIN))
+                Err(self.malformed(format!("{} of {what}", counted(len, "byte")), format!("only {read}"), FETCH_AGAIN))
             }
             Ok(_) => Ok(bytes),
         }
@@ -137,7 +138,7 @@ impl<'a> IdxSource<'a> {
             Err(source) => Err(self.read_failed(source)),
             Ok(copied) if copied < rest => Err(self.malformed(
                 "as many examples as its header says".into(),
-                format!("a file {} bytes too short", rest - copied),
+                format!("a file {} too short", counted(rest - copied, "byte")),
                 FETCH_AGAIN,
             )),
             Ok(copied) if copied > rest => Err(self.malformed(
@@ -181,8 +182,9 @@ fn find(folder: &Path, split: Split, what: &str, dims: u32) -> Result<PathBuf, D
 /// Reads the first `first_n` examples (0 = all) from an images file and its labels file.
 ///
 /// # Errors
-/// [`DataError::Malformed`] for a wrong magic number, image size, count or label, for truncated, damaged or surplus bytes,
-/// and for counts that differ between the two files; [`DataError::TooFew`] if the files hold fewer than `first_n`.
+/// [`DataError::Malformed`] for a wrong magic number, image size, count or label, for truncated, damaged or surplus
+/// bytes, and for counts that differ between the two files; [`DataError::TooFew`] if the files hold fewer than
+/// `first_n`.
 pub fn read_pair(mut images: IdxSource<'_>, mut labels: IdxSource<'_>, first_n: usize) -> Result<Images, DataError> {
     let [count, rows, columns] = images.read_header::<3>(IMAGES_MAGIC)?;
     if (rows, columns) != (28, 28) {
@@ -195,7 +197,7 @@ pub fn read_pair(mut images: IdxSource<'_>, mut labels: IdxSource<'_>, first_n: 
     let [labelled] = labels.read_header::<1>(LABELS_MAGIC)?;
     if labelled != count {
         return Err(labels.malformed(
-            format!("{count} labels, one for each image of {}", images.name),
+            format!("{}, one for each image of {}", counted(count, "label"), images.name),
             labelled.to_string(),
             "take both files from the same source",
         ));

@@ -1,5 +1,5 @@
-//! Other files that lie where data should: web pages, which a browser saves or a program fetches where a site asks to log in or has
-//! moved a file, pointers of Git LFS, and archives.
+//! Other files that lie where data should: web pages, which a browser saves or a program fetches where a site asks to
+//! log in or has moved a file, pointers of Git LFS, and archives.
 
 use std::fs::File;
 use std::io;

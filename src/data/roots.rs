@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{DataError, DataName, catalogue};
+use crate::environment::variable;
 use crate::files::shown;
 
 /// The environment variable that names the folder holding `mnist/`, `cifar-10-batches-bin/` and so on.
@@ -22,7 +23,7 @@ impl Roots {
     /// The roots of this machine and user.
     pub fn of_this_machine() -> Self {
         Self {
-            variable: std::env::var_os(DATA_VARIABLE).map(PathBuf::from),
+            variable: variable(DATA_VARIABLE).map(PathBuf::from),
             cache: dirs::cache_dir().map(|cache| cache.join("edgewalk").join("data")),
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Tokens are the ASCII codes, a vocabulary of 128. 0 means padding, so a NUL in a text is refused like a byte beyond
 //! ASCII: both are better seen by the user than silently changed. The last lines of a text are its test set, wherever
-//! the first n windows end. A window is `seq_len + 1` characters: all but the last are read, all but the first predicted.
-//! Windows follow one another without overlap, and what is left at the end is dropped.
+//! the first n windows end. A window is `seq_len + 1` characters: all but the last are read, all but the first
+//! predicted. Windows follow one another without overlap, and what is left at the end is dropped.
 
 use std::path::{Path, PathBuf};
 
@@ -42,8 +42,9 @@ pub fn file(path: &Path) -> Result<PathBuf, DataError> {
 /// Reads a text and cuts its windows, as many as the request asks for.
 ///
 /// # Errors
-/// [`DataError::Io`]; [`DataError::Foreign`]; [`DataError::Malformed`] for a byte that is not ASCII, or NUL; [`DataError::TooShort`] if
-/// a part in use has not one window; [`DataError::TooFew`] if it has fewer than asked for; [`DataError::NoWindow`] for a `seq_len` of 0.
+/// [`DataError::Io`]; [`DataError::Foreign`]; [`DataError::Malformed`] for a byte that is not ASCII, or NUL;
+/// [`DataError::TooShort`] if a part in use has not one window; [`DataError::TooFew`] if it has fewer than asked for;
+/// [`DataError::NoWindow`] for a `seq_len` of 0.
 pub fn read(path: &Path, lines: TestLines, request: &Request) -> Result<Dataset, DataError> {
     let Request { train, test, seq_len, .. } = *request;
     if seq_len == 0 {

@@ -17,7 +17,7 @@ pub(super) struct Case {
 }
 
 /// A case on the device.
-pub(super) struct Bound {
+pub(super) struct LoadedCase {
     pub recording: Recording,
     gpu: Device,
     results: Buffer,
@@ -68,7 +68,7 @@ impl Case {
     }
 
     /// Compiles the graph and binds it to buffers of its own: numbers, labels, results.
-    pub fn load(&self, gpu: &Device) -> Result<Bound, DeviceError> {
+    pub fn load(&self, gpu: &Device) -> Result<LoadedCase, DeviceError> {
         let is_f32 = |id: NodeId| self.graph.node(id).ty.dtype == DType::F32;
         let (mut floats, mut labels, mut inputs) = (vec![], vec![], vec![]);
         for (id, tensor) in &self.inputs {
@@ -90,7 +90,7 @@ impl Case {
         let labels = gpu.buffer_from("labels", &labels)?;
         let results = gpu.buffer("results", len)?;
         let recording = record(gpu, self.name, &self.graph, &inputs, &outputs, &[&floats, &labels, &results])?;
-        Ok(Bound { recording, gpu: gpu.clone(), results })
+        Ok(LoadedCase { recording, gpu: gpu.clone(), results })
     }
 
     /// The outputs on the device, one after the other.
@@ -110,7 +110,7 @@ impl Case {
     }
 }
 
-impl Bound {
+impl LoadedCase {
     /// The bits of the results of one run. The buffers are overwritten first, so an element that the device does not
     /// store shows as NaN.
     pub fn run(&self) -> Result<Vec<u32>, DeviceError> {

@@ -18,14 +18,15 @@ use crate::objective::Objective;
 
 /// Steps of the differences: half-decades from 1 to 1e-4, along a unit vector.
 const STEPS: [f64; 9] = [1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4];
-/// Roundings on the way to an element of a gradient. A contraction adds up at most 256 terms at a time (`passes::split`),
-/// whose errors grow like √256 = 16 u as long as they are independent (Higham and Mary, SIAM J. Sci. Comput. 41, 2019); as
-/// much again for its elementwise neighbours, all of it forward and in reverse, for up to eight layers.
+/// Roundings on the way to an element of a gradient. A contraction adds up at most 256 terms at a time
+/// (`passes::split`), whose errors grow like √256 = 16 u as long as they are independent (Higham and Mary, SIAM J. Sci.
+/// Comput. 41, 2019); as much again for its elementwise neighbours, all of it forward and in reverse, for up to eight
+/// layers.
 const GRADIENT: f64 = 16.0 * 2.0 * 2.0 * 8.0;
 /// A Hessian product passes through every layer twice as often.
 const PRODUCT: f64 = 2.0 * GRADIENT;
-/// The lowest point of the V, in units of u^⅔. With third derivatives T along v and rounding uG, both relative to ‖Hv‖, the
-/// error is T·h²/6 + uG/h, at best 1.9·(T/6)^⅓·(uG)^⅔; the two factors amount to less than 16 for these networks.
+/// The lowest point of the V, in units of u^⅔. With third derivatives T along v and rounding uG, both relative to ‖Hv‖,
+/// the error is T·h²/6 + uG/h, at best 1.9·(T/6)^⅓·(uG)^⅔; the two factors amount to less than 16 for these networks.
 const DIFFERENCE: f64 = 16.0;
 /// The least rise of either end of the V above its lowest point: a half-decade of h gives √10 where rounding dominates,
 /// and 10 on the other side.

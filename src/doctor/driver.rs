@@ -118,13 +118,13 @@ impl Driver {
     }
 
     /// The known facts about this driver, good and bad.
-    pub fn known(&self) -> impl Iterator<Item = &'static Known> {
+    pub fn known(&self) -> impl Iterator<Item = &'static KnownFact> {
         KNOWN.iter().filter(|known| (known.applies)(self))
     }
 }
 
 /// A known fact about some drivers.
-pub struct Known {
+pub struct KnownFact {
     applies: fn(&Driver) -> bool,
     /// [`Verdict::Warn`] for a fault, [`Verdict::Pass`] for a good version, [`Verdict::Note`] for a fault that Edgewalk
     /// avoids.
@@ -148,10 +148,10 @@ fn mesa(driver: &Driver, majors: std::ops::RangeInclusive<u32>) -> bool {
 const OTHER_MESA: &str = "use a Mesa built with LLVM 15 or 20, or another --adapter";
 
 /// The facts, each with the thread that reports it.
-const KNOWN: [Known; 9] = [
+const KNOWN: [KnownFact; 9] = [
     // Garbage read back from storage buffers, and segmentation faults. Mesa 26.0.6 with LLVM 22.1.6 aborts in compute:
     // https://github.com/cataclysmbn/Cataclysm-BN/issues/9470
-    Known {
+    KnownFact {
         applies: |d| d.maker == Maker::Llvmpipe && llvm(d, 22..=22),
         verdict: Verdict::Warn,
         what: "llvmpipe with LLVM 22 was seen to crash in and to miscompile compute",
@@ -159,28 +159,28 @@ const KNOWN: [Known; 9] = [
         source: "https://github.com/rcore-os/tgoskits/pull/1576",
     },
     // "Cannot select" in LLVM's code generation, met when wgpu's tests moved to Mesa 26.1.3 on Windows.
-    Known {
+    KnownFact {
         applies: |d| d.maker == Maker::Llvmpipe && mesa(d, 26..=26),
         verdict: Verdict::Warn,
         what: "llvmpipe of Mesa 26 was seen to crash while it compiles compute",
         advice: OTHER_MESA,
         source: "https://github.com/gfx-rs/wgpu/pull/9903",
     },
-    Known {
+    KnownFact {
         applies: |d| d.maker == Maker::Llvmpipe && mesa(d, 21..=21),
         verdict: Verdict::Warn,
         what: "llvmpipe of Mesa 21 was seen to hang in compute",
         advice: OTHER_MESA,
         source: "https://github.com/gfx-rs/wgpu/issues/1974",
     },
-    Known {
+    KnownFact {
         applies: |d| d.maker == Maker::Llvmpipe && mesa(d, 25..=25) && llvm(d, 20..=20),
         verdict: Verdict::Pass,
         what: "Mesa 25 with LLVM 20 was reported to be right where LLVM 22 was not",
         advice: "",
         source: "https://github.com/rcore-os/tgoskits/pull/1576",
     },
-    Known {
+    KnownFact {
         applies: |d| {
             let tested = d.backend == "Vulkan" && d.mesa.is_some_and(|v| v.0[..2] == [22, 3]);
             d.maker == Maker::Llvmpipe && tested && llvm(d, 15..=15)
@@ -191,21 +191,21 @@ const KNOWN: [Known; 9] = [
         source: "",
     },
     // Not a warning: no kernel calls the builtin. https://github.com/tracel-ai/burn/pull/520 has the range.
-    Known {
+    KnownFact {
         applies: |d| d.backend == "Metal",
         verdict: Verdict::Note,
         what: "Metal's own tanh is NaN above 44; Edgewalk computes its own",
         advice: "",
         source: "https://github.com/apache/tvm/pull/16438",
     },
-    Known {
+    KnownFact {
         applies: |d| d.maker == Maker::Qualcomm && d.device.contains("702"),
         verdict: Verdict::Warn,
         what: "Turnip on Adreno 702 was seen to give wrong matmuls",
         advice: "trust it only as far as the rows below go",
         source: "https://github.com/ggml-org/llama.cpp/issues/25906",
     },
-    Known {
+    KnownFact {
         applies: |d| d.maker == Maker::Arm && d.device.contains("G720"),
         verdict: Verdict::Warn,
         what: "Mali-G720 was seen to give wrong matmuls",
@@ -213,7 +213,7 @@ const KNOWN: [Known; 9] = [
         source: "https://github.com/ggml-org/llama.cpp/issues/23241",
     },
     // Mesa 24.2.8 on Raspberry Pi 4 and 5, by Vulkan as by OpenGL.
-    Known {
+    KnownFact {
         applies: |d| d.maker == Maker::Broadcom && d.mesa.is_some_and(|v| v <= Version([24, 2, 8])),
         verdict: Verdict::Warn,
         what: "V3D of Mesa up to 24.2.8 was seen to give garbage in compute",

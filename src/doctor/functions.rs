@@ -53,8 +53,8 @@ const FUNCTIONS: [Function; 8] = [
         f: Unary::Expm1,
         domain: all,
         argument: |x| x.clamp(-104.0, 88.0),
-        // From |x| = 0.4, eˣ − 1: 3 + 2|x| ulp of the exponential and a rounding. Below, two roundings and a division of t,
-        // which has seven.
+        // From |x| = 0.4, eˣ − 1: 3 + 2|x| ulp of the exponential and a rounding. Below, two roundings and a division
+        // of t, which has seven.
         allowed: |x, y| {
             let size = if x.abs() < 0.4 { y.abs() } else { x.exp() + y.abs() };
             (12.0 + 2.0 * x.abs()) * ROUNDOFF * size
@@ -66,9 +66,9 @@ const FUNCTIONS: [Function; 8] = [
         f: Unary::Tanh,
         domain: all,
         argument: itself,
-        // (1 − t)/(1 + t) with t = e⁻²ˣ, from x = 0.2: t is off by 3 + 4x ulp, which is multiplied by 2t/(1 − t²), at most
-        // 2.5 and there 9.3 ulp; subtraction, addition and division bring 3.5. The series below 0.2 is cut at half an ulp
-        // and has six roundings.
+        // (1 − t)/(1 + t) with t = e⁻²ˣ, from x = 0.2: t is off by 3 + 4x ulp, which is multiplied by 2t/(1 − t²), at
+        // most 2.5 and there 9.3 ulp; subtraction, addition and division bring 3.5. The series below 0.2 is cut at half
+        // an ulp and has six roundings.
         allowed: |_, y| 14.0 * ROUNDOFF * y.abs(),
         limit: "14 ulp",
     },
@@ -86,7 +86,8 @@ const FUNCTIONS: [Function; 8] = [
         f: Unary::Softplus,
         domain: all,
         argument: itself,
-        // max(x, 0) + log(1 + e^−|x|): below 0 that of exp, which counts less above; a series of 10 roundings, an addition.
+        // max(x, 0) + log(1 + e^−|x|): below 0 that of exp, which counts less above; a series of 10 roundings, an
+        // addition.
         allowed: |x, y| (14.0 + 2.0 * (-x).clamp(0.0, 88.0)) * ROUNDOFF * y,
         limit: "14 ulp, + 2|x| below 0",
     },
@@ -118,8 +119,8 @@ const FUNCTIONS: [Function; 8] = [
     },
 ];
 
-/// The ends of float32, the places where implementations change their formula or overflow, and a fine grid of magnitudes
-/// from 2⁻²⁰ to 2⁷, all with both signs; rounded to f32.
+/// The ends of float32, the places where implementations change their formula or overflow, and a fine grid of
+/// magnitudes from 2⁻²⁰ to 2⁷, all with both signs; rounded to f32.
 fn arguments() -> Vec<f64> {
     let ends = [0.0, 1e-30, 1e-7, 0.2, 0.5, 1.0, 2.0, 15.0, 44.0, 44.5, 88.0, 89.0, 104.0, 1e4, 3e38];
     let grid = (0..27 * 64).map(|i| 2f64.powf(f64::from(i) / 64.0 - 20.0));

@@ -19,8 +19,8 @@ use crate::device::{Device, DeviceError};
 
 pub use report::{Report, Row, Verdict};
 
-/// u = 2⁻²³, one ulp of 1: the largest relative error of one float32 operation. Rounding to nearest has half of it, but WGSL
-/// lets +, − and × go to either neighbour of the exact result.
+/// u = 2⁻²³, one ulp of 1: the largest relative error of one float32 operation. Rounding to nearest has half of it, but
+/// WGSL lets +, − and × go to either neighbour of the exact result.
 pub const ROUNDOFF: f64 = f32::EPSILON as f64;
 
 /// One section of the report.

@@ -60,8 +60,8 @@ impl Row {
         Self { limit, verdict, advice, ..Self::note(check, found) }
     }
 
-    /// An error that must not exceed that of `roundoffs` = n operations in a row: n·u to first order, and n·u/(1 − n·u) in
-    /// full. NaN exceeds everything.
+    /// An error that must not exceed that of `roundoffs` = n operations in a row: n·u to first order, and n·u/(1 − n·u)
+    /// in full. NaN exceeds everything.
     pub(super) fn error(check: &str, error: f64, roundoffs: f64, advice: &str) -> Self {
         let limit = roundoffs * ROUNDOFF / (1.0 - roundoffs * ROUNDOFF);
         let text = format!("{limit:.1e} = {roundoffs:.0} u");

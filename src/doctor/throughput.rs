@@ -1,7 +1,7 @@
 //! The speed of the kernel families, to compare with the adapter's best; no verdict.
 
 use super::Row;
-use super::case::{Bound, Case};
+use super::case::{Case, LoadedCase};
 use crate::device::{Device, DeviceError, Peaks};
 use crate::graph::Window;
 
@@ -68,7 +68,7 @@ pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
 }
 
 fn row(gpu: &Device, Load { case, work, unit }: &Load) -> Result<Row, DeviceError> {
-    let Bound { recording, .. } = case.load(gpu)?;
+    let LoadedCase { recording, .. } = case.load(gpu)?;
     let each = gpu.time(&recording, BUDGET_SECS)?;
     Ok(Row::note(case.name, format!("{:.1} {unit} ({:.3} ms each)", work / each / 1e9, 1e3 * each)))
 }

@@ -1,4 +1,5 @@
-//! Paths for people and for files that are to be written: links, what stands in a folder's place, and folders whose names outlast a power cut.
+//! Paths for people and for files that are to be written: links, what stands in a folder's place, and folders whose
+//! names outlast a power cut.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -38,6 +39,11 @@ pub(crate) fn read_text(path: &Path) -> io::Result<String> {
 /// What is no folder and stands where one is needed: the path itself, or the first of those above it that is there.
 pub(crate) fn in_the_way(path: &Path) -> Option<&Path> {
     path.ancestors().find(|above| above.symlink_metadata().is_ok()).filter(|above| !above.is_dir())
+}
+
+/// Whether something in the way can be moved: a file or a link, but no device, pipe or socket.
+pub(crate) fn can_be_moved(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_file() || metadata.is_symlink() || metadata.is_dir())
 }
 
 /// The file that a path names: for a link its target, also one that is not there yet.

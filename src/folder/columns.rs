@@ -158,12 +158,22 @@ impl Row for OscillationRow {
         real!(
             "drift_of_gradient",
             drift_of_gradient,
-            "−η⟨∇L, n⟩, the part of the drift that the plain gradient explains"
+            "−η⟨∇L + c w, n⟩/(1 − β), the part of the drift that the plain gradient and the decay explain"
         ),
         maybe!(
             "drift_predicted",
             drift_predicted,
             "−[2ηρ²/(2 − ηλ₁)²]‖∇λ₁‖, the part that SAM's oscillation adds on a quadratic in a valley whose width changes (Bartlett, Long, Bousquet 2023)"
+        ),
+        maybe!(
+            "amplitude_aligned",
+            amplitude_aligned,
+            "`amplitude_predicted` · |cos(g, v₁)|: the amplitude along v₁ where other modes take part in the cycle"
+        ),
+        maybe!(
+            "drift_aligned",
+            drift_aligned,
+            "−(η/2)(`amplitude` + ρ|cos(g, v₁)|)²‖∇λ₁‖/(1 − β): the drift that SAM's oscillation adds, from the amplitude as measured"
         ),
     ];
 }

@@ -20,8 +20,8 @@ pub struct DataRecord {
 }
 
 impl DataRecord {
-    /// The name of examples that a program brought, with a network and a loss: `[data]`, `[model]` and `[loss]` of config.toml do
-    /// not describe them.
+    /// The name of examples that a program brought, with a network and a loss: `[data]`, `[model]` and `[loss]` of
+    /// config.toml do not describe them.
     pub const OWN: &str = "own";
 
     /// Whether a program brought them.

@@ -133,9 +133,10 @@ impl CurvatureRow {
         self.converged.first() != Some(&false)
     }
 
-    /// ‖H‖ divided by the edge, NaN where λ₁ has not converged or there is no edge.
-    pub fn sound_ratio(&self) -> f64 {
-        if self.is_sound() { self.edge_ratio } else { f64::NAN }
+    /// Whether λ₁ has converged, and yet its error bar is above a hundredth of it: float32 cannot resolve it.
+    pub fn is_unresolved(&self) -> bool {
+        let first = self.errors.first().zip(self.lambdas.first());
+        self.is_sound() && first.is_some_and(|(error, lambda)| *error > 0.01 * lambda.abs())
     }
 }
 
@@ -165,6 +166,8 @@ pub struct OscillationRow {
     pub amplitude: f64,
     /// What a two-cycle on a quadratic would have, where theory gives it.
     pub amplitude_predicted: Option<f64>,
+    /// That times |cos(g, v₁)|; early tables lack this.
+    pub amplitude_aligned: Option<f64>,
     /// The period of ⟨w, v₁⟩, where there is one.
     pub period: Option<u64>,
     /// Movement an update along the unit vector in which λ₁ rises.
@@ -173,4 +176,6 @@ pub struct OscillationRow {
     pub drift_of_gradient: f64,
     /// What SAM's oscillation adds on a quadratic in a valley of changing width, where theory gives it.
     pub drift_predicted: Option<f64>,
+    /// The same from the amplitude as measured and |cos(g, v₁)|; early tables lack this.
+    pub drift_aligned: Option<f64>,
 }

@@ -1,9 +1,9 @@
-//! The folder of one run: where it is, what is in it, and how files get there.
+//! The folder of one run: its files, and the rules for writing them.
 //!
-//! One idea: what is there is whole. The folder is made only when everything that can fail early has succeeded
-//! ([`check`] refuses an unusable path before the work, [`RunDir::create`] makes the folder after it); files are
-//! written beside their place and renamed into it, and their names outlast a power cut as their bytes do. The tables grow row by row and are the business of [`crate::folder::rows`],
-//! checkpoints that of [`crate::folder::checkpoint`].
+//! Files are whole: each is written beside its place, flushed to the disk and renamed. The folder is made late:
+//! [`check`] refuses an unusable path before the work, and [`RunDir::create`] makes the folder when everything that can
+//! fail early has succeeded. The tables, which grow row by row, are in [`crate::folder::rows`], the checkpoints in
+//! [`crate::folder::checkpoint`].
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -11,7 +11,9 @@ use std::{fs, io};
 use super::manifest::Manifest;
 use crate::config::Config;
 use crate::files::lock::{self, Holder, Lock, LockError, LockKind};
-use crate::files::{FileError, check_folder, make_folder, read_text, sync_folder, text, write_error, write_file};
+use crate::files::{
+    FileError, check_folder, make_folder, out_error, read_text, sync_folder, text, write_error, write_file,
+};
 
 /// The file whose lock the process of a run holds.
 const LOCK: &str = ".lock";
@@ -23,7 +25,7 @@ pub(crate) const SWEEP: &str = "sweep.toml";
 /// See [`SWEEP`].
 pub(crate) const SWEEP_RUNS: &str = "runs";
 
-/// What can go wrong with a run folder. Each message names the path.
+/// The errors of a run folder. Each message names the path.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirError {
     /// A path that files of text cannot hold, or a file that cannot be written.
@@ -50,7 +52,10 @@ pub enum RunDirError {
         missing: &'static str,
     },
     /// A file of a run or a checkpoint that holds no parameters.
-    #[error("{} holds no parameters; give the folder {}, or a safetensors file of parameters", path.display(), instead.display())]
+    #[error(
+        "{} holds no parameters; give the folder {}, or a safetensors file of parameters",
+        path.display(), instead.display()
+    )]
     NotParams {
         /// The file.
         path: PathBuf,
@@ -67,8 +72,8 @@ pub enum RunDirError {
     },
     /// The run trains a network that a program brought.
     #[error(
-        "{} trains a network that a program brought, and config.toml does not describe it; resume or measure it from that program, see \
-         docs/library.md",
+        "{} trains a network that a program brought, and config.toml does not describe it; resume or measure it from \
+         that program, see docs/library.md",
         path.display()
     )]
     Own {
@@ -77,8 +82,8 @@ pub enum RunDirError {
     },
     /// The run has ended without a checkpoint.
     #[error(
-        "{} has no checkpoint, and its run has ended ({ended}): train again with run.checkpoint_every and run.keep above 0, and \
-         look at a checkpoint from before",
+        "{} has no checkpoint, and its run has ended ({ended}): train again with run.checkpoint_every and run.keep \
+         above 0, and look at a checkpoint from before",
         path.display()
     )]
     NeverSaved {
@@ -98,7 +103,7 @@ pub enum RunDirError {
     Damaged {
         /// The checkpoint's folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         problem: String,
     },
     /// Another process trains in this folder.
@@ -106,13 +111,16 @@ pub enum RunDirError {
     Busy {
         /// The run folder.
         path: PathBuf,
-        /// Which process, where that is known.
+        /// The process, if known.
         by: Holder,
     },
-    /// The folder is not there any more.
-    #[error("{} was removed or renamed while the run went on; if it was renamed, `edgewalk resume` goes on there", path.display())]
+    /// The folder is missing.
+    #[error(
+        "{} was removed or renamed while the run went on; if it was renamed, `edgewalk resume` goes on there",
+        path.display()
+    )]
     Gone {
-        /// Where it was.
+        /// Its former path.
         path: PathBuf,
     },
     /// `manifest.json` cannot be read.
@@ -120,7 +128,7 @@ pub enum RunDirError {
     Manifest {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         problem: String,
     },
 }
@@ -136,7 +144,8 @@ pub(crate) fn lock_file(run: &Path) -> PathBuf {
     run.join(LOCK)
 }
 
-/// What is in a folder before it is a run folder: a process that is killed there has begun nothing.
+/// Whether a file may be in a folder before it is a run folder: the lock and the manifest of a process that was killed
+/// early.
 fn is_unbegun(name: &str) -> bool {
     let is_partial = ["manifest.json.", "config.toml."].iter().any(|start| name.starts_with(start));
     name.starts_with(LOCK) || name == "manifest.json" || is_partial && name.ends_with(".partial")
@@ -153,7 +162,7 @@ pub fn check(out: &Path) -> Result<(), RunDirError> {
         |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !entry.file_name().to_str().is_some_and(is_unbegun));
     match fs::read_dir(out).map(|mut entries| entries.any(is_more)) {
         Ok(true) => Err(RunDirError::NotEmpty { path: out.into() }),
-        // Missing is what a new run wants; other trouble shows when the folder is made.
+        // A new run makes a missing folder, and reports other faults then.
         Ok(false) | Err(_) => Ok(()),
     }
 }
@@ -167,7 +176,7 @@ impl RunDir {
         let path = match out {
             Some(out) => {
                 check(out)?;
-                make_folder(out).map_err(write_error(out))?;
+                make_folder(out).map_err(out_error(out))?;
                 out.to_path_buf()
             }
             None => create_numbered(Path::new(RUNS), name)?,
@@ -178,8 +187,8 @@ impl RunDir {
     /// Opens the folder of an earlier run.
     ///
     /// # Errors
-    /// [`RunDirError::NotThere`], [`RunDirError::NotARun`] if its `config.toml` is not there, [`RunDirError::IsASweep`] for the folder of a sweep,
-    /// [`FileError::NotText`].
+    /// [`RunDirError::NotThere`], [`RunDirError::NotARun`] if its `config.toml` is not there, [`RunDirError::IsASweep`]
+    /// for the folder of a sweep, [`FileError::NotText`].
     pub fn open(path: &Path) -> Result<Self, RunDirError> {
         text(path)?;
         let run = Self { path: path.into() };
@@ -222,7 +231,7 @@ impl RunDir {
         self.path.join("curvature.csv")
     }
 
-    /// The table of what the parameters did after measurements.
+    /// The table of the parameters' motion after measurements.
     pub fn oscillation(&self) -> PathBuf {
         self.path.join("oscillation.csv")
     }
@@ -242,7 +251,7 @@ impl RunDir {
         self.checkpoints().join(format!("step_{step:08}"))
     }
 
-    /// Keeps other processes from working on this run until what is returned is dropped, or this process ends.
+    /// Excludes other processes from this run until the returned lock is dropped or this process ends.
     ///
     /// # Errors
     /// [`RunDirError::Busy`] if another process works on it, [`FileError::Write`].
@@ -285,10 +294,10 @@ impl RunDir {
 /// Makes `parent/name-<n>` with n one above the highest in use. Two runs that start together get different folders:
 /// making a folder that exists fails, and the next number is tried.
 fn create_numbered(parent: &Path, name: &str) -> Result<PathBuf, RunDirError> {
-    make_folder(parent).map_err(write_error(parent))?;
+    make_folder(parent).map_err(out_error(parent))?;
     let prefix = format!("{name}-");
     let highest = fs::read_dir(parent)
-        .map_err(write_error(parent))?
+        .map_err(out_error(parent))?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter_map(|file_name| file_name.strip_prefix(&prefix)?.parse::<u64>().ok())
         .max()
@@ -300,7 +309,7 @@ fn create_numbered(parent: &Path, name: &str) -> Result<PathBuf, RunDirError> {
         match fs::create_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u64::MAX => {}
             made => {
-                made.and_then(|()| sync_folder(parent)).map_err(write_error(&path))?;
+                made.and_then(|()| sync_folder(parent)).map_err(out_error(&path))?;
                 return Ok(path);
             }
         }

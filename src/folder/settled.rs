@@ -64,13 +64,13 @@ fn check(was: &Value, now: &Config, problem: impl Fn() -> String) -> Result<(), 
     }
     Err(ConfigError::Conflict {
         problem: format!("{} ({})", problem(), changes.join(", ")),
-        remedy: "change no others than run.steps, run.until, run.time_limit, run.checkpoint_every, run.keep, data.path and \
-                 run.init, or begin a new run with `edgewalk train DIR/config.toml --set …`",
+        remedy: "change no others than run.steps, run.until, run.time_limit, run.checkpoint_every, run.keep, \
+                 data.path and run.init, or begin a new run with `edgewalk train DIR/config.toml --set …`",
     })
 }
 
-/// The settings of a run that are not those of `now`, in words, but for those that may change. Groups of m-SAM do not count: a run
-/// takes one group of all examples for none.
+/// The settings of a run that are not those of `now`, in words, but for those that may change. Groups of m-SAM do not
+/// count: a run takes one group of all examples for none.
 pub(crate) fn differences(manifest: &Manifest, now: &Config) -> Vec<String> {
     let found = manifest.settings.as_ref().map_or_else(Vec::new, |was| changes(was, &now.to_json()));
     found.into_iter().filter(|change| !change.starts_with("optim.micro_batch ")).collect()

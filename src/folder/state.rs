@@ -24,6 +24,7 @@ use super::choices::{Known, from_words, words};
 use crate::curvature::Track;
 use crate::model::StoreError;
 use crate::optim::Cursor;
+use crate::text::counted;
 
 /// See the module text.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +68,8 @@ pub struct OscillationWindow {
     pub slope: f64,
     /// ⟨∇L(w₀), n⟩
     pub gradient: f64,
+    /// |cos(∇L(w₀), v₁)|; NaN in a file of an early version.
+    pub alignment: f64,
     /// ⟨w − w₀, v₁⟩ before each update so far and after the last.
     pub along: Vec<f64>,
     /// ⟨w − w₀, n⟩ of the same.
@@ -109,12 +112,12 @@ impl RunState {
             tensors.matrix(&format!("{name}.changes"), changes);
             tensors.f64(&format!("{name}.persistence"), *persistence);
         }
-        if let Some(OscillationWindow { first_step, lambda, origin, v1, rise, slope, gradient, along, drift }) =
-            &self.window
-        {
+        if let Some(window) = &self.window {
+            let OscillationWindow { first_step, lambda, origin, v1, rise, slope, gradient, along, drift, .. } = window;
             tensors.u64("window.first_step", *first_step);
             let scalars = [*lambda, *slope, *gradient];
             tensors.add("window.scalars", Dtype::F64, &[3], scalars.iter().flat_map(|x| x.to_le_bytes()).collect());
+            tensors.f64("window.alignment", window.alignment);
             for (name, vector) in [("origin", origin), ("v1", v1), ("rise", rise), ("along", along), ("drift", drift)] {
                 tensors.f64s(&format!("window.{name}"), vector);
             }
@@ -276,7 +279,7 @@ impl File<'_> {
         let values = self.f64s(name)?;
         match values.len().is_multiple_of(n) {
             true => Ok(values.chunks(n.max(1)).map(<[f64]>::to_vec).collect()),
-            false => Err(format!("`{name}` must have rows of {n} numbers")),
+            false => Err(format!("`{name}` must have rows of {}", counted(n, "number"))),
         }
     }
 
@@ -311,6 +314,7 @@ impl File<'_> {
             lambda,
             slope,
             gradient,
+            alignment: if self.has("window.alignment") { self.f64("window.alignment")? } else { f64::NAN },
             origin: self.f64s_of_len("window.origin", n)?,
             v1: self.f64s_of_len("window.v1", n)?,
             rise: self.f64s_of_len("window.rise", n)?,
@@ -321,7 +325,7 @@ impl File<'_> {
 }
 
 fn of_len<T>(name: &str, vector: Vec<T>, len: usize) -> Result<Vec<T>, String> {
-    if vector.len() == len { Ok(vector) } else { Err(format!("`{name}` must have {len} numbers")) }
+    if vector.len() == len { Ok(vector) } else { Err(format!("`{name}` must have {}", counted(len, "number"))) }
 }
 
 /// The bytes of numbers in 32 bits, if that is what they are.

@@ -1,7 +1,8 @@
 //! CSV files that grow row by row and are read by the names of their columns.
 //!
-//! Each row is on the disk when `write` returns, and numbers have the shortest form that reads back to the same bits. An
-//! empty cell is a value that was not measured or is not finite. A table may have more columns than its reader asks for.
+//! Each row is on the disk when `write` returns, and numbers have the shortest form that reads back to the same bits.
+//! An empty cell is a value that was not measured or is not finite. A table may have more columns than its reader asks
+//! for.
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -37,8 +38,8 @@ pub enum RecordError {
     },
     /// The table of a run that goes on is gone.
     #[error(
-        "{} is missing, and the run goes on behind its rows; put it back, or remove the run's folder `checkpoints` to begin at \
-         step 0 again",
+        "{} is missing, and the run goes on behind its rows; put it back, or remove the run's folder `checkpoints` to \
+         begin at step 0 again",
         path.display()
     )]
     Missing {
@@ -99,8 +100,8 @@ pub enum RecordError {
     },
     /// A line does not follow the one above it.
     #[error(
-        "{}, line {line}: step {step} in column `step` does not come after step {before} of the line above; correct or remove the \
-         line",
+        "{}, line {line}: step {step} in column `step` does not come after step {before} of the line above; correct or \
+         remove the line",
         path.display()
     )]
     Order {
@@ -155,7 +156,8 @@ impl Table {
         Ok(Self { path: path.into(), file, columns, cells: vec![], len })
     }
 
-    /// Opens a table that is there, whose first `len` bytes must be whole lines below these columns. Nothing is changed.
+    /// Opens a table that is there, whose first `len` bytes must be whole lines below these columns. Nothing is
+    /// changed.
     pub(super) fn check(path: &Path, columns: &[String], len: u64) -> Result<File, RecordError> {
         let error = |cause: io::Error| match cause.kind() {
             io::ErrorKind::NotFound => RecordError::Missing { path: path.into() },
@@ -233,8 +235,8 @@ fn check_prefix(file: &mut File, header: &[u8], len: u64) -> Result<(), String> 
     }
 }
 
-/// The shortest text that reads back to the same bits, with an exponent where the number is very large or small; nothing for
-/// one that is not finite.
+/// The shortest text that reads back to the same bits, with an exponent where the number is very large or small;
+/// nothing for one that is not finite.
 pub(crate) fn number(value: f64) -> String {
     if value.is_finite() { format!("{value:?}") } else { String::new() }
 }
@@ -293,7 +295,8 @@ impl Line<'_> {
         }
     }
 
-    /// The step of the line, where it has one: it must come after that of the line `before`, and a run must be able to reach it.
+    /// The step of the line, where it has one: it must come after that of the line `before`, and a run must be able to
+    /// reach it.
     fn step(&self, before: Option<u64>) -> Result<Option<u64>, RecordError> {
         let step = self.optional("step")?;
         match (step, before) {

@@ -57,7 +57,8 @@ impl<R: Row> TableWriter<R> {
         self.table.sync()
     }
 
-    /// Appends a row, and returns the written cells. Fields without columns are left out; missing values are empty cells.
+    /// Appends a row, and returns the written cells. Fields without columns are left out; missing values are empty
+    /// cells.
     ///
     /// # Errors
     /// [`RecordError::Write`].

@@ -4,11 +4,17 @@ use std::sync::Arc;
 
 use crate::adapter::{AdapterSummary, DeviceError, position};
 use crate::choice::choice;
+use crate::environment::{foreign_variable, variable};
 use crate::kernel::Target;
 use crate::passes::SplitPolicy;
 
 /// The environment variable that says what may be used of an adapter, see [`Ceiling`].
 const CEILING_VARIABLE: &str = "EDGEWALK_LIMITS";
+/// The environment variable of wgpu that names the interfaces to look for adapters through.
+const BACKEND_VARIABLE: &str = "WGPU_BACKEND";
+/// The environment variables by which the Vulkan loader leaves drivers out.
+const DRIVER_VARIABLES: [&str; 4] =
+    ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "VK_LOADER_DRIVERS_SELECT", "VK_LOADER_DRIVERS_DISABLE"];
 
 choice! {
     /// What is used of an adapter at most. Less than it offers is for seeing that less suffices.
@@ -24,9 +30,12 @@ choice! {
 
 impl Ceiling {
     fn from_env() -> Result<Self, DeviceError> {
-        let Some(text) = std::env::var_os(CEILING_VARIABLE) else { return Ok(Self::Adapter) };
+        let Some(text) = variable(CEILING_VARIABLE) else { return Ok(Self::Adapter) };
         let text = text.to_string_lossy();
-        text.parse().map_err(|problem| DeviceError::Ceiling { variable: CEILING_VARIABLE, problem })
+        text.parse().map_err(|_: String| {
+            let problem = format!("`{text}` is unknown; set it to one of {}, or unset it", Self::NAMES.join(", "));
+            DeviceError::Ceiling { variable: CEILING_VARIABLE, problem }
+        })
     }
 
     fn limits(self) -> Option<wgpu::Limits> {
@@ -87,26 +96,37 @@ fn enumerate() -> Result<Vec<Candidate>, DeviceError> {
     // Validation layers are for driver developers; naga validates every kernel already.
     descriptor.flags -= wgpu::InstanceFlags::VALIDATION | wgpu::InstanceFlags::DEBUG;
     // OpenGL is slower than any of the others and talkative on headless machines: only on request (WGPU_BACKEND=gl).
-    descriptor.backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::PRIMARY);
+    descriptor.backends =
+        variable(BACKEND_VARIABLE).and_then(|_| wgpu::Backends::from_env()).unwrap_or(wgpu::Backends::PRIMARY);
     let backends = descriptor.backends;
     let instance = wgpu::Instance::new(descriptor);
     let adapters = pollster::block_on(instance.enumerate_adapters(backends)).into_iter();
     let mut adapters: Vec<Candidate> = adapters.map(|adapter| Candidate::new(adapter, ceiling)).collect();
     adapters.retain(|candidate| candidate.limits.max_compute_workgroups_per_dimension > 0);
     adapters.sort_by_key(|candidate| rank(candidate.info.device_type));
-    if adapters.is_empty() {
-        let enabled = backends & wgpu::Instance::enabled_backend_features();
-        let backends = enabled.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-        let advice = match (enabled.is_empty(), std::env::var_os("WGPU_BACKEND")) {
-            (true, Some(wanted)) => format!(
-                "WGPU_BACKEND is `{}`, which names no interface of this platform; unset it, or set it to vulkan, gl, metal or dx12",
-                wanted.display()
-            ),
-            (true, None) | (false, _) => ADVICE.to_owned(),
-        };
-        return Err(DeviceError::NoAdapter { backends, advice });
-    }
-    Ok(adapters)
+    if adapters.is_empty() { Err(none_found(backends)) } else { Ok(adapters) }
+}
+
+/// The error where these interfaces have no adapter. It names the environment variables that may be the reason.
+fn none_found(wanted: wgpu::Backends) -> DeviceError {
+    let enabled = wanted & wgpu::Instance::enabled_backend_features();
+    let backends = enabled.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+    // The loader finds no driver in an empty variable.
+    let set = |name: &&str| Some(format!("{name} (`{}`)", foreign_variable(name)?.display()));
+    let drivers: Vec<String> = DRIVER_VARIABLES.iter().filter_map(set).collect();
+    let advice = match variable(BACKEND_VARIABLE) {
+        Some(wanted) if enabled.is_empty() => format!(
+            "{BACKEND_VARIABLE} is `{}`, which names no interface of this platform; unset it, or set it to vulkan, gl, \
+             metal or dx12",
+            wanted.display()
+        ),
+        _ if enabled.contains(wgpu::Backends::VULKAN) && !drivers.is_empty() => format!(
+            "only the Vulkan drivers that the environment allows are looked for: unset or correct {}, or {ADVICE}",
+            drivers.join(" and ")
+        ),
+        _ => ADVICE.to_owned(),
+    };
+    DeviceError::NoAdapter { backends, advice }
 }
 
 fn rank(kind: wgpu::DeviceType) -> u8 {

@@ -1,13 +1,13 @@
 //! The words with which graphs are written: one short method per op, and the few combinations everyone needs.
 //!
-//! Operands that do not fit, or a result that is too large, are an error that the graph remembers ([`Graph::check`]), so that a
-//! model can be written without a `?` behind every op. Use [`Graph::try_push`] to get the error at once.
+//! Operands that do not fit, or a result that is too large, are an error that the graph remembers ([`Graph::check`]),
+//! so that a model can be written without a `?` behind every op. Use [`Graph::try_push`] to get the error at once.
 
 use super::{Binary, Bits, Compare, ConvSide, DType, DotDims, Graph, NodeId, Op, Unary, Window, infer};
 
 impl Graph {
-    /// Adds `op` applied to `inputs`. If the operands do not fit the op or its result is too large, the graph remembers the error,
-    /// as with all methods below.
+    /// Adds `op` applied to `inputs`. If the operands do not fit the op or its result is too large, the graph remembers
+    /// the error, as with all methods below.
     pub fn push(&mut self, op: Op, inputs: &[NodeId]) -> NodeId {
         let ty = infer::implied(self, &op, inputs);
         self.try_push(op, inputs).unwrap_or_else(|error| self.refuse(error, ty))
@@ -182,7 +182,8 @@ impl Graph {
         self.push(Op::Conv { of: ConvSide::Output, window }, &[x, w])
     }
 
-    /// Where each label `[n]` is in its row `[n, classes]`: a mask with one element of a row set, if the label is a class.
+    /// Where each label `[n]` is in its row `[n, classes]`: a mask with one element of a row set, if the label is a
+    /// class.
     pub fn label_mask(&mut self, labels: NodeId, classes: usize) -> NodeId {
         let n = self.shape(labels).first().copied().unwrap_or(1);
         let labels = self.broadcast(labels, &[n, classes], &[0]);

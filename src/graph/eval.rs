@@ -20,8 +20,9 @@ pub struct Tensor {
 /// Only what the outputs need is computed, and a value is dropped after its last use.
 ///
 /// # Errors
-/// The graph's own error, [`GraphError::Unknown`] for an output that is not its, and [`GraphError::Input`] when an input is missing,
-/// given twice, of the wrong shape or holds an element that its type does not have, or when a given node is no input.
+/// The graph's own error, [`GraphError::Unknown`] for an output that is not its, and [`GraphError::Input`] when an
+/// input is missing, given twice, of the wrong shape or holds an element that its type does not have, or when a given
+/// node is no input.
 pub fn eval(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)]) -> Result<Vec<Tensor>, GraphError> {
     graph.check()?;
     graph.check_nodes(outputs)?;
@@ -226,7 +227,8 @@ fn reduce(x: &Tensor, axes: &[usize], shape: &[usize], start: f64, f: impl Fn(f6
     data
 }
 
-/// Both operands are packed, to [batch, m, k] and [batch, k, n], and multiplied in panels of `k` that stay in the cache.
+/// Both operands are packed, to [batch, m, k] and [batch, k, n], and multiplied in panels of `k` that stay in the
+/// cache.
 fn dot_general(lhs: &Tensor, rhs: &Tensor, dims: &DotDims) -> Vec<f64> {
     const PANEL: usize = 64;
     let lhs_free = dims.lhs_free(lhs.shape.len());

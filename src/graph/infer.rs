@@ -1,7 +1,8 @@
 //! Shape inference: the type of every op's result, and the refusal of operands that do not fit it.
 //!
 //! [`try_push`](super::Graph::try_push) calls this once per node and `verify` calls it again, so no node can carry a
-//! type that its op does not imply. [`implied`] is total: it gives a refused op a type too, with which a model can go on.
+//! type that its op does not imply. [`implied`] is total: it gives a refused op a type too, with which a model can go
+//! on.
 
 use super::{ConvSide, DType, DotDims, Graph, GraphError, NodeId, Op, SCALAR, Type, Window, len};
 
@@ -14,8 +15,8 @@ pub(super) fn infer(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<Type, G
     implied(graph, op, inputs).addressable()
 }
 
-/// The type that an op implies. If the operands do not fit, it is the one that comes closest to what was meant, so that a model
-/// which goes on with the result finds the axes that it expects.
+/// The type that an op implies. If the operands do not fit, it is the one that comes closest to what was meant, so that
+/// a model which goes on with the result finds the axes that it expects.
 pub(super) fn implied(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Type {
     let of = |i: usize| inputs.get(i).map_or(&SCALAR, |&id| graph.ty(id));
     let from = &of(0).shape;

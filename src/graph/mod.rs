@@ -102,8 +102,8 @@ impl Type {
         self.shape.contains(&0)
     }
 
-    /// The type itself, if the product of any of its axes has 32 bits: of an empty value too, whose other axes are multiplied
-    /// by themselves here and there.
+    /// The type itself, if the product of any of its axes has 32 bits: of an empty value too, whose other axes are
+    /// multiplied by themselves here and there.
     fn addressable(self) -> Result<Self, GraphError> {
         let filled: Vec<usize> = self.shape.iter().copied().filter(|&length| length > 0).collect();
         if len(&filled) > u32::MAX as usize { Err(GraphError::TooLarge(self)) } else { Ok(self) }
@@ -132,9 +132,9 @@ pub struct InputInfo {
 
 /// A graph under construction. See the module text.
 ///
-/// A graph remembers the first error of its builders. The node that a failing builder returns has a plausible type, so that a
-/// model's forward pass can go on, but no value: whatever is made from the graph carries the error too, and [`eval`], [`verify`]
-/// and the compiler return it.
+/// A graph remembers the first error of its builders. The node that a failing builder returns has a plausible type, so
+/// that a model's forward pass can go on, but no value: whatever is made from the graph carries the error too, and
+/// [`eval`], [`verify`] and the compiler return it.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
@@ -162,7 +162,8 @@ impl Graph {
         self.error.clone().map_or(Ok(()), Err)
     }
 
-    /// Remembers an error, unless there is an earlier one, and returns a node in the place of the value that cannot be had.
+    /// Remembers an error, unless there is an earlier one, and returns a node in the place of the value that cannot be
+    /// had.
     pub fn refuse(&mut self, error: GraphError, ty: Type) -> NodeId {
         let node = self.add_input(&format!("in place of: {error}"), ty);
         self.error.get_or_insert(error);
@@ -225,8 +226,8 @@ impl Graph {
     /// Adds `op` applied to `inputs`, or returns the node that already is that.
     ///
     /// # Errors
-    /// [`GraphError::Type`] when the operands do not fit the op, [`GraphError::TooLarge`] when the result has too many elements.
-    /// The graph does not remember these.
+    /// [`GraphError::Type`] when the operands do not fit the op, [`GraphError::TooLarge`] when the result has too many
+    /// elements. The graph does not remember these.
     pub fn try_push(&mut self, op: Op, inputs: &[NodeId]) -> Result<NodeId, GraphError> {
         let key = (op, inputs.to_vec());
         if let Some(&id) = self.interned.get(&key) {

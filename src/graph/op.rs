@@ -87,8 +87,8 @@ pub struct DotDims {
     pub rhs_contract: Vec<usize>,
 }
 
-/// The tensors of a convolution. It is a trilinear form of the three, T = Σ u·(x ⋆ w), and each is the derivative of T by
-/// one of them given the other two; so the three ops are closed under differentiation.
+/// The tensors of a convolution. It is a trilinear form of the three, T = Σ u·(x ⋆ w), and each is the derivative of T
+/// by one of them given the other two; so the three ops are closed under differentiation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConvSide {
     /// x `[.., n, height, width, channels in]`

@@ -11,8 +11,8 @@ use super::{Graph, GraphError, NodeId, Op, infer};
 /// equal, the table of interned nodes names exactly the nodes, and each input has exactly one node.
 ///
 /// # Errors
-/// The graph's own error, or [`GraphError::Invalid`], which names the first offending node (or, for an input without a node, the
-/// node count).
+/// The graph's own error, or [`GraphError::Invalid`], which names the first offending node (or, for an input without a
+/// node, the node count).
 pub fn verify(graph: &Graph) -> Result<(), GraphError> {
     graph.check()?;
     let fail = |node: usize, reason: String| Err(GraphError::Invalid { node, reason });

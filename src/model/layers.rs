@@ -2,6 +2,7 @@
 
 use super::{Init, ModelError, Param};
 use crate::graph::{Compare, DType, Graph, GraphError, NodeId, Type, Unary};
+use crate::text::counted;
 
 /// x·W + b: `[n, in]`, `[in, out]` and `[out]` to `[n, out]`.
 pub fn dense(g: &mut Graph, x: NodeId, kernel: NodeId, bias: NodeId) -> NodeId {
@@ -55,8 +56,8 @@ pub(super) struct Exponentials {
     pub sum: NodeId,
 }
 
-/// Exponentials that cannot overflow. The maximum only keeps them in range: neither softmax nor log-sum-exp depends on it,
-/// so it needs no derivative.
+/// Exponentials that cannot overflow. The maximum only keeps them in range: neither softmax nor log-sum-exp depends on
+/// it, so it needs no derivative.
 pub(super) fn exponentials(g: &mut Graph, x: NodeId) -> Exponentials {
     let shape = g.shape(x).to_vec();
     let last = last_axis(&shape);
@@ -157,7 +158,10 @@ pub(super) fn one_each<'a>(
 ) -> Option<&'a [NodeId]> {
     let reason = match params {
         Ok(params) if params.len() == given.len() => return Some(given),
-        Ok(params) => format!("{} nodes for {} tensors; it takes one for each", given.len(), params.len()),
+        Ok(params) => {
+            let (nodes, tensors) = (counted(given.len(), "node"), counted(params.len(), "tensor"));
+            format!("{nodes} for {tensors}; it takes one for each")
+        }
         Err(error) => error.to_string(),
     };
     g.refuse(GraphError::Type { op: "a model's parameters".to_owned(), reason }, Type::scalar());

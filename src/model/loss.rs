@@ -28,9 +28,9 @@ pub enum Loss {
     CrossEntropy,
     /// A custom loss of outputs and labels.
     Custom(PerLabel),
-    /// The model's single output, for losses that need no labels, such as the residual of an equation or the distance to
-    /// targets among the features: labels have no effect, and nothing is misclassified. Its Gauss–Newton matrix is 0,
-    /// since it is linear in the output.
+    /// The model's single output, for losses that need no labels, such as the residual of an equation or the distance
+    /// to targets among the features: labels have no effect, and nothing is misclassified. Its Gauss–Newton matrix is
+    /// 0, since it is linear in the output.
     Output,
 }
 

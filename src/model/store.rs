@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, seria
 
 use super::Layout;
 use crate::graph::len;
+use crate::text::counted;
 
 /// Advice for a shape with the wrong axes.
 const ADAPT: &str = "adapt the model's configuration, or take the parameters of this model";
@@ -183,7 +184,7 @@ fn visible(text: &str) -> String {
 fn list(names: &[&str]) -> String {
     const MOST: usize = 40;
     let shown = names.iter().take(MOST).map(|name| visible(name)).collect::<Vec<_>>().join(", ");
-    if names.len() <= MOST { shown } else { format!("{shown} and {} others", names.len() - MOST) }
+    if names.len() <= MOST { shown } else { format!("{shown} and {}", counted(names.len() - MOST, "other")) }
 }
 
 /// The bytes of a safetensors file with the flat parameter vector.

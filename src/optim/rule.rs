@@ -195,7 +195,7 @@ impl Rule {
             Ascent::Sam | Ascent::Asam { .. } if norms.is_empty() => &[f64::NAN],
             Ascent::Sam | Ascent::Asam { .. } => &norms[..norms.len().min(self.ascent_steps)],
         };
-        let missing = (self.ascent_steps - norms.len()) as f64;
+        let missing = self.ascent_steps.saturating_sub(norms.len()) as f64;
         let mut steps: Vec<AscentSteps> =
             norms.iter().map(|&norm| AscentSteps { factor: factor(norm), count: 1.0 }).collect();
         if let Some(last) = steps.last_mut() {

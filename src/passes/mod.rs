@@ -1,5 +1,6 @@
-//! Rewrites of graphs that preserve what [`eval`](crate::graph::eval) says: `simplify` (algebra), `split` (deterministic
-//! reduction trees, two-stage contractions, operand layout), `stage` (partial evaluation) and `vmap` (a leading axis).
+//! Rewrites of graphs that preserve what [`eval`](crate::graph::eval) says: `simplify` (algebra), `split`
+//! (deterministic reduction trees, two-stage contractions, operand layout), `stage` (partial evaluation) and `vmap` (a
+//! leading axis).
 
 mod simplify;
 mod split;
@@ -15,7 +16,8 @@ pub use stage::{Stages, stage};
 pub(crate) use storage::{is_cheap, producer};
 pub use vmap::vmap;
 
-/// A graph made from another one, and where the old nodes went. It has the error of the old one too, see [`Graph::check`].
+/// A graph made from another one, and where the old nodes went. It has the error of the old one too, see
+/// [`Graph::check`].
 #[derive(Debug)]
 pub struct Rewritten {
     /// The new graph. Its inputs are those of the old one, in the same order.

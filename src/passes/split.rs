@@ -1,10 +1,10 @@
 //! Long sums as trees of short ones, and contraction operands in the layout that kernels read.
 //!
-//! A kernel invocation adds its terms one after the other, so a long sum is cut into stages of at most [`FAN_IN`] terms:
-//! [R, …] → [c, R/c, …] → sum over c → [R/c, …] → … The tree depends on shapes alone: same shapes, same bits, on every
-//! adapter; and rounding grows with the tree's depth instead of R. A contraction whose result is too small to occupy the
-//! adapter (a weight gradient: tall operands, small result) is cut into s slices of the contracted axis, computed as one
-//! batched product and then added up in order.
+//! A kernel invocation adds its terms one after the other, so a long sum is cut into stages of at most [`FAN_IN`]
+//! terms: [R, …] → [c, R/c, …] → sum over c → [R/c, …] → … The tree depends on shapes alone: same shapes, same bits, on
+//! every adapter; and rounding grows with the tree's depth instead of R. A contraction whose result is too small to
+//! occupy the adapter (a weight gradient: tall operands, small result) is cut into s slices of the contracted axis,
+//! computed as one batched product and then added up in order.
 //!
 //! Matmul kernels read rows of their right operand; where it lies the other way round, a transposed copy is asked for.
 
@@ -139,8 +139,9 @@ fn two_stage(g: &mut Graph, lhs: NodeId, rhs: NodeId, dims: &DotDims, slices: us
     in_slices(g, [lhs, rhs], [la, ra], [slices, each], dims.lhs_batch.len(), product)
 }
 
-/// A contraction over one axis of each operand, in so many slices of `each` terms: `product(true)` contracts the operands with
-/// that axis cut in two, [slices, each], and leaves the slices as axis `at`; `product(false)` contracts what remains.
+/// A contraction over one axis of each operand, in so many slices of `each` terms: `product(true)` contracts the
+/// operands with that axis cut in two, [slices, each], and leaves the slices as axis `at`; `product(false)` contracts
+/// what remains.
 fn in_slices(
     g: &mut Graph,
     operands: [NodeId; 2],

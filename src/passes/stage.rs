@@ -1,9 +1,9 @@
 //! Partial evaluation: a graph cut in two, what can be computed before some inputs are known and what cannot.
 //!
 //! A product H·v is linear in v, and most of what it reads (activations, the backward signal) depends on the parameters
-//! alone. Computed once and kept, it serves all products at these parameters; JAX calls this `linearize`. Kept is as little
-//! as will do: what the second stage can compute again from kept values and inputs at the price of a few operations is
-//! not (relu's mask from relu's value), and of a value seen through index maps the smaller original.
+//! alone. Computed once and kept, it serves all products at these parameters; JAX calls this `linearize`. Kept is as
+//! little as will do: what the second stage can compute again from kept values and inputs at the price of a few
+//! operations is not (relu's mask from relu's value), and of a value seen through index maps the smaller original.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! Which values must be stored, and which are cheap to compute again: what `stage` keeps and `plan` stores goes by this.
+//! Which values must be stored, and which are cheap to compute again: what `stage` keeps and `plan` stores goes by
+//! this.
 
 use crate::graph::{Binary, ConvSide, Graph, NodeId, Op, Unary};
 use crate::index::{Idx, pull_back};
@@ -13,8 +14,8 @@ fn row_axis(op: &Op, side: usize, rank: usize) -> Option<usize> {
     }
 }
 
-/// Follows index maps down from a contraction's operand to the value that must be stored, its `producer`: the furthest one
-/// that has the rows contiguous, or where nothing has, the operand itself.
+/// Follows index maps down from a contraction's operand to the value that must be stored, its `producer`: the furthest
+/// one that has the rows contiguous, or where nothing has, the operand itself.
 pub(crate) fn producer(graph: &Graph, root: NodeId, side: usize) -> NodeId {
     let operand = graph.node(root).inputs[side];
     let shape = graph.shape(operand);

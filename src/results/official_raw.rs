@@ -18,6 +18,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::files::read_text;
+use crate::text::counted;
 
 /// Numbers in a line.
 const COLUMNS: usize = 8;
@@ -35,7 +36,8 @@ pub enum RawError {
     },
     /// A line is not one of eight numbers.
     #[error(
-        "{}, line {line}: {problem}; a raw file of the official code has 8 numbers in every line, with spaces between them",
+        "{}, line {line}: {problem}; a raw file of the official code has 8 numbers in every line, with spaces between \
+         them",
         path.display()
     )]
     Line {
@@ -98,7 +100,7 @@ fn row(line: &str) -> Result<RawRow, String> {
     let numbers: Vec<f64> = cells.iter().map(number).collect::<Result<_, _>>()?;
     let [secs, hessian_norm, gd_edge, sam_edge, grad_norm, loss, grad_alignment, sam_grad_alignment] = numbers[..]
     else {
-        return Err(format!("it has {} numbers instead of {COLUMNS}", cells.len()));
+        return Err(format!("it has {} instead of {COLUMNS}", counted(cells.len(), "number")));
     };
     if !(secs >= 0.0 && secs.is_finite()) {
         return Err(format!("`{}` is not a time in seconds", cells[0]));

@@ -83,6 +83,9 @@ pub(crate) fn figures(run: &RunDir, readout: &Readout) -> Result<Vec<(&'static s
         figures.push(("edges", edges(curvature, rule, &name)));
         figures.push(("edges_sam_only", sam_only(curvature, rule, &name)));
         figures.push(("alignment", alignment(curvature, &name)));
+        if curvature.iter().any(|row| row.gauge.is_finite()) {
+            figures.push(("gauge", gauge(curvature, &name)));
+        }
     }
     if run.oscillation().is_file() {
         let swings = read_oscillation(&run.oscillation())?;
@@ -150,7 +153,27 @@ fn sam_only(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
         x: Horizontal::Steps,
         y_label: "Hessian eigenvalue (loss per squared weight)",
         scale: Scale::Auto,
-        curves: vec![curve(rows, "‖H‖", HESSIAN, |row| row.hessian_norm), own_edge(rows, rule)],
+        curves: vec![curve(rows, "λ_max", HESSIAN, lambda_max), own_edge(rows, rule)],
+    }
+}
+
+/// The largest eigenvalue; ‖H‖ in tables of early versions.
+fn lambda_max(row: &CurvatureRow) -> f64 {
+    row.lambda_max.map_or(row.hessian_norm, |max| max.value)
+}
+
+fn gauge(rows: &[CurvatureRow], name: &str) -> Figure {
+    let steps = [rows.first(), rows.last()].map(|row| row.map_or(0.0, |row| row.step as f64));
+    let edge = steps.map(|step| (step, 1.0)).to_vec();
+    Figure {
+        title: format!("Gauge of the updates: {name}"),
+        x: Horizontal::Steps,
+        y_label: "gauge (stable from 0 to 1)",
+        scale: Scale::Auto,
+        curves: vec![
+            curve(rows, "gauge", HESSIAN, |row| row.gauge),
+            Curve { label: "the edge".into(), points: edge, style: SAM_EDGE },
+        ],
     }
 }
 
@@ -173,13 +196,14 @@ fn alignment(rows: &[CurvatureRow], name: &str) -> Figure {
 
 fn amplitude(rows: &[OscillationRow], name: &str) -> Figure {
     let measured = swings(rows, "½|Δ⟨w, v₁⟩|", solid(BLUE, 2.0), |row| Some(row.amplitude));
-    let predicted = swings(rows, "two-cycle on a quadratic", SAM_EDGE, |row| row.amplitude_predicted);
+    let predicted = swings(rows, "two-cycle along v₁", SAM_EDGE, |row| row.amplitude_predicted);
+    let aligned = swings(rows, "its part |cos(g, v₁)|", solid(GREY, 1.5), |row| row.amplitude_aligned);
     Figure {
         title: format!("Oscillation along the top eigenvector: {name}"),
         x: Horizontal::Steps,
         y_label: "amplitude (length in parameter space)",
         scale: Scale::Log,
-        curves: vec![measured, predicted],
+        curves: vec![measured, predicted, aligned],
     }
 }
 
@@ -187,13 +211,15 @@ fn drift(rows: &[OscillationRow], name: &str) -> Figure {
     let measured = swings(rows, "measured", solid(BLUE, 2.0), |row| Some(row.drift));
     let gradient = swings(rows, "by −η∇L alone", solid(GREY, 1.5), |row| Some(row.drift_of_gradient));
     let sum = |row: &OscillationRow| Some(row.drift_of_gradient + row.drift_predicted?);
-    let predicted = swings(rows, "by −η∇L and −[2ηρ²/(2 − ηλ₁)²]∇λ₁", SAM_EDGE, sum);
+    let predicted = swings(rows, "by −η∇L and a two-cycle along v₁", SAM_EDGE, sum);
+    let sum = |row: &OscillationRow| Some(row.drift_of_gradient + row.drift_aligned?);
+    let aligned = swings(rows, "by −η∇L and the cycle as measured", solid(ORANGE, 1.5), sum);
     Figure {
         title: format!("Drift in the direction in which λ₁ rises: {name}"),
         x: Horizontal::Steps,
         y_label: "length an update",
         scale: Scale::Auto,
-        curves: vec![measured, gradient, predicted],
+        curves: vec![measured, gradient, predicted, aligned],
     }
 }
 

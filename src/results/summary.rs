@@ -12,8 +12,8 @@ use crate::text::counted;
 /// The fewest rows from which a verdict is drawn.
 const FEWEST: usize = 5;
 /// The distance of a median gauge from 1 that counts as at the edge, at least and at most. The gauge of a run at its edge
-/// is off by some hundredths, because an update is not quite linear (docs/rules.md has figures).
-const BAND: (f64, f64) = (0.02, 0.25);
+/// is off by some hundredths, because a mode above the edge grows slowly (docs/rules.md has figures).
+const BAND: (f64, f64) = (0.05, 0.25);
 
 /// The median and extremes of some values.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,8 +80,8 @@ pub struct EdgeSummary {
     pub ratio: Option<Spread>,
     /// The gauge of the update, which is 1 at the edge.
     pub gauge: Spread,
-    /// The distance of the median gauge from 1 that counts as at the edge: half the distance between the quartiles, and
-    /// the median of the error bars, within limits.
+    /// The distance of the median gauge from 1 that counts as at the edge: the distance between the quartiles and the median
+    /// of the error bars, as the root of the sum of their squares, within limits.
     pub band: f64,
     /// The largest relative residual of λ₁, the eigensolver's error.
     pub worst_residual: f64,
@@ -143,12 +143,12 @@ impl EdgeSummary {
     }
 }
 
-/// Half the distance between the quartiles of some numbers.
+/// The distance between the quartiles of some numbers.
 fn quartile_distance(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     let at = |share: f64| values.get((share * (values.len().max(1) - 1) as f64).round() as usize).copied();
-    at(0.75).zip(at(0.25)).map_or(0.0, |(high, low)| 0.5 * (high - low))
+    at(0.75).zip(at(0.25)).map_or(0.0, |(high, low)| high - low)
 }
 
 /// The rows that are judged.
@@ -173,6 +173,8 @@ pub struct Summary {
     pub test: Option<(f64, f64)>,
     /// Rows of the second half that are not judged because λ₁ had not converged.
     pub left_out: usize,
+    /// Rows of the second half whose λ₁ float32 cannot resolve to a hundredth.
+    pub unresolved: usize,
     /// The second half's curvature against the edge.
     pub edge: Option<EdgeSummary>,
     /// ‖H‖ in the second half.
@@ -192,6 +194,7 @@ impl Summary {
             last: metrics.last().cloned(),
             test: metrics.iter().rev().find_map(tested),
             left_out: second_half(curvature).filter(|row| !row.is_sound()).count(),
+            unresolved: second_half(curvature).filter(|row| row.is_unresolved()).count(),
             edge: EdgeSummary::of(curvature, &rule),
             norm: Spread::of(judged(curvature).map(|row| row.hessian_norm)),
             grad_norm: curvature.last().map_or(f64::NAN, |row| row.grad_norm),
@@ -214,7 +217,18 @@ impl Summary {
         ))
     }
 
-    /// The reason that ‖H‖ was not compared with an edge, if there are measurements.
+    /// The number of rows that float32 cannot resolve, and advice.
+    pub fn not_resolved(&self) -> Option<String> {
+        (self.unresolved > 0).then(|| {
+            format!(
+                "the error bar of λ₁ is above a hundredth of it in {} of the second half: float32 cannot resolve the Hessian \
+                 there, as where layer normalisation meets nearly constant channels; use more channels",
+                counted(self.unresolved, "row")
+            )
+        })
+    }
+
+    /// The reason that no gauge was measured, if there are measurements.
     pub fn no_edge(&self) -> NoEdge {
         self.rule.no_edge(&self.rule.climb(&[self.grad_norm])).unwrap_or(NoEdge::Mixes)
     }
@@ -266,9 +280,6 @@ impl fmt::Display for Summary {
                 }
             }
         }?;
-        match self.not_judged() {
-            Some(words) => write!(f, "\n{words}"),
-            None => Ok(()),
-        }
+        [self.not_judged(), self.not_resolved()].into_iter().flatten().try_for_each(|words| write!(f, "\n{words}"))
     }
 }

@@ -1,4 +1,4 @@
-//! The examples of the objective that is trained: all of them at once, or a minibatch a step.
+//! The minibatches of a run, and the groups of m-SAM in an update.
 
 use std::cmp::Ordering;
 
@@ -9,10 +9,11 @@ use crate::objective::Objective;
 use crate::optim::{Batches, Cursor};
 use crate::text::counted;
 
-/// Takes one group of m-SAM that is all examples of an update, of `train` in all, for none: it is SAM, which has an edge.
+/// Sets `optim.micro_batch` to 0 if a group of m-SAM has all examples of an update: that is SAM, which has an edge.
+/// `train` is the number of training examples.
 ///
 /// # Errors
-/// [`ConfigError::Conflict`] for a group of more examples than that.
+/// [`ConfigError::Conflict`] for a group of more examples than an update has.
 pub(crate) fn settle_groups(config: &mut Config, train: usize) -> Result<(), ConfigError> {
     let all = if config.optim.batch > 0 { config.optim.batch } else { train };
     match config.optim.micro_batch.cmp(&all) {
@@ -32,22 +33,25 @@ pub(crate) fn settle_groups(config: &mut Config, train: usize) -> Result<(), Con
     Ok(())
 }
 
-/// Hands minibatches, gathered on the host, to the objective that is trained.
+/// Gathers minibatches on the host and uploads them to the trained objective.
 pub struct BatchLoader<'a> {
     examples: &'a Examples,
     batches: Batches,
 }
 
 impl<'a> BatchLoader<'a> {
-    /// The minibatches of a run; none where every update sees all examples.
+    /// The minibatches of a run; `None` if every update uses all examples.
     ///
     /// # Errors
-    /// [`ConfigError::Conflict`] if a minibatch is to be larger than the training set.
+    /// [`ConfigError::Conflict`] if a minibatch is larger than the training set.
     pub fn new(config: &Config, examples: &'a Examples) -> Result<Option<Self>, RunError> {
         let batch = config.optim.batch;
         if batch > examples.len() {
             return Err(ConfigError::Conflict {
-                problem: format!("`optim.batch = {batch}` is more than the {} training examples", examples.len()),
+                problem: format!(
+                    "`optim.batch = {batch}` is more than the {}",
+                    counted(examples.len(), "training example")
+                ),
                 remedy: "lower optim.batch (0 is the full training set), or raise data.train",
             }
             .into());
@@ -64,7 +68,7 @@ impl<'a> BatchLoader<'a> {
         Ok(self.examples.select(&self.batches.indices(step))?)
     }
 
-    /// Puts the examples of a step into the objective, behind the work submitted so far.
+    /// Uploads the examples of a step, ordered behind the work submitted so far.
     ///
     /// # Errors
     /// Device errors.
@@ -72,7 +76,7 @@ impl<'a> BatchLoader<'a> {
         Ok(objective.replace(&self.batch(step)?)?)
     }
 
-    /// Where in the data the batch of a step begins.
+    /// The position in the data at which the batch of a step begins.
     pub fn cursor(&self, step: u64) -> Cursor {
         self.batches.cursor(step)
     }

@@ -66,6 +66,16 @@ pub enum RunError {
     /// A number overflowed or was NaN.
     #[error(transparent)]
     Diverged(#[from] Divergence),
+    /// A number of an analysis overflowed or was NaN.
+    #[error("{what} is not finite at the parameters {}; {advice}", params.display())]
+    NotFinite {
+        /// The number.
+        what: &'static str,
+        /// The parameters' file.
+        params: PathBuf,
+        /// The advice.
+        advice: &'static str,
+    },
     /// The run does not fit this machine.
     #[error("this run needs {needs}, and there are {has}; {advice}")]
     Memory {

@@ -57,8 +57,8 @@ impl Forecast<'_> {
         ];
         if optim.batch > 0 {
             let updates = train as f64 / optim.batch as f64;
-            let line = format!("  minibatches       {} of {train} examples, {updates:.1} an epoch", optim.batch);
-            lines.insert(2, line);
+            let all = counted(train, "example");
+            lines.insert(2, format!("  minibatches       {} of {all}, {updates:.1} an epoch", optim.batch));
         }
         self.measurements(&mut lines)?;
         lines.push(String::new());
@@ -122,9 +122,9 @@ pub(crate) fn ahead(
     gpu.wait()?;
     let secs = began.elapsed().as_secs_f64();
     let mut lines = format!(
-        "{} parameters on {}: {} of device buffers, at most {} of numbers on the host\n\
+        "{} on {}: {} of device buffers, at most {} of numbers on the host\n\
          a step takes about {}, {} {}",
-        objective.layout().len(),
+        counted(objective.layout().len(), "parameter"),
         gpu.adapter().words(),
         mib(memory.device_bytes),
         mib(memory.host_bytes),

@@ -8,6 +8,7 @@ use std::{fs, io};
 use serde_json::{Value, json};
 
 use crate::device::AdapterSummary;
+use crate::environment::variable;
 use crate::files::lock::{self, Lock, LockError};
 use crate::files::{sha256, shown, write_file};
 use crate::folder::choices::{Known, parse, read_text, words};
@@ -28,8 +29,8 @@ impl KernelCache {
     /// The cache of an adapter in `$EDGEWALK_CACHE`, or else in the `edgewalk` folder of the user's cache, if that
     /// exists.
     pub fn of(adapter: &AdapterSummary) -> Option<Self> {
-        let variable = std::env::var_os(CACHE_VARIABLE).map(PathBuf::from);
-        let folder = variable.or_else(|| dirs::cache_dir().map(|cache| cache.join("edgewalk")))?;
+        let named = variable(CACHE_VARIABLE).map(PathBuf::from);
+        let folder = named.or_else(|| dirs::cache_dir().map(|cache| cache.join("edgewalk")))?;
         Some(Self::within(&folder, adapter))
     }
 

@@ -1,12 +1,12 @@
-//! Where a run begins: at its first step in a folder of its own, or at a checkpoint in the folder that it has.
+//! The start of a run: a new run at step 0 in a new folder, or an earlier run at its last checkpoint in its own folder.
 
 use std::path::PathBuf;
 
 use super::initial::initial;
 use super::request::{ResumeRequest, TrainRequest};
 use super::tables::Tables;
-use super::{RunError, batches};
-use crate::config::{Config, ConfigError, MeasuringSet};
+use super::{RunError, batches, divergence};
+use crate::config::{Config, ConfigError, MeasuringSet, build};
 use crate::device::{self, DeviceError};
 use crate::files::lock::Lock;
 use crate::files::read_regular;
@@ -20,7 +20,7 @@ use crate::model::{Layout, Model, params_from_safetensors};
 use crate::objective::Objective;
 use crate::observer::{Observer, OutputError};
 
-/// What to do, and where.
+/// A run to carry out: its settings, its adapter and its start.
 pub(crate) struct Launch<'a> {
     pub config: Config,
     pub adapter: Option<String>,
@@ -30,11 +30,11 @@ pub(crate) struct Launch<'a> {
 
 enum Begin<'a> {
     New(&'a TrainRequest),
-    /// Boxed, since the other is so much smaller.
+    /// Boxed, because the other variant is much smaller.
     Old(Box<Old>),
 }
 
-/// A run that goes on.
+/// An earlier run to continue.
 struct Old {
     dir: RunDir,
     lock: Lock,
@@ -42,21 +42,21 @@ struct Old {
     checkpoint: Option<Checkpoint>,
 }
 
-/// The folder of a run under way, kept from other processes, and its manifest.
+/// The locked folder of a run under way, and its manifest.
 pub(crate) struct OpenRun {
     pub dir: RunDir,
     pub lock: Lock,
     pub manifest: Manifest,
 }
 
-/// What the manifest says of a run beside its settings.
+/// The facts for the manifest besides the settings.
 pub(crate) struct RunFacts<'a> {
     pub objective: &'a Objective,
     pub measured: Option<MeasuringSet>,
     pub memory_plan: MemoryPlan,
     pub data: DataRecord,
     pub init: Option<InitFile>,
-    /// The step at which it begins or goes on.
+    /// The next step.
     pub step: u64,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Launch<'a> {
         Self { config, adapter, command_line, begin: Begin::New(request) }
     }
 
-    /// The rest of a run; none if nothing is left to do, which is said.
+    /// The rest of an earlier run; `None`, with a message to the observer, if nothing is left to do.
     pub fn of_old(request: &'a ResumeRequest, own: bool, observer: &dyn Observer) -> Result<Option<Self>, RunError> {
         let dir = RunDir::open(&request.path)?;
         let lock = locked(&dir, observer)?;
@@ -84,12 +84,12 @@ impl<'a> Launch<'a> {
             observer.note(&format!("warning: {error}"));
         }
         check_new_init(&manifest, &config)?;
-        // What made all its steps goes on if `config.toml` or a change asks for more.
+        // A complete run continues if `config.toml` or a change asks for more steps.
         let more = config.run.steps > manifest.steps_done && (config != old || manifest.ended == Ended::Done);
         if manifest.ended.is_final() && !more {
             let advice = match manifest.ended {
-                Ended::Diverged { .. } => "a new run may do with a lower lr or rho",
-                _ => "`--set run.steps=N` makes it longer",
+                Ended::Diverged { .. } => format!("begin a new run, and {}", divergence::lower(&build::rule(&config))),
+                _ => "`--set run.steps=N` makes it longer".to_owned(),
             };
             say(
                 observer,
@@ -106,7 +106,7 @@ impl<'a> Launch<'a> {
         Ok(Some(Self { config, adapter: Some(adapter), command_line, begin }))
     }
 
-    /// Refuses to go on with other data.
+    /// Refuses other data than those of an earlier run.
     pub fn check_data(&self, data: &DataRecord) -> Result<(), ConfigError> {
         match &self.begin {
             Begin::Old(old) => old.manifest.data.check(data),
@@ -121,7 +121,7 @@ impl<'a> Launch<'a> {
         }
     }
 
-    /// The state to go on from.
+    /// The state in the checkpoint, if there is one.
     pub fn state(&self, model: &dyn Model) -> Result<Option<RunState>, RunError> {
         let Some(checkpoint) = self.checkpoint() else { return Ok(None) };
         let n = Layout::of(model)?.len();
@@ -134,7 +134,7 @@ impl<'a> Launch<'a> {
         state.map(Some).map_err(|problem| RunDirError::Damaged { path: checkpoint.path.clone(), problem }.into())
     }
 
-    /// Refuses tables that the run cannot go on with, before anything is changed.
+    /// Refuses tables that cannot be continued. Nothing has been changed yet.
     pub fn check_tables(&self, state: Option<&RunState>) -> Result<(), RecordError> {
         match (&self.begin, state) {
             (Begin::Old(old), Some(state)) => Tables::check(&old.dir, &self.config, state.tables),
@@ -142,7 +142,7 @@ impl<'a> Launch<'a> {
         }
     }
 
-    /// Takes a group of m-SAM that is all examples for none. A run that has begun keeps its settings.
+    /// [`batches::settle_groups`] for a new run; an earlier run keeps its settings.
     pub fn settle_groups(&mut self, train: usize) -> Result<(), ConfigError> {
         match self.begin {
             Begin::New(_) => batches::settle_groups(&mut self.config, train),
@@ -150,7 +150,7 @@ impl<'a> Launch<'a> {
         }
     }
 
-    /// The parameters to begin with or to go on from, and the file of the former.
+    /// The parameters of the next step, and the file of a new run's initial weights.
     pub fn params(&self, layout: &Layout) -> Result<(Vec<f64>, Option<InitFile>), RunError> {
         if let Some(Checkpoint { path, params, .. }) = self.checkpoint() {
             let params = params_from_safetensors(layout, params);
@@ -164,7 +164,7 @@ impl<'a> Launch<'a> {
         Ok((params, init))
     }
 
-    /// The folder, made if there is none, with its configuration and manifest in it.
+    /// Makes or opens the run folder, and writes its configuration and manifest.
     pub fn place(self, facts: RunFacts<'_>, observer: &dyn Observer) -> Result<OpenRun, RunError> {
         let (step, memory_plan) = (facts.step, facts.memory_plan);
         let mut manifest = self.manifest(facts);
@@ -172,7 +172,7 @@ impl<'a> Launch<'a> {
             Begin::New(request) => {
                 let dir = RunDir::create(request.out.as_deref(), &request.name)?;
                 let lock = locked(&dir, observer)?;
-                // In this order: what has a config.toml is a run folder.
+                // The configuration comes last: a folder with config.toml is a run folder.
                 dir.write_manifest(&manifest)?;
                 dir.write_config(&self.config)?;
                 Ok(OpenRun { dir, lock, manifest })
@@ -193,12 +193,12 @@ impl<'a> Launch<'a> {
                         "warning: {change}; the rest of the run need not have the bits that it would have had"
                     ));
                 }
-                // What the run began with stays; what it goes on with is listed.
+                // The facts of the start stay, and the resumption is added.
                 let resumed = Resumed::at(step, &manifest);
                 manifest = Manifest { limits: manifest.limits, tier: manifest.tier, memory_plan, ..earlier };
                 manifest.resumed.push(resumed);
                 manifest.ended = Ended::Running;
-                // In this order: a run whose settings cannot be written has not begun to go on.
+                // The manifest comes last: if the settings cannot be written, the run is not resumed.
                 dir.write_config(&self.config)?;
                 dir.write_manifest(&manifest)?;
                 Ok(OpenRun { dir, lock, manifest })
@@ -240,7 +240,7 @@ impl<'a> Launch<'a> {
     }
 }
 
-/// Refuses a path of initial weights other than that of the manifest, unless it leads to the same bytes.
+/// Refuses another file of initial weights than that of the manifest, unless it has the same bytes.
 fn check_new_init(manifest: &Manifest, config: &Config) -> Result<(), RunError> {
     let was = manifest.init.as_ref().map(|init| settled::settled(&init.path));
     if was == config.run.init {
@@ -254,7 +254,7 @@ fn check_new_init(manifest: &Manifest, config: &Config) -> Result<(), RunError> 
     Ok(check_init(manifest.init.as_ref(), now.as_ref())?)
 }
 
-/// Refuses to begin again with other weights than those that a run began with.
+/// Refuses other initial weights than those of the run.
 fn check_init(was: Option<&InitFile>, now: Option<&InitFile>) -> Result<(), ConfigError> {
     let hash = |init: Option<&InitFile>| init.map(|init| init.sha256.clone());
     if hash(was) == hash(now) {
@@ -272,7 +272,7 @@ fn check_init(was: Option<&InitFile>, now: Option<&InitFile>) -> Result<(), Conf
     })
 }
 
-/// The lock of a run folder, with a note where the file system has none.
+/// Locks a run folder, with a note if the file system has no locks.
 fn locked(dir: &RunDir, observer: &dyn Observer) -> Result<Lock, RunDirError> {
     let lock = dir.lock()?;
     if let Some(warning) = lock.warning() {
@@ -281,12 +281,12 @@ fn locked(dir: &RunDir, observer: &dyn Observer) -> Result<Lock, RunDirError> {
     Ok(lock)
 }
 
-/// Tells an observer something for people.
+/// Sends a text for people to the observer.
 pub(super) fn say(observer: &dyn Observer, text: &str) -> Result<(), OutputError> {
     observer.say(text).map_err(OutputError)
 }
 
-/// The adapter that a run had, as [`crate::device::Gpu::open`] takes it; its name if it is not here any more.
+/// The number of the adapter that a run had, for [`crate::device::Gpu::open`]; its name if this machine lacks it.
 fn the_same(manifest: &Manifest) -> Result<String, DeviceError> {
     let Manifest { adapter, backend, adapter_place, .. } = manifest;
     let found = device::same(&device::adapters()?, adapter, backend, adapter_place);

@@ -43,7 +43,8 @@ pub fn check(setup: &RunSetup, gpu: &Device, plan: &MemoryPlan, has: u64) -> Res
     })
 }
 
-/// Refuses a plan that does not fit into `has` bytes of the machine's memory, or into what this process may reserve of it.
+/// Refuses a plan that does not fit into `has` bytes of the machine's memory, or into what this process may reserve of
+/// it.
 pub(crate) fn require(
     gpu: &Device,
     plan: &MemoryPlan,

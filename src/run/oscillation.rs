@@ -4,9 +4,13 @@
 //! which λ₁ rises (∇λ₁ = ∇(v₁ᵀHv₁) made orthogonal to v₁, a third-order product). On a quadratic SAM settles in a
 //! two-cycle of amplitude a = ηρλ₁/(2 + 2β − η(λ₁ + c)), and in a valley of changing width that cycle drifts by
 //! −[2ηρ²/(2 − ηλ₁)²]∇λ₁ an update (P. L. Bartlett, P. M. Long, O. Bousquet, "The Dynamics of Sharpness-Aware
-//! Minimization: Bouncing Across Ravines and Drifting Towards Wide Minima", JMLR 2023). Far from the valley's bottom
-//! the plain gradient moves them along n too; its share is reported separately.
+//! Minimization: Bouncing Across Ravines and Drifting Towards Wide Minima", JMLR 2023). Both assume that the gradient lies
+//! along v₁. Where other modes swing too, only the part |cos(g, v₁)| of the perturbation lies along v₁: the amplitude is
+//! that part of the formula, and a swing of amplitude a, displaced by ρ|cos(g, v₁)|, drifts by
+//! −(η/2)(a + ρ|cos(g, v₁)|)²∇λ₁. Far from the valley's bottom the plain gradient moves the parameters along n too; its
+//! share is reported separately. A momentum divides every drift by 1 − β.
 
+use crate::curvature::edge::alignment;
 use crate::curvature::{Eigenpair, dot};
 use crate::device::{Buffer, DeviceError, Recording};
 use crate::folder::rows::OscillationRow;
@@ -75,6 +79,7 @@ impl Oscillation {
             lambda: top.value,
             origin: objective.read(w)?,
             gradient: dot(gradient, &rise),
+            alignment: alignment(gradient, &top.vector),
             v1: top.vector.clone(),
             rise,
             slope,
@@ -107,25 +112,33 @@ impl OscillationWindow {
         // A two-cycle cancels in the middle of two successive iterates.
         let middle = |i: usize| (drift[i] + drift[i + 1]) / 2.0;
         let last = drift.len() - 2;
+        let slow = rule.lr / (1.0 - rule.momentum);
+        let amplitude = swings.iter().sum::<f64>() / swings.len() as f64 / 2.0;
+        let displaced = amplitude + rule.rho * self.alignment;
+        let pull = self.gradient + rule.weight_decay * dot(&self.origin, &self.rise);
+        let aligned = |x: f64| Some(x * self.alignment).filter(|x| x.is_finite());
         // Where λ₁ rises in no direction, there is none to drift in.
         let along_n = |x: f64| if self.slope > 0.0 { x } else { f64::NAN };
         OscillationRow {
             step: self.first_step,
             updates: along.len() as u64 - 1,
             lambda_1: *lambda,
-            amplitude: swings.iter().sum::<f64>() / swings.len() as f64 / 2.0,
-            amplitude_predicted: amplitude(rule, *lambda),
+            amplitude,
+            amplitude_predicted: two_cycle(rule, *lambda),
+            amplitude_aligned: two_cycle(rule, *lambda).and_then(aligned),
             period: period(along).map(|period| period as u64),
             drift: along_n((middle(last) - middle(0)) / last as f64),
-            drift_of_gradient: along_n(-rule.lr * self.gradient),
+            drift_of_gradient: along_n(-slow * pull),
             drift_predicted: drift_rate(rule, *lambda).map(|rate| rate * self.slope),
+            drift_aligned: (is_sam(rule) && displaced.is_finite())
+                .then(|| -0.5 * slow * displaced.powi(2) * self.slope),
         }
     }
 }
 
 /// SAM's amplitude on a quadratic along the eigenvector of λ, ηρλ/(2 + 2β − η(λ + c)); `None` for other rules, and
 /// above the edge of gradient descent, where there is no cycle.
-pub fn amplitude(rule: &Rule, lambda: f64) -> Option<f64> {
+pub fn two_cycle(rule: &Rule, lambda: f64) -> Option<f64> {
     let room = 2.0 + 2.0 * rule.momentum - rule.lr * (lambda + rule.weight_decay);
     let holds = is_sam(rule) && !rule.nesterov && lambda > 0.0 && room > 0.0;
     holds.then(|| rule.lr * rule.rho * lambda / room)

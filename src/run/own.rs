@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::data::Dataset;
 use crate::model::{Loss, Model};
 
-/// A network, its loss and its examples. They stand in the place of `[data]`, `[model]` and `[loss]`, which a run with such a
-/// task does not read; the manifest names the data set `own`.
+/// A network, its loss and its examples. They replace `[data]`, `[model]` and `[loss]` of the configuration; the
+/// manifest names the data set `own`.
 #[derive(Clone)]
 pub struct OwnTask {
     /// The network.
     pub model: Arc<dyn Model>,
-    /// What is minimised.
+    /// The minimised function.
     pub loss: Loss,
     /// The examples. `optim.batch`, `measure.on` and `measure.examples` count these.
     pub data: Arc<Dataset>,

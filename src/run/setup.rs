@@ -9,14 +9,16 @@ use super::measure::{MeasuredOn, Measurer};
 use super::ring::Ring;
 use super::test_set::TestSet;
 use super::update::group;
-use crate::config::{Config, ConfigError, MeasureAt, MeasureMethod, MeasuringSet, build};
+use crate::config::{Config, ConfigError, MeasureAt, MeasureConfig, MeasureMethod, MeasuringSet, build};
 use crate::curvature::EigenOptions;
 use crate::data::{DataError, Dataset, Examples};
 use crate::device::Device;
 use crate::folder::manifest::MemoryPlan;
 use crate::model::{Loss, Model};
 use crate::objective::Objective;
+use crate::observer::Observer;
 use crate::optim::{Batches, Optimizer};
+use crate::text::counted;
 
 /// The parts of a run.
 pub struct RunSetup<'a> {
@@ -100,6 +102,22 @@ impl RunSetup<'_> {
         let parameters = workspace.objective.layout().len();
         let plan = MemoryPlan { device_bytes: dry.memory().peak, host_bytes: self.host_bytes(parameters) };
         Ok((plan, workspace))
+    }
+
+    /// Notes the settings that ask for more than there is, of which all is taken.
+    pub(super) fn note_limits(&self, parameters: usize, observer: &dyn Observer) {
+        let MeasureConfig { examples, top, bottom, .. } = self.config.measure;
+        let train = counted(self.data.train.len(), "training example");
+        let eigenvalues = counted(parameters, "parameter");
+        for (key, asked, there, words) in [
+            ("examples", examples, self.data.train.len(), format!("{train}: curvature is measured on all of them")),
+            ("top", top, parameters, format!("{eigenvalues}, and there are as many eigenvalues")),
+            ("bottom", bottom, parameters, format!("{eigenvalues}, and there are as many eigenvalues")),
+        ] {
+            if self.measured.is_some() && asked > there {
+                observer.note(&format!("note: measure.{key} = {asked} is more than the {words}"));
+            }
+        }
     }
 
     /// The most bytes of numbers on the host: the examples and the eigensolver's vectors.

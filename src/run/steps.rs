@@ -164,10 +164,10 @@ impl Training<'_> {
         }
         let began = Instant::now();
         let Workspace { objective, optimizer, measurer, .. } = &mut self.workspace;
-        let params: Vec<f64> = objective.read(optimizer.params())?;
-        Divergence::check_all("a parameter", step, &params)?;
+        let (rule, params): (_, Vec<f64>) = (*optimizer.probe.rule(), objective.read(optimizer.params())?);
+        Divergence::check_all(&rule, "a parameter", step, &params)?;
         let momentum = optimizer.velocity().map(|v| objective.read(v)).transpose()?;
-        Divergence::check_all("the momentum", step, momentum.as_deref().unwrap_or_default())?;
+        Divergence::check_all(&rule, "the momentum", step, momentum.as_deref().unwrap_or_default())?;
         probed(objective, &optimizer.probe, step)?;
         let mut state = RunState {
             step,
@@ -229,7 +229,7 @@ impl Training<'_> {
         let Some(measurer) = measurer else { return Ok(true) };
         let row = match measurer.measure(objective, optimizer, step, secs, self.observer) {
             Err(RunError::Curvature(CurvatureError::NonFinite { .. })) => {
-                return Err(Divergence::of("a curvature product", step).into());
+                return Err(Divergence::of(optimizer.probe.rule(), "a curvature product", step).into());
             }
             Err(RunError::Curvature(CurvatureError::Interrupted)) => return Ok(false),
             row => row?,

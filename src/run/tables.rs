@@ -1,4 +1,4 @@
-//! The tables of a run, begun or gone on with where a checkpoint was taken, and those who follow their rows.
+//! The tables of a run, new or continued from a checkpoint, and the receivers of their rows: observer and TensorBoard.
 
 use super::RunError;
 use crate::config::{Config, MeasureMethod};
@@ -43,7 +43,7 @@ fn columns(config: &Config) -> CurvatureColumns {
 }
 
 impl<'a> Tables<'a> {
-    /// Refuses tables that a run cannot go on with where a checkpoint was taken, and changes none.
+    /// Refuses tables that do not have the bytes of a checkpoint. Changes nothing.
     pub fn check(
         dir: &RunDir,
         config: &Config,
@@ -58,7 +58,7 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// New tables; or those of the run cut to the bytes that they had at a checkpoint.
+    /// Makes new tables, or cuts those of the run to the bytes that they had at a checkpoint.
     pub fn open(
         dir: &RunDir,
         config: &Config,
@@ -77,7 +77,7 @@ impl<'a> Tables<'a> {
         Ok(Self { metrics, curvature, oscillation, followers: Followers { observer, tensorboard } })
     }
 
-    /// Refuses to go on in a folder that was removed, renamed or exchanged: what is written to open files would be lost.
+    /// Refuses a run folder that was removed, renamed or exchanged: rows written to the open files would be lost.
     ///
     /// # Errors
     /// [`RunDirError::Gone`].
@@ -103,7 +103,7 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Sees to it that all rows are on the disk, and says how many bytes each table has.
+    /// Flushes all rows to the disk, and returns the bytes of each table.
     pub fn sync(&mut self) -> Result<[u64; 3], RecordError> {
         let oscillation = self.oscillation.as_mut().map_or(Ok(0), OscillationWriter::sync)?;
         Ok([self.metrics.sync()?, self.curvature.sync()?, oscillation])

@@ -67,7 +67,8 @@ pub fn resume(request: &ResumeRequest, observer: &dyn Observer) -> Result<(), Ru
 /// The same of a run that [`train_own`] began, with the same network, loss and examples.
 ///
 /// # Errors
-/// As [`resume`]. Other examples than those of the run are refused; another network of as many parameters is not noticed.
+/// As [`resume`]. Other examples than those of the run are refused; another network of as many parameters is not
+/// noticed.
 pub fn resume_own(request: &ResumeRequest, own: &OwnTask, observer: &dyn Observer) -> Result<(), RunError> {
     go_on(request, Some(own), observer)
 }
@@ -94,7 +95,8 @@ pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, R
     let setup = inputs.setup(config, &first);
     let gpu = kernels::choose(&inputs.gpu, &setup, true, observer)?;
     let (planned, dry) = setup.plan(&gpu)?;
-    // Unreadable parameters are an error now, too.
+    setup.note_limits(dry.objective.layout().len(), observer);
+    // Unreadable parameters are an error, as in a run.
     initial(config, dry.objective.layout())?;
     let objective = setup.objective(&gpu);
     let gradient_secs = objective
@@ -135,7 +137,7 @@ fn carry_out(
     Ok(dir)
 }
 
-/// What is known to be good before anything is made on the device.
+/// The parts that are checked before anything is made on the device.
 struct Checked {
     gpu: Device,
     state: Option<RunState>,
@@ -144,7 +146,7 @@ struct Checked {
     init: Option<InitFile>,
 }
 
-/// Reads what the run begins with or goes on from, chooses kernels, and reserves the memory that the plan asks for.
+/// Reads the initial parameters or the checkpoint, chooses kernels, and reserves the planned memory.
 fn check(launch: &Launch, gpu: &Device, setup: &RunSetup, observer: &dyn Observer) -> Result<Checked, RunError> {
     let state = launch.state(setup.model.as_ref())?;
     launch.check_tables(state.as_ref())?;
@@ -154,25 +156,26 @@ fn check(launch: &Launch, gpu: &Device, setup: &RunSetup, observer: &dyn Observe
     };
     let (memory_plan, dry) = setup.plan(&gpu)?;
     memory_check::check(setup, &gpu, &memory_plan, memory_check::free_bytes())?;
+    setup.note_limits(dry.objective.layout().len(), observer);
     let (params, init) = launch.params(dry.objective.layout())?;
     gpu.reserve(dry.objective.gpu())?;
     Ok(Checked { gpu, state, memory_plan, params, init })
 }
 
-/// A run whose next step can be made.
+/// A run that is ready for its next step.
 struct Prepared<'a> {
     config: &'a Config,
     workspace: Workspace,
     batches: Option<BatchLoader<'a>>,
     outlook: String,
-    /// The step at which it begins or goes on, and the seconds spent before.
+    /// The next step, and the seconds spent before.
     step: u64,
     spent: f64,
-    /// The sizes of its tables, if it goes on.
+    /// The bytes of its tables, if it is resumed.
     bytes: Option<[u64; 3]>,
 }
 
-/// Makes everything on the device, in the state of the step at which the run begins or goes on.
+/// Makes everything on the device, in the state of the next step.
 fn prepare<'a>(
     setup: &RunSetup<'a>,
     mut batches: Option<BatchLoader<'a>>,
@@ -191,7 +194,8 @@ fn prepare<'a>(
     Ok(Prepared { config: setup.config, workspace, batches, outlook, step, spent, bytes })
 }
 
-/// Restores the numbers of a checkpoint to the device and to the measurements, or does the work at the first parameters.
+/// Restores the numbers of a checkpoint to the device and to the measurements, or does the work at the first
+/// parameters.
 fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), DeviceError> {
     let gpu = workspace.objective.gpu();
     let Some(mut state) = state else {
@@ -207,7 +211,7 @@ fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), Dev
 }
 
 impl Prepared<'_> {
-    /// Makes the steps, and notes in the manifest how many there are and how long they took.
+    /// Makes the steps, and records their number and time in the manifest.
     fn run(
         self,
         dir: &RunDir,

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-use toml::Table;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use toml::{Table, Value};
 
 use super::error::{MAX_JOBS, SweepError};
 use crate::config::preset::{self, QUICKSTART};
@@ -23,7 +24,18 @@ pub struct Axis {
     /// The key with its section, such as `optim.lr`.
     pub key: String,
     /// The values, as `--set key=VALUE` takes them.
+    #[serde(deserialize_with = "texts")]
     pub values: Vec<String>,
+}
+
+/// The values in a list of `sweep.toml`, each of which must be in quotes: a number could be written in several ways,
+/// and the name of its job would not be known.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let text = |value: Value| match value {
+        Value::String(text) => Ok(text),
+        other => Err(D::Error::custom(format!("write the value {other} in quotes: \"{other}\""))),
+    };
+    Vec::<Value>::deserialize(deserializer)?.into_iter().map(text).collect()
 }
 
 /// One value of every axis.
@@ -107,11 +119,7 @@ fn split(text: &str) -> Vec<String> {
 /// A path as a value that does not depend on the working folder.
 fn settled_value(value: &str) -> String {
     let bare = value.trim_matches(['"', '\'']);
-    if bare.is_empty() {
-        value.to_owned()
-    } else {
-        toml::Value::from(&*settled(bare.as_ref()).to_string_lossy()).to_string()
-    }
+    if bare.is_empty() { value.to_owned() } else { Value::from(&*settled(bare.as_ref()).to_string_lossy()).to_string() }
 }
 
 /// Refuses an unknown key or an unacceptable value, without checking contradictions.
@@ -122,7 +130,7 @@ fn check(argument: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// The fault of axes, perhaps written by hand, that [`divide`] would not make.
+/// The first fault of axes from a `sweep.toml` that may have been edited.
 pub(super) fn problem(axes: &[Axis]) -> Option<String> {
     let keys = keys();
     let wrong = |(i, Axis { key, values }): (usize, &Axis)| match values.is_empty() {
@@ -140,7 +148,7 @@ pub(super) fn problem(axes: &[Axis]) -> Option<String> {
 fn keys() -> Vec<String> {
     let config = &preset::find(QUICKSTART).expect("the default preset is among the presets").config;
     let sections: Table = config.to_toml().parse().expect("a configuration is written as TOML");
-    let keys = |(section, keys): (String, toml::Value)| {
+    let keys = |(section, keys): (String, Value)| {
         let names = keys.as_table().into_iter().flat_map(Table::keys);
         names.map(|name| format!("{section}.{name}")).collect::<Vec<_>>()
     };

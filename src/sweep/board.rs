@@ -1,4 +1,4 @@
-//! The table of results as processes share it: read, changed and written under a lock.
+//! The table of results, which several processes share: each change reads, changes and writes it under a lock.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub(super) struct Board<'a> {
 }
 
 impl<'a> Board<'a> {
-    /// Looks at every job's folder.
+    /// The rows made from the jobs' folders.
     pub fn look(sweep: &'a SweepDir) -> Self {
         let before = read_summary(&sweep.summary()).unwrap_or_default();
         let before: BTreeMap<&str, &SummaryRow> = before.iter().map(|row| (row.job.as_str(), row)).collect();
@@ -21,7 +21,7 @@ impl<'a> Board<'a> {
         Self { sweep, rows: sweep.jobs().iter().map(row).collect() }
     }
 
-    /// Takes the word of `summary.csv`; looks where there is none, or one of other jobs.
+    /// The rows of `summary.csv`, or if that is missing or has other jobs, those made from the folders.
     pub fn read(sweep: &'a SweepDir) -> Self {
         let same =
             |rows: &Vec<SummaryRow>| rows.iter().map(|row| &row.job).eq(sweep.jobs().iter().map(|job| &job.name));
@@ -40,7 +40,7 @@ impl<'a> Board<'a> {
         self.rows.iter().filter(|row| row.state == state).count()
     }
 
-    /// Notes that a job's process runs.
+    /// Records that a job's process runs.
     ///
     /// # Errors
     /// As [`write_summary`], for this and the next, and [`SweepError::Removed`].
@@ -48,11 +48,11 @@ impl<'a> Board<'a> {
         self.change(|board| (board.rows[job].state, board.rows[job].message) = (JobState::Running, String::new()))
     }
 
-    /// Notes how the attempt at a job ended, which was the attempt of a sweep that is `stopping`.
+    /// Records the end of an attempt at a job; `stopping` says whether the sweep is being stopped.
     pub fn ended(&mut self, job: usize, problem: Option<&str>, stopping: bool) -> Result<(), SweepError> {
         let mut row = SummaryRow::of(&self.sweep.jobs()[job], None);
         match (row.state, problem) {
-            // It left no trace; but if told to stop, it may not have begun to listen.
+            // The folder has no error. A process that was told to stop may not have handled signals yet.
             (JobState::Waiting | JobState::Interrupted, Some(problem)) if !stopping => {
                 (row.state, row.message) = (JobState::Failed, problem.to_owned());
             }
@@ -65,7 +65,7 @@ impl<'a> Board<'a> {
 
     /// Changes the table as it is now: other processes may have done so, if each does a job of its own.
     fn change(&mut self, change: impl FnOnce(&mut Self)) -> Result<(), SweepError> {
-        // Or else files would be made again in a folder that someone no longer wants there.
+        // Writing would make a removed folder again.
         let sweep = self.sweep;
         let removed = || SweepError::Removed { path: sweep.path.clone() };
         if !SweepDir::is_one(&sweep.path) {
@@ -74,7 +74,7 @@ impl<'a> Board<'a> {
         let _lock = sweep.lock_summary()?;
         *self = Self::read(sweep);
         change(self);
-        // It may have gone in the meantime.
+        // The folder may have been removed in the meantime.
         self.write().map_err(|error| if SweepDir::is_one(&sweep.path) { error } else { removed() })
     }
 

@@ -1,15 +1,15 @@
-//! What can go wrong with a sweep, in words that say what to do.
+//! The errors of a sweep, with advice.
 
 use std::path::{Path, PathBuf};
 
 use crate::files::lock::Holder;
 use crate::run::RunError;
-use crate::text::with_causes;
+use crate::text::{counted, with_causes};
 
 /// The most jobs of a sweep. Each is a folder and a process.
 pub const MAX_JOBS: usize = 10_000;
 
-/// What can go wrong with a sweep. Each message says what to do.
+/// The errors of a sweep. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// No key has several values.
@@ -30,27 +30,27 @@ pub enum SweepError {
         value: String,
     },
     /// Too many combinations.
-    #[error("these are more than {MAX_JOBS} jobs; sweep fewer values, or make several sweeps")]
+    #[error("the sweep has more than {MAX_JOBS} jobs; sweep fewer values, or make several sweeps")]
     TooMany,
-    /// Combinations that make no sense.
-    #[error("{bad} of {count} jobs make no sense:{problems}")]
+    /// Combinations that are refused.
+    #[error("{bad} of {} cannot be done:{problems}", counted(*count, "job"))]
     Senseless {
-        /// How many.
+        /// The refused combinations.
         bad: usize,
-        /// Of how many.
+        /// All combinations.
         count: usize,
-        /// What is wrong, once each with the first job: a line for each.
+        /// The reasons, one a line, each with its first job.
         problems: String,
     },
-    /// Values that look different and are not, or have no effect.
+    /// Two jobs are the same run.
     #[error(
-        "the jobs {first} and {second} are the same run (what they differ in has no effect there); leave one of the values out, or \
-         make two sweeps"
+        "the jobs {first} and {second} are the same run (what they differ in has no effect there); leave one of the \
+         values out, or make two sweeps"
     )]
     SameRun {
-        /// A job.
+        /// The first job.
         first: String,
-        /// Another.
+        /// The second.
         second: String,
     },
     /// A job that the adapter or the model refuses.
@@ -58,16 +58,19 @@ pub enum SweepError {
     Job {
         /// The job.
         job: String,
-        /// Why.
+        /// The reason.
         cause: Box<RunError>,
     },
     /// The folder is no sweep's.
-    #[error("{} is not a sweep folder: it has no sweep.toml; give the folder that `edgewalk sweep` named", path.display())]
+    #[error(
+        "{} is not a sweep folder: it has no sweep.toml; give the folder that `edgewalk sweep` named",
+        path.display()
+    )]
     NotASweep {
         /// The folder.
         path: PathBuf,
     },
-    /// What a run can fail by too.
+    /// An error that runs have too.
     #[error(transparent)]
     Run(RunError),
     /// A path with a line break or the like, in a script for Slurm.
@@ -76,15 +79,19 @@ pub enum SweepError {
         /// The path.
         path: PathBuf,
     },
-    /// The folder went away while its jobs ran.
-    #[error("the sweep folder {} was removed or renamed while its jobs ran; go on with it where it is now", path.display())]
+    /// The folder was removed while its jobs ran.
+    #[error(
+        "the sweep folder {} was removed or renamed while its jobs ran; go on with it where it is now",
+        path.display()
+    )]
     Removed {
-        /// Where it was.
+        /// Its former path.
         path: PathBuf,
     },
     /// A job began with other settings than the sweep gives it now.
     #[error(
-        "{} began with other settings ({differences}); put back config.toml and the folders of the sweep, or begin another one",
+        "{} began with other settings ({differences}); put back config.toml and the folders of the sweep, or begin \
+         another one",
         run.display()
     )]
     OtherSettings {
@@ -98,7 +105,7 @@ pub enum SweepError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         problem: String,
     },
     /// Another process works on the sweep.
@@ -106,7 +113,7 @@ pub enum SweepError {
     Busy {
         /// The sweep folder.
         path: PathBuf,
-        /// Which process, where that is known.
+        /// The process, if known.
         by: Holder,
     },
     /// There is no job of this number.
@@ -117,20 +124,20 @@ pub enum SweepError {
         /// The highest there is.
         last: usize,
     },
-    /// A script was asked for and there is nothing that it could do.
+    /// No job is left for a script.
     #[error("all jobs of the sweep {} have ended; there is nothing left for Slurm", path.display())]
     NothingLeft {
         /// The sweep folder.
         path: PathBuf,
     },
     /// Jobs failed.
-    #[error("{count} of the jobs failed, the first being {first}: {message}; see {}", log.display())]
+    #[error("{}: {message}{}", which(*count, first), pointer(message, log))]
     Failed {
-        /// How many.
+        /// Their number.
         count: usize,
         /// The first of them.
         first: String,
-        /// What it said.
+        /// Its message.
         message: String,
         /// Its log.
         log: PathBuf,
@@ -143,16 +150,16 @@ pub enum SweepError {
         /// The options that were given.
         options: String,
     },
-    /// A job of a sweep that is not there.
+    /// `--job` without the folder of a sweep.
     #[error("--job {number} needs the folder of a sweep; write edgewalk sweep SWEEP --job {number}")]
     JobOfNothing {
         /// The number asked for.
         number: usize,
     },
-    /// The program does not find itself.
+    /// The path of this program is unknown.
     #[error("cannot find the program that is to do the jobs: {0}; start it by its full path")]
     NoProgram(std::io::Error),
-    /// The system does not say where this is.
+    /// The current folder is unknown.
     #[error("cannot find out the current folder: {0}; go to one that exists")]
     Nowhere(std::io::Error),
 }
@@ -168,7 +175,18 @@ impl SweepError {
     }
 }
 
-/// What a run can fail by too.
+/// The jobs that failed.
+fn which(count: usize, first: &str) -> String {
+    if count == 1 { format!("the job {first} failed") } else { format!("{count} jobs failed, the first being {first}") }
+}
+
+/// A pointer to the log, unless the message has one.
+fn pointer(message: &str, log: &Path) -> String {
+    let log = log.display().to_string();
+    if message.contains(&log) { String::new() } else { format!("; see {log}") }
+}
+
+/// An error that runs have too.
 impl<E: Into<RunError>> From<E> for SweepError {
     fn from(error: E) -> Self {
         Self::Run(error.into())

@@ -32,8 +32,8 @@ struct PlottedQuantity {
 const QUANTITIES: [PlottedQuantity; 2] = [
     PlottedQuantity {
         stem: "edge_ratio",
-        title: "Edge ratio: median of ‖H‖ ÷ edge over the second half",
-        label: "‖H‖ ÷ edge",
+        title: "Edge ratio: median of λ_max ÷ edge over the second half",
+        label: "λ_max ÷ edge",
         colors: Colors::Ratio,
         value: |row| row.edge_ratio,
         range: |row| row.edge_ratio_low.zip(row.edge_ratio_high),
@@ -145,7 +145,8 @@ fn map(
     let title = if place.is_empty() { quantity.title.to_owned() } else { format!("{}, {place}", quantity.title) };
     let colors = match quantity.colors {
         Colors::Ratio => {
-            "White is at the edge, red above it and blue below, on a logarithmic scale; what is beyond its ends has the colour of its end"
+            "White is at the edge, red above it and blue below, on a logarithmic scale; values beyond its ends have \
+             the colour of the end"
         }
         Colors::Log => "The scale is logarithmic",
     };
@@ -211,7 +212,7 @@ fn over_one(axis: &Axis, rows: &[SummaryRow], quantity: PlottedQuantity) -> Opti
     let missing = axis.values.len() - known.len();
     let missing = match missing {
         0 => String::new(),
-        n => format!(" {n} of {} values have no result and are not shown; the table says why.", axis.values.len()),
+        n => format!(" Without a result and not shown: {n} of {} values; the table says why.", axis.values.len()),
     };
     Some(Picture {
         stem: quantity.stem.into(),
@@ -231,7 +232,7 @@ fn over_one(axis: &Axis, rows: &[SummaryRow], quantity: PlottedQuantity) -> Opti
     })
 }
 
-/// The curves of all jobs that have begun: ‖H‖ ÷ edge, and loss.
+/// The curves of all jobs that have begun: λ_max ÷ edge, and loss.
 ///
 /// # Errors
 /// A table that cannot be read.
@@ -266,7 +267,7 @@ pub(crate) fn trajectories(sweep: &SweepDir) -> Result<Vec<Picture>, SweepError>
     // The last values of a diverging job would flatten the others.
     let rest = if sweep.axes.len() > 2 { " Jobs that differ in other keys alone look alike." } else { "" };
     let specs = [
-        ("trajectories_edge_ratio", "‖H‖ ÷ edge of all jobs", "‖H‖ ÷ edge", Scale::Auto, ratios),
+        ("trajectories_edge_ratio", "λ_max ÷ edge of all jobs", "λ_max ÷ edge", Scale::Auto, ratios),
         ("trajectories_loss", "Loss of all jobs", "loss (per example)", Scale::LogBelow(10.0 * highest), losses),
     ];
     let drawn = specs.into_iter().filter(|spec| !spec.4.is_empty()).map(|(stem, title, y_label, scale, mut curves)| {

@@ -1,4 +1,4 @@
-//! How many jobs run at once: what the cores are good for, and never more than memory allows.
+//! The number of jobs at once: one for each core, or one on a GPU, and never more than fit into memory.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,18 +18,18 @@ use crate::text::counted;
 
 const MIB: f64 = (1 << 20) as f64;
 
-/// How many jobs at once, and why.
+/// The number of jobs at once, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capacity {
     /// Jobs at once; at least 1.
     pub parallel: usize,
     /// The reason, in words.
     pub why: String,
-    /// Threads that a job is to leave it at, where the adapter is software and would use all cores for each.
+    /// Threads of a job, if the adapter is software and would otherwise use all cores for each job.
     pub threads: Option<usize>,
-    /// What the largest job takes, in bytes of this machine's memory.
+    /// The needs of the largest job, in bytes of this machine's memory.
     pub job_bytes: u64,
-    /// What is free, in bytes; `u64::MAX` where the system does not say.
+    /// Free memory in bytes; `u64::MAX` if unknown.
     pub free_bytes: u64,
 }
 
@@ -54,15 +54,15 @@ impl fmt::Display for Capacity {
     }
 }
 
-/// Plans the memory of every job on the adapter and decides how many run at once: `wanted`, or as many as the cores are good
-/// for, but no more than fit.
+/// Plans the memory of every job on the adapter, and chooses the number of jobs at once: `wanted`, or one for each
+/// core, or one on a GPU, but no more than fit.
 ///
-/// A `plan` refuses jobs that would not find the files that they begin with. Otherwise one whose data cannot be read counts for
-/// nothing: its own process will say what is wrong.
+/// A `plan` refuses jobs whose files are missing. Otherwise a job whose data cannot be read does not count: its own
+/// process reports the error.
 ///
 /// # Errors
-/// [`SweepError::Job`] for one that does not fit alone, or that the adapter or the model refuses, or that lacks a file; and
-/// [`crate::device::DeviceError`] where there is no adapter.
+/// [`SweepError::Job`] for a job that does not fit alone, lacks a file, or is refused by the adapter or the model;
+/// [`crate::device::DeviceError`] if there is no adapter.
 pub fn capacity(
     jobs: &[(String, Config)],
     adapter: Option<&str>,
@@ -73,8 +73,8 @@ pub fn capacity(
     let gpu = Device::open_with(adapter, first)?;
     let kind = gpu.adapter().kind.clone();
     let free_bytes = free_bytes();
-    let mut planner =
-        Planner { gpu, adapter: adapter.map(str::to_owned), free_bytes, plan, data: None, needs: HashMap::new() };
+    let adapter = adapter.map(str::to_owned);
+    let mut planner = MemoryPlanner { gpu, adapter, free_bytes, plan, data: None, needs: HashMap::new() };
     let mut job_bytes = PROCESS_BYTES;
     for (job, config) in jobs {
         match planner.need(config) {
@@ -86,7 +86,7 @@ pub fn capacity(
     let (count, why) = match wanted {
         Some(wanted) => (wanted, "as asked".to_owned()),
         None if kind != "Cpu" => (1, "a job has the GPU for itself".to_owned()),
-        // One thread each is faster than all threads for each in turn: nobody waits for anybody (docs/sweeps.md).
+        // One thread for each job is faster than all threads for one job after another (docs/sweeps.md).
         None => (cores().min(jobs.len()), counted(cores(), "core")),
     };
     let mut capacity = Capacity::of(count, why, job_bytes, free_bytes);
@@ -97,19 +97,19 @@ pub fn capacity(
     Ok(capacity)
 }
 
-/// Plans that are made once for all jobs that differ in numbers alone.
-struct Planner {
+/// Plans memory, once for all jobs that differ only in numbers such as the learning rate.
+struct MemoryPlanner {
     gpu: Device,
     adapter: Option<String>,
     free_bytes: u64,
-    /// Whether the files that a new run reads have to be there.
+    /// Whether the files of kernels and initial weights are read too.
     plan: bool,
     data: Option<(DataConfig, usize, Arc<Dataset>)>,
     needs: HashMap<String, u64>,
 }
 
-impl Planner {
-    /// Bytes of this machine's memory that a job takes, which are there.
+impl MemoryPlanner {
+    /// Bytes of this machine's memory that a job needs; an error if they are not free.
     fn need(&mut self, config: &Config) -> Result<u64, RunError> {
         let mut class = config.clone();
         class.run.seed = 0;
@@ -140,7 +140,7 @@ impl Planner {
         Ok(bytes)
     }
 
-    /// Refuses what a new run of this configuration would refuse in its files of weights and kernels.
+    /// Reads the files of kernels and initial weights, as a new run would.
     fn check_files(&mut self, config: &Config) -> Result<(), RunError> {
         if let Some(path) = &config.run.kernels {
             kernels::recorded(path, self.gpu.target())?;

@@ -1,8 +1,8 @@
 //! Sweeps: a run for every combination of several values of some keys, in one folder that can be resumed.
 //!
 //! The folder is the queue: a job is a process of this program with a run folder of its own, and those folders show the
-//! jobs that are left ([`JobState`]). So a killed sweep continues when started again, and jobs on several machines share
-//! only the folder. [`Grid`] is a checked sweep, [`SweepDir`] one with a folder.
+//! jobs that are left ([`JobState`]). So a killed sweep continues when started again, and jobs on several machines
+//! share only the folder. [`Grid`] is a checked sweep, [`SweepDir`] one with a folder.
 
 mod axis;
 mod board;
@@ -27,7 +27,7 @@ use crate::files::lock::LockKind;
 use crate::folder::RUNS;
 use crate::folder::{RunDir, settled};
 use crate::observer::{Observer, OutputError};
-use crate::text::shell_path;
+use crate::text::{counted, shell_path};
 use board::Board;
 use slurm::Places;
 
@@ -92,7 +92,8 @@ fn run(
     observer: &dyn Observer,
 ) -> Result<(), SweepError> {
     let (folder, left) = (board.sweep.path.display(), board.left().len());
-    say(observer, &format!("{left} of {} jobs to do in {folder}, {capacity}\n", board.rows.len()))?;
+    let jobs = counted(board.rows.len(), "job");
+    say(observer, &format!("{left} of {jobs} to do in {folder}, {capacity}\n"))?;
     board.write()?;
     queue::work(board, board.left(), &launch.program, capacity, observer)?;
     finish(board, observer)
@@ -101,13 +102,14 @@ fn run(
 /// A description of the work of [`resume`].
 ///
 /// # Errors
-/// Those of [`capacity`].
+/// Those of [`capacity`], and [`SweepError::OtherSettings`].
 pub fn what_is_left(sweep: &SweepDir, launch: &JobOptions) -> Result<String, SweepError> {
+    check_begun(sweep)?;
     let left = Board::look(sweep).left();
     let capacity = capacity(&configs(sweep, &left)?, sweep.adapter.as_deref(), launch.jobs, false)?;
-    let (name, count) = (&sweep.name, sweep.jobs().len());
+    let (name, count) = (&sweep.name, counted(sweep.jobs().len(), "job"));
     let names = left.iter().map(|&number| (number, sweep.jobs()[number].name.as_str()));
-    Ok(format!("left: {} of {count} jobs of {name}, {capacity}\n{}", left.len(), grid::numbered(names)))
+    Ok(format!("left: {} of {count} of {name}, {capacity}\n{}", left.len(), grid::numbered(names)))
 }
 
 /// Does or continues one job of a sweep, given by its number; for tasks of a job array.
@@ -121,6 +123,7 @@ pub fn run_job(path: &Path, number: usize, launch: &JobOptions, observer: &dyn O
     let Some(job) = sweep.jobs().get(number) else {
         return Err(SweepError::NoSuchJob { number, last: sweep.jobs().len() - 1 });
     };
+    check_job(&sweep, job)?;
     let _claim = sweep.claim(LockKind::Shared, observer)?;
     let mut board = Board::read(&sweep);
     if state::judge(job).0.has_result() {
@@ -148,9 +151,10 @@ pub fn slurm_start(grid: &Grid, out: Option<&Path>, launch: &JobOptions) -> Resu
 /// The script for Slurm that does the jobs of a sweep that are left, at most `launch.jobs` at a time.
 ///
 /// # Errors
-/// [`SweepError::NothingLeft`], and if a path cannot appear in the script: [`SweepError::Nowhere`],
-/// [`SweepError::Control`].
+/// [`SweepError::NothingLeft`], [`SweepError::OtherSettings`], and if a path cannot appear in the script:
+/// [`SweepError::Nowhere`], [`SweepError::Control`].
 pub fn slurm_script(sweep: &SweepDir, launch: &JobOptions) -> Result<String, SweepError> {
+    check_begun(sweep)?;
     let left = Board::look(sweep).left();
     if left.is_empty() {
         return Err(SweepError::NothingLeft { path: sweep.path.clone() });
@@ -158,17 +162,20 @@ pub fn slurm_script(sweep: &SweepDir, launch: &JobOptions) -> Result<String, Swe
     Ok(Places::of(&sweep.path, &launch.program)?.script(sweep, &left, launch.jobs))
 }
 
-/// Refuses jobs that began with other settings than those that the sweep gives them now, as after an edit of its `config.toml` or an
-/// exchange of folders: their rows would stand in one table.
+/// Refuses jobs that began with other settings than those that the sweep gives them now, as after an edit of its
+/// `config.toml` or an exchange of folders: one table or picture would show both.
 fn check_begun(sweep: &SweepDir) -> Result<(), SweepError> {
-    for job in sweep.jobs() {
-        let Ok(manifest) = RunDir::open(&job.run).and_then(|run| run.read_manifest()) else { continue };
-        let differences = settled::differences(&manifest, &sweep.config_of(job)?);
-        if !differences.is_empty() {
-            return Err(SweepError::OtherSettings { run: job.run.clone(), differences: differences.join(", ") });
-        }
+    sweep.jobs().iter().try_for_each(|job| check_job(sweep, job))
+}
+
+/// The same for one job.
+fn check_job(sweep: &SweepDir, job: &Job) -> Result<(), SweepError> {
+    let Ok(manifest) = RunDir::open(&job.run).and_then(|run| run.read_manifest()) else { return Ok(()) };
+    let differences = settled::differences(&manifest, &sweep.config_of(job)?);
+    if differences.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    Err(SweepError::OtherSettings { run: job.run.clone(), differences: differences.join(", ") })
 }
 
 fn configs(sweep: &SweepDir, numbers: &[usize]) -> Result<Vec<(String, Config)>, SweepError> {
@@ -191,8 +198,9 @@ fn finish(board: &Board<'_>, observer: &dyn Observer) -> Result<(), SweepError> 
     say(
         observer,
         &format!(
-            "{}{ended} of {count} jobs ended; table in {}, {report}runs in {}\n",
+            "{}{ended} of {} ended; table in {}, {report}runs in {}\n",
             summary::in_columns(sweep, &board.rows),
+            counted(count, "job"),
             sweep.summary().display(),
             sweep.path.join("runs").display()
         ),

@@ -114,7 +114,7 @@ impl Queue<'_, '_> {
             Stage::Starting => {}
             Stage::WaitingForAnother => {
                 let name = &self.board.sweep.jobs()[job].name;
-                self.line.say(&format!("{name}: another process is still at it; waiting for that to end"))?;
+                self.line.say(&format!("{name}: another process still runs it; waiting for its end"))?;
             }
             Stage::Running { .. } => {
                 self.board.begun(job)?;

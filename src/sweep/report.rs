@@ -1,26 +1,30 @@
 //! The report of a sweep.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 
 use maud::{Markup, html};
 
+use super::board::Board;
 use super::figures::{Drawn, Picture, over_axes, path, trajectories};
-use super::{JobState, SummaryRow, SweepDir, SweepError, read_summary};
+use super::{JobState, SummaryRow, SweepDir, SweepError, check_begun, read_summary};
 use crate::config;
 use crate::files::write_file;
 use crate::folder::table::RecordError;
 use crate::results::report::config_words;
 use crate::results::report::page::{page, picture};
 use crate::results::{Format, PlotError};
-use crate::text::{digits, duration};
+use crate::text::{counted, digits, duration};
 
 /// Writes `report.html` and the pictures under `plots` into the folder of a sweep, whatever the state of its jobs, and
 /// returns the path of the report.
 ///
 /// # Errors
-/// A table that cannot be read, a picture that cannot be drawn, a file that cannot be written.
+/// [`SweepError::OtherSettings`]; a table that cannot be read, a picture that cannot be drawn, a file that cannot be
+/// written.
 pub fn sweep_report(sweep: &SweepDir) -> Result<PathBuf, SweepError> {
+    check_begun(sweep)?;
     let rows = rows(sweep)?;
     let text = fs::read_to_string(sweep.config()).unwrap_or_default();
     let maps = shown(sweep, &over_axes(sweep, &rows))?;
@@ -28,7 +32,10 @@ pub fn sweep_report(sweep: &SweepDir) -> Result<PathBuf, SweepError> {
     let varies = |section: &str| sweep.axes.iter().any(|axis| axis.key.split('.').next() == Some(section));
     let body = html! {
         h1 { (sweep.name) ": a sweep" }
-        p.made { (sweep.jobs().len()) " runs, one for every combination of the values below, by edgewalk " (env!("CARGO_PKG_VERSION")) "." }
+        p.made {
+            (counted(sweep.jobs().len(), "run")) ", one for every combination of the values below, by edgewalk "
+            (env!("CARGO_PKG_VERSION")) "."
+        }
         (state(sweep, &rows))
         h2 { "What was varied" }
         table {
@@ -73,14 +80,21 @@ pub fn sweep_report(sweep: &SweepDir) -> Result<PathBuf, SweepError> {
 /// # Errors
 /// As [`sweep_report`].
 pub fn plot_sweep(sweep: &SweepDir, format: Format) -> Result<Vec<PathBuf>, SweepError> {
+    check_begun(sweep)?;
     let mut pictures = over_axes(sweep, &rows(sweep)?);
     pictures.extend(trajectories(sweep)?);
     pictures.iter().map(|picture| Ok(save(sweep, picture, format)?.0)).collect()
 }
 
-/// The table of results, if it exists.
+/// The table of results, if it exists; made anew from the run folders if it has jobs that the sweep has not.
 fn rows(sweep: &SweepDir) -> Result<Vec<SummaryRow>, RecordError> {
-    if sweep.summary().is_file() { read_summary(&sweep.summary()) } else { Ok(vec![]) }
+    if !sweep.summary().is_file() {
+        return Ok(vec![]);
+    }
+    let rows = read_summary(&sweep.summary())?;
+    let jobs: HashSet<&[String]> = sweep.jobs().iter().map(|job| job.values.as_slice()).collect();
+    let is_known = rows.iter().all(|row| jobs.contains(row.values.as_slice()));
+    Ok(if is_known { rows } else { Board::look(sweep).rows })
 }
 
 /// Draws a picture into its file, and returns path and content.

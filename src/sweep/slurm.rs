@@ -21,8 +21,8 @@ impl Places {
     /// The paths of a sweep in `folder`, which need not exist yet.
     ///
     /// # Errors
-    /// [`SweepError::Nowhere`] if the current folder is unknown; [`crate::files::FileError::NotText`] and [`SweepError::Control`] for
-    /// a path that cannot appear in an `#SBATCH` line.
+    /// [`SweepError::Nowhere`] if the current folder is unknown; [`crate::files::FileError::NotText`] and
+    /// [`SweepError::Control`] for a path that cannot appear in an `#SBATCH` line.
     pub fn of(folder: &Path, program: &Path) -> Result<Self, SweepError> {
         let whole = |path: &Path| {
             let path = absolute(path).map_err(SweepError::Nowhere)?;
@@ -41,8 +41,8 @@ impl Places {
         format!(
             "#!/bin/bash
 # The rest of the sweep in the folder below ({jobs}). Add what your cluster asks for (account, partition, time,
-# memory, GPUs) and hand it to sbatch. Whatever has not come to its end by then goes on when the same script is handed in
-# again; tasks without anything left to do end at once.
+# memory, GPUs) and submit it with sbatch. Unfinished jobs continue when the same script is submitted again; tasks of
+# finished jobs end at once.
 #SBATCH --job-name=edgewalk-{name}
 #SBATCH --array={array}
 #SBATCH --chdir={here}
@@ -51,7 +51,7 @@ impl Places {
 #SBATCH --requeue
 #SBATCH --signal=B:TERM@{GRACE_SECS}
 
-# exec: B: signals the shell alone, and so it must be the program itself that is in its place. It writes a checkpoint and ends.
+# B: signals only this shell. So exec puts the program in its place, which writes a checkpoint and ends.
 exec {program} sweep {folder} --job \"$SLURM_ARRAY_TASK_ID\"
 ",
             jobs = counted(left.len(), "job"),

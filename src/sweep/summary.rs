@@ -52,10 +52,10 @@ pub struct SummaryRow {
 }
 
 /// A column of numbers, and its field.
-type Column = (&'static str, fn(&mut SummaryRow) -> &mut Option<f64>);
+type NumberColumn = (&'static str, fn(&mut SummaryRow) -> &mut Option<f64>);
 
 /// The columns of numbers behind `steps`, in order.
-const NUMBERS: [Column; 12] = [
+const NUMBERS: [NumberColumn; 12] = [
     ("loss", |row| &mut row.loss),
     ("error", |row| &mut row.error),
     ("grad_norm", |row| &mut row.grad_norm),

@@ -114,6 +114,7 @@ fn states() -> [RunState; 2] {
             rise: vector,
             slope: 0.1,
             gradient: 0.2,
+            alignment: 0.7,
             along: vec![0.0, 1.0],
             drift: vec![0.0, 0.5],
         }),
@@ -232,6 +233,8 @@ pub fn oscillation() -> Vec<Parts> {
         drift: -1e-4,
         drift_of_gradient: 1e-5,
         drift_predicted: predicted,
+        amplitude_aligned: predicted,
+        drift_aligned: predicted,
     };
     vec![vec![written(|path| {
         let mut writer = OscillationWriter::open(path, CurvatureColumns::default(), None).unwrap();

@@ -12,6 +12,7 @@ mod program;
 #[path = "../whole_runs.rs"]
 mod whole_runs;
 
+mod error_bars;
 mod golden;
 mod real_data;
 mod run_kernels;
@@ -30,7 +31,10 @@ enum Need {
     Minutes,
 }
 
-const TESTS: [(Need, &str, fn()); 14] = [
+const TESTS: [(Need, &str, fn()); 17] = [
+    (Need::Nothing, "error_bars::few_networks_with_layer_normalisation_are_covered", error_bars::few),
+    (DATA, "error_bars::the_cases_on_cifar10_are_covered", error_bars::cases),
+    (Need::Minutes, "error_bars::of_a_thousand_99_in_100_are_covered", error_bars::thousand),
     (DATA, "golden::an_mlp_on_mnist_follows_the_reference", golden::mlp_on_mnist),
     (DATA, "golden::a_cnn_on_cifar10_follows_the_reference", golden::cnn_on_cifar10),
     (DATA, "golden::a_transformer_on_shakespeare_follows_the_reference", golden::transformer_on_shakespeare),

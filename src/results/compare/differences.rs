@@ -38,8 +38,8 @@ pub(crate) fn between(sources: &[ComparedSource]) -> Result<String, RecordError>
         }
     }
     if sources.iter().any(|source| matches!(source.rows, Rows::Raw(_))) {
-        text += "A raw file of the official code knows seconds and not steps: the pictures are over seconds since training began,\n\
-                 measurements included, which compare machines as much as runs.\n";
+        text += "A raw file of the official code has seconds and no steps: the pictures are over seconds since \
+                 training began,\nmeasurements included, which compare machines as much as runs.\n";
     }
     Ok(text)
 }

@@ -20,7 +20,7 @@ const SECOND: &str = "2 4";
 type Points = Vec<(f64, f64)>;
 
 /// A kind of curve: its name, its dashes, and its values.
-type Part = (&'static str, &'static str, fn(&Curves) -> &Points);
+type CurveKind = (&'static str, &'static str, fn(&Curves) -> &Points);
 
 /// The curves of one run.
 #[derive(Default)]
@@ -28,6 +28,7 @@ struct Curves {
     norm: Points,
     edge: Points,
     ratio: Points,
+    gauge: Points,
     loss: Points,
     test: Points,
     alignment: Points,
@@ -48,7 +49,7 @@ pub(crate) fn draw(sources: &[ComparedSource], out: &Path, format: Format) -> Re
         }
     };
     let all: Vec<Curves> = sources.iter().map(|source| of(source, by_time)).collect();
-    let curves = |parts: &[Part]| -> Vec<Curve> {
+    let curves = |parts: &[CurveKind]| -> Vec<Curve> {
         let mut curves = vec![];
         for (i, (source, own)) in sources.iter().zip(&all).enumerate() {
             for &(what, dashes, points) in parts {
@@ -64,19 +65,15 @@ pub(crate) fn draw(sources: &[ComparedSource], out: &Path, format: Format) -> Re
         curves
     };
     let norm = curves(&[("‖H‖", "", |own| &own.norm), ("edge", EDGE, |own| &own.edge)]);
-    let mut ratio = curves(&[("", "", |own| &own.ratio)]);
-    let ends = ratio.iter().flat_map(|curve| &curve.points).map(|point| point.0);
-    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
-    if low < high {
-        let style = Style { color: BLACK, width: 1.25, dashes: "3 4" };
-        ratio.push(Curve { label: "the edge".into(), points: vec![(low, 1.0), (high, 1.0)], style });
-    }
+    let ratio = with_edge(curves(&[("", "", |own| &own.ratio)]));
+    let gauge = with_edge(curves(&[("", "", |own| &own.gauge)]));
     let loss = curves(&[("", "", |own| &own.loss), ("test", SECOND, |own| &own.test)]);
     let alignment = curves(&[("g", "", |own| &own.alignment), ("followed gradient", EDGE, |own| &own.sam_alignment)]);
     let eigenvalue = "Hessian eigenvalue (loss per squared weight)";
     let figures = [
         ("sharpness", "Sharpness and the edge of each run", eigenvalue, Scale::Auto, norm),
-        ("edge_ratio", "Sharpness in units of the edge", "‖H‖ ÷ edge", Scale::Auto, ratio),
+        ("edge_ratio", "Sharpness in units of the edge", "λ_max ÷ edge", Scale::Auto, ratio),
+        ("gauge", "Gauge of the updates", "gauge (1 at the edge)", Scale::Auto, gauge),
         ("loss", "Loss", "loss (per example)", Scale::Log, loss),
         ("alignment", "Alignment with the top eigenvector", "|cos(·, v₁)|", Scale::Fixed(0.0, 1.0), alignment),
     ];
@@ -88,6 +85,17 @@ pub(crate) fn draw(sources: &[ComparedSource], out: &Path, format: Format) -> Re
         .collect()
 }
 
+/// The curves, and a line at 1 if there are any.
+fn with_edge(mut curves: Vec<Curve>) -> Vec<Curve> {
+    let ends = curves.iter().flat_map(|curve| &curve.points).map(|point| point.0);
+    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+    if low < high {
+        let style = Style { color: BLACK, width: 1.25, dashes: "3 4" };
+        curves.push(Curve { label: "the edge".into(), points: vec![(low, 1.0), (high, 1.0)], style });
+    }
+    curves
+}
+
 fn of(source: &ComparedSource, by_time: bool) -> Curves {
     match &source.rows {
         Rows::ComparedRun(run) => of_run(run, by_time),
@@ -97,6 +105,7 @@ fn of(source: &ComparedSource, by_time: bool) -> Curves {
                 norm: points(|row| row.hessian_norm),
                 edge: points(|row| row.sam_edge),
                 ratio: points(|row| row.hessian_norm / row.sam_edge),
+                gauge: vec![],
                 loss: points(|row| row.loss),
                 test: vec![],
                 alignment: points(|row| row.grad_alignment),
@@ -115,6 +124,7 @@ fn of_run(run: &ComparedRun, by_time: bool) -> Curves {
         norm: points(|row| row.hessian_norm),
         edge: points(|row| row.sam_edge),
         ratio: points(|row| row.edge_ratio),
+        gauge: points(|row| row.gauge),
         loss: run.readout.metrics.iter().map(|row| (place(row.step, row.secs), row.loss)).collect(),
         test: run.readout.metrics.iter().filter_map(|row| Some((place(row.step, row.secs), row.test_loss?))).collect(),
         alignment: points(|row| row.grad_alignment),

@@ -89,8 +89,8 @@ impl TensorBoard {
 struct Records {
     /// The start of the run, in seconds since 1970.
     start: f64,
-    /// The seconds from then to each measurement of the curvature, by step: rows of `oscillation.csv` have no time of their
-    /// own, and get that of the measurement that they follow.
+    /// The seconds from then to each measurement of the curvature, by step: rows of `oscillation.csv` have no time of
+    /// their own, and get that of the measurement that they follow.
     measured: BTreeMap<u64, f64>,
 }
 

@@ -20,7 +20,8 @@ pub(crate) struct Words {
     pub formula: String,
 }
 
-/// What was trained, on what, how, and what was measured. The manifest of a run has numbers that its configuration leaves open.
+/// What was trained, on what, how, and what was measured. The manifest of a run has numbers that its configuration
+/// leaves open.
 pub(crate) fn describe(config: &Config, manifest: Option<&Manifest>) -> Vec<Words> {
     let plain = |subject, section, sentence| Words { subject, section, sentence, formula: String::new() };
     let (sentence, formula) = match manifest {
@@ -44,10 +45,10 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
         _ if is_own => "The network of the program that made this run".to_owned(),
         ModelKind::Mlp if m.depth == 1 => "A linear model: one dense layer".to_owned(),
         ModelKind::Mlp => format!(
-            "A multi-layer perceptron of {} dense layers: {} of {} units, each followed by {}, and a linear output",
+            "A multi-layer perceptron of {} dense layers: {} of {}, each followed by {}, and a linear output",
             m.depth,
             counted(m.depth - 1, "hidden one"),
-            m.width,
+            counted(m.width, "unit"),
             m.activation,
         ),
         ModelKind::Cnn => {
@@ -60,23 +61,23 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
                 pool => format!(", each ending with {pool} pooling"),
             };
             format!(
-                "A convolutional network of {}{pool}: {} in each, {} channels in the first and {} times as many in every next \
-                 one, stride {}, {} after every convolution{norm}",
+                "A convolutional network of {}{pool}: {} in each, {} in the first and {} times as many in every next one, \
+                 stride {}, {} after every convolution{norm}",
                 counted(m.blocks, "block"),
                 counted(m.layers_per_block, "convolution"),
-                m.channels,
+                counted(m.channels, "channel"),
                 m.growth,
                 m.stride,
                 m.activation,
             )
         }
         ModelKind::Transformer => format!(
-            "A Transformer that predicts the next character: {} with {} of size {}, {} features a token, windows of {} characters",
+            "A Transformer that predicts the next character: {} with {} of size {}, {} a token, windows of {}",
             counted(m.layers, "block"),
             counted(m.heads, "attention head"),
             m.key_size,
-            m.model_size,
-            m.seq_len,
+            counted(m.model_size, "feature"),
+            counted(m.seq_len, "character"),
         ),
     };
     let count =
@@ -102,14 +103,15 @@ fn data(config: &Config, manifest: Option<&Manifest>) -> String {
         DataName::Shakespeare => "tiny_shakespeare (text)",
         DataName::Text => "a text file",
     };
-    let unit = if config.model.kind == ModelKind::Transformer { "windows of text" } else { "examples" };
+    let (unit, of) = if config.model.kind == ModelKind::Transformer { ("window", " of text") } else { ("example", "") };
     let train = match d.train {
-        0 => format!("All training {unit} of {set}"),
-        count => format!("The first {count} training {unit} of {set}"),
+        0 => format!("All training {unit}s{of} of {set}"),
+        count => format!("The first {}{of} of {set}", counted(count, &format!("training {unit}"))),
     };
     let test = match d.test {
         0 => "no test set".to_owned(),
-        count => format!("the first {count} test {unit} are held out"),
+        1 => format!("the first test {unit}{of} is held out"),
+        count => format!("the first {count} test {unit}s{of} are held out"),
     };
     let update = match config.optim.batch {
         0 => "every update sees all of them (full batch)".to_owned(),
@@ -208,8 +210,8 @@ fn measurement(config: &Config, manifest: Option<&Manifest>) -> String {
         MeasureMethod::Lanczos => "the Lanczos method with exact Hessian-vector products",
         MeasureMethod::Power => "power iteration with exact Hessian-vector products",
         MeasureMethod::Official => {
-            "the Lanczos method with exact Hessian-vector products, and beside it the estimate of the official code of the paper, \
-             which takes differences of gradients"
+            "the Lanczos method with exact Hessian-vector products, and beside it the estimate of the official code of the \
+             paper, which takes differences of gradients"
         }
     };
     let at = match m.at {

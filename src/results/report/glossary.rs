@@ -51,11 +51,14 @@ pub(crate) fn glossary() -> Markup {
                  (√(1 + 8ρ/η) − 1)/(2ρ)."
             }
             dt { "Edge ratio" }
-            dd { "‖H‖ ÷ the edge of the rule. Here 0.9 to 1.1 counts as “at the edge”." }
-            dt { "Gauge S" }
+            dd { "The largest eigenvalue ÷ the edge of the rule, where the rule has an edge for one eigenvalue." }
+            dt { "Gauge" }
             dd {
-                "For SAM S = (η/2)(λ₁ + ρλ₁²/‖g‖), for gradient descent ηλ₁/2: the multiplier along v₁ is 1 − 2S, so that S = 1 is \
-                 the edge. Near the edge S changes faster than the edge ratio."
+                "With its norms held fixed, an update multiplies the distance to a minimum by 1 − ηM, where M is the update operator: H \
+                 for gradient descent, H + (ρ/(‖g‖ + ε))H² for SAM. The gauge is (η/2)·λ_max(M), for every rule: a mode of gauge S \
+                 is multiplied by 1 − 2S. From 0 to 1 it is stable, beyond 1 it oscillates and grows, and below 0 it escapes. \
+                 A run counts as “at the edge” if the median of its gauge differs from 1 by no more than its band, which follows \
+                 from the distance between its quartiles and its error bars."
             }
             dt { "Alignment" }
             dd { "|cos(g, v₁)| = |⟨g, v₁⟩|/(‖g‖·‖v₁‖): 1 where the gradient lies along the top eigenvector, 0 where it is orthogonal to it." }

@@ -117,41 +117,47 @@ impl Facts {
     /// The end of the run.
     fn state(&self) -> Markup {
         let done = self.steps_done();
-        let of = self.readout.config.as_ref().map_or_else(String::new, |config| format!(" of {}", config.run.steps));
+        let steps = self.readout.config.as_ref().map(|config| config.run.steps);
+        let made = |done: u64| match steps {
+            Some(steps) => format!("{done} of {}", counted(steps, "update")),
+            None => counted(done, "update"),
+        };
+        let (count, were) = (made(done), if done == 1 { "was" } else { "were" });
         let (class, first, rest) = match self.manifest.as_ref().map(|manifest| &manifest.ended) {
-            Ok(Ended::Done) => ("state", "Finished.", format!("{done}{of} updates were made.")),
-            Ok(Ended::Reached { until }) => (
-                "state",
-                "Finished.",
-                format!("{done}{of} updates were made, until {until} as the configuration asks."),
-            ),
+            Ok(Ended::Done) => ("state", "Finished.", format!("{count} {were} made.")),
+            Ok(Ended::Reached { until }) => {
+                ("state", "Finished.", format!("{count} {were} made, until {until} as the configuration asks."))
+            }
             Ok(Ended::TimeLimit) => (
                 "state open",
                 "Time limit.",
-                format!("Its time was over after {done}{of} updates; everything below is about these."),
+                format!("Its time was over after {count}; everything below is about these."),
             ),
             Ok(Ended::Running) => (
                 "state open",
                 "Not ended.",
                 format!(
-                    "When this report was made the run was still going on, or its process had been killed: its folder holds no \
-                     word of an end. The last logged step is {done}{of}; everything below is about the steps so far."
+                    "When this report was made the run was still going on, or its process had been killed: its folder \
+                     holds no word of an end. The last logged step is {done}{}; everything below is about the steps so \
+                     far.",
+                    steps.map_or_else(String::new, |steps| format!(" of {steps}"))
                 ),
             ),
             Ok(Ended::Interrupted) => (
                 "state open",
                 "Interrupted.",
-                format!("It was stopped after {done}{of} updates; everything below is about these."),
+                format!("It was stopped after {count}; everything below is about these."),
             ),
             Ok(Ended::Diverged { step }) => (
                 "state bad",
                 "Diverged.",
                 format!(
-                    "After {step}{of} updates the numbers were no longer finite, so the run was stopped. Everything below is about \
-                     the steps before; a smaller learning rate is the usual remedy."
+                    "After {} the numbers were no longer finite, so the run was stopped. Everything below is about the \
+                     steps before; a smaller learning rate is the usual remedy.",
+                    made(*step)
                 ),
             ),
-            Ok(Ended::Failed { error }) => ("state bad", "Failed.", format!("After {done}{of} updates: {error}.")),
+            Ok(Ended::Failed { error }) => ("state bad", "Failed.", format!("After {count}: {error}.")),
             Err(problem) => ("state open", "No manifest.", format!("How the run ended is not known: {problem}.")),
         };
         html! { div class=(class) { strong { (first) } " " (rest) } }
@@ -177,6 +183,10 @@ impl Facts {
         if self.summary.left_out > 0 {
             let why = "rows of the second half whose λ₁ had not converged: raise measure.max_iterations";
             rows.push(("not judged", counted(self.summary.left_out, "row"), why));
+        }
+        if self.summary.unresolved > 0 {
+            let why = "rows of the second half whose error bar is above a hundredth of λ₁: float32 cannot resolve it";
+            rows.push(("not resolved", counted(self.summary.unresolved, "row"), why));
         }
         if let Ok(manifest) = &self.manifest
             && manifest.steps_done > 0
