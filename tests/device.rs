@@ -72,7 +72,7 @@ pub fn is_native() -> bool {
 /// What kernels for the adapter under test are compiled for.
 pub fn own_target() -> Target {
     if is_native() {
-        let split = SplitPolicy { wanted_tiles: 1, min_slice: 256 };
+        let split = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false };
         return Target { subgroup: None, cpu: true, max_bindings: 8, split, choices: Arc::default() };
     }
     gpu().target().expect("it has kernels").clone()

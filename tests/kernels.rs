@@ -18,7 +18,7 @@ const ODD: [usize; 6] = [1, 3, 17, 255, 257, 1000];
 /// Targets that lead to every matmul variant that this adapter can run.
 fn targets() -> Vec<Target> {
     let own = own_target();
-    let sliced = Target { split: SplitPolicy { wanted_tiles: 64, min_slice: 16 }, ..own.clone() };
+    let sliced = Target { split: SplitPolicy { wanted_tiles: 64, min_slice: 16, by_axes: false }, ..own.clone() };
     let mut targets = vec![own.clone(), sliced];
     for &variant in Variant::ALL {
         let choices = Arc::new(Choices { tried: Some(variant), ..Choices::default() });

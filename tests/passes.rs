@@ -20,8 +20,8 @@ use super::shaders::targets;
 const FAN_IN: usize = 256;
 /// As kernels are planned, with any number of buffers.
 pub const KERNELS: Form = Form::Kernels { bindings: usize::MAX };
-const NO_SLICES: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256 };
-const SLICES: SplitPolicy = SplitPolicy { wanted_tiles: 16, min_slice: 4 };
+const NO_SLICES: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false };
+const SLICES: SplitPolicy = SplitPolicy { wanted_tiles: 16, min_slice: 4, by_axes: false };
 
 /// Simplified and split.
 fn rewritten(graph: &Graph, outputs: &[NodeId], policy: SplitPolicy) -> (Graph, Vec<NodeId>) {
@@ -331,7 +331,7 @@ fn batches(m: usize, k: usize, n: usize, policy: SplitPolicy) -> Vec<usize> {
 
 #[test]
 fn contractions_are_sliced_where_the_policy_says() {
-    let policy = SplitPolicy { wanted_tiles: 16, min_slice: 100 };
+    let policy = SplitPolicy { wanted_tiles: 16, min_slice: 100, by_axes: false };
     // 2 × 2 tiles ask for 4 slices; 16 tiles or more for none; 250 terms allow 2; 199 allow none.
     assert_eq!(batches(128, 4000, 65, policy), [4]);
     assert_eq!(batches(256, 4000, 256, policy), [1]);

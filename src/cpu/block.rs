@@ -151,7 +151,15 @@ fn load<T: Element>(
     let view = &block.views[binding];
     match (kind, at) {
         (Kind::Float, At::Strided(strides)) => registers.float(to, n, |_, out| {
-            strides.runs(block.environment, first, n, |i, at, stride, n| view.load(at, stride, &mut out[i..i + n]));
+            // What comes again is copied from where it came first.
+            let mut done = strides.period().map_or(n, |period| period.min(n));
+            let run = |i: usize, at, stride, n: usize| view.load(at, stride, &mut out[i..i + n]);
+            strides.runs(block.environment, first, done, run);
+            while done < n {
+                let more = done.min(n - done);
+                out.copy_within(..more, done);
+                done += more;
+            }
         }),
         (Kind::Float, At::Each(places)) => {
             registers.float(to, n, |from, out| view.gather(&from.words[*places][..n], out));
@@ -309,19 +317,27 @@ fn spread<W: Copy>(x: &[W], row: usize, out: &mut [W]) {
 /// The reduction of each row: element i goes to partial result i mod 16, and these are reduced by halves.
 #[inline(always)]
 fn over_rows<T: Element>(f: Binary, x: &[T], row: usize, out: &mut [T]) {
-    for (out, row) in out.iter_mut().zip(x.chunks_exact(row)) {
-        *out = match f {
-            Binary::Max => over_row(row, -T::INFINITY, maximum),
-            _ => over_row(row, T::default(), |a, b| binary(f, a, b)),
-        };
+    match f {
+        Binary::Max => reduce_rows(x, row, out, -T::INFINITY, maximum),
+        _ => reduce_rows(x, row, out, T::default(), |a, b| binary(f, a, b)),
     }
 }
 
 #[inline(always)]
-fn over_row<T: Element>(row: &[T], start: T, f: impl Fn(T, T) -> T) -> T {
-    if row.len() < LANES {
-        return row.iter().fold(start, |sum, &x| f(sum, x));
+fn reduce_rows<T: Element>(x: &[T], row: usize, out: &mut [T], start: T, f: impl Fn(T, T) -> T) {
+    if row < LANES {
+        // Term by term for all rows, since rows do not wait for each other.
+        out.fill(start);
+        for term in 0..row {
+            out.iter_mut().zip(x[term..].iter().step_by(row)).for_each(|(out, &x)| *out = f(*out, x));
+        }
+        return;
     }
+    out.iter_mut().zip(x.chunks_exact(row)).for_each(|(out, row)| *out = over_row(row, start, &f));
+}
+
+#[inline(always)]
+fn over_row<T: Element>(row: &[T], start: T, f: impl Fn(T, T) -> T) -> T {
     let mut lanes = [start; LANES];
     let chunks = row.chunks_exact(LANES);
     let rest = chunks.remainder();

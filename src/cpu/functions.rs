@@ -10,7 +10,8 @@
 
 /// Multiplications, additions and bits of a float, as the series below need them.
 pub(super) trait Series: Copy + PartialOrd {
-    /// eˣ; 0 and ∞ where that is too small or large.
+    /// eˣ; 0 where that is too small. It stays finite, as in kernels: from an argument on where it is nearly too large, it is
+    /// constant.
     fn exp(self) -> Self;
     /// eˣ − 1
     fn exp_m1(self) -> Self;
@@ -37,7 +38,6 @@ macro_rules! series {
                 let half = n >> 1;
                 let value = (1.0 + r * taylor(r)) * power(half) * power(n.wrapping_sub(half));
                 let value = if self < $least { 0.0 } else { value };
-                let value = if self > $most { <$float>::INFINITY } else { value };
                 if self == self { value } else { self }
             }
 
@@ -135,7 +135,7 @@ mod single {
     series! {
         f32, u32, i32,
         mantissa: 23, bias: 127, magic: 12_582_912.0, ln2: [0.693_359_4, -2.121_944_4e-4],
-        exp_range: [-104.0, 88.722_84], tiny: 23.0,
+        exp_range: [-104.0, 88.0], tiny: 23.0,
         factorials: [1.0, 2.0, 6.0, 24.0, 120.0, 720.0, 5040.0],
         odd: [1.0 / 3.0, 1.0 / 5.0, 1.0 / 7.0, 1.0 / 9.0],
         odd_log1p: [1.0 / 3.0, 1.0 / 5.0, 1.0 / 7.0, 1.0 / 9.0, 1.0 / 11.0, 1.0 / 13.0, 1.0 / 15.0]
@@ -150,7 +150,7 @@ mod double {
         f64, u64, i64,
         mantissa: 52, bias: 1023, magic: 6_755_399_441_055_744.0,
         ln2: [0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10],
-        exp_range: [-746.0, 709.782_712_893_384], tiny: 52.0,
+        exp_range: [-746.0, 709.0], tiny: 52.0,
         factorials: [
             1.0, 2.0, 6.0, 24.0, 120.0, 720.0, 5040.0, 40_320.0, 362_880.0, 3_628_800.0, 39_916_800.0, 479_001_600.0,
             6_227_020_800.0, 87_178_291_200.0
@@ -177,11 +177,7 @@ mod tests {
         let error = |x: f32| {
             let (found, exact) = (f64::from(f(x)), truth(f64::from(x)));
             let ulp = f64::from(f32::EPSILON) * exact.abs().max(f64::from(f32::MIN_POSITIVE));
-            if found == exact || found.is_infinite() && exact.abs() > f64::from(f32::MAX) {
-                0.0
-            } else {
-                (found - exact).abs() / ulp
-            }
+            if found == exact { 0.0 } else { (found - exact).abs() / ulp }
         };
         (0..=n).map(|i| error(at(i))).fold(0.0, f64::max)
     }
@@ -207,7 +203,7 @@ mod tests {
 
     #[test]
     fn single_precision_is_right_to_a_few_units() {
-        for range in [[-104.0, 89.0], [-1.0, 1.0], [-1e-3, 1e-3]] {
+        for range in [[-104.0, 88.0], [-1.0, 1.0], [-1e-3, 1e-3]] {
             for (name, error) in [
                 ("exp", worst_f32(Series::exp, f64::exp, range)),
                 ("exp_m1", worst_f32(Series::exp_m1, f64::exp_m1, range)),
@@ -242,12 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn ends_and_nan_are_those_of_the_standard_library() {
+    fn ends_and_nan_are_those_of_the_standard_library_or_finite() {
         for x in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 0.0, -0.0, 1e4, -1e4, f32::MAX, f32::MIN, -1.0] {
             let wide = f64::from(x);
+            let most = |x: f64| if x > 88.0 { 88.0 } else { x };
             for (name, found, exact) in [
-                ("exp", Series::exp(x), wide.exp()),
-                ("exp_m1", Series::exp_m1(x), wide.exp_m1()),
+                ("exp", Series::exp(x), most(wide).exp()),
+                ("exp_m1", Series::exp_m1(x), most(wide).exp_m1()),
                 ("ln", Series::ln(x), wide.ln()),
                 ("tanh", Series::tanh(x), wide.tanh()),
                 ("logistic", Series::logistic(x), logistic(wide)),

@@ -60,6 +60,9 @@ impl Scalar {
     }
 }
 
+/// Most digits of an index whose runs are found; one with more is computed for each element.
+const MOST_DIGITS: usize = 8;
+
 /// One digit of q.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Digit {
@@ -107,13 +110,22 @@ impl Strides {
                 _ => digits.push(Digit { radix: radix as usize, stride }),
             }
         }
-        Some(Self { base: Scalar::new(&base)?, digits })
+        let base = Scalar::new(&base)?;
+        (digits.len() <= MOST_DIGITS).then_some(Self { base, digits })
     }
 
     /// The only stride, if there is one.
     pub fn single(&self) -> Option<usize> {
         match self.digits[..] {
             [Digit { stride, .. }] => Some(stride),
+            _ => None,
+        }
+    }
+
+    /// The number of elements after which the same ones come again, if they do.
+    pub fn period(&self) -> Option<usize> {
+        match self.digits[..] {
+            [Digit { radix, .. }, Digit { stride: 0, .. }] => Some(radix),
             _ => None,
         }
     }
@@ -128,18 +140,27 @@ impl Strides {
             run(0, base + first * lowest.stride, lowest.stride, len);
             return;
         }
-        let (mut digit, mut rest, mut done) = (first % lowest.radix, first / lowest.radix, 0);
+        // The higher digits, counted up from run to run, and where they lead.
+        let (mut values, mut left, mut at) = ([0; MOST_DIGITS], first / lowest.radix, base);
+        for (value, digit) in values.iter_mut().zip(higher) {
+            *value = left % digit.radix;
+            left /= digit.radix;
+            at += *value * digit.stride;
+        }
+        let (mut digit, mut done) = (first % lowest.radix, 0);
         while done < len {
-            let (mut left, mut at) = (rest, base + digit * lowest.stride);
-            for (d, higher) in higher.iter().enumerate() {
-                let is_last = d + 2 == self.digits.len();
-                let value = if is_last { left } else { left % higher.radix };
-                left /= higher.radix;
-                at += value * higher.stride;
-            }
             let n = (lowest.radix - digit).min(len - done);
-            run(done, at, lowest.stride, n);
-            (digit, rest, done) = (0, rest + 1, done + n);
+            run(done, at + digit * lowest.stride, lowest.stride, n);
+            (digit, done) = (0, done + n);
+            for (value, digit) in values.iter_mut().zip(higher) {
+                *value += 1;
+                at += digit.stride;
+                if *value < digit.radix {
+                    break;
+                }
+                at -= *value * digit.stride;
+                *value = 0;
+            }
         }
     }
 }

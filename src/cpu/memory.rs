@@ -11,6 +11,9 @@ use std::sync::Arc;
 use super::element::Element;
 use crate::graph::Binary;
 
+/// Elements whose copy is worth a call; fewer are copied one by one.
+const WORTH_A_CALL: usize = 32;
+
 /// Zeroed memory.
 #[derive(Debug)]
 pub(super) struct Memory(Box<[UnsafeCell<u64>]>);
@@ -71,7 +74,8 @@ impl<T: Element> View<T> {
             let from = self.start.add(at);
             match stride {
                 0 if !to.is_empty() => to.fill(*from),
-                1 => std::ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()),
+                1 if to.len() >= WORTH_A_CALL => std::ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()),
+                1 => to.iter_mut().enumerate().for_each(|(i, to)| *to = *from.add(i)),
                 _ => to.iter_mut().enumerate().for_each(|(i, to)| *to = *from.add(i * stride)),
             }
         }

@@ -193,9 +193,9 @@ fn target(Candidate { info, limits, features, .. }: &Candidate) -> Target {
         cpu,
         max_bindings: bindings(limits) as usize,
         split: if cpu {
-            SplitPolicy { wanted_tiles: 1, min_slice: 256 }
+            SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false }
         } else {
-            SplitPolicy { wanted_tiles: 128, min_slice: 256 }
+            SplitPolicy { wanted_tiles: 128, min_slice: 256, by_axes: false }
         },
         choices: Arc::default(),
     }

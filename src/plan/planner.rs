@@ -177,7 +177,7 @@ mod tests {
         let places: Vec<(NodeId, Place)> = inputs.iter().enumerate().map(|(slot, &id)| (id, place(slot))).collect();
         let outputs = [Output { node, place: place(12), accumulate: false }];
         let spec = Spec { name: "sum", graph: &graph, inputs: &places, outputs: &outputs, slots: &[8; 13] };
-        let split = SplitPolicy { wanted_tiles: 1, min_slice: 256 };
+        let split = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false };
         for most in [None, Some(13), Some(8), Some(4)] {
             let form = most.map_or(Form::Blocks, |bindings| Form::Kernels { bindings });
             let plan = plan(&spec, split, form).expect("it can be cut");
