@@ -150,7 +150,7 @@ fn a_report_tells_a_reader_what_was_done_and_found() {
     assert!((value / cell("lambda_1") - 1.0).abs() < 1e-6, "{shown}");
     assert!((error / cell("error_1") - 1.0).abs() < 0.06, "{shown}");
     // The paper's four pictures, two of the oscillation, the gradient, and the spectrum.
-    assert_eq!(pictures(&html).len(), 8);
+    assert_eq!(pictures(&html).len(), 9);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn runs_without_curvature_and_runs_that_diverge_have_reports() {
     let html = report(&trained(folder.path(), "wild", &["lr=500", "steps=200"]));
     has(&html, &["Diverged.", "of 200 updates the numbers were no longer finite"]);
     let html = report(&trained(folder.path(), "noisy", &["optim.kind=asam", "optim.batch=10"]));
-    has(&html, &["Adaptive SAM", "an update sees 10 of them", "no edge is known for this rule"]);
+    has(&html, &["Adaptive SAM", "an update sees 10 of them", "the rule mixes the eigenvectors of the Hessian"]);
 }
 
 /// Windows has no folders of such a name.

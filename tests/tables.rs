@@ -90,7 +90,6 @@ fn what_is_not_finite_is_empty_and_reads_back_as_such() {
         lambdas: vec![1.0],
         residuals: vec![f64::INFINITY],
         edge_ratio: f64::INFINITY,
-        update_sharpness: Some(nan),
         converged: vec![false],
         batch: Some(BatchRow { sharpness: nan, grad_norm: 0.0 }),
         official: Some(OfficialRow {

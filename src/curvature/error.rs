@@ -15,7 +15,7 @@ pub enum CurvatureError {
     /// A product, or the algebra on it, overflowed or was not a number.
     #[error(
         "curvature product {product} is not finite: the loss has most likely diverged at these parameters; \
-         lower lr or measure at an earlier step"
+         change the setting that let it diverge, or measure at an earlier step"
     )]
     NonFinite {
         /// The number of the product in this solve, from 1.

@@ -1,7 +1,7 @@
 //! The data of a run folder: the configuration, if it can be read, and the rows so far.
 
 use super::summary::Summary;
-use crate::config::{self, Config, build};
+use crate::config::{self, Config, MeasureMethod, build};
 use crate::folder::RunDir;
 use crate::folder::rows::{CurvatureRow, MetricsRow};
 use crate::folder::table::RecordError;
@@ -55,6 +55,7 @@ impl Readout {
     /// A summary of the rows.
     pub fn summary(&self) -> Summary {
         let batch = self.config.as_ref().map_or(0, |config| config.optim.batch);
-        Summary { batch, ..Summary::of(&self.metrics, &self.curvature, self.rule) }
+        let by_power = self.config.as_ref().is_some_and(|config| config.measure.method == MeasureMethod::Power);
+        Summary { batch, by_power, ..Summary::of(&self.metrics, &self.curvature, self.rule) }
     }
 }

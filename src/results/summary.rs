@@ -173,6 +173,8 @@ pub struct Summary {
     pub test: Option<(f64, f64)>,
     /// Rows of the second half that are not judged because λ₁ had not converged.
     pub left_out: usize,
+    /// Whether they came from power iteration.
+    pub by_power: bool,
     /// Rows of the second half whose λ₁ float32 cannot resolve to a hundredth.
     pub unresolved: usize,
     /// The second half's curvature against the edge.
@@ -186,13 +188,15 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Summarises the rows of a full-batch run of this rule, in step order; other runs pass their `batch`.
+    /// Summarises the rows of a full-batch run of this rule, measured with Lanczos, in step order; other runs pass
+    /// their `batch` and `by_power`.
     pub fn of(metrics: &[MetricsRow], curvature: &[CurvatureRow], rule: Rule) -> Self {
         let tested = |row: &MetricsRow| row.test_loss.zip(row.test_error);
         Self {
             batch: 0,
             last: metrics.last().cloned(),
             test: metrics.iter().rev().find_map(tested),
+            by_power: false,
             left_out: second_half(curvature).filter(|row| !row.is_sound()).count(),
             unresolved: second_half(curvature).filter(|row| row.is_unresolved()).count(),
             edge: EdgeSummary::of(curvature, &rule),
@@ -211,9 +215,10 @@ impl Summary {
             1 => "1 row".to_owned(),
             many => format!("{many} rows"),
         };
+        let other = if self.by_power { ", or use measure.method = \"lanczos\"" } else { "" };
         Some(format!(
-            "{rows} of the second half not judged, since λ₁ had not converged there: raise measure.max_iterations or measure.tol, \
-             or use measure.method = \"lanczos\""
+            "{rows} of the second half not judged, since λ₁ had not converged there: raise measure.max_iterations or \
+             measure.tol{other}"
         ))
     }
 

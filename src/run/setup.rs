@@ -147,6 +147,9 @@ impl RunSetup<'_> {
 
 /// Examples of which each `group` is a minibatch of the run's first epoch, as far as they are among its examples. In
 /// file order minibatches could be of one class each.
+///
+/// # Errors
+/// None for a group of no more examples than there are.
 pub fn in_batches<'e>(
     config: &Config,
     examples: Cow<'e, Examples>,

@@ -105,12 +105,12 @@ fn update_operator(rule: &Rule, w: &[f64; MODES]) -> Matrix {
         for _ in 0..rule.ascent_steps {
             let norm = (0..MODES).map(|i| (t[i] * gradient[i]).powi(2)).sum::<f64>().sqrt();
             let factor = rule.rho / rule.ascent_steps as f64 / norm;
-            let climbed = |g: [f64; MODES]| -> [f64; MODES] {
+            let climbed = |g: &[f64; MODES]| -> [f64; MODES] {
                 let step = times(&hessian, &std::array::from_fn::<f64, MODES, _>(|i| t[i] * t[i] * g[i]));
                 std::array::from_fn(|i| g[i] + factor * step[i])
             };
-            gradient = climbed(gradient);
-            columns = columns.map(climbed);
+            gradient = climbed(&gradient);
+            columns = columns.map(|column| climbed(&column));
         }
         let share = rows.len() as f64 / ROWS.len() as f64;
         // M is symmetric, so its columns are its rows.
