@@ -212,7 +212,6 @@ mod tests {
                 ("softplus", worst_f32(Series::softplus, softplus, range)),
                 ("ln", worst_f32(|x| Series::ln(x.abs()), |x| x.abs().ln(), range)),
             ] {
-                println!("{name} {range:?}: {error}");
                 assert!(error <= 4.0, "{name} in {range:?}: {error} units");
             }
         }
@@ -231,7 +230,6 @@ mod tests {
                 ("softplus", worst_f64(Series::softplus, softplus, range)),
                 ("ln", worst_f64(|x| Series::ln(x.abs()), |x| x.abs().ln(), range)),
             ] {
-                println!("{name} {range:?}: {error}");
                 assert!(error <= 5.0, "{name} in {range:?}: {error} units");
             }
         }

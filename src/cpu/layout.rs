@@ -84,7 +84,7 @@ impl Strides {
     /// Of an index in q, which has so many values; nothing if it is none of these sums.
     pub fn new(idx: &Idx, count: usize) -> Option<Self> {
         let mut cuts = vec![];
-        cuts_of(idx, count as u64, &mut cuts);
+        cuts_of(idx, &mut cuts);
         cuts.retain(|&cut| cut > 1 && cut < count as u64);
         cuts.sort_unstable();
         cuts.dedup();
@@ -166,10 +166,10 @@ impl Strides {
 }
 
 /// Values of q between changes of a quotient or remainder in an index, as far as they are the same everywhere.
-fn cuts_of(idx: &Idx, count: u64, cuts: &mut Vec<u64>) {
+fn cuts_of(idx: &Idx, cuts: &mut Vec<u64>) {
     for (atom, _) in idx.terms().0 {
         let (Atom::Div(x, s) | Atom::Mod(x, s)) = atom else { continue };
-        cuts_of(x, count, cuts);
+        cuts_of(x, cuts);
         for (inner, c) in x.terms().0 {
             if let Some(unit) = unit(inner)
                 && s % c == 0

@@ -289,6 +289,6 @@ fn place(finish: &[Line], domain: &Domain) -> Option<Place> {
         let strides = in_plane(idx, domain)?;
         let is_dense = strides.single() == Some(1) || domain.count == 1;
         let is_free = is_alone || !accumulate && !is_loaded(*binding);
-        (is_dense && is_free).then(|| Place { binding: *binding, base: strides.base, accumulate: *accumulate })
+        (is_dense && is_free).then_some(Place { binding: *binding, base: strides.base, accumulate: *accumulate })
     })
 }

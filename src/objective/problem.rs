@@ -190,7 +190,7 @@ impl Problem {
             .collect();
         let name = format!("{quantity:?} of {rows} examples");
         let Draft { graph, stored, slots, .. } = &draft;
-        Ok(gpu.compile(&Spec { name: &name, graph, inputs: &inputs, outputs: stored, slots })?)
+        gpu.compile(&Spec { name: &name, graph, inputs: &inputs, outputs: stored, slots })
     }
 
     /// The loss of `rows` examples, and a vector beside the parameters.

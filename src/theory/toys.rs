@@ -113,7 +113,7 @@ impl Toy {
 
     /// The parameters.
     pub fn read(&self) -> Result<Vec<f64>, DeviceError> {
-        Ok(self.objective.read(&self.w)?)
+        self.objective.read(&self.w)
     }
 
     /// A run of `rule` from these parameters, at rest.
