@@ -9,12 +9,17 @@ use crate::gpu::{self, Gpu};
 /// # Errors
 /// [`DeviceError::Ceiling`].
 pub fn adapters() -> Result<Vec<AdapterSummary>, DeviceError> {
-    let mut all = match gpu::adapters() {
-        Err(DeviceError::NoAdapter { .. }) => vec![],
-        adapters => adapters?,
+    Ok(found()?.0)
+}
+
+/// The same, and the error of wgpu if it has found no adapter.
+fn found() -> Result<(Vec<AdapterSummary>, Option<DeviceError>), DeviceError> {
+    let (mut all, none) = match gpu::adapters() {
+        Err(none @ DeviceError::NoAdapter { .. }) => (vec![], Some(none)),
+        adapters => (adapters?, None),
     };
     all.push(Cpu::open(Precision::F32)?.adapter().clone());
-    Ok(all)
+    Ok((all, none))
 }
 
 impl Device {
@@ -22,7 +27,7 @@ impl Device {
     /// (`WGPU_BACKEND`, `WGPU_STRICT_WEBGPU_COMPLIANCE`, …) are honoured.
     ///
     /// # Errors
-    /// Those of [`position`] and of [`Gpu::open`].
+    /// Those of [`position`] and of [`Gpu::open`]; [`DeviceError::NoAdapter`] for what is not the processor where wgpu finds none.
     pub fn open(wanted: Option<&str>) -> Result<Self, DeviceError> {
         Self::open_with(wanted, Precision::F32)
     }
@@ -38,8 +43,9 @@ impl Device {
             (None | Some("auto"), Precision::F64) => return Ok(Self::Cpu(Cpu::open(precision)?)),
             (wanted, _) => wanted.unwrap_or("auto"),
         };
-        let adapters = adapters()?;
-        let index = position(&adapters, wanted)?;
+        let (adapters, none) = found()?;
+        // Where no adapter was found, that is why the one that is wanted is not there.
+        let index = position(&adapters, wanted).map_err(|error| none.unwrap_or(error))?;
         match precision {
             _ if adapters[index].is_native() => Ok(Self::Cpu(Cpu::open(precision)?)),
             Precision::F32 => Ok(Self::Gpu(Gpu::open(Some(&index.to_string()))?)),
