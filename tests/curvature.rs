@@ -271,7 +271,7 @@ fn bad_input_is_refused_with_advice() {
         };
         let nan = run(None, options(1, 1e-3), f64::NAN);
         assert!(matches!(nan, CurvatureError::NonFinite { product: 1 }));
-        assert!(nan.to_string().contains("lower lr"));
+        assert!(nan.to_string().contains("let it diverge"));
         let overflow = run(None, options(1, 1e-3), f64::INFINITY);
         assert!(matches!(overflow, CurvatureError::NonFinite { .. }));
         for (bad, field) in [

@@ -101,8 +101,8 @@ pub struct Finding {
 pub struct UpdateFound {
     /// Of the update operator.
     pub sharpness: Extreme,
-    /// Of the Hessian, if it converged.
-    pub lambda_max: Option<Extreme>,
+    /// Of the Hessian.
+    pub lambda_max: Extreme,
 }
 
 /// The curvature at one point. See the module text.

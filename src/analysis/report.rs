@@ -71,7 +71,7 @@ impl Analysis {
             "secs": finding.secs[0],
         });
         if let (Part::Hessian, Some(UpdateFound { sharpness, lambda_max })) = (finding.part, self.update) {
-            let positive = lambda_max.map(|max| max.value).filter(|max| *max > 0.0);
+            let positive = Some(lambda_max.value).filter(|max| *max > 0.0);
             value["update_sharpness"] = sharpness.value.into();
             value["update_error"] = sharpness.error.into();
             value["gauge"] = self.rule.gauge(sharpness.value).into();
@@ -145,7 +145,7 @@ impl Analysis {
                 (Part::Hessian, Some(_)) => write!(f, "   {:14}", "escapes")?,
                 _ => {}
             }
-            writeln!(f, "   |cos(g, v)| {}{}", share(alignments[i]), shortfall(pair))?;
+            writeln!(f, "   |cos(g, v)| {}{}{}", share(alignments[i]), shortfall(pair), unresolved(pair))?;
         }
         for (i, pair) in spectrum.bottom.iter().enumerate() {
             writeln!(f, "  lowest {} {}{}", i + 1, value(pair), shortfall(pair))?;
@@ -196,11 +196,13 @@ fn share(x: f64) -> String {
 }
 
 fn shortfall(pair: &Eigenpair) -> &'static str {
-    match pair.converged {
-        false => "   not converged: raise --max-products",
-        true if pair.error > pair.residual + 0.01 * pair.value.abs() => "   float32 resolves it no better",
-        true => "",
-    }
+    if pair.converged { "" } else { "   not converged: raise --max-products" }
+}
+
+/// A remark on one of the eigenvalues by magnitude whose error is float32's.
+fn unresolved(pair: &Eigenpair) -> &'static str {
+    let is_rough = pair.converged && pair.error > pair.residual + 0.01 * pair.value.abs();
+    if is_rough { "   float32 resolves it no better" } else { "" }
 }
 
 fn interval(e: &Estimate) -> String {

@@ -263,7 +263,7 @@ impl Row for CurvatureRow {
             count: Count::One,
             write: |row, _| optional(row.lambda_max.map(|extreme| extreme.value)),
             read: |row, line, name| extreme(line, name).map(|found| row.lambda_max = found),
-            meaning: "the largest eigenvalue, positive before negative; empty if it did not converge",
+            meaning: "the largest eigenvalue, positive before negative",
         },
         Column {
             name: "lambda_max_error",

@@ -273,7 +273,9 @@ impl fmt::Display for Summary {
                     "\ngauge of the update over the second half (steps {first} to {last}): {gauge} → {conclusion}"
                 )?;
                 if let Some(ratio) = &edge.ratio {
-                    write!(f, "\nλ_max ÷ {}: {ratio}", edge.edge_name)?;
+                    let name = &edge.edge_name;
+                    let name = if name.contains(['/', '−']) { format!("({name})") } else { name.clone() };
+                    write!(f, "\nλ_max ÷ {name}: {ratio}")?;
                 }
                 write!(f, "; largest residual of λ₁ {:.1e}", edge.worst_residual)?;
                 if let Some(ratio) = &edge.official {

@@ -277,7 +277,7 @@ impl Point {
         let Self { step, secs, loss, ref gradient, ref update_gradient, grad_norm, gd_edge, sam_edge, .. } = *self;
         let vector = &spectrum.pairs[0].vector;
         let ends = [spectrum.lambda_max.value, spectrum.lambda_min.value];
-        let positive = leading.lambda_max.filter(|max| max.value > 0.0);
+        let positive = Some(leading.lambda_max).filter(|max| max.value > 0.0);
         let vectors: Vec<&[f64]> = spectrum.pairs.iter().map(|pair| pair.vector.as_slice()).collect();
         let found = |ritz: RitzValue| Extreme { value: ritz.value, error: ritz.residual };
         let lambda_min = match spectrum.bottom.first() {
@@ -296,7 +296,7 @@ impl Point {
             errors: each(&spectrum.pairs, &|pair| pair.error),
             bottoms: each(&spectrum.bottom, &|pair| pair.value),
             bottom_errors: each(&spectrum.bottom, &|pair| pair.error),
-            lambda_max: leading.lambda_max,
+            lambda_max: Some(leading.lambda_max),
             lambda_min,
             hessian_norm: ends.into_iter().chain([spectrum.pairs[0].value]).fold(0.0, |most, x| x.abs().max(most)),
             gd_edge,

@@ -43,8 +43,8 @@ pub(crate) struct Climbs {
 
 /// The ends of a measurement.
 pub(crate) struct Leading {
-    /// The largest eigenvalue of the Hessian, if it converged.
-    pub lambda_max: Option<Extreme>,
+    /// The largest eigenvalue of the Hessian.
+    pub lambda_max: Extreme,
     /// The largest of the update operator.
     pub update: Extreme,
     /// Products with the Hessian that they took.
@@ -112,20 +112,21 @@ impl UpdateMeasure {
         let mut products = 0;
         let first = &spectrum.pairs[0];
         let lambda_max = if first.value > 0.0 {
-            first.converged.then_some(Extreme { value: first.value, error: first.error })
+            Extreme { value: first.value, error: first.error }
         } else {
             let hessian = &mut Interruptible(self.products.hessian().linearise()?, observer);
             let found = lanczos(hessian, Some(&spectrum.track), &options)?;
             products += found.products;
             let first = &found.pairs[0];
-            first.converged.then_some(Extreme { value: first.value, error: first.error })
+            Extreme { value: first.value, error: first.error }
         };
         // A negative eigenvalue of larger magnitude may be felt more, and as a positive one.
-        let leads = |max: &Extreme| max.value >= -spectrum.lambda_min.value;
-        if let (true, Some(steps), Some(max)) = (climbs.is_function, &climbs.of_modes, &lambda_max)
-            && (steps.is_empty() || leads(max))
+        let leads = lambda_max.value >= -spectrum.lambda_min.value;
+        if let (true, Some(steps)) = (climbs.is_function, &climbs.of_modes)
+            && (steps.is_empty() || leads)
         {
-            let [value, above] = [max.value, max.value + max.error].map(|lambda| felt_curvature(steps, lambda));
+            let Extreme { value, error } = lambda_max;
+            let [value, above] = [value, value + error].map(|lambda| felt_curvature(steps, lambda));
             let update = Extreme { value, error: above - value };
             return Ok(Leading { lambda_max, update, products, track: None });
         }
