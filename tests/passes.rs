@@ -237,7 +237,7 @@ fn identities_vanish() {
             let y = g.scale(x, 0.3);
             g.scale(y, 4.0)
         },
-        |g, x| g.scale(x, 0.3f32 * 4.0),
+        |g, x| g.scale(x, 0.3 * 4.0),
     );
 }
 
