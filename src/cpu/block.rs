@@ -171,12 +171,13 @@ fn load<T: Element>(
         (Kind::Word, At::Each(places)) => {
             registers.word(to, n, |from, out| view.gather_words(&from.words[*places][..n], out));
         }
-        (Kind::Flag, _) => registers.float(to, n, |from, out| {
-            let mut word = [0];
-            each_place(at, block.environment, [first, n], from, |i, place| {
-                view.load_words(place, 0, &mut word);
-                out[i] = T::from_u32(u32::from(word[0] != 0));
-            });
+        (Kind::Flag, At::Strided(strides)) => registers.float(to, n, |_, out| {
+            let run = |i: usize, at, stride, n: usize| view.load_flags(at, stride, &mut out[i..i + n]);
+            strides.runs(block.environment, first, n, run);
+        }),
+        (Kind::Flag, At::Each(places)) => registers.float(to, n, |from, out| {
+            let each = from.words[*places][..n].iter().zip(out);
+            each.for_each(|(&place, out)| view.load_flags(place as usize, 0, std::slice::from_mut(out)));
         }),
     }
 }
@@ -205,9 +206,17 @@ fn store<T: Element>(
         (Kind::Word, _) => each_place(at, block.environment, [first, n], registers, |i, place| {
             view.store_word(place, registers.words[value][i]);
         }),
-        (Kind::Flag, _) => each_place(at, block.environment, [first, n], registers, |i, place| {
-            view.store_word(place, u32::from(registers.floats[value][i] != T::default()));
-        }),
+        (Kind::Flag, At::Strided(strides)) => {
+            let values = &registers.floats[value];
+            let run = |i: usize, at, stride, n: usize| view.store_flags(at, stride, &values[i..i + n]);
+            strides.runs(block.environment, first, n, run);
+        }
+        (Kind::Flag, At::Each(_)) => {
+            let values = &registers.floats[value];
+            each_place(at, block.environment, [first, n], registers, |i, place| {
+                view.store_flags(place, 0, &values[i..=i]);
+            });
+        }
     }
 }
 

@@ -101,6 +101,18 @@ impl<T: Element> View<T> {
         }
     }
 
+    /// The same of truth values, which become 0 and 1.
+    #[inline(always)]
+    pub fn load_flags(&self, at: usize, stride: usize, to: &mut [T]) {
+        self.check(at, stride, to.len());
+        let (zero, one) = (T::default(), T::from_f64(1.0));
+        for (i, to) in to.iter_mut().enumerate() {
+            // SAFETY: the elements lie in the buffer; see also the module text. Words have the width of floats.
+            let word = T::of_word(unsafe { *self.start.cast::<T::Word>().add(at + i * stride) });
+            *to = if word == 0 { zero } else { one };
+        }
+    }
+
     /// The same of words.
     #[inline(always)]
     pub fn gather_words(&self, places: &[u32], to: &mut [u32]) {
@@ -121,6 +133,17 @@ impl<T: Element> View<T> {
                 (false, _) => from.iter().enumerate().for_each(|(i, &x)| *to.add(i * stride) = x),
                 (true, _) => from.iter().enumerate().for_each(|(i, &x)| *to.add(i * stride) = *to.add(i * stride) + x),
             }
+        }
+    }
+
+    /// Replaces truth values at equal distances: 1 for what is not 0.
+    #[inline(always)]
+    pub fn store_flags(&self, at: usize, stride: usize, from: &[T]) {
+        self.check(at, stride, from.len());
+        let [zero, one] = [0, 1].map(T::word);
+        for (i, &x) in from.iter().enumerate() {
+            // SAFETY: the elements lie in the buffer; see also the module text. Words have the width of floats.
+            unsafe { *self.start.cast::<T::Word>().add(at + i * stride) = if x == T::default() { zero } else { one } };
         }
     }
 
