@@ -32,8 +32,8 @@ impl Lease {
     }
 }
 
-/// Gives freed memory back to the system. The GNU allocator keeps it, and drivers' compilers leave it in small pieces: without
-/// this, the suite ends with 2 GiB that nothing uses.
+/// Gives freed memory back to the system. The GNU allocator keeps it, and drivers' compilers leave it in small pieces:
+/// without this, the suite ends with 2 GiB that nothing uses.
 fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "nothing safe calls it")]
@@ -182,8 +182,8 @@ pub fn run_for(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], t
         .collect()
 }
 
-/// Checks that the adapter, and the native device, compute what the interpreter computes, to `tolerance` relative to the norm of
-/// each output.
+/// Checks that the adapter, and the native device, compute what the interpreter computes, to `tolerance` relative to
+/// the norm of each output.
 pub fn assert_agrees_for(
     graph: &Graph,
     outputs: &[NodeId],

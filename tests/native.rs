@@ -17,7 +17,8 @@ use super::networks::{ACTIVATIONS, LOSSES, mlp, network};
 use super::objective_cases::{Case, close, direction};
 use super::oracle::Numbers;
 
-/// A program with every kind of step: a large product with an epilogue, a convolution of each side, rows, a long sum and a map.
+/// A program with every kind of step: a large product with an epilogue, a convolution of each side, rows, a long sum
+/// and a map.
 fn program() -> (Graph, Vec<(NodeId, Tensor)>, Vec<NodeId>) {
     let (mut g, mut numbers) = (Graph::new(), Numbers::new(31));
     let mut given = vec![];

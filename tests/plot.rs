@@ -137,7 +137,7 @@ fn every_format_is_written_under_its_name() {
         (Format::Pdf, "pdf", b"%PDF-"),
     ] {
         let written = plot_run(&run, format).unwrap();
-        let expected: Vec<PathBuf> = ["edges", "edges_sam_only", "alignment", "loss"]
+        let expected: Vec<PathBuf> = ["edges", "edges_sam_only", "alignment", "gauge", "loss"]
             .map(|stem| run.plots().join(format!("{stem}.{extension}")))
             .into();
         assert_eq!(written, expected);

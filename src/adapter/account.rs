@@ -1,7 +1,7 @@
 //! How much of the device's memory the buffers made here take.
 //!
-//! Each buffer enters its bytes in the account of its device and takes them out when the last handle is gone; a recording
-//! holds handles of all it is bound to.
+//! Each buffer enters its bytes in the account of its device and takes them out when the last handle is gone; a
+//! recording holds handles of all it is bound to.
 
 use std::sync::{Arc, Mutex};
 

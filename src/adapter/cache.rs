@@ -1,6 +1,7 @@
 //! What has been compiled once is found again: as long as anything holds it, and the latest of it for a while longer.
 //!
-//! A software driver takes megabytes for a kernel, so a process that goes through many networks must not keep all of theirs.
+//! A software driver takes megabytes for a kernel, so a process that goes through many networks must not keep all of
+//! theirs.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;

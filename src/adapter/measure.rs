@@ -1,5 +1,5 @@
-//! What is measured of devices: the time of each step, and the limits that these times are judged by (the roofline of Williams,
-//! Waterman and Patterson, 2009).
+//! What is measured of devices: the time of each step, and the limits that these times are judged by (the roofline of
+//! Williams, Waterman and Patterson, 2009).
 
 use std::sync::Arc;
 
@@ -43,8 +43,8 @@ impl Peaks {
     }
 }
 
-/// The best time of one repetition. `run` takes a number of repetitions, at most `most`, and returns the seconds of all; it
-/// is called until a few runs of full length are done or the budget is spent.
+/// The best time of one repetition. `run` takes a number of repetitions, at most `most`, and returns the seconds of
+/// all; it is called until a few runs of full length are done or the budget is spent.
 pub(crate) fn best(
     budget_secs: f64,
     most: usize,

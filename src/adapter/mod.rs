@@ -1,5 +1,5 @@
-//! What all devices have in common: their description, the choice of one by name, the memory that their buffers take, the
-//! programs that they have compiled, and their errors.
+//! What all devices have in common: their description, the choice of one by name, the memory that their buffers take,
+//! the programs that they have compiled, and their errors.
 
 mod account;
 mod cache;

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 pub struct AdapterSummary {
     /// Name, such as "llvmpipe (LLVM 15.0.6, 256 bits)".
     pub name: String,
-    /// What tells it from others of its name: its PCI address, such as "0000:01:00.0", or its number where the driver tells none.
+    /// What tells it from others of its name: its PCI address, such as "0000:01:00.0", or its number where the driver
+    /// tells none.
     pub place: String,
     /// Driver name.
     pub driver: String,

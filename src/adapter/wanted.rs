@@ -2,9 +2,9 @@
 
 use super::{AdapterSummary, DeviceError};
 
-/// The position among `adapters` of the one that `wanted` names: `gpu` for the first GPU, `native` for the processor, `cpu` for it or
-/// else the first software adapter, `auto` for the first GPU or else as `cpu`; else its number in the list, its address, its whole name,
-/// or a part of its name.
+/// The position among `adapters` of the one that `wanted` names: `gpu` for the first GPU, `native` for the processor,
+/// `cpu` for it or else the first software adapter, `auto` for the first GPU or else as `cpu`; else its number in the
+/// list, its address, its whole name, or a part of its name.
 ///
 /// One device may be in the list once for each interface to it; the first interface that has the name counts.
 ///
@@ -46,8 +46,8 @@ pub fn position(adapters: &[AdapterSummary], wanted: &str) -> Result<usize, Devi
     }
 }
 
-/// Whether a name has this part. Digits that are no number of an adapter are the whole number in a word, as in RTX 4090 or A770, and
-/// no part of a version.
+/// Whether a name has this part. Digits that are no number of an adapter are the whole number in a word, as in RTX 4090
+/// or A770, and no part of a version.
 fn has_part(name: &str, part: &str) -> bool {
     if !part.chars().all(|c| c.is_ascii_digit()) {
         return name.contains(part);
@@ -56,8 +56,8 @@ fn has_part(name: &str, part: &str) -> bool {
     words.flat_map(|word| word.split(|c: char| !c.is_ascii_digit())).any(|number| number == part)
 }
 
-/// The position of the adapter that a run had: of those with its name, one with its interface, and of these the one in its place. If
-/// no adapter is all three, another of the name is as good.
+/// The position of the adapter that a run had: of those with its name, one with its interface, and of these the one in
+/// its place. If no adapter is all three, another of the name is as good.
 pub fn same(adapters: &[AdapterSummary], name: &str, backend: &str, place: &str) -> Option<usize> {
     let named = adapters.iter().enumerate().filter(|(_, adapter)| adapter.name == name);
     let nearest = named.min_by_key(|(_, adapter)| (adapter.backend != backend, adapter.place != place));

@@ -1,4 +1,5 @@
-//! One block of a step: the instructions of a tape, each a loop over its registers that the compiler makes vector code of.
+//! One block of a step: the instructions of a tape, each a loop over its registers that the compiler makes vector code
+//! of.
 
 use super::element::Element;
 use super::layout::Strides;

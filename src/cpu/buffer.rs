@@ -180,8 +180,8 @@ impl Cpu {
         }
     }
 
-    /// Buffers for a program's intermediate values, shared with all other programs: they run one after the other, and none
-    /// expects to find what it left behind.
+    /// Buffers for a program's intermediate values, shared with all other programs: they run one after the other, and
+    /// none expects to find what it left behind.
     pub(super) fn scratch(&self, name: &str, temps: &[usize]) -> Result<Vec<Buffer>, DeviceError> {
         let what = |i: usize| format!("intermediate value {i} of {name}");
         let mut order: Vec<usize> = (0..temps.len()).collect();

@@ -1,7 +1,7 @@
 //! From the lines of a step to a [`Tape`].
 //!
-//! Lines have indices in the step's own variables. A [`Domain`] says what these are in q, which counts the elements of the step,
-//! and in q for each row where the step has rows.
+//! Lines have indices in the step's own variables. A [`Domain`] says what these are in q, which counts the elements of
+//! the step, and in q for each row where the step has rows.
 
 use std::collections::HashMap;
 
@@ -363,7 +363,8 @@ pub(super) fn one(at: &Address) -> &Idx {
     }
 }
 
-/// Strides of a load along some variables, from an index that is constant in a block; nothing if a body does anything else.
+/// Strides of a load along some variables, from an index that is constant in a block; nothing if a body does anything
+/// else.
 pub(super) fn strided<const N: usize>(lines: &[Line], names: [&str; N]) -> Option<(usize, Scalar, [usize; N])> {
     let [Line::Let(_, Expr::Load { binding, at, .. })] = lines else { return None };
     let mut base = one(at).clone();

@@ -1,5 +1,5 @@
-//! The numbers that the processor computes with: f32 or f64, and the unsigned integers of the same width that hold `U32` and
-//! `Bool` elements, so that all elements of a device have one width.
+//! The numbers that the processor computes with: f32 or f64, and the unsigned integers of the same width that hold
+//! `U32` and `Bool` elements, so that all elements of a device have one width.
 
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};

@@ -1,5 +1,5 @@
-//! Elementary functions without branches, so that loops over them become vector code: polynomials after a reduction of the
-//! argument, in plain multiplications and additions, which have the same bits on every processor.
+//! Elementary functions without branches, so that loops over them become vector code: polynomials after a reduction of
+//! the argument, in plain multiplications and additions, which have the same bits on every processor.
 //!
 //! With n = round(x/ln 2) and r = x − n·ln 2, |r| ≤ ln 2 / 2:
 //!
@@ -10,8 +10,8 @@
 
 /// Multiplications, additions and bits of a float, as the series below need them.
 pub(super) trait Series: Copy + PartialOrd {
-    /// eˣ; 0 where that is too small. It stays finite, as in kernels: from an argument on where it is nearly too large, it is
-    /// constant.
+    /// eˣ; 0 where that is too small. It stays finite, as in kernels: from an argument on where it is nearly too large,
+    /// it is constant.
     fn exp(self) -> Self;
     /// eˣ − 1
     fn exp_m1(self) -> Self;

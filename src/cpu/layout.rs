@@ -1,15 +1,15 @@
 //! Where in a buffer the elements of a block lie.
 //!
-//! A step computes elements that are counted by one variable, `q`. Most indices are a sum of strides times the digits of q in
-//! some mixed radix: the digits are the axes that q counts, as far as they are apart in memory. Of these, runs of equal
-//! stride are copied without computing an index for each element.
+//! A step computes elements that are counted by one variable, `q`. Most indices are a sum of strides times the digits
+//! of q in some mixed radix: the digits are the axes that q counts, as far as they are apart in memory. Of these, runs
+//! of equal stride are copied without computing an index for each element.
 
 use crate::index::{Atom, Idx};
 
 /// Name of the variable that counts the elements.
 pub(super) const Q: &str = "q";
-/// Places of the variables that are constant in a block: the batch of a product, the term of a reduction, and from here on the
-/// offsets of the step.
+/// Places of the variables that are constant in a block: the batch of a product, the term of a reduction, and from here
+/// on the offsets of the step.
 pub(super) const BATCH: usize = 0;
 pub(super) const TERM: usize = 1;
 const OFFSETS: usize = 2;
@@ -130,8 +130,8 @@ impl Strides {
         }
     }
 
-    /// Calls `run` for each run of equal stride among the elements `first ..  first + len`: the place in the block, the place in
-    /// the buffer, the stride and the number of elements.
+    /// Calls `run` for each run of equal stride among the elements `first ..  first + len`: the place in the block, the
+    /// place in the buffer, the stride and the number of elements.
     #[inline(always)]
     pub fn runs(&self, environment: &[u64], first: usize, len: usize, mut run: impl FnMut(usize, usize, usize, usize)) {
         let base = self.base.value(environment) as usize;

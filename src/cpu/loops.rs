@@ -20,7 +20,8 @@ pub(super) struct Rows {
     pub count: usize,
 }
 
-/// A reduction of `terms` terms for each of `count` elements: a tape that adds one term, and what is made of the result.
+/// A reduction of `terms` terms for each of `count` elements: a tape that adds one term, and what is made of the
+/// result.
 #[derive(Debug)]
 pub(super) struct Columns {
     pub count: usize,
@@ -81,7 +82,8 @@ pub(super) enum Reduction {
     Columns(Columns),
 }
 
-/// The terms of an element as a row where they are neighbours, or where there are few elements; else one after the other.
+/// The terms of an element as a row where they are neighbours, or where there are few elements; else one after the
+/// other.
 pub(super) fn reduction(fold: &Fold) -> Reduction {
     let Fold { count, with, terms, term, finish } = fold;
     let is_row = *terms <= BLOCK && (*count < 64 || term.as_ref().is_some_and(|body| are_neighbours(&body.lines)));

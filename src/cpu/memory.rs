@@ -1,9 +1,9 @@
 //! Memory that tasks on several threads read and write at once, as a device's buffers are.
 //!
-//! A [`View`] is a buffer during a run. Elements go in and out by copies, and every copy checks its bounds; what remains is that
-//! no two tasks touch an element of which one of them writes it. That is a property of plans: a step never reads, except in
-//! place, what it writes (`plan`), its tasks write different elements (`step`), and one run takes place at a time
-//! (`device`). [`multiply`] hands views to `gemm` under the same conditions.
+//! A [`View`] is a buffer during a run. Elements go in and out by copies, and every copy checks its bounds; what
+//! remains is that no two tasks touch an element of which one of them writes it. That is a property of plans: a step
+//! never reads, except in place, what it writes (`plan`), its tasks write different elements (`step`), and one run
+//! takes place at a time (`device`). [`multiply`] hands views to `gemm` under the same conditions.
 
 use std::cell::UnsafeCell;
 use std::sync::Arc;

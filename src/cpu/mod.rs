@@ -1,8 +1,8 @@
 //! The processor as a device: the same plans as loops over host memory, in f32 or f64, without any driver.
 //!
-//! A step of a plan becomes a `tape` of vector instructions, which runs on a block of elements at a time, or a product by
-//! `gemm` with a tape as its epilogue. A step divides its work into tasks by shapes alone, so results have the same bits
-//! whatever the number of threads. `memory` has all that is unsafe.
+//! A step of a plan becomes a `tape` of vector instructions, which runs on a block of elements at a time, or a product
+//! by `gemm` with a tape as its epilogue. A step divides its work into tasks by shapes alone, so results have the same
+//! bits whatever the number of threads. `memory` has all that is unsafe.
 
 mod block;
 mod buffer;
@@ -121,8 +121,8 @@ impl Cpu {
         Self::with(summary.clone(), *precision, dry, Arc::clone(compiled), Arc::clone(threads))
     }
 
-    /// A device that counts the memory of what is made on it, but makes and runs nothing. Programs compiled for one are there
-    /// for the other.
+    /// A device that counts the memory of what is made on it, but makes and runs nothing. Programs compiled for one are
+    /// there for the other.
     #[must_use]
     pub fn dry(&self) -> Self {
         self.sibling(true)

@@ -1,5 +1,5 @@
-//! Patches of a convolution, copied for some positions at a time: rows of A as `plan::patches` defines it, or for the kernel
-//! side rows of its transpose.
+//! Patches of a convolution, copied for some positions at a time: rows of A as `plan::patches` defines it, or for the
+//! kernel side rows of its transpose.
 
 use super::compile::strided;
 use super::element::Element;

@@ -1,8 +1,8 @@
 //! Contractions: `gemm` for the products, a tape for the epilogue.
 //!
-//! A large product is computed by all threads at once, where it is stored if possible, and its epilogue follows. Of batches and
-//! convolutions each task computes a tile, whose epilogue runs while the tile is in the cache; patches are packed for one tile
-//! at a time. Which of these it is, and how large tiles are, follows from shapes.
+//! A large product is computed by all threads at once, where it is stored if possible, and its epilogue follows. Of
+//! batches and convolutions each task computes a tile, whose epilogue runs while the tile is in the cache; patches are
+//! packed for one tile at a time. Which of these it is, and how large tiles are, follows from shapes.
 
 use super::block::{BLOCK, Block};
 use super::compile::{Compiler, Domain, in_plane, strided};
@@ -275,8 +275,8 @@ pub(super) fn patches(planned: &Planned) -> Option<Left> {
     Some(if field.of == ConvSide::Kernel { Left::Turned(patches) } else { Left::Patches(patches) })
 }
 
-/// Where products may lie before the epilogue: where a value of their type is stored side by side, in a buffer that the epilogue
-/// does not load from. To add to a buffer is only possible where that is all there is to do.
+/// Where products may lie before the epilogue: where a value of their type is stored side by side, in a buffer that the
+/// epilogue does not load from. To add to a buffer is only possible where that is all there is to do.
 fn place(finish: &[Line], domain: &Domain) -> Option<Place> {
     let is_loaded = |wanted: usize| {
         finish.iter().any(|line| matches!(line, Line::Let(_, Expr::Load { binding, .. }) if *binding == wanted))

@@ -16,8 +16,8 @@ const SIDE: usize = 1024;
 const COPIED: usize = 1 << 25;
 
 impl Cpu {
-    /// The time of each step, in the order of the recording; copies have none. About `budget_secs` are spent, shared by the
-    /// steps, and at least one timed run of each.
+    /// The time of each step, in the order of the recording; copies have none. About `budget_secs` are spent, shared by
+    /// the steps, and at least one timed run of each.
     ///
     /// The steps are run out of turn and many times over. What they write is not restored.
     ///
@@ -46,8 +46,8 @@ impl Cpu {
         Ok(start.elapsed().as_secs_f64())
     }
 
-    /// Seconds that one run of a whole recording takes: the best of a few measurements within about `budget_secs`. What it
-    /// writes is not restored.
+    /// Seconds that one run of a whole recording takes: the best of a few measurements within about `budget_secs`. What
+    /// it writes is not restored.
     ///
     /// # Errors
     /// As [`Cpu::run`].
@@ -56,7 +56,8 @@ impl Cpu {
         best(budget_secs, MOST_REPETITIONS, |repetitions| self.repeated_secs(recording, repetitions))
     }
 
-    /// Measures the limits of the processor, in about a second: multiply-adds by a product of square matrices, bytes by a copy.
+    /// Measures the limits of the processor, in about a second: multiply-adds by a product of square matrices, bytes by
+    /// a copy.
     ///
     /// # Errors
     /// [`DeviceError::NoMemory`].

@@ -132,8 +132,8 @@ impl Loaded {
     /// Binds the caller's buffers, one per slot.
     ///
     /// # Errors
-    /// [`DeviceError::Mismatch`] when the buffers do not match the program's slots, or a step would write a buffer that it is
-    /// bound to as another one too.
+    /// [`DeviceError::Mismatch`] when the buffers do not match the program's slots, or a step would write a buffer that
+    /// it is bound to as another one too.
     pub fn bind(&self, cpu: &Cpu, slots: &[&Buffer]) -> Result<Recording, DeviceError> {
         self.check_slots(slots)?;
         let held = slots.iter().copied().chain(&self.temps).cloned().collect();
@@ -208,8 +208,8 @@ impl Cpu {
         recordings.into_iter().try_for_each(|recording| self.steps(recording))
     }
 
-    /// Runs the steps of a recording; the caller has the threads for itself. If any step is for all threads, the others run there
-    /// too.
+    /// Runs the steps of a recording; the caller has the threads for itself. If any step is for all threads, the others
+    /// run there too.
     fn steps(&self, recording: &Recording) -> Result<(), DeviceError> {
         let is_own = recording.owner.as_ref().is_none_or(|owner| Arc::ptr_eq(owner, &self.0.threads));
         if recording.is_mixed || !is_own {

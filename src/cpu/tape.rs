@@ -1,5 +1,6 @@
-//! Tapes: the lines of a plan's step as instructions on vectors. An instruction handles all elements of a block, or one for each
-//! row of the block, before the next one begins; its operands and results are registers, which stay in the cache.
+//! Tapes: the lines of a plan's step as instructions on vectors. An instruction handles all elements of a block, or one
+//! for each row of the block, before the next one begins; its operands and results are registers, which stay in the
+//! cache.
 
 use super::layout::Strides;
 use crate::graph::{Binary, Compare, Unary};
@@ -149,7 +150,8 @@ impl At {
 }
 
 impl Tape {
-    /// Gives registers whose values are not needed any more to later instructions. Until here each instruction has its own.
+    /// Gives registers whose values are not needed any more to later instructions. Until here each instruction has its
+    /// own.
     pub fn share_registers(&mut self) {
         let mut last = [vec![0; self.floats], vec![0; self.words]];
         for (at, instruction) in self.instructions.iter_mut().enumerate() {

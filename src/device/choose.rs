@@ -27,7 +27,8 @@ impl Device {
     /// (`WGPU_BACKEND`, `WGPU_STRICT_WEBGPU_COMPLIANCE`, …) are honoured.
     ///
     /// # Errors
-    /// Those of [`position`] and of [`Gpu::open`]; [`DeviceError::NoAdapter`] for what is not the processor where wgpu finds none.
+    /// Those of [`position`] and of [`Gpu::open`]; [`DeviceError::NoAdapter`] for what is not the processor where wgpu
+    /// finds none.
     pub fn open(wanted: Option<&str>) -> Result<Self, DeviceError> {
         Self::open_with(wanted, Precision::F32)
     }

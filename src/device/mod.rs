@@ -1,5 +1,5 @@
-//! The one seam above `gpu` and `cpu`: everything that computes sees a [`Device`] with buffers, programs and recordings, and
-//! neither an adapter nor the processor.
+//! The one seam above `gpu` and `cpu`: everything that computes sees a [`Device`] with buffers, programs and
+//! recordings, and neither an adapter nor the processor.
 //!
 //! Each call goes to the arm that the device is. Buffers and programs of one arm are refused by the other.
 
@@ -82,8 +82,8 @@ macro_rules! either {
 }
 
 impl Device {
-    /// A dry device: it refuses what this one would refuse for its size, and counts the memory of the rest, but nothing is made or
-    /// run.
+    /// A dry device: it refuses what this one would refuse for its size, and counts the memory of the rest, but nothing
+    /// is made or run.
     #[must_use]
     pub fn dry(&self) -> Self {
         match self {
@@ -144,7 +144,8 @@ impl Device {
         either!(self, arm => arm.max_binding_bytes())
     }
 
-    /// Floating-point operations that a step may have so that the device is not silent for long; no limit for the processor.
+    /// Floating-point operations that a step may have so that the device is not silent for long; no limit for the
+    /// processor.
     pub(crate) fn most_flops(&self) -> f64 {
         match self {
             Self::Gpu(gpu) => gpu.most_flops(),
@@ -304,8 +305,8 @@ impl Device {
         }
     }
 
-    /// Seconds that one run of a whole recording takes: the best of a few measurements within about `budget_secs`. What it writes
-    /// is not restored.
+    /// Seconds that one run of a whole recording takes: the best of a few measurements within about `budget_secs`. What
+    /// it writes is not restored.
     ///
     /// # Errors
     /// As [`Device::run`].

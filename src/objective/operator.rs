@@ -1,6 +1,6 @@
 //! The Hessian of an objective, its Gauss–Newton matrix and the official code's difference of gradients, as
-//! [`Operator`]s for the eigensolvers. A product uploads v, rounded to the device's precision, runs the recording and reads the result
-//! back; the solver's vectors stay on the host in f64.
+//! [`Operator`]s for the eigensolvers. A product uploads v, rounded to the device's precision, runs the recording and
+//! reads the result back; the solver's vectors stay on the host in f64.
 
 use std::ops::Range;
 
@@ -53,7 +53,8 @@ impl Product {
 struct MatrixProducts {
     gpu: Device,
     w: Buffer,
-    /// Whether the model has values that amplify rounding ([`Problem::normalises`](super::problem::Problem::normalises)).
+    /// Whether the model has values that amplify rounding
+    /// ([`Problem::normalises`](super::problem::Problem::normalises)).
     amplifies: bool,
     layout: Layout,
     /// Must run before a product when the parameters have changed.
@@ -66,8 +67,8 @@ struct MatrixProducts {
     largest: f64,
 }
 
-/// The error of a product relative to the largest, in units of the device's rounding: some four times that of networks in the
-/// tests (`cargo test objective -- --nocapture` prints it).
+/// The error of a product relative to the largest, in units of the device's rounding: some four times that of networks
+/// in the tests (`cargo test objective -- --nocapture` prints it).
 const PRODUCT_ERROR: f64 = 1e-6 / f32::EPSILON as f64;
 
 /// The error of a product on a device relative to the largest.
@@ -77,8 +78,9 @@ fn product_error(gpu: &Device) -> f64 {
 
 /// Rounded parameters at which a form is computed again, to see how far rounding moves it.
 const SAMPLES: u64 = 3;
-/// Rounding errors inside a network, in units of those from changing every parameter by its rounding: one part in 2²³ or 2⁵².
-const AMPLITUDE: f64 = 1.0;
+/// Rounding errors inside a network, in units of those from changing every parameter by its rounding, one part in 2²³
+/// or 2⁵² (found on the networks of `tests/needs/error_bars.rs`).
+const AMPLITUDE: f64 = 0.5;
 /// A normal error is within this many root mean squares of [`SAMPLES`] others in 99 cases of 100 (Student's t).
 const COVERAGE: f64 = 5.84;
 
@@ -131,9 +133,9 @@ impl MatrixProducts {
         product.apply(&self.gpu, None, v, out)
     }
 
-    /// See [`Operator::form_errors`]. The entries of the matrix are exact derivatives at the parameters, but computed with
-    /// rounding. What their rounding does to a form is seen from what rounding the parameters does to it, which every
-    /// value of the network feels.
+    /// See [`Operator::form_errors`]. The entries of the matrix are exact derivatives at the parameters, but computed
+    /// with rounding. What their rounding does to a form is seen from what rounding the parameters does to it, which
+    /// every value of the network feels.
     fn form_errors(&mut self, is_kept: bool, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
         let rounding = self.rounding();
         let products: Vec<f64> = vectors.iter().map(|v| rounding * dot(v, v)).collect();
@@ -153,7 +155,8 @@ impl MatrixProducts {
         Ok(rms.zip(products).map(|(rms, product)| COVERAGE * AMPLITUDE * rms + product).collect())
     }
 
-    /// The sums of the squared changes of the forms over [`SAMPLES`] roundings of the parameters `w`, which are replaced.
+    /// The sums of the squared changes of the forms over [`SAMPLES`] roundings of the parameters `w`, which are
+    /// replaced.
     fn squared_changes(&mut self, w: &[f64], vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
         let mut squares = vec![0.0; vectors.len()];
         let mut products = vec![vec![0.0; self.layout.len()]; vectors.len()];
@@ -330,8 +333,8 @@ operator! {
 pub struct Linearised<'a>(&'a mut MatrixProducts);
 
 impl Linearised<'_> {
-    /// Writes to `out` the product of `v` with the share of a group, counted from 0, in the matrix: all shares add up to
-    /// the matrix.
+    /// Writes to `out` the product of `v` with the share of a group, counted from 0, in the matrix: all shares add up
+    /// to the matrix.
     ///
     /// # Errors
     /// Device errors, vectors of other lengths, and [`CurvatureError::Option`] for a group that was not recorded.

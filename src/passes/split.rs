@@ -27,8 +27,8 @@ pub struct SplitPolicy {
     pub wanted_tiles: usize,
     /// Fewest terms left in a slice.
     pub min_slice: usize,
-    /// Whether long sums over several axes take them one after the other, so that every stage counts whole axes. Kernels see
-    /// all of them as one, which has fewer stages.
+    /// Whether long sums over several axes take them one after the other, so that every stage counts whole axes.
+    /// Kernels see all of them as one, which has fewer stages.
     pub by_axes: bool,
 }
 

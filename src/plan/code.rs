@@ -1,7 +1,8 @@
 //! What a step does, as plain data and in no particular language: lines of code over symbolic indices.
 //!
-//! Code handles `width` elements at once: one, or four neighbours along the last axis, its *lanes*. An index may have variables
-//! beside those that count a step's elements: `v3` is what line 3 has computed, and `offset1` is `offsets[1]` of the step.
+//! Code handles `width` elements at once: one, or four neighbours along the last axis, its *lanes*. An index may have
+//! variables beside those that count a step's elements: `v3` is what line 3 has computed, and `offset1` is `offsets[1]`
+//! of the step.
 
 use crate::graph::{Binary, Compare, ConvSide, DType, Unary, Window};
 use crate::index::Idx;
@@ -167,8 +168,8 @@ pub(crate) enum Code {
         count: usize,
         body: Vec<Line>,
     },
-    /// For every row `i` in `0 .. count`, lines that mention an element `r` in `0 .. len` of it, or depend on such a line, for each
-    /// element, and the others once.
+    /// For every row `i` in `0 .. count`, lines that mention an element `r` in `0 .. len` of it, or depend on such a
+    /// line, for each element, and the others once.
     Rows {
         count: usize,
         len: usize,
@@ -219,18 +220,21 @@ pub(crate) struct Product {
     pub accesses: usize,
 }
 
-/// Elements of an operand: four neighbours from a multiple of 4 on, where `along` is the variable that counts them, or any one.
+/// Elements of an operand: four neighbours from a multiple of 4 on, where `along` is the variable that counts them, or
+/// any one.
 #[derive(Clone, Debug)]
 pub(crate) enum Elements {
     /// One, at b, m and k or at b, k and n.
     One(Body),
     /// All at once, at the variable divided by 4, which is `quad`.
     Together { along: &'static str, body: Body },
-    /// One by one, at variables with the numbers 0 to 3 behind their names. Elements beyond the extent repeat the last one.
+    /// One by one, at variables with the numbers 0 to 3 behind their names. Elements beyond the extent repeat the last
+    /// one.
     Apart { along: &'static str, extent: usize, lines: Vec<Line>, values: [Name; 4] },
 }
 
-/// The positions with channels that the patches of a convolution are cut from: A is that of [`patches`](super::patches).
+/// The positions with channels that the patches of a convolution are cut from: A is that of
+/// [`patches`](super::patches).
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
     /// The side that results.

@@ -8,8 +8,8 @@ pub enum Form {
         /// The number of buffers.
         bindings: usize,
     },
-    /// Loops over blocks of neighbouring elements, or of whole rows, over any number of buffers. An operand of a contraction is
-    /// read with any strides.
+    /// Loops over blocks of neighbouring elements, or of whole rows, over any number of buffers. An operand of a
+    /// contraction is read with any strides.
     Blocks,
 }
 
@@ -22,8 +22,8 @@ impl Form {
         }
     }
 
-    /// Whether a step may hold whole rows of this length. An invocation has a value for each element, four at a time where 4
-    /// divides the length; a block holds 512.
+    /// Whether a step may hold whole rows of this length. An invocation has a value for each element, four at a time
+    /// where 4 divides the length; a block holds 512.
     pub(super) fn holds_rows(self, len: usize) -> bool {
         let most = match self {
             Self::Kernels { .. } if len.is_multiple_of(4) => 128,

@@ -1,9 +1,9 @@
 //! Code for fused nodes.
 //!
-//! [`Lowering::value`] returns the name of a node's value at a symbolic index: stored values are loaded, index maps rewrite the
-//! index, elementwise nodes become lines. The same code serves prologues, epilogues and maps, one element at a time or four
-//! neighbours along the last axis. Four at a time is not always possible; then lowering fails with [`Unsuitable`], and the step
-//! is lowered again one by one.
+//! [`Lowering::value`] returns the name of a node's value at a symbolic index: stored values are loaded, index maps
+//! rewrite the index, elementwise nodes become lines. The same code serves prologues, epilogues and maps, one element
+//! at a time or four neighbours along the last axis. Four at a time is not always possible; then lowering fails with
+//! [`Unsuitable`], and the step is lowered again one by one.
 
 use std::collections::{HashMap, HashSet};
 
@@ -150,7 +150,8 @@ impl<'a> Lowering<'a> {
         Ok(self.emit(expr))
     }
 
-    /// Indices of the element(s) of a row of so many elements, at the index of the row: in kernels each of them, else any.
+    /// Indices of the element(s) of a row of so many elements, at the index of the row: in kernels each of them, else
+    /// any.
     pub fn along_row(&self, row: &[Idx], len: usize) -> Vec<Vec<Idx>> {
         if self.scope.form == Form::Blocks {
             return vec![[row, &[Idx::var("r", len)]].concat()];

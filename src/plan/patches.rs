@@ -8,8 +8,8 @@
 //! | kernel | the same of x | kernel position, channel in | example, output position | channel out | u |
 //! | input | u at the output position that brings the kernel position there | example, input position | kernel position, channel out | channel in | w, turned |
 //!
-//! and A is 0 where they meet nowhere. Products load through these indices, so a convolution is a direct one, with the blocking
-//! of any other product.
+//! and A is 0 where they meet nowhere. Products load through these indices, so a convolution is a direct one, with the
+//! blocking of any other product.
 
 use super::accesses::Unsuitable;
 use super::code::{Body, Expr, Field, Name, Test};

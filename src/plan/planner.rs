@@ -1,8 +1,8 @@
 //! The planner: fusion, then code, then buffers, and again with what the code has shown.
 //!
-//! An output may lie where inputs do. If a step stores elements of it that another invocation, or a later step, has still to
-//! load, the value stays in a buffer of the program's own until a step behind all others copies it. A step that touches too many
-//! buffers is cut in two.
+//! An output may lie where inputs do. If a step stores elements of it that another invocation, or a later step, has
+//! still to load, the value stays in a buffer of the program's own until a step behind all others copies it. A step
+//! that touches too many buffers is cut in two.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,8 +18,8 @@ use super::step::lower;
 use crate::graph::{Graph, NodeId, Op, verify};
 use crate::passes::{self, SplitPolicy};
 
-/// Plans a graph whose contractions are cut as `split` says, in steps of this form. An output may lie where inputs do: it takes
-/// their place when all of them have been read.
+/// Plans a graph whose contractions are cut as `split` says, in steps of this form. An output may lie where inputs do:
+/// it takes their place when all of them have been read.
 ///
 /// # Errors
 /// [`PlanError`]: that of the graph, and what the caller's places or the number of bindings do not allow.
@@ -83,7 +83,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Every stored node goes to the caller's buffers where it is an output, and to its own where a later step reads it.
+    /// Every stored node goes to the caller's buffers where it is an output, and to its own where a later step reads
+    /// it.
     fn destinations(&self, schedule: &Schedule) -> HashMap<NodeId, Vec<Destination>> {
         let mut targets: HashMap<NodeId, Vec<Destination>> = HashMap::new();
         for (output, &node) in self.spec.outputs.iter().zip(&self.outputs) {
@@ -124,8 +125,8 @@ impl Planner<'_> {
         early
     }
 
-    /// Has each output among these stores made by a copy behind all other steps, of a value that is kept until then in a buffer
-    /// of the program's own. Whether there are any.
+    /// Has each output among these stores made by a copy behind all other steps, of a value that is kept until then in
+    /// a buffer of the program's own. Whether there are any.
     fn postpone(&mut self, early: &[(NodeId, Destination)]) -> bool {
         let is_early = |output: &usize| {
             let Place { slot, offset } = self.spec.outputs[*output].place;

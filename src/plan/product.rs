@@ -1,8 +1,8 @@
 //! Contractions: where elements of their operands and results lie.
 //!
-//! A `DotGeneral` is seen as C[b,m,n] = Σₖ A[b,m,k]·B[b,k,n], where b, m, n, k are the flattened batch, left free, right
-//! free and contracted axes; a side of a convolution likewise (`patches` says how). Operands are loaded through their index
-//! maps, in kernels four elements at a time; the epilogue runs before anything is stored.
+//! A `DotGeneral` is seen as C[b,m,n] = Σₖ A[b,m,k]·B[b,k,n], where b, m, n, k are the flattened batch, left free,
+//! right free and contracted axes; a side of a convolution likewise (`patches` says how). Operands are loaded through
+//! their index maps, in kernels four elements at a time; the epilogue runs before anything is stored.
 
 use super::accesses::Unsuitable;
 use super::code::{Body, Code, Elements, Name, Product, ProductShape};
@@ -31,11 +31,11 @@ struct Contraction<'a> {
     shape: ProductShape,
 }
 
-/// The value that an operand of a contraction is read from, which must be stored: the furthest down its index maps that the step
-/// can read in its way.
+/// The value that an operand of a contraction is read from, which must be stored: the furthest down its index maps that
+/// the step can read in its way.
 ///
-/// Kernels read rows side by side. Blocks read with any strides: constant ones along the flattened batch, free and contracted axes,
-/// and for patches along each axis.
+/// Kernels read rows side by side. Blocks read with any strides: constant ones along the flattened batch, free and
+/// contracted axes, and for patches along each axis.
 pub(super) fn read_from(graph: &Graph, root: NodeId, side: usize, form: Form) -> NodeId {
     if form != Form::Blocks {
         return producer(graph, root, side);
@@ -175,7 +175,8 @@ impl<'a> Contraction<'a> {
         flat.stride("k") == Some(1) || flat.stride("m") != Some(1)
     }
 
-    /// Elements of an operand; in kernels four, and `along` is the variable that counts them, a multiple of 4 below `extent`.
+    /// Elements of an operand; in kernels four, and `along` is the variable that counts them, a multiple of 4 below
+    /// `extent`.
     fn elements(
         &self,
         lowering: &mut Lowering,

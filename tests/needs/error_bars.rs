@@ -22,24 +22,25 @@ fn gpu() -> Device {
     Device::open(std::env::var("EDGEWALK_ADAPTER").ok().as_deref()).unwrap()
 }
 
-/// Two networks, with the eigenvalues of largest magnitude that an independent float64 program found.
+/// Two networks at parameters from training. For the deep one an independent float64 program found the eigenvalues. For
+/// the other one `eval` is the judge: the Hessian there changes by a thousandth within 1e-5, so that a difference of
+/// gradients with such a step, as programs use to find eigenvalues, is no judge.
 pub fn cases() {
     let small = Cnn { image: [32, 32, 3], ..cnn(2, 3, 2, 2, Activation::Relu) };
     let deep = Cnn { image: [32, 32, 3], ..cnn(5, 2, 1, 1, Activation::Tanh) };
-    let truth = [
-        [-1117134.2631288085, 50187.59123055392, -8117.607197168517, 5993.632897988407, 4175.33272194771],
-        [1.4992957747841023, -1.0262335807119751, 0.9874983141600502, 0.47830557468932533, 0.4648058713281169],
-    ];
+    let known = [1.4992957747841023, -1.0262335807119751, 0.9874983141600502, 0.47830557468932533, 0.4648058713281169];
     let folder = Path::new(&std::env::var("EDGEWALK_DATA").unwrap()).join("cifar-10-batches-bin");
     let data =
         load(&Request { path: Some(folder), train: 16, test: 0, ..Request::new(DataName::Cifar10) }).unwrap().train;
-    for ((cnn, file), truth) in [(small, "cnn1_mse_mean"), (deep, "cnn9_mse_mean")].into_iter().zip(truth) {
+    for (cnn, file, known) in [(small, "cnn1_mse_mean", &[][..]), (deep, "cnn9_mse_mean", &known)] {
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/needs/error_bars");
         let bytes = fs::read(here.join(file).with_extension("safetensors")).unwrap();
         let params = params_from_safetensors(&Layout::of(&cnn).unwrap(), &bytes).unwrap();
         let mut network = Network::new(&gpu(), cnn, Loss::Mse(Reduction::Mean), &data);
         for pair in network.solve(&params, 4) {
-            let miss = truth.iter().fold(f64::INFINITY, |least, value| least.min((pair.value - value).abs()));
+            let (truth, slack) = network.truth(&params, &pair);
+            let near = |value: &f64| (pair.value - value).abs();
+            let miss = known.iter().map(near).reduce(f64::min).unwrap_or(near(&truth) - slack);
             println!("{file}: {} ± {:.1e}, off by {miss:.1e}", pair.value, pair.error);
             assert!(miss <= pair.error, "{file}: {} ± {:.1e} is off by {miss:.1e}", pair.value, pair.error);
         }
@@ -69,7 +70,11 @@ fn measure(networks: u64, states: u64) -> (usize, usize, f64) {
         let (blocks, channels, growth, stride) = (1 + pick(3), [2, 3, 4, 8][pick(4)], 1 + pick(2), [1, 1, 2][pick(3)]);
         let activation = [Activation::Relu, Activation::Tanh, Activation::Gelu][pick(3)];
         let loss = [Loss::Mse(Reduction::Mean), Loss::CrossEntropy][pick(2)];
-        let cnn = Cnn { pool: [Pool::Max, Pool::None][pick(2)], ..cnn(blocks, channels, growth, stride, activation) };
+        let mut cnn =
+            Cnn { pool: [Pool::Max, Pool::None][pick(2)], ..cnn(blocks, channels, growth, stride, activation) };
+        if cnn.flattened().is_none_or(|shape| shape.contains(&0)) {
+            (cnn.stride, cnn.pool) = (1, Pool::None);
+        }
         let layout = Layout::of(&cnn).unwrap();
         let mut network = Network::new(&gpu, cnn, loss, &images(seed, seed % 5 < 2));
         for state in 0..states {
