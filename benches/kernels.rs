@@ -6,9 +6,8 @@
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use edgewalk::gpu::{Buffer, Gpu, Recording};
+use edgewalk::device::{Buffer, Device, Recording};
 use edgewalk::graph::{ConvSide, DotDims, Graph, NodeId, Op, Unary, Window};
-use edgewalk::kernel::compile;
 use edgewalk::plan::{Output, Place, Spec};
 
 /// A kernel to be: its inputs and its output.
@@ -48,14 +47,14 @@ impl Case {
     }
 
     /// Compiled and bound to buffers of zeros.
-    fn record(&self, gpu: &Gpu) -> Recording {
+    fn record(&self, gpu: &Device) -> Recording {
         let Self { name, graph, inputs, output } = self;
         let slots: Vec<usize> = inputs.iter().chain([output]).map(|&id| graph.node(id).ty.len()).collect();
         let place = |slot| Place { slot, offset: 0 };
         let outputs = [Output { node: *output, place: place(inputs.len()), accumulate: false }];
         let inputs: Vec<(NodeId, Place)> = inputs.iter().enumerate().map(|(i, &id)| (id, place(i))).collect();
         let spec = Spec { name, graph, inputs: &inputs, outputs: &outputs, slots: &slots };
-        let program = compile(&spec, gpu.target()).expect("compiles");
+        let program = gpu.compile(&spec).expect("compiles");
         let buffers: Vec<Buffer> =
             slots.iter().map(|&len| gpu.buffer("a slot", len).expect("fits any adapter")).collect();
         let buffers: Vec<&Buffer> = buffers.iter().collect();
@@ -86,7 +85,7 @@ fn cases() -> Vec<Case> {
 
 fn kernels(c: &mut Criterion) {
     let adapter = std::env::var("EDGEWALK_ADAPTER").ok();
-    let gpu = Gpu::open(adapter.as_deref()).expect("an adapter");
+    let gpu = Device::open(adapter.as_deref()).expect("an adapter");
     println!("adapter: {}", gpu.adapter().name);
     let mut group = c.benchmark_group("kernels");
     group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));

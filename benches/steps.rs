@@ -9,7 +9,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use edgewalk::curvature::{EigenOptions, Spectrum, lanczos};
 use edgewalk::data::{Examples, made_up};
-use edgewalk::gpu::{Buffer, Gpu, Recording};
+use edgewalk::device::{Buffer, Device, Recording};
 use edgewalk::model::{Activation, Cnn, Loss, Mlp, Model, Reduction, Transformer, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Optimizer, Rule};
@@ -19,7 +19,7 @@ const WARM_UP: Duration = Duration::from_millis(300);
 const MEASUREMENT: Duration = Duration::from_secs(1);
 
 /// An objective at its model's initial parameters.
-fn setup(gpu: &Gpu, model: impl Model + 'static, loss: Loss, data: &Examples) -> (Objective, Buffer) {
+fn setup(gpu: &Device, model: impl Model + 'static, loss: Loss, data: &Examples) -> (Objective, Buffer) {
     let objective = Objective::new(gpu, Arc::new(model), loss, data, 0).expect("fits any adapter");
     let w = objective.vector("w").expect("fits any adapter");
     objective.set_params(&w, &initial_params(objective.layout(), 0)).expect("as many as it has");
@@ -27,26 +27,26 @@ fn setup(gpu: &Gpu, model: impl Model + 'static, loss: Loss, data: &Examples) ->
 }
 
 /// 784-w-w-w-10, mean squared error.
-fn mlp(gpu: &Gpu, width: usize, count: usize) -> (Objective, Buffer) {
+fn mlp(gpu: &Device, width: usize, count: usize) -> (Objective, Buffer) {
     let mlp = Mlp { inputs: 784, width, depth: 4, outputs: 10, activation: Activation::Relu };
     setup(gpu, mlp, Loss::Mse(Reduction::Mean), &made_up::images(count, [28, 28, 1]).expect("some examples"))
 }
 
 /// The paper's CNN with so many channels in its first block.
-fn cnn(gpu: &Gpu, channels: usize, count: usize) -> (Objective, Buffer) {
+fn cnn(gpu: &Device, channels: usize, count: usize) -> (Objective, Buffer) {
     let image = [32, 32, 3];
     let cnn = Cnn::paper(image, channels, 10);
     setup(gpu, cnn, Loss::Mse(Reduction::Mean), &made_up::images(count, image).expect("some examples"))
 }
 
 /// Two blocks of four heads of 16.
-fn transformer(gpu: &Gpu, length: usize, count: usize) -> (Objective, Buffer) {
+fn transformer(gpu: &Device, length: usize, count: usize) -> (Objective, Buffer) {
     let model = Transformer { layers: 2, heads: 4, key_size: 16, model_size: 64, length, vocabulary: 128 };
     setup(gpu, model, Loss::CrossEntropy, &made_up::windows(count, length).expect("some examples"))
 }
 
 /// Times what a run is made of.
-fn time(c: &mut Criterion, gpu: &Gpu, name: &str, (mut objective, w): (Objective, Buffer), repeated: bool) {
+fn time(c: &mut Criterion, gpu: &Device, name: &str, (mut objective, w): (Objective, Buffer), repeated: bool) {
     let mut group = c.benchmark_group(name);
     group.sample_size(10).warm_up_time(WARM_UP).measurement_time(MEASUREMENT);
     let mut time = |name: &str, recording: &Recording| {
@@ -81,7 +81,7 @@ fn time(c: &mut Criterion, gpu: &Gpu, name: &str, (mut objective, w): (Objective
 
 fn steps(c: &mut Criterion) {
     let adapter = std::env::var("EDGEWALK_ADAPTER").ok();
-    let gpu = Gpu::open(adapter.as_deref()).expect("an adapter");
+    let gpu = Device::open(adapter.as_deref()).expect("an adapter");
     println!("adapter: {}", gpu.adapter().name);
     for (width, count) in [(200, 1000), (64, 1000), (64, 100), (16, 32)] {
         let name = format!("784-{width}-{width}-{width}-10 on {count}");

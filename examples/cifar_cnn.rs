@@ -13,7 +13,7 @@ use std::sync::Arc;
 use edgewalk::curvature::edge::sam_edge;
 use edgewalk::curvature::{EigenOptions, Operator, Track, lanczos};
 use edgewalk::data::{self, DataName, Request};
-use edgewalk::gpu::Gpu;
+use edgewalk::device::Device;
 use edgewalk::model::{Cnn, Loss, Reduction, initial_params};
 use edgewalk::objective::{DifferenceOperator, HessianOperator, Objective};
 use edgewalk::optim::{Optimizer, Rule};
@@ -22,7 +22,7 @@ const STEPS: u64 = 120;
 const MEASURE_EVERY: u64 = 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let gpu = Gpu::open(None)?;
+    let gpu = Device::open(None)?;
     let data = data::load(&Request { train: 100, ..Request::new(DataName::Cifar10) })?.train;
     let model = Cnn::paper([data.shape()[0], data.shape()[1], data.shape()[2]], 8, data.classes());
     let mut objective = Objective::new(&gpu, Arc::new(model), Loss::Mse(Reduction::Mean), &data, 0)?;

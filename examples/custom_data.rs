@@ -12,7 +12,7 @@ use std::sync::Arc;
 use edgewalk::curvature::edge::sam_edge;
 use edgewalk::curvature::{EigenOptions, lanczos};
 use edgewalk::data::{Examples, ExamplesError, Features};
-use edgewalk::gpu::Gpu;
+use edgewalk::device::Device;
 use edgewalk::graph::{Graph, NodeId, Tensor, eval};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Model, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
@@ -51,7 +51,7 @@ pub struct Learnt {
 /// # Errors
 /// Whatever the device says.
 pub fn learn() -> Result<Learnt, Box<dyn Error>> {
-    let gpu = Gpu::open(None)?;
+    let gpu = Device::open(None)?;
     let model = Arc::new(Mlp { inputs: 2, width: 32, depth: 3, outputs: 2, activation: Activation::Tanh });
     let mut objective = Objective::new(&gpu, model.clone(), Loss::CrossEntropy, &spirals()?, 0)?;
     let w = objective.vector("the parameters")?;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use edgewalk::curvature::edge::sam_edge;
 use edgewalk::curvature::{EigenOptions, lanczos};
 use edgewalk::data::{self, DataName, Request};
-use edgewalk::gpu::Gpu;
+use edgewalk::device::Device;
 use edgewalk::graph::{Graph, NodeId};
 use edgewalk::model::{Activation, Loss, Mlp, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
@@ -53,7 +53,7 @@ pub struct Row {
 /// # Errors
 /// Whatever the device says.
 pub fn train(loss: Loss) -> Result<Vec<Row>, Box<dyn Error>> {
-    let gpu = Gpu::open(None)?;
+    let gpu = Device::open(None)?;
     let data = data::load(&Request { train: 100, ..Request::new(DataName::Embedded) })?.train;
     let (inputs, outputs) = (data.dim(), data.classes());
     let model = Arc::new(Mlp { inputs, width: 16, depth: 3, outputs, activation: Activation::Tanh });

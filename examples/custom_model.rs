@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use edgewalk::curvature::{EigenOptions, lanczos};
 use edgewalk::data::{self, DataName, Request};
-use edgewalk::gpu::Gpu;
+use edgewalk::device::Device;
 use edgewalk::graph::{Graph, NodeId, Unary};
 use edgewalk::model::layers::dense;
 use edgewalk::model::{Activation, Init, Loss, Model, ModelError, Param, initial_params};
@@ -76,7 +76,7 @@ fn layer_norm(g: &mut Graph, x: NodeId) -> NodeId {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let gpu = Gpu::open(None)?;
+    let gpu = Device::open(None)?;
     let data = data::load(&Request { train: 500, ..Request::new(DataName::Embedded) })?.train;
     let model = Arc::new(ResidualMlp { inputs: data.dim(), width: 32, blocks: 2, outputs: data.classes() });
     let mut objective = Objective::new(&gpu, model, Loss::CrossEntropy, &data, 0)?;

@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use edgewalk::curvature::{EigenOptions, Operator, lanczos};
 use edgewalk::data::{self, DataName, Request};
-use edgewalk::gpu::{Buffer, Gpu};
+use edgewalk::device::{Buffer, Device};
 use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let gpu = Gpu::open(None)?;
+    let gpu = Device::open(None)?;
     let data = data::load(&Request { train: 500, ..Request::new(DataName::Embedded) })?.train;
     let (inputs, outputs) = (data.dim(), data.classes());
     let model = Arc::new(Mlp { inputs, width: 32, depth: 3, outputs, activation: Activation::Tanh });
@@ -71,7 +71,7 @@ fn gradient(objective: &mut Objective, w: &Buffer, params: &[f32]) -> Result<Vec
     let recording = objective.gradient(w, &gradient, None)?;
     objective.set_params(w, params)?;
     objective.gpu().run([&recording])?;
-    Ok(objective.read(&gradient)?.into_iter().map(f64::from).collect())
+    Ok(objective.read(&gradient)?)
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

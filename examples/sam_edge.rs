@@ -12,7 +12,7 @@ use std::sync::Arc;
 use edgewalk::curvature::edge::{gd_edge, sam_edge};
 use edgewalk::curvature::{EigenOptions, Track, lanczos};
 use edgewalk::data::{self, DataName, Request};
-use edgewalk::gpu::Gpu;
+use edgewalk::device::Device;
 use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Optimizer, Rule};
@@ -21,7 +21,7 @@ const STEPS: u64 = 120;
 const MEASURE_EVERY: u64 = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let gpu = Gpu::open(None)?;
+    let gpu = Device::open(None)?;
     let data = data::load(&Request { train: 300, ..Request::new(DataName::Embedded) })?.train;
     let (inputs, outputs) = (data.dim(), data.classes());
     let model = Arc::new(Mlp { inputs, width: 32, depth: 4, outputs, activation: Activation::Relu });

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use edgewalk::curvature::{EigenOptions, lanczos};
 use edgewalk::data::{self, DataName, Request};
-use edgewalk::gpu::Gpu;
+use edgewalk::device::Device;
 use edgewalk::model::{Loss, Model, Transformer, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Batches, Optimizer, Rule};
@@ -22,7 +22,7 @@ const MEASURE_EVERY: u64 = 15;
 const LENGTH: usize = 32;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let gpu = Gpu::open(None)?;
+    let gpu = Device::open(None)?;
     let request = Request { train: 1000, seq_len: LENGTH, ..Request::new(DataName::Shakespeare) };
     let data = data::load(&request)?.train;
     let vocabulary = data.classes();

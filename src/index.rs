@@ -199,7 +199,8 @@ impl Idx {
         Some(stride)
     }
 
-    fn mentions(&self, name: &str) -> bool {
+    /// Whether it depends on variable `name`.
+    pub fn mentions(&self, name: &str) -> bool {
         self.terms.keys().any(|atom| match atom {
             Atom::Var { name: n, .. } => &**n == name,
             Atom::Div(x, _) | Atom::Mod(x, _) => x.mentions(name),
@@ -224,13 +225,18 @@ impl Idx {
 
     /// The index for one lane.
     pub fn with_lane(&self, lane: u64) -> Self {
+        self.with(LANE, &Self::constant(lane))
+    }
+
+    /// The index with another one in the place of variable `name`.
+    pub fn with(&self, name: &str, value: &Self) -> Self {
         let mut result = Self::constant(self.constant);
         for (atom, &c) in &self.terms {
             let part = match atom {
-                Atom::Var { name, .. } if &**name == LANE => Self::constant(lane),
+                Atom::Var { name: n, .. } if &**n == name => value.clone(),
                 Atom::Var { .. } => Self::atom(atom.clone()),
-                Atom::Div(x, s) => x.with_lane(lane).div(*s),
-                Atom::Mod(x, s) => x.with_lane(lane).rem(*s),
+                Atom::Div(x, s) => x.with(name, value).div(*s),
+                Atom::Mod(x, s) => x.with(name, value).rem(*s),
             };
             result = result.plus(&part.times(c));
         }

@@ -60,6 +60,7 @@
 // A reader of standard error or output may be gone, and these macros panic then: `cli/terminal.rs` writes.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod adapter;
 pub mod analysis;
 pub mod autodiff;
 pub mod bench;
@@ -67,8 +68,10 @@ mod choice;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
+pub mod cpu;
 pub mod curvature;
 pub mod data;
+pub mod device;
 pub mod doctor;
 mod environment;
 pub mod files;

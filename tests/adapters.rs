@@ -1,6 +1,6 @@
 //! Which adapter is meant, of lists that no machine at hand has.
 
-use edgewalk::gpu::{AdapterSummary, GpuError, position, same};
+use edgewalk::device::{AdapterSummary, DeviceError, position, same};
 
 /// An adapter of this name, at this place, through this interface; software if its name says so.
 fn adapter([name, place, backend]: [&str; 3]) -> AdapterSummary {
@@ -58,14 +58,14 @@ fn what_several_adapters_match_is_refused_with_their_numbers() {
     let both = "0 = NVIDIA GeForce RTX 4090 at 0000:01:00.0, 1 = NVIDIA GeForce RTX 4090 at 0000:02:00.0";
     for wanted in ["NVIDIA", "4090", "nvidia geforce rtx 4090"] {
         let error = position(&adapters, wanted).unwrap_err();
-        assert!(matches!(error, GpuError::SeveralAdapters { .. }), "{error}");
+        assert!(matches!(error, DeviceError::SeveralAdapters { .. }), "{error}");
         assert!(error.to_string().contains(&format!("`{wanted}`")) && error.to_string().ends_with(both), "{error}");
     }
     let error = position(&adapters, "radeon").unwrap_err().to_string();
     assert!(error.ends_with("2 = AMD Radeon RX 7900, 3 = AMD Radeon RX 7900 XT"), "{error}");
     for wanted in ["5", "99", "-1", "", " ", "abacus", "99999999999999999999999"] {
         let error = position(&adapters, wanted).unwrap_err();
-        assert!(matches!(error, GpuError::UnknownAdapter { .. }), "{wanted}: {error}");
+        assert!(matches!(error, DeviceError::UnknownAdapter { .. }), "{wanted}: {error}");
         assert!(error.to_string().contains("4 = llvmpipe") && error.to_string().contains(both), "{error}");
     }
     assert!(position(&[], "0").is_err() && position(&[], "gpu").is_err());

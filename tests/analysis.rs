@@ -42,7 +42,7 @@ fn request(path: &Path) -> AnalysisRequest {
         examples: 0,
         out: None,
         format: Format::Svg,
-        adapter: std::env::var("EDGEWALK_ADAPTER").ok(),
+        adapter: super::device::adapter(),
     }
 }
 

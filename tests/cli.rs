@@ -200,7 +200,7 @@ fn what_the_adapter_cannot_do_is_refused() {
 fn a_backend_that_is_none_is_named() {
     let folder = tempfile::tempdir().unwrap();
     for backend in ["nope", "dx12"] {
-        let mut command = edgewalk(folder.path(), &["train"]);
+        let mut command = edgewalk(folder.path(), &["train", "--adapter", "gpu"]);
         command.env("WGPU_BACKEND", backend);
         refuses(command, 1, &["WGPU_BACKEND", backend, "unset it"]);
     }
@@ -233,8 +233,8 @@ fn what_is_no_regular_file_is_left_what_it_is() {
 #[cfg(target_os = "linux")]
 fn without_a_driver_it_says_what_to_install() {
     let folder = tempfile::tempdir().unwrap();
-    for (command, backend) in [("train", Some("vulkan")), ("train", None), ("info", None)] {
-        let mut command = edgewalk(folder.path(), &[command]);
+    for (command, backend) in [("train", Some("vulkan")), ("train", None), ("doctor", None)] {
+        let mut command = edgewalk(folder.path(), &[command, "--adapter", "lavapipe"]);
         let nowhere = "/nonexistent";
         command.env("VK_DRIVER_FILES", nowhere).env("VK_ICD_FILENAMES", nowhere).env_remove("WGPU_BACKEND");
         command.envs(backend.map(|backend| ("WGPU_BACKEND", backend)));
@@ -242,7 +242,7 @@ fn without_a_driver_it_says_what_to_install() {
         refuses(command, 1, &[variables, "unset", "sudo apt-get install -y mesa-vulkan-drivers"]);
     }
     // The Vulkan loader takes an empty one for a list without drivers.
-    let mut command = edgewalk(folder.path(), &["info"]);
+    let mut command = edgewalk(folder.path(), &["doctor", "--adapter", "gpu"]);
     command.env("VK_ICD_FILENAMES", "").env_remove("VK_DRIVER_FILES").env_remove("WGPU_BACKEND");
     refuses(command, 1, &["unset or correct VK_ICD_FILENAMES (``)"]);
 }

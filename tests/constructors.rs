@@ -10,7 +10,7 @@ use edgewalk::curvature::{
     spectral_density, trace,
 };
 use edgewalk::data::{DataName, Examples, Features, Request, made_up};
-use edgewalk::gpu::Recording;
+use edgewalk::device::Recording;
 use edgewalk::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Norm, Pool, Reduction, Transformer, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Ascent, Batches, Optimizer, Probe, Rule};

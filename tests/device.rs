@@ -1,18 +1,22 @@
 //! Runs a graph on the adapter and compares it with the interpreter.
 
-use std::sync::Mutex;
+use std::sync::{Arc, LazyLock, Mutex};
 
-use edgewalk::gpu::Gpu;
+use edgewalk::cpu::Cpu;
+use edgewalk::device::{Device, Precision};
 use edgewalk::graph::{DType, Graph, NodeId, Tensor, eval};
 use edgewalk::kernel::{Program, Target, compile};
+use edgewalk::passes::SplitPolicy;
 use edgewalk::plan::{Output, Place, Spec};
 
+pub use super::program::adapter;
+
 /// Devices that no test uses at present.
-static IDLE: Mutex<Vec<&'static Gpu>> = Mutex::new(vec![]);
+static IDLE: Mutex<Vec<&'static Device>> = Mutex::new(vec![]);
 
 /// A test's device, from its first use until its thread ends. A software driver compiles one kernel at a time on each
 /// device, so tests that run side by side have one each.
-struct Lease(&'static Gpu);
+struct Lease(&'static Device);
 
 impl Lease {
     fn take() -> Self {
@@ -23,14 +27,13 @@ impl Lease {
             give_back();
         }
         Self(idle.unwrap_or_else(|| {
-            let wanted = std::env::var("EDGEWALK_ADAPTER").ok();
-            Box::leak(Box::new(Gpu::open(wanted.as_deref()).unwrap_or_else(|error| panic!("{error}"))))
+            Box::leak(Box::new(Device::open(adapter().as_deref()).unwrap_or_else(|error| panic!("{error}"))))
         }))
     }
 }
 
-/// Gives freed memory back to the system. The GNU allocator keeps it, and drivers' compilers leave it in small pieces: without
-/// this, the suite ends with 2 GiB that nothing uses.
+/// Gives freed memory back to the system. The GNU allocator keeps it, and drivers' compilers leave it in small pieces:
+/// without this, the suite ends with 2 GiB that nothing uses.
 fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "nothing safe calls it")]
@@ -56,13 +59,76 @@ thread_local! {
     static LEASE: Lease = Lease::take();
 }
 
-/// The adapter under test: the one named by EDGEWALK_ADAPTER, or the preferred one.
-pub fn gpu() -> &'static Gpu {
+/// The device under test, see [`adapter`].
+pub fn gpu() -> &'static Device {
     LEASE.with(|lease| lease.0)
 }
 
+/// Whether the device under test is the native one.
+pub fn is_native() -> bool {
+    adapter().is_some_and(|adapter| adapter == "native")
+}
+
+/// What kernels for the adapter under test are compiled for.
+pub fn own_target() -> Target {
+    if is_native() {
+        let split = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false };
+        return Target { subgroup: None, cpu: true, max_bindings: 8, split, choices: Arc::default() };
+    }
+    gpu().target().expect("it has kernels").clone()
+}
+
+static SINGLE: LazyLock<Cpu> = LazyLock::new(|| Cpu::open(Precision::F32).unwrap());
+static DOUBLE: LazyLock<Cpu> = LazyLock::new(|| Cpu::open(Precision::F64).unwrap());
+
+/// Values of `outputs` computed by the native device.
+pub fn run_native(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], precision: Precision) -> Vec<Tensor> {
+    let cpu = if precision == Precision::F32 { &*SINGLE } else { &*DOUBLE };
+    let (places, results, len) = places(graph, outputs, inputs);
+    let spec = Spec { name: "test", graph, inputs: &places, outputs: &results, slots: &len };
+    let program = cpu.compile(&spec).unwrap_or_else(|error| panic!("{error}\n{graph}"));
+    let is_f32 = |id: &NodeId| graph.node(*id).ty.dtype == DType::F32;
+    let data =
+        |float: bool| inputs.iter().filter(move |(id, _)| is_f32(id) == float).flat_map(|(_, t)| &t.data).copied();
+    let floats = cpu.buffer_from("floats", &data(true).collect::<Vec<f64>>()).unwrap();
+    let integers = cpu.buffer_from("integers", &data(false).map(|x| x as u32).collect::<Vec<u32>>()).unwrap();
+    let results = [2, 3].map(|slot| cpu.buffer("results", len[slot]).unwrap());
+    let loaded = cpu.load(program).unwrap();
+    let recording = loaded.bind(cpu, &[&floats, &integers, &results[0], &results[1]]).unwrap();
+    cpu.run([&recording]).unwrap();
+    let mut floats = cpu.read::<f64>(&results[0]).unwrap().into_iter();
+    let mut words = cpu.read::<u32>(&results[1]).unwrap().into_iter().map(f64::from);
+    let value = |id: &NodeId| {
+        let ty = &graph.node(*id).ty;
+        let data =
+            if is_f32(id) { floats.by_ref().take(ty.len()).collect() } else { words.by_ref().take(ty.len()).collect() };
+        Tensor { shape: ty.shape.clone(), data }
+    };
+    outputs.iter().map(value).collect()
+}
+
+/// Checks that the native device computes what the interpreter computes, in both precisions.
+fn assert_native_agrees(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], tolerance: f64) {
+    let expected = eval(graph, outputs, inputs).unwrap();
+    for (precision, tolerance) in [(Precision::F32, tolerance), (Precision::F64, 1e-12)] {
+        let found = run_native(graph, outputs, inputs, precision);
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let error = relative_error(&found.data, &expected.data);
+            assert!(
+                error <= tolerance,
+                "output {i} is off by {error:e} in {precision:?} on the native device\nfound {:?}\nexpected {:?}\n{}",
+                &found.data[..found.data.len().min(20)],
+                &expected.data[..expected.data.len().min(20)],
+                graph.dump(outputs)
+            );
+        }
+    }
+}
+
+type Places = (Vec<(NodeId, Place)>, Vec<Output>, [usize; 4]);
+
 /// Where things lie: `F32` inputs in slot 0 and outputs in slot 2, others in slots 1 and 3.
-pub fn program(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], target: &Target) -> Program {
+fn places(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)]) -> Places {
     let mut len = [0usize; 4];
     let mut place = |slot: usize, elements: usize| {
         let place = Place { slot, offset: len[slot] };
@@ -75,12 +141,21 @@ pub fn program(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], t
         .iter()
         .map(|&node| Output { node, place: place(2 + slot(&node), graph.node(node).ty.len()), accumulate: false })
         .collect();
+    (inputs, outputs, len)
+}
+
+/// Kernels, with places as [`places`] has them.
+pub fn program(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], target: &Target) -> Program {
+    let (inputs, outputs, len) = places(graph, outputs, inputs);
     compile(&Spec { name: "test", graph, inputs: &inputs, outputs: &outputs, slots: &len }, target)
         .unwrap_or_else(|error| panic!("{error}\n{graph}"))
 }
 
 /// Values of `outputs` computed on the adapter.
 pub fn run_for(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], target: &Target) -> Vec<Tensor> {
+    if is_native() {
+        return run_native(graph, outputs, inputs, Precision::F32);
+    }
     let gpu = gpu();
     let program = program(graph, outputs, inputs, target);
     let is_f32 = |id: &NodeId| graph.node(*id).ty.dtype == DType::F32;
@@ -107,7 +182,8 @@ pub fn run_for(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], t
         .collect()
 }
 
-/// Checks that the adapter computes what the interpreter computes, to `tolerance` relative to the norm of each output.
+/// Checks that the adapter, and the native device, compute what the interpreter computes, to `tolerance` relative to
+/// the norm of each output.
 pub fn assert_agrees_for(
     graph: &Graph,
     outputs: &[NodeId],
@@ -123,6 +199,10 @@ pub fn assert_agrees_for(
             (*id, Tensor { data: t.data.iter().map(rounded).collect(), ..t.clone() })
         })
         .collect();
+    assert_native_agrees(graph, outputs, &inputs, tolerance);
+    if is_native() {
+        return;
+    }
     let found = run_for(graph, outputs, &inputs, target);
     let expected = eval(graph, outputs, &inputs).unwrap();
     for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
@@ -140,7 +220,7 @@ pub fn assert_agrees_for(
 
 /// [`assert_agrees_for`] the adapter's own target.
 pub fn assert_agrees(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], tolerance: f64) {
-    assert_agrees_for(graph, outputs, inputs, tolerance, gpu().target());
+    assert_agrees_for(graph, outputs, inputs, tolerance, &own_target());
 }
 
 /// ‖a − b‖ / ‖b‖ (‖a‖ when b = 0)

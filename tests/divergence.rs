@@ -42,7 +42,7 @@ fn checkpoints(run: &RunDir) -> Vec<u64> {
     let mlp = Mlp { inputs: 784, width: 4, depth: 2, outputs: 10, activation: Activation::Relu };
     let step = |path: &std::path::PathBuf| {
         let bytes = fs::read(path.join(checkpoint::PARAMS)).unwrap();
-        let params = params_from_safetensors(&Layout::of(&mlp).unwrap(), &bytes).unwrap();
+        let params: Vec<f32> = params_from_safetensors(&Layout::of(&mlp).unwrap(), &bytes).unwrap();
         assert!(params.iter().all(|x| x.is_finite()), "{}", path.display());
         checkpoint::step_of(path).unwrap()
     };

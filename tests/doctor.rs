@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use edgewalk::cli::Error;
+use edgewalk::device::Device;
 use edgewalk::doctor::{Report, Row, SECTIONS, Section, Verdict, examine};
 use edgewalk::gpu::Gpu;
 use edgewalk::kernel::Kernel;
@@ -13,8 +14,9 @@ use super::doctor_drivers::adapter;
 
 /// The checks that fail in these sections on a device whose kernels are altered.
 fn failures(sections: &[&str], alter: impl Fn(&mut Kernel) + Send + Sync + 'static) -> Vec<String> {
-    let adapter = std::env::var("EDGEWALK_ADAPTER").ok();
-    let gpu = Gpu::open_altered(adapter.as_deref(), alter).unwrap();
+    // Only kernels can be altered.
+    let adapter = super::device::adapter().filter(|adapter| adapter != "native").or(Some("0".to_owned()));
+    let gpu = Device::Gpu(Gpu::open_altered(adapter.as_deref(), alter).unwrap());
     let sections: Vec<Section> = SECTIONS.into_iter().filter(|s| sections.contains(&s.name)).collect();
     let report = examine(&gpu, &sections, &mut |_| {});
     println!("{report}");
@@ -235,9 +237,7 @@ const ROWS: [&str; 56] = [
 fn the_adapter_here_is_trusted_and_the_table_complete() {
     let folder = tempdir().unwrap();
     let mut command = edgewalk(folder.path(), &["doctor"]);
-    if let Ok(adapter) = std::env::var("EDGEWALK_ADAPTER") {
-        command.args(["--adapter", &adapter]);
-    }
+    command.args(["--adapter", &super::device::adapter().unwrap()]);
     let text = succeeds(command);
     println!("{text}");
     let mut lines = text.lines();

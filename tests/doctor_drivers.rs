@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use edgewalk::device::AdapterSummary;
 use edgewalk::doctor::Verdict;
 use edgewalk::doctor::driver::{Driver, Maker, Version};
-use edgewalk::gpu::AdapterSummary;
 
 /// An adapter that says this of itself.
 pub fn adapter(name: &str, driver: &str, driver_info: &str, backend: &str) -> AdapterSummary {

@@ -123,7 +123,7 @@ fn no_panic<T, E: Display>(what: &str, work: impl FnOnce() -> Result<T, E>) -> O
 }
 
 fn adapter() -> Option<String> {
-    std::env::var("EDGEWALK_ADAPTER").ok()
+    super::device::adapter()
 }
 
 fn request(config: Config, out: Option<&Path>) -> TrainRequest {

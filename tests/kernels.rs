@@ -8,7 +8,7 @@ use edgewalk::kernel::{Choices, Target, Variant};
 use edgewalk::model::Loss;
 use edgewalk::passes::SplitPolicy;
 
-use super::device::{assert_agrees, assert_agrees_for, gpu};
+use super::device::{assert_agrees, assert_agrees_for, own_target};
 use super::op_cases::cases;
 use super::oracle::Numbers;
 
@@ -17,8 +17,8 @@ const ODD: [usize; 6] = [1, 3, 17, 255, 257, 1000];
 
 /// Targets that lead to every matmul variant that this adapter can run.
 fn targets() -> Vec<Target> {
-    let own = gpu().target().clone();
-    let sliced = Target { split: SplitPolicy { wanted_tiles: 64, min_slice: 16 }, ..own.clone() };
+    let own = own_target();
+    let sliced = Target { split: SplitPolicy { wanted_tiles: 64, min_slice: 16, by_axes: false }, ..own.clone() };
     let mut targets = vec![own.clone(), sliced];
     for &variant in Variant::ALL {
         let choices = Arc::new(Choices { tried: Some(variant), ..Choices::default() });
@@ -144,7 +144,7 @@ fn reductions_of_odd_sizes_agree() {
                 assert_agrees(&g, &[sum, max, root], &given, 2e-6);
                 // As kernels for GPUs too.
                 if axes == [1] {
-                    let other = Target { cpu: false, subgroup: None, ..gpu().target().clone() };
+                    let other = Target { cpu: false, subgroup: None, ..own_target() };
                     assert_agrees_for(&g, &[sum, max, root], &given, 2e-6, &other);
                 }
             }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The modules of the crate in the order of the pipeline, each with those that it uses.
-const STAGES: [(&str, &[&str]); 27] = [
+const STAGES: [(&str, &[&str]); 30] = [
     ("choice", &[]),
     ("text", &[]),
     ("environment", &[]),
@@ -20,15 +20,18 @@ const STAGES: [(&str, &[&str]); 27] = [
     ("passes", &["graph", "index"]),
     ("plan", &["graph", "index", "passes"]),
     ("kernel", &["graph", "index", "passes", "plan"]),
-    ("gpu", &["choice", "environment", "graph", "kernel", "passes", "plan"]),
+    ("adapter", &["choice", "kernel"]),
+    ("gpu", &["adapter", "choice", "environment", "graph", "kernel", "passes", "plan"]),
+    ("cpu", &["adapter", "graph", "index", "passes", "plan"]),
+    ("device", &["adapter", "cpu", "gpu", "kernel", "plan"]),
     ("model", &["choice", "graph", "text"]),
     ("data", &["choice", "environment", "files", "observer", "text"]),
     ("curvature", &["choice"]),
-    ("objective", &["autodiff", "curvature", "data", "gpu", "graph", "kernel", "model", "passes", "plan"]),
-    ("optim", &["curvature", "gpu", "graph", "model", "objective", "plan"]),
-    ("config", &["choice", "curvature", "data", "files", "graph", "model", "optim", "text"]),
+    ("objective", &["autodiff", "curvature", "data", "device", "graph", "kernel", "model", "passes", "plan"]),
+    ("optim", &["curvature", "device", "graph", "model", "objective", "plan"]),
+    ("config", &["adapter", "choice", "curvature", "data", "files", "graph", "model", "optim", "text"]),
     ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim", "text"]),
-    ("results", &["config", "files", "folder", "observer", "optim", "text"]),
+    ("results", &["adapter", "config", "files", "folder", "observer", "optim", "text"]),
     (
         "run",
         &[
@@ -38,7 +41,7 @@ const STAGES: [(&str, &[&str]); 27] = [
             "environment",
             "files",
             "folder",
-            "gpu",
+            "device",
             "graph",
             "kernel",
             "model",
@@ -58,7 +61,7 @@ const STAGES: [(&str, &[&str]); 27] = [
             "environment",
             "files",
             "folder",
-            "gpu",
+            "device",
             "model",
             "observer",
             "results",
@@ -74,7 +77,7 @@ const STAGES: [(&str, &[&str]); 27] = [
             "data",
             "files",
             "folder",
-            "gpu",
+            "device",
             "model",
             "objective",
             "observer",
@@ -84,9 +87,9 @@ const STAGES: [(&str, &[&str]); 27] = [
             "text",
         ],
     ),
-    ("bench", &["config", "folder", "gpu", "kernel", "model", "objective", "optim", "results", "run", "text"]),
-    ("theory", &["curvature", "data", "gpu", "graph", "model", "objective", "optim"]),
-    ("doctor", &["autodiff", "curvature", "data", "gpu", "graph", "model", "objective", "optim"]),
+    ("bench", &["config", "folder", "device", "kernel", "model", "objective", "optim", "results", "run", "text"]),
+    ("theory", &["curvature", "data", "device", "graph", "model", "objective", "optim"]),
+    ("doctor", &["autodiff", "curvature", "data", "device", "graph", "model", "objective", "optim"]),
     (
         "cli",
         &[
@@ -99,7 +102,7 @@ const STAGES: [(&str, &[&str]); 27] = [
             "environment",
             "files",
             "folder",
-            "gpu",
+            "device",
             "observer",
             "results",
             "run",
@@ -111,16 +114,19 @@ const STAGES: [(&str, &[&str]); 27] = [
 ];
 
 /// What the source does in some places only: a crate, a path or a word, and the files and folders of `src` that have it.
-const OWNERS: [(&str, &[&str]); 17] = [
+const OWNERS: [(&str, &[&str]); 20] = [
     ("wgpu", &["gpu"]),
-    ("unsafe", &["gpu/program.rs"]),
+    ("unsafe", &["gpu/program.rs", "cpu/memory.rs"]),
     ("naga", &["kernel/check.rs"]),
     ("nalgebra", &["curvature"]),
     ("ureq", &["data/download.rs"]),
     ("kuva", &["results/figure"]),
     ("maud", &["results/report", "results/live/watch.rs", "sweep/report.rs"]),
     ("shlex", &["text/shell.rs"]),
-    ("sysinfo", &["run/memory_check.rs", "files/lock.rs"]),
+    ("sysinfo", &["cpu/model.rs", "run/memory_check.rs", "files/lock.rs"]),
+    ("gemm", &["cpu/memory.rs"]),
+    ("pulp", &["cpu"]),
+    ("rayon", &["cpu"]),
     ("TryLockError", &["files/lock.rs"]),
     ("indicatif", &["cli"]),
     ("io::stderr", &["cli/terminal.rs"]),

@@ -53,6 +53,7 @@ mod minibatches;
 mod mistakes;
 mod models;
 mod names;
+mod native;
 mod networks;
 mod objective;
 mod objective_cases;

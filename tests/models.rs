@@ -8,7 +8,7 @@ use edgewalk::graph::{DType, Graph, Tensor, eval};
 use edgewalk::model::{Activation, Cnn, Layout, Loss, Model, Norm, Pool, Reduction, Transformer, wrong};
 use edgewalk::objective::{Metrics, Objective};
 
-use super::device::{gpu, run_for};
+use super::device::{gpu, own_target, run_for};
 use super::interpreted::{Interpreted, distance_to_kink, interpret};
 use super::objective_cases::{OnDevice, Product, close, direction, norm, widen};
 use super::oracle::Numbers;
@@ -255,5 +255,5 @@ fn only_the_single_largest_output_is_right() {
     ];
     let expected: Vec<f64> = cases.iter().map(|(.., error)| *error).collect();
     assert_eq!(eval(&g, &[errors], &given).unwrap()[0].data, expected);
-    assert_eq!(run_for(&g, &[errors], &given, gpu().target())[0].data, expected);
+    assert_eq!(run_for(&g, &[errors], &given, &own_target())[0].data, expected);
 }

@@ -134,7 +134,7 @@ fn the_same_inputs_give_the_same_bits() {
         assert_eq!(hv, device.product(Product::Hessian, &v));
         let sam = Optimizer::new(&mut device.objective, Rule::sam(0.5, 0.03), &device.w).unwrap();
         gpu().run(std::iter::repeat_n(sam.step(0), 20)).unwrap();
-        (gradient, hv, device.objective.read(sam.params()).unwrap())
+        (gradient, hv, device.objective.read::<f64>(sam.params()).unwrap())
     };
     for chunk in [300, 128] {
         assert!(once(chunk) == once(chunk), "two runs differ with chunks of {chunk}");

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use edgewalk::data::{self, DataName, Examples, Features, Request};
-use edgewalk::gpu::{Buffer, Recording};
+use edgewalk::device::{Buffer, Recording};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Model, Reduction};
 use edgewalk::objective::{Metrics, Objective};
 use edgewalk::optim::Rule;

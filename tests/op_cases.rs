@@ -119,7 +119,7 @@ fn elementwise() -> Vec<Case> {
     let e = std::f64::consts::E;
     let ln_2 = std::f64::consts::LN_2;
     vec![
-        case(Op::Constant(Bits::new(0.1)), &[], &[f64::from(0.1f32)]),
+        case(Op::Constant(Bits::new(0.1)), &[], &[0.1]),
         case(Op::Iota { shape: vec![2, 3], axis: 1 }, &[], &[0.0, 1.0, 2.0, 0.0, 1.0, 2.0]),
         case(Op::Iota { shape: vec![2, 3], axis: 0 }, &[], &[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]),
         unary(Unary::Neg, &[1.5, -2.0], &[-1.5, 2.0]),

@@ -163,7 +163,7 @@ fn a_probe_shows_what_the_update_would_follow() {
             let metrics = optimizer.probe.metrics(&device.objective, &gpu().read(optimizer.probe.row()).unwrap());
             close("‖g‖", &[metrics.grad_norm], &[here.norm()], 1e-6);
         }
-        assert_eq!(device.objective.read(&device.w).unwrap(), params, "a probe moves nothing");
+        assert_eq!(device.objective.read::<f32>(&device.w).unwrap(), params, "a probe moves nothing");
     }
 }
 

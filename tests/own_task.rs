@@ -28,7 +28,7 @@ const SETS: [&str; 8] = [
 fn request(out: &Path, sets: &[&str]) -> TrainRequest {
     let sets: Vec<String> = sets.iter().map(|&set| set.into()).collect();
     let request = TrainRequest::from(resolve(None, &sets).unwrap());
-    TrainRequest { out: Some(out.into()), adapter: std::env::var("EDGEWALK_ADAPTER").ok(), ..request }
+    TrainRequest { out: Some(out.into()), adapter: super::device::adapter(), ..request }
 }
 
 fn data(train: usize) -> Dataset {

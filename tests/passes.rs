@@ -6,7 +6,7 @@ use edgewalk::graph::{Binary, Compare, DotDims, Graph, NodeId, Op, Tensor, Unary
 use edgewalk::kernel::{Program, Target, compile};
 use edgewalk::model::{Activation, Loss, Reduction};
 use edgewalk::passes::{SplitPolicy, simplify, split};
-use edgewalk::plan::{Access, BufferRef, Output, Place, Root, Schedule, Spec, fuse};
+use edgewalk::plan::{Access, BufferRef, Form, Output, Place, Root, Schedule, Spec, fuse};
 
 use super::device::program as compiled;
 use super::networks::{ACTIVATIONS, LOSSES, mlp, network};
@@ -18,8 +18,10 @@ use super::shaders::targets;
 
 /// Most terms that one invocation adds up (the module text of `split`).
 const FAN_IN: usize = 256;
-const NO_SLICES: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256 };
-const SLICES: SplitPolicy = SplitPolicy { wanted_tiles: 16, min_slice: 4 };
+/// As kernels are planned, with any number of buffers.
+pub const KERNELS: Form = Form::Kernels { bindings: usize::MAX };
+const NO_SLICES: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false };
+const SLICES: SplitPolicy = SplitPolicy { wanted_tiles: 16, min_slice: 4, by_axes: false };
 
 /// Simplified and split.
 fn rewritten(graph: &Graph, outputs: &[NodeId], policy: SplitPolicy) -> (Graph, Vec<NodeId>) {
@@ -57,7 +59,7 @@ fn check_values(graph: &Graph, outputs: &[NodeId], given: &Given) {
         let (new, new_outputs) = rewritten(graph, outputs, policy);
         compare("split", &new, &new_outputs);
         check_stages(&new);
-        let schedule = fuse(&new, &new_outputs, &HashSet::new());
+        let schedule = fuse(&new, &new_outputs, &HashSet::new(), KERNELS);
         check_schedule(&new, &new_outputs, &schedule);
     }
 }
@@ -235,7 +237,7 @@ fn identities_vanish() {
             let y = g.scale(x, 0.3);
             g.scale(y, 4.0)
         },
-        |g, x| g.scale(x, 0.3f32 * 4.0),
+        |g, x| g.scale(x, 0.3 * 4.0),
     );
 }
 
@@ -329,7 +331,7 @@ fn batches(m: usize, k: usize, n: usize, policy: SplitPolicy) -> Vec<usize> {
 
 #[test]
 fn contractions_are_sliced_where_the_policy_says() {
-    let policy = SplitPolicy { wanted_tiles: 16, min_slice: 100 };
+    let policy = SplitPolicy { wanted_tiles: 16, min_slice: 100, by_axes: false };
     // 2 × 2 tiles ask for 4 slices; 16 tiles or more for none; 250 terms allow 2; 199 allow none.
     assert_eq!(batches(128, 4000, 65, policy), [4]);
     assert_eq!(batches(256, 4000, 256, policy), [1]);
@@ -375,7 +377,7 @@ fn the_gradient_of_a_network_is_matmuls_with_epilogues() {
         let network = network(&mlp(activation, 12, 8, 4), Loss::Mse(Reduction::HalfSum), 16);
         let wanted = &network.programs[1].1;
         let (graph, outputs) = rewritten(&network.graph, wanted, NO_SLICES);
-        let schedule = fuse(&graph, &outputs, &HashSet::new());
+        let schedule = fuse(&graph, &outputs, &HashSet::new(), KERNELS);
         // 4 layers forward, 3 backward and 4 weight gradients; 4 bias gradients; 3 weights read the other way round.
         assert_eq!(kinds(&schedule), [3, 4, 11], "{activation:?}\n{graph}");
         for kernel in &schedule.groups {
@@ -411,7 +413,7 @@ fn relu_stores_its_value_and_not_its_mask() {
     let total = g.sum_all(total);
     let gradient = edgewalk::autodiff::grad(&mut g, total, &[w]);
     let (graph, outputs) = rewritten(&g, &gradient, NO_SLICES);
-    let schedule = fuse(&graph, &outputs, &HashSet::new());
+    let schedule = fuse(&graph, &outputs, &HashSet::new(), KERNELS);
     // Forward with the masked signal in its epilogue, and the weight gradient.
     assert_eq!(kinds(&schedule), [0, 0, 2], "{graph}");
 }

@@ -1,10 +1,10 @@
 //! The profiler: one row for each dispatch, and times that tell much work from little.
 
-use edgewalk::gpu::Recording;
+use edgewalk::device::Recording;
 use edgewalk::graph::{Graph, NodeId, Tensor};
 use edgewalk::kernel::Program;
 
-use super::device::{gpu, program};
+use super::device::{gpu, own_target, program};
 
 /// Products of square matrices of these sizes, independent of one another.
 fn products(sizes: &[usize]) -> Program {
@@ -18,7 +18,7 @@ fn products(sizes: &[usize]) -> Program {
         given.extend([(a, zeros.clone()), (b, zeros)]);
         outputs.push(graph.matmul(a, b));
     }
-    program(&graph, &outputs, &given, gpu().target())
+    program(&graph, &outputs, &given, &own_target())
 }
 
 /// The program's recording, twice over with a copy between.

@@ -4,6 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+/// What EDGEWALK_ADAPTER names, or else the first adapter of wgpu, as for `--adapter`.
+pub fn adapter() -> Option<String> {
+    Some(std::env::var("EDGEWALK_ADAPTER").unwrap_or_else(|_| "0".to_owned()))
+}
+
 /// The program in a folder, where it finds no data but those it brings.
 pub fn edgewalk(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_edgewalk"));
@@ -12,10 +17,8 @@ pub fn edgewalk(folder: &Path, args: &[&str]) -> Command {
     command.current_dir(folder).args(untuned).args(&args[1..]).env_remove("EDGEWALK_DATA").stdin(Stdio::null());
     // Mesa's device-selection layer looks for a Wayland session and complains on machines without one.
     command.env("NODEVICE_SELECT", "1");
-    if let (Some(&"train" | &"bench"), Ok(adapter)) = (args.first(), std::env::var("EDGEWALK_ADAPTER"))
-        && !args.contains(&"--adapter")
-    {
-        command.args(["--adapter", &adapter]);
+    if matches!(args.first(), Some(&"train" | &"bench")) && !args.contains(&"--adapter") {
+        command.args(["--adapter", &adapter().unwrap()]);
     }
     command
 }

@@ -1,13 +1,14 @@
 //! Random programs, and their derivatives, through the whole compiler and the adapter, against the interpreter.
 
 use edgewalk::autodiff::{grad, hvp};
+use edgewalk::device::Precision;
 use edgewalk::graph::Tensor;
 use edgewalk::kernel::Target;
 use edgewalk::passes::SplitPolicy;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
-use super::device::{gpu, run_for};
+use super::device::{own_target, run_for, run_native};
 use super::random;
 use super::random_derivatives::{Parts, parts};
 use super::random_programs::{FEWEST, LARGE, Program, instructions, program};
@@ -15,16 +16,18 @@ use super::rounding::{Bounds, bounded, excess};
 
 /// Errors are measured in units of a bound of first order (rounding.rs); what is of second order is far smaller.
 const MOST: f64 = 1.01;
+/// The bounds are those of f32; in f64 everything is 2⁻²⁹ times as far off.
+const MOST_DOUBLE: f64 = 4e-9;
 
 /// The adapter's own target and what it could have been.
 fn targets() -> [Target; 6] {
-    let own = gpu().target().clone();
+    let own = own_target();
     let portable = Target { subgroup: None, ..own.clone() };
     [
         own.clone(),
         portable.clone(),
         Target { subgroup: None, cpu: false, ..own.clone() },
-        Target { split: SplitPolicy { wanted_tiles: 16, min_slice: 8 }, ..own.clone() },
+        Target { split: SplitPolicy { wanted_tiles: 16, min_slice: 8, by_axes: false }, ..own.clone() },
         Target { max_bindings: own.max_bindings.min(6), ..portable.clone() },
         Target { max_bindings: FEWEST, ..portable },
     ]
@@ -55,18 +58,23 @@ fn random_programs_agree_with_the_interpreter() {
         }
         let Program { mut graph, outputs, given } = program;
         let found = run_for(&graph, &outputs, &given, &targets()[target]);
+        let [single, double] = [Precision::F32, Precision::F64].map(|p| run_native(&graph, &outputs, &given, p));
         let expected = bounded(&mut graph, &outputs, &given);
-        for ((&id, found), (expected, bound)) in outputs.iter().zip(&found).zip(&expected) {
-            let error = excess(found, expected, bound.as_ref());
-            let start = |t: &Tensor| t.data[..t.data.len().min(16)].to_vec();
-            prop_assert!(
-                error <= MOST,
-                "%{} is off by {error} bounds\nfound {:?}\nexpected {:?}\n{}",
-                id.index(),
-                start(found),
-                start(expected),
-                graph.dump(&outputs)
-            );
+        for (device, found, most) in
+            [("the adapter", found, MOST), ("native f32", single, MOST), ("native f64", double, MOST_DOUBLE)]
+        {
+            for ((&id, found), (expected, bound)) in outputs.iter().zip(&found).zip(&expected) {
+                let error = excess(found, expected, bound.as_ref());
+                let start = |t: &Tensor| t.data[..t.data.len().min(16)].to_vec();
+                prop_assert!(
+                    error <= most,
+                    "{device}: %{} is off by {error} bounds\nfound {:?}\nexpected {:?}\n{}",
+                    id.index(),
+                    start(found),
+                    start(expected),
+                    graph.dump(&outputs)
+                );
+            }
         }
         Ok(())
     });

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::device::program as compiled;
 use super::oracle::{Given, inner, run};
-use super::passes::{check_hazards, check_schedule, check_stages, given_to};
+use super::passes::{KERNELS, check_hazards, check_schedule, check_stages, given_to};
 use super::random;
 use super::random_derivatives::{Parts, is_whole, parts};
 use super::random_programs::{FEWEST, Program, SMALL, instructions, largest_error, program};
@@ -159,13 +159,13 @@ fn compute(graph: &Graph, wanted: &[NodeId], mut values: HashMap<NodeId, Tensor>
 /// A schedule whose fullest kernels have been cut `times` times, as the compiler cuts what an adapter cannot bind.
 fn scheduled(graph: &Graph, outputs: &[NodeId], times: usize) -> Schedule {
     let mut cuts = HashSet::new();
-    let mut schedule = fuse(graph, outputs, &cuts);
+    let mut schedule = fuse(graph, outputs, &cuts, KERNELS);
     for _ in 0..times {
         let bound = |k: &&Group| schedule.loads(graph, k).len() + k.stores.len();
         let Some(fullest) = schedule.groups.iter().max_by_key(bound) else { break };
         let Some(node) = schedule.cut(graph, fullest, &cuts) else { break };
         cuts.insert(node);
-        schedule = fuse(graph, outputs, &cuts);
+        schedule = fuse(graph, outputs, &cuts, KERNELS);
     }
     schedule
 }
@@ -184,7 +184,8 @@ fn check(mut program: Program, seed: u64, how: u64) {
     let simple_given = given_to(graph, &simple.graph, given);
     check_pass("simplify", &simple.graph, &simple_outputs, &simple_given, &expected, 0.0);
 
-    let policy = SplitPolicy { wanted_tiles: (how >> 1 & 15) as usize, min_slice: (how >> 5 & 3) as usize };
+    let policy =
+        SplitPolicy { wanted_tiles: (how >> 1 & 15) as usize, min_slice: (how >> 5 & 3) as usize, by_axes: false };
     let split = split(&simple.graph, &simple_outputs, policy);
     let split_outputs = split.outputs(&simple_outputs);
     let split_given = given_to(graph, &split.graph, given);

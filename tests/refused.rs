@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use edgewalk::autodiff::{ggn, grad, hvp, jvp};
 use edgewalk::data::{Examples, Features};
-use edgewalk::gpu::GpuError;
+use edgewalk::device::DeviceError;
 use edgewalk::graph::{
     Compare, ConvSide, DType, DotDims, Graph, GraphError, NodeId, Op, Type, Unary, Window, eval, verify,
 };
@@ -221,7 +221,7 @@ fn random_ops_are_refused_or_computed() {
             nodes.push(g.push(op, &operands));
         }
         let output = *nodes.last().unwrap();
-        let policy = SplitPolicy { wanted_tiles: 8, min_slice: 2 };
+        let policy = SplitPolicy { wanted_tiles: 8, min_slice: 2, by_axes: false };
         let simple = simplify(&g, &[output]);
         let cut = split(&simple.graph, &simple.outputs(&[output]), policy);
         assert_eq!(cut.graph.check(), g.check());
@@ -273,7 +273,10 @@ fn the_planner_takes_fewer_examples_where_a_graph_is_too_large() {
     let one = Examples::new(codes, [length], vec![0], classes).unwrap();
     let error = Objective::new(&dry, Arc::new(model), Loss::CrossEntropy, &one, 0).err().unwrap();
     assert!(
-        matches!(error, GpuError::BufferTooLarge { .. } | GpuError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))),
+        matches!(
+            error,
+            DeviceError::BufferTooLarge { .. } | DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))
+        ),
         "{error}"
     );
 }

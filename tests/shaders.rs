@@ -20,7 +20,7 @@ const MAX_INVOCATIONS: u32 = 128;
 const MAX_WORKGROUP_BYTES: u32 = 16 << 10;
 const MAX_GRID: u32 = 65_535;
 
-const UNSLICED: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256 };
+const UNSLICED: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false };
 
 /// Software adapters with subgroups of 8 and 16 lanes and without, GPUs, and few bindings.
 pub fn targets() -> [Target; 5] {
@@ -31,7 +31,7 @@ pub fn targets() -> [Target; 5] {
         split,
         choices: Arc::default(),
     };
-    let sliced = SplitPolicy { wanted_tiles: 128, min_slice: 16 };
+    let sliced = SplitPolicy { wanted_tiles: 128, min_slice: 16, by_axes: false };
     let gpu = |split| Target { cpu: false, ..software(None, split) };
     [
         software(Some(8), UNSLICED),

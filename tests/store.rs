@@ -25,7 +25,7 @@ fn of_type(dtype: Dtype, bytes: &dyn Fn(f64) -> Vec<u8>) -> Vec<u8> {
 }
 
 fn message(bytes: &[u8]) -> String {
-    params_from_safetensors(&layout(), bytes).unwrap_err().to_string()
+    params_from_safetensors::<f32>(&layout(), bytes).unwrap_err().to_string()
 }
 
 fn f32s(values: &[f64]) -> Vec<u8> {
@@ -34,7 +34,7 @@ fn f32s(values: &[f64]) -> Vec<u8> {
 
 #[test]
 fn floats_of_every_size_are_read() {
-    let read = |bytes: &[u8]| params_from_safetensors(&layout(), bytes).unwrap();
+    let read = |bytes: &[u8]| params_from_safetensors::<f32>(&layout(), bytes).unwrap();
     assert_eq!(read(&of_type(Dtype::F32, &|x| f32s(&[x]))), VALUES.map(|x| x as f32));
     // Rounded once.
     assert_eq!(read(&of_type(Dtype::F64, &|x| x.to_le_bytes().into())), VALUES.map(|x| x as f32));

@@ -13,6 +13,7 @@ use edgewalk::folder::tables::{read_curvature, read_metrics};
 use edgewalk::sweep::{Grid, JobState, SummaryRow, SweepDir, read_summary};
 
 use crate::cli::{edgewalk, refuses, succeeds, text};
+use crate::device::adapter;
 
 /// Runs of a fraction of a second.
 const TINY: [&str; 6] = ["width=8", "train=50", "test=20", "steps=6", "measure.every=2", "run.tune=0"];
@@ -23,9 +24,7 @@ pub fn sweep(folder: &Path, sets: &[&str], args: &[&str]) -> Command {
     let sets = TINY.iter().filter(is_set).chain(sets).flat_map(|set| ["--set", set]);
     let all: Vec<&str> = ["sweep"].into_iter().chain(sets).chain(args.iter().copied()).collect();
     let mut command = edgewalk(folder, &all);
-    if let Ok(adapter) = std::env::var("EDGEWALK_ADAPTER") {
-        command.args(["--adapter", &adapter]);
-    }
+    command.args(["--adapter", &adapter().unwrap()]);
     command
 }
 

@@ -21,7 +21,7 @@ use crate::sweep::{rows, sweep, until};
 fn grid(sets: &[&str]) -> Grid {
     let tiny = ["width=8", "train=50", "test=20", "steps=4", "measure.every=2"];
     let sets: Vec<String> = tiny.iter().chain(sets).map(|&set| set.to_owned()).collect();
-    Grid::new(None, &sets, std::env::var("EDGEWALK_ADAPTER").ok()).unwrap()
+    Grid::new(None, &sets, super::device::adapter()).unwrap()
 }
 
 /// A program that does what `body` says. `$3 …` are `train`'s arguments, `$run` the run folder, `$seed` the seed in its name.

@@ -91,7 +91,6 @@ fn what_is_not_finite_is_empty_and_reads_back_as_such() {
         residuals: vec![f64::INFINITY],
         edge_ratio: f64::INFINITY,
         converged: vec![false],
-        update_sharpness: Some(nan),
         batch: Some(BatchRow { sharpness: nan, grad_norm: 0.0 }),
         official: Some(OfficialRow {
             hessian_norm: 1.0,

@@ -5,7 +5,7 @@ use edgewalk::autodiff::grad;
 use edgewalk::graph::{Graph, NodeId, Tensor, eval};
 use edgewalk::model::Activation;
 
-use super::device::{gpu, run_for};
+use super::device::{own_target, run_for};
 
 /// 2⁻²⁴
 const U: f64 = f32::EPSILON as f64 / 2.0;
@@ -49,7 +49,7 @@ fn softplus_and_elu_keep_their_digits_in_all_derivatives() {
         }
         let given = [(input, Tensor { shape: vec![x.len()], data: x.clone() })];
         let of_interpreter = eval(&g, &outputs, &given).unwrap();
-        let on_device = run_for(&g, &outputs, &given, gpu().target());
+        let on_device = run_for(&g, &outputs, &given, &own_target());
         for (i, &x) in x.iter().enumerate() {
             for (order, [wanted, scale]) in exact(x).into_iter().enumerate() {
                 let error =

@@ -34,7 +34,7 @@ pub fn train(target: Option<&str>, out: &Path, sets: &[&str], init: Option<&Path
             name: resolved.name,
             command_line: vec!["edgewalk".into(), "train".into()],
             out: Some(out.into()),
-            adapter: std::env::var("EDGEWALK_ADAPTER").ok(),
+            adapter: super::device::adapter(),
         },
         &(),
     )

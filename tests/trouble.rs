@@ -171,7 +171,7 @@ fn what_needs_more_memory_than_there_is_is_refused_with_what_would_fit() {
     let needs = memory_check::machine_bytes(&plan, gpu);
     memory_check::check(&parts, gpu, &plan, needs).unwrap();
     let message = |has: u64| memory_check::check(&parts, gpu, &plan, has).unwrap_err().to_string();
-    if gpu.target().cpu {
+    if gpu.adapter().is_cpu() {
         // A MiB less: half of the chunk takes less.
         let close = message(needs - (1 << 20));
         assert!(close.contains("try --set run.chunk=500, which needs "), "{close}");

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use edgewalk::data::{Dataset, made_up};
+use edgewalk::device::{AdapterSummary, Device};
 use edgewalk::folder::choices::{Known, parse, words};
-use edgewalk::gpu::{AdapterSummary, Gpu};
+use edgewalk::gpu::Gpu;
 use edgewalk::kernel::{Choices, Kernel, ShapeClass, Target, Variant};
 use edgewalk::model::{Activation, Loss, Mlp, Reduction};
 use edgewalk::objective::Objective;
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use super::cli::{edgewalk, refuses, succeeds, text};
-use super::device::gpu;
+use super::device::{gpu, own_target};
 use super::whole_runs::{assemble, config};
 
 /// Runs of a second or so.
@@ -130,8 +131,7 @@ fn every_class_gets_a_choice_whatever_the_time() {
     let contractions = tuner.contractions().to_vec();
     assert!(contractions.len() > 2 && contractions.is_sorted_by(|a, b| a.flops >= b.flops));
     // No time at all: the default rules, except for what is known.
-    let other =
-        Variant::ALL.iter().copied().find(|v| v.suits(gpu().target()) && *v != contractions[1].default).unwrap();
+    let other = Variant::ALL.iter().copied().find(|v| v.suits(&own_target()) && *v != contractions[1].default).unwrap();
     let known: Known = [(contractions[1].class, other)].into();
     let chosen = tuner.choose(&known, Instant::now()).unwrap();
     assert_eq!(chosen.len(), contractions.len());
@@ -143,26 +143,26 @@ fn every_class_gets_a_choice_whatever_the_time() {
     let times = tuner.time(&contractions[0], None).unwrap();
     assert_eq!(gpu().memory(), before);
     assert_eq!(times[0].0, contractions[0].default);
-    assert_eq!(times.len(), Variant::ALL.iter().filter(|variant| variant.suits(gpu().target())).count());
+    assert_eq!(times.len(), Variant::ALL.iter().filter(|variant| variant.suits(&own_target())).count());
     assert!(times.iter().all(|(_, secs)| *secs > 0.0 && *secs < 1.0), "{times:?}");
 }
 
 #[test]
 fn choices_belong_to_a_handle_of_the_device() {
     let gpu = gpu();
-    let default = gpu.target().choices.clone();
+    let default = gpu.target().unwrap().choices.clone();
     let known = some_choices();
     let tuned = gpu.with_choices(Choices { tried: None, known: known.clone() });
-    assert_eq!(tuned.target().choices.known, known);
-    assert_eq!(tuned.dry().target().choices.known, known);
-    assert_eq!(gpu.target().choices, default);
+    assert_eq!(tuned.target().unwrap().choices.known, known);
+    assert_eq!(tuned.dry().target().unwrap().choices.known, known);
+    assert_eq!(gpu.target().unwrap().choices, default);
 }
 
 #[test]
 fn what_a_run_records_leads_to_the_same_kernels() {
     let seen: Arc<Mutex<Vec<Kernel>>> = Arc::default();
     let loaded = Arc::clone(&seen);
-    let adapter = std::env::var("EDGEWALK_ADAPTER").ok();
+    let adapter = super::device::adapter();
     let opened =
         Gpu::open_altered(adapter.as_deref(), move |kernel| loaded.lock().unwrap().push(kernel.clone())).unwrap();
     let mlp = Arc::new(Mlp { inputs: 64, width: 12, depth: 3, outputs: 10, activation: Activation::Tanh });
@@ -171,13 +171,13 @@ fn what_a_run_records_leads_to_the_same_kernels() {
     // The kernels of a run on a device that knows this, and what is recorded.
     let run = |target: &Target, known: Known| {
         let choices = Arc::new(Choices { tried: None, known });
-        let gpu = opened.dry_for(Target { choices, ..target.clone() });
+        let gpu = Device::Gpu(opened.dry_for(Target { choices, ..target.clone() }));
         assemble(&gpu, &config, mlp.clone(), &data);
         (std::mem::take(&mut *seen.lock().unwrap()), gpu.variants())
     };
     let mut mixed = 0;
     for (subgroup, max_bindings) in [(Some(8), 16), (Some(8), 4), (None, 16), (None, 4)] {
-        let target = Target { subgroup, max_bindings, cpu: true, ..gpu().target().clone() };
+        let target = Target { subgroup, max_bindings, cpu: true, ..own_target() };
         let (plain, _) = run(&target, Known::new());
         let classes: BTreeSet<ShapeClass> = plain.iter().filter_map(|kernel| Some(kernel.variant?.0)).collect();
         for variant in Variant::ALL.iter().copied().filter(|variant| variant.suits(&target)) {
@@ -288,7 +288,7 @@ fn choices_that_fix_a_run_are_taken_or_refused() {
         &["`tile 3x3`", "matmul 1x2x4x8", "tile 64x64"],
     );
     refuses(kernels(r#"{"choices": {"matmul 1x2": "tile 64x64"}}"#), 2, &["`matmul 1x2`"]);
-    let unsuitable = Variant::ALL.iter().find(|variant| !variant.suits(gpu().target())).unwrap();
+    let unsuitable = Variant::ALL.iter().find(|variant| !variant.suits(&own_target())).unwrap();
     let content = json!({ "choices": { "matmul 1x64x16x1024": unsuitable.to_string() } }).to_string();
     refuses(kernels(&content), 2, &["kind of adapter", &unsuitable.to_string()]);
     refuses(edgewalk(here, &[&TINY[..], &["--set", "kernels=none.json"]].concat()), 2, &["none.json"]);
@@ -296,7 +296,7 @@ fn choices_that_fix_a_run_are_taken_or_refused() {
     // Another variant than the default rule's, for the first layer: it is the one that is used.
     let objective = objective();
     let first = Tuner::new(gpu(), &objective).unwrap().contractions()[0].clone();
-    let other = Variant::ALL.iter().find(|v| v.suits(gpu().target()) && **v != first.default).unwrap();
+    let other = Variant::ALL.iter().find(|v| v.suits(&own_target()) && **v != first.default).unwrap();
     let content = json!({ "choices": { first.class.to_string(): other.to_string() } }).to_string();
     succeeds(kernels(&content));
     let used = choices(&here.join("run"));
@@ -334,7 +334,7 @@ fn all_variants_are_listed_with_their_times() {
     for part in ["quickstart on ", "20 examples at a time", "°", "*", "share", "contraction", "matmul 1x32x64x1024"] {
         assert!(printed.contains(part), "{part:?} is not in\n{printed}");
     }
-    for variant in Variant::ALL.iter().filter(|variant| variant.suits(gpu().target())) {
+    for variant in Variant::ALL.iter().filter(|variant| variant.suits(&own_target())) {
         assert!(printed.contains(&variant.to_string()), "{variant} is not in\n{printed}");
     }
     // Each line has a best.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use edgewalk::config::{Config, MeasuringSet, build, resolve};
 use edgewalk::data::Dataset;
-use edgewalk::gpu::Gpu;
+use edgewalk::device::Device;
 use edgewalk::model::Model;
 use edgewalk::run::setup::RunSetup;
 
@@ -14,7 +14,7 @@ pub fn config(sets: &[&str]) -> Config {
 }
 
 /// Everything that a run with these settings would load on a dry device.
-pub fn assemble(gpu: &Gpu, config: &Config, model: Arc<dyn Model>, data: &Dataset) {
+pub fn assemble(gpu: &Device, config: &Config, model: Arc<dyn Model>, data: &Dataset) {
     let first = if config.optim.batch > 0 { data.test.as_ref().unwrap() } else { &data.train };
     let measured = Some(MeasuringSet::of(config, data.train.len()));
     RunSetup { config, model, loss: build::loss(config), data, first, measured }.assemble(gpu).unwrap();

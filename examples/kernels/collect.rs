@@ -66,7 +66,7 @@ pub fn target(name: &str) -> Option<Target> {
         "rows" => (None, true, 1),
         _ => return None,
     };
-    let split = SplitPolicy { wanted_tiles, min_slice: 256 };
+    let split = SplitPolicy { wanted_tiles, min_slice: 256, by_axes: false };
     Some(Target { subgroup, cpu, max_bindings: 8, split, choices: Arc::default() })
 }
 

@@ -22,9 +22,9 @@ use crate::curvature::{
     TraceOptions, lanczos, spectral_density, subspace_alignment, trace,
 };
 use crate::data::Examples;
+use crate::device::{Device, DeviceError};
 use crate::files::check_folder;
 use crate::folder::rows::Extreme;
-use crate::gpu::{Gpu, GpuError};
 use crate::model::Layout;
 use crate::observer::{Observer, Progress, Unit};
 use crate::optim::Rule;
@@ -141,7 +141,7 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     check_folder(request.out.as_ref().unwrap_or(&found.out))?;
     let config = &found.config;
     let train = examples(request.examples, source::data(&found)?.train)?;
-    let gpu = Gpu::open(request.adapter.as_deref())?;
+    let gpu = Device::open_with(request.adapter.as_deref(), config.run.precision)?;
     let model = build::model(config, &train)?;
     let layout = Layout::of(&*model)?;
     let blocks = blocks(&layout, &request.blocks)?;
@@ -153,8 +153,7 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     objective.set_params(&w, &params)?;
     let step = found.step.unwrap_or(0);
     let metrics = probed(&objective, &probe, step).map_err(|error| not_finite(error, &found.params))?;
-    let gradient =
-        |vector| -> Result<Vec<f64>, GpuError> { Ok(objective.read(vector)?.into_iter().map(f64::from).collect()) };
+    let gradient = |vector| -> Result<Vec<f64>, DeviceError> { objective.read(vector) };
     let gradients = [gradient(probe.gradient())?, gradient(probe.update_gradient(step))?];
     let (rule, from) = (build::rule(config).at(step), gradient(&w)?);
     let climbs = update.climbs(&objective, &rule, &from, [metrics.grad_norm; 2])?;

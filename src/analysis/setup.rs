@@ -7,8 +7,8 @@ use super::{AnalysisRequest, Block};
 use crate::config::{Config, ConfigError, build};
 use crate::curvature::{CurvatureError, DensityOptions};
 use crate::data::Examples;
+use crate::device::{Buffer, Device};
 use crate::folder::manifest::MemoryPlan;
-use crate::gpu::{Buffer, Gpu};
 use crate::model::Model;
 use crate::objective::{GaussNewtonOperator, Objective};
 use crate::observer::Observer;
@@ -37,7 +37,7 @@ pub(super) struct AnalysisSetup<'a> {
 
 impl AnalysisSetup<'_> {
     /// Makes and records everything; the parameters are still zeros.
-    pub fn assemble(&self, gpu: &Gpu) -> Result<AnalysisWorkspace, RunError> {
+    pub fn assemble(&self, gpu: &Device) -> Result<AnalysisWorkspace, RunError> {
         let (config, loss) = (self.config, build::loss(self.config));
         let group = group(config, self.train.len(), false);
         let mut objective = objective(gpu, config, Arc::clone(&self.model), loss, self.train, group)?;
@@ -54,7 +54,7 @@ impl AnalysisSetup<'_> {
     /// of all.
     pub fn assemble_planned(
         &self,
-        gpu: &Gpu,
+        gpu: &Device,
         blocks: &[Block],
         parameters: usize,
     ) -> Result<AnalysisWorkspace, RunError> {

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::{NO_LEARNING, Scratch, examples_of_update};
 use crate::config::{Config, ModelKind};
+use crate::device::{Device, DeviceError};
 use crate::folder::table::number;
-use crate::gpu::{Gpu, GpuError};
 use crate::optim::{Optimizer, Rule};
 use crate::results::Format;
 use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
@@ -69,7 +69,7 @@ pub struct Growth {
 /// [`RunError::Config`] when the model does not fit the data set; device errors, except that a size for which the
 /// adapter's limits are too low ends its axis.
 pub fn growth(
-    gpu: &Gpu,
+    gpu: &Device,
     name: &str,
     config: &Config,
     budget_secs: f64,
@@ -101,7 +101,7 @@ pub fn growth(
 }
 
 /// The time at one size; `None` if the adapter cannot hold it.
-fn point(gpu: &Gpu, config: &Config, axis: GrowthAxis, size: usize) -> Result<Option<GrowthPoint>, RunError> {
+fn point(gpu: &Device, config: &Config, axis: GrowthAxis, size: usize) -> Result<Option<GrowthPoint>, RunError> {
     let mut config = config.clone();
     let mut examples = examples_of_update(&config).unwrap_or(SOME_EXAMPLES);
     axis.set(size, &mut config, &mut examples);
@@ -120,7 +120,7 @@ fn point(gpu: &Gpu, config: &Config, axis: GrowthAxis, size: usize) -> Result<Op
         })
     };
     match measure() {
-        Err(RunError::Gpu(GpuError::BufferTooLarge { .. } | GpuError::Kernel(_))) => Ok(None),
+        Err(RunError::Gpu(DeviceError::BufferTooLarge { .. } | DeviceError::Kernel(_))) => Ok(None),
         point => point.map(Some),
     }
 }

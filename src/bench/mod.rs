@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::config::workload::{examples_of_update, made_up_examples};
 use crate::config::{Config, Resolved, build};
-use crate::gpu::{Buffer, Gpu, Peaks, Recording};
+use crate::device::{Buffer, Device, Peaks, Recording};
 use crate::model::initial_params;
 use crate::objective::{HessianOperator, Objective};
 use crate::optim::{Optimizer, Rule};
@@ -101,7 +101,7 @@ struct Scratch {
 ///
 /// # Errors
 /// [`RunError::Config`] when the model does not fit the data set; device errors.
-pub fn bench(gpu: &Gpu, Resolved { name, config }: &Resolved, hvp: bool) -> Result<Bench, RunError> {
+pub fn bench(gpu: &Device, Resolved { name, config }: &Resolved, hvp: bool) -> Result<Bench, RunError> {
     let peaks = gpu.peaks()?;
     let wanted = examples_of_update(config);
     let Scratch { mut objective, w } = Scratch::of_update(gpu, config)?;
@@ -141,7 +141,7 @@ pub fn bench(gpu: &Gpu, Resolved { name, config }: &Resolved, hvp: bool) -> Resu
 }
 
 /// The dispatches of a recording by label, the longest total time first.
-fn kernels(gpu: &Gpu, recording: &Recording) -> Result<Vec<KernelTime>, RunError> {
+fn kernels(gpu: &Device, recording: &Recording) -> Result<Vec<KernelTime>, RunError> {
     let mut kernels: Vec<KernelTime> = vec![];
     let mut place = HashMap::new();
     for row in gpu.profile(recording, KERNELS_SECS)? {
@@ -161,7 +161,7 @@ fn kernels(gpu: &Gpu, recording: &Recording) -> Result<Vec<KernelTime>, RunError
 
 impl Scratch {
     /// The examples of an update, or as many of them as are timed.
-    fn of_update(gpu: &Gpu, config: &Config) -> Result<Self, RunError> {
+    fn of_update(gpu: &Device, config: &Config) -> Result<Self, RunError> {
         let wanted = examples_of_update(config);
         let planned = Self::new(gpu, config, wanted.unwrap_or(PLANNED).min(PLANNED))?;
         let most = MOST_CHUNKS * planned.objective.plan().rows;
@@ -170,7 +170,7 @@ impl Scratch {
     }
 
     /// This many examples, or as many as fit.
-    fn new(gpu: &Gpu, config: &Config, count: usize) -> Result<Self, RunError> {
+    fn new(gpu: &Device, config: &Config, count: usize) -> Result<Self, RunError> {
         let each = made_up_examples(config, 1)?.dim();
         let examples = made_up_examples(config, count.min((MOST_FEATURES / each).max(1)))?;
         let model = build::model(config, &examples)?;

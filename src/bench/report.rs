@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::{Bench, KernelTime, WholeTime};
-use crate::gpu::Peaks;
+use crate::device::Peaks;
 use crate::text::{counted, duration};
 
 const GIGA: f64 = 1e9;

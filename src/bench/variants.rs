@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Scratch;
 use crate::config::Resolved;
-use crate::gpu::Gpu;
+use crate::device::Device;
 use crate::kernel::Variant;
 use crate::objective::tune::{TimedContraction, Tuner, decide, secs_of};
 use crate::run::RunError;
@@ -23,7 +23,7 @@ pub struct Variants {
 ///
 /// # Errors
 /// [`RunError::Config`] when the model does not fit the data set; device errors.
-pub fn variants(gpu: &Gpu, Resolved { name, config }: &Resolved) -> Result<Variants, RunError> {
+pub fn variants(gpu: &Device, Resolved { name, config }: &Resolved) -> Result<Variants, RunError> {
     let Scratch { objective, .. } = Scratch::of_update(gpu, config)?;
     let mut tuner = Tuner::new(gpu, &objective)?;
     let mut rows = vec![];

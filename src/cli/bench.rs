@@ -10,8 +10,8 @@ use super::{Error, print, workers};
 use crate::bench::growth::{GrowthPoint, growth};
 use crate::bench::{bench, variants};
 use crate::config::{self, Resolved};
+use crate::device::Device;
 use crate::files::{check_folder, write_file};
-use crate::gpu::Gpu;
 use crate::results::{Format, PlotError};
 
 /// The arguments of `edgewalk bench`.
@@ -44,7 +44,7 @@ pub struct BenchArgs {
     /// With --growth, the format of the picture
     #[arg(long, value_enum, default_value_t = Format::Svg, requires = "growth")]
     format: Format,
-    /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+    /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
 }
@@ -67,7 +67,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
     if !args.growth {
         workers::settle_for(&resolved.config);
     }
-    let gpu = Gpu::open(args.adapter.as_deref())?;
+    let gpu = Device::open_with(args.adapter.as_deref(), resolved.config.run.precision)?;
     if args.growth {
         return grow(args, &gpu, &resolved);
     }
@@ -90,7 +90,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
 }
 
 /// Prints every size as it is measured, then the exponents, and writes table and picture.
-fn grow(args: &BenchArgs, gpu: &Gpu, Resolved { name, config }: &Resolved) -> Result<(), Error> {
+fn grow(args: &BenchArgs, gpu: &Device, Resolved { name, config }: &Resolved) -> Result<(), Error> {
     let (mut printed, mut head) = (Ok(()), format!("{}\n", GrowthPoint::HEAD));
     let mut watch = |point: &GrowthPoint| {
         if printed.is_ok() {

@@ -67,7 +67,7 @@ pub struct CurvatureArgs {
     /// The format of the density's picture
     #[arg(long, value_enum, default_value_t = Format::Svg)]
     format: Format,
-    /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+    /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use super::{Error, print};
+use crate::device::Device;
 use crate::doctor::{ExaminationEvent, Report, SECTIONS, Verdict, examine};
-use crate::gpu::Gpu;
 
 /// Examines the adapter given by part of its name, its number or its kind. Rows are printed at once, so that the last
 /// one shows the place if the driver crashes the program.
@@ -14,7 +14,7 @@ use crate::gpu::Gpu;
 /// # Errors
 /// [`Error::Untrustworthy`] if a check fails, [`crate::run::RunError::Gpu`] if there is no such adapter.
 pub fn run(adapter: Option<&str>) -> Result<(), Error> {
-    let gpu = Gpu::open(adapter)?;
+    let gpu = Device::open(adapter)?;
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(100));
     let mut printed = print(&format!("{}\n", Report::new(gpu.adapter()).title));

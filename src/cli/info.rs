@@ -1,14 +1,14 @@
-//! `edgewalk info`: the adapters of this machine, with their limits.
+//! `edgewalk info`: the devices of this machine, with their limits.
 
 use super::Error;
-use crate::gpu;
+use crate::device;
 
-/// Lists the adapters, the preferred one first.
+/// Lists the devices: GPUs first, the processor last.
 ///
 /// # Errors
-/// [`crate::run::RunError::Gpu`] when there is none, with advice for installing a driver.
+/// [`crate::run::RunError::Gpu`] for environment variables that cannot be followed.
 pub fn run() -> Result<(), Error> {
-    let adapters = gpu::adapters()?;
+    let adapters = device::adapters()?;
     let mut text = format!("edgewalk {}\n", env!("CARGO_PKG_VERSION"));
     for (index, adapter) in adapters.iter().enumerate() {
         text += &format!(

@@ -78,7 +78,7 @@ enum Command {
     VerifyTheory(VerifyArgs),
     /// Test in a minute whether an adapter computes correctly
     Doctor {
-        /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+        /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
         #[arg(long, value_name = "NAME|INDEX")]
         adapter: Option<String>,
     },
@@ -99,7 +99,7 @@ struct TrainArgs {
     /// The run folder, new or empty [default: the next runs/<PRESET>-<NUMBER>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+    /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
     /// Plan the run and print the plan; train nothing and write nothing

@@ -20,7 +20,7 @@ pub struct ResumeArgs {
     /// Change when the run ends or is saved: run.steps, until, time_limit, checkpoint_every, keep; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Another adapter than the run had: part of its name, its number in `edgewalk info`, or cpu or gpu
+    /// Another adapter than the run had: native, gpu, cpu, part of its name, or its number in `edgewalk info`
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
     /// Write every logged row to standard output as a line of JSON, and all else to standard error

@@ -23,7 +23,7 @@ pub struct SweepArgs {
     /// Jobs at once [default: one for each core, or one on a GPU]; never more than fit into memory
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+    /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
     /// Make the folder, run nothing, and print a script for Slurm that runs the jobs, --jobs at a time

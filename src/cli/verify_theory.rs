@@ -3,14 +3,14 @@
 use clap::Args;
 
 use super::Error;
-use crate::gpu::Gpu;
+use crate::device::Device;
 use crate::theory::{self, Check, ROUNDING, Tally, TheorySection, TheoryVerdict};
 
 /// The arguments of `edgewalk verify-theory`.
 #[derive(Debug, Args)]
 #[command(after_help = about_tolerances())]
 pub struct VerifyArgs {
-    /// The adapter: part of its name, its number in `edgewalk info`, or cpu or gpu
+    /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
 }
@@ -32,7 +32,7 @@ fn about_tolerances() -> String {
 pub fn run(args: &VerifyArgs) -> Result<(), Error> {
     // The toy problems are tiny.
     super::workers::settle(0.0);
-    let gpu = Gpu::open(args.adapter.as_deref())?;
+    let gpu = Device::open(args.adapter.as_deref())?;
     let adapter = gpu.adapter().name.clone();
     let sections = theory::verify(&gpu)?;
     super::print(&format!("{adapter}\n{}", table(&sections)))?;

@@ -6,6 +6,7 @@ use super::accepts::Accepts;
 use super::{
     Activation, DataName, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool, Reduction,
 };
+use crate::adapter::Precision;
 use crate::curvature::Order;
 
 /// One key of one section.
@@ -158,6 +159,12 @@ pub(super) const KEYS: &[Key] = &[
         "chunk",
         Accepts::Count(0, MAX_INDEX),
         "examples handled at once; 0: as planned for the adapter. Changes results by rounding only.",
+    ),
+    key(
+        "run",
+        "precision",
+        Accepts::Word(Precision::NAMES),
+        "width of parameters, data, state and products. f64 is for the native device only.",
     ),
     key(
         "run",

@@ -9,6 +9,7 @@ use super::{
     MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction,
     RunConfig, Tune, suggest,
 };
+use crate::adapter::Precision;
 use crate::curvature::Order;
 
 /// The default preset, and the source of a file's missing keys.
@@ -177,6 +178,7 @@ const RUN: RunConfig = RunConfig {
     seed: 0,
     log_every: 1,
     chunk: 0,
+    precision: Precision::F32,
     tune: Tune::AUTO,
     kernels: None,
 };

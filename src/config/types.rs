@@ -13,6 +13,7 @@ use toml::Table;
 
 use super::choice::{CheckpointEvery, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind, Tune};
 use super::until::Until;
+use crate::adapter::Precision;
 use crate::curvature::Order;
 use crate::data::DataName;
 use crate::model::{Activation, Norm, Pool, Reduction};
@@ -152,6 +153,8 @@ pub struct RunConfig {
     pub log_every: u64,
     /// Examples handled at once; 0 lets the planner choose. Affects only rounding.
     pub chunk: usize,
+    /// Width of parameters, data, state and products.
+    pub precision: Precision,
     /// Time to spend on choosing kernels by timing them.
     pub tune: Tune,
     /// A manifest whose kernels are used unchanged; `None` (written `""`) is to choose.

@@ -13,6 +13,8 @@ const WORTH_WAKING: f64 = 1.5e6;
 /// The environment variable from which lavapipe takes its number of worker threads at start; 0 is the calling thread
 /// alone.
 pub const THREADS_VARIABLE: &str = "LP_NUM_THREADS";
+/// The environment variable for the number of threads of the native device.
+pub const NATIVE_THREADS_VARIABLE: &str = "RAYON_NUM_THREADS";
 
 /// Cores of this machine that the program may use.
 pub fn cores() -> usize {

@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::gpu::{Buffer, Gpu, GpuError, Recording};
+use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::graph::{DType, DotDims, Graph, NodeId, Tensor, eval};
 use crate::objective::vectors::{at, record};
 
@@ -19,7 +19,7 @@ pub(super) struct Case {
 /// A case on the device.
 pub(super) struct LoadedCase {
     pub recording: Recording,
-    gpu: Gpu,
+    gpu: Device,
     results: Buffer,
 }
 
@@ -68,7 +68,7 @@ impl Case {
     }
 
     /// Compiles the graph and binds it to buffers of its own: numbers, labels, results.
-    pub fn load(&self, gpu: &Gpu) -> Result<LoadedCase, GpuError> {
+    pub fn load(&self, gpu: &Device) -> Result<LoadedCase, DeviceError> {
         let is_f32 = |id: NodeId| self.graph.node(id).ty.dtype == DType::F32;
         let (mut floats, mut labels, mut inputs) = (vec![], vec![], vec![]);
         for (id, tensor) in &self.inputs {
@@ -94,7 +94,7 @@ impl Case {
     }
 
     /// The outputs on the device, one after the other.
-    pub fn run(&self, gpu: &Gpu) -> Result<Vec<f64>, GpuError> {
+    pub fn run(&self, gpu: &Device) -> Result<Vec<f64>, DeviceError> {
         let bits = self.load(gpu)?.run()?;
         Ok(bits.into_iter().map(|bits| f64::from(f32::from_bits(bits))).collect())
     }
@@ -113,10 +113,10 @@ impl Case {
 impl LoadedCase {
     /// The bits of the results of one run. The buffers are overwritten first, so an element that the device does not
     /// store shows as NaN.
-    pub fn run(&self) -> Result<Vec<u32>, GpuError> {
+    pub fn run(&self) -> Result<Vec<u32>, DeviceError> {
         self.gpu.write(&self.results, &vec![f32::NAN; self.results.len()])?;
         self.gpu.run([&self.recording])?;
-        self.gpu.read(&self.results)
+        Ok(self.gpu.read::<f32>(&self.results)?.into_iter().map(f32::to_bits).collect())
     }
 }
 

@@ -12,7 +12,7 @@ use super::definition::{Definition, widen};
 use super::{ROUNDOFF, Row};
 use crate::curvature::dot;
 use crate::data::{self, DataName, Examples, Features, Request};
-use crate::gpu::{Gpu, GpuError};
+use crate::device::{Device, DeviceError};
 use crate::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Norm, Pool, Reduction, Transformer, initial_params};
 use crate::objective::Objective;
 
@@ -34,7 +34,7 @@ const ARM: f64 = 3.0;
 
 const ACTIVATION: Activation = Activation::Tanh;
 
-pub(super) fn mlp(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
+pub(super) fn mlp(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     let images = data::load(&Request { train: 64, ..Request::new(DataName::Embedded) });
     let images = images.expect("the embedded examples are part of the program").train;
     let (inputs, outputs) = (images.dim(), images.classes());
@@ -42,7 +42,7 @@ pub(super) fn mlp(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     examine(gpu, "MLP", Arc::new(model), Loss::CrossEntropy, &images)
 }
 
-pub(super) fn cnn(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
+pub(super) fn cnn(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     let image = [4, 4, 2];
     let model = Cnn {
         image,
@@ -62,7 +62,7 @@ pub(super) fn cnn(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     examine(gpu, "CNN", Arc::new(model), Loss::Mse(Reduction::HalfSum), &pictures)
 }
 
-pub(super) fn transformer(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
+pub(super) fn transformer(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     let (length, vocabulary) = (8, 8);
     let model = Transformer { layers: 1, heads: 2, key_size: 4, model_size: 8, length, vocabulary };
     // Codes from 1; the last two tokens of every third window are padding.
@@ -108,7 +108,13 @@ fn parameters(layout: &Layout) -> Vec<f32> {
 }
 
 /// All four rows of one network.
-fn examine(gpu: &Gpu, name: &str, model: Arc<dyn Model>, loss: Loss, data: &Examples) -> Result<Vec<Row>, GpuError> {
+fn examine(
+    gpu: &Device,
+    name: &str,
+    model: Arc<dyn Model>,
+    loss: Loss,
+    data: &Examples,
+) -> Result<Vec<Row>, DeviceError> {
     let definition = Definition::new(&*model, loss, data);
     let mut objective = Objective::new(gpu, model, loss, data, 0)?;
     let layout = objective.layout().clone();

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::{Row, Verdict};
-use crate::gpu::{AdapterSummary, Gpu, GpuError};
+use crate::device::{AdapterSummary, Device, DeviceError};
 
 /// A dotted version number; parts that are not given are 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -222,7 +222,7 @@ const KNOWN: [KnownFact; 9] = [
     },
 ];
 
-pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
+pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     let adapter = gpu.adapter();
     let driver = Driver::of(adapter);
     let named = format!("{} {}", adapter.driver, adapter.driver_info);

@@ -5,7 +5,7 @@
 use super::case::Case;
 use super::{ROUNDOFF, Row};
 use crate::autodiff;
-use crate::gpu::{Gpu, GpuError};
+use crate::device::{Device, DeviceError};
 use crate::graph::Unary;
 use crate::model::Loss;
 
@@ -127,13 +127,13 @@ fn arguments() -> Vec<f64> {
     ends.into_iter().chain(grid).flat_map(|x| [f64::from(x as f32), -f64::from(x as f32)]).collect()
 }
 
-pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
+pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     let mut rows = FUNCTIONS.iter().map(|function| row(gpu, function)).collect::<Result<Vec<_>, _>>()?;
     rows.extend(softmax(gpu)?);
     Ok(rows)
 }
 
-fn row(gpu: &Gpu, function: &Function) -> Result<Row, GpuError> {
+fn row(gpu: &Device, function: &Function) -> Result<Row, DeviceError> {
     let Function { name, f, domain, argument, allowed, limit } = function;
     let x: Vec<f64> = arguments().into_iter().filter(|&x| domain(x)).collect();
     let case = |x: Vec<f64>| {
@@ -187,7 +187,7 @@ fn worst(x: &[f64], found: &[f64], exact: &[f64], allowed: impl Fn(f64, f64) -> 
 }
 
 /// Cross-entropy and its gradient, which is softmax less the label's one, for logits up to ±1e4.
-fn softmax(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
+fn softmax(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     let logits = [
         [1e4, -1e4, 0.0, 9999.0],   // one far above the rest, its neighbour a little below
         [-1e4, -1e4, -1e4, -1e4],   // all equal

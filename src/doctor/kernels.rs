@@ -7,7 +7,7 @@
 
 use super::Row;
 use super::case::{Case, worse};
-use crate::gpu::{Gpu, GpuError};
+use crate::device::{Device, DeviceError};
 use crate::graph::{ConvSide, DotDims, Op, Window};
 
 /// Runs whose bits must agree.
@@ -109,7 +109,7 @@ fn families() -> Vec<Family> {
     ]
 }
 
-pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
+pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     let mut rows = vec![];
     let mut unsteady = vec![];
     for Family { case, roundings } in families() {

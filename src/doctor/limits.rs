@@ -1,7 +1,7 @@
 //! The adapter's limits beside the needs of the kernels.
 
 use super::{Row, Verdict};
-use crate::gpu::{Gpu, GpuError};
+use crate::device::{Device, DeviceError};
 
 /// The needs of every kernel family, by WebGPU name, with reasons.
 const NEEDED: [(&str, u64, &str); 4] = [
@@ -13,10 +13,13 @@ const NEEDED: [(&str, u64, &str); 4] = [
 /// WebGPU's default for one buffer: a vector of 33 million parameters.
 const BINDING: u64 = 128 << 20;
 
-pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
+pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     let adapter = gpu.adapter();
+    let Some(target) = gpu.target() else {
+        return Ok(vec![Row::note("instructions", adapter.driver_info.clone())]);
+    };
     let limit = |name: &str| adapter.limits.get(name).copied().unwrap_or(0);
-    let lanes = gpu.target().subgroup.map_or_else(String::new, |lanes| format!(", {lanes} lanes"));
+    let lanes = target.subgroup.map_or_else(String::new, |lanes| format!(", {lanes} lanes"));
     let mut rows = vec![Row::note("kernel tier", format!("{}{lanes}", adapter.tier))];
     rows.extend(NEEDED.map(|(name, needed, why)| {
         let short = name

@@ -15,7 +15,7 @@ mod nonfinite;
 mod report;
 mod throughput;
 
-use crate::gpu::{Gpu, GpuError};
+use crate::device::{Device, DeviceError};
 
 pub use report::{Report, Row, Verdict};
 
@@ -27,7 +27,7 @@ pub const ROUNDOFF: f64 = f32::EPSILON as f64;
 pub struct Section {
     /// Its name.
     pub name: &'static str,
-    run: fn(&Gpu) -> Result<Vec<Row>, GpuError>,
+    run: fn(&Device) -> Result<Vec<Row>, DeviceError>,
 }
 
 /// All sections, in the order in which they are printed.
@@ -52,7 +52,7 @@ pub enum ExaminationEvent<'a> {
 }
 
 /// Examines an open adapter, section by section. A section that the device refuses is a failed row, not an error.
-pub fn examine(gpu: &Gpu, sections: &[Section], watch: &mut dyn FnMut(ExaminationEvent)) -> Report {
+pub fn examine(gpu: &Device, sections: &[Section], watch: &mut dyn FnMut(ExaminationEvent)) -> Report {
     let mut report = Report::new(gpu.adapter());
     for section in sections {
         watch(ExaminationEvent::Begins(section.name));

@@ -10,7 +10,7 @@ use super::case::{Case, normal};
 use super::definition::{Definition, widen};
 use super::{Row, Verdict};
 use crate::data::{Examples, Features};
-use crate::gpu::{Gpu, GpuError};
+use crate::device::{Device, DeviceError};
 use crate::graph::{Graph, NodeId, Unary};
 use crate::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use crate::objective::Objective;
@@ -55,12 +55,12 @@ const COMPARE: [(&str, Build); 6] = [
     ("softplus", |g, x| g.unary(Unary::Softplus, x)),
 ];
 
-pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
+pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     Ok(vec![carried(gpu)?, compared(gpu)?, parameters(gpu)?, diverging(gpu)?])
 }
 
 /// The result of an op on four numbers, the second of them non-finite: on the device and by definition.
-fn outcome(gpu: &Gpu, build: Build, strange: f32) -> Result<[f64; 2], GpuError> {
+fn outcome(gpu: &Device, build: Build, strange: f32) -> Result<[f64; 2], DeviceError> {
     let mut case = Case::new("a strange number");
     let x = case.input(&[4], vec![1.0, strange.into(), 3.0, 4.0]);
     let result = build(&mut case.graph, x);
@@ -69,7 +69,7 @@ fn outcome(gpu: &Gpu, build: Build, strange: f32) -> Result<[f64; 2], GpuError> 
     Ok(values.map(|values| if values.len() == 1 { values[0] } else { values[1] }))
 }
 
-fn carried(gpu: &Gpu) -> Result<Row, GpuError> {
+fn carried(gpu: &Device) -> Result<Row, DeviceError> {
     let mut hidden = vec![];
     for (name, build) in CARRY {
         for strange in STRANGE {
@@ -86,7 +86,7 @@ fn carried(gpu: &Gpu) -> Result<Row, GpuError> {
     Ok(row)
 }
 
-fn compared(gpu: &Gpu) -> Result<Row, GpuError> {
+fn compared(gpu: &Device) -> Result<Row, DeviceError> {
     let (mut values, mut hidden) = (vec![], false);
     for (name, build) in COMPARE {
         let [found, exact] = outcome(gpu, build, f32::NAN)?;
@@ -114,7 +114,7 @@ fn examples() -> Examples {
 }
 
 /// The loss with NaN or infinity in one parameter tensor after the other, beside the interpreter's.
-fn parameters(gpu: &Gpu) -> Result<Row, GpuError> {
+fn parameters(gpu: &Device) -> Result<Row, DeviceError> {
     let (mut hidden, mut reach, mut should) = (vec![], 0, 0);
     let mut last_layer = false;
     for (activation, loss) in [(Activation::Tanh, Loss::CrossEntropy), (Activation::Relu, Loss::Mse(Reduction::Mean))] {
@@ -131,7 +131,7 @@ fn parameters(gpu: &Gpu) -> Result<Row, GpuError> {
                 values[offset] = strange;
                 gpu.write(&w, &values)?;
                 gpu.run([&recording])?;
-                let finite = objective.metrics(&gpu.read::<f32>(&partials)?).loss.is_finite();
+                let finite = objective.metrics(&gpu.read(&partials)?).loss.is_finite();
                 // A bounded activation rightly takes ±∞ to ±1, and relu takes NaN to 0.
                 let expected = !definition.loss(&widen(&values)).is_finite();
                 reach += usize::from(!finite);
@@ -155,7 +155,7 @@ fn parameters(gpu: &Gpu) -> Result<Row, GpuError> {
 }
 
 /// Gradient descent at a far too high rate, whose loss must become non-finite and stay so.
-fn diverging(gpu: &Gpu) -> Result<Row, GpuError> {
+fn diverging(gpu: &Device) -> Result<Row, DeviceError> {
     const STEPS: usize = 100;
     let mut firsts = vec![];
     let mut silent = vec![];
@@ -169,7 +169,7 @@ fn diverging(gpu: &Gpu) -> Result<Row, GpuError> {
         let mut losses = vec![];
         for _ in 0..STEPS {
             gpu.run([optimizer.logged_step(0)])?;
-            let row = gpu.read::<f32>(optimizer.probe.row())?;
+            let row = gpu.read::<f64>(optimizer.probe.row())?;
             losses.push(optimizer.probe.metrics(&objective, &row).loss);
         }
         let first = losses.iter().position(|loss| !loss.is_finite());

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::ROUNDOFF;
-use crate::gpu::{AdapterSummary, GpuError};
+use crate::device::{AdapterSummary, DeviceError};
 
 /// The verdict of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Row {
     }
 
     /// A section that the device refused.
-    pub(super) fn refused(section: &str, error: &GpuError) -> Self {
+    pub(super) fn refused(section: &str, error: &DeviceError) -> Self {
         let details = error.to_string().lines().map(str::to_owned).collect();
         let advice = "update the driver, or choose another --adapter (see `edgewalk info`)";
         Self { details, ..Self::judged(section, "the device refused it".to_owned(), String::new(), false, advice) }

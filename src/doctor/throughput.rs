@@ -2,7 +2,7 @@
 
 use super::Row;
 use super::case::{Case, LoadedCase};
-use crate::gpu::{Gpu, GpuError, Peaks};
+use crate::device::{Device, DeviceError, Peaks};
 use crate::graph::Window;
 
 /// Seconds to time a load.
@@ -46,7 +46,7 @@ fn elementwise() -> Load {
     Load { case, work: 12.0 * LEN as f64, unit: "GB/s" }
 }
 
-pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
+pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     let Peaks { flops_per_sec, bytes_per_sec, launch_secs } = gpu.peaks()?;
     let mut rows = vec![
         Row::note("multiply-adds in registers", format!("{:.1} GFLOP/s", flops_per_sec / 1e9)),
@@ -67,7 +67,7 @@ pub(super) fn rows(gpu: &Gpu) -> Result<Vec<Row>, GpuError> {
     Ok(rows)
 }
 
-fn row(gpu: &Gpu, Load { case, work, unit }: &Load) -> Result<Row, GpuError> {
+fn row(gpu: &Device, Load { case, work, unit }: &Load) -> Result<Row, DeviceError> {
     let LoadedCase { recording, .. } = case.load(gpu)?;
     let each = gpu.time(&recording, BUDGET_SECS)?;
     Ok(Row::note(case.name, format!("{:.1} {unit} ({:.3} ms each)", work / each / 1e9, 1e3 * each)))

@@ -7,8 +7,8 @@
 //! | `secs` | f64 | seconds spent so far |
 //! | `tables` | u64 \[3\] | bytes of `metrics.csv`, `curvature.csv` and `oscillation.csv` |
 //! | `data.epoch`, `data.position` | u64 | in minibatch runs, the beginning of the batch of this step ([`Cursor`]) |
-//! | `momentum` | f32 \[n] | with momentum, the velocity v |
-//! | `midpoint.before` | f32 \[n] | with `measure.at = "midpoint"`, the parameters one update earlier |
+//! | `momentum` | f32 or f64 \[n] | with momentum, the velocity v |
+//! | `midpoint.before` | f32 or f64 \[n] | with `measure.at = "midpoint"`, the parameters one update earlier |
 //! | `track.*` | | the eigensolver's warm start ([`Track`]) |
 //! | `update_track.*` | | the same for the update operator, where it was solved |
 //! | `window.*` | | an oscillation being followed |
@@ -38,9 +38,9 @@ pub struct RunState {
     /// The beginning of the batch of this step.
     pub cursor: Option<Cursor>,
     /// The velocity.
-    pub momentum: Option<Vec<f32>>,
+    pub momentum: Option<Vec<f64>>,
     /// The parameters one update earlier.
-    pub before: Option<Vec<f32>>,
+    pub before: Option<Vec<f64>>,
     /// The eigensolver's warm start.
     pub track: Option<Track>,
     /// The same for the update operator.
@@ -97,7 +97,11 @@ impl RunState {
         }
         for (name, vector) in [("momentum", &self.momentum), ("midpoint.before", &self.before)] {
             if let Some(vector) = vector {
-                tensors.add(name, Dtype::F32, &[vector.len()], le_bytes(vector, f32::to_le_bytes));
+                // In 32 bits where that loses nothing, as in a run of that precision.
+                match narrow(vector) {
+                    Some(narrow) => tensors.add(name, Dtype::F32, &[vector.len()], Cow::Owned(narrow)),
+                    None => tensors.f64s(name, vector),
+                }
             }
         }
         for (name, track) in [("track", &self.track), ("update_track", &self.update_track)] {
@@ -262,11 +266,13 @@ impl File<'_> {
         self.f64s(name).and_then(|vector| of_len(name, vector, len))
     }
 
-    fn vector(&self, name: &str, n: usize) -> Result<Option<Vec<f32>>, String> {
-        match self.has(name) {
-            true => self.words(name, Dtype::F32, f32::from_le_bytes).and_then(|v| of_len(name, v, n)).map(Some),
-            false => Ok(None),
+    fn vector(&self, name: &str, n: usize) -> Result<Option<Vec<f64>>, String> {
+        if !self.has(name) {
+            return Ok(None);
         }
+        let wide = self.f64s(name);
+        let values = wide.or_else(|_| self.words(name, Dtype::F32, |bytes| f32::from_le_bytes(bytes).into()));
+        values.and_then(|v| of_len(name, v, n)).map(Some)
     }
 
     fn matrix(&self, name: &str, n: usize) -> Result<Vec<Vec<f64>>, String> {
@@ -320,4 +326,11 @@ impl File<'_> {
 
 fn of_len<T>(name: &str, vector: Vec<T>, len: usize) -> Result<Vec<T>, String> {
     if vector.len() == len { Ok(vector) } else { Err(format!("`{name}` must have {}", counted(len, "number"))) }
+}
+
+/// The bytes of numbers in 32 bits, if that is what they are.
+fn narrow(values: &[f64]) -> Option<Vec<u8>> {
+    let is_narrow = |&x: &f64| f64::from(x as f32).to_bits() == x.to_bits();
+    let bytes = || values.iter().flat_map(|&x| (x as f32).to_le_bytes()).collect();
+    values.iter().all(is_narrow).then(bytes)
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::wanted::position;
-use super::{AdapterSummary, GpuError};
+use crate::adapter::{AdapterSummary, DeviceError, position};
 use crate::choice::choice;
 use crate::environment::{foreign_variable, variable};
 use crate::kernel::Target;
@@ -30,12 +29,12 @@ choice! {
 }
 
 impl Ceiling {
-    fn from_env() -> Result<Self, GpuError> {
+    fn from_env() -> Result<Self, DeviceError> {
         let Some(text) = variable(CEILING_VARIABLE) else { return Ok(Self::Adapter) };
         let text = text.to_string_lossy();
         text.parse().map_err(|_: String| {
             let problem = format!("`{text}` is unknown; set it to one of {}, or unset it", Self::NAMES.join(", "));
-            GpuError::Ceiling { variable: CEILING_VARIABLE, problem }
+            DeviceError::Ceiling { variable: CEILING_VARIABLE, problem }
         })
     }
 
@@ -91,7 +90,7 @@ const ADVICE: &str = if cfg!(target_os = "linux") {
     "install a Vulkan driver"
 };
 
-fn enumerate() -> Result<Vec<Candidate>, GpuError> {
+fn enumerate() -> Result<Vec<Candidate>, DeviceError> {
     let ceiling = Ceiling::from_env()?;
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     // Validation layers are for driver developers; naga validates every kernel already.
@@ -109,7 +108,7 @@ fn enumerate() -> Result<Vec<Candidate>, GpuError> {
 }
 
 /// The error where these interfaces have no adapter. It names the environment variables that may be the reason.
-fn none_found(wanted: wgpu::Backends) -> GpuError {
+fn none_found(wanted: wgpu::Backends) -> DeviceError {
     let enabled = wanted & wgpu::Instance::enabled_backend_features();
     let backends = enabled.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
     // The loader finds no driver in an empty variable.
@@ -127,7 +126,7 @@ fn none_found(wanted: wgpu::Backends) -> GpuError {
         ),
         _ => ADVICE.to_owned(),
     };
-    GpuError::NoAdapter { backends, advice }
+    DeviceError::NoAdapter { backends, advice }
 }
 
 fn rank(kind: wgpu::DeviceType) -> u8 {
@@ -143,8 +142,8 @@ fn rank(kind: wgpu::DeviceType) -> u8 {
 /// All adapters, the preferred one first; positions are the indices that `--adapter` takes.
 ///
 /// # Errors
-/// [`GpuError::NoAdapter`] when there is none.
-pub fn adapters() -> Result<Vec<AdapterSummary>, GpuError> {
+/// [`DeviceError::NoAdapter`] when there is none.
+pub fn adapters() -> Result<Vec<AdapterSummary>, DeviceError> {
     Ok(summaries(&enumerate()?))
 }
 
@@ -194,15 +193,15 @@ fn target(Candidate { info, limits, features, .. }: &Candidate) -> Target {
         cpu,
         max_bindings: bindings(limits) as usize,
         split: if cpu {
-            SplitPolicy { wanted_tiles: 1, min_slice: 256 }
+            SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false }
         } else {
-            SplitPolicy { wanted_tiles: 128, min_slice: 256 }
+            SplitPolicy { wanted_tiles: 128, min_slice: 256, by_axes: false }
         },
         choices: Arc::default(),
     }
 }
 
-pub(super) fn open(wanted: Option<&str>) -> Result<Opened, GpuError> {
+pub(super) fn open(wanted: Option<&str>) -> Result<Opened, DeviceError> {
     let adapters = enumerate()?;
     let index = wanted.map_or(Ok(0), |wanted| position(&summaries(&adapters), wanted))?;
     let candidate = &adapters[index];
@@ -222,6 +221,6 @@ pub(super) fn open(wanted: Option<&str>) -> Result<Opened, GpuError> {
         ..Default::default()
     };
     let (device, queue) = pollster::block_on(candidate.adapter.request_device(&descriptor))
-        .map_err(|error| GpuError::NoDevice { adapter: candidate.info.name.clone(), reason: error.to_string() })?;
+        .map_err(|error| DeviceError::NoDevice { adapter: candidate.info.name.clone(), reason: error.to_string() })?;
     Ok(Opened { device, queue, summary: summary(candidate, index), target })
 }

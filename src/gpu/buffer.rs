@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures::channel::oneshot;
 
-use super::account::Share;
-use super::{Gpu, GpuError, lock};
+use super::Gpu;
+use crate::adapter::{DeviceError, Share, lock};
 
 /// A flat buffer of `len` elements of 4 bytes (`f32` or `u32`) on the device. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -29,9 +29,9 @@ impl Buffer {
     }
 
     /// Refuses a buffer that a dry device made.
-    pub(super) fn check_real(&self) -> Result<(), GpuError> {
+    pub(super) fn check_real(&self) -> Result<(), DeviceError> {
         match self.is_dry() {
-            true => Err(GpuError::Mismatch(
+            true => Err(DeviceError::Mismatch(
                 "a buffer of a dry device holds nothing; make it on the device that runs".into(),
             )),
             false => Ok(()),
@@ -59,8 +59,8 @@ impl Gpu {
     /// Size in bytes of a buffer of `len` elements, if this adapter can bind it; `what` names it in errors.
     ///
     /// # Errors
-    /// [`GpuError::BufferTooLarge`].
-    pub fn check_size(&self, what: &str, len: usize) -> Result<u64, GpuError> {
+    /// [`DeviceError::BufferTooLarge`].
+    pub fn check_size(&self, what: &str, len: usize) -> Result<u64, DeviceError> {
         // Whole vec4s, and never empty: zero-sized bindings are not allowed.
         let bytes = (len.max(1) as u64).div_ceil(4).saturating_mul(16);
         let limit = self.max_binding_bytes();
@@ -68,7 +68,7 @@ impl Gpu {
             return Ok(bytes);
         }
         const MIB: f64 = 1024.0 * 1024.0;
-        Err(GpuError::BufferTooLarge {
+        Err(DeviceError::BufferTooLarge {
             what: what.to_owned(),
             needed_mib: bytes as f64 / MIB,
             limit_mib: limit as f64 / MIB,
@@ -79,15 +79,15 @@ impl Gpu {
     /// Makes a zeroed buffer of `len` elements; `what` names it in errors.
     ///
     /// # Errors
-    /// [`GpuError::BufferTooLarge`], or [`GpuError::NoMemory`].
-    pub fn buffer(&self, what: &str, len: usize) -> Result<Buffer, GpuError> {
+    /// [`DeviceError::BufferTooLarge`], or [`DeviceError::NoMemory`].
+    pub fn buffer(&self, what: &str, len: usize) -> Result<Buffer, DeviceError> {
         let bytes = self.check_size(what, len)?;
         let copied = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         self.make(what, len, bytes, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::UNIFORM | copied)
     }
 
     /// The one place where buffers are made, and counted.
-    fn make(&self, what: &str, len: usize, size: u64, usage: wgpu::BufferUsages) -> Result<Buffer, GpuError> {
+    fn make(&self, what: &str, len: usize, size: u64, usage: wgpu::BufferUsages) -> Result<Buffer, DeviceError> {
         let share = Arc::new(Share::new(&self.0.account, size));
         let descriptor = wgpu::BufferDescriptor { label: Some(what), size, usage, mapped_at_creation: false };
         let inner = (!self.0.dry).then(|| self.0.device.create_buffer(&descriptor));
@@ -99,7 +99,7 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Gpu::buffer`].
-    pub fn buffer_from<T: bytemuck::Pod>(&self, what: &str, data: &[T]) -> Result<Buffer, GpuError> {
+    pub fn buffer_from<T: bytemuck::Pod>(&self, what: &str, data: &[T]) -> Result<Buffer, DeviceError> {
         const { assert!(size_of::<T>() == 4) };
         let buffer = self.buffer(what, data.len())?;
         self.write(&buffer, data)?;
@@ -110,12 +110,12 @@ impl Gpu {
     /// Replaces the first elements of a buffer, ordered with the work queued before and after.
     ///
     /// # Errors
-    /// [`GpuError::Mismatch`] when `data` is longer than the buffer, and those of [`Gpu::run`].
-    pub fn write<T: bytemuck::Pod>(&self, buffer: &Buffer, data: &[T]) -> Result<(), GpuError> {
+    /// [`DeviceError::Mismatch`] when `data` is longer than the buffer, and those of [`Gpu::run`].
+    pub fn write<T: bytemuck::Pod>(&self, buffer: &Buffer, data: &[T]) -> Result<(), DeviceError> {
         const { assert!(size_of::<T>() == 4) };
         if data.len() > buffer.len {
             let (len, room) = (data.len(), buffer.len);
-            return Err(GpuError::Mismatch(format!(
+            return Err(DeviceError::Mismatch(format!(
                 "{len} elements do not fit a buffer of {room}; write as many at most"
             )));
         }
@@ -131,13 +131,13 @@ impl Gpu {
     /// as long as the longest that is read.
     ///
     /// # Errors
-    /// [`GpuError::NoMemory`].
-    pub fn prepare_read(&self, buffer: &Buffer) -> Result<(), GpuError> {
+    /// [`DeviceError::NoMemory`].
+    pub fn prepare_read(&self, buffer: &Buffer) -> Result<(), DeviceError> {
         self.readback(&mut lock(&self.0.readback), buffer.len).map(|_| ())
     }
 
     /// A mapped-for-reading buffer of at least `len` elements.
-    fn readback(&self, slot: &mut Option<Buffer>, len: usize) -> Result<Buffer, GpuError> {
+    fn readback(&self, slot: &mut Option<Buffer>, len: usize) -> Result<Buffer, DeviceError> {
         if slot.as_ref().is_none_or(|buffer| buffer.len < len) {
             // The shorter one goes first: the longer is there instead, not besides.
             *slot = None;
@@ -150,8 +150,8 @@ impl Gpu {
     /// Waits for the work queued so far and returns the buffer's elements; zeros on a dry device.
     ///
     /// # Errors
-    /// [`GpuError::Lost`], [`GpuError::NoMemory`] or [`GpuError::Device`].
-    pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer) -> Result<Vec<T>, GpuError> {
+    /// [`DeviceError::Lost`], [`DeviceError::NoMemory`] or [`DeviceError::Device`].
+    pub fn read<T: bytemuck::Pod>(&self, buffer: &Buffer) -> Result<Vec<T>, DeviceError> {
         const { assert!(size_of::<T>() == 4) };
         let mut slot = lock(&self.0.readback);
         let readback = self.readback(&mut slot, buffer.len)?;
@@ -173,10 +173,10 @@ impl Gpu {
         });
         self.wait()?;
         let mapped =
-            pollster::block_on(receiver).map_err(|_| GpuError::Device("a read-back was dropped".to_owned()))?;
-        mapped.map_err(|error| GpuError::Device(format!("read-back: {error}")))?;
+            pollster::block_on(receiver).map_err(|_| DeviceError::Device("a read-back was dropped".to_owned()))?;
+        mapped.map_err(|error| DeviceError::Device(format!("read-back: {error}")))?;
         let view = readback.raw().slice(..bytes).get_mapped_range();
-        let view = view.map_err(|error| GpuError::Device(format!("read-back: {error}")))?;
+        let view = view.map_err(|error| DeviceError::Device(format!("read-back: {error}")))?;
         let values = bytemuck::pod_collect_to_vec(&view);
         drop(view);
         readback.raw().unmap();

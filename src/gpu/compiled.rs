@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Gpu;
-use super::cache::Cache;
+use crate::adapter::Cache;
 use crate::graph::{Node, NodeId};
 use crate::kernel::{Choices, KernelError, Program, compile};
 use crate::plan::{Output, Place, Spec};

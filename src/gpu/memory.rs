@@ -3,8 +3,8 @@
 //! What a run will need is found by setting it up on a *dry* device: the calls are the same and so are the sizes, but no buffer
 //! is made, no kernel compiled for the adapter, and nothing runs.
 
-use super::account::Memory;
-use super::{Buffer, Gpu, GpuError, lock};
+use super::{Buffer, Gpu};
+use crate::adapter::{DeviceError, Memory, lock};
 use crate::kernel::Program;
 
 impl Gpu {
@@ -29,7 +29,7 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Gpu::buffer`].
-    pub fn reserve(&self, dry: &Self) -> Result<(), GpuError> {
+    pub fn reserve(&self, dry: &Self) -> Result<(), DeviceError> {
         let lens: Vec<usize> = lock(&dry.0.scratch).iter().map(Buffer::len).collect();
         for (i, len) in lens.into_iter().enumerate() {
             let buffer = self.buffer(&format!("intermediate value {i}"), len)?;
@@ -40,7 +40,7 @@ impl Gpu {
 
     /// Buffers for a program's intermediate values, shared with all other programs: they run one after the other, and none
     /// expects to find what it left behind.
-    pub(super) fn scratch(&self, program: &Program) -> Result<Vec<Buffer>, GpuError> {
+    pub(super) fn scratch(&self, program: &Program) -> Result<Vec<Buffer>, DeviceError> {
         let mut order: Vec<usize> = (0..program.temps.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(program.temps[i]));
         let mut pool = lock(&self.0.scratch);

@@ -3,110 +3,24 @@
 //! `kernel` describes computations as data; here they meet a device. Nothing waits for the device except a read-back and
 //! the bound on work in flight.
 
-mod account;
 mod adapter;
 mod buffer;
-mod cache;
 mod compiled;
 mod memory;
 mod peaks;
 mod profile;
 mod program;
 mod run;
-mod summary;
-mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-pub use account::Memory;
 pub use adapter::adapters;
 pub use buffer::Buffer;
-pub use peaks::Peaks;
-pub use profile::DispatchTime;
 pub use program::{Loaded, Recording};
-pub use summary::AdapterSummary;
-pub use wanted::{position, same};
 
-use crate::kernel::{Choices, Kernel, KernelError, ShapeClass, Target, Variant};
-
-/// What can go wrong between us and a device.
-#[derive(Debug, thiserror::Error)]
-pub enum GpuError {
-    /// No adapter at all.
-    #[error("no graphics adapter found ({backends}); {advice}")]
-    NoAdapter {
-        /// Backends that were asked.
-        backends: String,
-        /// What to install on this platform, or to change in the environment.
-        advice: String,
-    },
-    /// `--adapter` names none of them.
-    #[error("no adapter matches `{wanted}`; choose one of: {known}")]
-    UnknownAdapter {
-        /// What was asked for.
-        wanted: String,
-        /// Index and name of each adapter.
-        known: String,
-    },
-    /// `--adapter` names several of them.
-    #[error("several adapters match `{wanted}`; give the number of one of: {known}")]
-    SeveralAdapters {
-        /// What was asked for.
-        wanted: String,
-        /// Index, name and place of each that matches.
-        known: String,
-    },
-    /// An environment variable that says what may be used of adapters says something else.
-    #[error("{variable}: {problem}")]
-    Ceiling {
-        /// Its name.
-        variable: &'static str,
-        /// What it may say.
-        problem: String,
-    },
-    /// The adapter refused to give a device.
-    #[error("adapter `{adapter}` gave no device: {reason}; try another one with --adapter (see `edgewalk info`)")]
-    NoDevice {
-        /// The adapter's name.
-        adapter: String,
-        /// The driver's reason.
-        reason: String,
-    },
-    /// A buffer over the adapter's limits.
-    #[error(
-        "{what} needs a buffer of {needed_mib:.1} MiB, and `{adapter}` binds at most {limit_mib:.1} MiB; use a smaller \
-         model or smaller chunks (run.chunk), or another --adapter"
-    )]
-    BufferTooLarge {
-        /// What the buffer is for.
-        what: String,
-        /// Its size.
-        needed_mib: f64,
-        /// The adapter's limit.
-        limit_mib: f64,
-        /// The adapter's name.
-        adapter: String,
-    },
-    /// Memory ran out.
-    #[error("the device's memory ran out ({0}); use a smaller model or smaller chunks (run.chunk)")]
-    NoMemory(String),
-    /// What a caller handed over does not fit what it is used with: buffers, examples, parameters or settings.
-    #[error("{0}")]
-    Mismatch(String),
-    /// Validation failed while recording or running.
-    #[error("the device refused work: {0}")]
-    Device(String),
-    /// The device went away.
-    #[error(
-        "the device was lost ({0}); everything logged so far is kept: go on with `edgewalk resume`, or run again with smaller \
-         chunks (run.chunk) if the driver resets slow work"
-    )]
-    Lost(String),
-    /// The program could not be generated.
-    #[error(transparent)]
-    Kernel(#[from] KernelError),
-}
+use crate::adapter::{Account, AdapterSummary, DeviceError, lock};
+use crate::kernel::{Choices, Kernel, ShapeClass, Target, Variant};
 
 /// An open device, and what kernels are compiled for. Cloning is cheap and shares the device.
 #[derive(Clone)]
@@ -118,7 +32,7 @@ struct Shared {
     summary: AdapterSummary,
     /// Whether it only counts, see [`Gpu::dry`].
     dry: bool,
-    account: account::Account,
+    account: Account,
     compiled: Arc<compiled::Compiled>,
     pipelines: Arc<program::Pipelines>,
     /// What the contractions of loaded programs are computed by.
@@ -140,15 +54,15 @@ struct Trouble {
     /// That it is lost, and why. There is no way back.
     lost: Option<String>,
     /// The first error since the last look.
-    error: Option<GpuError>,
+    error: Option<DeviceError>,
 }
 
 impl Gpu {
     /// Opens an adapter: the one that is meant as [`position`] has it, or the most capable one. Environment variables of wgpu (`WGPU_BACKEND`, `WGPU_STRICT_WEBGPU_COMPLIANCE`, …) are honoured.
     ///
     /// # Errors
-    /// [`GpuError::NoAdapter`], [`GpuError::NoDevice`], and those of [`position`].
-    pub fn open(wanted: Option<&str>) -> Result<Self, GpuError> {
+    /// [`DeviceError::NoAdapter`], [`DeviceError::NoDevice`], and those of [`position`].
+    pub fn open(wanted: Option<&str>) -> Result<Self, DeviceError> {
         Self::open_with(wanted, None)
     }
 
@@ -162,18 +76,18 @@ impl Gpu {
     pub fn open_altered(
         wanted: Option<&str>,
         alter: impl Fn(&mut Kernel) + Send + Sync + 'static,
-    ) -> Result<Self, GpuError> {
+    ) -> Result<Self, DeviceError> {
         Self::open_with(wanted, Some(Arc::new(alter)))
     }
 
-    fn open_with(wanted: Option<&str>, alter: Option<Alter>) -> Result<Self, GpuError> {
+    fn open_with(wanted: Option<&str>, alter: Option<Alter>) -> Result<Self, DeviceError> {
         let opened = adapter::open(wanted)?;
         let trouble = Arc::new(Mutex::new(Trouble::default()));
         let (errors, losses) = (Arc::clone(&trouble), Arc::clone(&trouble));
         opened.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let error = match error {
-                wgpu::Error::OutOfMemory { .. } => GpuError::NoMemory(error.to_string()),
-                _ => GpuError::Device(error.to_string()),
+                wgpu::Error::OutOfMemory { .. } => DeviceError::NoMemory(error.to_string()),
+                _ => DeviceError::Device(error.to_string()),
             };
             lock(&errors).error.get_or_insert(error);
         }));
@@ -186,7 +100,7 @@ impl Gpu {
             queue: opened.queue,
             summary: opened.summary,
             dry: false,
-            account: account::Account::default(),
+            account: Account::default(),
             compiled: Arc::new(compiled::Compiled::new(compiled::MOST_PROGRAMS)),
             pipelines: Arc::new(program::Pipelines::new(program::MOST_PIPELINES)),
             variants: Mutex::default(),
@@ -236,7 +150,7 @@ impl Gpu {
             queue: shared.queue.clone(),
             summary: shared.summary.clone(),
             dry,
-            account: account::Account::default(),
+            account: Account::default(),
             compiled: Arc::clone(&shared.compiled),
             pipelines: Arc::clone(&shared.pipelines),
             variants: Mutex::default(),
@@ -272,20 +186,15 @@ impl Gpu {
     }
 
     /// Turns what the device reported since the last call into an error.
-    fn check(&self) -> Result<(), GpuError> {
+    fn check(&self) -> Result<(), DeviceError> {
         let mut trouble = lock(&self.0.trouble);
         let error = trouble.error.take();
         match (&trouble.lost, error) {
             // Some allocations fail for good: wgpu then gives the device up, for this reason.
-            (Some(reason), _) if reason.contains("Out of memory") => Err(GpuError::NoMemory(reason.clone())),
-            (Some(reason), _) => Err(GpuError::Lost(reason.clone())),
+            (Some(reason), _) if reason.contains("Out of memory") => Err(DeviceError::NoMemory(reason.clone())),
+            (Some(reason), _) => Err(DeviceError::Lost(reason.clone())),
             (None, Some(error)) => Err(error),
             (None, None) => Ok(()),
         }
     }
-}
-
-/// Locks; the guarded data stays consistent even if another thread panicked while holding it.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

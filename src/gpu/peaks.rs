@@ -4,7 +4,8 @@
 //! a kernel of so many operations and bytes takes at least the larger of operations ÷ [`Peaks::flops_per_sec`] and
 //! bytes ÷ [`Peaks::bytes_per_sec`]. They are what WGSL reaches through this driver, not what the hardware is sold for.
 
-use super::{Buffer, DispatchTime, Gpu, GpuError};
+use super::{Buffer, Gpu};
+use crate::adapter::{DeviceError, DispatchTime, Peaks};
 use crate::kernel::{Dispatch, Kernel, Parts, Program};
 use crate::plan::{Access, BufferRef};
 
@@ -17,30 +18,12 @@ const COPY_ROW: usize = 1024 * 64 * 4;
 /// Seconds to measure each limit.
 const BUDGET_SECS: f64 = 0.3;
 
-/// The limits of an adapter.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Peaks {
-    /// Floating-point operations a second; a multiply-add is two.
-    pub flops_per_sec: f64,
-    /// Bytes a second read and written together, of buffers that are larger than caches.
-    pub bytes_per_sec: f64,
-    /// Seconds from one dispatch to the next that needs its result.
-    pub launch_secs: f64,
-}
-
-impl Peaks {
-    /// Least seconds that so much work takes.
-    pub fn least_secs(&self, flops: f64, bytes: f64) -> f64 {
-        (flops / self.flops_per_sec).max(bytes / self.bytes_per_sec)
-    }
-}
-
 impl Gpu {
     /// Measures the limits of this adapter, in about a second.
     ///
     /// # Errors
-    /// [`GpuError::NoMemory`] or [`GpuError::Lost`].
-    pub fn peaks(&self) -> Result<Peaks, GpuError> {
+    /// [`DeviceError::NoMemory`] or [`DeviceError::Lost`].
+    pub fn peaks(&self) -> Result<Peaks, DeviceError> {
         let cpu = self.target().cpu;
         let groups = if cpu { 1 << 10 } else { 1 << 15 };
         let lanes = groups * WORKGROUP;
@@ -78,7 +61,7 @@ impl Gpu {
         })
     }
 
-    fn peak(&self, plain: &Plain, bindings: &[(&Buffer, Access)]) -> Result<DispatchTime, GpuError> {
+    fn peak(&self, plain: &Plain, bindings: &[(&Buffer, Access)]) -> Result<DispatchTime, DeviceError> {
         let (buffers, access): (Vec<&Buffer>, Vec<Access>) = bindings.iter().copied().unzip();
         let Plain { name, wgsl, grid, flops, bytes } = *plain;
         let program = Program::trusted(Parts {

@@ -7,28 +7,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::Gpu;
 use super::program::{Pipeline, Recording, Step};
-use super::{Gpu, GpuError};
-
-/// Seconds a timed submission should take, so that what submitting costs does not show.
-const SUBMISSION_SECS: f64 = 0.01;
-/// Most repetitions in one submission, which bounds the memory of its commands.
-const MOST_REPETITIONS: usize = 4096;
-/// Timed submissions of full length, of which the best counts.
-const RUNS: usize = 5;
-
-/// A dispatch and what it takes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DispatchTime {
-    /// Its kernel: family and sizes.
-    pub label: Arc<str>,
-    /// Seconds.
-    pub secs: f64,
-    /// Floating-point operations, estimated from shapes.
-    pub flops: f64,
-    /// Bytes loaded and stored once each, estimated from shapes.
-    pub bytes: f64,
-}
+use crate::adapter::{DeviceError, DispatchTime, MOST_REPETITIONS, best};
 
 impl Gpu {
     /// The time of each dispatch, in the order of the recording; copies have none. Dispatches of one kernel are timed once,
@@ -39,8 +20,8 @@ impl Gpu {
     /// output it grows without bound; so profile on vectors that nobody needs any more.
     ///
     /// # Errors
-    /// [`GpuError::Lost`] or [`GpuError::Device`].
-    pub fn profile(&self, recording: &Recording, budget_secs: f64) -> Result<Vec<DispatchTime>, GpuError> {
+    /// [`DeviceError::Lost`] or [`DeviceError::Device`].
+    pub fn profile(&self, recording: &Recording, budget_secs: f64) -> Result<Vec<DispatchTime>, DeviceError> {
         // Each kernel's first dispatch; a recording has many dispatches of few kernels.
         let mut first: Vec<(&Arc<Pipeline>, &Step, f64)> = vec![];
         for step in &recording.steps {
@@ -70,22 +51,22 @@ impl Gpu {
     /// writes is not restored.
     ///
     /// # Errors
-    /// [`GpuError::Lost`] or [`GpuError::Device`]; [`GpuError::Mismatch`] for more repetitions than fit one submission.
-    pub fn repeated_secs(&self, recording: &Recording, repetitions: usize) -> Result<f64, GpuError> {
+    /// [`DeviceError::Lost`] or [`DeviceError::Device`]; [`DeviceError::Mismatch`] for more repetitions than fit one submission.
+    pub fn repeated_secs(&self, recording: &Recording, repetitions: usize) -> Result<f64, DeviceError> {
         if repetitions > MOST_REPETITIONS {
             let problem =
                 format!("{repetitions} repetitions do not fit one submission; ask for {MOST_REPETITIONS} at most");
-            return Err(GpuError::Mismatch(problem));
+            return Err(DeviceError::Mismatch(problem));
         }
         self.steps_secs(&std::iter::repeat_n(&recording.steps, repetitions).flatten().collect::<Vec<_>>())
     }
 
-    fn submission_secs(&self, step: &Step, repetitions: usize) -> Result<f64, GpuError> {
+    fn submission_secs(&self, step: &Step, repetitions: usize) -> Result<f64, DeviceError> {
         self.steps_secs(&vec![step; repetitions])
     }
 
     /// Seconds from submit to done of a submission of these steps.
-    fn steps_secs(&self, steps: &[&Step]) -> Result<f64, GpuError> {
+    fn steps_secs(&self, steps: &[&Step]) -> Result<f64, DeviceError> {
         self.wait()?;
         let commands = self.encode(steps);
         let start = Instant::now();
@@ -99,8 +80,8 @@ impl Gpu {
     /// host does not count. What it writes is not restored.
     ///
     /// # Errors
-    /// [`GpuError::Lost`] or [`GpuError::Device`].
-    pub fn time(&self, recording: &Recording, budget_secs: f64) -> Result<f64, GpuError> {
+    /// [`DeviceError::Lost`] or [`DeviceError::Device`].
+    pub fn time(&self, recording: &Recording, budget_secs: f64) -> Result<f64, DeviceError> {
         let secs = |repetitions: usize| {
             let start = Instant::now();
             self.run(std::iter::repeat_n(recording, repetitions))?;
@@ -109,25 +90,5 @@ impl Gpu {
         };
         secs(1)?;
         best(budget_secs, MOST_REPETITIONS.div_ceil(recording.dispatches().max(1)), secs)
-    }
-}
-
-/// The best time of one repetition. `run` takes a number of repetitions, at most `most`, and returns the seconds of all; it
-/// is called until a few runs of full length are done or the budget is spent.
-fn best(budget_secs: f64, most: usize, mut run: impl FnMut(usize) -> Result<f64, GpuError>) -> Result<f64, GpuError> {
-    let (mut repetitions, mut best, mut spent, mut full) = (1, f64::INFINITY, 0.0, 0);
-    loop {
-        let secs = run(repetitions)?;
-        spent += secs;
-        best = secs.min(best * repetitions as f64) / repetitions as f64;
-        // Half the length counts as full: the number of repetitions was a guess.
-        let is_full = secs >= 0.5 * SUBMISSION_SECS || repetitions == most;
-        full += usize::from(is_full);
-        if !is_full {
-            repetitions = ((SUBMISSION_SECS / best) as usize).clamp(2 * repetitions, 32 * repetitions).min(most);
-        }
-        if full >= RUNS || spent + best * repetitions as f64 > budget_secs {
-            return Ok(best);
-        }
     }
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::cache::Cache;
-use super::{Buffer, Gpu, GpuError, lock};
+use super::{Buffer, Gpu};
+use crate::adapter::{Cache, DeviceError, lock};
 use crate::kernel::{Kernel, KernelError, Program, validate};
 use crate::plan::{Access, BufferRef};
 
@@ -72,12 +72,12 @@ impl Recording {
     /// A copy of all of `from` to element `at` of `to`.
     ///
     /// # Errors
-    /// [`GpuError::Mismatch`] when it does not fit.
-    pub fn copy(from: &Buffer, to: &Buffer, at: usize) -> Result<Self, GpuError> {
+    /// [`DeviceError::Mismatch`] when it does not fit.
+    pub fn copy(from: &Buffer, to: &Buffer, at: usize) -> Result<Self, DeviceError> {
         let (len, room) = (from.len(), to.len());
         if room.checked_sub(at).is_none_or(|left| left < len) {
             let problem = format!("{len} elements do not fit at {at} of a buffer of {room}; copy to a longer one");
-            return Err(GpuError::Mismatch(problem));
+            return Err(DeviceError::Mismatch(problem));
         }
         let held = vec![Arc::from([from.clone(), to.clone()])];
         if from.is_dry() && to.is_dry() {
@@ -110,12 +110,12 @@ impl Loaded {
     }
 
     /// Whether these buffers match the program's slots.
-    fn check_slots(&self, slots: &[&Buffer]) -> Result<(), GpuError> {
+    fn check_slots(&self, slots: &[&Buffer]) -> Result<(), DeviceError> {
         let program = &self.program;
         let name = &program.name;
         if slots.len() != program.slots.len() {
             let (given, needed) = (slots.len(), program.slots.len());
-            return Err(GpuError::Mismatch(format!(
+            return Err(DeviceError::Mismatch(format!(
                 "`{name}` was given {given} buffers and takes {needed}, one per slot"
             )));
         }
@@ -123,7 +123,7 @@ impl Loaded {
             if buffer.len() < len {
                 let given = buffer.len();
                 let problem = format!("slot {slot} of `{name}` needs {len} elements and was given a buffer of {given}");
-                return Err(GpuError::Mismatch(problem));
+                return Err(DeviceError::Mismatch(problem));
             }
         }
         Ok(())
@@ -132,9 +132,9 @@ impl Loaded {
     /// Binds the caller's buffers, one per slot.
     ///
     /// # Errors
-    /// [`GpuError::Mismatch`] when the buffers do not match the program's slots, [`GpuError::Device`] when the device refuses
+    /// [`DeviceError::Mismatch`] when the buffers do not match the program's slots, [`DeviceError::Device`] when the device refuses
     /// a binding.
-    pub fn bind(&self, gpu: &Gpu, slots: &[&Buffer]) -> Result<Recording, GpuError> {
+    pub fn bind(&self, gpu: &Gpu, slots: &[&Buffer]) -> Result<Recording, DeviceError> {
         let program = &self.program;
         let name = &program.name;
         self.check_slots(slots)?;
@@ -144,7 +144,7 @@ impl Loaded {
         }
         slots.iter().try_for_each(|buffer| buffer.check_real())?;
         if self.pipelines.len() < program.kernels.len() {
-            return Err(GpuError::Mismatch(format!(
+            return Err(DeviceError::Mismatch(format!(
                 "`{name}` was loaded on a dry device; load it on the one that runs"
             )));
         }
@@ -193,8 +193,8 @@ impl Gpu {
     /// Compiles a program's kernels, or finds them compiled, and makes its buffers.
     ///
     /// # Errors
-    /// [`GpuError::Kernel`] for invalid WGSL, [`GpuError::BufferTooLarge`], or [`GpuError::Device`].
-    pub fn load(&self, program: impl Into<Arc<Program>>) -> Result<Loaded, GpuError> {
+    /// [`DeviceError::Kernel`] for invalid WGSL, [`DeviceError::BufferTooLarge`], or [`DeviceError::Device`].
+    pub fn load(&self, program: impl Into<Arc<Program>>) -> Result<Loaded, DeviceError> {
         let program = program.into();
         if program.subgroup != self.target().subgroup && program.kernels.iter().any(|kernel| kernel.subgroups) {
             return Err(KernelError::OtherTarget(program.name.clone()).into());
@@ -221,11 +221,11 @@ impl Gpu {
         Ok(Loaded { program, pipelines, labels, temps, offsets })
     }
 
-    fn pipeline(&self, kernel: &Kernel) -> Result<Arc<Pipeline>, GpuError> {
+    fn pipeline(&self, kernel: &Kernel) -> Result<Arc<Pipeline>, DeviceError> {
         self.0.pipelines.get(kernel.wgsl.clone(), || self.make_pipeline(kernel))
     }
 
-    fn make_pipeline(&self, kernel: &Kernel) -> Result<Pipeline, GpuError> {
+    fn make_pipeline(&self, kernel: &Kernel) -> Result<Pipeline, DeviceError> {
         validate(kernel)?;
         let device = &self.0.device;
         let entry = |(binding, ty): (usize, wgpu::BufferBindingType)| wgpu::BindGroupLayoutEntry {
@@ -263,7 +263,7 @@ impl Gpu {
             cache: None,
         });
         self.check().map_err(|error| match error {
-            GpuError::Device(message) => KernelError::Invalid { label: kernel.label.clone(), message }.into(),
+            DeviceError::Device(message) => KernelError::Invalid { label: kernel.label.clone(), message }.into(),
             other => other,
         })?;
         Ok(Pipeline { inner, layout })

@@ -9,8 +9,9 @@ use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::Gpu;
 use super::program::{Recording, Step};
-use super::{Gpu, GpuError, lock};
+use crate::adapter::{DeviceError, lock};
 
 /// Time one submission should take.
 const SUBMISSION_SECS: f64 = 0.2;
@@ -83,8 +84,8 @@ impl Gpu {
     /// written, read or waited for.
     ///
     /// # Errors
-    /// [`GpuError::Lost`] or [`GpuError::Device`], possibly for work submitted earlier.
-    pub fn run<'a>(&self, recordings: impl IntoIterator<Item = &'a Recording>) -> Result<(), GpuError> {
+    /// [`DeviceError::Lost`] or [`DeviceError::Device`], possibly for work submitted earlier.
+    pub fn run<'a>(&self, recordings: impl IntoIterator<Item = &'a Recording>) -> Result<(), DeviceError> {
         if self.0.dry {
             return Ok(());
         }
@@ -108,11 +109,11 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Gpu::run`].
-    pub(super) fn flush(&self) -> Result<(), GpuError> {
+    pub(super) fn flush(&self) -> Result<(), DeviceError> {
         self.submit(&mut lock(&self.0.flight))
     }
 
-    fn submit(&self, flight: &mut Flight) -> Result<(), GpuError> {
+    fn submit(&self, flight: &mut Flight) -> Result<(), DeviceError> {
         if flight.pending.is_empty() {
             return Ok(());
         }
@@ -158,8 +159,8 @@ impl Gpu {
     /// Waits for everything queued so far.
     ///
     /// # Errors
-    /// [`GpuError::Lost`] or [`GpuError::Device`].
-    pub fn wait(&self) -> Result<(), GpuError> {
+    /// [`DeviceError::Lost`] or [`DeviceError::Device`].
+    pub fn wait(&self) -> Result<(), DeviceError> {
         let mut flight = lock(&self.0.flight);
         self.submit(&mut flight)?;
         while !flight.under_way.is_empty() {
@@ -168,7 +169,7 @@ impl Gpu {
         self.poll(wgpu::PollType::wait_indefinitely())
     }
 
-    fn finish_oldest(&self, flight: &mut Flight) -> Result<(), GpuError> {
+    fn finish_oldest(&self, flight: &mut Flight) -> Result<(), DeviceError> {
         let Some((index, estimate)) = flight.under_way.pop_front() else { return Ok(()) };
         self.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None })?;
         let now = Instant::now();
@@ -180,10 +181,10 @@ impl Gpu {
         Ok(())
     }
 
-    fn poll(&self, how: wgpu::PollType) -> Result<(), GpuError> {
+    fn poll(&self, how: wgpu::PollType) -> Result<(), DeviceError> {
         let polled = self.0.device.poll(how);
         self.check()?;
-        polled.map(|_| ()).map_err(|error| GpuError::Lost(error.to_string()))
+        polled.map(|_| ()).map_err(|error| DeviceError::Lost(error.to_string()))
     }
 }
 

@@ -14,12 +14,12 @@ impl Graph {
     }
 
     /// A rank-0 constant.
-    pub fn constant(&mut self, value: f32) -> NodeId {
-        self.push(Op::Constant(Bits::new(value)), &[])
+    pub fn constant(&mut self, value: impl Into<f64>) -> NodeId {
+        self.push(Op::Constant(Bits::new(value.into())), &[])
     }
 
     /// A tensor filled with one value.
-    pub fn full(&mut self, value: f32, shape: &[usize]) -> NodeId {
+    pub fn full(&mut self, value: impl Into<f64>, shape: &[usize]) -> NodeId {
         let scalar = self.constant(value);
         self.broadcast(scalar, shape, &[])
     }
@@ -70,14 +70,14 @@ impl Graph {
     }
 
     /// factor · x
-    pub fn scale(&mut self, x: NodeId, factor: f32) -> NodeId {
+    pub fn scale(&mut self, x: NodeId, factor: impl Into<f64>) -> NodeId {
         let shape = self.shape(x).to_vec();
         let factor = self.full(factor, &shape);
         self.mul(x, factor)
     }
 
     /// x + offset
-    pub fn offset(&mut self, x: NodeId, offset: f32) -> NodeId {
+    pub fn offset(&mut self, x: NodeId, offset: impl Into<f64>) -> NodeId {
         let shape = self.shape(x).to_vec();
         let offset = self.full(offset, &shape);
         self.add(x, offset)

@@ -2,8 +2,7 @@
 //!
 //! It is written to be obviously right rather than fast, and everything else is compared with it: derivative rules,
 //! passes and kernels. Only [`Op::DotGeneral`] takes some care, so that a network of real size can be checked. Values
-//! are f64 throughout (`U32` and `Bool` are exact in it) and constants are their f32 value widened, so a program and
-//! its f32 kernels mean the same function.
+//! are f64 throughout (`U32` and `Bool` are exact in it), constants too, which kernels round to f32.
 
 use super::{Binary, Compare, ConvSide, DType, DotDims, Graph, GraphError, NodeId, Op, Unary, Window};
 
@@ -97,7 +96,7 @@ fn check_inputs<'a>(graph: &Graph, inputs: &'a [(NodeId, Tensor)]) -> Result<Vec
 fn apply<'a>(op: &Op, shape: &[usize], operand: &dyn Fn(usize) -> &'a Tensor) -> Vec<f64> {
     match op {
         Op::Input(_) => unreachable!("inputs are given, not computed"),
-        Op::Constant(value) => vec![f64::from(value.get())],
+        Op::Constant(value) => vec![value.get()],
         Op::Iota { axis, .. } => {
             let mut counted = vec![0; shape.len()];
             counted[*axis] = 1;

@@ -75,8 +75,8 @@ fn fit(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Result<(), String> {
     match op {
         Op::Input(index) if *index < graph.inputs().len() => Ok(()),
         Op::Input(_) => Err("no such input".to_owned()),
-        Op::Constant(value) if value.get().is_finite() => Ok(()),
-        Op::Constant(_) => Err("constants are finite".to_owned()),
+        Op::Constant(value) if (value.get() as f32).is_finite() => Ok(()),
+        Op::Constant(_) => Err("constants are finite, in 32 bits too".to_owned()),
         Op::Iota { shape, axis } if *axis < shape.len() => Ok(()),
         Op::Iota { shape, axis } => Err(format!("axis {axis} of a rank-{} result", shape.len())),
         Op::Unary(_) => numbers(1),

@@ -240,19 +240,19 @@ impl Op {
     }
 }
 
-/// An f32 compared and hashed by its bits, so that constants can be hash-consed.
+/// An f64 compared and hashed by its bits, so that constants can be hash-consed. Code that computes in f32 rounds it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Bits(u32);
+pub struct Bits(u64);
 
 impl Bits {
     /// Wraps a value.
-    pub fn new(value: f32) -> Self {
+    pub fn new(value: f64) -> Self {
         Self(value.to_bits())
     }
 
     /// The value.
-    pub fn get(self) -> f32 {
-        f32::from_bits(self.0)
+    pub fn get(self) -> f64 {
+        f64::from_bits(self.0)
     }
 }
 

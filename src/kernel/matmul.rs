@@ -5,7 +5,7 @@ use super::choose::{choose, class};
 use super::family::{MAX_GRID, kernel};
 use super::spell::{Speller, vector};
 use super::{Emitted, KernelError, Target};
-use crate::plan::{Fours, PlanError, Product, Step};
+use crate::plan::{Elements, PlanError, Product, Step};
 
 /// The kernel of a contraction and its epilogue.
 pub(super) fn emit(step: &Step, product: &Product, target: &Target) -> Result<Emitted, KernelError> {
@@ -54,13 +54,14 @@ fn hooks(step: &Step, product: &Product) -> String {
 }
 
 /// Body of a function that returns four elements of an operand.
-fn load4(fours: &Fours) -> String {
+fn load4(elements: &Elements) -> String {
     let speller = |width| Speller { width, root: "acc" };
-    match fours {
-        Fours::Together { along, body } => {
+    match elements {
+        Elements::One(_) => unreachable!("kernels read four at once"),
+        Elements::Together { along, body } => {
             format!("    let quad = {along} / 4u;\n{}", speller(4).returning(body))
         }
-        Fours::Apart { along, extent, lines, values } => {
+        Elements::Apart { along, extent, lines, values } => {
             let most = extent - 1;
             let at = |lane: usize| format!("    let {along}{lane} = min({along} + {lane}u, {most}u);\n");
             let lanes = values.map(|value| speller(1).name(value)).join(", ");

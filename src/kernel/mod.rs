@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 
 use crate::graph::GraphError;
-use crate::plan::{Access, BufferRef, Code, PlanError, Spec, Step, plan};
+use crate::plan::{Access, BufferRef, Code, Form, PlanError, Spec, Step, plan};
 
 pub use check::validate;
 pub use choose::{Choices, ShapeClass, Target, Variant};
@@ -142,7 +142,7 @@ type Emitted = (Kernel, [u32; 3]);
 /// # Errors
 /// [`KernelError::Plan`]: the error of the graph, and what the caller's places or the target's limits do not allow.
 pub fn compile(spec: &Spec, target: &Target) -> Result<Program, KernelError> {
-    let plan = plan(spec, target.split, Some(target.max_bindings))?;
+    let plan = plan(spec, target.split, Form::Kernels { bindings: target.max_bindings })?;
     let (mut kernels, mut dispatches) = (vec![], vec![]);
     let mut known: HashMap<String, usize> = HashMap::new();
     for step in plan.steps {
@@ -170,6 +170,7 @@ pub fn compile(spec: &Spec, target: &Target) -> Result<Program, KernelError> {
 fn emit(step: &Step, target: &Target) -> Result<Emitted, KernelError> {
     match &step.code {
         Code::Each { count, body } => Ok(family::each(step, *count, body)),
+        Code::Rows { .. } => unreachable!("kernels have their rows written out"),
         Code::Reduce(fold) => Ok(family::reduce(step, fold)),
         Code::Product(product) => matmul::emit(step, product, target),
     }

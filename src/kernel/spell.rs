@@ -60,7 +60,7 @@ impl Speller {
         let v = vector(self.width);
         match expr {
             Expr::Load { binding, at, dtype } => load(*binding, at, *dtype),
-            Expr::Constant(value) => format!("{v}({})", literal(*value)),
+            Expr::Constant(value) => format!("{v}({})", literal(*value as f32)),
             Expr::Zero => format!("{v}(0.0)"),
             Expr::Position(at) if self.width == 1 => index(at),
             Expr::Position(at) => {
@@ -101,6 +101,7 @@ impl Speller {
                 binary(*f, &lanes.map(|lane| format!("{}.{lane}", self.name(*value))))
             }
             Expr::Spread(f, operands) => format!("vec4<f32>({})", binary(*f, &self.names(*operands))),
+            Expr::OverRow(..) => unreachable!("kernels have their rows written out"),
         }
     }
 

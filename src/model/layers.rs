@@ -30,7 +30,7 @@ pub fn layer_norm(g: &mut Graph, x: NodeId, scale: NodeId, bias: NodeId, epsilon
     let features = shape.last().copied().unwrap_or(1).max(1);
     let mean_of = |g: &mut Graph, x: NodeId| {
         let sum = g.reduce_sum(x, &[last]);
-        g.scale(sum, 1.0 / features as f32)
+        g.scale(sum, 1.0 / features as f64)
     };
     let mean = mean_of(g, x);
     let mean = g.broadcast_over(mean, &shape, &[last]);
@@ -123,7 +123,7 @@ pub fn max_pool(g: &mut Graph, x: NodeId, size: usize) -> NodeId {
             None => one,
             Some(best) => {
                 let larger = g.compare(Compare::Gt, one, best);
-                let here = g.full(number as f32, &pooled);
+                let here = g.full(number as f64, &pooled);
                 which = g.select(larger, here, which);
                 g.select(larger, one, best)
             }
@@ -134,7 +134,7 @@ pub fn max_pool(g: &mut Graph, x: NodeId, size: usize) -> NodeId {
         let count = g.iota(&shape, axis);
         g.to_f32(count)
     });
-    let row = g.scale(row, size as f32);
+    let row = g.scale(row, size as f64);
     let number = g.add(row, column);
     let first = g.compare(Compare::Eq, which, number);
     let zero = g.full(0.0, &shape);
@@ -146,7 +146,7 @@ pub fn max_pool(g: &mut Graph, x: NodeId, size: usize) -> NodeId {
 pub fn average_pool(g: &mut Graph, x: NodeId, size: usize) -> NodeId {
     let Cells { values, size, .. } = cells(g, x, size);
     let sum = g.reduce_sum(values, &[2, 4]);
-    g.scale(sum, 1.0 / (size as f32 * size as f32))
+    g.scale(sum, 1.0 / (size as f64 * size as f64))
 }
 
 /// The nodes of a model's parameters, in order; `None`, and an error in the graph, if their number differs or the model

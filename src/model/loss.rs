@@ -46,7 +46,7 @@ impl Loss {
                 let square = g.mul(difference, difference);
                 let sum = g.reduce_sum(square, &[1]);
                 match reduction {
-                    Reduction::Mean => g.scale(sum, 1.0 / classes as f32),
+                    Reduction::Mean => g.scale(sum, 1.0 / classes as f64),
                     Reduction::HalfSum => g.scale(sum, 0.5),
                 }
             }
@@ -102,7 +102,7 @@ pub fn wrong(g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
     let below = g.compare(Compare::Gt, repeated, outputs);
     let below = g.to_f32(below);
     let below = g.reduce_sum(below, &[1]);
-    let others = g.full((classes - 1) as f32, &[n]);
+    let others = g.full((classes - 1) as f64, &[n]);
     let beaten = g.compare(Compare::Gt, others, below);
     g.to_f32(beaten)
 }

@@ -39,7 +39,7 @@ impl Activation {
                 let cube = g.mul(square, x);
                 let cube = g.scale(cube, 0.044_715);
                 let inner = g.add(x, cube);
-                let inner = g.scale(inner, (2.0 / std::f32::consts::PI).sqrt());
+                let inner = g.scale(inner, (2.0 / std::f64::consts::PI).sqrt());
                 let tanh = g.unary(Unary::Tanh, inner);
                 let gate = g.offset(tanh, 1.0);
                 let half = g.scale(x, 0.5);

@@ -98,14 +98,15 @@ impl Layout {
     ///
     /// # Errors
     /// [`ModelError::Length`] or [`ModelError::NotFinite`].
-    pub fn check(&self, values: &[f32]) -> Result<(), ModelError> {
+    pub fn check(&self, values: &[impl Copy + Into<f64>]) -> Result<(), ModelError> {
         if values.len() != self.len {
             return Err(ModelError::Length { found: values.len(), needed: self.len });
         }
-        let Some(at) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+        let rounded = |&value: &_| -> f32 { Into::<f64>::into(value) as f32 };
+        let Some(at) = values.iter().position(|value| !rounded(value).is_finite()) else { return Ok(()) };
         let tensor = self.offsets.partition_point(|&offset| offset <= at) - 1;
         let (name, index) = (self.params[tensor].name.clone(), at - self.offsets[tensor]);
-        Err(ModelError::NotFinite { name, index, value: values[at] })
+        Err(ModelError::NotFinite { name, index, value: rounded(&values[at]) })
     }
 
     /// Number of parameters.

@@ -1,4 +1,5 @@
-//! Parameters as safetensors: tensors of floats by name, checked against the model's layout. Written as float32.
+//! Parameters as safetensors: tensors of floats by name, checked against the model's layout. Written in the precision that they
+//! have in memory.
 
 use std::collections::HashMap;
 
@@ -83,12 +84,45 @@ impl From<SafeTensorError> for StoreError {
     }
 }
 
-/// Reads the flat parameter vector from the bytes of a safetensors file. Numbers of 16 bits are widened, and those of
-/// 64 rounded.
+/// The precision of parameters in memory.
+pub trait Stored: Copy + Into<f64> {
+    /// Type of the tensors that are written.
+    const DTYPE: Dtype;
+    /// The nearest.
+    fn nearest(value: f64) -> Self;
+    /// Adds the number to the bytes of a file.
+    fn append(self, bytes: &mut Vec<u8>);
+}
+
+impl Stored for f32 {
+    const DTYPE: Dtype = Dtype::F32;
+
+    fn nearest(value: f64) -> Self {
+        value as Self
+    }
+
+    fn append(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.to_le_bytes());
+    }
+}
+
+impl Stored for f64 {
+    const DTYPE: Dtype = Dtype::F64;
+
+    fn nearest(value: f64) -> Self {
+        value
+    }
+
+    fn append(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.to_le_bytes());
+    }
+}
+
+/// Reads the flat parameter vector from the bytes of a safetensors file. Numbers of other precisions are widened or rounded.
 ///
 /// # Errors
 /// [`StoreError`] that names the tensor.
-pub fn params_from_safetensors(layout: &Layout, bytes: &[u8]) -> Result<Vec<f32>, StoreError> {
+pub fn params_from_safetensors<V: Stored>(layout: &Layout, bytes: &[u8]) -> Result<Vec<V>, StoreError> {
     let file = SafeTensors::deserialize(bytes)?;
     let known: Vec<&str> = layout.iter().map(|(p, _)| p.name.as_str()).collect();
     let mut there = file.names();
@@ -116,11 +150,10 @@ pub fn params_from_safetensors(layout: &Layout, bytes: &[u8]) -> Result<Vec<f32>
             return Err(StoreError::Type { name, found: tensor.dtype() });
         };
         for (index, value) in values.into_iter().enumerate() {
-            let rounded = value as f32;
-            if !rounded.is_finite() {
+            if !(value as f32).is_finite() {
                 return Err(StoreError::NotFinite { name, index, value });
             }
-            params.push(rounded);
+            params.push(V::nearest(value));
         }
     }
     Ok(params)
@@ -158,13 +191,15 @@ fn list(names: &[&str]) -> String {
 ///
 /// # Errors
 /// [`StoreError::Format`] when the vector's length differs from the layout's.
-pub fn params_to_safetensors(layout: &Layout, params: &[f32]) -> Result<Vec<u8>, StoreError> {
-    let bytes: Vec<u8> = params.iter().flat_map(|x| x.to_le_bytes()).collect();
+pub fn params_to_safetensors<V: Stored>(layout: &Layout, params: &[V]) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = Vec::with_capacity(size_of_val(params));
+    params.iter().for_each(|x| x.append(&mut bytes));
+    let of = |elements: usize| elements.saturating_mul(size_of::<V>());
     let mut views = HashMap::new();
     for (param, offset) in layout.iter() {
-        let (first, end) = (offset.saturating_mul(4), offset.saturating_add(len(&param.shape)).saturating_mul(4));
+        let (first, end) = (of(offset), of(offset.saturating_add(len(&param.shape))));
         let range = bytes.get(first..end).unwrap_or_default();
-        views.insert(param.name.as_str(), TensorView::new(Dtype::F32, param.shape.clone(), range)?);
+        views.insert(param.name.as_str(), TensorView::new(V::DTYPE, param.shape.clone(), range)?);
     }
     Ok(serialize(views, None)?)
 }

@@ -135,7 +135,7 @@ impl Transformer {
         };
         let scores = g.dot_general(query, key, by_head([0, 2], [3, 3]));
         let shape = g.shape(scores).to_vec();
-        let scores = g.scale(scores, (1.0 / (self.key_size as f64).sqrt()) as f32);
+        let scores = g.scale(scores, 1.0 / (self.key_size as f64).sqrt());
         let masked = g.full(MASKED, &shape);
         let scores = g.select(visible, scores, masked);
         let Exponentials { exp, sum, .. } = exponentials(g, scores);

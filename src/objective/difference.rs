@@ -5,7 +5,7 @@
 
 use super::Objective;
 use super::vectors::{at, record};
-use crate::gpu::{Buffer, GpuError, Recording};
+use crate::device::{Buffer, DeviceError, Recording};
 use crate::graph::Graph;
 
 /// h
@@ -18,7 +18,7 @@ impl Objective {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn difference(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
+    pub fn difference(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, DeviceError> {
         [w, v, result].into_iter().try_for_each(|vector| self.check_vector(vector))?;
         let gpu = self.gpu().clone();
         let len = w.len();
@@ -26,7 +26,7 @@ impl Objective {
 
         let mut g = Graph::new();
         let (x, dx) = (g.input_f32("w", &[len]), g.input_f32("v", &[len]));
-        let step = g.scale(dx, STEP as f32);
+        let step = g.scale(dx, STEP);
         let ends = [(g.add(x, step), at(2, 0)), (g.sub(x, step), at(3, 0))];
         let inputs = [(x, at(0, 0)), (dx, at(1, 0))];
         let part = record(&gpu, "the ends of a difference", &g, &inputs, &ends, &[w, v, &above, &below])?;
@@ -34,7 +34,7 @@ impl Objective {
         let mut g = Graph::new();
         let (a, b) = (g.input_f32("a", &[len]), g.input_f32("b", &[len]));
         let change = g.sub(a, b);
-        let quotient = (g.scale(change, (1.0 / DIVISOR) as f32), at(0, 0));
+        let quotient = (g.scale(change, 1.0 / DIVISOR), at(0, 0));
         let inputs = [(a, at(0, 0)), (b, at(1, 0))];
         let divide = record(&gpu, "a difference quotient", &g, &inputs, &[quotient], &[result, &subtrahend])?;
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::problem::{Matrix, Quantity, SLOTS};
 use super::{Buffers, Objective};
-use crate::gpu::{Buffer, GpuError, Loaded, Recording};
+use crate::device::{Buffer, DeviceError, Loaded, Recording};
 use crate::kernel::KernelError;
 use crate::plan::PlanError;
 
@@ -44,7 +44,7 @@ impl Objective {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn hvp(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
+    pub fn hvp(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, DeviceError> {
         self.product(MatrixAt { matrix: Matrix::Hessian, w }, v, result)
     }
 
@@ -52,11 +52,11 @@ impl Objective {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn ggn(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
+    pub fn ggn(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, DeviceError> {
         self.product(MatrixAt { matrix: Matrix::GaussNewton, w }, v, result)
     }
 
-    fn product(&mut self, at: MatrixAt<'_>, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
+    fn product(&mut self, at: MatrixAt<'_>, v: &Buffer, result: &Buffer) -> Result<Recording, DeviceError> {
         let lens = self.kept_lens(at.matrix)?;
         let kept = self.shared_kept(&lens)?;
         self.in_turns(at, &Vectors { count: 1, chunks: 0..self.chunks.len(), v, result }, &kept)
@@ -66,14 +66,15 @@ impl Objective {
     ///
     /// # Errors
     /// Compilation errors.
-    pub fn kept_bytes(&mut self, matrix: Matrix) -> Result<(u64, bool), GpuError> {
-        let bytes = bytes(&self.kept_lens(matrix)?);
+    pub fn kept_bytes(&mut self, matrix: Matrix) -> Result<(u64, bool), DeviceError> {
+        let lens = self.kept_lens(matrix)?;
+        let bytes = self.bytes(&lens);
         Ok((bytes as u64, bytes <= KEPT_BYTES))
     }
 
     /// Whether `count` vectors at once, and their program, stay within the adapter's limits; chunks were cut for one
     /// vector.
-    pub(super) fn block_fits(&mut self, matrix: Matrix, count: usize) -> Result<bool, GpuError> {
+    pub(super) fn block_fits(&mut self, matrix: Matrix, count: usize) -> Result<bool, DeviceError> {
         let mut load_all = || {
             self.gpu.check_size("a block of vectors", self.layout().device_len().saturating_mul(count))?;
             (0..self.chunks.len())
@@ -81,9 +82,9 @@ impl Objective {
         };
         match load_all() {
             Ok(()) => Ok(true),
-            Err(GpuError::BufferTooLarge { .. } | GpuError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) => {
-                Ok(false)
-            }
+            Err(
+                DeviceError::BufferTooLarge { .. } | DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_))),
+            ) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -94,10 +95,10 @@ impl Objective {
         matrix: Matrix,
         w: &Buffer,
         vectors: &[Vectors<'_>],
-    ) -> Result<Products, GpuError> {
+    ) -> Result<Products, DeviceError> {
         let (at, lens) = (MatrixAt { matrix, w }, self.kept_lens(matrix)?);
         let mut recorded = Products { keep: Recording::default(), products: vec![] };
-        let own = if bytes(&lens) <= KEPT_BYTES { self.own_kept(&lens)? } else { None };
+        let own = if self.bytes(&lens) <= KEPT_BYTES { self.own_kept(&lens)? } else { None };
         let Some(kept) = own else {
             let kept = self.shared_kept(&lens)?;
             for vectors in vectors {
@@ -119,7 +120,7 @@ impl Objective {
     }
 
     /// A product whose chunks share one set of buffers for kept values.
-    fn in_turns(&mut self, at: MatrixAt<'_>, vectors: &Vectors<'_>, kept: &[Buffer]) -> Result<Recording, GpuError> {
+    fn in_turns(&mut self, at: MatrixAt<'_>, vectors: &Vectors<'_>, kept: &[Buffer]) -> Result<Recording, DeviceError> {
         let mut all = Recording::default();
         for i in vectors.chunks.clone() {
             let keep = self.keep(at, i, kept)?;
@@ -128,23 +129,28 @@ impl Objective {
         Ok(all)
     }
 
+    /// Size of buffers of these lengths.
+    fn bytes(&self, lens: &[Vec<usize>]) -> usize {
+        self.gpu.precision().bytes() * lens.iter().flatten().sum::<usize>()
+    }
+
     /// Lengths of every chunk's buffers of kept values.
-    fn kept_lens(&mut self, matrix: Matrix) -> Result<Vec<Vec<usize>>, GpuError> {
-        let lens = |loaded: Loaded| loaded.program().slots[SLOTS..].to_vec();
+    fn kept_lens(&mut self, matrix: Matrix) -> Result<Vec<Vec<usize>>, DeviceError> {
+        let lens = |loaded: Loaded| loaded.slots()[SLOTS..].to_vec();
         (0..self.chunks.len()).map(|i| self.load(Quantity::Kept(matrix), i, false).map(lens)).collect()
     }
 
     /// Buffers for every chunk's kept values; none if the device lacks the memory.
-    fn own_kept(&self, lens: &[Vec<usize>]) -> Result<Option<Vec<Vec<Buffer>>>, GpuError> {
+    fn own_kept(&self, lens: &[Vec<usize>]) -> Result<Option<Vec<Vec<Buffer>>>, DeviceError> {
         let of_chunk = |lens: &Vec<usize>| lens.iter().map(|&len| self.gpu.buffer("kept values", len)).collect();
         match lens.iter().map(of_chunk).collect() {
-            Err(GpuError::NoMemory(_)) => Ok(None),
+            Err(DeviceError::NoMemory(_)) => Ok(None),
             kept => kept.map(Some),
         }
     }
 
     /// Buffers for the kept values of any one chunk.
-    fn shared_kept(&mut self, lens: &[Vec<usize>]) -> Result<Vec<Buffer>, GpuError> {
+    fn shared_kept(&mut self, lens: &[Vec<usize>]) -> Result<Vec<Buffer>, DeviceError> {
         let slots = lens.iter().map(Vec::len).max().unwrap_or(0);
         for slot in 0..slots {
             let len = lens.iter().filter_map(|lens| lens.get(slot)).copied().max().unwrap_or(0);
@@ -157,7 +163,7 @@ impl Objective {
         Ok(self.kept[..slots].to_vec())
     }
 
-    fn keep(&mut self, at: MatrixAt<'_>, chunk: usize, kept: &[Buffer]) -> Result<Recording, GpuError> {
+    fn keep(&mut self, at: MatrixAt<'_>, chunk: usize, kept: &[Buffer]) -> Result<Recording, DeviceError> {
         let loaded = self.load(Quantity::Kept(at.matrix), chunk, false)?;
         self.bind(&loaded, &self.chunks[chunk], Buffers { w: at.w, v: None, result: None }, kept)
     }
@@ -168,13 +174,8 @@ impl Objective {
         chunk: usize,
         &Vectors { count, ref chunks, v, result }: &Vectors<'_>,
         kept: &[Buffer],
-    ) -> Result<Recording, GpuError> {
+    ) -> Result<Recording, DeviceError> {
         let loaded = self.load(Quantity::Product(matrix, count), chunk, chunk > chunks.start)?;
         self.bind(&loaded, &self.chunks[chunk], Buffers { w, v: Some(v), result: Some(result) }, kept)
     }
-}
-
-/// Size of buffers of these lengths.
-fn bytes(lens: &[Vec<usize>]) -> usize {
-    4 * lens.iter().flatten().sum::<usize>()
 }

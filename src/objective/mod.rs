@@ -20,19 +20,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::data::{Examples, Features};
-use crate::gpu::{Buffer, Gpu, GpuError, Loaded, Recording};
+use crate::device::{Buffer, Device, DeviceError, Loaded, Recording, Value};
 use crate::graph::DType;
 use crate::model::{Layout, Loss, Model};
 
-pub(crate) use operator::PRECISION;
 pub use operator::{BLOCK, DifferenceOperator, GaussNewtonOperator, HessianOperator, Linearised};
 pub use plan::Plan;
 pub use problem::Matrix;
 use problem::{PARTIALS, Problem, Quantity, dtype_of};
 
 /// A mismatch, as the device's error.
-fn mismatch(error: impl Error) -> GpuError {
-    GpuError::Mismatch(error.to_string())
+fn mismatch(error: impl Error) -> DeviceError {
+    DeviceError::Mismatch(error.to_string())
 }
 
 /// Mean loss and fraction of misclassified examples.
@@ -73,7 +72,7 @@ struct Buffers<'a> {
 
 /// A model's loss over a data set on a device. See the module text.
 pub struct Objective {
-    gpu: Gpu,
+    gpu: Device,
     problem: Problem,
     chunks: Vec<Chunk>,
     plan: Plan,
@@ -86,9 +85,15 @@ impl Objective {
     /// Uploads the examples in chunks of `chunk` rows, or as many as the planner chooses if 0.
     ///
     /// # Errors
-    /// [`GpuError::Mismatch`] when model, loss and examples do not match, [`GpuError::BufferTooLarge`] when the
+    /// [`DeviceError::Mismatch`] when model, loss and examples do not match, [`DeviceError::BufferTooLarge`] when the
     /// parameters or a single example exceed the adapter's limits, and the device's own errors.
-    pub fn new(gpu: &Gpu, model: Arc<dyn Model>, loss: Loss, data: &Examples, chunk: usize) -> Result<Self, GpuError> {
+    pub fn new(
+        gpu: &Device,
+        model: Arc<dyn Model>,
+        loss: Loss,
+        data: &Examples,
+        chunk: usize,
+    ) -> Result<Self, DeviceError> {
         Self::in_groups(gpu, model, loss, data, chunk, 0)
     }
 
@@ -98,16 +103,16 @@ impl Objective {
     /// # Errors
     /// As [`Self::new`].
     pub fn in_groups(
-        gpu: &Gpu,
+        gpu: &Device,
         model: Arc<dyn Model>,
         loss: Loss,
         data: &Examples,
         chunk: usize,
         group: usize,
-    ) -> Result<Self, GpuError> {
+    ) -> Result<Self, DeviceError> {
         let layout = Layout::of(&*model).map_err(mismatch)?;
         let (dtype, dim, labels_each, examples) = (dtype_of(data), data.dim(), data.labels_each(), data.len());
-        let max_len = usize::try_from(gpu.max_binding_bytes() / 4).unwrap_or(usize::MAX);
+        let max_len = usize::try_from(gpu.max_binding_bytes() / gpu.precision().bytes() as u64).unwrap_or(usize::MAX);
         let classes = data.classes();
         let problem = Problem { model, loss, layout, dtype, dim, labels_each, classes, examples, max_len };
         gpu.check_size("the parameter vector", problem.layout.device_len())?;
@@ -137,13 +142,13 @@ impl Objective {
     /// Replaces the examples, ordered with the work submitted before and after.
     ///
     /// # Errors
-    /// [`GpuError::Mismatch`] when their number or kind differs.
-    pub fn replace(&self, data: &Examples) -> Result<(), GpuError> {
+    /// [`DeviceError::Mismatch`] when their number or kind differs.
+    pub fn replace(&self, data: &Examples) -> Result<(), DeviceError> {
         let Problem { dim, labels_each, examples, .. } = self.problem;
         self.problem.check_examples(data)?;
         if data.len() != examples {
             let problem = format!("{} examples in the place of {examples}; give as many as there were", data.len());
-            return Err(GpuError::Mismatch(problem));
+            return Err(DeviceError::Mismatch(problem));
         }
         let weights = data.label_weights();
         let mut first = 0;
@@ -166,16 +171,16 @@ impl Objective {
     /// Writes parameters to `w`, a vector of this objective.
     ///
     /// # Errors
-    /// [`GpuError::Mismatch`] when their number differs from the model's, when one is not finite (its tensor is named),
+    /// [`DeviceError::Mismatch`] when their number differs from the model's, when one is not finite (its tensor is named),
     /// and when `w` is too short.
-    pub fn set_params(&self, w: &Buffer, params: &[f32]) -> Result<(), GpuError> {
+    pub fn set_params<V: Value + Into<f64>>(&self, w: &Buffer, params: &[V]) -> Result<(), DeviceError> {
         self.layout().check(params).map_err(mismatch)?;
         self.check_vector(w)?;
         self.gpu.write(w, params)
     }
 
     /// Refuses a buffer that is not a vector of this objective.
-    pub(crate) fn check_vector(&self, vector: &Buffer) -> Result<(), GpuError> {
+    pub(crate) fn check_vector(&self, vector: &Buffer) -> Result<(), DeviceError> {
         let (len, needed) = (vector.len(), self.layout().device_len());
         if len == needed {
             return Ok(());
@@ -183,11 +188,11 @@ impl Objective {
         let problem = format!(
             "a buffer of {len} elements is no vector of this objective, which has {needed}; make it with `vector`"
         );
-        Err(GpuError::Mismatch(problem))
+        Err(DeviceError::Mismatch(problem))
     }
 
     /// The device.
-    pub fn gpu(&self) -> &Gpu {
+    pub fn gpu(&self) -> &Device {
         &self.gpu
     }
 
@@ -232,17 +237,17 @@ impl Objective {
     /// A zeroed vector of the parameters' length, on the device.
     ///
     /// # Errors
-    /// As [`Gpu::buffer`].
-    pub fn vector(&self, what: &str) -> Result<Buffer, GpuError> {
+    /// As [`Device::buffer`].
+    pub fn vector(&self, what: &str) -> Result<Buffer, DeviceError> {
         self.gpu.buffer(what, self.layout().device_len())
     }
 
     /// Reads a vector of the parameters' length.
     ///
     /// # Errors
-    /// As [`Gpu::read`].
-    pub fn read(&self, vector: &Buffer) -> Result<Vec<f32>, GpuError> {
-        let mut values = self.gpu.read::<f32>(vector)?;
+    /// As [`Device::read`].
+    pub fn read<V: Value>(&self, vector: &Buffer) -> Result<Vec<V>, DeviceError> {
+        let mut values = self.gpu.read(vector)?;
         values.truncate(self.layout().len());
         Ok(values)
     }
@@ -253,8 +258,8 @@ impl Objective {
     }
 
     /// Loss and error from these partial sums, added up in f64.
-    pub fn metrics(&self, partials: &[f32]) -> Metrics {
-        let sum = |values: &[f32]| values.iter().map(|&x| f64::from(x)).sum::<f64>();
+    pub fn metrics(&self, partials: &[f64]) -> Metrics {
+        let sum = |values: &[f64]| values.iter().sum::<f64>();
         let sums = partials.chunks_exact(2 * PARTIALS).map(|chunk| chunk.split_at(PARTIALS));
         let (loss, error) = sums.fold((0.0, 0.0), |(l, e), (loss, error)| (l + sum(loss), e + sum(error)));
         let scale = self.problem.uniform_weight().unwrap_or(1.0);
@@ -265,7 +270,7 @@ impl Objective {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn loss(&mut self, w: &Buffer, partials: &Buffer) -> Result<Recording, GpuError> {
+    pub fn loss(&mut self, w: &Buffer, partials: &Buffer) -> Result<Recording, DeviceError> {
         self.record(Quantity::Loss, Buffers { w, v: None, result: None }, Some(partials))
     }
 
@@ -278,7 +283,7 @@ impl Objective {
         w: &Buffer,
         gradient: &Buffer,
         partials: Option<&Buffer>,
-    ) -> Result<Recording, GpuError> {
+    ) -> Result<Recording, DeviceError> {
         let buffers = Buffers { w, v: None, result: Some(gradient) };
         self.record(Quantity::Gradient { metrics: partials.is_some() }, buffers, partials)
     }
@@ -296,10 +301,10 @@ impl Objective {
         gradient: &Buffer,
         accumulate: bool,
         partials: Option<&Buffer>,
-    ) -> Result<Recording, GpuError> {
+    ) -> Result<Recording, DeviceError> {
         if number >= self.chunks.len() {
             let chunks = self.chunks.len();
-            return Err(GpuError::Mismatch(format!("there is no chunk {number}; the {chunks} chunks count from 0")));
+            return Err(DeviceError::Mismatch(format!("there is no chunk {number}; the {chunks} chunks count from 0")));
         }
         let quantity = Quantity::Gradient { metrics: partials.is_some() };
         let loaded = self.load(quantity, number, accumulate)?;
@@ -312,7 +317,7 @@ impl Objective {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn curvature_grad(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, GpuError> {
+    pub fn curvature_grad(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, DeviceError> {
         self.record(Quantity::CurvatureGrad, Buffers { w, v: Some(v), result: Some(result) }, None)
     }
 
@@ -321,7 +326,7 @@ impl Objective {
         quantity: Quantity,
         buffers: Buffers<'_>,
         partials: Option<&Buffer>,
-    ) -> Result<Recording, GpuError> {
+    ) -> Result<Recording, DeviceError> {
         let mut recording = Recording::default();
         for i in 0..self.chunks.len() {
             let loaded = self.load(quantity, i, i > 0)?;
@@ -337,13 +342,13 @@ impl Objective {
         recording: Recording,
         chunk: usize,
         partials: Option<&Buffer>,
-    ) -> Result<Recording, GpuError> {
+    ) -> Result<Recording, DeviceError> {
         let Some(all) = partials else { return Ok(recording) };
         Ok(recording.then(&Recording::copy(&self.chunks[chunk].partials, all, chunk * 2 * PARTIALS)?))
     }
 
     /// The program of a quantity for a chunk, compiled at its first use.
-    fn load(&mut self, quantity: Quantity, chunk: usize, accumulate: bool) -> Result<Loaded, GpuError> {
+    fn load(&mut self, quantity: Quantity, chunk: usize, accumulate: bool) -> Result<Loaded, DeviceError> {
         let rows = self.chunks[chunk].rows;
         let key = (quantity, rows, accumulate);
         if let Some(loaded) = self.programs.get(&key) {
@@ -361,10 +366,10 @@ impl Objective {
         chunk: &Chunk,
         Buffers { w, v, result }: Buffers<'_>,
         kept: &[Buffer],
-    ) -> Result<Recording, GpuError> {
+    ) -> Result<Recording, DeviceError> {
         let weights = chunk.weights.as_ref().unwrap_or(&chunk.partials);
         let mut slots = vec![w, &chunk.x, &chunk.labels, v.unwrap_or(w), result.unwrap_or(w), &chunk.partials, weights];
-        let kept_slots = loaded.program().slots.len() - slots.len();
+        let kept_slots = loaded.slots().len() - slots.len();
         slots.extend(&kept[..kept_slots]);
         loaded.bind(&self.gpu, &slots)
     }
@@ -373,7 +378,7 @@ impl Objective {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn gradient_secs(&mut self) -> Result<f64, GpuError> {
+    pub fn gradient_secs(&mut self) -> Result<f64, DeviceError> {
         let Some(chunk) = self.chunks.first() else { return Ok(0.0) };
         let rows = chunk.rows;
         let loaded = self.load(Quantity::Gradient { metrics: false }, 0, false)?;

@@ -1,6 +1,6 @@
 //! The Hessian of an objective, its Gauss–Newton matrix and the official code's difference of gradients, as
-//! [`Operator`]s for the eigensolvers. A product uploads v rounded to f32, runs the recording and reads the result
-//! back; the solver's vectors stay on the host in f64.
+//! [`Operator`]s for the eigensolvers. A product uploads v, rounded to the device's precision, runs the recording and
+//! reads the result back; the solver's vectors stay on the host in f64.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use super::Objective;
 use super::linear::{Products, Vectors};
 use super::problem::Matrix;
 use crate::curvature::{CurvatureError, Operator, check_lengths, dot};
-use crate::gpu::{Buffer, Gpu, GpuError, Recording};
+use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::model::Layout;
 
 /// Vectors that a block product multiplies at once.
@@ -25,7 +25,7 @@ struct Product {
 }
 
 impl Product {
-    fn buffers(objective: &Objective, count: usize) -> Result<[Buffer; 2], GpuError> {
+    fn buffers(objective: &Objective, count: usize) -> Result<[Buffer; 2], DeviceError> {
         let len = count * objective.layout().device_len();
         let (v, result) = (objective.gpu().buffer("v", len)?, objective.gpu().buffer("a curvature product", len)?);
         objective.gpu().prepare_read(&result)?;
@@ -33,30 +33,28 @@ impl Product {
     }
 
     /// Runs the product, after `first` if given, and returns all elements of its result.
-    fn run(&self, gpu: &Gpu, first: Option<&Recording>, v: &[f32]) -> Result<Vec<f32>, CurvatureError> {
+    fn run(&self, gpu: &Device, first: Option<&Recording>, v: &[f64]) -> Result<Vec<f64>, CurvatureError> {
         let run = || {
             gpu.write(&self.v, v)?;
             gpu.run(first.into_iter().chain([&self.recording]))?;
-            gpu.read::<f32>(&self.result)
+            gpu.read::<f64>(&self.result)
         };
         run().map_err(|error| CurvatureError::Operator(Box::new(error)))
     }
 
-    /// The product with one vector, rounded to f32 and back.
-    fn apply(&self, gpu: &Gpu, first: Option<&Recording>, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
-        let rounded: Vec<f32> = v.iter().map(|&x| x as f32).collect();
-        for (out, x) in out.iter_mut().zip(self.run(gpu, first, &rounded)?) {
-            *out = f64::from(x);
-        }
+    /// The product with one vector.
+    fn apply(&self, gpu: &Device, first: Option<&Recording>, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
+        out.iter_mut().zip(self.run(gpu, first, v)?).for_each(|(out, x)| *out = x);
         Ok(())
     }
 }
 
 /// Products with a matrix of an objective.
 struct MatrixProducts {
-    gpu: Gpu,
+    gpu: Device,
     w: Buffer,
-    /// Whether the model has values that amplify rounding ([`Problem::normalises`](super::problem::Problem::normalises)).
+    /// Whether the model has values that amplify rounding
+    /// ([`Problem::normalises`](super::problem::Problem::normalises)).
     amplifies: bool,
     layout: Layout,
     /// Must run before a product when the parameters have changed.
@@ -69,14 +67,19 @@ struct MatrixProducts {
     largest: f64,
 }
 
-/// The error of a float32 product relative to the largest: some four times that of networks in the tests
-/// (`cargo test objective -- --nocapture` prints it).
-pub(crate) const PRECISION: f64 = 1e-6;
+/// The error of a product relative to the largest, in units of the device's rounding: some four times that of networks
+/// in the tests (`cargo test objective -- --nocapture` prints it).
+const PRODUCT_ERROR: f64 = 1e-6 / f32::EPSILON as f64;
+
+/// The error of a product on a device relative to the largest.
+fn product_error(gpu: &Device) -> f64 {
+    PRODUCT_ERROR * gpu.precision().epsilon()
+}
 
 /// Rounded parameters at which a form is computed again, to see how far rounding moves it.
 const SAMPLES: u64 = 4;
-/// Rounding errors inside a network, in units of those from changing every parameter by one part in 2²³ (found on the
-/// networks of `tests/needs/error_bars.rs`).
+/// Rounding errors inside a network, in units of those from changing every parameter by its rounding, one part in 2²³
+/// or 2⁵² (found on the networks of `tests/needs/error_bars.rs`).
 const AMPLITUDE: f64 = 0.8;
 /// A normal error is within this many root mean squares of [`SAMPLES`] others in 99 cases of 100 (Student's t).
 const COVERAGE: f64 = 4.60;
@@ -88,7 +91,7 @@ impl MatrixProducts {
         w: &Buffer,
         blocks: bool,
         groups: &[Range<usize>],
-    ) -> Result<Self, GpuError> {
+    ) -> Result<Self, DeviceError> {
         let counts: &[usize] = if blocks && objective.block_fits(matrix, BLOCK)? { &[1, BLOCK] } else { &[1] };
         let buffers = counts.iter().map(|&count| Product::buffers(objective, count)).collect::<Result<Vec<_>, _>>()?;
         let all = 0..objective.plan().chunks;
@@ -117,6 +120,11 @@ impl MatrixProducts {
         })
     }
 
+    /// See [`Operator::rounding`].
+    fn rounding(&self) -> f64 {
+        product_error(&self.gpu) * self.largest
+    }
+
     /// The product with the share of a group in the matrix, after the shared part has run.
     fn apply_group(&self, group: usize, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
         check_lengths(self.layout.len(), [v.len()], [out.len()])?;
@@ -125,17 +133,17 @@ impl MatrixProducts {
         product.apply(&self.gpu, None, v, out)
     }
 
-    /// See [`Operator::form_errors`]. The entries of the matrix are exact derivatives at the parameters, but computed in
-    /// float32. What their rounding does to a form is seen from what rounding the parameters does to it, which every
-    /// value of the network feels.
+    /// See [`Operator::form_errors`]. The entries of the matrix are exact derivatives at the parameters, but computed
+    /// with rounding. What their rounding does to a form is seen from what rounding the parameters does to it, which
+    /// every value of the network feels.
     fn form_errors(&mut self, is_kept: bool, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
-        let rounding = PRECISION * self.largest;
+        let rounding = self.rounding();
         let products: Vec<f64> = vectors.iter().map(|v| rounding * dot(v, v)).collect();
         if !self.amplifies || vectors.is_empty() {
             return Ok(products);
         }
-        let failed = |error: GpuError| CurvatureError::Operator(Box::new(error));
-        let (w, largest) = (self.gpu.read::<f32>(&self.w).map_err(failed)?, self.largest);
+        let failed = |error: DeviceError| CurvatureError::Operator(Box::new(error));
+        let (w, largest) = (self.gpu.read::<f64>(&self.w).map_err(failed)?, self.largest);
         let squares = self.squared_changes(&w, vectors, values);
         let restored = self.gpu.write(&self.w, &w).and_then(|()| match is_kept {
             true => self.gpu.run([&self.keep]),
@@ -147,14 +155,16 @@ impl MatrixProducts {
         Ok(rms.zip(products).map(|(rms, product)| COVERAGE * AMPLITUDE * rms + product).collect())
     }
 
-    /// The sums of the squared changes of the forms over [`SAMPLES`] roundings of the parameters `w`, which are replaced.
-    fn squared_changes(&mut self, w: &[f32], vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
+    /// The sums of the squared changes of the forms over [`SAMPLES`] roundings of the parameters `w`, which are
+    /// replaced.
+    fn squared_changes(&mut self, w: &[f64], vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
         let mut squares = vec![0.0; vectors.len()];
         let mut products = vec![vec![0.0; self.layout.len()]; vectors.len()];
         for sample in 0..SAMPLES {
             let mut rng = ChaCha8Rng::seed_from_u64(sample);
-            let ulp = |rng: &mut ChaCha8Rng| if rng.random::<bool>() { f32::EPSILON } else { -f32::EPSILON };
-            let moved: Vec<f32> = w.iter().map(|&x| x + x * ulp(&mut rng)).collect();
+            let epsilon = self.gpu.precision().epsilon();
+            let ulp = |rng: &mut ChaCha8Rng| if rng.random::<bool>() { epsilon } else { -epsilon };
+            let moved: Vec<f64> = w.iter().map(|&x| x + x * ulp(&mut rng)).collect();
             let start = || {
                 self.gpu.write(&self.w, &moved)?;
                 self.gpu.run([&self.keep])
@@ -213,14 +223,14 @@ impl MatrixProducts {
         for (i, v) in vectors.iter().enumerate() {
             for &(offset, len) in &tensors {
                 let to = &mut packed[BLOCK * offset + i * len..][..len];
-                to.iter_mut().zip(&v[offset..offset + len]).for_each(|(to, &x)| *to = x as f32);
+                to.iter_mut().zip(&v[offset..offset + len]).for_each(|(to, &x)| *to = x);
             }
         }
         let result = block.run(&self.gpu, first, &packed)?;
         for (i, out) in out.iter_mut().enumerate() {
             for &(offset, len) in &tensors {
                 let from = &result[BLOCK * offset + i * len..][..len];
-                out.as_mut()[offset..offset + len].iter_mut().zip(from).for_each(|(to, &x)| *to = f64::from(x));
+                out.as_mut()[offset..offset + len].iter_mut().zip(from).for_each(|(to, &x)| *to = x);
             }
         }
         Ok(())
@@ -237,7 +247,7 @@ macro_rules! operator {
             ///
             /// # Errors
             /// Compilation or device errors.
-            pub fn new(objective: &mut Objective, w: &Buffer) -> Result<Self, GpuError> {
+            pub fn new(objective: &mut Objective, w: &Buffer) -> Result<Self, DeviceError> {
                 Ok(Self(MatrixProducts::new(objective, $matrix, w, false, &[])?))
             }
 
@@ -246,7 +256,7 @@ macro_rules! operator {
             ///
             /// # Errors
             /// Compilation or device errors.
-            pub fn with_blocks(objective: &mut Objective, w: &Buffer) -> Result<Self, GpuError> {
+            pub fn with_blocks(objective: &mut Objective, w: &Buffer) -> Result<Self, DeviceError> {
                 Ok(Self(MatrixProducts::new(objective, $matrix, w, true, &[])?))
             }
 
@@ -259,7 +269,7 @@ macro_rules! operator {
                 w: &Buffer,
                 blocks: bool,
                 groups: &[Range<usize>],
-            ) -> Result<Self, GpuError> {
+            ) -> Result<Self, DeviceError> {
                 Ok(Self(MatrixProducts::new(objective, $matrix, w, blocks, groups)?))
             }
 
@@ -268,7 +278,7 @@ macro_rules! operator {
             ///
             /// # Errors
             /// Device errors.
-            pub fn linearise(&mut self) -> Result<Linearised<'_>, GpuError> {
+            pub fn linearise(&mut self) -> Result<Linearised<'_>, DeviceError> {
                 self.0.gpu.run([&self.0.keep])?;
                 self.0.largest = 0.0;
                 Ok(Linearised(&mut self.0))
@@ -291,7 +301,7 @@ macro_rules! operator {
             }
 
             fn rounding(&self) -> f64 {
-                PRECISION * self.0.largest
+                self.0.rounding()
             }
 
             fn form_errors(&mut self, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
@@ -323,8 +333,8 @@ operator! {
 pub struct Linearised<'a>(&'a mut MatrixProducts);
 
 impl Linearised<'_> {
-    /// Writes to `out` the product of `v` with the share of a group, counted from 0, in the matrix: all shares add up to
-    /// the matrix.
+    /// Writes to `out` the product of `v` with the share of a group, counted from 0, in the matrix: all shares add up
+    /// to the matrix.
     ///
     /// # Errors
     /// Device errors, vectors of other lengths, and [`CurvatureError::Option`] for a group that was not recorded.
@@ -337,13 +347,20 @@ impl Linearised<'_> {
     }
 }
 
+impl Linearised<'_> {
+    /// The error of a product relative to the largest.
+    pub(crate) fn product_error(&self) -> f64 {
+        product_error(&self.0.gpu)
+    }
+}
+
 impl Operator for Linearised<'_> {
     fn dim(&self) -> usize {
         self.0.layout.len()
     }
 
     fn rounding(&self) -> f64 {
-        PRECISION * self.0.largest
+        self.0.rounding()
     }
 
     fn form_errors(&mut self, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
@@ -362,7 +379,7 @@ impl Operator for Linearised<'_> {
 /// The official code's difference of gradients instead of the Hessian, see [`Objective::difference`]. For unit vectors
 /// only, and neither linear nor symmetric where the network has kinks.
 pub struct DifferenceOperator {
-    gpu: Gpu,
+    gpu: Device,
     dim: usize,
     product: Product,
 }
@@ -372,7 +389,7 @@ impl DifferenceOperator {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn new(objective: &mut Objective, w: &Buffer) -> Result<Self, GpuError> {
+    pub fn new(objective: &mut Objective, w: &Buffer) -> Result<Self, DeviceError> {
         let [v, result] = Product::buffers(objective, 1)?;
         let recording = objective.difference(w, &v, &result)?;
         let (gpu, dim) = (objective.gpu().clone(), objective.layout().len());

@@ -3,7 +3,7 @@
 //! the rows.
 
 use super::problem::{Problem, Quantity};
-use crate::gpu::{Gpu, GpuError};
+use crate::device::{Device, DeviceError};
 use crate::kernel::KernelError;
 use crate::plan::PlanError;
 
@@ -35,28 +35,29 @@ pub struct Plan {
 
 impl Plan {
     /// Plans chunks of `wanted` rows, or as many as suit this adapter if 0.
-    pub(super) fn new(gpu: &Gpu, problem: &Problem, wanted: usize) -> Result<Self, GpuError> {
+    pub(super) fn new(gpu: &Device, problem: &Problem, wanted: usize) -> Result<Self, DeviceError> {
         let limit = gpu.max_binding_bytes();
-        let target = gpu.target();
-        // Software adapters do about 10 to 50 GFLOP/s: a fifth of a second, and no more rows than their caches and
-        // translation buffers hold.
-        let (max_flops, max_rows) = if target.cpu { (4e9, 2048) } else { (gpu.most_flops(), usize::MAX) };
+        // On processors no more rows than their caches and translation buffers hold. Software adapters do about 10 to 50
+        // GFLOP/s: a fifth of a second.
+        let max_rows = if gpu.adapter().is_cpu() { 2048 } else { usize::MAX };
+        let max_flops = if gpu.target().is_some_and(|target| target.cpu) { 4e9 } else { gpu.most_flops() };
+        let bytes = gpu.precision().bytes();
         let quantity = Quantity::Gradient { metrics: true };
         let mut rows = if wanted == 0 { problem.examples.min(max_rows) } else { wanted.min(problem.examples) };
         let program = loop {
             let program = match problem.program(quantity, rows, false, gpu) {
                 // More workgroups along one axis than a dispatch has: halve them.
-                Err(GpuError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) if rows > 1 => {
+                Err(DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) if rows > 1 => {
                     rows /= 2;
                     continue;
                 }
                 program => program?,
             };
-            let longest = program.temps.iter().copied().max().unwrap_or(0).max(rows * problem.dim);
-            let memory: usize = program.temps.iter().sum();
-            let slowest = program.dispatches.iter().map(|d| d.flops).fold(0.0, f64::max);
-            let excess = (4.0 * longest as f64 / limit as f64)
-                .max(4.0 * memory as f64 / MEMORY_BYTES)
+            let longest = program.temps().iter().copied().max().unwrap_or(0).max(rows * problem.dim);
+            let memory: usize = program.temps().iter().sum();
+            let slowest = program.flops().into_iter().fold(0.0, f64::max);
+            let excess = ((bytes * longest) as f64 / limit as f64)
+                .max((bytes * memory) as f64 / MEMORY_BYTES)
                 .max(if wanted == 0 { slowest / max_flops } else { 0.0 });
             if excess <= 1.0 || rows == 1 {
                 break program;
@@ -70,21 +71,18 @@ impl Plan {
         };
         let chunks = problem.examples.div_ceil(rows);
         let share = problem.examples as f64 / rows as f64;
-        let largest = program.temps.iter().chain(&program.slots).copied().max().unwrap_or(0);
-        let mut kernel_choices: Vec<String> =
-            program.kernels.iter().filter(|k| k.variant.is_some()).map(|k| k.label.clone()).collect();
-        kernel_choices.sort_unstable();
-        kernel_choices.dedup();
+        let largest = program.temps().iter().chain(program.slots()).copied().max().unwrap_or(0);
+        let flops = program.flops();
         Ok(Self {
             rows,
             chunks,
             parameters: problem.layout.len(),
-            largest_buffer_bytes: 4 * largest as u64,
-            data_bytes: 4 * (problem.examples * (problem.dim + problem.labels_each)) as u64,
-            intermediate_bytes: 4 * program.temps.iter().sum::<usize>() as u64,
-            gradient_flops: share * program.dispatches.iter().map(|d| d.flops).sum::<f64>(),
-            gradient_dispatches: chunks * program.dispatches.len(),
-            kernel_choices,
+            largest_buffer_bytes: (bytes * largest) as u64,
+            data_bytes: (bytes * problem.examples * (problem.dim + problem.labels_each)) as u64,
+            intermediate_bytes: (bytes * program.temps().iter().sum::<usize>()) as u64,
+            gradient_flops: share * flops.iter().sum::<f64>(),
+            gradient_dispatches: chunks * flops.len(),
+            kernel_choices: program.kernel_choices(),
         })
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::autodiff;
 use crate::data::{Examples, Features};
-use crate::gpu::{Gpu, GpuError};
+use crate::device::{Device, DeviceError, Program};
 use crate::graph::{DType, Graph, NodeId, Op, Unary};
-use crate::kernel::{KernelError, Program};
+use crate::kernel::KernelError;
 use crate::model::{Layout, Loss, Model, wrong};
 use crate::passes::{self, Stages};
 use crate::plan::{Output, Place, Spec};
@@ -81,7 +81,7 @@ impl Problem {
     }
 
     /// The model's graph for one example, and its outputs.
-    fn forward(&self) -> Result<(Graph, NodeId), GpuError> {
+    fn forward(&self) -> Result<(Graph, NodeId), DeviceError> {
         let mut g = Graph::new();
         let w: Vec<NodeId> = self.layout.iter().map(|(param, _)| g.input_f32(&param.name, &param.shape)).collect();
         let x = g.input("x", &[1, self.dim], self.dtype);
@@ -92,13 +92,13 @@ impl Problem {
 
     /// Whether the model divides by a root, as normalisations divide by a standard deviation. Where that is nearly 0,
     /// rounding in the values before it grows without bound.
-    pub fn normalises(&self) -> Result<bool, GpuError> {
+    pub fn normalises(&self) -> Result<bool, DeviceError> {
         let (graph, _) = self.forward()?;
         Ok(graph.nodes().iter().any(|node| matches!(node.op, Op::Unary(Unary::Rsqrt | Unary::Sqrt))))
     }
 
     /// Refuses a model whose outputs do not fit the loss, by its graph for one example.
-    pub fn check_model(&self) -> Result<(), GpuError> {
+    pub fn check_model(&self) -> Result<(), DeviceError> {
         let (labels, classes) = (self.labels_each, self.classes);
         let (g, outputs) = self.forward()?;
         let needed = match self.loss {
@@ -107,7 +107,7 @@ impl Problem {
         };
         let found = g.shape(outputs).to_vec();
         if found != needed {
-            return Err(GpuError::Mismatch(format!(
+            return Err(DeviceError::Mismatch(format!(
                 "the model's outputs for one example are {found:?}, and this loss with {labels} labels of {classes} classes takes \
                  {needed:?}; give the model one row of outputs for each label, and one output for each class"
             )));
@@ -116,11 +116,11 @@ impl Problem {
     }
 
     /// Refuses examples of another kind, and token codes beyond the model's.
-    pub fn check_examples(&self, data: &Examples) -> Result<(), GpuError> {
+    pub fn check_examples(&self, data: &Examples) -> Result<(), DeviceError> {
         let Self { dtype, dim, classes, .. } = *self;
         let kind = (dtype_of(data), data.dim(), data.classes());
         if kind != (dtype, dim, classes) {
-            return Err(GpuError::Mismatch(format!(
+            return Err(DeviceError::Mismatch(format!(
                 "examples of {} {:?} features and {} classes in the place of {dim} {dtype:?} features and {classes} classes; give \
                  examples of one kind",
                 kind.1, kind.0, kind.2
@@ -128,7 +128,7 @@ impl Problem {
         }
         let (Some(codes), Features::Tokens(tokens)) = (self.model.vocabulary(), data.features()) else { return Ok(()) };
         match tokens.iter().find(|&&token| token as usize >= codes) {
-            Some(token) => Err(GpuError::Mismatch(format!(
+            Some(token) => Err(DeviceError::Mismatch(format!(
                 "token {token} is none of the model's {codes} codes, which count from 0; give it a larger vocabulary"
             ))),
             None => Ok(()),
@@ -141,8 +141,8 @@ impl Problem {
         quantity: Quantity,
         rows: usize,
         accumulate: bool,
-        gpu: &Gpu,
-    ) -> Result<Arc<Program>, GpuError> {
+        gpu: &Device,
+    ) -> Result<Program, DeviceError> {
         let mut draft = self.trace(rows);
         draft.graph.check().map_err(KernelError::from)?;
         let (w, v, loss) = (draft.w.clone(), draft.v.clone(), draft.loss);
@@ -190,7 +190,7 @@ impl Problem {
             .collect();
         let name = format!("{quantity:?} of {rows} examples");
         let Draft { graph, stored, slots, .. } = &draft;
-        Ok(gpu.compile(&Spec { name: &name, graph, inputs: &inputs, outputs: stored, slots })?)
+        gpu.compile(&Spec { name: &name, graph, inputs: &inputs, outputs: stored, slots })
     }
 
     /// The loss of `rows` examples, and a vector beside the parameters.
@@ -224,7 +224,7 @@ impl Problem {
             weight_slot = count;
         }
         let sum = g.sum_all(metrics[0]);
-        let loss = g.scale(sum, self.uniform_weight().unwrap_or(1.0) as f32);
+        let loss = g.scale(sum, self.uniform_weight().unwrap_or(1.0));
         let vector = self.layout.device_len();
         let slots = vec![vector, rows.saturating_mul(self.dim), count, vector, vector, 2 * PARTIALS, weight_slot];
         Draft { graph: g, places, slots, w, v, outputs, loss, metrics, stored: vec![] }

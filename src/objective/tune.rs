@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use super::Objective;
 use super::problem::Quantity;
-use crate::gpu::{Gpu, GpuError, Recording};
-use crate::kernel::{Choices, KernelError, Program, ShapeClass, Variant};
+use crate::device::{Device, DeviceError, Program, Recording};
+use crate::kernel::{self, Choices, KernelError, ShapeClass, Variant};
 use crate::plan::PlanError;
 
 /// Seconds of a timed submission.
@@ -48,10 +48,10 @@ pub struct TimedContraction {
 /// Times the variants of an objective's contractions.
 pub struct Tuner<'a> {
     objective: &'a Objective,
-    gpu: Gpu,
+    gpu: Device,
     contractions: Vec<TimedContraction>,
     /// The gradient computed by one variant throughout; `None` if impossible.
-    programs: HashMap<Variant, Option<Arc<Program>>>,
+    programs: HashMap<Variant, Option<Arc<kernel::Program>>>,
 }
 
 /// A candidate and its timings.
@@ -63,16 +63,18 @@ struct Racer {
 }
 
 impl<'a> Tuner<'a> {
-    /// Finds the contractions of the gradient of one chunk. Its buffers do not count in `gpu.memory()`, and the run
+    /// Finds the contractions of the gradient of one chunk that have variants: none on the processor. Its buffers do not count in `gpu.memory()`, and the run
     /// reuses its kernels; `objective` may be on a dry device.
     ///
     /// # Errors
     /// Compilation errors.
-    pub fn new(gpu: &Gpu, objective: &'a Objective) -> Result<Self, GpuError> {
+    pub fn new(gpu: &Device, objective: &'a Objective) -> Result<Self, DeviceError> {
         let gpu = gpu.aside().with_choices(Choices::default());
-        let program = objective.gradient_program(&gpu)?;
+        let program = objective.kernels_of_gradient(&gpu)?;
         let mut found: BTreeMap<ShapeClass, TimedContraction> = BTreeMap::new();
-        for (number, dispatch) in program.dispatches.iter().enumerate() {
+        let dispatches =
+            program.iter().flat_map(|program| program.dispatches.iter().map(move |dispatch| (program, dispatch)));
+        for (number, (program, dispatch)) in dispatches.enumerate() {
             let Some((class, variant)) = program.kernels[dispatch.kernel].variant else { continue };
             let entry = found.entry(class).or_insert(TimedContraction {
                 class,
@@ -107,7 +109,7 @@ impl<'a> Tuner<'a> {
         &mut self,
         known: &BTreeMap<ShapeClass, Variant>,
         deadline: Instant,
-    ) -> Result<BTreeMap<ShapeClass, Variant>, GpuError> {
+    ) -> Result<BTreeMap<ShapeClass, Variant>, DeviceError> {
         let contractions = self.contractions.clone();
         let choice = |contraction: &TimedContraction| {
             let variant = match known.get(&contraction.class) {
@@ -128,11 +130,11 @@ impl<'a> Tuner<'a> {
         &mut self,
         contraction: &TimedContraction,
         deadline: Option<Instant>,
-    ) -> Result<Vec<(Variant, f64)>, GpuError> {
+    ) -> Result<Vec<(Variant, f64)>, DeviceError> {
         let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let others = Variant::ALL.iter().copied().filter(|&variant| variant != contraction.default);
         let gpu = self.gpu.clone();
-        let suitable = others.filter(|variant| variant.suits(gpu.target()));
+        let suitable = others.filter(|variant| gpu.target().is_some_and(|target| variant.suits(target)));
         let mut racers: Vec<Racer> = vec![];
         for variant in [contraction.default].into_iter().chain(suitable) {
             if is_over() {
@@ -159,13 +161,17 @@ impl<'a> Tuner<'a> {
     }
 
     /// The contraction by itself, computed by a variant on buffers of its own; `None` if the variant cannot.
-    fn recording(&mut self, contraction: &TimedContraction, variant: Variant) -> Result<Option<Recording>, GpuError> {
+    fn recording(
+        &mut self,
+        contraction: &TimedContraction,
+        variant: Variant,
+    ) -> Result<Option<Recording>, DeviceError> {
         let gpu = self.gpu.with_choices(Choices { tried: Some(variant), ..Choices::default() });
         let program = match self.programs.entry(variant) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(match self.objective.gradient_program(&gpu) {
-                Err(GpuError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) => None,
-                program => Some(program?),
+            Entry::Vacant(place) => place.insert(match self.objective.kernels_of_gradient(&gpu) {
+                Err(DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) => None,
+                program => program?,
             }),
         };
         let Some(program) = program else { return Ok(None) };
@@ -175,7 +181,7 @@ impl<'a> Tuner<'a> {
         let Some(((_, taken), single)) = found.filter(|((class, _), _)| *class == contraction.class) else {
             let problem =
                 format!("{:?} is no contraction of this objective; take it from this tuner", contraction.class);
-            return Err(GpuError::Mismatch(problem));
+            return Err(DeviceError::Mismatch(problem));
         };
         if taken != variant {
             // Its epilogue is too long for this one.
@@ -188,9 +194,12 @@ impl<'a> Tuner<'a> {
 }
 
 impl Objective {
-    /// The gradient of a chunk, with the handle's choices.
-    fn gradient_program(&self, gpu: &Gpu) -> Result<Arc<Program>, GpuError> {
-        self.problem.program(Quantity::Gradient { metrics: true }, self.plan.rows, false, gpu)
+    /// The gradient of a chunk as kernels with the handle's choices; nothing where there are no kernels.
+    fn kernels_of_gradient(&self, gpu: &Device) -> Result<Option<Arc<kernel::Program>>, DeviceError> {
+        match self.problem.program(Quantity::Gradient { metrics: true }, self.plan.rows, false, gpu)? {
+            Program::Gpu(program) => Ok(Some(program)),
+            Program::Cpu(_) => Ok(None),
+        }
     }
 }
 

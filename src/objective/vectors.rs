@@ -1,6 +1,6 @@
 //! Algebra on flat vectors as recordings: a small graph, compiled and bound in one go.
 
-use crate::gpu::{Buffer, Gpu, GpuError, Recording};
+use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::graph::{Graph, NodeId};
 use crate::plan::{Output, Place, Spec};
 
@@ -11,13 +11,13 @@ pub(crate) fn at(slot: usize, offset: usize) -> Place {
 
 /// Compiles a graph whose inputs and outputs lie in `buffers`, and binds it; `name` is for dumps and errors.
 pub(crate) fn record(
-    gpu: &Gpu,
+    gpu: &Device,
     name: &str,
     graph: &Graph,
     inputs: &[(NodeId, Place)],
     outputs: &[(NodeId, Place)],
     buffers: &[&Buffer],
-) -> Result<Recording, GpuError> {
+) -> Result<Recording, DeviceError> {
     let slots: Vec<usize> = buffers.iter().map(|b| b.len()).collect();
     let outputs: Vec<Output> = outputs.iter().map(|&(node, place)| Output { node, place, accumulate: false }).collect();
     let program = gpu.compile(&Spec { name, graph, inputs, outputs: &outputs, slots: &slots })?;

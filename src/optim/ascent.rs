@@ -3,7 +3,7 @@
 
 use super::rule::Ascent;
 use super::settings;
-use crate::gpu::{Buffer, Gpu, GpuError, Recording};
+use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::graph::{Graph, NodeId, Unary};
 use crate::objective::vectors::{at, record};
 
@@ -34,7 +34,12 @@ fn sums_of_squares(g: &mut Graph, v: NodeId) -> NodeId {
 }
 
 /// The elements of `partials` from `offset` on = sums of g²
-pub(super) fn squares(gpu: &Gpu, gradient: &Buffer, partials: &Buffer, offset: usize) -> Result<Recording, GpuError> {
+pub(super) fn squares(
+    gpu: &Device,
+    gradient: &Buffer,
+    partials: &Buffer,
+    offset: usize,
+) -> Result<Recording, DeviceError> {
     let mut g = Graph::new();
     let x = g.input_f32("g", &[gradient.len()]);
     let sums = sums_of_squares(&mut g, x);
@@ -43,10 +48,10 @@ pub(super) fn squares(gpu: &Gpu, gradient: &Buffer, partials: &Buffer, offset: u
 
 /// Records the steps of an ascent along gradients that lack a factor.
 pub(super) struct Climber<'a> {
-    pub gpu: &'a Gpu,
+    pub gpu: &'a Device,
     pub ascent: Ascent,
     /// The factor of the given gradients: a group's share of all examples.
-    pub share: f32,
+    pub share: f64,
     pub settings: &'a Buffer,
     /// 0 where the T of ASAM is 1; without it T is |w| + eta everywhere.
     pub mask: Option<&'a Buffer>,
@@ -54,7 +59,7 @@ pub(super) struct Climber<'a> {
 
 impl Climber<'_> {
     /// partials = the input of [`Self::climb`]: sums of g² for SAM, of (Tg)² for ASAM, otherwise nothing
-    pub fn measure(&self, w: &Buffer, gradient: &Buffer, partials: &Buffer) -> Result<Recording, GpuError> {
+    pub fn measure(&self, w: &Buffer, gradient: &Buffer, partials: &Buffer) -> Result<Recording, DeviceError> {
         match self.ascent {
             Ascent::Sam => return squares(self.gpu, gradient, partials, 0),
             Ascent::Usam => return Ok(Recording::default()),
@@ -80,7 +85,7 @@ impl Climber<'_> {
         gradient: &Buffer,
         partials: &Buffer,
         above: Option<&Buffer>,
-    ) -> Result<Recording, GpuError> {
+    ) -> Result<Recording, DeviceError> {
         let len = w.len();
         let mut g = Graph::new();
         let (x, dx) = (g.input_f32("w", &[len]), g.input_f32("g", &[len]));

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
-use crate::gpu::GpuError;
+use crate::device::DeviceError;
 
 /// The random stream of the first epoch's shuffle; later epochs use those that follow.
 const STREAM: u64 = 1 << 41;
@@ -36,12 +36,12 @@ impl Batches {
     /// Batches of `batch` out of `examples`.
     ///
     /// # Errors
-    /// [`GpuError::Mismatch`] when `batch` is 0 or more than `examples`.
-    pub fn new(examples: usize, batch: usize, seed: u64) -> Result<Self, GpuError> {
+    /// [`DeviceError::Mismatch`] when `batch` is 0 or more than `examples`.
+    pub fn new(examples: usize, batch: usize, seed: u64) -> Result<Self, DeviceError> {
         if !(1..=examples).contains(&batch) {
             let problem =
                 format!("there are no batches of {batch} out of {examples} examples; choose from 1 to {examples}");
-            return Err(GpuError::Mismatch(problem));
+            return Err(DeviceError::Mismatch(problem));
         }
         Ok(Self { batch, seed, order: shuffled(examples, seed, 0), epoch: 0 })
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::rule::{Ascent, Rule};
 use crate::curvature::edge::AscentSteps;
-use crate::gpu::{Buffer, GpuError, Recording};
+use crate::device::{Buffer, DeviceError, Recording};
 use crate::objective::Objective;
 
 /// The ascent of a group of examples.
@@ -34,7 +34,7 @@ struct Group {
 
 impl Climb {
     /// Records the gradients of these groups of chunks.
-    pub fn new(objective: &mut Objective, rule: Rule, groups: &[Range<usize>]) -> Result<Self, GpuError> {
+    pub fn new(objective: &mut Objective, rule: Rule, groups: &[Range<usize>]) -> Result<Self, DeviceError> {
         let [above, gradient] = [objective.vector("a climb")?, objective.vector("a climb's gradient")?];
         objective.gpu().prepare_read(&gradient)?;
         let examples = objective.examples() as f64;
@@ -60,12 +60,12 @@ impl Climb {
     }
 
     /// The ascents of all groups from the parameters `w`.
-    pub fn climbs(&self, objective: &Objective, w: &[f64]) -> Result<Vec<GroupClimb>, GpuError> {
+    pub fn climbs(&self, objective: &Objective, w: &[f64]) -> Result<Vec<GroupClimb>, DeviceError> {
         let of = |group: &Group| Ok(GroupClimb { share: group.share, steps: self.steps_of(group, objective, w)? });
         self.groups.iter().map(of).collect()
     }
 
-    fn steps_of(&self, group: &Group, objective: &Objective, w: &[f64]) -> Result<Vec<AscentSteps>, GpuError> {
+    fn steps_of(&self, group: &Group, objective: &Objective, w: &[f64]) -> Result<Vec<AscentSteps>, DeviceError> {
         let gpu = objective.gpu();
         if self.rule.ascent == Ascent::Usam {
             return Ok(self.rule.climb(&[]));
@@ -73,10 +73,10 @@ impl Climb {
         let (mut at, mut steps) = (w.to_vec(), vec![]);
         let first = Rule { ascent_steps: 1, rho: self.rule.rho / self.rule.ascent_steps as f64, ..self.rule };
         for step in 0..self.rule.ascent_steps {
-            gpu.write(&self.above, &at.iter().map(|&x| x as f32).collect::<Vec<f32>>())?;
+            gpu.write(&self.above, &at)?;
             gpu.run([&group.gradient])?;
-            let gradient: Vec<f64> =
-                objective.read(&self.gradient)?.iter().map(|&x| f64::from(x) / group.share).collect();
+            let gradient = objective.read::<f64>(&self.gradient)?;
+            let gradient: Vec<f64> = gradient.into_iter().map(|x| x / group.share).collect();
             let metric = self.metric(&at);
             let scale = |i: usize| metric.as_ref().map_or(1.0, |metric| metric[i]);
             let square: f64 = gradient.iter().enumerate().map(|(i, g)| scale(i) * g * g).sum();

@@ -3,7 +3,7 @@
 
 use super::rule::Rule;
 use super::settings;
-use crate::gpu::{Buffer, Gpu, GpuError, Recording};
+use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::graph::{Graph, NodeId};
 use crate::objective::vectors::{at, record};
 use crate::plan::Place;
@@ -18,7 +18,7 @@ pub(super) struct Descent<'a> {
 
 impl Descent<'_> {
     /// v ← βv + d if there is a velocity; then w ← w − η d, w ← w − η v, or for Nesterov w ← w − η (d + βv)
-    pub fn along(&self, gpu: &Gpu, gradient: &Buffer) -> Result<Recording, GpuError> {
+    pub fn along(&self, gpu: &Device, gradient: &Buffer) -> Result<Recording, DeviceError> {
         let Self { rule, w, settings, velocity } = *self;
         let Some(velocity) = velocity else {
             let mut step = Update::new(w.len());
@@ -95,7 +95,7 @@ impl Update {
     }
 
     /// w ← w − η slope
-    fn descend(mut self, gpu: &Gpu, slope: NodeId, buffers: &[&Buffer]) -> Result<Recording, GpuError> {
+    fn descend(mut self, gpu: &Device, slope: NodeId, buffers: &[&Buffer]) -> Result<Recording, DeviceError> {
         let step = self.scaled("lr", settings::LR, slope);
         let next = self.graph.sub(self.w, step);
         record(gpu, "descent", &self.graph, &self.inputs, &[(next, at(0, 0))], buffers)

@@ -15,7 +15,7 @@ mod rule;
 mod settings;
 mod update_operator;
 
-use crate::gpu::{Buffer, GpuError, Recording};
+use crate::device::{Buffer, DeviceError, Recording};
 use crate::objective::Objective;
 use descent::Descent;
 
@@ -59,7 +59,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// As [`Probe::new`].
-    pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
+    pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, DeviceError> {
         let probe = Probe::new(objective, rule, w)?;
         let velocity = if rule.momentum > 0.0 { Some(objective.vector("the velocity")?) } else { None };
         let gpu = objective.gpu();

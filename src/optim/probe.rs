@@ -5,7 +5,7 @@
 use super::ascent::{Climber, PARTIALS, squares};
 use super::rule::{Ascent, Rule};
 use super::{StepMetrics, settings};
-use crate::gpu::{Buffer, GpuError, Recording};
+use crate::device::{Buffer, DeviceError, Recording};
 use crate::objective::{Metrics, Objective};
 
 /// A recorded probe. See the module text.
@@ -35,11 +35,11 @@ impl Probe {
     /// Records a probe at `w`, a vector of the objective, for a step of `rule`.
     ///
     /// # Errors
-    /// Compilation or device errors; [`GpuError::Mismatch`] when a number of the rule is out of range
+    /// Compilation or device errors; [`DeviceError::Mismatch`] when a number of the rule is out of range
     /// ([`Rule::check`]), `w` is no vector of the objective, or its chunks are not the rule's groups
     /// ([`Rule::micro_batch`]).
-    pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, GpuError> {
-        rule.check().map_err(GpuError::Mismatch)?;
+    pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, DeviceError> {
+        rule.check().map_err(DeviceError::Mismatch)?;
         objective.check_vector(w)?;
         let gpu = objective.gpu().clone();
         let gradient = objective.vector("the gradient")?;
@@ -102,10 +102,10 @@ impl Probe {
     }
 
     /// Metrics from a row, finished in f64.
-    pub fn metrics(&self, objective: &Objective, row: &[f32]) -> StepMetrics {
+    pub fn metrics(&self, objective: &Objective, row: &[f64]) -> StepMetrics {
         let (partials, norms) = row.split_at(objective.partials_len().min(row.len()));
         let Metrics { loss, error } = objective.metrics(partials);
-        let norm = |squares: &[f32]| squares.iter().map(|&x| f64::from(x)).sum::<f64>().sqrt();
+        let norm = |squares: &[f64]| squares.iter().sum::<f64>().sqrt();
         let mut norms = norms.chunks(PARTIALS).map(norm);
         let grad_norm = norms.next().unwrap_or_default();
         let followed_norm = norms.next().unwrap_or(grad_norm);
@@ -114,7 +114,7 @@ impl Probe {
 }
 
 /// Whether one ascent from ∇L(w) serves all examples, rather than one for each group of m-SAM.
-fn is_whole(objective: &Objective, rule: &Rule) -> Result<bool, GpuError> {
+fn is_whole(objective: &Objective, rule: &Rule) -> Result<bool, DeviceError> {
     let examples = objective.examples();
     let groups = rule.micro_batch > 0 && rule.micro_batch < examples;
     let rows = objective.plan().rows;
@@ -123,7 +123,7 @@ fn is_whole(objective: &Objective, rule: &Rule) -> Result<bool, GpuError> {
         let problem = format!(
             "groups of {wanted} examples need chunks of as many rows, and the objective has {rows}; make it with these"
         );
-        return Err(GpuError::Mismatch(problem));
+        return Err(DeviceError::Mismatch(problem));
     }
     Ok(!groups)
 }
@@ -134,7 +134,7 @@ fn record_climb(
     objective: &mut Objective,
     rule: &Rule,
     [w, gradient, norm, settings, second, row]: [&Buffer; 6],
-) -> Result<Recording, GpuError> {
+) -> Result<Recording, DeviceError> {
     let gpu = objective.gpu().clone();
     let whole = is_whole(objective, rule)?;
     let above = objective.vector("the perturbed parameters")?;
@@ -149,7 +149,7 @@ fn record_climb(
     for (group, first) in (0..examples).step_by(rows).enumerate() {
         let size = rows.min(examples - first);
         if size != climbs.0 {
-            let share = (size as f64 / examples as f64) as f32;
+            let share = size as f64 / examples as f64;
             let climber = Climber { gpu: &gpu, ascent: rule.ascent, share, settings, mask: mask.as_ref() };
             let step = |number: usize| {
                 let from = if number == 0 { w } else { &above };
@@ -179,7 +179,7 @@ fn record_climb(
 }
 
 /// 1 for the parameters that ASAM scales, 0 for the others, if there are others.
-fn asam_mask(objective: &Objective, rule: &Rule) -> Result<Option<Buffer>, GpuError> {
+fn asam_mask(objective: &Objective, rule: &Rule) -> Result<Option<Buffer>, DeviceError> {
     let scaled = rule.ascent.scaled(objective.layout());
     if scaled.iter().all(|&scaled| scaled) {
         return Ok(None);

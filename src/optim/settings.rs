@@ -1,7 +1,7 @@
 //! Positions of a rule's numbers in its small device buffer: changing them compiles nothing.
 
 use super::rule::{Ascent, Rule};
-use crate::gpu::{Buffer, Gpu, GpuError};
+use crate::device::{Buffer, Device, DeviceError};
 
 pub(super) const LR: usize = 0;
 /// ρ of one step of the ascent.
@@ -12,12 +12,12 @@ pub(super) const DECAY: usize = 4;
 /// ASAM's eta.
 pub(super) const ETA: usize = 5;
 
-pub(super) fn buffer(gpu: &Gpu, rule: &Rule) -> Result<Buffer, GpuError> {
+pub(super) fn buffer(gpu: &Device, rule: &Rule) -> Result<Buffer, DeviceError> {
     let eta = match rule.ascent {
         Ascent::Asam { eta, .. } => eta,
         Ascent::Sam | Ascent::Usam => 0.0,
     };
     let rho = rule.rho / rule.ascent_steps as f64;
     let numbers = [rule.lr, rho, rule.epsilon, rule.momentum, rule.weight_decay, eta];
-    gpu.buffer_from("settings", &numbers.map(|x| x as f32))
+    gpu.buffer_from("settings", &numbers)
 }

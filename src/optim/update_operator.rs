@@ -12,8 +12,8 @@ use super::climb::{Climb, GroupClimb};
 use super::rule::{Ascent, Rule};
 use crate::curvature::edge::AscentSteps;
 use crate::curvature::{CurvatureError, Operator, check_lengths, dot};
-use crate::gpu::{Buffer, GpuError};
-use crate::objective::{HessianOperator, Linearised, Objective, PRECISION};
+use crate::device::{Buffer, DeviceError};
+use crate::objective::{HessianOperator, Linearised, Objective};
 
 /// Makes the update operator of a rule, again and again. See the module text.
 pub struct UpdateProducts {
@@ -29,7 +29,7 @@ impl UpdateProducts {
     /// ([`HessianOperator::with_blocks`]).
     ///
     /// # Errors
-    /// Compilation or device errors; [`GpuError::Mismatch`] when a number of the rule is out of range, or a chunk of the
+    /// Compilation or device errors; [`DeviceError::Mismatch`] when a number of the rule is out of range, or a chunk of the
     /// objective reaches across two groups ([`Objective::in_groups`]).
     pub fn new(
         objective: &mut Objective,
@@ -37,12 +37,12 @@ impl UpdateProducts {
         w: &Buffer,
         group: usize,
         blocks: bool,
-    ) -> Result<Self, GpuError> {
-        rule.check().map_err(GpuError::Mismatch)?;
+    ) -> Result<Self, DeviceError> {
+        rule.check().map_err(DeviceError::Mismatch)?;
         let Some(groups) = objective.groups(group) else {
             let problem =
                 format!("a chunk reaches across groups of {group} examples; make the objective in such groups");
-            return Err(GpuError::Mismatch(problem));
+            return Err(DeviceError::Mismatch(problem));
         };
         let hessian = HessianOperator::in_groups(objective, w, blocks, &groups)?;
         let is_known =
@@ -61,7 +61,7 @@ impl UpdateProducts {
     ///
     /// # Errors
     /// Device errors.
-    pub fn climbs(&self, objective: &Objective, from: &[f64], grad_norm: f64) -> Result<Vec<GroupClimb>, GpuError> {
+    pub fn climbs(&self, objective: &Objective, from: &[f64], grad_norm: f64) -> Result<Vec<GroupClimb>, DeviceError> {
         match &self.climb {
             Some(climb) => climb.climbs(objective, from),
             None => Ok(vec![GroupClimb { share: 1.0, steps: self.rule.climb(&[grad_norm]) }]),
@@ -73,7 +73,7 @@ impl UpdateProducts {
     ///
     /// # Errors
     /// Device errors.
-    pub fn linearise(&mut self, climbs: Vec<GroupClimb>, from: &[f64]) -> Result<UpdateOperator<'_>, GpuError> {
+    pub fn linearise(&mut self, climbs: Vec<GroupClimb>, from: &[f64]) -> Result<UpdateOperator<'_>, DeviceError> {
         let metric = self.climb.as_ref().and_then(|climb| climb.metric(from));
         Ok(UpdateOperator { hessian: self.hessian.linearise()?, climbs, metric, largest: 0.0 })
     }
@@ -124,7 +124,7 @@ impl Operator for UpdateOperator<'_> {
     }
 
     fn rounding(&self) -> f64 {
-        self.cost() as f64 * PRECISION * self.largest
+        self.cost() as f64 * self.hessian.product_error() * self.largest
     }
 
     /// M is a polynomial of H (of each group, and T aside), so its relative error is at most its degree times that of H.

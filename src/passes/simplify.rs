@@ -12,7 +12,7 @@ pub fn simplify(graph: &Graph, outputs: &[NodeId]) -> Rewritten {
 }
 
 /// The value that every element of `id` has, if that is known.
-fn filled(graph: &Graph, id: NodeId) -> Option<f32> {
+fn filled(graph: &Graph, id: NodeId) -> Option<f64> {
     let node = graph.node(id);
     match node.op {
         Op::Constant(value) => Some(value.get()),
@@ -79,7 +79,7 @@ fn node(g: &mut Graph, op: &Op, inputs: &[NodeId]) -> NodeId {
     }
 }
 
-fn fill_like(g: &mut Graph, like: NodeId, value: f32) -> NodeId {
+fn fill_like(g: &mut Graph, like: NodeId, value: f64) -> NodeId {
     let shape = g.shape(like).to_vec();
     g.full(value, &shape)
 }
@@ -89,8 +89,8 @@ fn is_exact(value: f64) -> bool {
     (value as f32).is_finite() && f64::from(value as f32) == value
 }
 
-fn is_power_of_two(c: f32) -> bool {
-    c.is_normal() && c.abs().to_bits().trailing_zeros() >= f32::MANTISSA_DIGITS - 1
+fn is_power_of_two(c: f64) -> bool {
+    (c as f32).is_normal() && c.to_bits().trailing_zeros() >= f64::MANTISSA_DIGITS - 1
 }
 
 fn binary(g: &mut Graph, f: Binary, a: NodeId, b: NodeId) -> NodeId {
@@ -103,8 +103,8 @@ fn binary(g: &mut Graph, f: Binary, a: NodeId, b: NodeId) -> NodeId {
         (Binary::Mul, _, Some(0.0)) => b,
         (Binary::Mul, Some(1.0), _) => b,
         (Binary::Mul | Binary::Div, _, Some(1.0)) => a,
-        (Binary::Mul, Some(x), Some(y)) if is_exact(f64::from(x) * f64::from(y)) => fill_like(g, a, x * y),
-        (Binary::Add, Some(x), Some(y)) if is_exact(f64::from(x) + f64::from(y)) => fill_like(g, a, x + y),
+        (Binary::Mul, Some(x), Some(y)) if is_exact(x * y) => fill_like(g, a, x * y),
+        (Binary::Add, Some(x), Some(y)) if is_exact(x + y) => fill_like(g, a, x + y),
         (Binary::Mul, Some(-1.0), _) => node(g, &Op::Unary(Unary::Neg), &[b]),
         (Binary::Mul, _, Some(-1.0)) => node(g, &Op::Unary(Unary::Neg), &[a]),
         // Constants go to the right, and c2·(c1·x) becomes one product where c1·c2 is exact (a power of two).
@@ -113,7 +113,7 @@ fn binary(g: &mut Graph, f: Binary, a: NodeId, b: NodeId) -> NodeId {
             Op::Binary(Binary::Mul) => {
                 let (x, inner) = (g.node(a).inputs[0], g.node(a).inputs[1]);
                 match filled(g, inner) {
-                    Some(c1) if (c1 * c).is_normal() => {
+                    Some(c1) if ((c1 * c) as f32).is_normal() => {
                         let shape = g.shape(a).to_vec();
                         let product = g.push(Op::Constant(Bits::new(c1 * c)), &[]);
                         let product = g.broadcast(product, &shape, &[]);

@@ -27,17 +27,34 @@ pub struct SplitPolicy {
     pub wanted_tiles: usize,
     /// Fewest terms left in a slice.
     pub min_slice: usize,
+    /// Whether long sums over several axes take them one after the other, so that every stage counts whole axes.
+    /// Kernels see all of them as one, which has fewer stages.
+    pub by_axes: bool,
 }
 
 /// Rewrites what `outputs` need as the module text says.
 pub fn split(graph: &Graph, outputs: &[NodeId], policy: SplitPolicy) -> Rewritten {
     rewrite(graph, outputs, |g, op, inputs| match op {
-        Op::ReduceSum { axes } => reduction_tree(g, inputs[0], axes, Binary::Add),
-        Op::ReduceMax { axes } => reduction_tree(g, inputs[0], axes, Binary::Max),
+        Op::ReduceSum { axes } => reduction(g, inputs[0], axes, Binary::Add, policy),
+        Op::ReduceMax { axes } => reduction(g, inputs[0], axes, Binary::Max, policy),
         Op::DotGeneral(dims) => contraction(g, inputs[0], inputs[1], dims, policy),
         Op::Conv { of, window } => convolution(g, *of, window, [inputs[0], inputs[1]]),
         _ => g.push(op.clone(), inputs),
     })
+}
+
+/// Reduces over `axes` with `f` (`Add` or `Max`) as the policy says.
+fn reduction(g: &mut Graph, x: NodeId, axes: &[usize], f: Binary, policy: SplitPolicy) -> NodeId {
+    let shape = g.shape(x).to_vec();
+    let terms = |axes: &[usize]| axes.iter().map(|&a| shape[a]).product::<usize>();
+    if !policy.by_axes || terms(axes) <= FAN_IN {
+        return reduction_tree(g, x, axes, f);
+    }
+    // As many axes at once as stay below the limit, and at least one.
+    let most = (1..=axes.len()).take_while(|&n| n == 1 || terms(&axes[..n]) <= FAN_IN).last().unwrap_or(1);
+    let first = reduction_tree(g, x, &axes[..most], f);
+    let rest: Vec<usize> = axes[most..].iter().map(|a| a - most).collect();
+    if rest.is_empty() { first } else { reduction(g, first, &rest, f, policy) }
 }
 
 /// Reduces over `axes` with `f` (`Add` or `Max`) in stages.

@@ -1,9 +1,10 @@
 //! What a step does, as plain data and in no particular language: lines of code over symbolic indices.
 //!
-//! Code handles `width` elements at once: one, or four neighbours along the last axis, its *lanes*. An index may have variables
-//! beside those that count a step's elements: `v3` is what line 3 has computed, and `offset1` is `offsets[1]` of the step.
+//! Code handles `width` elements at once: one, or four neighbours along the last axis, its *lanes*. An index may have
+//! variables beside those that count a step's elements: `v3` is what line 3 has computed, and `offset1` is `offsets[1]`
+//! of the step.
 
-use crate::graph::{Binary, Compare, DType, Unary};
+use crate::graph::{Binary, Compare, ConvSide, DType, Unary, Window};
 use crate::index::Idx;
 
 /// What a line of code works on.
@@ -61,7 +62,7 @@ pub(crate) enum Expr {
         at: Address,
         dtype: DType,
     },
-    Constant(f32),
+    Constant(f64),
     /// Of each lane its own.
     Position(Idx),
     Unary(Unary, Name),
@@ -90,6 +91,8 @@ pub(crate) enum Expr {
     Half(Binary, Name, usize),
     /// f of two numbers, in all lanes.
     Spread(Binary, [Name; 2]),
+    /// A reduction of the values of a row's elements, see [`Code::Rows`].
+    OverRow(Binary, Name),
 }
 
 /// How a step sees one of its buffers.
@@ -165,6 +168,13 @@ pub(crate) enum Code {
         count: usize,
         body: Vec<Line>,
     },
+    /// For every row `i` in `0 .. count`, lines that mention an element `r` in `0 .. len` of it, or depend on such a
+    /// line, for each element, and the others once.
+    Rows {
+        count: usize,
+        len: usize,
+        body: Vec<Line>,
+    },
     /// A reduction for every `i` in `0 .. count`.
     Reduce(Fold),
     Product(Box<Product>),
@@ -201,20 +211,38 @@ pub(crate) struct ProductShape {
 pub(crate) struct Product {
     pub shape: ProductShape,
     /// Of A, along k or along m, and of B, along n; nothing where k has no values.
-    pub operands: Option<[Fours; 2]>,
+    pub operands: Option<[Elements; 2]>,
+    /// Of a convolution that reads elements one by one: what it reads as A.
+    pub field: Option<Field>,
     /// What is made of the results, at `b`, `m` and `n`, or of four of them at `b`, `m` and `quad`.
     pub finish: Vec<Line>,
     /// Loads and stores in `finish`, for every four results.
     pub accesses: usize,
 }
 
-/// Four neighbouring elements of an operand, from a multiple of 4 on; `along` is the variable that counts them.
+/// Elements of an operand: four neighbours from a multiple of 4 on, where `along` is the variable that counts them, or
+/// any one.
 #[derive(Clone, Debug)]
-pub(crate) enum Fours {
+pub(crate) enum Elements {
+    /// One, at b, m and k or at b, k and n.
+    One(Body),
     /// All at once, at the variable divided by 4, which is `quad`.
     Together { along: &'static str, body: Body },
-    /// One by one, at variables with the numbers 0 to 3 behind their names. Elements beyond the extent repeat the last one.
+    /// One by one, at variables with the numbers 0 to 3 behind their names. Elements beyond the extent repeat the last
+    /// one.
     Apart { along: &'static str, extent: usize, lines: Vec<Line>, values: [Name; 4] },
+}
+
+/// The positions with channels that the patches of a convolution are cut from: A is that of
+/// [`patches`](super::patches).
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    /// The side that results.
+    pub of: ConvSide,
+    pub window: Window,
+    pub channels: usize,
+    /// The element at `b`, `example`, `y`, `x` and `channel`.
+    pub body: Body,
 }
 
 impl ProductShape {

@@ -10,9 +10,11 @@
 
 use std::collections::HashSet;
 
+use super::form::Form;
+use super::product::read_from;
 use super::schedule::{Group, Root, Schedule};
 use crate::graph::{Graph, NodeId, Op};
-use crate::passes::{is_cheap, producer};
+use crate::passes::is_cheap;
 
 /// Where a node's value can be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,28 +36,25 @@ impl Ready {
     }
 }
 
-/// Longest row that an invocation holds.
-const LONGEST_ROW: usize = 128;
-
-/// The shape of the rows that a node reduces, if it reduces rows that an invocation can hold.
-fn reduced_rows(graph: &Graph, id: NodeId) -> Option<&[usize]> {
+/// The shape of the rows that a node reduces, if it reduces rows that a step can hold.
+fn reduced_rows(graph: &Graph, id: NodeId, form: Form) -> Option<&[usize]> {
     let node = graph.node(id);
     let (Op::ReduceSum { axes } | Op::ReduceMax { axes }) = &node.op else { return None };
     let rows = graph.shape(node.inputs[0]);
     let last = rows.len().checked_sub(1)?;
-    let most = if rows[last].is_multiple_of(4) { LONGEST_ROW } else { LONGEST_ROW / 4 };
-    (*axes == [last] && (1..=most).contains(&rows[last])).then_some(rows)
+    (*axes == [last] && form.holds_rows(rows[last])).then_some(rows)
 }
 
-/// Schedules what `outputs` need. Nodes in `cuts` start a group of their own, which bounds a group's operands.
+/// Schedules what `outputs` need, for steps of this form. Nodes in `cuts` start a group of their own, which bounds a group's operands.
 ///
 /// # Panics
 /// When one of them is not a node of the graph.
-pub fn fuse(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>) -> Schedule {
+pub fn fuse(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>, form: Form) -> Schedule {
     let live = needed(graph, outputs);
-    let forced = forced(graph, outputs, cuts, &live);
+    let forced = forced(graph, outputs, cuts, &live, form);
     let mut fuser = Fuser {
         graph,
+        form,
         ready: vec![Ready::Free; graph.nodes().len()],
         schedule: Schedule { groups: vec![], stored: vec![false; graph.nodes().len()] },
     };
@@ -103,7 +102,7 @@ fn needed(graph: &Graph, outputs: &[NodeId]) -> Vec<bool> {
 }
 
 /// Nodes that must be stored whatever the schedule: outputs, cuts and what contractions read.
-fn forced(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>, live: &[bool]) -> Vec<bool> {
+fn forced(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>, live: &[bool], form: Form) -> Vec<bool> {
     let mut forced = vec![false; graph.nodes().len()];
     for id in outputs.iter().chain(cuts) {
         forced[id.index()] = true;
@@ -114,7 +113,7 @@ fn forced(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>, live: &[boo
                 if graph.node(id).ty.is_empty() || graph.node(graph.node(id).inputs[side]).ty.is_empty() {
                     continue;
                 }
-                let base = producer(graph, id, side);
+                let base = read_from(graph, id, side, form);
                 forced[base.index()] |= !matches!(graph.node(base).op, Op::Input(_));
             }
         }
@@ -124,6 +123,7 @@ fn forced(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>, live: &[boo
 
 struct Fuser<'a> {
     graph: &'a Graph,
+    form: Form,
     ready: Vec<Ready>,
     schedule: Schedule,
 }
@@ -148,7 +148,7 @@ impl Fuser<'_> {
                 Some(k) if self.spreads_over_rows(id, k) => Ready::In(k),
                 latest => latest.map_or(Ready::Free, Ready::After),
             },
-            Op::ReduceSum { .. } | Op::ReduceMax { .. } => match reduced_rows(self.graph, id) {
+            Op::ReduceSum { .. } | Op::ReduceMax { .. } => match reduced_rows(self.graph, id, self.form) {
                 Some(rows) => self.row_group(id, rows, cut),
                 None => self.new_group(Root::Reduce(id)),
             },

@@ -1,14 +1,15 @@
 //! Code for fused nodes.
 //!
-//! [`Lowering::value`] returns the name of a node's value at a symbolic index: stored values are loaded, index maps rewrite the
-//! index, elementwise nodes become lines. The same code serves prologues, epilogues and maps, one element at a time or four
-//! neighbours along the last axis. Four at a time is not always possible; then lowering fails with [`Unsuitable`], and the step
-//! is lowered again one by one.
+//! [`Lowering::value`] returns the name of a node's value at a symbolic index: stored values are loaded, index maps
+//! rewrite the index, elementwise nodes become lines. The same code serves prologues, epilogues and maps, one element
+//! at a time or four neighbours along the last axis. Four at a time is not always possible; then lowering fails with
+//! [`Unsuitable`], and the step is lowered again one by one.
 
 use std::collections::{HashMap, HashSet};
 
 use super::accesses::{Accesses, Destination, Source, Unsuitable};
 use super::code::{Access, Address, Code, Expr, Line, Name, Test, View};
+use super::form::Form;
 use super::spec::Place;
 use crate::graph::{Binary, DType, Graph, NodeId, Op};
 use crate::index::{Idx, pull_back};
@@ -16,6 +17,7 @@ use crate::index::{Idx, pull_back};
 /// What is known of the program around a step.
 pub(super) struct Scope<'a> {
     pub graph: &'a Graph,
+    pub form: Form,
     /// Slot and offset of every input.
     pub inputs: &'a HashMap<NodeId, Place>,
     /// Values stored by any step.
@@ -148,8 +150,12 @@ impl<'a> Lowering<'a> {
         Ok(self.emit(expr))
     }
 
-    /// Indices of the element(s) of a row of so many elements, at the index of the row.
+    /// Indices of the element(s) of a row of so many elements, at the index of the row: in kernels each of them, else
+    /// any.
     pub fn along_row(&self, row: &[Idx], len: usize) -> Vec<Vec<Idx>> {
+        if self.scope.form == Form::Blocks {
+            return vec![[row, &[Idx::var("r", len)]].concat()];
+        }
         let last = (0..len).step_by(self.width);
         let last = last.map(|i| if self.width == 4 { Idx::quad_from(i) } else { Idx::constant(i as u64) });
         last.map(|i| [row, &[i]].concat()).collect()
@@ -160,6 +166,10 @@ impl<'a> Lowering<'a> {
         let node = self.scope.graph.node(id);
         let (with, operand) = (combiner(&node.op), node.inputs[0]);
         let len = *self.scope.graph.shape(operand).last().expect("a row has elements");
+        if self.scope.form == Form::Blocks {
+            let x = self.value(operand, &self.along_row(row, len)[0])?;
+            return Ok(self.emit(Expr::OverRow(with, x)));
+        }
         let mut result: Option<Name> = None;
         for index in self.along_row(row, len) {
             let x = self.value(operand, &index)?;

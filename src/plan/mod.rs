@@ -7,6 +7,7 @@
 
 mod accesses;
 mod code;
+mod form;
 mod fuse;
 mod lower;
 mod memory;
@@ -18,7 +19,10 @@ mod spec;
 mod step;
 
 pub use code::{Access, BufferRef};
-pub(crate) use code::{Address, Body, Code, Expr, Fold, Fours, Line, Name, Product, ProductShape, Step, Test, View};
+pub(crate) use code::{
+    Address, Body, Code, Elements, Expr, Field, Fold, Line, Name, Plan, Product, ProductShape, Step, Test, View,
+};
+pub use form::Form;
 pub use fuse::fuse;
 pub use memory::{Life, assign_buffers};
 pub(crate) use planner::plan;

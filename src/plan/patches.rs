@@ -8,11 +8,11 @@
 //! | kernel | the same of x | kernel position, channel in | example, output position | channel out | u |
 //! | input | u at the output position that brings the kernel position there | example, input position | kernel position, channel out | channel in | w, turned |
 //!
-//! and A is 0 where they meet nowhere. Products load through these indices, so a convolution is a direct one, with the blocking
-//! of any other product.
+//! and A is 0 where they meet nowhere. Products load through these indices, so a convolution is a direct one, with the
+//! blocking of any other product.
 
 use super::accesses::Unsuitable;
-use super::code::{Expr, Name, Test};
+use super::code::{Body, Expr, Field, Name, Test};
 use super::lower::Lowering;
 use crate::graph::{ConvSide, NodeId, Window};
 use crate::index::Idx;
@@ -90,6 +90,24 @@ impl Patches {
         }
         index.push(tap[2].clone());
         lowering.masked(operand, &index, inside)
+    }
+
+    /// What A is read from; nothing if it has no elements.
+    pub fn field(&self, lowering: &mut Lowering, operand: NodeId, batch: usize) -> Result<Option<Field>, Unsuitable> {
+        if self.window.input.contains(&0) || self.window.output.contains(&0) {
+            return Ok(None);
+        }
+        let Self { of, window, n, .. } = *self;
+        let (positions, channels) = match of {
+            ConvSide::Input => (window.output, self.channels_out),
+            ConvSide::Kernel | ConvSide::Output => (window.input, self.channels_in),
+        };
+        let mut index = Idx::var("b", batch).unflatten(&self.lead);
+        let [height, width] = positions;
+        let axes = [("example", n), ("y", height), ("x", width), ("channel", channels)];
+        index.extend(axes.map(|(name, len)| Idx::var(name, len)));
+        let value = lowering.value(operand, &index)?;
+        Ok(Some(Field { of, window, channels, body: Body { lines: lowering.take_lines(), value } }))
     }
 
     /// (input position + low − kernel position) ÷ stride, where that is an output position.

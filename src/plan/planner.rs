@@ -1,13 +1,14 @@
 //! The planner: fusion, then code, then buffers, and again with what the code has shown.
 //!
-//! An output may lie where inputs do. If a step stores elements of it that another invocation, or a later step, has still to
-//! load, the value stays in a buffer of the program's own until a step behind all others copies it. A step that touches too many
-//! buffers is cut in two.
+//! An output may lie where inputs do. If a step stores elements of it that another invocation, or a later step, has
+//! still to load, the value stays in a buffer of the program's own until a step behind all others copies it. A step
+//! that touches too many buffers is cut in two.
 
 use std::collections::{HashMap, HashSet};
 
 use super::accesses::{Destination, Source};
 use super::code::Plan;
+use super::form::Form;
 use super::fuse::fuse;
 use super::lower::{Lowered, Scope};
 use super::memory::assemble;
@@ -17,12 +18,12 @@ use super::step::lower;
 use crate::graph::{Graph, NodeId, Op, verify};
 use crate::passes::{self, SplitPolicy};
 
-/// Plans a graph whose contractions are cut as `split` says, in steps with at most so many bindings. An output may lie where
-/// inputs do: it takes their place when all of them have been read.
+/// Plans a graph whose contractions are cut as `split` says, in steps of this form. An output may lie where inputs do:
+/// it takes their place when all of them have been read.
 ///
 /// # Errors
 /// [`PlanError`]: that of the graph, and what the caller's places or the number of bindings do not allow.
-pub(crate) fn plan(spec: &Spec, split: SplitPolicy, most: Option<usize>) -> Result<Plan, PlanError> {
+pub(crate) fn plan(spec: &Spec, split: SplitPolicy, form: Form) -> Result<Plan, PlanError> {
     spec.graph.check()?;
     spec.check_places()?;
     let wanted: Vec<NodeId> = spec.outputs.iter().map(|o| o.node).collect();
@@ -36,9 +37,9 @@ pub(crate) fn plan(spec: &Spec, split: SplitPolicy, most: Option<usize>) -> Resu
         verify(&graph)?;
     }
     let inputs = spec.input_places(&graph, &outputs)?;
-    let mut planner = Planner { spec, graph, outputs, inputs, cuts: HashSet::new(), kept: vec![] };
+    let mut planner = Planner { spec, form, graph, outputs, inputs, cuts: HashSet::new(), kept: vec![] };
     loop {
-        if let Some(plan) = planner.attempt(most)? {
+        if let Some(plan) = planner.attempt()? {
             return Ok(plan);
         }
     }
@@ -46,6 +47,7 @@ pub(crate) fn plan(spec: &Spec, split: SplitPolicy, most: Option<usize>) -> Resu
 
 struct Planner<'a> {
     spec: &'a Spec<'a>,
+    form: Form,
     graph: Graph,
     /// The nodes that the outputs are, in the order of the spec.
     outputs: Vec<NodeId>,
@@ -58,14 +60,14 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     /// The plan; or nothing, and a change that it needs first.
-    fn attempt(&mut self, most: Option<usize>) -> Result<Option<Plan>, PlanError> {
-        let graph = &self.graph;
-        let schedule = fuse(graph, &[&self.outputs[..], &self.kept].concat(), &self.cuts);
+    fn attempt(&mut self) -> Result<Option<Plan>, PlanError> {
+        let (graph, form, most) = (&self.graph, self.form, self.form.bindings());
+        let schedule = fuse(graph, &[&self.outputs[..], &self.kept].concat(), &self.cuts, form);
         let targets = self.destinations(&schedule);
-        let scope = Scope { graph, inputs: &self.inputs, stored: &schedule.stored, targets: &targets };
+        let scope = Scope { graph, form, inputs: &self.inputs, stored: &schedule.stored, targets: &targets };
         let groups = schedule.groups.iter().filter(|group| !graph.node(group.stores[0]).ty.is_empty());
         let steps: Vec<(&Group, Lowered)> =
-            groups.map(|group| Ok((group, lower(&scope, group, most)?))).collect::<Result<_, PlanError>>()?;
+            groups.map(|group| Ok((group, lower(&scope, group)?))).collect::<Result<_, PlanError>>()?;
         let mut early = self.early_stores(&targets, &schedule);
         early.extend(steps.iter().flat_map(|(_, step)| &step.accesses.races).copied());
         if self.postpone(&early) {
@@ -81,7 +83,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Every stored node goes to the caller's buffers where it is an output, and to its own where a later step reads it.
+    /// Every stored node goes to the caller's buffers where it is an output, and to its own where a later step reads
+    /// it.
     fn destinations(&self, schedule: &Schedule) -> HashMap<NodeId, Vec<Destination>> {
         let mut targets: HashMap<NodeId, Vec<Destination>> = HashMap::new();
         for (output, &node) in self.spec.outputs.iter().zip(&self.outputs) {
@@ -122,8 +125,8 @@ impl Planner<'_> {
         early
     }
 
-    /// Has each output among these stores made by a copy behind all other steps, of a value that is kept until then in a buffer
-    /// of the program's own. Whether there are any.
+    /// Has each output among these stores made by a copy behind all other steps, of a value that is kept until then in
+    /// a buffer of the program's own. Whether there are any.
     fn postpone(&mut self, early: &[(NodeId, Destination)]) -> bool {
         let is_early = |output: &usize| {
             let Place { slot, offset } = self.spec.outputs[*output].place;
@@ -175,9 +178,10 @@ mod tests {
         let places: Vec<(NodeId, Place)> = inputs.iter().enumerate().map(|(slot, &id)| (id, place(slot))).collect();
         let outputs = [Output { node, place: place(12), accumulate: false }];
         let spec = Spec { name: "sum", graph: &graph, inputs: &places, outputs: &outputs, slots: &[8; 13] };
-        let split = SplitPolicy { wanted_tiles: 1, min_slice: 256 };
+        let split = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false };
         for most in [None, Some(13), Some(8), Some(4)] {
-            let plan = plan(&spec, split, most).expect("it can be cut");
+            let form = most.map_or(Form::Blocks, |bindings| Form::Kernels { bindings });
+            let plan = plan(&spec, split, form).expect("it can be cut");
             assert_eq!(
                 plan.steps.len() == 1,
                 most.is_none_or(|most| most >= 13),

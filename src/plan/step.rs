@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::accesses::Unsuitable;
 use super::code::{Body, Code, Fold, Line};
+use super::form::Form;
 use super::lower::{Lowered, Lowering, Scope, combiner};
 use super::product;
 use super::schedule::{Group, Root};
@@ -11,8 +12,8 @@ use super::spec::PlanError;
 use crate::graph::{NodeId, Op};
 use crate::index::Idx;
 
-/// Lowers a group, four elements at a time where that is possible within so many bindings.
-pub(super) fn lower(scope: &Scope, group: &Group, most: Option<usize>) -> Result<Lowered, PlanError> {
+/// Lowers a group: for kernels four elements at a time where that is possible within their number of bindings.
+pub(super) fn lower(scope: &Scope, group: &Group) -> Result<Lowered, PlanError> {
     if let Root::Dot(root) = group.root {
         return product::lower(scope, group, root);
     }
@@ -23,15 +24,16 @@ pub(super) fn lower(scope: &Scope, group: &Group, most: Option<usize>) -> Result
         Root::Reduce(root) => reduce(scope, group, root, width),
         Root::Rows(first) => rows(scope, group, first, width),
     };
+    let mixed = |Unsuitable| PlanError::MixedTypes(format!("a step of shape {shape:?}"));
+    let Form::Kernels { bindings: most } = scope.form else { return step(1).map_err(mixed) };
     // A buffer that is read in both ways, by fours and one by one, is bound twice, which there may not be room for.
     let fits = |step: &Lowered| {
         let bindings = &step.accesses.bindings;
         let buffers: HashSet<_> = bindings.iter().map(|bound| bound.source).collect();
-        most.is_none_or(|most| bindings.len() <= most) || buffers.len() == bindings.len()
+        bindings.len() <= most || buffers.len() == bindings.len()
     };
     let wide = if side_by_side.is_multiple_of(4) { step(4) } else { Err(Unsuitable) };
     let wide = wide.and_then(|step| if fits(&step) { Ok(step) } else { Err(Unsuitable) });
-    let mixed = |Unsuitable| PlanError::MixedTypes(format!("a step of shape {shape:?}"));
     wide.or_else(|Unsuitable| step(1)).map_err(mixed)
 }
 
@@ -51,7 +53,7 @@ fn map(scope: &Scope, group: &Group, width: usize) -> Result<Lowered, Unsuitable
     Ok(lowered(format!("map {shape:?}"), lowering, Code::Each { count, body }, flops))
 }
 
-/// A row at a time, `width` of its elements at once; `first` is a reduction of these rows.
+/// A row at a time, in kernels `width` of its elements at once; `first` is a reduction of these rows.
 fn rows(scope: &Scope, group: &Group, first: NodeId, width: usize) -> Result<Lowered, Unsuitable> {
     let graph = scope.graph;
     let (shape, rows) = (graph.shape(first), graph.shape(graph.node(first).inputs[0]));
@@ -63,9 +65,14 @@ fn rows(scope: &Scope, group: &Group, first: NodeId, width: usize) -> Result<Low
         elements.iter().try_for_each(|index| lowering.store(id, index))?;
     }
     let body = lowering.take_lines();
-    // All elements of a row are written out.
-    let flops = (lets(&body) * count * width) as f64;
-    Ok(lowered(format!("rows {shape:?} of {row}"), lowering, Code::Each { count, body }, flops))
+    let label = format!("rows {shape:?} of {row}");
+    // In kernels, all elements of a row are written out.
+    let lines = (lets(&body) * count) as f64;
+    let (code, each) = match scope.form {
+        Form::Kernels { .. } => (Code::Each { count, body }, width),
+        Form::Blocks => (Code::Rows { count, len: row, body }, row),
+    };
+    Ok(lowered(label, lowering, code, lines * each as f64))
 }
 
 /// `width` results at a time.

@@ -48,7 +48,7 @@ impl Divergence {
     }
 
     /// Refuses numbers that are not finite, after `step` updates of `rule`.
-    pub(crate) fn check_all(rule: &Rule, what: &'static str, step: u64, numbers: &[f32]) -> Result<(), Self> {
+    pub(crate) fn check_all(rule: &Rule, what: &'static str, step: u64, numbers: &[f64]) -> Result<(), Self> {
         if numbers.iter().all(|x| x.is_finite()) { Ok(()) } else { Err(Self::of(rule, what, step)) }
     }
 

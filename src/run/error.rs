@@ -6,10 +6,10 @@ use super::divergence::Divergence;
 use crate::config::ConfigError;
 use crate::curvature::CurvatureError;
 use crate::data::DataError;
+use crate::device::DeviceError;
 use crate::files::FileError;
 use crate::folder::RunDirError;
 use crate::folder::table::RecordError;
-use crate::gpu::GpuError;
 use crate::model::{ModelError, StoreError};
 use crate::observer::OutputError;
 use crate::results::{PlotError, ResultsError};
@@ -40,7 +40,7 @@ pub enum RunError {
     Model(#[from] ModelError),
     /// The device failed or cannot do it.
     #[error(transparent)]
-    Gpu(#[from] GpuError),
+    Gpu(#[from] DeviceError),
     /// An eigensolver stopped.
     #[error(transparent)]
     Curvature(#[from] CurvatureError),

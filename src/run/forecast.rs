@@ -6,8 +6,8 @@ use super::TrainRequest;
 use super::measure::Measurer;
 use super::setup::Workspace;
 use crate::config::{Config, MeasuringSet};
+use crate::device::DeviceError;
 use crate::folder::manifest::MemoryPlan;
-use crate::gpu::GpuError;
 use crate::objective::{Matrix, Plan};
 use crate::text::{counted, duration};
 
@@ -28,7 +28,7 @@ impl Forecast<'_> {
     ///
     /// # Errors
     /// Compilation errors.
-    pub fn text(mut self) -> Result<String, GpuError> {
+    pub fn text(mut self) -> Result<String, DeviceError> {
         let Self { request, train, workspace: Workspace { ref objective, .. }, memory, gradient_secs } = self;
         let Config { optim, run, .. } = &request.config;
         let MemoryPlan { device_bytes, host_bytes } = memory;
@@ -38,7 +38,7 @@ impl Forecast<'_> {
         let vectors = 4 * objective.layout().device_len() as u64;
         let limit = objective.gpu().max_binding_bytes();
         let mut lines = vec![
-            format!("{} on {} ({}, {} tier)", request.name, adapter.name, adapter.backend, adapter.tier),
+            format!("{} on {} ({}, {} tier)", request.name, adapter.words(), adapter.backend, adapter.tier),
             format!("  parameters        {} ({} a vector)", plan.parameters, mib(vectors)),
             format!("  examples          {} on the device", mib(plan.data_bytes)),
             format!("  chunks            {} of {}", plan.chunks, counted(plan.rows, "example")),
@@ -65,7 +65,7 @@ impl Forecast<'_> {
         Ok(lines.join("\n"))
     }
 
-    fn measurements(&mut self, lines: &mut Vec<String>) -> Result<(), GpuError> {
+    fn measurements(&mut self, lines: &mut Vec<String>) -> Result<(), DeviceError> {
         let Config { measure, run, .. } = &self.request.config;
         if !measure.is_on() {
             return Ok(());
@@ -109,7 +109,7 @@ pub(crate) fn ahead(
     workspace: &Workspace,
     memory: &MemoryPlan,
     first: u64,
-) -> Result<String, GpuError> {
+) -> Result<String, DeviceError> {
     let steps = config.run.steps.saturating_sub(first);
     let Workspace { objective, optimizer, measurer, .. } = workspace;
     let gpu = objective.gpu();
@@ -125,7 +125,7 @@ pub(crate) fn ahead(
         "{} on {}: {} of device buffers, at most {} of numbers on the host\n\
          a step takes about {}, {} {}",
         counted(objective.layout().len(), "parameter"),
-        gpu.adapter().name,
+        gpu.adapter().words(),
         mib(memory.device_bytes),
         mib(memory.host_bytes),
         duration(secs),

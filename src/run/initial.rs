@@ -10,15 +10,15 @@ use crate::folder::manifest::InitFile;
 use crate::model::{Layout, StoreError, initial_params, params_from_safetensors};
 
 /// The initial parameters, and their file if any.
-pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f32>, Option<InitFile>), RunError> {
+pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f64>, Option<InitFile>), RunError> {
     match &config.run.init {
         Some(path) => read_params(layout, path).map(|(params, init)| (params, Some(init))),
-        None => Ok((initial_params(layout, config.run.seed), None)),
+        None => Ok((initial_params(layout, config.run.seed).into_iter().map(f64::from).collect(), None)),
     }
 }
 
 /// Reads the parameters of a model, with the identity of their file.
-pub(crate) fn read_params(layout: &Layout, path: &Path) -> Result<(Vec<f32>, InitFile), RunError> {
+pub(crate) fn read_params(layout: &Layout, path: &Path) -> Result<(Vec<f64>, InitFile), RunError> {
     let bytes = read_regular(path).map_err(|cause| RunError::ReadInit { path: path.into(), cause })?;
     let params = params_from_safetensors(layout, &bytes).map_err(|cause| match (cause, page::foreign(&bytes)) {
         (StoreError::Format(_), Some((what, advice))) => StoreError::Foreign { what, advice },

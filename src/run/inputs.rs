@@ -9,15 +9,20 @@ use super::own::OwnTask;
 use super::setup::RunSetup;
 use crate::config::{Config, MeasuringSet, build};
 use crate::data::{self, DataError, Dataset, Examples};
+use crate::device::{Device, DeviceError};
 use crate::files::sha256;
 use crate::folder::data_record::DataRecord;
-use crate::gpu::Gpu;
 use crate::model::{Layout, Loss, Model};
+
+/// The device that is named, in the precision of a configuration.
+pub(crate) fn open(config: &Config, adapter: Option<&str>) -> Result<Device, DeviceError> {
+    Device::open_with(adapter, config.run.precision)
+}
 
 /// See the module text.
 pub(crate) struct Inputs {
     pub data: Arc<Dataset>,
-    pub gpu: Gpu,
+    pub gpu: Device,
     model: Arc<dyn Model>,
     loss: Loss,
     /// Whether a program brought them.
@@ -29,10 +34,10 @@ impl Inputs {
     pub fn of(config: &Config, adapter: Option<&str>, own: Option<&OwnTask>) -> Result<Self, RunError> {
         let Some(OwnTask { model, loss, data }) = own.cloned() else {
             let data = Self::data(config)?;
-            return Self::on(Gpu::open(adapter)?, Arc::new(data), config);
+            return Self::on(open(config, adapter)?, Arc::new(data), config);
         };
         Layout::of(&*model)?;
-        Ok(Self { data, gpu: Gpu::open(adapter)?, model, loss, own: true })
+        Ok(Self { data, gpu: open(config, adapter)?, model, loss, own: true })
     }
 
     /// Loads the data alone.
@@ -47,7 +52,7 @@ impl Inputs {
     }
 
     /// The same with existing data and adapter.
-    pub fn on(gpu: Gpu, data: Arc<Dataset>, config: &Config) -> Result<Self, RunError> {
+    pub fn on(gpu: Device, data: Arc<Dataset>, config: &Config) -> Result<Self, RunError> {
         let model = build::model(config, &data.train)?;
         Ok(Self { data, gpu, model, loss: build::loss(config), own: false })
     }

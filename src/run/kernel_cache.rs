@@ -7,11 +7,11 @@ use std::{fs, io};
 
 use serde_json::{Value, json};
 
+use crate::device::AdapterSummary;
 use crate::environment::variable;
 use crate::files::lock::{self, Lock, LockError};
 use crate::files::{sha256, shown, write_file};
 use crate::folder::choices::{Known, parse, read_text, words};
-use crate::gpu::AdapterSummary;
 
 /// The environment variable that replaces the user's cache folder.
 pub const CACHE_VARIABLE: &str = "EDGEWALK_CACHE";

@@ -12,9 +12,9 @@ use super::RunError;
 use super::kernel_cache::KernelCache;
 use super::setup::RunSetup;
 use crate::config::ConfigError;
+use crate::device::Device;
 use crate::files::shown;
 use crate::folder::choices::{Known, parse, read_text};
-use crate::gpu::Gpu;
 use crate::kernel::{Choices, Target};
 use crate::objective::tune::Tuner;
 use crate::observer::Observer;
@@ -24,13 +24,13 @@ use crate::observer::Observer;
 /// # Errors
 /// Unusable `run.kernels`; compilation or device errors. A faulty cache is not an error: the observer gets a note, and
 /// the default rules apply.
-pub fn choose(gpu: &Gpu, setup: &RunSetup, dry_run: bool, observer: &dyn Observer) -> Result<Gpu, RunError> {
+pub fn choose(gpu: &Device, setup: &RunSetup, dry_run: bool, observer: &dyn Observer) -> Result<Device, RunError> {
     let run = &setup.config.run;
     if let Some(path) = &run.kernels {
         let known = recorded(path, gpu.target())?;
         return Ok(fixed(gpu, known));
     }
-    let budget = run.tune.secs(gpu.target().cpu);
+    let budget = gpu.target().map_or(0.0, |target| run.tune.secs(target.cpu));
     if budget == 0.0 {
         return Ok(gpu.clone());
     }
@@ -41,12 +41,12 @@ pub fn choose(gpu: &Gpu, setup: &RunSetup, dry_run: bool, observer: &dyn Observe
 }
 
 /// The device with the kernels of a checkpoint, and default rules for all others.
-pub fn fixed(gpu: &Gpu, known: Known) -> Gpu {
+pub fn fixed(gpu: &Device, known: Known) -> Device {
     gpu.with_choices(Choices { tried: None, known })
 }
 
 fn remembered_or_timed(
-    gpu: &Gpu,
+    gpu: &Device,
     tuner: &mut Tuner,
     budget: f64,
     dry_run: bool,
@@ -93,10 +93,10 @@ fn remembered_or_timed(
 }
 
 /// The `choices` of a JSON file, such as the manifest of a run.
-pub(crate) fn recorded(path: &Path, target: &Target) -> Result<Known, ConfigError> {
+pub(crate) fn recorded(path: &Path, target: Option<&Target>) -> Result<Known, ConfigError> {
     let known = read_text(path).map_err(|error| error.to_string()).and_then(|text| {
         let known = parse(&text)?;
-        match known.iter().find(|(_, variant)| !variant.suits(target)) {
+        match known.iter().find(|(_, variant)| !target.is_some_and(|target| variant.suits(target))) {
             Some((class, variant)) => Err(format!("`{variant}` for `{class}` is not for this kind of adapter")),
             None => Ok(known),
         }

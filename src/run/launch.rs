@@ -7,6 +7,7 @@ use super::request::{ResumeRequest, TrainRequest};
 use super::tables::Tables;
 use super::{RunError, batches, divergence};
 use crate::config::{Config, ConfigError, MeasuringSet, build};
+use crate::device::{self, DeviceError};
 use crate::files::lock::Lock;
 use crate::files::read_regular;
 use crate::folder::checkpoint::{self, Checkpoint};
@@ -15,7 +16,6 @@ use crate::folder::manifest::{Ended, InitFile, Manifest, MemoryPlan, Resumed};
 use crate::folder::state::RunState;
 use crate::folder::table::RecordError;
 use crate::folder::{RunDir, RunDirError, choices, settled};
-use crate::gpu::{self, GpuError};
 use crate::model::{Layout, Model, params_from_safetensors};
 use crate::objective::Objective;
 use crate::observer::{Observer, OutputError};
@@ -151,7 +151,7 @@ impl<'a> Launch<'a> {
     }
 
     /// The parameters of the next step, and the file of a new run's initial weights.
-    pub fn params(&self, layout: &Layout) -> Result<(Vec<f32>, Option<InitFile>), RunError> {
+    pub fn params(&self, layout: &Layout) -> Result<(Vec<f64>, Option<InitFile>), RunError> {
         if let Some(Checkpoint { path, params, .. }) = self.checkpoint() {
             let params = params_from_safetensors(layout, params);
             let params = params.map_err(|cause| RunError::Init { path: path.join(checkpoint::PARAMS), cause })?;
@@ -286,9 +286,9 @@ pub(super) fn say(observer: &dyn Observer, text: &str) -> Result<(), OutputError
     observer.say(text).map_err(OutputError)
 }
 
-/// The number of the adapter that a run had, for [`crate::gpu::Gpu::open`]; its name if this machine lacks it.
-fn the_same(manifest: &Manifest) -> Result<String, GpuError> {
+/// The number of the adapter that a run had, for [`crate::device::Gpu::open`]; its name if this machine lacks it.
+fn the_same(manifest: &Manifest) -> Result<String, DeviceError> {
     let Manifest { adapter, backend, adapter_place, .. } = manifest;
-    let found = gpu::same(&gpu::adapters()?, adapter, backend, adapter_place);
+    let found = device::same(&device::adapters()?, adapter, backend, adapter_place);
     Ok(found.map_or_else(|| adapter.clone(), |index| index.to_string()))
 }

@@ -16,9 +16,9 @@ use crate::curvature::edge::alignment;
 use crate::curvature::{
     EigenOptions, Eigenpair, RitzValue, Spectrum, Track, dot, lanczos, official, power_iteration, subspace_alignment,
 };
+use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow, OscillationRow};
 use crate::folder::state::RunState;
-use crate::gpu::{Buffer, Gpu, GpuError, Recording};
 use crate::objective::{DifferenceOperator, Objective};
 use crate::observer::Observer;
 use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
@@ -139,7 +139,7 @@ impl Measurer {
     ///
     /// # Errors
     /// Device errors.
-    pub fn restore(&mut self, gpu: &Gpu, state: &mut RunState) -> Result<(), GpuError> {
+    pub fn restore(&mut self, gpu: &Device, state: &mut RunState) -> Result<(), DeviceError> {
         if let (Some(midpoint), Some(before)) = (&self.midpoint, &state.before) {
             gpu.write(midpoint.before(), before)?;
         }
@@ -170,7 +170,7 @@ impl Measurer {
             None => (trained, &optimizer.probe, metrics),
         };
         let began = Instant::now();
-        let from = widen(&objective.read(optimizer.params())?);
+        let from = objective.read(optimizer.params())?;
         let mut point = Point::of(objective, probe, step, secs, &metrics)?;
         let batch_norm = batch.map_or(point.grad_norm, |batch| batch.grad_norm);
         let climbs = self.update.climbs(objective, &point.rule, &from, [point.grad_norm, batch_norm])?;
@@ -233,8 +233,8 @@ impl Measurer {
     fn batch_row(&self, trained: &Objective, optimizer: &Optimizer) -> Result<Option<BatchRow>, RunError> {
         let Some(batch) = &self.batch else { return Ok(None) };
         trained.gpu().run([&batch.product])?;
-        let gradient = widen(&trained.read(optimizer.probe.gradient())?);
-        let product = widen(&trained.read(&batch.result)?);
+        let gradient = trained.read(optimizer.probe.gradient())?;
+        let product = trained.read(&batch.result)?;
         let square = dot(&gradient, &gradient);
         Ok(Some(BatchRow { sharpness: dot(&gradient, &product) / square, grad_norm: square.sqrt() }))
     }
@@ -256,9 +256,15 @@ struct Point {
 
 impl Point {
     /// Reads the gradients of a probe that has run.
-    fn of(objective: &Objective, probe: &Probe, step: u64, secs: f64, metrics: &StepMetrics) -> Result<Self, GpuError> {
-        let gradient = widen(&objective.read(probe.gradient())?);
-        let update_gradient = widen(&objective.read(probe.update_gradient(step))?);
+    fn of(
+        objective: &Objective,
+        probe: &Probe,
+        step: u64,
+        secs: f64,
+        metrics: &StepMetrics,
+    ) -> Result<Self, DeviceError> {
+        let gradient = objective.read(probe.gradient())?;
+        let update_gradient = objective.read(probe.update_gradient(step))?;
         let grad_norm = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
         let rule = probe.rule().at(step);
         let gd_edge = rule.unperturbed().edge(&[]).unwrap_or(f64::NAN);
@@ -320,8 +326,4 @@ pub(crate) fn probed(objective: &Objective, probe: &Probe, step: u64) -> Result<
     let metrics = probe.metrics(objective, &gpu.read(probe.row())?);
     Divergence::check(probe.rule(), step, &metrics)?;
     Ok(metrics)
-}
-
-fn widen(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&x| x.into()).collect()
 }

@@ -7,14 +7,14 @@ use sysinfo::{ProcessesToUpdate, System, get_current_pid};
 use super::RunError;
 use super::setup::RunSetup;
 use crate::config::Config;
+use crate::device::{Device, DeviceError};
 use crate::folder::manifest::MemoryPlan;
-use crate::gpu::{Gpu, GpuError};
 
 /// Memory of a process outside the plan: the program, the driver, and the compilation of kernels (docs/memory.md).
 pub const PROCESS_BYTES: u64 = 300 << 20;
 
 /// Bytes of the machine's memory that a run takes on an adapter: only a discrete GPU has memory of its own.
-pub fn machine_bytes(plan: &MemoryPlan, gpu: &Gpu) -> u64 {
+pub fn machine_bytes(plan: &MemoryPlan, gpu: &Device) -> u64 {
     let buffers = if gpu.adapter().kind == "DiscreteGpu" { 0 } else { plan.device_bytes };
     buffers.saturating_add(plan.host_bytes).saturating_add(PROCESS_BYTES)
 }
@@ -34,7 +34,7 @@ pub fn free_bytes() -> u64 {
 ///
 /// # Errors
 /// [`RunError::Memory`], with chunks that would fit, if any would; compilation errors.
-pub fn check(setup: &RunSetup, gpu: &Gpu, plan: &MemoryPlan, has: u64) -> Result<(), RunError> {
+pub fn check(setup: &RunSetup, gpu: &Device, plan: &MemoryPlan, has: u64) -> Result<(), RunError> {
     require(gpu, plan, has, || {
         Ok(match smaller(setup, gpu, has)? {
             Some((chunk, bytes)) => format!("try --set run.chunk={chunk}, which needs {}", gib(bytes)),
@@ -46,7 +46,7 @@ pub fn check(setup: &RunSetup, gpu: &Gpu, plan: &MemoryPlan, has: u64) -> Result
 /// Refuses a plan that does not fit into `has` bytes of the machine's memory, or into what this process may reserve of
 /// it.
 pub(crate) fn require(
-    gpu: &Gpu,
+    gpu: &Device,
     plan: &MemoryPlan,
     has: u64,
     advice: impl FnOnce() -> Result<String, RunError>,
@@ -61,7 +61,7 @@ pub(crate) fn require(
 }
 
 /// The largest halved chunk with which the run fits, and its needs.
-fn smaller(setup: &RunSetup, gpu: &Gpu, has: u64) -> Result<Option<(usize, u64)>, RunError> {
+fn smaller(setup: &RunSetup, gpu: &Device, has: u64) -> Result<Option<(usize, u64)>, RunError> {
     let RunSetup { config, data, first, measured, .. } = setup;
     if config.optim.micro_batch > 0 {
         return Ok(None);
@@ -92,7 +92,7 @@ pub(crate) const SMALLER_RUN: &str = "try a smaller run.chunk, a smaller model, 
 /// help.
 pub(crate) fn refused(error: impl Into<RunError>, plan: &MemoryPlan, advice: &str) -> RunError {
     match error.into() {
-        RunError::Gpu(GpuError::NoMemory(message)) => RunError::Memory {
+        RunError::Gpu(DeviceError::NoMemory(message)) => RunError::Memory {
             needs: format!("{} of the adapter's memory", gib(plan.device_bytes)),
             has: format!("not as many: it refused ({message})"),
             advice: advice.to_owned(),

@@ -2,7 +2,7 @@
 //! stability iterates jump across a valley, and the top eigenvector with them. In the mean a two-cycle cancels to
 //! second order, so eigenvectors found there change slowly and serve the next measurement.
 
-use crate::gpu::{Buffer, GpuError, Recording};
+use crate::device::{Buffer, DeviceError, Recording};
 use crate::graph::Graph;
 use crate::objective::Objective;
 use crate::objective::vectors::{at, record};
@@ -25,7 +25,7 @@ impl Midpoint {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn new(objective: &Objective, optimizer: &Optimizer) -> Result<Self, GpuError> {
+    pub fn new(objective: &Objective, optimizer: &Optimizer) -> Result<Self, DeviceError> {
         let w = optimizer.params();
         let [mean, before, here] =
             [objective.vector("the midpoint")?, objective.vector("the last w")?, objective.vector("this w")?];
@@ -68,7 +68,7 @@ impl Midpoint {
     ///
     /// # Errors
     /// Device errors.
-    pub fn find(&self, objective: &Objective, optimizer: &Optimizer, step: u64) -> Result<(), GpuError> {
+    pub fn find(&self, objective: &Objective, optimizer: &Optimizer, step: u64) -> Result<(), DeviceError> {
         objective.gpu().run([&self.save, optimizer.step(step), &self.finish])
     }
 }

@@ -12,9 +12,9 @@
 
 use crate::curvature::edge::alignment;
 use crate::curvature::{Eigenpair, dot};
+use crate::device::{Buffer, DeviceError, Recording};
 use crate::folder::rows::OscillationRow;
 use crate::folder::state::OscillationWindow;
-use crate::gpu::{Buffer, GpuError, Recording};
 use crate::objective::Objective;
 use crate::optim::{Ascent, Rule};
 
@@ -38,7 +38,7 @@ impl Oscillation {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn new(objective: &mut Objective, w: &Buffer, rule: Rule, window: u64) -> Result<Self, GpuError> {
+    pub fn new(objective: &mut Objective, w: &Buffer, rule: Rule, window: u64) -> Result<Self, DeviceError> {
         let [v, result] = [objective.vector("v₁")?, objective.vector("∇λ₁")?];
         let curvature_grad = objective.curvature_grad(w, &v, &result)?;
         Ok(Self { window, v, result, curvature_grad, rule, open: None })
@@ -65,11 +65,11 @@ impl Oscillation {
         step: u64,
         gradient: &[f64],
         top: &Eigenpair,
-    ) -> Result<(), GpuError> {
+    ) -> Result<(), DeviceError> {
         let gpu = objective.gpu();
-        gpu.write(&self.v, &top.vector.iter().map(|&x| x as f32).collect::<Vec<f32>>())?;
+        gpu.write(&self.v, &top.vector)?;
         gpu.run([&self.curvature_grad])?;
-        let mut rise: Vec<f64> = objective.read(&self.result)?.into_iter().map(f64::from).collect();
+        let mut rise: Vec<f64> = objective.read(&self.result)?;
         let along = dot(&rise, &top.vector);
         rise.iter_mut().zip(&top.vector).for_each(|(r, v)| *r -= along * v);
         let slope = dot(&rise, &rise).sqrt();
@@ -77,7 +77,7 @@ impl Oscillation {
         self.open = Some(OscillationWindow {
             first_step: step,
             lambda: top.value,
-            origin: objective.read(w)?.into_iter().map(f64::from).collect(),
+            origin: objective.read(w)?,
             gradient: dot(gradient, &rise),
             alignment: alignment(gradient, &top.vector),
             v1: top.vector.clone(),
@@ -93,9 +93,9 @@ impl Oscillation {
     ///
     /// # Errors
     /// Device errors.
-    pub fn follow(&mut self, objective: &Objective, w: &Buffer) -> Result<Option<OscillationRow>, GpuError> {
+    pub fn follow(&mut self, objective: &Objective, w: &Buffer) -> Result<Option<OscillationRow>, DeviceError> {
         let Some(open) = &mut self.open else { return Ok(None) };
-        let moved: Vec<f64> = objective.read(w)?.iter().zip(&open.origin).map(|(&w, o)| f64::from(w) - o).collect();
+        let moved: Vec<f64> = objective.read::<f64>(w)?.iter().zip(&open.origin).map(|(w, o)| w - o).collect();
         open.along.push(dot(&moved, &open.v1));
         open.drift.push(dot(&moved, &open.rise));
         let is_over = open.along.len() as u64 > self.window;

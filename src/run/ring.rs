@@ -1,7 +1,7 @@
 //! Metrics of steps, waiting on the device so that the host need not wait for each. Unlogged steps show only whether
 //! their numbers are finite.
 
-use crate::gpu::{Buffer, Gpu, GpuError, Recording};
+use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::objective::Metrics;
 use crate::optim::Optimizer;
 
@@ -33,7 +33,7 @@ impl Ring {
     ///
     /// # Errors
     /// Device errors.
-    pub fn new(gpu: &Gpu, optimizer: &Optimizer) -> Result<Self, GpuError> {
+    pub fn new(gpu: &Device, optimizer: &Optimizer) -> Result<Self, DeviceError> {
         let row = optimizer.probe.row();
         let buffer = gpu.buffer("metrics of several steps", ROWS * row.len())?;
         gpu.prepare_read(&buffer)?;
@@ -45,7 +45,7 @@ impl Ring {
     ///
     /// # Errors
     /// Device errors.
-    pub fn run(&mut self, gpu: &Gpu, optimizer: &Optimizer, made: Made) -> Result<(), GpuError> {
+    pub fn run(&mut self, gpu: &Device, optimizer: &Optimizer, made: Made) -> Result<(), DeviceError> {
         let update = if made.logged { optimizer.logged_step(made.step) } else { optimizer.step(made.step) };
         gpu.run([update, &self.copies[self.filled.len()]])?;
         self.filled.push(made);
@@ -61,12 +61,12 @@ impl Ring {
     ///
     /// # Errors
     /// Device errors.
-    pub fn read(&mut self, gpu: &Gpu) -> Result<Vec<(Made, Vec<f32>)>, GpuError> {
+    pub fn read(&mut self, gpu: &Device) -> Result<Vec<(Made, Vec<f64>)>, DeviceError> {
         let filled = std::mem::take(&mut self.filled);
         if filled.is_empty() {
             return Ok(vec![]);
         }
-        let rows: Vec<f32> = gpu.read(&self.buffer)?;
-        Ok(filled.into_iter().zip(rows.chunks(self.row_len).map(<[f32]>::to_vec)).collect())
+        let rows: Vec<f64> = gpu.read(&self.buffer)?;
+        Ok(filled.into_iter().zip(rows.chunks(self.row_len).map(<[f64]>::to_vec)).collect())
     }
 }

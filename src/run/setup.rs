@@ -12,8 +12,8 @@ use super::update::group;
 use crate::config::{Config, ConfigError, MeasureAt, MeasureConfig, MeasureMethod, MeasuringSet, build};
 use crate::curvature::EigenOptions;
 use crate::data::{DataError, Dataset, Examples};
+use crate::device::Device;
 use crate::folder::manifest::MemoryPlan;
-use crate::gpu::Gpu;
 use crate::model::{Loss, Model};
 use crate::objective::Objective;
 use crate::observer::Observer;
@@ -55,16 +55,16 @@ impl RunSetup<'_> {
     ///
     /// # Errors
     /// Those of `build::objective`.
-    pub fn objective(&self, gpu: &Gpu) -> Result<Objective, RunError> {
+    pub fn objective(&self, gpu: &Device) -> Result<Objective, RunError> {
         self.on(gpu, self.first, group(self.config, self.first.len(), true))
     }
 
-    fn on(&self, gpu: &Gpu, examples: &Examples, group: usize) -> Result<Objective, RunError> {
+    fn on(&self, gpu: &Device, examples: &Examples, group: usize) -> Result<Objective, RunError> {
         objective(gpu, self.config, Arc::clone(&self.model), self.loss, examples, group)
     }
 
     /// The objective of a measuring set other than the trained one.
-    fn measured(&self, gpu: &Gpu, examples: Cow<'_, Examples>) -> Result<Objective, RunError> {
+    fn measured(&self, gpu: &Device, examples: Cow<'_, Examples>) -> Result<Objective, RunError> {
         let group = group(self.config, examples.len(), false);
         self.on(gpu, in_batches(self.config, examples, group)?.as_ref(), group)
     }
@@ -73,7 +73,7 @@ impl RunSetup<'_> {
     ///
     /// # Errors
     /// Compilation or device errors, and those of [`Self::objective`].
-    pub fn assemble(&self, gpu: &Gpu) -> Result<Workspace, RunError> {
+    pub fn assemble(&self, gpu: &Device) -> Result<Workspace, RunError> {
         let Self { config, data, measured, .. } = *self;
         let mut objective = self.objective(gpu)?;
         let on = |set: MeasuringSet| -> Result<MeasuredOn, RunError> {
@@ -96,7 +96,7 @@ impl RunSetup<'_> {
     ///
     /// # Errors
     /// As [`Self::assemble`]; a buffer that the adapter cannot bind is found here.
-    pub fn plan(&self, gpu: &Gpu) -> Result<(MemoryPlan, Workspace), RunError> {
+    pub fn plan(&self, gpu: &Device) -> Result<(MemoryPlan, Workspace), RunError> {
         let dry = gpu.dry();
         let workspace = self.assemble(&dry)?;
         let parameters = workspace.objective.layout().len();
@@ -167,7 +167,7 @@ pub fn in_batches<'e>(
 /// # Errors
 /// Those of [`Objective::new`], and m-SAM groups that the planner had to cut.
 pub fn objective(
-    gpu: &Gpu,
+    gpu: &Device,
     config: &Config,
     model: Arc<dyn Model>,
     loss: Loss,

@@ -18,6 +18,7 @@ use super::tables::Tables;
 use super::test_set::TestSet;
 use crate::config::{CheckpointEvery, Config};
 use crate::curvature::CurvatureError;
+use crate::device::Precision;
 use crate::folder::RunDir;
 use crate::folder::checkpoint::{self, Checkpoint};
 use crate::folder::manifest::Ended;
@@ -163,7 +164,7 @@ impl Training<'_> {
         }
         let began = Instant::now();
         let Workspace { objective, optimizer, measurer, .. } = &mut self.workspace;
-        let (rule, params) = (*optimizer.probe.rule(), objective.read(optimizer.params())?);
+        let (rule, params): (_, Vec<f64>) = (*optimizer.probe.rule(), objective.read(optimizer.params())?);
         Divergence::check_all(&rule, "a parameter", step, &params)?;
         let momentum = optimizer.velocity().map(|v| objective.read(v)).transpose()?;
         Divergence::check_all(&rule, "the momentum", step, momentum.as_deref().unwrap_or_default())?;
@@ -180,7 +181,10 @@ impl Training<'_> {
             window: None,
             known: objective.gpu().variants(),
         };
-        let params = params_to_safetensors(objective.layout(), &params)?;
+        let params = match objective.gpu().precision() {
+            Precision::F32 => params_to_safetensors(objective.layout(), &objective.read::<f32>(optimizer.params())?)?,
+            Precision::F64 => params_to_safetensors(objective.layout(), &params)?,
+        };
         if let Some(measurer) = measurer {
             measurer.lend(objective, &mut state)?;
         }

@@ -1,6 +1,6 @@
 //! Loss and error on held-out examples.
 
-use crate::gpu::{Buffer, GpuError, Recording};
+use crate::device::{Buffer, DeviceError, Recording};
 use crate::objective::{Metrics, Objective};
 
 /// The test set on the device.
@@ -15,7 +15,7 @@ impl TestSet {
     ///
     /// # Errors
     /// Compilation or device errors.
-    pub fn new(mut objective: Objective, w: &Buffer) -> Result<Self, GpuError> {
+    pub fn new(mut objective: Objective, w: &Buffer) -> Result<Self, DeviceError> {
         let partials = objective.gpu().buffer("partial sums", objective.partials_len())?;
         objective.gpu().prepare_read(&partials)?;
         let recording = objective.loss(w, &partials)?;
@@ -26,7 +26,7 @@ impl TestSet {
     ///
     /// # Errors
     /// Device errors.
-    pub fn metrics(&self) -> Result<Metrics, GpuError> {
+    pub fn metrics(&self) -> Result<Metrics, DeviceError> {
         let gpu = self.objective.gpu();
         gpu.run([&self.recording])?;
         Ok(self.objective.metrics(&gpu.read(&self.partials)?))

@@ -21,10 +21,10 @@ use super::steps::{Clock, Training};
 use super::tables::Tables;
 use super::{RunError, batches, forecast, kernels, memory_check};
 use crate::config::Config;
+use crate::device::{Device, DeviceError};
 use crate::folder::manifest::{Ended, InitFile, Manifest, MemoryPlan};
 use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError};
-use crate::gpu::{Gpu, GpuError};
 use crate::observer::Observer;
 use crate::results::readout::Readout;
 #[cfg(feature = "plots")]
@@ -139,15 +139,15 @@ fn carry_out(
 
 /// The parts that are checked before anything is made on the device.
 struct Checked {
-    gpu: Gpu,
+    gpu: Device,
     state: Option<RunState>,
     memory_plan: MemoryPlan,
-    params: Vec<f32>,
+    params: Vec<f64>,
     init: Option<InitFile>,
 }
 
 /// Reads the initial parameters or the checkpoint, chooses kernels, and reserves the planned memory.
-fn check(launch: &Launch, gpu: &Gpu, setup: &RunSetup, observer: &dyn Observer) -> Result<Checked, RunError> {
+fn check(launch: &Launch, gpu: &Device, setup: &RunSetup, observer: &dyn Observer) -> Result<Checked, RunError> {
     let state = launch.state(setup.model.as_ref())?;
     launch.check_tables(state.as_ref())?;
     let gpu = match &state {
@@ -196,7 +196,7 @@ fn prepare<'a>(
 
 /// Restores the numbers of a checkpoint to the device and to the measurements, or does the work at the first
 /// parameters.
-fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), GpuError> {
+fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), DeviceError> {
     let gpu = workspace.objective.gpu();
     let Some(mut state) = state else {
         return gpu.run(workspace.measurer.as_ref().and_then(Measurer::prepare));

@@ -5,8 +5,8 @@ use super::interruptible::Interruptible;
 use crate::config::Config;
 use crate::curvature::edge::{AscentSteps, felt_curvature};
 use crate::curvature::{EigenOptions, Operator, Order, Spectrum, Track, lanczos};
+use crate::device::{Buffer, DeviceError};
 use crate::folder::rows::Extreme;
-use crate::gpu::{Buffer, GpuError};
 use crate::objective::{HessianOperator, Objective};
 use crate::observer::Observer;
 use crate::optim::{Ascent, GroupClimb, Rule, UpdateProducts};
@@ -63,7 +63,7 @@ impl UpdateMeasure {
         w: &Buffer,
         group: usize,
         blocks: bool,
-    ) -> Result<Self, GpuError> {
+    ) -> Result<Self, DeviceError> {
         Ok(Self { products: UpdateProducts::new(objective, rule, w, group, blocks)?, group, last: None })
     }
 
@@ -85,7 +85,7 @@ impl UpdateMeasure {
         rule: &Rule,
         from: &[f64],
         [grad_norm, batch_norm]: [f64; 2],
-    ) -> Result<Climbs, GpuError> {
+    ) -> Result<Climbs, DeviceError> {
         if !rule.perturbs() {
             return Ok(Climbs { groups: vec![], of_modes: Some(vec![]), is_function: true });
         }

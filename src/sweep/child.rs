@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::state::{is_held, judge};
 use super::{Job, SweepDir};
-use crate::config::workload::THREADS_VARIABLE;
+use crate::config::workload::{NATIVE_THREADS_VARIABLE, THREADS_VARIABLE};
 use crate::environment::variable;
 use crate::files::lock;
 use crate::folder::{RunDir, lock_file};
@@ -109,11 +109,14 @@ impl Attempt {
         let from = log.metadata().map_err(said("read", &self.log))?.len();
         let copy = log.try_clone().map_err(said("write", &self.log))?;
         command.stdin(Stdio::null()).stdout(log).stderr(copy);
-        if let Some(threads) = self.threads
-            && variable(THREADS_VARIABLE).is_none()
-        {
-            // Worker threads are added to the calling one, which waits for them; for one thread use none.
-            command.env(THREADS_VARIABLE, if threads == 1 { "0".into() } else { threads.to_string() });
+        if let Some(threads) = self.threads {
+            if variable(THREADS_VARIABLE).is_none() {
+                // Worker threads are added to the calling one, which waits for them; for one thread use none.
+                command.env(THREADS_VARIABLE, if threads == 1 { "0".into() } else { threads.to_string() });
+            }
+            if variable(NATIVE_THREADS_VARIABLE).is_none() {
+                command.env(NATIVE_THREADS_VARIABLE, threads.to_string());
+            }
         }
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);

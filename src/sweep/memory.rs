@@ -8,10 +8,10 @@ use super::SweepError;
 use crate::config::workload::{cores, flops_per_contraction, is_tiny};
 use crate::config::{Config, DataConfig, build};
 use crate::data::{DataError, Dataset};
-use crate::gpu::Gpu;
+use crate::device::{Device, Precision};
 use crate::model::Layout;
 use crate::run::batches::settle_groups;
-use crate::run::inputs::Inputs;
+use crate::run::inputs::{self, Inputs};
 use crate::run::memory_check::{PROCESS_BYTES, check, free_bytes, machine_bytes};
 use crate::run::{RunError, kernels, read_params};
 use crate::text::counted;
@@ -62,17 +62,19 @@ impl fmt::Display for Capacity {
 ///
 /// # Errors
 /// [`SweepError::Job`] for a job that does not fit alone, lacks a file, or is refused by the adapter or the model;
-/// [`crate::gpu::GpuError`] if there is no adapter.
+/// [`crate::device::DeviceError`] if there is no adapter.
 pub fn capacity(
     jobs: &[(String, Config)],
     adapter: Option<&str>,
     wanted: Option<usize>,
     plan: bool,
 ) -> Result<Capacity, SweepError> {
-    let gpu = Gpu::open(adapter)?;
+    let first = jobs.first().map_or(Precision::F32, |(_, config)| config.run.precision);
+    let gpu = Device::open_with(adapter, first)?;
     let kind = gpu.adapter().kind.clone();
     let free_bytes = free_bytes();
-    let mut planner = MemoryPlanner { gpu, free_bytes, plan, data: None, needs: HashMap::new() };
+    let adapter = adapter.map(str::to_owned);
+    let mut planner = MemoryPlanner { gpu, adapter, free_bytes, plan, data: None, needs: HashMap::new() };
     let mut job_bytes = PROCESS_BYTES;
     for (job, config) in jobs {
         match planner.need(config) {
@@ -97,7 +99,8 @@ pub fn capacity(
 
 /// Plans memory, once for all jobs that differ only in numbers such as the learning rate.
 struct MemoryPlanner {
-    gpu: Gpu,
+    gpu: Device,
+    adapter: Option<String>,
     free_bytes: u64,
     /// Whether the files of kernels and initial weights are read too.
     plan: bool,
@@ -124,6 +127,9 @@ impl MemoryPlanner {
         let mut config = config.clone();
         settle_groups(&mut config, data.train.len())?;
         let config = &config;
+        if self.gpu.precision() != config.run.precision {
+            self.gpu = inputs::open(config, self.adapter.as_deref())?;
+        }
         let inputs = Inputs::on(self.gpu.clone(), data, config)?;
         let (_, first) = inputs.batches(config)?;
         let parts = inputs.setup(config, &first);

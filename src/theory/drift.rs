@@ -9,11 +9,11 @@ use std::sync::Arc;
 use super::toys::{Toy, Valley, example};
 use super::{Check, ROUNDING, TheoryError, TheorySection};
 use crate::curvature::{Eigenpair, dot};
-use crate::gpu::Gpu;
+use crate::device::Device;
 use crate::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use crate::optim::Rule;
 
-pub(super) fn sections(gpu: &Gpu) -> Result<Vec<TheorySection>, TheoryError> {
+pub(super) fn sections(gpu: &Device) -> Result<Vec<TheorySection>, TheoryError> {
     Ok(vec![valley(gpu)?, network(gpu)?])
 }
 
@@ -31,10 +31,10 @@ fn cycle(rule: &Rule, lambda: f64) -> (f64, f64) {
 fn sharpness(toy: &mut Toy) -> Result<(Eigenpair, Vec<f64>), TheoryError> {
     let top = toy.spectrum(1)?.pairs.remove(0);
     let [v, result] = [toy.objective.vector("v")?, toy.objective.vector("a curvature gradient")?];
-    toy.gpu().write(&v, &top.vector.iter().map(|&x| x as f32).collect::<Vec<f32>>())?;
+    toy.gpu().write(&v, &top.vector)?;
     let recording = toy.objective.curvature_grad(&toy.w, &v, &result)?;
     toy.gpu().run([&recording])?;
-    let gradient = toy.objective.read(&result)?.into_iter().map(f64::from).collect();
+    let gradient = toy.objective.read(&result)?;
     Ok((top, gradient))
 }
 
@@ -44,7 +44,7 @@ fn plus(a: &[f64], s: f64, b: &[f64]) -> Vec<f64> {
 }
 
 /// ½(1 + y)x² at η = 0.1: a cycle in x, a drift in y.
-fn valley(gpu: &Gpu) -> Result<TheorySection, TheoryError> {
+fn valley(gpu: &Device) -> Result<TheorySection, TheoryError> {
     let mut toy = Toy::new(gpu, Arc::new(Valley), Loss::Output, &example(&[0.0]))?;
     toy.put(&[0.0, 0.0])?;
     let (top, gradient) = sharpness(&mut toy)?;
@@ -62,7 +62,7 @@ fn valley(gpu: &Gpu) -> Result<TheorySection, TheoryError> {
 }
 
 /// A tanh network of 13 parameters that fits one example exactly.
-fn network(gpu: &Gpu) -> Result<TheorySection, TheoryError> {
+fn network(gpu: &Device) -> Result<TheorySection, TheoryError> {
     const RHO: f64 = 0.03;
     const WARM: usize = 8;
     const STEPS: usize = 20;

@@ -15,7 +15,7 @@ mod toys;
 mod update;
 
 use crate::curvature::CurvatureError;
-use crate::gpu::{Gpu, GpuError};
+use crate::device::{Device, DeviceError};
 
 /// The relative error that rounding may cause in a number measured on a toy loss.
 ///
@@ -29,7 +29,7 @@ pub const ROUNDING: f64 = 5e-6;
 pub enum TheoryError {
     /// The device cannot do it.
     #[error(transparent)]
-    Gpu(#[from] GpuError),
+    Gpu(#[from] DeviceError),
     /// An eigensolver stopped.
     #[error(transparent)]
     Curvature(#[from] CurvatureError),
@@ -135,7 +135,7 @@ pub fn judge(sections: &[TheorySection], adapter: &str) -> Result<Tally, TheoryE
 ///
 /// # Errors
 /// [`TheoryError::Gpu`] and [`TheoryError::Curvature`]. A prediction that fails is no error but a [`TheoryVerdict`].
-pub fn verify(gpu: &Gpu) -> Result<Vec<TheorySection>, TheoryError> {
+pub fn verify(gpu: &Device) -> Result<Vec<TheorySection>, TheoryError> {
     let mut quadratic = toys::quadratic(gpu)?;
     let mut sections = cycle::sections(&mut quadratic)?;
     sections.extend(edges::sections(&mut quadratic)?);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::TheoryError;
 use crate::curvature::{EigenOptions, Spectrum, lanczos};
 use crate::data::{Examples, Features};
-use crate::gpu::{Buffer, Gpu, GpuError};
+use crate::device::{Buffer, Device, DeviceError};
 use crate::graph::{Graph, NodeId};
 use crate::model::{Init, Loss, Model, ModelError, Param};
 use crate::objective::{HessianOperator, Objective};
@@ -78,46 +78,46 @@ pub(super) struct Toy {
 }
 
 /// The quadratic.
-pub(super) fn quadratic(gpu: &Gpu) -> Result<Toy, GpuError> {
+pub(super) fn quadratic(gpu: &Device) -> Result<Toy, DeviceError> {
     Toy::new(gpu, Arc::new(Quadratic), Loss::Output, &example(&[1.0; MODES]))
 }
 
 impl Toy {
-    pub fn new(gpu: &Gpu, model: Arc<dyn Model>, loss: Loss, data: &Examples) -> Result<Self, GpuError> {
+    pub fn new(gpu: &Device, model: Arc<dyn Model>, loss: Loss, data: &Examples) -> Result<Self, DeviceError> {
         Self::in_chunks(gpu, model, loss, data, 0)
     }
 
     /// The same with chunks of so many examples.
     pub fn in_chunks(
-        gpu: &Gpu,
+        gpu: &Device,
         model: Arc<dyn Model>,
         loss: Loss,
         data: &Examples,
         chunk: usize,
-    ) -> Result<Self, GpuError> {
+    ) -> Result<Self, DeviceError> {
         let objective = Objective::new(gpu, model, loss, data, chunk)?;
         let w = objective.vector("the parameters")?;
         Ok(Self { objective, w })
     }
 
-    pub fn gpu(&self) -> &Gpu {
+    pub fn gpu(&self) -> &Device {
         self.objective.gpu()
     }
 
     /// Sets these parameters; the others become 0.
-    pub fn put(&self, w: &[f64]) -> Result<(), GpuError> {
+    pub fn put(&self, w: &[f64]) -> Result<(), DeviceError> {
         let mut params = vec![0.0; self.objective.layout().len()];
         params.iter_mut().zip(w).for_each(|(param, &x)| *param = x as f32);
         self.objective.set_params(&self.w, &params)
     }
 
     /// The parameters.
-    pub fn read(&self) -> Result<Vec<f64>, GpuError> {
-        Ok(self.objective.read(&self.w)?.into_iter().map(f64::from).collect())
+    pub fn read(&self) -> Result<Vec<f64>, DeviceError> {
+        self.objective.read(&self.w)
     }
 
     /// A run of `rule` from these parameters, at rest.
-    pub fn start(&mut self, rule: Rule, w: &[f64]) -> Result<ToyRun<'_>, GpuError> {
+    pub fn start(&mut self, rule: Rule, w: &[f64]) -> Result<ToyRun<'_>, DeviceError> {
         let optimizer = Optimizer::new(&mut self.objective, rule, &self.w)?;
         self.put(w)?;
         Ok(ToyRun { toy: self, optimizer })
@@ -138,13 +138,13 @@ pub(super) struct ToyRun<'a> {
 
 impl ToyRun<'_> {
     /// Makes `steps` updates and reads the parameters.
-    pub fn advance(&self, steps: usize) -> Result<Vec<f64>, GpuError> {
+    pub fn advance(&self, steps: usize) -> Result<Vec<f64>, DeviceError> {
         self.toy.gpu().run((0..steps).map(|_| self.optimizer.step(0)))?;
         self.toy.read()
     }
 
     /// The first parameter before each of `steps` updates.
-    pub fn trace(&self, steps: usize) -> Result<Vec<f64>, GpuError> {
+    pub fn trace(&self, steps: usize) -> Result<Vec<f64>, DeviceError> {
         let mut trace = vec![];
         for _ in 0..steps {
             trace.push(self.toy.read()?[0]);
@@ -154,7 +154,7 @@ impl ToyRun<'_> {
     }
 
     /// Loss and ‖g‖ at the parameters.
-    pub fn metrics(&self) -> Result<StepMetrics, GpuError> {
+    pub fn metrics(&self) -> Result<StepMetrics, DeviceError> {
         let probe = &self.optimizer.probe;
         self.toy.gpu().run([probe.recording(0)])?;
         Ok(probe.metrics(&self.toy.objective, &self.toy.gpu().read(probe.row())?))

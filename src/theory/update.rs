@@ -10,7 +10,7 @@ use super::toys::{MODES, Regression, Toy};
 use super::{Check, ROUNDING, TheoryError, TheorySection};
 use crate::curvature::{EigenOptions, FnOperator, Operator, Order, lanczos};
 use crate::data::{Examples, Features};
-use crate::gpu::Gpu;
+use crate::device::Device;
 use crate::model::Loss;
 use crate::optim::{Ascent, Rule, UpdateProducts};
 
@@ -27,7 +27,7 @@ const TOLERANCE: f64 = 5.0 * ROUNDING;
 
 type Matrix = [[f64; MODES]; MODES];
 
-pub(super) fn sections(gpu: &Gpu) -> Result<Vec<TheorySection>, TheoryError> {
+pub(super) fn sections(gpu: &Device) -> Result<Vec<TheorySection>, TheoryError> {
     let sam = Rule { epsilon: 0.0, ..Rule::sam(LR, 0.125) };
     let cases = [
         ("SAM, 3 steps of ascent", Rule { ascent_steps: 3, ..sam }),
@@ -37,7 +37,7 @@ pub(super) fn sections(gpu: &Gpu) -> Result<Vec<TheorySection>, TheoryError> {
     cases.into_iter().map(|(what, rule)| section(gpu, what, rule)).collect()
 }
 
-fn section(gpu: &Gpu, what: &str, rule: Rule) -> Result<TheorySection, TheoryError> {
+fn section(gpu: &Device, what: &str, rule: Rule) -> Result<TheorySection, TheoryError> {
     let numbers = ROWS.iter().flatten().map(|&x| x as f32).collect();
     let data = Examples::new(Features::Real(numbers), [MODES], vec![0; ROWS.len()], 1).expect("four rows of numbers");
     let mut toy = Toy::in_chunks(gpu, Arc::new(Regression), Loss::Output, &data, rule.micro_batch)?;

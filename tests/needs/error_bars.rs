@@ -8,7 +8,7 @@ use std::sync::Arc;
 use edgewalk::autodiff::hvp;
 use edgewalk::curvature::{EigenOptions, Eigenpair, lanczos};
 use edgewalk::data::{DataName, Examples, Features, Request, load};
-use edgewalk::gpu::{Buffer, Gpu};
+use edgewalk::device::{Buffer, Device};
 use edgewalk::graph::{DType, Graph, NodeId, Tensor, eval};
 use edgewalk::model::{
     Activation, Cnn, Layout, Loss, Model, Norm, Pool, Reduction, initial_params, params_from_safetensors,
@@ -18,8 +18,8 @@ use edgewalk::optim::{Optimizer, Rule};
 
 use super::oracle::Numbers;
 
-fn gpu() -> Gpu {
-    Gpu::open(std::env::var("EDGEWALK_ADAPTER").ok().as_deref()).unwrap()
+fn gpu() -> Device {
+    Device::open(std::env::var("EDGEWALK_ADAPTER").ok().as_deref()).unwrap()
 }
 
 /// Two networks at parameters from training. For the deep one an independent float64 program found the eigenvalues. For
@@ -125,7 +125,7 @@ struct Network {
 }
 
 impl Network {
-    fn new(gpu: &Gpu, cnn: Cnn, loss: Loss, data: &Examples) -> Self {
+    fn new(gpu: &Device, cnn: Cnn, loss: Loss, data: &Examples) -> Self {
         let layout = Layout::of(&cnn).unwrap();
         let mut graph = Graph::new();
         let of =
@@ -160,7 +160,7 @@ impl Network {
         self.objective.set_params(&self.w, params).unwrap();
         let options = EigenOptions { top, tol: 1e-5, max_iterations: 400, ..EigenOptions::default() };
         let pairs = lanczos(&mut self.hessian.linearise().unwrap(), None, &options).unwrap().pairs;
-        assert_eq!(self.objective.read(&self.w).unwrap(), params, "the parameters are left as they were");
+        assert_eq!(self.objective.read::<f32>(&self.w).unwrap(), params, "the parameters are left as they were");
         pairs
     }
 

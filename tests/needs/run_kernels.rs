@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use edgewalk::data::{Dataset, Examples, made_up};
+use edgewalk::device::Device;
 use edgewalk::gpu::Gpu;
 use edgewalk::kernel::{Kernel, Target};
 use edgewalk::model::{Activation, Cnn, Mlp, Transformer};
@@ -33,14 +34,14 @@ const SETTINGS: [&[&str]; 15] = [
 pub fn kernels(kinds: &[Target]) -> BTreeMap<String, Kernel> {
     let found: Arc<Mutex<BTreeMap<String, Kernel>>> = Arc::default();
     let seen = Arc::clone(&found);
-    let adapter = std::env::var("EDGEWALK_ADAPTER").ok();
+    let adapter = super::program::adapter();
     let gpu = Gpu::open_altered(adapter.as_deref(), move |kernel| {
         seen.lock().unwrap().insert(kernel.wgsl.clone(), kernel.clone());
     });
     let gpu = gpu.unwrap();
     let data = |of: fn(usize) -> Examples| Dataset { train: of(20), test: Some(of(8)) };
     for kind in kinds {
-        let gpu = gpu.dry_for(kind.clone());
+        let gpu = Device::Gpu(gpu.dry_for(kind.clone()));
         let activation = Activation::Tanh;
         let mlp = Arc::new(Mlp { inputs: 64, width: 12, depth: 3, outputs: 10, activation });
         for sets in SETTINGS {

@@ -1,5 +1,6 @@
 //! A configuration in words and formulas.
 
+use crate::adapter::Precision;
 use crate::config::{
     Config, DataName, LossKind, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool,
     Reduction, build,
@@ -85,7 +86,11 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
         Some(path) => format!("Weights are read from {}", path.display()),
         None => format!("Weights are drawn from seed {}", config.run.seed),
     };
-    format!("{network}{count}. {weights}; numbers on the device are float32.")
+    let precision = match config.run.precision {
+        Precision::F32 => "float32",
+        Precision::F64 => "float64",
+    };
+    format!("{network}{count}. {weights}; numbers on the device are {precision}.")
 }
 
 fn data(config: &Config, manifest: Option<&Manifest>) -> String {

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use edgewalk::device::AdapterSummary;
 use edgewalk::folder::checkpoint::{Checkpoint, DONE, PARAMS, STATE};
 use edgewalk::folder::{RunDir, choices};
-use edgewalk::gpu::AdapterSummary;
 use edgewalk::run::kernel_cache::KernelCache;
 use sha2::{Digest, Sha256};
 

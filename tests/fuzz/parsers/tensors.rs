@@ -17,7 +17,7 @@ pub fn layout() -> Layout {
 /// Parameters.
 pub fn params(input: &[u8]) -> bool {
     let layout = layout();
-    match bounded(input.len(), || params_from_safetensors(&layout, input)) {
+    match bounded(input.len(), || params_from_safetensors::<f32>(&layout, input)) {
         Ok(params) => {
             let bits = |params: &[f32]| params.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             assert!(params.iter().all(|x| x.is_finite()));

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 pub struct AdapterSummary {
     /// Name, such as "llvmpipe (LLVM 15.0.6, 256 bits)".
     pub name: String,
-    /// What tells it from others of its name: its PCI address, such as "0000:01:00.0", or its number where the driver tells none.
+    /// What tells it from others of its name: its PCI address, such as "0000:01:00.0", or its number where the driver
+    /// tells none.
     pub place: String,
     /// Driver name.
     pub driver: String,
     /// Driver version.
     pub driver_info: String,
-    /// "Vulkan", "Metal", "Dx12" or "Gl".
+    /// "Vulkan", "Metal", "Dx12", "Gl" or "Native".
     pub backend: String,
     /// "Cpu", "IntegratedGpu", "DiscreteGpu", …
     pub kind: String,
@@ -24,8 +25,22 @@ pub struct AdapterSummary {
 }
 
 impl AdapterSummary {
+    /// Whether it is the processor itself, without wgpu.
+    pub fn is_native(&self) -> bool {
+        self.backend == "Native"
+    }
+
+    /// Its name, and the number of threads of the processor.
+    pub fn words(&self) -> String {
+        match self.limits.get("threads").filter(|_| self.is_native()) {
+            None => self.name.clone(),
+            Some(1) => format!("{}, 1 thread", self.name),
+            Some(threads) => format!("{}, {threads} threads", self.name),
+        }
+    }
+
     /// Whether it is software.
     pub fn is_cpu(&self) -> bool {
-        self.kind == format!("{:?}", wgpu::DeviceType::Cpu)
+        self.kind == "Cpu"
     }
 }

@@ -1,6 +1,7 @@
 //! What has been compiled once is found again: as long as anything holds it, and the latest of it for a while longer.
 //!
-//! A software driver takes megabytes for a kernel, so a process that goes through many networks must not keep all of theirs.
+//! A software driver takes megabytes for a kernel, so a process that goes through many networks must not keep all of
+//! theirs.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -10,7 +11,7 @@ use super::lock;
 
 /// See the module text.
 #[derive(Debug)]
-pub(super) struct Cache<K, V>(Mutex<Entries<K, V>>);
+pub(crate) struct Cache<K, V>(Mutex<Entries<K, V>>);
 
 #[derive(Debug)]
 struct Entries<K, V> {

@@ -1,7 +1,7 @@
 //! How much of the device's memory the buffers made here take.
 //!
-//! Each buffer enters its bytes in the account of its device and takes them out when the last handle is gone; a recording
-//! holds handles of all it is bound to.
+//! Each buffer enters its bytes in the account of its device and takes them out when the last handle is gone; a
+//! recording holds handles of all it is bound to.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,11 +17,11 @@ pub struct Memory {
 }
 
 /// The books of one device.
-pub(super) type Account = Arc<Mutex<Memory>>;
+pub(crate) type Account = Arc<Mutex<Memory>>;
 
 /// The bytes of one buffer, in the account as long as this lives.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     account: Account,
     bytes: u64,
 }

@@ -1,0 +1,35 @@
+//! What the steps of a plan are made for, as far as planning depends on it.
+
+/// Who computes the steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Kernels, whose invocations compute one element, four, or a row of few, and which bind so many buffers at most.
+    Kernels {
+        /// The number of buffers.
+        bindings: usize,
+    },
+    /// Loops over blocks of neighbouring elements, or of whole rows, over any number of buffers. An operand of a
+    /// contraction is read with any strides.
+    Blocks,
+}
+
+impl Form {
+    /// The number of buffers that a step may touch, if there is a limit.
+    pub(super) fn bindings(self) -> Option<usize> {
+        match self {
+            Self::Kernels { bindings } => Some(bindings),
+            Self::Blocks => None,
+        }
+    }
+
+    /// Whether a step may hold whole rows of this length. An invocation has a value for each element, four at a time
+    /// where 4 divides the length; a block holds 512.
+    pub(super) fn holds_rows(self, len: usize) -> bool {
+        let most = match self {
+            Self::Kernels { .. } if len.is_multiple_of(4) => 128,
+            Self::Kernels { .. } => 32,
+            Self::Blocks => 512,
+        };
+        (1..=most).contains(&len)
+    }
+}
