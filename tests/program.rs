@@ -17,7 +17,7 @@ pub fn edgewalk(folder: &Path, args: &[&str]) -> Command {
     command.current_dir(folder).args(untuned).args(&args[1..]).env_remove("EDGEWALK_DATA").stdin(Stdio::null());
     // Mesa's device-selection layer looks for a Wayland session and complains on machines without one.
     command.env("NODEVICE_SELECT", "1");
-    if matches!(args.first(), Some(&"train" | &"bench")) && !args.contains(&"--adapter") {
+    if matches!(args.first(), Some(&"train" | &"bench")) && !args.iter().any(|arg| arg.starts_with("--adapter")) {
         command.args(["--adapter", &adapter().unwrap()]);
     }
     command

@@ -13,6 +13,7 @@ use edgewalk::folder::tables::read_metrics;
 use tempfile::{TempDir, tempdir};
 
 use super::cli::{edgewalk, succeeds, text};
+use super::program::adapter;
 use super::resume::pause;
 
 const TINY: [&str; 5] = ["width=8", "depth=2", "train=50", "test=0", "measure.every=0"];
@@ -125,6 +126,8 @@ fn sweeps_and_kernel_caches_do_without_locks() {
     let folder = tempdir().unwrap();
     let here = folder.path();
     let mut sweep = edgewalk(here, &["sweep", "--out", "s", "--set", "seed=1,2", "--set", "steps=3"]);
+    // The processor itself has no kernels to choose from.
+    sweep.args(["--adapter", &adapter().unwrap()]);
     for set in TINY.iter().chain(&["run.tune=0.2"]) {
         sweep.args(["--set", set]);
     }
