@@ -2,9 +2,9 @@
 //! mean. From these lists come the tables, their readers and the pages about them. New columns go to the end of a list, and are
 //! read with `optional`, so that older tables stay readable.
 
-use super::rows::{BatchRow, CurvatureColumns, CurvatureRow, Extreme, MetricsRow, OfficialRow, OscillationRow};
+use super::cells::{batch, converged, extreme, measured, official};
+use super::rows::{CurvatureColumns, CurvatureRow, MetricsRow, OscillationRow};
 use super::table::{Line, RecordError, number, optional};
-use crate::config::MeasuringSet;
 
 /// One column, or several that are numbered from 1.
 pub struct Column<R: 'static> {
@@ -360,45 +360,5 @@ impl Row for CurvatureRow {
 
 /// Of a column whose cells are read with those of another.
 fn with_another(_: &mut CurvatureRow, _: &Line<'_>, _: &str) -> Result<(), RecordError> {
-    Ok(())
-}
-
-/// An end of the spectrum; tables of early versions have no error beside it.
-fn extreme(line: &Line<'_>, name: &str) -> Result<Option<Extreme>, RecordError> {
-    let Some(value) = line.optional(name)? else { return Ok(None) };
-    let error = line.optional(&format!("{name}_error"))?.unwrap_or(f64::INFINITY);
-    Ok(Some(Extreme { value, error }))
-}
-
-fn measured(row: &mut CurvatureRow, line: &Line<'_>, name: &str) -> Result<(), RecordError> {
-    if let Some(on) = line.optional(name)? {
-        row.measured = Some(MeasuringSet { on, examples: line.required("examples")? });
-    }
-    Ok(())
-}
-
-fn batch(row: &mut CurvatureRow, line: &Line<'_>, name: &str) -> Result<(), RecordError> {
-    if let Some(grad_norm) = line.optional(name)? {
-        row.batch = Some(BatchRow { sharpness: line.or_nan("batch_sharpness")?, grad_norm });
-    }
-    Ok(())
-}
-
-fn official(row: &mut CurvatureRow, line: &Line<'_>, name: &str) -> Result<(), RecordError> {
-    if let Some(hessian_norm) = line.optional(name)? {
-        row.official = Some(OfficialRow {
-            hessian_norm,
-            edge_ratio: line.or_nan("official_edge_ratio")?,
-            grad_alignment: line.or_nan("official_grad_alignment")?,
-            sam_grad_alignment: line.or_nan("official_sam_grad_alignment")?,
-            hvps: line.required("official_hvps")?,
-        });
-    }
-    Ok(())
-}
-
-/// 1 or 0, which plots and TensorBoard can show.
-fn converged(row: &mut CurvatureRow, line: &Line<'_>, name: &str) -> Result<(), RecordError> {
-    row.converged = line.numbered(name)?.into_iter().map(|flag| flag != 0.0).collect();
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The files of a run: folder, manifest, checkpoints and tables, without computation. `run` writes them, and `results`
 //! shows them.
 
+mod cells;
 pub mod checkpoint;
 pub mod choices;
 pub mod columns;

@@ -10,6 +10,7 @@ mod linear;
 mod operator;
 mod plan;
 mod problem;
+mod rounding;
 pub mod tune;
 pub(crate) mod vectors;
 

@@ -4,13 +4,10 @@
 
 use std::ops::Range;
 
-use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
-
 use super::Objective;
 use super::linear::{Products, Vectors};
 use super::problem::Matrix;
-use crate::curvature::{CurvatureError, Operator, check_lengths, dot};
+use crate::curvature::{CurvatureError, Operator, check_lengths};
 use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::model::Layout;
 
@@ -50,21 +47,21 @@ impl Product {
 }
 
 /// Products with a matrix of an objective.
-struct MatrixProducts {
-    gpu: Device,
-    w: Buffer,
+pub(super) struct MatrixProducts {
+    pub(super) gpu: Device,
+    pub(super) w: Buffer,
     /// Whether the model has values that amplify rounding
     /// ([`Problem::normalises`](super::problem::Problem::normalises)).
-    amplifies: bool,
-    layout: Layout,
+    pub(super) amplifies: bool,
+    pub(super) layout: Layout,
     /// Must run before a product when the parameters have changed.
-    keep: Recording,
+    pub(super) keep: Recording,
     one: Product,
     block: Option<Product>,
     /// Products with the shares of groups of examples, from the buffers of `one`.
     groups: Vec<Recording>,
     /// The largest ‖Av‖/‖v‖ seen at these parameters.
-    largest: f64,
+    pub(super) largest: f64,
 }
 
 /// The error of a product relative to the largest, in units of the device's rounding: some four times that of networks
@@ -75,14 +72,6 @@ const PRODUCT_ERROR: f64 = 1e-6 / f32::EPSILON as f64;
 fn product_error(gpu: &Device) -> f64 {
     PRODUCT_ERROR * gpu.precision().epsilon()
 }
-
-/// Rounded parameters at which a form is computed again, to see how far rounding moves it.
-const SAMPLES: u64 = 4;
-/// Rounding errors inside a network, in units of those from changing every parameter by its rounding, one part in 2²³
-/// or 2⁵² (found on the networks of `tests/needs/error_bars.rs`).
-const AMPLITUDE: f64 = 0.8;
-/// A normal error is within this many root mean squares of [`SAMPLES`] others in 99 cases of 100 (Student's t).
-const COVERAGE: f64 = 4.60;
 
 impl MatrixProducts {
     fn new(
@@ -121,7 +110,7 @@ impl MatrixProducts {
     }
 
     /// See [`Operator::rounding`].
-    fn rounding(&self) -> f64 {
+    pub(super) fn rounding(&self) -> f64 {
         product_error(&self.gpu) * self.largest
     }
 
@@ -133,53 +122,8 @@ impl MatrixProducts {
         product.apply(&self.gpu, None, v, out)
     }
 
-    /// See [`Operator::form_errors`]. The entries of the matrix are exact derivatives at the parameters, but computed
-    /// with rounding. What their rounding does to a form is seen from what rounding the parameters does to it, which
-    /// every value of the network feels.
-    fn form_errors(&mut self, is_kept: bool, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
-        let rounding = self.rounding();
-        let products: Vec<f64> = vectors.iter().map(|v| rounding * dot(v, v)).collect();
-        if !self.amplifies || vectors.is_empty() {
-            return Ok(products);
-        }
-        let failed = |error: DeviceError| CurvatureError::Operator(Box::new(error));
-        let (w, largest) = (self.gpu.read::<f64>(&self.w).map_err(failed)?, self.largest);
-        let squares = self.squared_changes(&w, vectors, values);
-        let restored = self.gpu.write(&self.w, &w).and_then(|()| match is_kept {
-            true => self.gpu.run([&self.keep]),
-            false => Ok(()),
-        });
-        restored.map_err(failed)?;
-        self.largest = largest;
-        let rms = squares?.into_iter().map(|sum| (sum / SAMPLES as f64).sqrt());
-        Ok(rms.zip(products).map(|(rms, product)| COVERAGE * AMPLITUDE * rms + product).collect())
-    }
-
-    /// The sums of the squared changes of the forms over [`SAMPLES`] roundings of the parameters `w`, which are
-    /// replaced.
-    fn squared_changes(&mut self, w: &[f64], vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
-        let mut squares = vec![0.0; vectors.len()];
-        let mut products = vec![vec![0.0; self.layout.len()]; vectors.len()];
-        for sample in 0..SAMPLES {
-            let mut rng = ChaCha8Rng::seed_from_u64(sample);
-            let epsilon = self.gpu.precision().epsilon();
-            let ulp = |rng: &mut ChaCha8Rng| if rng.random::<bool>() { epsilon } else { -epsilon };
-            let moved: Vec<f64> = w.iter().map(|&x| x + x * ulp(&mut rng)).collect();
-            let start = || {
-                self.gpu.write(&self.w, &moved)?;
-                self.gpu.run([&self.keep])
-            };
-            start().map_err(|error| CurvatureError::Operator(Box::new(error)))?;
-            self.apply(true, vectors, &mut products)?;
-            for ((sum, (v, product)), value) in squares.iter_mut().zip(vectors.iter().zip(&products)).zip(values) {
-                *sum += (dot(v, product) - value).powi(2);
-            }
-        }
-        Ok(squares)
-    }
-
     /// Products with each of `vectors`; `is_kept` means that their shared part has already run.
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         is_kept: bool,
         vectors: &[&[f64]],
