@@ -58,10 +58,12 @@ struct Trouble {
 }
 
 impl Gpu {
-    /// Opens an adapter: the one that is meant as [`position`] has it, or the most capable one. Environment variables of wgpu (`WGPU_BACKEND`, `WGPU_STRICT_WEBGPU_COMPLIANCE`, …) are honoured.
+    /// Opens an adapter: the one that is meant as [`position`](crate::adapter::position) has it, or the most capable one.
+    /// Environment variables of wgpu (`WGPU_BACKEND`, `WGPU_STRICT_WEBGPU_COMPLIANCE`, …) are honoured.
     ///
     /// # Errors
-    /// [`DeviceError::NoAdapter`], [`DeviceError::NoDevice`], and those of [`position`].
+    /// [`DeviceError::NoAdapter`], [`DeviceError::NoDevice`], and those of
+    /// [`position`](crate::adapter::position).
     pub fn open(wanted: Option<&str>) -> Result<Self, DeviceError> {
         Self::open_with(wanted, None)
     }
