@@ -276,9 +276,11 @@ def run(o):
                 values, vectors, residual = top_eigenpairs(problem, w, o, guess)
                 gd_edge = sam_edge = 2 / o.lr
                 if o.rho:
-                    sam_edge = g_norm / (2 * o.rho) * (math.sqrt(1 + 8 * o.rho / (o.lr * g_norm)) - 1)
+                    n = g_norm + 1e-5
+                    sam_edge = n / (2 * o.rho) * (math.sqrt(1 + 8 * o.rho / (o.lr * n)) - 1)
                 alignments = [abs(d @ vectors[:, 0]) / norm(d) for d in (g, ascended)]
-                measures = [*values, abs(values[0]), gd_edge, sam_edge, abs(values[0]) / sam_edge, *alignments]
+                # Only positive eigenvalues have an edge.
+                measures = [*values, abs(values[0]), gd_edge, sam_edge, max(values) / sam_edge, *alignments]
                 figures = " ".join(f"{figure:.6g}" for figure in (loss, g_norm, *values, sam_edge))
                 print(f"step {step}: loss |g| lambdas edge {figures}; residual {residual:.1e}", file=sys.stderr)
             if step % min(o.every, o.log_every) == 0:
