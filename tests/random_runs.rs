@@ -242,7 +242,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
 #[test]
 fn random_runs_and_commands_end_with_a_result_or_a_message() {
     let failures = Mutex::new(vec![]);
-    random::check(23, 12, cases, |case| {
+    random::check(23, 8, cases, |case| {
         // The others are run all the same: a run of thousands is to find more than the first.
         if let Err(error) = check(&case) {
             println!("{case:?}\n{error}\n");
