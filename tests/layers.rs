@@ -21,7 +21,7 @@ const STAGES: [(&str, &[&str]); 30] = [
     ("plan", &["graph", "index", "passes"]),
     ("kernel", &["graph", "index", "passes", "plan"]),
     ("adapter", &["choice", "kernel"]),
-    ("gpu", &["adapter", "choice", "environment", "graph", "kernel", "passes", "plan"]),
+    ("gpu", &["adapter", "choice", "environment", "kernel", "passes", "plan"]),
     ("cpu", &["adapter", "graph", "index", "passes", "plan"]),
     ("device", &["adapter", "cpu", "gpu", "kernel", "plan"]),
     ("model", &["choice", "graph", "text"]),

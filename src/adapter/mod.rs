@@ -3,6 +3,7 @@
 
 mod account;
 mod cache;
+mod checks;
 mod error;
 mod measure;
 mod precision;
@@ -15,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 pub use account::Memory;
 pub(crate) use account::{Account, Share};
 pub(crate) use cache::Cache;
+pub(crate) use checks::{buffer_bytes, check_copy, check_write};
 pub use error::DeviceError;
 pub use measure::{DispatchTime, Peaks};
 pub(crate) use measure::{MOST_REPETITIONS, best};

@@ -12,7 +12,7 @@ use crate::folder::manifest::MemoryPlan;
 use crate::model::Model;
 use crate::objective::{GaussNewtonOperator, Objective};
 use crate::observer::Observer;
-use crate::optim::Probe;
+use crate::optim::{Probe, UpdateProducts};
 use crate::run::setup::objective;
 use crate::run::update::{UpdateMeasure, group};
 use crate::run::{RunError, memory_check};
@@ -44,7 +44,7 @@ impl AnalysisSetup<'_> {
         let w = objective.vector("the parameters")?;
         let rule = build::rule(config);
         let probe = Probe::new(&mut objective, rule, &w)?;
-        let update = UpdateMeasure::new(&mut objective, rule, &w, group, true)?;
+        let update = UpdateMeasure::new(UpdateProducts::new(&mut objective, rule, &w, group, true)?);
         let split = self.request.split;
         let gauss_newton = split.then(|| GaussNewtonOperator::with_blocks(&mut objective, &w)).transpose()?;
         Ok(AnalysisWorkspace { objective, w, probe, update, gauss_newton })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::memory::Memory;
 use super::{Cpu, Needs, Pools, Precision, Threads, lock};
-use crate::adapter::{DeviceError, Share, Value};
+use crate::adapter::{DeviceError, Share, Value, buffer_bytes, check_write};
 
 /// A flat buffer of `len` elements, floats or words of the device's precision. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -51,19 +51,7 @@ impl Cpu {
     /// # Errors
     /// [`DeviceError::BufferTooLarge`].
     pub fn check_size(&self, what: &str, len: usize) -> Result<u64, DeviceError> {
-        // Whole groups of four, as elsewhere, and never empty.
-        let bytes = (len.max(1) as u64).div_ceil(4).saturating_mul(4 * self.0.precision.bytes() as u64);
-        let limit = self.max_binding_bytes();
-        if bytes <= limit {
-            return Ok(bytes);
-        }
-        const MIB: f64 = 1024.0 * 1024.0;
-        Err(DeviceError::BufferTooLarge {
-            what: what.to_owned(),
-            needed_mib: bytes as f64 / MIB,
-            limit_mib: limit as f64 / MIB,
-            adapter: self.adapter().name.clone(),
-        })
+        buffer_bytes(what, len, self.0.precision.bytes(), self.max_binding_bytes(), &self.adapter().name)
     }
 
     /// Makes a zeroed buffer of `len` elements; `what` names it in errors.
@@ -97,12 +85,7 @@ impl Cpu {
     /// # Errors
     /// [`DeviceError::Mismatch`] when `data` is longer than the buffer, or the buffer is another device's.
     pub fn write<V: Value>(&self, buffer: &Buffer, data: &[V]) -> Result<(), DeviceError> {
-        if data.len() > buffer.len {
-            let (len, room) = (data.len(), buffer.len);
-            return Err(DeviceError::Mismatch(format!(
-                "{len} elements do not fit a buffer of {room}; write as many at most"
-            )));
-        }
+        check_write(data.len(), buffer.len)?;
         if self.0.dry {
             return Ok(());
         }

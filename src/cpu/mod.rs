@@ -24,8 +24,7 @@ mod tape;
 use std::sync::{Arc, Mutex};
 
 use crate::adapter::{Account, AdapterSummary, Cache, DeviceError, Memory, Share, lock};
-use crate::graph::{Node, NodeId};
-use crate::plan::{Output, Place, Spec};
+use crate::plan::{Spec, SpecKey};
 
 pub use crate::adapter::Precision;
 pub use buffer::Buffer;
@@ -43,7 +42,7 @@ struct Shared {
     /// Whether it only counts, see [`Cpu::dry`].
     dry: bool,
     account: Account,
-    compiled: Arc<Cache<ProgramKey, Program>>,
+    compiled: Arc<Cache<SpecKey, Program>>,
     /// Buffers for intermediate values of all programs.
     scratch: Mutex<Vec<Buffer>>,
     /// What all programs so far need of each thread, and its bytes in the account.
@@ -68,16 +67,6 @@ enum Pools {
 
 /// Programs that are kept when nothing uses them: those of a few objectives.
 const MOST_PROGRAMS: usize = 64;
-
-/// What a program follows from.
-#[derive(PartialEq, Eq, Hash)]
-struct ProgramKey {
-    name: String,
-    nodes: Vec<Node>,
-    inputs: Vec<(NodeId, Place)>,
-    outputs: Vec<Output>,
-    slots: Vec<usize>,
-}
 
 impl Cpu {
     /// The processor with elements of this precision, on as many threads as it has cores or `RAYON_NUM_THREADS` says.
@@ -109,7 +98,7 @@ impl Cpu {
         summary: AdapterSummary,
         precision: Precision,
         dry: bool,
-        compiled: Arc<Cache<ProgramKey, Program>>,
+        compiled: Arc<Cache<SpecKey, Program>>,
         threads: Arc<Threads>,
     ) -> Self {
         let (account, scratch, needs) = (Account::default(), Mutex::default(), Mutex::default());
@@ -160,13 +149,6 @@ impl Cpu {
     /// # Errors
     /// As [`compile`].
     pub fn compile(&self, spec: &Spec) -> Result<Arc<Program>, DeviceError> {
-        let key = ProgramKey {
-            name: spec.name.to_owned(),
-            nodes: spec.graph.nodes().to_vec(),
-            inputs: spec.inputs.to_vec(),
-            outputs: spec.outputs.to_vec(),
-            slots: spec.slots.to_vec(),
-        };
-        self.0.compiled.get(key, || compile(spec)).map_err(|error| DeviceError::Kernel(error.into()))
+        self.0.compiled.get(spec.key(), || compile(spec)).map_err(|error| DeviceError::Kernel(error.into()))
     }
 }

@@ -6,7 +6,7 @@ use super::element::Element;
 use super::memory::{Memory, View};
 use super::program::{Program, Step};
 use super::{Buffer, Cpu, Pools, Precision, Threads, lock};
-use crate::adapter::DeviceError;
+use crate::adapter::{DeviceError, check_copy};
 use crate::plan::{Access, BufferRef};
 
 /// A program with its own buffers, ready to be bound to a caller's buffers.
@@ -61,11 +61,7 @@ impl Recording {
     /// # Errors
     /// [`DeviceError::Mismatch`] when it does not fit.
     pub fn copy(from: &Buffer, to: &Buffer, at: usize) -> Result<Self, DeviceError> {
-        let (len, room) = (from.len(), to.len());
-        if room.checked_sub(at).is_none_or(|left| left < len) {
-            let problem = format!("{len} elements do not fit at {at} of a buffer of {room}; copy to a longer one");
-            return Err(DeviceError::Mismatch(problem));
-        }
+        check_copy(from.len(), to.len(), at)?;
         let held = vec![Arc::from([from.clone(), to.clone()])];
         if from.memory.is_none() && to.memory.is_none() {
             return Ok(Self { held, ..Self::default() });

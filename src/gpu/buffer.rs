@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::channel::oneshot;
 
 use super::Gpu;
-use crate::adapter::{DeviceError, Share, lock};
+use crate::adapter::{DeviceError, Share, buffer_bytes, check_write, lock};
 
 /// A flat buffer of `len` elements of 4 bytes (`f32` or `u32`) on the device. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -61,19 +61,7 @@ impl Gpu {
     /// # Errors
     /// [`DeviceError::BufferTooLarge`].
     pub fn check_size(&self, what: &str, len: usize) -> Result<u64, DeviceError> {
-        // Whole vec4s, and never empty: zero-sized bindings are not allowed.
-        let bytes = (len.max(1) as u64).div_ceil(4).saturating_mul(16);
-        let limit = self.max_binding_bytes();
-        if bytes <= limit {
-            return Ok(bytes);
-        }
-        const MIB: f64 = 1024.0 * 1024.0;
-        Err(DeviceError::BufferTooLarge {
-            what: what.to_owned(),
-            needed_mib: bytes as f64 / MIB,
-            limit_mib: limit as f64 / MIB,
-            adapter: self.adapter().name.clone(),
-        })
+        buffer_bytes(what, len, 4, self.max_binding_bytes(), &self.adapter().name)
     }
 
     /// Makes a zeroed buffer of `len` elements; `what` names it in errors.
@@ -113,12 +101,7 @@ impl Gpu {
     /// [`DeviceError::Mismatch`] when `data` is longer than the buffer, and those of [`Gpu::run`].
     pub fn write<T: bytemuck::Pod>(&self, buffer: &Buffer, data: &[T]) -> Result<(), DeviceError> {
         const { assert!(size_of::<T>() == 4) };
-        if data.len() > buffer.len {
-            let (len, room) = (data.len(), buffer.len);
-            return Err(DeviceError::Mismatch(format!(
-                "{len} elements do not fit a buffer of {room}; write as many at most"
-            )));
-        }
+        check_write(data.len(), buffer.len)?;
         if !self.0.dry {
             buffer.check_real()?;
             self.flush()?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Buffer, Gpu};
-use crate::adapter::{Cache, DeviceError, lock};
+use crate::adapter::{Cache, DeviceError, check_copy, lock};
 use crate::kernel::{Kernel, KernelError, Program, validate};
 use crate::plan::{Access, BufferRef};
 
@@ -74,11 +74,7 @@ impl Recording {
     /// # Errors
     /// [`DeviceError::Mismatch`] when it does not fit.
     pub fn copy(from: &Buffer, to: &Buffer, at: usize) -> Result<Self, DeviceError> {
-        let (len, room) = (from.len(), to.len());
-        if room.checked_sub(at).is_none_or(|left| left < len) {
-            let problem = format!("{len} elements do not fit at {at} of a buffer of {room}; copy to a longer one");
-            return Err(DeviceError::Mismatch(problem));
-        }
+        check_copy(from.len(), to.len(), at)?;
         let held = vec![Arc::from([from.clone(), to.clone()])];
         if from.is_dry() && to.is_dry() {
             return Ok(Self { steps: vec![], held });

@@ -27,4 +27,5 @@ pub use fuse::fuse;
 pub use memory::{Life, assign_buffers};
 pub(crate) use planner::plan;
 pub use schedule::{Group, Root, Schedule};
+pub(crate) use spec::SpecKey;
 pub use spec::{Output, Place, PlanError, Spec};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::graph::{Graph, GraphError, NodeId, Op};
+use crate::graph::{Graph, GraphError, Node, NodeId, Op};
 
 /// Why a graph cannot be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -87,7 +87,28 @@ pub struct Spec<'a> {
     pub slots: &'a [usize],
 }
 
+/// A copy of a [`Spec`], by which a device finds the program that it has compiled.
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct SpecKey {
+    name: String,
+    nodes: Vec<Node>,
+    inputs: Vec<(NodeId, Place)>,
+    outputs: Vec<Output>,
+    slots: Vec<usize>,
+}
+
 impl Spec<'_> {
+    /// The key of the program.
+    pub(crate) fn key(&self) -> SpecKey {
+        SpecKey {
+            name: self.name.to_owned(),
+            nodes: self.graph.nodes().to_vec(),
+            inputs: self.inputs.to_vec(),
+            outputs: self.outputs.to_vec(),
+            slots: self.slots.to_vec(),
+        }
+    }
+
     /// Whether inputs and outputs are nodes of the graph and lie inside slots whose elements have 32-bit indices.
     pub(super) fn check_places(&self) -> Result<(), PlanError> {
         let outputs = self.outputs.iter().map(|output| (&output.node, &output.place));

@@ -21,7 +21,7 @@ use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow, Oscillat
 use crate::folder::state::RunState;
 use crate::objective::{DifferenceOperator, Objective};
 use crate::observer::Observer;
-use crate::optim::{Optimizer, Probe, Rule, StepMetrics};
+use crate::optim::{Optimizer, Probe, Rule, StepMetrics, UpdateProducts};
 
 /// The share of the lowest Ritz value by which it may miss an eigenvalue and still be logged.
 const CERTAIN: f64 = 0.01;
@@ -92,7 +92,8 @@ impl Measurer {
         let w = midpoint.as_ref().map_or(w, Midpoint::params);
         let is_minibatch = set.on == MeasureOn::Batch;
         let group = group(run, objective.examples(), is_minibatch);
-        let update = UpdateMeasure::new(objective, *optimizer.probe.rule(), w, group, false)?;
+        let products = UpdateProducts::new(objective, *optimizer.probe.rule(), w, group, false)?;
+        let update = UpdateMeasure::new(products);
         let difference = match config.method {
             MeasureMethod::Official => Some(DifferenceOperator::new(objective, w)?),
             MeasureMethod::Lanczos | MeasureMethod::Power => None,

@@ -5,7 +5,7 @@ use super::interruptible::Interruptible;
 use crate::config::Config;
 use crate::curvature::edge::{AscentSteps, felt_curvature};
 use crate::curvature::{EigenOptions, Operator, Order, Spectrum, Track, lanczos};
-use crate::device::{Buffer, DeviceError};
+use crate::device::DeviceError;
 use crate::folder::rows::Extreme;
 use crate::objective::{HessianOperator, Objective};
 use crate::observer::Observer;
@@ -27,7 +27,6 @@ pub(crate) fn group(config: &Config, examples: usize, is_minibatch: bool) -> usi
 /// Measures a rule's update operator on a set of examples. See the module text.
 pub(crate) struct UpdateMeasure {
     products: UpdateProducts,
-    group: usize,
     last: Option<Track>,
 }
 
@@ -53,18 +52,9 @@ pub(crate) struct Leading {
 }
 
 impl UpdateMeasure {
-    /// Records products at the parameters in `w`, with an ascent for each `group` of examples (see [`group`]).
-    ///
-    /// # Errors
-    /// As [`UpdateProducts::new`].
-    pub fn new(
-        objective: &mut Objective,
-        rule: Rule,
-        w: &Buffer,
-        group: usize,
-        blocks: bool,
-    ) -> Result<Self, DeviceError> {
-        Ok(Self { products: UpdateProducts::new(objective, rule, w, group, blocks)?, group, last: None })
+    /// Measures these products, cold at first; [`group`] has the groups of their examples.
+    pub fn new(products: UpdateProducts) -> Self {
+        Self { products, last: None }
     }
 
     /// The Hessian of all examples.
@@ -90,7 +80,7 @@ impl UpdateMeasure {
             return Ok(Climbs { groups: vec![], of_modes: Some(vec![]), is_function: true });
         }
         let groups = self.products.climbs(objective, from, grad_norm)?;
-        let is_function = rule.keeps_modes() && self.group == 0;
+        let is_function = rule.keeps_modes() && groups.len() == 1;
         let knows_batch = rule.ascent_steps == 1 || rule.ascent == Ascent::Usam;
         let of_modes = match is_function {
             true => Some(groups[0].steps.clone()),

@@ -45,7 +45,7 @@ fn plus(a: &[f64], s: f64, b: &[f64]) -> Vec<f64> {
 
 /// ½(1 + y)x² at η = 0.1: a cycle in x, a drift in y.
 fn valley(gpu: &Device) -> Result<TheorySection, TheoryError> {
-    let mut toy = Toy::new(gpu, Arc::new(Valley), Loss::Output, &example(&[0.0]))?;
+    let mut toy = Toy::new(gpu, Arc::new(Valley), Loss::Output, &example(&[0.0]), 0)?;
     toy.put(&[0.0, 0.0])?;
     let (top, gradient) = sharpness(&mut toy)?;
     let rule = rule(0.1, 0.02);
@@ -70,7 +70,7 @@ fn network(gpu: &Device) -> Result<TheorySection, TheoryError> {
     // some 1e-7 a parameter, which over 20 steps averages to 1e-4 of it.
     const TOLERANCE: f64 = 1e-3;
     let model = Mlp { inputs: 2, width: 3, depth: 2, outputs: 1, activation: Activation::Tanh };
-    let mut toy = Toy::new(gpu, Arc::new(model), Loss::Mse(Reduction::HalfSum), &example(&[0.9, -0.5]))?;
+    let mut toy = Toy::new(gpu, Arc::new(model), Loss::Mse(Reduction::HalfSum), &example(&[0.9, -0.5]), 0)?;
     let first: Vec<f64> = initial_params(toy.objective.layout(), 1).into_iter().map(f64::from).collect();
     // Gradient descent leads to a minimum: at this rate the residual shrinks by a constant factor.
     let minimum = toy.start(Rule::gd(0.3), &first)?.advance(200)?;

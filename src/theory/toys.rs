@@ -79,16 +79,12 @@ pub(super) struct Toy {
 
 /// The quadratic.
 pub(super) fn quadratic(gpu: &Device) -> Result<Toy, DeviceError> {
-    Toy::new(gpu, Arc::new(Quadratic), Loss::Output, &example(&[1.0; MODES]))
+    Toy::new(gpu, Arc::new(Quadratic), Loss::Output, &example(&[1.0; MODES]), 0)
 }
 
 impl Toy {
-    pub fn new(gpu: &Device, model: Arc<dyn Model>, loss: Loss, data: &Examples) -> Result<Self, DeviceError> {
-        Self::in_chunks(gpu, model, loss, data, 0)
-    }
-
-    /// The same with chunks of so many examples.
-    pub fn in_chunks(
+    /// A loss over examples in chunks of `chunk`, or as planned if 0.
+    pub fn new(
         gpu: &Device,
         model: Arc<dyn Model>,
         loss: Loss,

@@ -40,7 +40,7 @@ pub(super) fn sections(gpu: &Device) -> Result<Vec<TheorySection>, TheoryError> 
 fn section(gpu: &Device, what: &str, rule: Rule) -> Result<TheorySection, TheoryError> {
     let numbers = ROWS.iter().flatten().map(|&x| x as f32).collect();
     let data = Examples::new(Features::Real(numbers), [MODES], vec![0; ROWS.len()], 1).expect("four rows of numbers");
-    let mut toy = Toy::in_chunks(gpu, Arc::new(Regression), Loss::Output, &data, rule.micro_batch)?;
+    let mut toy = Toy::new(gpu, Arc::new(Regression), Loss::Output, &data, rule.micro_batch)?;
     let run = toy.start(rule, &START)?;
     let after = run.advance(1)?;
     let predicted = update_operator(&rule, &START);
