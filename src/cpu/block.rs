@@ -2,7 +2,8 @@
 //! of.
 
 use super::element::Element;
-use super::layout::Strides;
+use super::functions::Series;
+use super::layout::{Runs, Strides};
 use super::memory::{View, binary};
 use super::tape::{At, Bound, Instruction, Kind, Operation, Register, Tape};
 use crate::graph::{Binary, Compare, Unary};
@@ -37,20 +38,26 @@ impl<T: Element> Registers<T> {
         }
     }
 
-    /// Fills a register of floats by other registers.
+    /// Takes a register of floats, to fill it by others; [`Self::put`] brings it back.
     #[inline(always)]
-    fn float(&mut self, to: Register, n: usize, fill: impl FnOnce(&Self, &mut [T])) {
-        let mut register = std::mem::take(&mut self.floats[to]);
-        fill(self, &mut register[..n]);
-        self.floats[to] = register;
+    fn take(&mut self, register: Register) -> Box<[T]> {
+        std::mem::take(&mut self.floats[register])
     }
 
-    /// Fills a register of words by other registers.
     #[inline(always)]
-    fn word(&mut self, to: Register, n: usize, fill: impl FnOnce(&Self, &mut [u32])) {
-        let mut register = std::mem::take(&mut self.words[to]);
-        fill(self, &mut register[..n]);
-        self.words[to] = register;
+    fn put(&mut self, register: Register, filled: Box<[T]>) {
+        self.floats[register] = filled;
+    }
+
+    /// The same of a register of words.
+    #[inline(always)]
+    fn take_words(&mut self, register: Register) -> Box<[u32]> {
+        std::mem::take(&mut self.words[register])
+    }
+
+    #[inline(always)]
+    fn put_words(&mut self, register: Register, filled: Box<[u32]>) {
+        self.words[register] = filled;
     }
 }
 
@@ -89,56 +96,82 @@ fn step<T: Element>(instruction: &Instruction, row: usize, block: &mut Block<'_,
     let Instruction { operation, to, per_row } = instruction;
     let width = if *per_row { 1 } else { row };
     let (first, n) = (block.first * width, block.count * width);
+    if let Operation::Store { binding, at, kind, value, accumulate } = operation {
+        store(block, (*binding, at, *kind), [*value, first, n], *accumulate, registers);
+    } else if let Operation::Accumulate(f, x) = operation {
+        accumulate(*f, &registers.floats[*x][..n], block.root);
+    } else if operation.gives_words() {
+        let mut out = registers.take_words(*to);
+        words(operation, row, first, block, registers, &mut out[..n]);
+        registers.put_words(*to, out);
+    } else {
+        let mut out = registers.take(*to);
+        floats(operation, row, first, block, registers, &mut out[..n]);
+        registers.put(*to, out);
+    }
+}
+
+/// Fills a register of floats.
+#[inline(always)]
+fn floats<T: Element>(
+    operation: &Operation,
+    row: usize,
+    first: usize,
+    block: &Block<'_, T>,
+    registers: &Registers<T>,
+    out: &mut [T],
+) {
+    let n = out.len();
     match operation {
-        Operation::Load { binding, at, kind } => load(block, (*binding, at, *kind), [*to, first, n], registers),
-        Operation::Root => registers.float(*to, n, |_, out| out.copy_from_slice(&block.root[..n])),
-        Operation::Unary(f, x) => registers.float(*to, n, |from, out| unary(*f, &from.floats[*x][..n], out)),
-        Operation::Binary(f, [x, y]) => {
-            registers.float(*to, n, |from, out| zip(*f, &from.floats[*x][..n], &from.floats[*y][..n], out));
+        Operation::Load { binding, at, kind } => load(block, (*binding, at, *kind), first, registers, out),
+        Operation::Root => out.copy_from_slice(&block.root[..n]),
+        Operation::Unary(f, x) => unary(*f, &registers.floats[*x][..n], out),
+        Operation::Binary(f, [x, y]) => zip(*f, &registers.floats[*x][..n], &registers.floats[*y][..n], out),
+        Operation::Compare(f, [x, y]) => compare(*f, &registers.floats[*x][..n], &registers.floats[*y][..n], out),
+        Operation::CompareWords(f, [x, y]) => compare(*f, &registers.words[*x][..n], &registers.words[*y][..n], out),
+        Operation::Select([mask, x, y]) => {
+            let mask = &registers.floats[*mask][..n];
+            select(mask, &registers.floats[*x][..n], &registers.floats[*y][..n], out);
         }
-        Operation::Compare(f, [x, y]) => {
-            registers.float(*to, n, |from, out| compare(*f, &from.floats[*x][..n], &from.floats[*y][..n], out));
+        Operation::Float(x) => map(&registers.words[*x][..n], out, T::from_u32),
+        Operation::Spread(x) => spread(&registers.floats[*x], row, out),
+        Operation::OverRow(f, x) => over_rows(*f, &registers.floats[*x], row, out),
+        Operation::Masked(x, bound) => masked(registers, &registers.floats[*x][..n], *bound, out),
+        _ => unreachable!("it gives words or fills nothing"),
+    }
+}
+
+/// Fills a register of words.
+#[inline(always)]
+fn words<T: Element>(
+    operation: &Operation,
+    row: usize,
+    first: usize,
+    block: &Block<'_, T>,
+    registers: &Registers<T>,
+    out: &mut [u32],
+) {
+    let n = out.len();
+    match operation {
+        Operation::Load { binding, at, .. } => load_words(block, (*binding, at), first, registers, out),
+        Operation::SelectWords([mask, x, y]) => {
+            let mask = &registers.floats[*mask][..n];
+            select(mask, &registers.words[*x][..n], &registers.words[*y][..n], out);
         }
-        Operation::CompareWords(f, [x, y]) => {
-            registers.float(*to, n, |from, out| compare(*f, &from.words[*x][..n], &from.words[*y][..n], out));
-        }
-        Operation::Select([mask, x, y]) => registers.float(*to, n, |from, out| {
-            let [mask, x, y] = [mask, x, y].map(|register| &from.floats[*register][..n]);
-            select(mask, x, y, out);
-        }),
-        Operation::SelectWords([mask, x, y]) => registers.word(*to, n, |from, out| {
-            select(&from.floats[*mask][..n], &from.words[*x][..n], &from.words[*y][..n], out);
-        }),
-        Operation::Float(x) => registers.float(*to, n, |from, out| {
-            out.iter_mut().zip(&from.words[*x][..n]).for_each(|(out, &x)| *out = T::from_u32(x));
-        }),
-        Operation::Spread(x) => registers.float(*to, n, |from, out| spread(&from.floats[*x], row, out)),
-        Operation::SpreadWords(x) => registers.word(*to, n, |from, out| spread(&from.words[*x], row, out)),
-        Operation::OverRow(f, x) => {
-            registers.float(*to, n, |from, out| over_rows(*f, &from.floats[*x], row, out));
-        }
-        Operation::Masked(x, bound) => registers.float(*to, n, |from, out| masked(from, *x, *bound, out)),
-        Operation::Positions(strides) => registers.word(*to, n, |_, out| positions(strides, block, first, out)),
-        Operation::Sum(constant, terms) => registers.word(*to, n, |from, out| {
+        Operation::SpreadWords(x) => spread(&registers.words[*x], row, out),
+        Operation::Positions(strides) => positions(strides, block, first, out),
+        Operation::Sum(constant, terms) => {
             out.fill(*constant);
             for (factor, x) in terms {
-                let add = |(out, x): (&mut u32, &u32)| *out = out.wrapping_add(factor.wrapping_mul(*x));
-                out.iter_mut().zip(&from.words[*x][..n]).for_each(add);
-            }
-        }),
-        Operation::Divided(x, by) => words(registers, *to, *x, n, |x| x / by),
-        Operation::Remainder(x, by) => words(registers, *to, *x, n, |x| x % by),
-        Operation::AtMost(x, most) => words(registers, *to, *x, n, |x| x.min(*most)),
-        Operation::Store { binding, at, kind, value, accumulate } => {
-            store(block, (*binding, at, *kind), [*value, first, n], *accumulate, registers);
-        }
-        Operation::Accumulate(f, x) => {
-            let values = &registers.floats[*x][..n];
-            match f {
-                Binary::Max => block.root.iter_mut().zip(values).for_each(|(root, &x)| *root = maximum(*root, x)),
-                _ => block.root.iter_mut().zip(values).for_each(|(root, &x)| *root = binary(*f, *root, x)),
+                for (out, x) in out.iter_mut().zip(&registers.words[*x][..n]) {
+                    *out = out.wrapping_add(factor.wrapping_mul(*x));
+                }
             }
         }
+        Operation::Divided(x, by) => map(&registers.words[*x][..n], out, |x| x / by),
+        Operation::Remainder(x, by) => map(&registers.words[*x][..n], out, |x| x % by),
+        Operation::AtMost(x, most) => map(&registers.words[*x][..n], out, |x| x.min(*most)),
+        _ => unreachable!("it gives floats or fills nothing"),
     }
 }
 
@@ -146,40 +179,62 @@ fn step<T: Element>(instruction: &Instruction, row: usize, block: &mut Block<'_,
 fn load<T: Element>(
     block: &Block<'_, T>,
     (binding, at, kind): (usize, &At, Kind),
-    [to, first, n]: [usize; 3],
-    registers: &mut Registers<T>,
+    first: usize,
+    registers: &Registers<T>,
+    out: &mut [T],
 ) {
-    let view = &block.views[binding];
+    let (view, n) = (&block.views[binding], out.len());
     match (kind, at) {
-        (Kind::Float, At::Strided(strides)) => registers.float(to, n, |_, out| {
+        (Kind::Float | Kind::Word, At::Strided(strides)) => {
             // What comes again is copied from where it came first.
             let mut done = strides.period().map_or(n, |period| period.min(n));
-            let run = |i: usize, at, stride, n: usize| view.load(at, stride, &mut out[i..i + n]);
-            strides.runs(block.environment, first, done, run);
+            for (i, runs) in strides.runs(block.environment, first, done) {
+                view.load(runs, &mut out[i..]);
+            }
             while done < n {
                 let more = done.min(n - done);
                 out.copy_within(..more, done);
                 done += more;
             }
-        }),
-        (Kind::Float, At::Each(places)) => {
-            registers.float(to, n, |from, out| view.gather(&from.words[*places][..n], out));
         }
-        (Kind::Word, At::Strided(strides)) => registers.word(to, n, |_, out| {
-            let run = |i: usize, at, stride, n: usize| view.load_words(at, stride, &mut out[i..i + n]);
-            strides.runs(block.environment, first, n, run);
-        }),
-        (Kind::Word, At::Each(places)) => {
-            registers.word(to, n, |from, out| view.gather_words(&from.words[*places][..n], out));
+        (Kind::Float | Kind::Word, At::Each(places)) => {
+            for (&place, out) in registers.words[*places].iter().zip(out.chunks_exact_mut(1)) {
+                view.load(Runs::one(place as usize), out);
+            }
         }
-        (Kind::Flag, At::Strided(strides)) => registers.float(to, n, |_, out| {
-            let run = |i: usize, at, stride, n: usize| view.load_flags(at, stride, &mut out[i..i + n]);
-            strides.runs(block.environment, first, n, run);
-        }),
-        (Kind::Flag, At::Each(places)) => registers.float(to, n, |from, out| {
-            let each = from.words[*places][..n].iter().zip(out);
-            each.for_each(|(&place, out)| view.load_flags(place as usize, 0, std::slice::from_mut(out)));
-        }),
+        (Kind::Flag, At::Strided(strides)) => {
+            for (i, runs) in strides.runs(block.environment, first, n) {
+                view.load_flags(runs, &mut out[i..]);
+            }
+        }
+        (Kind::Flag, At::Each(places)) => {
+            for (&place, out) in registers.words[*places].iter().zip(out.chunks_exact_mut(1)) {
+                view.load_flags(Runs::one(place as usize), out);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn load_words<T: Element>(
+    block: &Block<'_, T>,
+    (binding, at): (usize, &At),
+    first: usize,
+    registers: &Registers<T>,
+    out: &mut [u32],
+) {
+    let view = &block.views[binding];
+    match at {
+        At::Strided(strides) => {
+            for (i, runs) in strides.runs(block.environment, first, out.len()) {
+                view.load_words(runs, &mut out[i..]);
+            }
+        }
+        At::Each(places) => {
+            for (&place, out) in registers.words[*places].iter().zip(out.chunks_exact_mut(1)) {
+                view.load_words(Runs::one(place as usize), out);
+            }
+        }
     }
 }
 
@@ -192,136 +247,167 @@ fn store<T: Element>(
     registers: &Registers<T>,
 ) {
     let view = &block.views[binding];
-    match (kind, at) {
-        (Kind::Float, At::Strided(strides)) => {
-            let values = &registers.floats[value];
-            let run = |i: usize, at, stride, n: usize| view.store(at, stride, &values[i..i + n], accumulate);
-            strides.runs(block.environment, first, n, run);
+    match at {
+        At::Strided(strides) => {
+            for (i, runs) in strides.runs(block.environment, first, n) {
+                store_runs(view, kind, (i, runs), value, accumulate, registers);
+            }
         }
-        (Kind::Float, At::Each(_)) => {
-            let values = &registers.floats[value];
-            each_place(at, block.environment, [first, n], registers, |i, place| {
-                view.store(place, 0, &values[i..=i], accumulate);
-            });
-        }
-        (Kind::Word, _) => each_place(at, block.environment, [first, n], registers, |i, place| {
-            view.store_word(place, registers.words[value][i]);
-        }),
-        (Kind::Flag, At::Strided(strides)) => {
-            let values = &registers.floats[value];
-            let run = |i: usize, at, stride, n: usize| view.store_flags(at, stride, &values[i..i + n]);
-            strides.runs(block.environment, first, n, run);
-        }
-        (Kind::Flag, At::Each(_)) => {
-            let values = &registers.floats[value];
-            each_place(at, block.environment, [first, n], registers, |i, place| {
-                view.store_flags(place, 0, &values[i..=i]);
-            });
+        At::Each(places) => {
+            for (i, &place) in registers.words[*places][..n].iter().enumerate() {
+                store_runs(view, kind, (i, Runs::one(place as usize)), value, accumulate, registers);
+            }
         }
     }
 }
 
-/// Calls `f` with the number and the place of each element.
 #[inline(always)]
-fn each_place<T>(
-    at: &At,
-    environment: &[u64],
-    [first, n]: [usize; 2],
+fn store_runs<T: Element>(
+    view: &View<T>,
+    kind: Kind,
+    (i, runs): (usize, Runs),
+    value: Register,
+    accumulate: bool,
     registers: &Registers<T>,
-    mut f: impl FnMut(usize, usize),
 ) {
-    match at {
-        At::Strided(strides) => strides.runs(environment, first, n, |i, at, stride, n| {
-            (0..n).for_each(|j| f(i + j, at + j * stride));
-        }),
-        At::Each(places) => {
-            registers.words[*places][..n].iter().enumerate().for_each(|(i, &place)| f(i, place as usize));
-        }
+    match kind {
+        Kind::Float => view.store(runs, &registers.floats[value][i..], accumulate),
+        Kind::Word => view.store_words(runs, &registers.words[value][i..]),
+        Kind::Flag => view.store_flags(runs, &registers.floats[value][i..]),
     }
 }
 
 #[inline(always)]
 fn positions<T>(strides: &Strides, block: &Block<'_, T>, first: usize, out: &mut [u32]) {
-    strides.runs(block.environment, first, out.len(), |i, at, stride, n| {
-        (0..n).for_each(|j| out[i + j] = (at + j * stride) as u32);
-    });
+    for (i, runs) in strides.runs(block.environment, first, out.len()) {
+        let Runs { at, stride, len, step, count } = runs;
+        for (run, out) in out[i..][..len * count].chunks_exact_mut(len.max(1)).enumerate() {
+            let (at, stride) = ((at + run * step) as u32, stride as u32);
+            if stride == 0 {
+                out.fill(at);
+            } else {
+                for (j, out) in (0..).zip(out) {
+                    *out = at + j * stride;
+                }
+            }
+        }
+    }
 }
 
 #[inline(always)]
-fn words<T: Element>(registers: &mut Registers<T>, to: Register, x: Register, n: usize, f: impl Fn(u32) -> u32) {
-    registers.word(to, n, |from, out| out.iter_mut().zip(&from.words[x][..n]).for_each(|(out, &x)| *out = f(x)));
+fn accumulate<T: Element>(f: Binary, x: &[T], root: &mut [T]) {
+    match f {
+        Binary::Max => merge(x, root, maximum),
+        _ => merge(x, root, |root, x| binary(f, root, x)),
+    }
 }
 
+#[inline(always)]
+fn merge<T: Element>(x: &[T], root: &mut [T], f: impl Fn(T, T) -> T) {
+    for (root, &x) in root.iter_mut().zip(x) {
+        *root = f(*root, x);
+    }
+}
+
+#[inline(always)]
+fn map<A: Copy, B>(x: &[A], out: &mut [B], f: impl Fn(A) -> B) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = f(x);
+    }
+}
+
+/// Written out, since a function that is passed on is called, not inlined, and then has no vector instructions.
 #[inline(always)]
 fn unary<T: Element>(f: Unary, x: &[T], out: &mut [T]) {
-    #[inline(always)]
-    fn map<T: Element>(x: &[T], out: &mut [T], f: impl Fn(T) -> T) {
-        out.iter_mut().zip(x).for_each(|(out, &x)| *out = f(x));
+    macro_rules! map {
+        ($x:ident => $value:expr) => {
+            for (out, &$x) in out.iter_mut().zip(x) {
+                *out = $value;
+            }
+        };
     }
     match f {
-        Unary::Neg => map(x, out, |x| -x),
-        Unary::Exp => map(x, out, T::exp),
-        Unary::Expm1 => map(x, out, T::exp_m1),
-        Unary::Log => map(x, out, T::ln),
-        Unary::Sqrt => map(x, out, Element::sqrt),
-        Unary::Rsqrt => map(x, out, |x| T::from_f64(1.0) / Element::sqrt(x)),
-        Unary::Tanh => map(x, out, T::tanh),
-        Unary::Logistic => map(x, out, T::logistic),
-        Unary::Softplus => map(x, out, T::softplus),
+        Unary::Neg => map!(x => -x),
+        Unary::Exp => map!(x => Series::exp(x)),
+        Unary::Expm1 => map!(x => Series::exp_m1(x)),
+        Unary::Log => map!(x => Series::ln(x)),
+        Unary::Sqrt => map!(x => Element::sqrt(x)),
+        Unary::Rsqrt => map!(x => T::from_f64(1.0) / Element::sqrt(x)),
+        Unary::Tanh => map!(x => Series::tanh(x)),
+        Unary::Logistic => map!(x => Series::logistic(x)),
+        Unary::Softplus => map!(x => Series::softplus(x)),
         Unary::StopGradient => out.copy_from_slice(x),
     }
 }
 
 #[inline(always)]
 fn zip<T: Element>(f: Binary, x: &[T], y: &[T], out: &mut [T]) {
-    #[inline(always)]
-    fn map<T: Element>(x: &[T], y: &[T], out: &mut [T], f: impl Fn(T, T) -> T) {
-        out.iter_mut().zip(x).zip(y).for_each(|((out, &x), &y)| *out = f(x, y));
-    }
     match f {
-        Binary::Add => map(x, y, out, |x, y| x + y),
-        Binary::Sub => map(x, y, out, |x, y| x - y),
-        Binary::Mul => map(x, y, out, |x, y| x * y),
-        Binary::Div => map(x, y, out, |x, y| x / y),
-        Binary::Max => map(x, y, out, |x, y| binary(Binary::Max, x, y)),
+        Binary::Add => map_two(x, y, out, |x, y| x + y),
+        Binary::Sub => map_two(x, y, out, |x, y| x - y),
+        Binary::Mul => map_two(x, y, out, |x, y| x * y),
+        Binary::Div => map_two(x, y, out, |x, y| x / y),
+        Binary::Max => map_two(x, y, out, |x, y| binary(Binary::Max, x, y)),
+    }
+}
+
+#[inline(always)]
+fn map_two<A: Copy, B>(x: &[A], y: &[A], out: &mut [B], f: impl Fn(A, A) -> B) {
+    for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
+        *out = f(x, y);
     }
 }
 
 #[inline(always)]
 fn compare<T: Element, W: Copy + PartialOrd>(f: Compare, x: &[W], y: &[W], out: &mut [T]) {
     let (zero, one) = (T::default(), T::from_f64(1.0));
-    let flag = |is_so: bool| if is_so { one } else { zero };
-    let all = out.iter_mut().zip(x).zip(y);
     match f {
-        Compare::Gt => all.for_each(|((out, x), y)| *out = flag(x > y)),
-        Compare::Ge => all.for_each(|((out, x), y)| *out = flag(x >= y)),
-        Compare::Eq => all.for_each(|((out, x), y)| *out = flag(x == y)),
+        Compare::Gt => map_two(x, y, out, |x, y| if x > y { one } else { zero }),
+        Compare::Ge => map_two(x, y, out, |x, y| if x >= y { one } else { zero }),
+        Compare::Eq => map_two(x, y, out, |x, y| if x == y { one } else { zero }),
     }
 }
 
 #[inline(always)]
 fn select<T: Element, W: Copy>(mask: &[T], x: &[W], y: &[W], out: &mut [W]) {
-    let values = mask.iter().zip(x).zip(y);
-    out.iter_mut().zip(values).for_each(|(out, ((&mask, &x), &y))| *out = if mask == T::default() { y } else { x });
+    for (out, (&mask, (&x, &y))) in out.iter_mut().zip(mask.iter().zip(x.iter().zip(y))) {
+        *out = if mask == T::default() { y } else { x };
+    }
 }
 
 #[inline(always)]
-fn masked<T: Element>(from: &Registers<T>, x: Register, bound: Bound, out: &mut [T]) {
-    let n = out.len();
-    let all = |word: Register| from.floats[x][..n].iter().zip(&from.words[word][..n]);
-    match bound {
-        Bound::Below(word, extent) => {
-            out.iter_mut().zip(all(word)).for_each(|(out, (&x, &w))| *out = if w < extent { x } else { T::default() });
-        }
-        Bound::Divides(word, by) => {
-            out.iter_mut().zip(all(word)).for_each(|(out, (&x, &w))| *out = if w % by == 0 { x } else { T::default() });
-        }
+fn masked<T: Element>(registers: &Registers<T>, x: &[T], bound: Bound, out: &mut [T]) {
+    let (Bound::Below(word, limit) | Bound::Divides(word, limit)) = bound;
+    let words = &registers.words[word][..x.len()];
+    for (out, (&x, &word)) in out.iter_mut().zip(x.iter().zip(words)) {
+        let holds = match bound {
+            Bound::Below(..) => word < limit,
+            Bound::Divides(..) => word % limit == 0,
+        };
+        *out = if holds { x } else { T::default() };
     }
 }
 
 #[inline(always)]
 fn spread<W: Copy>(x: &[W], row: usize, out: &mut [W]) {
-    out.chunks_exact_mut(row).zip(x).for_each(|(out, &x)| out.fill(x));
+    match row {
+        4 => spread_fixed::<4, W>(x, out),
+        8 => spread_fixed::<8, W>(x, out),
+        16 => spread_fixed::<16, W>(x, out),
+        32 => spread_fixed::<32, W>(x, out),
+        _ => {
+            for (out, &x) in out.chunks_exact_mut(row).zip(x) {
+                out.fill(x);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn spread_fixed<const N: usize, W: Copy>(x: &[W], out: &mut [W]) {
+    for (out, &x) in out.as_chunks_mut::<N>().0.iter_mut().zip(x) {
+        *out = [x; N];
+    }
 }
 
 /// The reduction of each row: element i goes to partial result i mod 16, and these are reduced by halves.
@@ -335,15 +421,44 @@ fn over_rows<T: Element>(f: Binary, x: &[T], row: usize, out: &mut [T]) {
 
 #[inline(always)]
 fn reduce_rows<T: Element>(x: &[T], row: usize, out: &mut [T], start: T, f: impl Fn(T, T) -> T) {
-    if row < LANES {
-        // Term by term for all rows, since rows do not wait for each other.
-        out.fill(start);
-        for term in 0..row {
-            out.iter_mut().zip(x[term..].iter().step_by(row)).for_each(|(out, &x)| *out = f(*out, x));
+    match row {
+        4 => reduce_fixed::<4, T>(x, out, f),
+        8 => reduce_fixed::<8, T>(x, out, f),
+        16 => reduce_fixed::<16, T>(x, out, f),
+        ..LANES => {
+            // Term by term for all rows, since rows do not wait for each other.
+            out.fill(start);
+            for term in 0..row {
+                for (out, &x) in out.iter_mut().zip(x[term..].iter().step_by(row)) {
+                    *out = f(*out, x);
+                }
+            }
         }
-        return;
+        _ => {
+            for (out, row) in out.iter_mut().zip(x.chunks_exact(row)) {
+                *out = over_row(row, start, &f);
+            }
+        }
     }
-    out.iter_mut().zip(x.chunks_exact(row)).for_each(|(out, row)| *out = over_row(row, start, &f));
+}
+
+#[inline(always)]
+fn reduce_fixed<const N: usize, T: Element>(x: &[T], out: &mut [T], f: impl Fn(T, T) -> T) {
+    for (out, row) in out.iter_mut().zip(x.as_chunks::<N>().0) {
+        *out = by_halves(*row, &f);
+    }
+}
+
+#[inline(always)]
+fn by_halves<const N: usize, T: Copy>(mut x: [T; N], f: impl Fn(T, T) -> T) -> T {
+    let mut half = N / 2;
+    while half > 0 {
+        for i in 0..half {
+            x[i] = f(x[i], x[i + half]);
+        }
+        half /= 2;
+    }
+    x[0]
 }
 
 #[inline(always)]
@@ -351,14 +466,11 @@ fn over_row<T: Element>(row: &[T], start: T, f: impl Fn(T, T) -> T) -> T {
     let mut lanes = [start; LANES];
     let chunks = row.chunks_exact(LANES);
     let rest = chunks.remainder();
-    chunks.for_each(|chunk| lanes.iter_mut().zip(chunk).for_each(|(lane, &x)| *lane = f(*lane, x)));
-    lanes.iter_mut().zip(rest).for_each(|(lane, &x)| *lane = f(*lane, x));
-    let mut half = LANES / 2;
-    while half > 0 {
-        (0..half).for_each(|i| lanes[i] = f(lanes[i], lanes[i + half]));
-        half /= 2;
+    for chunk in chunks {
+        merge(chunk, &mut lanes, &f);
     }
-    lanes[0]
+    merge(rest, &mut lanes, &f);
+    by_halves(lanes, f)
 }
 
 /// The larger, as `eval` reduces: x only if it is above.

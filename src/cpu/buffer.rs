@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::layout::Runs;
 use super::memory::Memory;
 use super::{Cpu, Needs, Pools, Precision, Threads, lock};
 use crate::adapter::{DeviceError, Share, Value, buffer_bytes, check_write};
@@ -94,11 +95,15 @@ impl Cpu {
         match self.0.precision {
             Precision::F32 => {
                 let view = memory.view::<f32>();
-                data.iter().enumerate().for_each(|(i, x)| view.store(i, 1, &[f32::from_bits(x.bits_32())], false));
+                data.iter()
+                    .enumerate()
+                    .for_each(|(i, x)| view.store(Runs::one(i), &[f32::from_bits(x.bits_32())], false));
             }
             Precision::F64 => {
                 let view = memory.view::<f64>();
-                data.iter().enumerate().for_each(|(i, x)| view.store(i, 1, &[f64::from_bits(x.bits_64())], false));
+                data.iter()
+                    .enumerate()
+                    .for_each(|(i, x)| view.store(Runs::one(i), &[f64::from_bits(x.bits_64())], false));
             }
         }
         Ok(())
@@ -117,12 +122,12 @@ impl Cpu {
         Ok(match self.0.precision {
             Precision::F32 => {
                 let mut values = vec![0.0_f32; buffer.len];
-                memory.view().load(0, 1, &mut values);
+                memory.view().load(Runs::line(0, 1, buffer.len), &mut values);
                 values.into_iter().map(|x| V::from_bits_32(x.to_bits())).collect()
             }
             Precision::F64 => {
                 let mut values = vec![0.0_f64; buffer.len];
-                memory.view().load(0, 1, &mut values);
+                memory.view().load(Runs::line(0, 1, buffer.len), &mut values);
                 values.into_iter().map(|x| V::from_bits_64(x.to_bits())).collect()
             }
         })

@@ -31,6 +31,8 @@ pub(super) trait Element:
     fn from_f64(value: f64) -> Self;
     fn from_u32(value: u32) -> Self;
     fn sqrt(self) -> Self;
+    /// self·factor + term, rounded once.
+    fn mul_add(self, factor: Self, term: Self) -> Self;
     fn word(value: u32) -> Self::Word;
     fn of_word(word: Self::Word) -> u32;
 }
@@ -54,6 +56,11 @@ macro_rules! element {
             #[inline(always)]
             fn sqrt(self) -> Self {
                 self.sqrt()
+            }
+
+            #[inline(always)]
+            fn mul_add(self, factor: Self, term: Self) -> Self {
+                self.mul_add(factor, term)
             }
 
             #[inline(always)]

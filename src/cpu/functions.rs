@@ -43,12 +43,8 @@ macro_rules! series {
 
             #[inline(always)]
             fn exp_m1(self) -> Self {
-                let x = if self < -40.0 { -40.0 } else { self };
-                let (n, r) = reduce(x);
                 // Above, eˣ − 1 is eˣ in this precision, and 2ⁿ may be too large where eˣ is not.
-                let scale = power(if n > $bias { $bias } else { n });
-                let near = scale * (r * taylor(r)) + (scale - 1.0);
-                let value = if x > 60.0 { Series::exp(x) } else { near };
+                let value = if self > 60.0 { Series::exp(self) } else { near_exp_m1(self) };
                 if self == self { value } else { self }
             }
 
@@ -73,9 +69,9 @@ macro_rules! series {
 
             #[inline(always)]
             fn tanh(self) -> Self {
-                let u = Series::exp_m1(-2.0 * self.abs());
-                let value = -u / (u + 2.0);
-                if self < 0.0 { -value } else { value }
+                let u = near_exp_m1(-2.0 * self.abs());
+                let value = (-u / (u + 2.0)).copysign(self);
+                if self == self { value } else { self }
             }
 
             #[inline(always)]
@@ -101,6 +97,15 @@ macro_rules! series {
                 value = value * x + coefficients[i];
             }
             value
+        }
+
+        /// eˣ − 1 up to where it is eˣ in this precision
+        #[inline(always)]
+        fn near_exp_m1(x: $float) -> $float {
+            let x = if x < -40.0 { -40.0 } else { x };
+            let (n, r) = reduce(x);
+            let scale = power(if n > $bias { $bias } else { n });
+            scale * (r * taylor(r)) + (scale - 1.0)
         }
 
         /// (eʳ − 1)/r

@@ -130,38 +130,103 @@ impl Strides {
         }
     }
 
-    /// Calls `run` for each run of equal stride among the elements `first ..  first + len`: the place in the block, the
-    /// place in the buffer, the stride and the number of elements.
+    /// The elements `first .. first + len`: places in the block, and the runs that lie there side by side.
     #[inline(always)]
-    pub fn runs(&self, environment: &[u64], first: usize, len: usize, mut run: impl FnMut(usize, usize, usize, usize)) {
+    pub fn runs(&self, environment: &[u64], first: usize, len: usize) -> Walk<'_> {
         let base = self.base.value(environment) as usize;
         let (lowest, higher) = (self.digits[0], &self.digits[1..]);
         if higher.is_empty() {
-            run(0, base + first * lowest.stride, lowest.stride, len);
-            return;
+            let at = base + first * lowest.stride;
+            return Walk { lowest, higher, values: [0; MOST_DIGITS], at, digit: 0, done: 0, len };
         }
-        // The higher digits, counted up from run to run, and where they lead.
         let (mut values, mut left, mut at) = ([0; MOST_DIGITS], first / lowest.radix, base);
         for (value, digit) in values.iter_mut().zip(higher) {
             *value = left % digit.radix;
             left /= digit.radix;
             at += *value * digit.stride;
         }
-        let (mut digit, mut done) = (first % lowest.radix, 0);
-        while done < len {
-            let n = (lowest.radix - digit).min(len - done);
-            run(done, at + digit * lowest.stride, lowest.stride, n);
-            (digit, done) = (0, done + n);
-            for (value, digit) in values.iter_mut().zip(higher) {
-                *value += 1;
-                at += digit.stride;
-                if *value < digit.radix {
-                    break;
-                }
-                at -= *value * digit.stride;
-                *value = 0;
+        Walk { lowest, higher, values, at, digit: first % lowest.radix, done: 0, len }
+    }
+}
+
+/// See [`Strides::runs`].
+pub(super) struct Walk<'a> {
+    lowest: Digit,
+    higher: &'a [Digit],
+    /// The higher digits, counted up from run to run, and where they lead.
+    values: [usize; MOST_DIGITS],
+    at: usize,
+    /// The lowest digit.
+    digit: usize,
+    done: usize,
+    len: usize,
+}
+
+impl Iterator for Walk<'_> {
+    type Item = (usize, Runs);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, Runs)> {
+        if self.done >= self.len {
+            return None;
+        }
+        let (place, left, Digit { radix, stride }) = (self.done, self.len - self.done, self.lowest);
+        let Some(second) = self.higher.first() else {
+            self.done = self.len;
+            return Some((place, Runs::line(self.at, stride, left)));
+        };
+        // Whole runs as far as the second digit goes, or a part of one.
+        let whole = if self.digit > 0 { 0 } else { (second.radix - self.values[0]).min(left / radix) };
+        let len = if whole > 0 { radix } else { (radix - self.digit).min(left) };
+        let count = whole.max(1);
+        let runs = Runs { at: self.at + self.digit * stride, stride, len, step: second.stride, count };
+        (self.digit, self.done) = (0, self.done + len * count);
+        self.values[0] += count;
+        self.at += second.stride * count;
+        for (digit, here) in self.higher.iter().enumerate() {
+            if self.values[digit] < here.radix {
+                break;
+            }
+            self.at -= self.values[digit] * here.stride;
+            self.values[digit] = 0;
+            if let Some(next) = self.higher.get(digit + 1) {
+                self.values[digit + 1] += 1;
+                self.at += next.stride;
             }
         }
+        Some((place, runs))
+    }
+}
+
+/// Elements of a buffer: runs of equal length at equal distances, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Runs {
+    /// The first element.
+    pub at: usize,
+    /// From one element to the next.
+    pub stride: usize,
+    /// Elements of a run.
+    pub len: usize,
+    /// From the first element of a run to that of the next.
+    pub step: usize,
+    /// Number of runs.
+    pub count: usize,
+}
+
+impl Runs {
+    /// One run.
+    pub fn line(at: usize, stride: usize, len: usize) -> Self {
+        Self { at, stride, len, step: 0, count: 1 }
+    }
+
+    /// One element.
+    pub fn one(at: usize) -> Self {
+        Self::line(at, 0, 1)
+    }
+
+    /// The last element.
+    pub fn last(&self) -> usize {
+        self.at + self.step * self.count.saturating_sub(1) + self.stride * self.len.saturating_sub(1)
     }
 }
 
@@ -202,9 +267,12 @@ mod tests {
         let direct = Scalar::new(&idx.with(Q, &Idx::var("b", count))).expect("q alone");
         for (first, len) in [(0, count), (count / 3, count - count / 3), (count / 2, 1)] {
             let mut found = vec![u64::MAX; len];
-            strides.runs(&environment(&[]), first, len, |at, from, stride, n| {
-                (0..n).for_each(|i| found[at + i] = (from + i * stride) as u64);
-            });
+            for (place, runs) in strides.runs(&environment(&[]), first, len) {
+                let all = (0..runs.count).flat_map(|run| (0..runs.len).map(move |i| (run, i)));
+                for (found, (run, i)) in found[place..].iter_mut().zip(all) {
+                    *found = (runs.at + run * runs.step + i * runs.stride) as u64;
+                }
+            }
             let expected = (first..first + len).map(|q| direct.value(&[q as u64, 0]));
             assert_eq!(found, expected.collect::<Vec<_>>(), "{idx:?} of {count}");
         }

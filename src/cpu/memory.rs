@@ -9,10 +9,8 @@ use std::cell::UnsafeCell;
 use std::sync::Arc;
 
 use super::element::Element;
+use super::layout::Runs;
 use crate::graph::Binary;
-
-/// Elements whose copy is worth a call; fewer are copied one by one.
-const WORTH_A_CALL: usize = 32;
 
 /// Zeroed memory.
 #[derive(Debug)]
@@ -61,106 +59,157 @@ impl<T: Element> View<T> {
 
     /// Refuses elements that do not all lie in the buffer.
     #[inline(always)]
-    fn check(&self, at: usize, stride: usize, n: usize) {
-        assert!(n == 0 || at + stride * (n - 1) < self.len, "a step reaches beyond its buffer");
+    fn check(&self, runs: &Runs) {
+        assert!(runs.len * runs.count == 0 || runs.last() < self.len, "a step reaches beyond its buffer");
     }
 
-    /// Copies elements at equal distances.
+    /// Copies elements.
     #[inline(always)]
-    pub fn load(&self, at: usize, stride: usize, to: &mut [T]) {
-        self.check(at, stride, to.len());
-        // SAFETY: the elements lie in the buffer; see also the module text.
-        unsafe {
-            let from = self.start.add(at);
-            match stride {
-                0 if !to.is_empty() => to.fill(*from),
-                1 if to.len() >= WORTH_A_CALL => std::ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()),
-                1 => to.iter_mut().enumerate().for_each(|(i, to)| *to = *from.add(i)),
-                _ => to.iter_mut().enumerate().for_each(|(i, to)| *to = *from.add(i * stride)),
-            }
-        }
+    pub fn load(&self, runs: Runs, to: &mut [T]) {
+        self.load_with(runs, to, |x: T| x);
     }
 
-    /// Copies the elements at these places.
+    /// Copies words.
     #[inline(always)]
-    pub fn gather(&self, places: &[u32], to: &mut [T]) {
-        for (to, &place) in to.iter_mut().zip(places) {
-            self.check(place as usize, 0, 1);
-            // SAFETY: the element lies in the buffer; see also the module text.
-            *to = unsafe { *self.start.add(place as usize) };
-        }
+    pub fn load_words(&self, runs: Runs, to: &mut [u32]) {
+        self.load_with(runs, to, T::of_word);
     }
 
-    /// The same of words.
+    /// Copies truth values, which become 0 and 1.
     #[inline(always)]
-    pub fn load_words(&self, at: usize, stride: usize, to: &mut [u32]) {
-        self.check(at, stride, to.len());
-        for (i, to) in to.iter_mut().enumerate() {
-            // SAFETY: the elements lie in the buffer; see also the module text. Words have the width of floats.
-            *to = T::of_word(unsafe { *self.start.cast::<T::Word>().add(at + i * stride) });
-        }
-    }
-
-    /// The same of truth values, which become 0 and 1.
-    #[inline(always)]
-    pub fn load_flags(&self, at: usize, stride: usize, to: &mut [T]) {
-        self.check(at, stride, to.len());
+    pub fn load_flags(&self, runs: Runs, to: &mut [T]) {
         let (zero, one) = (T::default(), T::from_f64(1.0));
-        for (i, to) in to.iter_mut().enumerate() {
-            // SAFETY: the elements lie in the buffer; see also the module text. Words have the width of floats.
-            let word = T::of_word(unsafe { *self.start.cast::<T::Word>().add(at + i * stride) });
-            *to = if word == 0 { zero } else { one };
-        }
+        self.load_with(runs, to, |word| if T::of_word(word) == 0 { zero } else { one });
     }
 
-    /// The same of words.
+    /// What `f` makes of elements, seen as `A`, whose width is that of floats.
     #[inline(always)]
-    pub fn gather_words(&self, places: &[u32], to: &mut [u32]) {
-        for (to, &place) in to.iter_mut().zip(places) {
-            self.load_words(place as usize, 0, std::slice::from_mut(to));
-        }
-    }
-
-    /// Replaces elements at equal distances, or adds to them.
-    #[inline(always)]
-    pub fn store(&self, at: usize, stride: usize, from: &[T], accumulate: bool) {
-        self.check(at, stride, from.len());
+    fn load_with<A: Copy, B: Copy>(&self, runs: Runs, to: &mut [B], f: impl Fn(A) -> B) {
+        const { assert!(size_of::<A>() == size_of::<T>()) };
+        self.check(&runs);
+        let Runs { at, stride, len, step, count } = runs;
+        let to = &mut to[..len * count];
         // SAFETY: the elements lie in the buffer; see also the module text.
-        unsafe {
-            let to = self.start.add(at);
-            match (accumulate, stride) {
-                (false, 1) => std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()),
-                (false, _) => from.iter().enumerate().for_each(|(i, &x)| *to.add(i * stride) = x),
-                (true, _) => from.iter().enumerate().for_each(|(i, &x)| *to.add(i * stride) = *to.add(i * stride) + x),
+        let from = unsafe { self.start.cast::<A>().cast_const().add(at) };
+        match (stride, len) {
+            (_, 0) => {}
+            (1, 4) => load_fixed::<4, _, _>(from, step, to, f),
+            (1, 8) => load_fixed::<8, _, _>(from, step, to, f),
+            (1, 16) => load_fixed::<16, _, _>(from, step, to, f),
+            (1, 32) => load_fixed::<32, _, _>(from, step, to, f),
+            _ => {
+                for (run, to) in to.chunks_exact_mut(len).enumerate() {
+                    // SAFETY: as above.
+                    let from = unsafe { from.add(run * step) };
+                    match stride {
+                        // SAFETY: as above.
+                        0 => to.fill(f(unsafe { *from })),
+                        1 => {
+                            for (i, to) in to.iter_mut().enumerate() {
+                                // SAFETY: as above.
+                                *to = f(unsafe { *from.add(i) });
+                            }
+                        }
+                        _ => {
+                            for (i, to) in to.iter_mut().enumerate() {
+                                // SAFETY: as above.
+                                *to = f(unsafe { *from.add(i * stride) });
+                            }
+                        }
+                    }
+                }
             }
         }
     }
 
-    /// Replaces truth values at equal distances: 1 for what is not 0.
+    /// Replaces elements, or adds to them.
     #[inline(always)]
-    pub fn store_flags(&self, at: usize, stride: usize, from: &[T]) {
-        self.check(at, stride, from.len());
+    pub fn store(&self, runs: Runs, from: &[T], accumulate: bool) {
+        if accumulate {
+            self.store_with(runs, from, |old: T, x| old + x);
+        } else {
+            self.store_with(runs, from, |_: T, x| x);
+        }
+    }
+
+    /// Replaces truth values: 1 for what is not 0.
+    #[inline(always)]
+    pub fn store_flags(&self, runs: Runs, from: &[T]) {
         let [zero, one] = [0, 1].map(T::word);
-        for (i, &x) in from.iter().enumerate() {
-            // SAFETY: the elements lie in the buffer; see also the module text. Words have the width of floats.
-            unsafe { *self.start.cast::<T::Word>().add(at + i * stride) = if x == T::default() { zero } else { one } };
+        self.store_with(runs, from, |_, x| if x == T::default() { zero } else { one });
+    }
+
+    /// Replaces words.
+    #[inline(always)]
+    pub fn store_words(&self, runs: Runs, from: &[u32]) {
+        self.store_with(runs, from, |_, x| T::word(x));
+    }
+
+    /// Replaces elements, seen as `A`, whose width is that of floats, by what `f` makes of them and of others.
+    #[inline(always)]
+    fn store_with<A: Copy, B: Copy>(&self, runs: Runs, from: &[B], f: impl Fn(A, B) -> A) {
+        const { assert!(size_of::<A>() == size_of::<T>()) };
+        self.check(&runs);
+        let Runs { at, stride, len, step, count } = runs;
+        let from = &from[..len * count];
+        // SAFETY: the elements lie in the buffer; see also the module text.
+        let to = unsafe { self.start.cast::<A>().add(at) };
+        match (stride, len) {
+            (_, 0) => {}
+            (1, 4) => store_fixed::<4, _, _>(to, step, from, f),
+            (1, 8) => store_fixed::<8, _, _>(to, step, from, f),
+            (1, 16) => store_fixed::<16, _, _>(to, step, from, f),
+            (1, 32) => store_fixed::<32, _, _>(to, step, from, f),
+            _ => {
+                for (run, from) in from.chunks_exact(len).enumerate() {
+                    for (i, &x) in from.iter().enumerate() {
+                        // SAFETY: as above.
+                        unsafe {
+                            let to = to.add(run * step + i * stride);
+                            *to = f(*to, x);
+                        }
+                    }
+                }
+            }
         }
     }
 
     /// Copies the first elements to another buffer.
     pub fn copy(&self, to: &Self, at: usize, len: usize) {
-        self.check(0, 1, len);
-        to.check(at, 1, len);
+        self.check(&Runs::line(0, 1, len));
+        to.check(&Runs::line(at, 1, len));
         // SAFETY: the elements lie in the buffers, which are not the same; see also the module text.
         unsafe { std::ptr::copy_nonoverlapping(self.start, to.start.add(at), len) };
     }
+}
 
-    /// Replaces the word at a place.
-    #[inline(always)]
-    pub fn store_word(&self, at: usize, word: u32) {
-        self.check(at, 0, 1);
-        // SAFETY: the element lies in the buffer; see also the module text. Words have the width of floats.
-        unsafe { *self.start.cast::<T::Word>().add(at) = T::word(word) };
+/// Runs of a length that the compiler knows, `step` apart.
+#[allow(unsafe_code, reason = "the caller has checked the bounds")]
+#[inline(always)]
+fn load_fixed<const N: usize, A: Copy, B: Copy>(from: *const A, step: usize, to: &mut [B], f: impl Fn(A) -> B) {
+    for (run, to) in to.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+        // SAFETY: `View::load_with` has checked that the elements lie in its buffer.
+        let from: [A; N] = unsafe { *from.add(run * step).cast() };
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = f(from);
+        }
+    }
+}
+
+/// Runs of a length that the compiler knows, `step` apart.
+#[allow(unsafe_code, reason = "the caller has checked the bounds")]
+#[inline(always)]
+fn store_fixed<const N: usize, A: Copy, B: Copy>(to: *mut A, step: usize, from: &[B], f: impl Fn(A, B) -> A) {
+    for (run, from) in from.as_chunks::<N>().0.iter().enumerate() {
+        // SAFETY: `View::store_with` has checked that the elements lie in its buffer.
+        unsafe {
+            let to: *mut [A; N] = to.add(run * step).cast();
+            let mut all = *to;
+            for (old, &x) in all.iter_mut().zip(from) {
+                *old = f(*old, x);
+            }
+            *to = all;
+        }
     }
 }
 
@@ -176,7 +225,8 @@ pub(super) struct Matrix<T> {
 impl<T: Element> Matrix<T> {
     fn check(&self, [rows, columns]: [usize; 2]) {
         if rows > 0 && columns > 0 {
-            self.view.check(self.at + self.strides[0] * (rows - 1), self.strides[1], columns);
+            let [step, stride] = self.strides;
+            self.view.check(&Runs { at: self.at, stride, len: columns, step, count: rows });
         }
     }
 }
@@ -219,6 +269,30 @@ pub(super) fn multiply<T: Element>(
             parallelism,
         );
     }
+}
+
+/// sums[p] += Σ A[p, t]·B[t] over the terms t, with the strides of A for p and t, and rows of B side by side.
+#[allow(unsafe_code, reason = "bounds are checked once")]
+#[inline(always)]
+pub(super) fn add_terms<T: Element, const P: usize, const N: usize>(
+    sums: &mut [[T; N]; P],
+    (left, [step, stride]): (&[T], [usize; 2]),
+    right: &[T],
+    terms: usize,
+) {
+    let right = &right.as_chunks::<N>().0[..terms];
+    assert!(terms == 0 || (terms - 1) * stride + (P - 1) * step < left.len());
+    let mut all = *sums;
+    for (t, right) in right.iter().enumerate() {
+        for (p, sums) in all.iter_mut().enumerate() {
+            // SAFETY: the last of these elements is there.
+            let x = unsafe { *left.get_unchecked(t * stride + p * step) };
+            for (sum, &y) in sums.iter_mut().zip(right) {
+                *sum = x.mul_add(y, *sum);
+            }
+        }
+    }
+    *sums = all;
 }
 
 /// f(a, b) of the definition in `eval`.

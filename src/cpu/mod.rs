@@ -7,13 +7,13 @@
 mod block;
 mod buffer;
 mod compile;
+mod convolve;
 mod element;
 mod functions;
 mod layout;
 mod loops;
 mod memory;
 mod model;
-mod patches;
 mod pool;
 mod product;
 mod profile;

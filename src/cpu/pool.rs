@@ -4,7 +4,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use pulp::Arch;
+use pulp::{Arch, NullaryFnOnce};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
@@ -106,6 +106,11 @@ impl<T: Element> Pool<T> {
 
     /// Runs a tape on a block.
     pub fn block(&self, tape: &Tape, registers: &mut Registers<T>, block: &mut Block<'_, T>) {
-        self.arch.dispatch(Run { tape, block, registers });
+        self.vectorised(Run { tape, block, registers });
+    }
+
+    /// Runs `work` with what vector instructions the processor has.
+    pub fn vectorised(&self, work: impl NullaryFnOnce<Output = ()>) {
+        self.arch.dispatch(work);
     }
 }

@@ -1,24 +1,24 @@
 //! Contractions: `gemm` for the products, a tape for the epilogue.
 //!
 //! A large product is computed by all threads at once, where it is stored if possible, and its epilogue follows. Of
-//! batches and convolutions each task computes a tile, whose epilogue runs while the tile is in the cache; patches are
-//! packed for one tile at a time. Which of these it is, and how large tiles are, follows from shapes.
+//! batches and convolutions each task computes tiles, whose epilogue runs while they are in the cache. Which of these it
+//! is, and how large tiles are, follows from shapes.
 
 use super::block::{BLOCK, Block};
 use super::compile::{Compiler, Domain, in_plane, strided};
+use super::convolve::{Convolution, Part};
 use super::element::Element;
-use super::layout::{BATCH, Scalar};
+use super::layout::{BATCH, Runs, Scalar};
 use super::loops::blocks_of_a_task;
 use super::memory::{Matrix, View, multiply};
-use super::patches::Patches;
 use super::pool::{Needs, Pool, Scratch};
 use super::tape::Tape;
-use crate::graph::{ConvSide, DType};
+use crate::graph::DType;
 use crate::plan::{Address, Body, Elements, Expr, Line, Name, Product as Planned};
 
 /// Operations from which on all threads work on one product.
 const LARGE: f64 = 4e6;
-/// Elements of a tile, and of the patches for it.
+/// Elements of a tile.
 const TILE: usize = 1 << 15;
 /// Operations that are worth a task of its own.
 const TASK: f64 = 2e6;
@@ -35,10 +35,7 @@ pub(super) struct Operand {
 #[derive(Debug)]
 pub(super) enum Left {
     Matrix(Operand),
-    /// Rows are patches.
-    Patches(Patches),
-    /// Columns are patches.
-    Turned(Patches),
+    Convolution(Convolution),
 }
 
 /// Where products go before the epilogue: elements side by side, from `base` on.
@@ -61,8 +58,8 @@ pub(super) struct Product {
     place: Option<Place>,
     /// Nothing where all that is wanted is the product at its place.
     finish: Option<Tape>,
-    /// Rows of a tile.
-    rows: usize,
+    /// Rows of a tile, and of how many that begin with a tile.
+    rows: [usize; 2],
     is_large: bool,
 }
 
@@ -104,42 +101,42 @@ impl Product {
         let is_matrix = matches!(operands, Some((Left::Matrix(_), _)));
         let is_large = is_matrix && batch == 1 && each >= LARGE && place.is_some();
         let place = place.filter(|place| is_large || finish.is_none() || !place.accumulate);
-        let of_patch = match &operands {
-            Some((Left::Patches(patches), _)) => patches.len(),
-            _ => 1,
-        };
-        let rows = match operands {
+        let rows = match &operands {
+            Some((Left::Convolution(convolution), _)) if !convolution.is_over_places() => convolution.rows_of_a_band(),
             // All terms of a sum are added by one task.
-            Some((Left::Turned(_), _)) => shape.m,
-            _ => whole_blocks(TILE / shape.n.max(of_patch)).min(shape.m),
+            Some((Left::Convolution(_), _)) => [shape.m; 2],
+            _ => [whole_blocks(TILE / shape.n.max(1)).min(shape.m), shape.m],
         };
         Self { batch, sizes, operands, place, finish, rows, is_large }
     }
 
     pub fn needs(&self) -> Needs {
         let packed = match &self.operands {
-            Some((Left::Patches(patches), _)) => self.rows * patches.len(),
-            Some((Left::Turned(patches), _)) => self.slab() * patches.len(),
+            Some((Left::Convolution(convolution), _)) => convolution.packed(),
             Some((Left::Matrix(_), _)) | None => 0,
         };
-        let tile = if self.place.is_some() { 0 } else { self.rows * self.sizes[1] };
+        let tile = if self.place.is_some() { 0 } else { self.rows[0] * self.sizes[1] };
         let of_tape = self.finish.as_ref().map_or(Needs::default(), Needs::of);
         Needs { packed, tile: tile.max(BLOCK), ..of_tape }
     }
 
-    /// Terms that are packed at once, for the kernel side of a convolution.
-    fn slab(&self) -> usize {
-        (TILE / self.sizes[0].max(1)).clamp(16, 512).min(self.sizes[2])
-    }
-
     /// Tiles of a batch.
     fn tiles(&self) -> usize {
-        self.sizes[0].div_ceil(self.rows)
+        let [rows, period] = self.rows.map(|rows| rows.max(1));
+        self.sizes[0] / period * period.div_ceil(rows)
+    }
+
+    /// The first row of a tile, and their number.
+    fn rows_of(&self, tile: usize) -> [usize; 2] {
+        let [rows, period] = self.rows;
+        let tiles = period.div_ceil(rows);
+        let first = tile % tiles * rows;
+        [tile / tiles * period + first, rows.min(period - first)]
     }
 
     fn tiles_of_a_task(&self) -> usize {
         let [_, n, k] = self.sizes;
-        let of_tile = 2.0 * (self.rows * n * k) as f64;
+        let of_tile = 2.0 * (self.rows[0] * n * k) as f64;
         ((TASK / of_tile.max(1.0)) as usize).clamp(1, (self.batch * self.tiles()).max(1))
     }
 
@@ -156,15 +153,16 @@ impl Product {
             self.finish_all(pool, views, environment, c);
             return;
         }
-        let (m, tiles, each) = (self.sizes[0], self.tiles(), self.tiles_of_a_task());
+        let (tiles, each) = (self.tiles(), self.tiles_of_a_task());
         pool.tasks((self.batch * tiles).div_ceil(each), environment, |task, scratch| {
             if let Some(tape) = &self.finish {
                 scratch.registers.fill(tape);
             }
-            for tile in task * each..(self.batch * tiles).min((task + 1) * each) {
+            let first = task * each;
+            for tile in first..(self.batch * tiles).min(first + each) {
                 scratch.environment[BATCH] = (tile / tiles) as u64;
-                let first = tile % tiles * self.rows;
-                self.tile(pool, views, scratch, first, self.rows.min(m - first));
+                let is_new = tile == first || tile.is_multiple_of(tiles);
+                self.tile(pool, views, scratch, self.rows_of(tile % tiles), is_new);
             }
         });
     }
@@ -186,16 +184,23 @@ impl Product {
             for block in task * each..blocks.min((task + 1) * each) {
                 let first = block * BLOCK;
                 let root = &mut scratch.tile[..BLOCK.min(count - first)];
-                c.view.load(c.at + first, 1, root);
                 let count = root.len();
+                c.view.load(Runs::line(c.at + first, 1, count), root);
                 let mut block = Block { views, environment: &scratch.environment, first, count, root };
                 pool.block(tape, &mut scratch.registers, &mut block);
             }
         });
     }
 
-    /// Some rows of one batch.
-    fn tile<T: Element>(&self, pool: &Pool<T>, views: &[View<T>], scratch: &mut Scratch<T>, first: usize, rows: usize) {
+    /// Some rows of one batch; `is_new` if the tile before was of another one.
+    fn tile<T: Element>(
+        &self,
+        pool: &Pool<T>,
+        views: &[View<T>],
+        scratch: &mut Scratch<T>,
+        [first, rows]: [usize; 2],
+        is_new: bool,
+    ) {
         let n = self.sizes[1];
         let Scratch { registers, environment, packed, tile } = scratch;
         let (c, accumulate) = match &self.place {
@@ -205,59 +210,41 @@ impl Product {
             }
             None => (Matrix { view: View::of(tile), at: 0, strides: [n, 1] }, false),
         };
-        self.products(views, environment, packed, (first, rows), c, accumulate);
+        match &self.operands {
+            Some((Left::Convolution(convolution), right)) => {
+                let (field, right) = (views[convolution.binding], right.matrix(views, environment));
+                let (rows, terms) = ([first, rows], self.sizes[2]);
+                pool.vectorised(Part {
+                    convolution,
+                    field,
+                    environment,
+                    rows,
+                    terms,
+                    right,
+                    result: c,
+                    accumulate,
+                    is_new,
+                    packed,
+                });
+            }
+            Some((Left::Matrix(left), right)) => {
+                let (all, right) = (left.matrix(views, environment), right.matrix(views, environment));
+                let left = Matrix { at: all.at + first * all.strides[0], ..all };
+                multiply([rows, n, self.sizes[2]], [left, right, c], accumulate, false);
+            }
+            None if accumulate => {}
+            None => (0..rows * n).for_each(|i| c.view.store(Runs::one(c.at + i), &[T::default()], false)),
+        }
         let Some(tape) = &self.finish else { return };
         let mut done = 0;
         while done < rows * n {
             let count = BLOCK.min(rows * n - done);
             let first = first * n + done;
             let mut copy = [T::default(); BLOCK];
-            c.view.load(c.at + done, 1, &mut copy[..count]);
+            c.view.load(Runs::line(c.at + done, 1, count), &mut copy);
             let mut block = Block { views, environment, first, count, root: &mut copy[..count] };
             pool.block(tape, registers, &mut block);
             done += count;
-        }
-    }
-
-    /// The products of some rows.
-    fn products<T: Element>(
-        &self,
-        views: &[View<T>],
-        environment: &[u64],
-        packed: &mut [T],
-        (first, rows): (usize, usize),
-        c: Matrix<T>,
-        accumulate: bool,
-    ) {
-        let [_, n, k] = self.sizes;
-        let Some((left, right)) = &self.operands else {
-            if !accumulate {
-                (0..rows * n).for_each(|i| c.view.store(c.at + i, 1, &[T::default()], false));
-            }
-            return;
-        };
-        let b = right.matrix(views, environment);
-        match left {
-            Left::Matrix(left) => {
-                let all = left.matrix(views, environment);
-                let a = Matrix { at: all.at + first * all.strides[0], ..all };
-                multiply([rows, n, k], [a, b, c], accumulate, false);
-            }
-            Left::Patches(patches) => {
-                patches.pack(&views[patches.binding], environment, first, rows, packed);
-                let a = Matrix { view: View::of(packed), at: 0, strides: [k, 1] };
-                multiply([rows, n, k], [a, b, c], accumulate, false);
-            }
-            Left::Turned(patches) => {
-                let slab = self.slab();
-                for first in (0..k).step_by(slab) {
-                    let terms = slab.min(k - first);
-                    patches.pack(&views[patches.binding], environment, first, terms, packed);
-                    let a = Matrix { view: View::of(packed), at: 0, strides: [1, rows] };
-                    let b = Matrix { at: b.at + first * b.strides[0], ..b };
-                    multiply([rows, n, terms], [a, b, c], accumulate || first > 0, false);
-                }
-            }
         }
     }
 }
@@ -268,11 +255,10 @@ fn whole_blocks(rows: usize) -> usize {
     (rows / BLOCK_ROWS * BLOCK_ROWS).max(BLOCK_ROWS)
 }
 
-/// The left operand of a convolution as patches, if it has constant strides.
-pub(super) fn patches(planned: &Planned) -> Option<Left> {
+/// The left operand of a convolution, if its field has constant strides.
+pub(super) fn convolution(planned: &Planned) -> Option<Left> {
     let field = planned.field.as_ref()?;
-    let patches = Patches::new(field)?;
-    Some(if field.of == ConvSide::Kernel { Left::Turned(patches) } else { Left::Patches(patches) })
+    Convolution::new(field, planned.shape.n).map(Left::Convolution)
 }
 
 /// Where products may lie before the epilogue: where a value of their type is stored side by side, in a buffer that the

@@ -6,7 +6,7 @@ use super::layout::{Scalar, environment};
 use super::loops::{Columns, Reduction, Rows, reduction};
 use super::memory::View;
 use super::pool::{Needs, Pool};
-use super::product::{Left, Operand, Product, body, patches};
+use super::product::{Left, Operand, Product, body, convolution};
 use crate::graph::DType;
 use crate::index::Idx;
 use crate::passes::SplitPolicy;
@@ -100,7 +100,7 @@ fn add(planned: PlannedStep, temps: &mut Vec<usize>, steps: &mut Vec<Step>) {
                 })
             };
             let operands = operands.as_ref().map(|[a, b]| {
-                let left = patches(&product);
+                let left = convolution(&product);
                 let left = left.unwrap_or_else(|| Left::Matrix(operand(body(a), [("m", shape.m), ("k", shape.k)])));
                 (left, operand(body(b), [("k", shape.k), ("n", shape.n)]))
             });

@@ -6,14 +6,15 @@
 //! relu's value). Reductions of short rows and what lies between them share a group that holds whole rows: a softmax or a
 //! layer norm is one. Index maps (broadcast, reshape, transpose, slice, pad) are never executed: consumers load through
 //! them; so are elementwise nodes behind them, which become a reduction's prologue. Operands of a contraction are read
-//! many times and must be stored, up to an index map that keeps the right operand's rows contiguous.
+//! many times and must be stored, up to an index map that keeps the right operand's rows contiguous. Blocks also store
+//! what is dear and made larger by a broadcast.
 
 use std::collections::HashSet;
 
 use super::form::Form;
 use super::product::read_from;
 use super::schedule::{Group, Root, Schedule};
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{DType, Graph, NodeId, Op, Unary};
 use crate::passes::is_cheap;
 
 /// Where a node's value can be had.
@@ -55,6 +56,8 @@ pub fn fuse(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>, form: For
     let mut fuser = Fuser {
         graph,
         form,
+        spread: spread(graph, &live, form),
+        uses: uses(graph, &live),
         ready: vec![Ready::Free; graph.nodes().len()],
         schedule: Schedule { groups: vec![], stored: vec![false; graph.nodes().len()] },
     };
@@ -121,9 +124,35 @@ fn forced(graph: &Graph, outputs: &[NodeId], cuts: &HashSet<NodeId>, live: &[boo
     forced
 }
 
+/// Nodes that become larger by a broadcast, whose consumers would compute each element many times. An invocation of a
+/// kernel, which has arithmetic to spare, does that rather than wait for one more step.
+fn spread(graph: &Graph, live: &[bool], form: Form) -> Vec<bool> {
+    let mut spread = vec![false; graph.nodes().len()];
+    for id in graph.ids().filter(|id| form == Form::Blocks && live[id.index()]) {
+        let node = graph.node(id);
+        if let Op::BroadcastInDim { .. } = node.op {
+            spread[node.inputs[0].index()] |= node.ty.len() > graph.node(node.inputs[0]).ty.len();
+        }
+    }
+    spread
+}
+
+/// For every node, how many others it is an operand of.
+fn uses(graph: &Graph, live: &[bool]) -> Vec<usize> {
+    let mut uses = vec![0; graph.nodes().len()];
+    for id in graph.ids().filter(|id| live[id.index()]) {
+        graph.node(id).inputs.iter().for_each(|input| uses[input.index()] += 1);
+    }
+    uses
+}
+
 struct Fuser<'a> {
     graph: &'a Graph,
     form: Form,
+    /// For every node, whether something makes it larger.
+    spread: Vec<bool>,
+    /// For every node, how many others it is an operand of.
+    uses: Vec<usize>,
     ready: Vec<Ready>,
     schedule: Schedule,
 }
@@ -158,13 +187,21 @@ impl Fuser<'_> {
             Op::ReduceSum { .. } | Op::ReduceMax { .. } => true,
             op => op.is_contraction(),
         };
-        if forced && !is_root && (cut || !matches!(ready, Ready::In(_))) {
+        let is_computed = !is_root && !matches!(ready, Ready::In(_));
+        let is_spread = is_computed && self.spread[id.index()] && self.is_dear(id);
+        if is_spread || forced && (is_computed || cut && !is_root) {
             ready = self.new_group(Root::Map);
         }
         self.ready[id.index()] = ready;
-        if let (true, Some(k)) = (forced, ready.group()) {
+        if let (true, Some(k)) = (forced || is_spread, ready.group()) {
             self.store(id, k);
         }
+    }
+
+    /// Whether a value takes more than a few operations on what can be stored.
+    fn is_dear(&self, id: NodeId) -> bool {
+        let can_be_stored = |id: NodeId| matches!(self.ready[id.index()], Ready::In(_));
+        self.graph.node(id).ty.dtype == DType::F32 && !is_cheap(self.graph, id, &can_be_stored, &mut (8, 2))
     }
 
     /// Whether a node gives each element of a row in group `k` the row's value, known there.
@@ -230,6 +267,12 @@ impl Fuser<'_> {
             Some(home) => {
                 if is_cheap(self.graph, id, &|id| self.schedule.stored[id.index()], &mut (8, 2)) {
                     pending.extend(inputs.map(|&i| (i, group)));
+                } else if let Some(bases) = self.bases(id, home) {
+                    for base in bases {
+                        self.store(base, home);
+                        pending.push((base, home));
+                    }
+                    pending.extend(inputs.map(|&i| (i, group)));
                 } else {
                     self.store(id, home);
                     pending.push((id, home));
@@ -237,5 +280,51 @@ impl Fuser<'_> {
             }
             None => pending.extend(inputs.map(|&i| (i, group))),
         }
+    }
+
+    /// Values of group `home` to store in place of `id`, which is computed from them with few operations: those that
+    /// are dear, or that several others come from. One such value (what a gelu is of, and its tanh) stands for many
+    /// that derivatives need, and loops over blocks have arithmetic to spare where memory is slow.
+    fn bases(&self, id: NodeId, home: usize) -> Option<Vec<NodeId>> {
+        const MOST_OPERATIONS: usize = 16;
+        const MOST_LOADS: usize = 3;
+        if self.form != Form::Blocks || self.is_base(id, home) {
+            return None;
+        }
+        let (mut bases, mut operations, mut loads) = (vec![], 0, 0);
+        let mut seen = HashSet::from([id]);
+        let mut pending = vec![id];
+        while let Some(next) = pending.pop() {
+            let node = self.graph.node(next);
+            if self.schedule.stored[next.index()] || matches!(node.op, Op::Input(_)) {
+                loads += 1;
+            } else if self.is_base(next, home) {
+                bases.push(next);
+                loads += 1;
+            } else {
+                operations += match &node.op {
+                    Op::Constant(_) | Op::Iota { .. } => 0,
+                    Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select | Op::ToF32 => 1,
+                    op if op.is_index_map() => 0,
+                    _ => return None,
+                };
+                pending.extend(node.inputs.iter().filter(|input| seen.insert(**input)));
+            }
+            if operations > MOST_OPERATIONS || loads > MOST_LOADS {
+                return None;
+            }
+        }
+        (!bases.is_empty()).then_some(bases)
+    }
+
+    /// Whether a value of group `home` is dear, or several others come from it.
+    fn is_base(&self, id: NodeId, home: usize) -> bool {
+        let node = self.graph.node(id);
+        let is_dear = match &node.op {
+            Op::Unary(f) => !matches!(f, Unary::Neg | Unary::StopGradient),
+            Op::DotGeneral(_) | Op::Conv { .. } => true,
+            _ => self.uses[id.index()] > 2,
+        };
+        node.ty.dtype == DType::F32 && self.ready[id.index()] == Ready::In(home) && is_dear
     }
 }
