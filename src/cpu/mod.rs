@@ -20,6 +20,7 @@ mod profile;
 mod program;
 mod run;
 mod tape;
+mod vector;
 
 use std::sync::{Arc, Mutex};
 
