@@ -16,7 +16,7 @@ use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Ascent, Batches, Optimizer, Probe, Rule};
 use proptest::prelude::*;
 
-use super::device::gpu;
+use super::device::{gpu, wgpu};
 
 /// The message of a refusal, which must say something of each of `words`.
 fn refused<T>(result: Result<T, impl std::error::Error>, words: &[&str]) {
@@ -124,7 +124,7 @@ fn buffers_say_what_does_not_fit() {
     refused(gpu().write(&dry, &[0.0_f32]), &["dry device"]);
     refused(gpu().read::<f32>(&dry), &["dry device"]);
     refused(Recording::copy(&dry, &long, 0), &["dry device"]);
-    refused(gpu().repeated_secs(&Recording::default(), usize::MAX), &["repetitions"]);
+    refused(wgpu().repeated_secs(&Recording::default(), usize::MAX), &["repetitions"]);
 }
 
 #[test]

@@ -10,25 +10,32 @@ use edgewalk::passes::SplitPolicy;
 use edgewalk::plan::{Output, Place, Spec};
 
 pub use super::program::adapter;
+use super::program::wgpu_adapter;
 
-/// Devices that no test uses at present.
-static IDLE: Mutex<Vec<&'static Device>> = Mutex::new(vec![]);
+/// Devices that no test uses at present, with the names that opened them.
+static IDLE: Mutex<Vec<(String, &'static Device)>> = Mutex::new(vec![]);
 
 /// A test's device, from its first use until its thread ends. A software driver compiles one kernel at a time on each
 /// device, so tests that run side by side have one each.
-struct Lease(&'static Device);
+struct Lease {
+    adapter: String,
+    device: &'static Device,
+}
 
 impl Lease {
-    fn take() -> Self {
-        let idle = IDLE.lock().unwrap().pop();
+    fn take(adapter: String) -> Self {
+        let idle = {
+            let mut idle = IDLE.lock().unwrap();
+            idle.iter().position(|(name, _)| *name == adapter).map(|i| idle.swap_remove(i).1)
+        };
         // What the last test left; here, since a thread that ends can free nothing of wgpu's any more.
-        if let Some(gpu) = idle {
-            gpu.trim();
+        if let Some(device) = idle {
+            device.trim();
             give_back();
         }
-        Self(idle.unwrap_or_else(|| {
-            Box::leak(Box::new(Device::open(adapter().as_deref()).unwrap_or_else(|error| panic!("{error}"))))
-        }))
+        let open = || Device::open(Some(&adapter)).unwrap_or_else(|error| panic!("{error}"));
+        let device = idle.unwrap_or_else(|| Box::leak(Box::new(open())));
+        Self { adapter, device }
     }
 }
 
@@ -50,18 +57,24 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // A test that failed leaves its device alone: who knows in which state.
         if !std::thread::panicking() {
-            IDLE.lock().unwrap().push(self.0);
+            IDLE.lock().unwrap().push((std::mem::take(&mut self.adapter), self.device));
         }
     }
 }
 
 thread_local! {
-    static LEASE: Lease = Lease::take();
+    static LEASE: Lease = Lease::take(adapter().unwrap());
+    static WGPU: Lease = Lease::take(wgpu_adapter());
 }
 
 /// The device under test, see [`adapter`].
 pub fn gpu() -> &'static Device {
-    LEASE.with(|lease| lease.0)
+    LEASE.with(|lease| lease.device)
+}
+
+/// The same, or an adapter of wgpu where that is the processor, see [`wgpu_adapter`].
+pub fn wgpu() -> &'static Device {
+    if is_native() { WGPU.with(|lease| lease.device) } else { gpu() }
 }
 
 /// Whether the device under test is the native one.
