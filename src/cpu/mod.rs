@@ -9,6 +9,7 @@ mod buffer;
 mod compile;
 mod element;
 mod functions;
+mod gemm;
 mod layout;
 mod loops;
 mod memory;
