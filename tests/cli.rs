@@ -200,8 +200,8 @@ fn what_the_adapter_cannot_do_is_refused() {
 #[cfg(target_os = "linux")]
 fn a_backend_that_is_none_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    for backend in ["nope", "dx12"] {
-        let mut command = edgewalk(folder.path(), &["train", "--adapter", "gpu"]);
+    for (backend, adapter) in [("nope", "gpu"), ("dx12", "gpu"), ("nope", "auto"), ("dx12", "0")] {
+        let mut command = edgewalk(folder.path(), &["train", "--adapter", adapter]);
         command.env("WGPU_BACKEND", backend);
         refuses(command, 1, &["WGPU_BACKEND", backend, "unset it"]);
     }

@@ -36,6 +36,7 @@ impl Inputs {
             let data = Self::data(config)?;
             return Self::on(open(config, adapter)?, Arc::new(data), config);
         };
+        config.run.until.map_or(Ok(()), |until| until.check(loss))?;
         Layout::of(&*model)?;
         Ok(Self { data, gpu: open(config, adapter)?, model, loss, own: true })
     }
@@ -53,8 +54,9 @@ impl Inputs {
 
     /// The same with existing data and adapter.
     pub fn on(gpu: Device, data: Arc<Dataset>, config: &Config) -> Result<Self, RunError> {
-        let model = build::model(config, &data.train)?;
-        Ok(Self { data, gpu, model, loss: build::loss(config), own: false })
+        let (model, loss) = (build::model(config, &data.train)?, build::loss(config));
+        config.run.until.map_or(Ok(()), |until| until.check(loss))?;
+        Ok(Self { data, gpu, model, loss, own: false })
     }
 
     /// The minibatches, if any, and the examples of the first update.
