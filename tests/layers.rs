@@ -133,7 +133,7 @@ const OWNERS: [(&str, &[&str]); 20] = [
     ("ctrlc", &["cli/interrupt.rs"]),
     ("nix", &["sweep/child.rs", "files/lock.rs"]),
     ("clap", &["cli", "results/format.rs"]),
-    ("Command::new", &["cli/workers.rs", "sweep/child.rs"]),
+    ("Command::new", &["sweep/child.rs"]),
     ("env::var", &["environment.rs"]),
 ];
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::{Error, print, workers};
+use super::{Error, print};
 use crate::bench::growth::{GrowthPoint, growth};
 use crate::bench::{bench, variants};
 use crate::config::{self, Resolved};
@@ -63,10 +63,6 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub fn run(args: &BenchArgs) -> Result<(), Error> {
     check_folder(args.out.as_ref())?;
     let resolved = config::resolve(args.target.as_deref(), &args.sets)?;
-    // Growth concerns sizes that are not tiny.
-    if !args.growth {
-        workers::settle_for(&resolved.config);
-    }
     let gpu = Device::open_with(args.adapter.as_deref(), resolved.config.run.precision)?;
     if args.growth {
         return grow(args, &gpu, &resolved);

@@ -30,8 +30,6 @@ fn about_tolerances() -> String {
 /// # Errors
 /// [`Error::Theory`] when a prediction fails, and device errors.
 pub fn run(args: &VerifyArgs) -> Result<(), Error> {
-    // The toy problems are tiny.
-    super::workers::settle(0.0);
     let gpu = Device::open(args.adapter.as_deref())?;
     let adapter = gpu.adapter().name.clone();
     let sections = theory::verify(&gpu)?;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::SweepError;
-use crate::config::workload::{cores, flops_per_contraction, is_tiny};
+use crate::config::workload::cores;
 use crate::config::{Config, DataConfig, build};
 use crate::data::{DataError, Dataset};
 use crate::device::{Device, Precision};
@@ -90,8 +90,7 @@ pub fn capacity(
         None => (cores().min(jobs.len()), counted(cores(), "core")),
     };
     let mut capacity = Capacity::of(count, why, job_bytes, free_bytes);
-    let tiny = |(_, config): &(String, Config)| flops_per_contraction(config).is_some_and(is_tiny);
-    if kind == "Cpu" && capacity.parallel > 1 && !jobs.iter().all(tiny) {
+    if kind == "Cpu" && capacity.parallel > 1 {
         capacity.threads = Some((cores() / capacity.parallel).max(1));
     }
     Ok(capacity)
