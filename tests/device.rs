@@ -68,13 +68,13 @@ thread_local! {
 }
 
 /// The device under test, see [`adapter`].
-pub fn gpu() -> &'static Device {
+pub fn the_device() -> &'static Device {
     LEASE.with(|lease| lease.device)
 }
 
 /// The same, or an adapter of wgpu where that is the processor, see [`wgpu_adapter`].
 pub fn wgpu() -> &'static Device {
-    if is_native() { WGPU.with(|lease| lease.device) } else { gpu() }
+    if is_native() { WGPU.with(|lease| lease.device) } else { the_device() }
 }
 
 /// Whether the device under test is the native one.
@@ -88,7 +88,7 @@ pub fn own_target() -> Target {
         let split = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false };
         return Target { subgroup: None, cpu: true, max_bindings: 8, split, choices: Arc::default() };
     }
-    gpu().target().expect("it has kernels").clone()
+    the_device().target().expect("it has kernels").clone()
 }
 
 static SINGLE: LazyLock<Cpu> = LazyLock::new(|| Cpu::open(Precision::F32).unwrap());
@@ -169,20 +169,20 @@ pub fn run_for(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], t
     if is_native() {
         return run_native(graph, outputs, inputs, Precision::F32);
     }
-    let gpu = gpu();
+    let device = the_device();
     let program = program(graph, outputs, inputs, target);
     let is_f32 = |id: &NodeId| graph.node(*id).ty.dtype == DType::F32;
     let floats: Vec<f32> =
         inputs.iter().filter(|(id, _)| is_f32(id)).flat_map(|(_, t)| t.data.iter().map(|&x| x as f32)).collect();
     let integers: Vec<u32> =
         inputs.iter().filter(|(id, _)| !is_f32(id)).flat_map(|(_, t)| t.data.iter().map(|&x| x as u32)).collect();
-    let floats = gpu.buffer_from("floats", &floats).unwrap();
-    let integers = gpu.buffer_from("integers", &integers).unwrap();
-    let results = [2, 3].map(|slot| gpu.buffer("results", program.slots[slot]).unwrap());
-    let loaded = gpu.load(program).unwrap_or_else(|error| panic!("{error}\n{graph}"));
-    let recording = loaded.bind(gpu, &[&floats, &integers, &results[0], &results[1]]).unwrap();
-    gpu.run([&recording]).unwrap();
-    let mut results = results.map(|buffer| gpu.read::<u32>(&buffer).unwrap().into_iter());
+    let floats = device.buffer_from("floats", &floats).unwrap();
+    let integers = device.buffer_from("integers", &integers).unwrap();
+    let results = [2, 3].map(|slot| device.buffer("results", program.slots[slot]).unwrap());
+    let loaded = device.load(program).unwrap_or_else(|error| panic!("{error}\n{graph}"));
+    let recording = loaded.bind(device, &[&floats, &integers, &results[0], &results[1]]).unwrap();
+    device.run([&recording]).unwrap();
+    let mut results = results.map(|buffer| device.read::<u32>(&buffer).unwrap().into_iter());
     outputs
         .iter()
         .map(|&id| {

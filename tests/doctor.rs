@@ -16,9 +16,9 @@ use super::program::wgpu_adapter;
 /// The checks that fail in these sections on a device whose kernels are altered.
 fn failures(sections: &[&str], alter: impl Fn(&mut Kernel) + Send + Sync + 'static) -> Vec<String> {
     // Only kernels can be altered.
-    let gpu = Device::Gpu(Gpu::open_altered(Some(&wgpu_adapter()), alter).unwrap());
+    let device = Device::Gpu(Gpu::open_altered(Some(&wgpu_adapter()), alter).unwrap());
     let sections: Vec<Section> = SECTIONS.into_iter().filter(|s| sections.contains(&s.name)).collect();
-    let report = examine(&gpu, &sections, &mut |_| {});
+    let report = examine(&device, &sections, &mut |_| {});
     println!("{report}");
     assert!(report.with(Verdict::Fail).all(|row| row.advice.is_some()));
     report.with(Verdict::Fail).map(|row| row.check.clone()).collect()

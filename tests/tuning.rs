@@ -155,13 +155,13 @@ fn every_class_gets_a_choice_whatever_the_time() {
 
 #[test]
 fn choices_belong_to_a_handle_of_the_device() {
-    let gpu = wgpu();
-    let default = gpu.target().unwrap().choices.clone();
+    let device = wgpu();
+    let default = device.target().unwrap().choices.clone();
     let known = some_choices();
-    let tuned = gpu.with_choices(Choices { tried: None, known: known.clone() });
+    let tuned = device.with_choices(Choices { tried: None, known: known.clone() });
     assert_eq!(tuned.target().unwrap().choices.known, known);
     assert_eq!(tuned.dry().target().unwrap().choices.known, known);
-    assert_eq!(gpu.target().unwrap().choices, default);
+    assert_eq!(device.target().unwrap().choices, default);
 }
 
 #[test]
@@ -176,9 +176,9 @@ fn what_a_run_records_leads_to_the_same_kernels() {
     // The kernels of a run on a device that knows this, and what is recorded.
     let run = |target: &Target, known: Known| {
         let choices = Arc::new(Choices { tried: None, known });
-        let gpu = Device::Gpu(opened.dry_for(Target { choices, ..target.clone() }));
-        assemble(&gpu, &config, mlp.clone(), &data);
-        (std::mem::take(&mut *seen.lock().unwrap()), gpu.variants())
+        let device = Device::Gpu(opened.dry_for(Target { choices, ..target.clone() }));
+        assemble(&device, &config, mlp.clone(), &data);
+        (std::mem::take(&mut *seen.lock().unwrap()), device.variants())
     };
     let mut mixed = 0;
     for (subgroup, max_bindings) in [(Some(8), 16), (Some(8), 4), (None, 16), (None, 4)] {
