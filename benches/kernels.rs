@@ -47,18 +47,18 @@ impl Case {
     }
 
     /// Compiled and bound to buffers of zeros.
-    fn record(&self, gpu: &Device) -> Recording {
+    fn record(&self, device: &Device) -> Recording {
         let Self { name, graph, inputs, output } = self;
         let slots: Vec<usize> = inputs.iter().chain([output]).map(|&id| graph.node(id).ty.len()).collect();
         let place = |slot| Place { slot, offset: 0 };
         let outputs = [Output { node: *output, place: place(inputs.len()), accumulate: false }];
         let inputs: Vec<(NodeId, Place)> = inputs.iter().enumerate().map(|(i, &id)| (id, place(i))).collect();
         let spec = Spec { name, graph, inputs: &inputs, outputs: &outputs, slots: &slots };
-        let program = gpu.compile(&spec).expect("compiles");
+        let program = device.compile(&spec).expect("compiles");
         let buffers: Vec<Buffer> =
-            slots.iter().map(|&len| gpu.buffer("a slot", len).expect("fits any adapter")).collect();
+            slots.iter().map(|&len| device.buffer("a slot", len).expect("fits any adapter")).collect();
         let buffers: Vec<&Buffer> = buffers.iter().collect();
-        gpu.load(program).and_then(|loaded| loaded.bind(gpu, &buffers)).expect("compiles")
+        device.load(program).and_then(|loaded| loaded.bind(device, &buffers)).expect("compiles")
     }
 }
 
@@ -85,17 +85,17 @@ fn cases() -> Vec<Case> {
 
 fn kernels(c: &mut Criterion) {
     let adapter = std::env::var("EDGEWALK_ADAPTER").ok();
-    let gpu = Device::open(adapter.as_deref()).expect("an adapter");
-    println!("adapter: {}", gpu.adapter().name);
+    let device = Device::open(adapter.as_deref()).expect("an adapter");
+    println!("adapter: {}", device.adapter().name);
     let mut group = c.benchmark_group("kernels");
     group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
     for case in cases() {
-        let recording = case.record(&gpu);
+        let recording = case.record(&device);
         group.throughput(Throughput::Elements(recording.flops() as u64));
         group.bench_function(case.name, |b| {
             b.iter(|| {
-                gpu.run([&recording]).expect("runs");
-                gpu.wait().expect("runs");
+                device.run([&recording]).expect("runs");
+                device.wait().expect("runs");
             });
         });
     }

@@ -19,34 +19,34 @@ const WARM_UP: Duration = Duration::from_millis(300);
 const MEASUREMENT: Duration = Duration::from_secs(1);
 
 /// An objective at its model's initial parameters.
-fn setup(gpu: &Device, model: impl Model + 'static, loss: Loss, data: &Examples) -> (Objective, Buffer) {
-    let objective = Objective::new(gpu, Arc::new(model), loss, data, 0).expect("fits any adapter");
+fn setup(device: &Device, model: impl Model + 'static, loss: Loss, data: &Examples) -> (Objective, Buffer) {
+    let objective = Objective::new(device, Arc::new(model), loss, data, 0).expect("fits any adapter");
     let w = objective.vector("w").expect("fits any adapter");
     objective.set_params(&w, &initial_params(objective.layout(), 0)).expect("as many as it has");
     (objective, w)
 }
 
 /// 784-w-w-w-10, mean squared error.
-fn mlp(gpu: &Device, width: usize, count: usize) -> (Objective, Buffer) {
+fn mlp(device: &Device, width: usize, count: usize) -> (Objective, Buffer) {
     let mlp = Mlp { inputs: 784, width, depth: 4, outputs: 10, activation: Activation::Relu };
-    setup(gpu, mlp, Loss::Mse(Reduction::Mean), &made_up::images(count, [28, 28, 1]).expect("some examples"))
+    setup(device, mlp, Loss::Mse(Reduction::Mean), &made_up::images(count, [28, 28, 1]).expect("some examples"))
 }
 
 /// The paper's CNN with so many channels in its first block.
-fn cnn(gpu: &Device, channels: usize, count: usize) -> (Objective, Buffer) {
+fn cnn(device: &Device, channels: usize, count: usize) -> (Objective, Buffer) {
     let image = [32, 32, 3];
     let cnn = Cnn::paper(image, channels, 10);
-    setup(gpu, cnn, Loss::Mse(Reduction::Mean), &made_up::images(count, image).expect("some examples"))
+    setup(device, cnn, Loss::Mse(Reduction::Mean), &made_up::images(count, image).expect("some examples"))
 }
 
 /// Two blocks of four heads of 16.
-fn transformer(gpu: &Device, length: usize, count: usize) -> (Objective, Buffer) {
+fn transformer(device: &Device, length: usize, count: usize) -> (Objective, Buffer) {
     let model = Transformer { layers: 2, heads: 4, key_size: 16, model_size: 64, length, vocabulary: 128 };
-    setup(gpu, model, Loss::CrossEntropy, &made_up::windows(count, length).expect("some examples"))
+    setup(device, model, Loss::CrossEntropy, &made_up::windows(count, length).expect("some examples"))
 }
 
 /// Times what a run is made of.
-fn time(c: &mut Criterion, gpu: &Device, name: &str, (mut objective, w): (Objective, Buffer), repeated: bool) {
+fn time(c: &mut Criterion, device: &Device, name: &str, (mut objective, w): (Objective, Buffer), repeated: bool) {
     let mut group = c.benchmark_group(name);
     group.sample_size(10).warm_up_time(WARM_UP).measurement_time(MEASUREMENT);
     let mut time = |name: &str, recording: &Recording| {
@@ -54,8 +54,8 @@ fn time(c: &mut Criterion, gpu: &Device, name: &str, (mut objective, w): (Object
         let name = BenchmarkId::new(name, format!("{} dispatches", recording.dispatches()));
         group.bench_function(name, |b| {
             b.iter(|| {
-                gpu.run([recording]).expect("runs");
-                gpu.wait().expect("runs");
+                device.run([recording]).expect("runs");
+                device.wait().expect("runs");
             });
         });
     };
@@ -81,17 +81,17 @@ fn time(c: &mut Criterion, gpu: &Device, name: &str, (mut objective, w): (Object
 
 fn steps(c: &mut Criterion) {
     let adapter = std::env::var("EDGEWALK_ADAPTER").ok();
-    let gpu = Device::open(adapter.as_deref()).expect("an adapter");
-    println!("adapter: {}", gpu.adapter().name);
+    let device = Device::open(adapter.as_deref()).expect("an adapter");
+    println!("adapter: {}", device.adapter().name);
     for (width, count) in [(200, 1000), (64, 1000), (64, 100), (16, 32)] {
         let name = format!("784-{width}-{width}-{width}-10 on {count}");
-        time(c, &gpu, &name, mlp(&gpu, width, count), width * count < 10_000);
+        time(c, &device, &name, mlp(&device, width, count), width * count < 10_000);
     }
-    time(c, &gpu, "CNN 8-16 on 100", cnn(&gpu, 8, 100), false);
-    time(c, &gpu, "CNN 16-32 on 100", cnn(&gpu, 16, 100), false);
-    time(c, &gpu, "Transformer 2 x 64 on 32 x 32", transformer(&gpu, 32, 32), false);
-    time(c, &gpu, "Transformer 2 x 64 on 32 x 64", transformer(&gpu, 64, 32), false);
-    let (mut objective, w) = mlp(&gpu, 64, 1000);
+    time(c, &device, "CNN 8-16 on 100", cnn(&device, 8, 100), false);
+    time(c, &device, "CNN 16-32 on 100", cnn(&device, 16, 100), false);
+    time(c, &device, "Transformer 2 x 64 on 32 x 32", transformer(&device, 32, 32), false);
+    time(c, &device, "Transformer 2 x 64 on 32 x 64", transformer(&device, 64, 32), false);
+    let (mut objective, w) = mlp(&device, 64, 1000);
     let mut hessian = HessianOperator::new(&mut objective, &w).expect("records");
     let options = EigenOptions::default();
     let cold = lanczos(&mut hessian.linearise().expect("runs"), None, &options).expect("finite");

@@ -22,10 +22,10 @@ const STEPS: u64 = 120;
 const MEASURE_EVERY: u64 = 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let gpu = Device::open(None)?;
+    let device = Device::open(None)?;
     let data = data::load(&Request { train: 100, ..Request::new(DataName::Cifar10) })?.train;
     let model = Cnn::paper([data.shape()[0], data.shape()[1], data.shape()[2]], 8, data.classes());
-    let mut objective = Objective::new(&gpu, Arc::new(model), Loss::Mse(Reduction::Mean), &data, 0)?;
+    let mut objective = Objective::new(&device, Arc::new(model), Loss::Mse(Reduction::Mean), &data, 0)?;
 
     let w = objective.vector("the parameters")?;
     objective.set_params(&w, &initial_params(objective.layout(), 0))?;
@@ -38,8 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut last: Option<Track> = None;
     for step in 0..=STEPS {
         if step % MEASURE_EVERY == 0 {
-            gpu.run([optimizer.probe.recording(step)])?;
-            let metrics = optimizer.probe.metrics(&objective, &gpu.read(optimizer.probe.row())?);
+            device.run([optimizer.probe.recording(step)])?;
+            let metrics = optimizer.probe.metrics(&objective, &device.read(optimizer.probe.row())?);
             let spectrum = lanczos(&mut hessian.linearise()?, last.as_ref(), &EigenOptions::default())?;
             let top = &spectrum.pairs[0];
             let mut along = vec![0.0; top.vector.len()];
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             );
             last = Some(spectrum.track);
         }
-        gpu.run([optimizer.step(step)])?;
+        device.run([optimizer.step(step)])?;
     }
     Ok(())
 }

@@ -51,9 +51,9 @@ pub struct Learnt {
 /// # Errors
 /// Whatever the device says.
 pub fn learn() -> Result<Learnt, Box<dyn Error>> {
-    let gpu = Device::open(None)?;
+    let device = Device::open(None)?;
     let model = Arc::new(Mlp { inputs: 2, width: 32, depth: 3, outputs: 2, activation: Activation::Tanh });
-    let mut objective = Objective::new(&gpu, model.clone(), Loss::CrossEntropy, &spirals()?, 0)?;
+    let mut objective = Objective::new(&device, model.clone(), Loss::CrossEntropy, &spirals()?, 0)?;
     let w = objective.vector("the parameters")?;
     objective.set_params(&w, &initial_params(objective.layout(), 1))?;
     let rule = Rule::sam(0.5, 0.02);
@@ -63,14 +63,14 @@ pub fn learn() -> Result<Learnt, Box<dyn Error>> {
     let (mut lines, mut error) = (vec![], f64::NAN);
     for step in 0..=2500 {
         if step % 250 == 0 {
-            gpu.run([optimizer.probe.recording(step)])?;
-            let metrics = optimizer.probe.metrics(&objective, &gpu.read(optimizer.probe.row())?);
+            device.run([optimizer.probe.recording(step)])?;
+            let metrics = optimizer.probe.metrics(&objective, &device.read(optimizer.probe.row())?);
             let lambda_1 = lanczos(&mut hessian.linearise()?, None, &EigenOptions::default())?.pairs[0].value;
             let ratio = lambda_1 / sam_edge(rule.lr, rule.rho, metrics.grad_norm);
             error = metrics.error;
             lines.push(format!("{step:4} {:9.5} {:9.1} % {lambda_1:9.3} {ratio:14.3}", metrics.loss, 100.0 * error));
         }
-        gpu.run([optimizer.step(step)])?;
+        device.run([optimizer.step(step)])?;
     }
     let drawing = drawing(&*model, objective.layout(), &objective.read(&w)?)?;
     Ok(Learnt { lines, error, drawing })

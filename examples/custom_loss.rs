@@ -53,11 +53,11 @@ pub struct Row {
 /// # Errors
 /// Whatever the device says.
 pub fn train(loss: Loss) -> Result<Vec<Row>, Box<dyn Error>> {
-    let gpu = Device::open(None)?;
+    let device = Device::open(None)?;
     let data = data::load(&Request { train: 100, ..Request::new(DataName::Embedded) })?.train;
     let (inputs, outputs) = (data.dim(), data.classes());
     let model = Arc::new(Mlp { inputs, width: 16, depth: 3, outputs, activation: Activation::Tanh });
-    let mut objective = Objective::new(&gpu, model, loss, &data, 0)?;
+    let mut objective = Objective::new(&device, model, loss, &data, 0)?;
     let w = objective.vector("the parameters")?;
     objective.set_params(&w, &initial_params(objective.layout(), 0))?;
     let rule = Rule::sam(1.0, 0.05);
@@ -67,13 +67,13 @@ pub fn train(loss: Loss) -> Result<Vec<Row>, Box<dyn Error>> {
     let mut rows = vec![];
     for step in 0..=600 {
         if step % 100 == 0 {
-            gpu.run([optimizer.probe.recording(step)])?;
-            let metrics = optimizer.probe.metrics(&objective, &gpu.read(optimizer.probe.row())?);
+            device.run([optimizer.probe.recording(step)])?;
+            let metrics = optimizer.probe.metrics(&objective, &device.read(optimizer.probe.row())?);
             let lambda_1 = lanczos(&mut hessian.linearise()?, None, &EigenOptions::default())?.pairs[0].value;
             let edge_ratio = lambda_1 / sam_edge(rule.lr, rule.rho, metrics.grad_norm);
             rows.push(Row { step, loss: metrics.loss, lambda_1, edge_ratio });
         }
-        gpu.run([optimizer.step(step)])?;
+        device.run([optimizer.step(step)])?;
     }
     Ok(rows)
 }

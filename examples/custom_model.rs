@@ -76,10 +76,10 @@ fn layer_norm(g: &mut Graph, x: NodeId) -> NodeId {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let gpu = Device::open(None)?;
+    let device = Device::open(None)?;
     let data = data::load(&Request { train: 500, ..Request::new(DataName::Embedded) })?.train;
     let model = Arc::new(ResidualMlp { inputs: data.dim(), width: 32, blocks: 2, outputs: data.classes() });
-    let mut objective = Objective::new(&gpu, model, Loss::CrossEntropy, &data, 0)?;
+    let mut objective = Objective::new(&device, model, Loss::CrossEntropy, &data, 0)?;
     let w = objective.vector("the parameters")?;
     objective.set_params(&w, &initial_params(objective.layout(), 0))?;
 

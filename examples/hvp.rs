@@ -16,17 +16,17 @@ use edgewalk::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use edgewalk::objective::{HessianOperator, Objective};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let gpu = Device::open(None)?;
+    let device = Device::open(None)?;
     let data = data::load(&Request { train: 500, ..Request::new(DataName::Embedded) })?.train;
     let (inputs, outputs) = (data.dim(), data.classes());
     let model = Arc::new(Mlp { inputs, width: 32, depth: 3, outputs, activation: Activation::Tanh });
-    let mut objective = Objective::new(&gpu, model, Loss::Mse(Reduction::Mean), &data, 0)?;
+    let mut objective = Objective::new(&device, model, Loss::Mse(Reduction::Mean), &data, 0)?;
 
     let params = initial_params(objective.layout(), 0);
     let w = objective.vector("the parameters")?;
     objective.set_params(&w, &params)?;
     let mut hessian = HessianOperator::new(&mut objective, &w)?;
-    println!("{} parameters on {}", hessian.dim(), gpu.adapter().name);
+    println!("{} parameters on {}", hessian.dim(), device.adapter().name);
 
     let top = lanczos(&mut hessian.linearise()?, None, &EigenOptions { top: 3, ..EigenOptions::default() })?;
     for pair in &top.pairs {
@@ -70,7 +70,7 @@ fn gradient(objective: &mut Objective, w: &Buffer, params: &[f32]) -> Result<Vec
     let gradient = objective.vector("the gradient")?;
     let recording = objective.gradient(w, &gradient, None)?;
     objective.set_params(w, params)?;
-    objective.gpu().run([&recording])?;
+    objective.device().run([&recording])?;
     Ok(objective.read(&gradient)?)
 }
 

@@ -21,11 +21,11 @@ const STEPS: u64 = 120;
 const MEASURE_EVERY: u64 = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let gpu = Device::open(None)?;
+    let device = Device::open(None)?;
     let data = data::load(&Request { train: 300, ..Request::new(DataName::Embedded) })?.train;
     let (inputs, outputs) = (data.dim(), data.classes());
     let model = Arc::new(Mlp { inputs, width: 32, depth: 4, outputs, activation: Activation::Relu });
-    let mut objective = Objective::new(&gpu, model, Loss::Mse(Reduction::Mean), &data, 0)?;
+    let mut objective = Objective::new(&device, model, Loss::Mse(Reduction::Mean), &data, 0)?;
 
     let w = objective.vector("the parameters")?;
     objective.set_params(&w, &initial_params(objective.layout(), 0))?;
@@ -39,8 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for step in 0..=STEPS {
         if step % MEASURE_EVERY == 0 {
             // Loss and ‖g‖ here, without an update.
-            gpu.run([optimizer.probe.recording(step)])?;
-            let metrics = optimizer.probe.metrics(&objective, &gpu.read(optimizer.probe.row())?);
+            device.run([optimizer.probe.recording(step)])?;
+            let metrics = optimizer.probe.metrics(&objective, &device.read(optimizer.probe.row())?);
             // The parameters rest: what depends on them alone is computed once. The eigenvectors of ten steps ago are a good
             // start.
             let spectrum = lanczos(&mut hessian.linearise()?, last.as_ref(), &EigenOptions::default())?;
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             );
             last = Some(spectrum.track);
         }
-        gpu.run([optimizer.step(step)])?;
+        device.run([optimizer.step(step)])?;
     }
     Ok(())
 }

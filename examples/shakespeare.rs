@@ -22,7 +22,7 @@ const MEASURE_EVERY: u64 = 15;
 const LENGTH: usize = 32;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let gpu = Device::open(None)?;
+    let device = Device::open(None)?;
     let request = Request { train: 1000, seq_len: LENGTH, ..Request::new(DataName::Shakespeare) };
     let data = data::load(&request)?.train;
     let vocabulary = data.classes();
@@ -33,8 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut batches = Batches::new(data.len(), 16, 0)?;
     let first = data.select(&batches.indices(0))?;
     let fixed = data.select(&(0..64).collect::<Vec<_>>())?;
-    let mut trained = Objective::new(&gpu, Arc::clone(&model), Loss::CrossEntropy, &first, 0)?;
-    let mut measured = Objective::new(&gpu, model, Loss::CrossEntropy, &fixed, 0)?;
+    let mut trained = Objective::new(&device, Arc::clone(&model), Loss::CrossEntropy, &first, 0)?;
+    let mut measured = Objective::new(&device, model, Loss::CrossEntropy, &fixed, 0)?;
 
     let w = trained.vector("the parameters")?;
     trained.set_params(&w, &initial_params(trained.layout(), 0))?;
@@ -46,8 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for step in 0..=STEPS {
         trained.replace(&data.select(&batches.indices(step))?)?;
         if step % MEASURE_EVERY == 0 {
-            gpu.run([optimizer.probe.recording(step)])?;
-            let metrics = optimizer.probe.metrics(&trained, &gpu.read(optimizer.probe.row())?);
+            device.run([optimizer.probe.recording(step)])?;
+            let metrics = optimizer.probe.metrics(&trained, &device.read(optimizer.probe.row())?);
             let options = EigenOptions::default();
             let fixed = &lanczos(&mut of_fixed.linearise()?, None, &options)?.pairs[0];
             let batch = &lanczos(&mut of_batch.linearise()?, None, &options)?.pairs[0];
@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 metrics.loss, fixed.value, fixed.residual, batch.value, batch.residual
             );
         }
-        gpu.run([optimizer.step(step)])?;
+        device.run([optimizer.step(step)])?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::program::{alone, edgewalk, refuses, succeeds, text, tiny_run};
+use super::program::{alone, edgewalk, edgewalk_on_wgpu, refuses, succeeds, text, tiny_run};
 
 /// What a command says on standard error; it must end with `code`.
 fn says(mut command: Command, code: i32) -> String {
@@ -15,7 +15,10 @@ fn says(mut command: Command, code: i32) -> String {
 }
 
 fn train(here: &Path, sets: &[&str]) -> Command {
-    let mut command = edgewalk(here, &["train"]);
+    train_with(edgewalk(here, &["train"]), sets)
+}
+
+fn train_with(mut command: Command, sets: &[&str]) -> Command {
     let tiny = ["width=4", "depth=2", "train=20", "test=0", "steps=2", "measure.every=0"];
     command.args(tiny.iter().chain(sets).flat_map(|set| ["--set", set]));
     command
@@ -93,7 +96,7 @@ fn an_empty_variable_is_unset() {
     searched.env("EDGEWALK_DATA", "");
     let only = format!("({})", here.join("cache/edgewalk/data/mnist").display());
     refuses(searched, 1, &["is not in the usual places", &only]);
-    let mut timed = train(here, &["run.tune=0.01"]);
+    let mut timed = train_with(edgewalk_on_wgpu(here, &["train"]), &["run.tune=0.01"]);
     timed.env("EDGEWALK_CACHE", "").env("XDG_CACHE_HOME", here.join("cache")).env("HOME", here);
     succeeds(timed);
     assert!(!here.join("kernels").exists());

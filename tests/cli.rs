@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use edgewalk::model::{Activation, Layout, Mlp, initial_params, params_to_safetensors};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
+use super::program::edgewalk_on_wgpu;
 pub use super::program::{edgewalk, listing, refuses, succeeds, text};
 
 /// A run of a second or so.
@@ -188,8 +189,8 @@ fn places_that_are_taken_are_left_alone() {
 fn what_the_adapter_cannot_do_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
-    refuses(edgewalk(here, &["train", "--set", "width=20000"]), 1, &["MiB", "smaller"]);
-    refuses(edgewalk(here, &["train", "--set", "width=20000", "--dry-run"]), 1, &["MiB", "smaller"]);
+    refuses(edgewalk_on_wgpu(here, &["train", "--set", "width=20000"]), 1, &["MiB", "smaller"]);
+    refuses(edgewalk_on_wgpu(here, &["train", "--set", "width=20000", "--dry-run"]), 1, &["MiB", "smaller"]);
     refuses(edgewalk(here, &["train", "--set", "width=65535", "--set", "depth=1000"]), 2, &["parameters", "smaller"]);
     refuses(edgewalk(here, &["train", "--adapter", "abacus"]), 1, &["abacus", "choose one of", "0 = "]);
     refuses(edgewalk(here, &["train", "--adapter", "999"]), 1, &["999"]);
@@ -199,8 +200,8 @@ fn what_the_adapter_cannot_do_is_refused() {
 #[cfg(target_os = "linux")]
 fn a_backend_that_is_none_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    for backend in ["nope", "dx12"] {
-        let mut command = edgewalk(folder.path(), &["train", "--adapter", "gpu"]);
+    for (backend, adapter) in [("nope", "gpu"), ("dx12", "gpu"), ("nope", "auto"), ("dx12", "0")] {
+        let mut command = edgewalk(folder.path(), &["train", "--adapter", adapter]);
         command.env("WGPU_BACKEND", backend);
         refuses(command, 1, &["WGPU_BACKEND", backend, "unset it"]);
     }

@@ -16,7 +16,7 @@ use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Ascent, Batches, Optimizer, Probe, Rule};
 use proptest::prelude::*;
 
-use super::device::gpu;
+use super::device::{the_device, wgpu};
 
 /// The message of a refusal, which must say something of each of `words`.
 fn refused<T>(result: Result<T, impl std::error::Error>, words: &[&str]) {
@@ -38,7 +38,7 @@ fn two_points() -> Examples {
 }
 
 fn objective() -> Objective {
-    Objective::new(gpu(), Arc::new(mlp(2, 2)), Loss::CrossEntropy, &two_points(), 0).unwrap()
+    Objective::new(the_device(), Arc::new(mlp(2, 2)), Loss::CrossEntropy, &two_points(), 0).unwrap()
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn examples_say_what_does_not_fit() {
 #[test]
 fn objectives_say_what_does_not_fit() {
     let of = |outputs: usize, loss: Loss, data: &Examples| {
-        Objective::new(gpu(), Arc::new(mlp(2, outputs)), loss, data, 0).map(|_| ())
+        Objective::new(the_device(), Arc::new(mlp(2, outputs)), loss, data, 0).map(|_| ())
     };
     refused(of(3, Loss::CrossEntropy, &two_points()), &["[1, 3]", "2 classes", "[1, 2]"]);
     refused(of(1, Loss::Mse(Reduction::Mean), &two_points()), &["[1, 1]", "[1, 2]"]);
@@ -72,7 +72,8 @@ fn objectives_say_what_does_not_fit() {
     refused(of(2, Loss::Custom(|_, outputs, _| outputs), &two_points()), &["one value for each label", "[2,2]"]);
     let transformer = Transformer { layers: 1, heads: 1, key_size: 2, model_size: 4, length: 2, vocabulary: 5 };
     let text = |token: u32| Examples::new(Features::Tokens(vec![1, token]), [2], vec![1, 1], 5).unwrap();
-    let reads = |token| Objective::new(gpu(), Arc::new(transformer.clone()), Loss::CrossEntropy, &text(token), 0);
+    let reads =
+        |token| Objective::new(the_device(), Arc::new(transformer.clone()), Loss::CrossEntropy, &text(token), 0);
     refused(reads(5).map(|_| ()), &["token 5", "5 codes"]);
     assert!(reads(4).is_ok());
 
@@ -87,9 +88,9 @@ fn objectives_say_what_does_not_fit() {
     let mut params = initial_params(objective.layout(), 0);
     params[2 * 3 + 1] = f32::INFINITY;
     refused(objective.set_params(&w, &params), &["dense0.bias", "inf at index 1"]);
-    refused(objective.set_params(&gpu().buffer("a short one", 3).unwrap(), &vec![0.0; len]), &["3 elements"]);
+    refused(objective.set_params(&the_device().buffer("a short one", 3).unwrap(), &vec![0.0; len]), &["3 elements"]);
     refused(objective.chunk_gradient(7, &w, &w, false, None), &["no chunk 7"]);
-    let short = gpu().buffer("a short one", 3).unwrap();
+    let short = the_device().buffer("a short one", 3).unwrap();
     refused(objective.gradient(&w, &short, None), &["slot 4", "3"]);
     refused(objective.difference(&short, &w, &w), &["3 elements"]);
     refused(Probe::new(&mut objective, Rule::sam(0.1, 0.1), &short).map(|_| ()), &["3 elements"]);
@@ -115,16 +116,16 @@ fn objectives_say_what_does_not_fit() {
 
 #[test]
 fn buffers_say_what_does_not_fit() {
-    let (short, long) = (gpu().buffer("short", 2).unwrap(), gpu().buffer("long", 5).unwrap());
-    refused(gpu().buffer("too long", usize::MAX), &["too long needs a buffer", "MiB"]);
-    refused(gpu().write(&short, &[0.0_f32; 3]), &["3 elements", "buffer of 2"]);
+    let (short, long) = (the_device().buffer("short", 2).unwrap(), the_device().buffer("long", 5).unwrap());
+    refused(the_device().buffer("too long", usize::MAX), &["too long needs a buffer", "MiB"]);
+    refused(the_device().write(&short, &[0.0_f32; 3]), &["3 elements", "buffer of 2"]);
     refused(Recording::copy(&long, &short, 0), &["5 elements", "buffer of 2"]);
     refused(Recording::copy(&short, &long, usize::MAX), &["2 elements"]);
-    let dry = gpu().dry().buffer("dry", 2).unwrap();
-    refused(gpu().write(&dry, &[0.0_f32]), &["dry device"]);
-    refused(gpu().read::<f32>(&dry), &["dry device"]);
+    let dry = the_device().dry().buffer("dry", 2).unwrap();
+    refused(the_device().write(&dry, &[0.0_f32]), &["dry device"]);
+    refused(the_device().read::<f32>(&dry), &["dry device"]);
     refused(Recording::copy(&dry, &long, 0), &["dry device"]);
-    refused(gpu().repeated_secs(&Recording::default(), usize::MAX), &["repetitions"]);
+    refused(wgpu().repeated_secs(&Recording::default(), usize::MAX), &["repetitions"]);
 }
 
 #[test]
@@ -313,8 +314,8 @@ proptest! {
             let made = Optimizer::new(&mut objective, rule, &w);
             prop_assert!(rule.check().is_ok() || made.is_err());
             if let Ok(optimizer) = made {
-                gpu().run([optimizer.logged_step(0)]).unwrap();
-                gpu().wait().unwrap();
+                the_device().run([optimizer.logged_step(0)]).unwrap();
+                the_device().wait().unwrap();
             }
         }
     }
@@ -361,13 +362,13 @@ proptest! {
         let loss = [Loss::CrossEntropy, Loss::Mse(Reduction::HalfSum), Loss::Output, Loss::Mse(Reduction::Mean)][loss];
         let Ok(data) = examples else { return Ok(()) };
         let model = if is_fitted { network.reading(&data) } else { network.any() };
-        if let Ok(mut objective) = Objective::new(gpu(), model, loss, &data, chunk) {
+        if let Ok(mut objective) = Objective::new(the_device(), model, loss, &data, chunk) {
             let w = objective.vector("w").unwrap();
             objective.set_params(&w, &initial_params(objective.layout(), 0)).unwrap();
-            let partials = gpu().buffer("sums", objective.partials_len()).unwrap();
+            let partials = the_device().buffer("sums", objective.partials_len()).unwrap();
             let recording = objective.loss(&w, &partials).unwrap();
-            gpu().run([&recording]).unwrap();
-            let metrics = objective.metrics(&gpu().read(&partials).unwrap());
+            the_device().run([&recording]).unwrap();
+            let metrics = objective.metrics(&the_device().read(&partials).unwrap());
             prop_assert!(metrics.loss.is_finite() && (0.0..=1.0001).contains(&metrics.error), "{:?}", metrics);
         }
     }

@@ -10,7 +10,7 @@ use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Optimizer, Rule};
 
 use super::curvature::{Known, options, outliers};
-use super::device::gpu;
+use super::device::the_device;
 
 /// Products of one check after another.
 #[derive(Default)]
@@ -126,15 +126,15 @@ fn train_and_check(activation: Activation, tops: [(usize, f64); 2]) {
     let train = data::load(&Request { train: 300, ..Request::new(DataName::Embedded) }).unwrap().train;
     let (inputs, outputs) = (train.dim(), train.classes());
     let model = Arc::new(Mlp { inputs, width: 64, depth: 4, outputs, activation });
-    let mut objective = Objective::new(gpu(), model, Loss::Mse(Reduction::Mean), &train, 0).unwrap();
+    let mut objective = Objective::new(the_device(), model, Loss::Mse(Reduction::Mean), &train, 0).unwrap();
     let w = objective.vector("the parameters").unwrap();
-    gpu().write(&w, &initial_params(objective.layout(), 0)).unwrap();
+    the_device().write(&w, &initial_params(objective.layout(), 0)).unwrap();
     let optimizer = Optimizer::new(&mut objective, Rule::sam(0.5, 0.03), &w).unwrap();
     let midpoint = objective.vector("the midpoint").unwrap();
     let mut hessian = HessianOperator::new(&mut objective, &midpoint).unwrap();
     let step = || {
-        gpu().run([optimizer.step(0)]).unwrap();
-        gpu().read::<f32>(&w).unwrap()
+        the_device().run([optimizer.step(0)]).unwrap();
+        the_device().read::<f32>(&w).unwrap()
     };
     (0..399).for_each(|_| drop(step()));
     let (mut before, mut here) = (step(), step());
@@ -145,7 +145,7 @@ fn train_and_check(activation: Activation, tops: [(usize, f64); 2]) {
         if i % 5 == 0 {
             let quarter = |((a, b), c): ((&f32, &f32), &f32)| (a + 2.0 * b + c) / 4.0;
             let middle: Vec<f32> = before.iter().zip(&here).zip(&after).map(quarter).collect();
-            gpu().write(&midpoint, &middle).unwrap();
+            the_device().write(&midpoint, &middle).unwrap();
             counts.iter_mut().zip(&options).for_each(|(counts, options)| counts.check(&mut hessian, options));
         }
         (before, here) = (here, after);

@@ -10,25 +10,32 @@ use edgewalk::passes::SplitPolicy;
 use edgewalk::plan::{Output, Place, Spec};
 
 pub use super::program::adapter;
+use super::program::wgpu_adapter;
 
-/// Devices that no test uses at present.
-static IDLE: Mutex<Vec<&'static Device>> = Mutex::new(vec![]);
+/// Devices that no test uses at present, with the names that opened them.
+static IDLE: Mutex<Vec<(String, &'static Device)>> = Mutex::new(vec![]);
 
 /// A test's device, from its first use until its thread ends. A software driver compiles one kernel at a time on each
 /// device, so tests that run side by side have one each.
-struct Lease(&'static Device);
+struct Lease {
+    adapter: String,
+    device: &'static Device,
+}
 
 impl Lease {
-    fn take() -> Self {
-        let idle = IDLE.lock().unwrap().pop();
+    fn take(adapter: String) -> Self {
+        let idle = {
+            let mut idle = IDLE.lock().unwrap();
+            idle.iter().position(|(name, _)| *name == adapter).map(|i| idle.swap_remove(i).1)
+        };
         // What the last test left; here, since a thread that ends can free nothing of wgpu's any more.
-        if let Some(gpu) = idle {
-            gpu.trim();
+        if let Some(device) = idle {
+            device.trim();
             give_back();
         }
-        Self(idle.unwrap_or_else(|| {
-            Box::leak(Box::new(Device::open(adapter().as_deref()).unwrap_or_else(|error| panic!("{error}"))))
-        }))
+        let open = || Device::open(Some(&adapter)).unwrap_or_else(|error| panic!("{error}"));
+        let device = idle.unwrap_or_else(|| Box::leak(Box::new(open())));
+        Self { adapter, device }
     }
 }
 
@@ -50,18 +57,24 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // A test that failed leaves its device alone: who knows in which state.
         if !std::thread::panicking() {
-            IDLE.lock().unwrap().push(self.0);
+            IDLE.lock().unwrap().push((std::mem::take(&mut self.adapter), self.device));
         }
     }
 }
 
 thread_local! {
-    static LEASE: Lease = Lease::take();
+    static LEASE: Lease = Lease::take(adapter().unwrap());
+    static WGPU: Lease = Lease::take(wgpu_adapter());
 }
 
 /// The device under test, see [`adapter`].
-pub fn gpu() -> &'static Device {
-    LEASE.with(|lease| lease.0)
+pub fn the_device() -> &'static Device {
+    LEASE.with(|lease| lease.device)
+}
+
+/// The same, or an adapter of wgpu where that is the processor, see [`wgpu_adapter`].
+pub fn wgpu() -> &'static Device {
+    if is_native() { WGPU.with(|lease| lease.device) } else { the_device() }
 }
 
 /// Whether the device under test is the native one.
@@ -75,7 +88,7 @@ pub fn own_target() -> Target {
         let split = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false };
         return Target { subgroup: None, cpu: true, max_bindings: 8, split, choices: Arc::default() };
     }
-    gpu().target().expect("it has kernels").clone()
+    the_device().target().expect("it has kernels").clone()
 }
 
 static SINGLE: LazyLock<Cpu> = LazyLock::new(|| Cpu::open(Precision::F32).unwrap());
@@ -156,20 +169,20 @@ pub fn run_for(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], t
     if is_native() {
         return run_native(graph, outputs, inputs, Precision::F32);
     }
-    let gpu = gpu();
+    let device = the_device();
     let program = program(graph, outputs, inputs, target);
     let is_f32 = |id: &NodeId| graph.node(*id).ty.dtype == DType::F32;
     let floats: Vec<f32> =
         inputs.iter().filter(|(id, _)| is_f32(id)).flat_map(|(_, t)| t.data.iter().map(|&x| x as f32)).collect();
     let integers: Vec<u32> =
         inputs.iter().filter(|(id, _)| !is_f32(id)).flat_map(|(_, t)| t.data.iter().map(|&x| x as u32)).collect();
-    let floats = gpu.buffer_from("floats", &floats).unwrap();
-    let integers = gpu.buffer_from("integers", &integers).unwrap();
-    let results = [2, 3].map(|slot| gpu.buffer("results", program.slots[slot]).unwrap());
-    let loaded = gpu.load(program).unwrap_or_else(|error| panic!("{error}\n{graph}"));
-    let recording = loaded.bind(gpu, &[&floats, &integers, &results[0], &results[1]]).unwrap();
-    gpu.run([&recording]).unwrap();
-    let mut results = results.map(|buffer| gpu.read::<u32>(&buffer).unwrap().into_iter());
+    let floats = device.buffer_from("floats", &floats).unwrap();
+    let integers = device.buffer_from("integers", &integers).unwrap();
+    let results = [2, 3].map(|slot| device.buffer("results", program.slots[slot]).unwrap());
+    let loaded = device.load(program).unwrap_or_else(|error| panic!("{error}\n{graph}"));
+    let recording = loaded.bind(device, &[&floats, &integers, &results[0], &results[1]]).unwrap();
+    device.run([&recording]).unwrap();
+    let mut results = results.map(|buffer| device.read::<u32>(&buffer).unwrap().into_iter());
     outputs
         .iter()
         .map(|&id| {

@@ -11,14 +11,14 @@ use tempfile::tempdir;
 
 use super::cli::{edgewalk, refuses, succeeds};
 use super::doctor_drivers::adapter;
+use super::program::wgpu_adapter;
 
 /// The checks that fail in these sections on a device whose kernels are altered.
 fn failures(sections: &[&str], alter: impl Fn(&mut Kernel) + Send + Sync + 'static) -> Vec<String> {
     // Only kernels can be altered.
-    let adapter = super::device::adapter().filter(|adapter| adapter != "native").or(Some("0".to_owned()));
-    let gpu = Device::Gpu(Gpu::open_altered(adapter.as_deref(), alter).unwrap());
+    let device = Device::Gpu(Gpu::open_altered(Some(&wgpu_adapter()), alter).unwrap());
     let sections: Vec<Section> = SECTIONS.into_iter().filter(|s| sections.contains(&s.name)).collect();
-    let report = examine(&gpu, &sections, &mut |_| {});
+    let report = examine(&device, &sections, &mut |_| {});
     println!("{report}");
     assert!(report.with(Verdict::Fail).all(|row| row.advice.is_some()));
     report.with(Verdict::Fail).map(|row| row.check.clone()).collect()
@@ -243,7 +243,8 @@ fn the_adapter_here_is_trusted_and_the_table_complete() {
     let mut lines = text.lines();
     let title = lines.next().unwrap();
     assert!(title.starts_with(concat!("edgewalk ", env!("CARGO_PKG_VERSION"), " on ")), "{title}");
-    for row in ROWS {
+    // The processor has one way to compute.
+    for row in ROWS.into_iter().filter(|&row| row != "kernel tier" || !super::device::is_native()) {
         let cells = |line: &str| {
             let verdict = ["note  ", "pass  ", "warn  "].iter().any(|verdict| line.starts_with(verdict));
             verdict && line.chars().skip(6).collect::<String>().starts_with(&format!("{row:28}  "))

@@ -12,7 +12,7 @@ use edgewalk::optim::{Ascent, Rule, UpdateProducts};
 use edgewalk::results::summary::Spread;
 use nalgebra::DVector;
 
-use super::device::{gpu, relative_error};
+use super::device::{relative_error, the_device};
 use super::objective_cases::{mnist, reference, some_params, widen};
 use super::reference_mlp;
 use super::training::{train, write_init};
@@ -69,7 +69,7 @@ fn products_with_the_update_operator_are_those_of_float64() {
         let size = if rule.micro_batch == 0 { EXAMPLES } else { rule.micro_batch };
         // Chunks of 7, so that a group is several.
         let (model, loss) = (Arc::new(mlp()), LOSS);
-        let mut objective = Objective::in_groups(gpu(), model, loss, &data, 7, rule.micro_batch).unwrap();
+        let mut objective = Objective::in_groups(the_device(), model, loss, &data, 7, rule.micro_batch).unwrap();
         let device = objective.vector("w").unwrap();
         objective.set_params(&device, &params).unwrap();
         let mut products = UpdateProducts::new(&mut objective, rule, &device, rule.micro_batch, false).unwrap();
@@ -96,7 +96,7 @@ fn products_with_the_update_operator_are_those_of_float64() {
 #[test]
 fn groups_that_no_chunks_make_up_are_refused() {
     let data: Examples = mnist(EXAMPLES);
-    let mut objective = Objective::new(gpu(), Arc::new(mlp()), LOSS, &data, 7).unwrap();
+    let mut objective = Objective::new(the_device(), Arc::new(mlp()), LOSS, &data, 7).unwrap();
     let w = objective.vector("w").unwrap();
     let rule = Rule { micro_batch: GROUP, ..Rule::sam(0.5, 0.05) };
     let error = UpdateProducts::new(&mut objective, rule, &w, GROUP, false).err().unwrap().to_string();

@@ -6,7 +6,7 @@ use edgewalk::graph::{Binary, Graph, NodeId, Tensor, Unary, eval};
 use edgewalk::kernel::{KernelError, Target, compile};
 use edgewalk::plan::{Output, Place, PlanError, Spec};
 
-use super::device::{gpu, is_native, own_target};
+use super::device::{is_native, own_target, the_device};
 use super::oracle::Numbers;
 use super::shaders::targets;
 
@@ -128,7 +128,7 @@ fn an_output_takes_the_place_of_inputs_when_all_have_been_read() {
     let start: Vec<f32> = (0..SLOT).map(|_| numbers.number() as f32).collect();
     for case in &CASES {
         for accumulate in [false, true] {
-            let (g, inputs, results, program) = compiled(case, accumulate, |spec| gpu().compile(spec).unwrap());
+            let (g, inputs, results, program) = compiled(case, accumulate, |spec| the_device().compile(spec).unwrap());
             let given: Vec<(NodeId, Tensor)> = (inputs.iter().zip(case.given))
                 .map(|(&id, &(offset, shape))| {
                     let len: usize = shape.iter().product();
@@ -143,10 +143,10 @@ fn an_output_takes_the_place_of_inputs_when_all_have_been_read() {
                     *to = if accumulate { *to + x } else { *x };
                 }
             }
-            let buffer = gpu().buffer_from("one place", &start).unwrap();
-            let recording = gpu().load(program).unwrap().bind(gpu(), &[&buffer]).unwrap();
-            gpu().run([&recording]).unwrap();
-            let found = gpu().read::<f32>(&buffer).unwrap();
+            let buffer = the_device().buffer_from("one place", &start).unwrap();
+            let recording = the_device().load(program).unwrap().bind(the_device(), &[&buffer]).unwrap();
+            the_device().run([&recording]).unwrap();
+            let found = the_device().read::<f32>(&buffer).unwrap();
             for (i, (&found, &expected)) in found.iter().zip(&expected).enumerate() {
                 let near = (f64::from(found) - expected).abs() <= 1e-4 * expected.abs().max(1.0);
                 assert!(near, "{} at {i}: {found} for {expected}", case.name);
@@ -186,6 +186,6 @@ fn kernels_for_subgroups_of_another_width_are_refused() {
         return;
     }
     let refused =
-        |gpu: &Device| matches!(gpu.load(program.clone()), Err(DeviceError::Kernel(KernelError::OtherTarget(_))));
-    assert!(refused(gpu()) || own_target().subgroup == Some(32));
+        |device: &Device| matches!(device.load(program.clone()), Err(DeviceError::Kernel(KernelError::OtherTarget(_))));
+    assert!(refused(the_device()) || own_target().subgroup == Some(32));
 }

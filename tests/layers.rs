@@ -116,7 +116,7 @@ const STAGES: [(&str, &[&str]); 30] = [
 /// What the source does in some places only: a crate, a path or a word, and the files and folders of `src` that have it.
 const OWNERS: [(&str, &[&str]); 20] = [
     ("wgpu", &["gpu"]),
-    ("unsafe", &["gpu/program.rs", "cpu/memory.rs"]),
+    ("unsafe", &["gpu/program.rs", "cpu/gemm.rs", "cpu/memory.rs"]),
     ("naga", &["kernel/check.rs"]),
     ("nalgebra", &["curvature"]),
     ("ureq", &["data/download.rs"]),
@@ -124,7 +124,7 @@ const OWNERS: [(&str, &[&str]); 20] = [
     ("maud", &["results/report", "results/live/watch.rs", "sweep/report.rs"]),
     ("shlex", &["text/shell.rs"]),
     ("sysinfo", &["cpu/model.rs", "run/memory_check.rs", "files/lock.rs"]),
-    ("gemm", &["cpu/memory.rs"]),
+    ("gemm_", &["cpu/gemm.rs", "cpu/memory.rs"]),
     ("pulp", &["cpu"]),
     ("rayon", &["cpu"]),
     ("TryLockError", &["files/lock.rs"]),
@@ -133,7 +133,7 @@ const OWNERS: [(&str, &[&str]); 20] = [
     ("ctrlc", &["cli/interrupt.rs"]),
     ("nix", &["sweep/child.rs", "files/lock.rs"]),
     ("clap", &["cli", "results/format.rs"]),
-    ("Command::new", &["cli/workers.rs", "sweep/child.rs"]),
+    ("Command::new", &["sweep/child.rs"]),
     ("env::var", &["environment.rs"]),
 ];
 

@@ -10,7 +10,7 @@ use edgewalk::graph::{DType, Graph, NodeId, Tensor, eval};
 use edgewalk::model::{Activation, Init, Layout, Loss, Mlp, Model, ModelError, Param, initial_params};
 use edgewalk::objective::Objective;
 
-use super::device::gpu;
+use super::device::the_device;
 use super::interpreted::interpret;
 use super::objective_cases::{OnDevice, Product, close, direction, widen};
 
@@ -107,7 +107,7 @@ fn a_loss_of_ones_own_has_all_derivatives() {
         let (data, v) = (custom_data::spirals().unwrap(), direction(Layout::of(&mlp).unwrap().len(), 72));
         let w = initial_params(&Layout::of(&mlp).unwrap(), 5);
         let expected = interpret(&mlp, loss, &data, &widen(&w), &v);
-        let mut device = OnDevice::new(Objective::new(gpu(), Arc::new(mlp), loss, &data, 0).unwrap(), &w);
+        let mut device = OnDevice::new(Objective::new(the_device(), Arc::new(mlp), loss, &data, 0).unwrap(), &w);
         close(&format!("{name}: loss"), &[device.metrics().loss], &[expected.metrics.loss], 1e-6);
         close(&format!("{name}: gradient"), &device.gradient(), &expected.gradient, 1e-5);
         close(&format!("{name}: H v"), &device.product(Product::Hessian, &v), &expected.hvp, 1e-4);
@@ -138,7 +138,8 @@ fn models_and_losses_of_another_shape_are_refused_by_name() {
         (Arc::new(narrow), Loss::CrossEntropy, &["DotGeneral", "[1, 2] and [3, 8]"]),
     ];
     for (model, loss, parts) in cases {
-        let error = Objective::new(gpu(), model, loss, &custom_data::spirals().unwrap(), 0).err().unwrap().to_string();
+        let error =
+            Objective::new(the_device(), model, loss, &custom_data::spirals().unwrap(), 0).err().unwrap().to_string();
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     }
 }

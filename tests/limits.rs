@@ -4,14 +4,15 @@ use edgewalk::folder::tables::read_curvature;
 use tempfile::tempdir;
 
 use super::cli::{edgewalk, refuses, succeeds};
-use super::device::gpu;
+use super::device::wgpu;
+use super::program::edgewalk_on_wgpu;
 
 #[test]
 fn a_run_within_the_lowest_limits_gives_the_same_numbers() {
     let folder = tempdir().unwrap();
     let here = folder.path();
     let curvature = |limits: &str, strict: &str| {
-        let mut command = edgewalk(here, &["train", "quickstart", "--out", limits]);
+        let mut command = edgewalk_on_wgpu(here, &["train", "quickstart", "--out", limits]);
         for set in ["width=16", "train=100", "test=0", "steps=4", "measure.every=2", "top=2"] {
             command.args(["--set", set]);
         }
@@ -22,7 +23,7 @@ fn a_run_within_the_lowest_limits_gives_the_same_numbers() {
     let expected = curvature("adapter", "0");
     assert_eq!(expected.len(), 3);
     // OpenGL ES asks for less than WebGPU, which is why that cannot be strict; nor does wgpu take any OpenGL for WebGPU.
-    let webgpu = if gpu().adapter().backend == "Gl" { "0" } else { "1" };
+    let webgpu = if wgpu().adapter().backend == "Gl" { "0" } else { "1" };
     for (limits, strict) in [("webgpu", webgpu), ("gles", "0")] {
         for (found, expected) in curvature(limits, strict).iter().zip(&expected) {
             let (found, expected) = (found.lambdas[0], expected.lambdas[0]);

@@ -8,7 +8,7 @@ use edgewalk::data::{Examples, Features};
 use edgewalk::model::{Activation, Loss, Mlp, Reduction};
 use edgewalk::objective::{BLOCK, GaussNewtonOperator, HessianOperator, Objective};
 
-use super::device::{gpu, is_native};
+use super::device::{is_native, the_device};
 use super::objective_cases::{Case, OnDevice, Product, close, direction, some_params};
 
 /// The products of `operator` with `vectors`, in a block.
@@ -61,7 +61,7 @@ fn a_linearised_operator_stays_where_it_was_made_and_others_follow() {
     close("linearised, again", &product, here.as_slice(), 1e-4);
 
     let elsewhere = some_params(&case.mlp, 81);
-    gpu().write(&device.w, &elsewhere).unwrap();
+    the_device().write(&device.w, &elsewhere).unwrap();
     let wide: Vec<f64> = elsewhere.iter().map(|&x| x.into()).collect();
     let there = case.reference().at(&wide).hvp(&v);
     hessian.apply(&v, &mut product).unwrap();
@@ -87,7 +87,7 @@ fn what_is_shared_changes_no_bit() {
 #[test]
 fn vectors_of_which_four_exceed_a_buffer_are_multiplied_one_by_one() {
     // One vector takes half of what the adapter binds. Nothing is run: sizes alone decide.
-    let dry = gpu().dry();
+    let dry = the_device().dry();
     let width = dry.max_binding_bytes() as usize / 4 / 2 / 100;
     let data = Examples::new(Features::Real(vec![0.5; 97]), [97], vec![0], 2).unwrap();
     let mlp = Mlp { inputs: 97, width, depth: 2, outputs: 2, activation: Activation::Tanh };
@@ -105,12 +105,12 @@ fn a_block_that_would_exceed_the_adapters_limits_is_multiplied_one_by_one() {
     }
     // One vector's hidden values nearly fill the largest buffer that WebGPU promises.
     let rows = 2048;
-    let width = gpu().max_binding_bytes() as usize / 4 / rows * 9 / 10;
+    let width = the_device().max_binding_bytes() as usize / 4 / rows * 9 / 10;
     let features = Features::Real((0..4 * rows).map(|i| (i % 7) as f32 / 7.0 - 0.4).collect());
     let data = Examples::new(features, [4], (0..rows).map(|i| (i % 2) as u32).collect(), 2).unwrap();
     let mlp = Mlp { inputs: 4, width, depth: 2, outputs: 2, activation: Activation::Tanh };
     let w = some_params(&mlp, 1);
-    let objective = Objective::new(gpu(), Arc::new(mlp), Loss::Mse(Reduction::Mean), &data, rows).unwrap();
+    let objective = Objective::new(the_device(), Arc::new(mlp), Loss::Mse(Reduction::Mean), &data, rows).unwrap();
     let mut device = OnDevice::new(objective, &w);
     let mut hessian = HessianOperator::with_blocks(&mut device.objective, &device.w).unwrap();
     assert!(hessian.block_recording().is_none());

@@ -72,38 +72,38 @@ fn the_memory_of_a_transformer_is_known_before_its_first_step() {
 
 #[test]
 fn bytes_count_until_the_last_handle_is_gone() {
-    let gpu = Device::open(super::device::adapter().as_deref()).unwrap();
-    for gpu in [&gpu, &gpu.dry()] {
-        assert_eq!(gpu.memory().now, 0);
-        let make = |len: usize| -> Buffer { gpu.buffer("numbers", len).unwrap() };
+    let device = Device::open(super::device::adapter().as_deref()).unwrap();
+    for device in [&device, &device.dry()] {
+        assert_eq!(device.memory().now, 0);
+        let make = |len: usize| -> Buffer { device.buffer("numbers", len).unwrap() };
         let (a, b) = (make(100), make(1000));
-        assert_eq!(gpu.memory().now, 4400);
+        assert_eq!(device.memory().now, 4400);
         let copy = Recording::copy(&a, &b, 0).unwrap();
         let clone = b.clone();
         drop((a, b));
-        assert_eq!(gpu.memory().now, 4400, "a recording and a clone are handles");
-        gpu.run([&copy]).unwrap();
-        assert_eq!(gpu.read::<f32>(&clone).unwrap(), [0.0; 1000]);
+        assert_eq!(device.memory().now, 4400, "a recording and a clone are handles");
+        device.run([&copy]).unwrap();
+        assert_eq!(device.read::<f32>(&clone).unwrap(), [0.0; 1000]);
         drop(copy);
         // The processor needs nothing to read through.
         let read_back = if super::device::is_native() { 0 } else { 4000 };
-        assert_eq!(gpu.memory().now, 4000 + read_back, "b, and what it was read through");
+        assert_eq!(device.memory().now, 4000 + read_back, "b, and what it was read through");
         drop(clone);
-        let memory = gpu.memory();
+        let memory = device.memory();
         assert_eq!((memory.now, memory.peak), (read_back, 4400 + read_back));
     }
 }
 
 #[test]
 fn a_dry_device_refuses_what_the_adapter_cannot_bind() {
-    let gpu = super::device::gpu();
-    let before = gpu.memory();
-    let most = usize::try_from(gpu.max_binding_bytes()).unwrap() / 4;
-    let dry = gpu.dry();
+    let device = super::device::the_device();
+    let before = device.memory();
+    let most = usize::try_from(device.max_binding_bytes()).unwrap() / 4;
+    let dry = device.dry();
     let fits = dry.buffer("numbers", most).unwrap();
     assert!(dry.memory().now >= 4 * fits.len() as u64);
     assert!(matches!(dry.buffer("numbers", most + 4), Err(DeviceError::BufferTooLarge { .. })));
-    assert_eq!(gpu.memory(), before, "nothing was made");
+    assert_eq!(device.memory(), before, "nothing was made");
 }
 
 /// A network too wide for the adapter's buffers is refused while nothing but the plan has been made.

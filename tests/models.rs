@@ -8,7 +8,7 @@ use edgewalk::graph::{DType, Graph, Tensor, eval};
 use edgewalk::model::{Activation, Cnn, Layout, Loss, Model, Norm, Pool, Reduction, Transformer, wrong};
 use edgewalk::objective::{Metrics, Objective};
 
-use super::device::{gpu, own_target, run_for};
+use super::device::{own_target, run_for, the_device};
 use super::interpreted::{Interpreted, distance_to_kink, interpret};
 use super::objective_cases::{OnDevice, Product, close, direction, norm, widen};
 use super::oracle::Numbers;
@@ -81,7 +81,7 @@ impl Case {
     }
 
     fn on_device(&self, chunk: usize) -> OnDevice {
-        let objective = Objective::new(gpu(), Arc::clone(&self.model), self.loss, &self.data, chunk);
+        let objective = Objective::new(the_device(), Arc::clone(&self.model), self.loss, &self.data, chunk);
         OnDevice::new(objective.unwrap(), &self.w)
     }
 
@@ -180,7 +180,7 @@ fn padding_counts_for_nothing() {
     let data = windows(4, 6, 11);
     let Features::Tokens(codes) = data.features() else { unreachable!("windows are tokens") };
     let measure = |data: &Examples| {
-        let objective = Objective::new(gpu(), Arc::clone(&model), Loss::CrossEntropy, data, 0).unwrap();
+        let objective = Objective::new(the_device(), Arc::clone(&model), Loss::CrossEntropy, data, 0).unwrap();
         let mut device = OnDevice::new(objective, &params(&*model, 3));
         (device.metrics(), device.gradient())
     };
@@ -198,7 +198,8 @@ fn replaced_examples_are_what_is_computed() {
     let data = windows(8, 6, 11);
     let (first, second) = (data.select(&[0, 1, 2, 3, 4]).unwrap(), data.select(&[7, 5, 3, 1, 6]).unwrap());
     let w = params(&*model, 3);
-    let objective = |data: &Examples| Objective::new(gpu(), Arc::clone(&model), Loss::CrossEntropy, data, 2).unwrap();
+    let objective =
+        |data: &Examples| Objective::new(the_device(), Arc::clone(&model), Loss::CrossEntropy, data, 2).unwrap();
     let mut replaced = OnDevice::new(objective(&first), &w);
     replaced.gradient();
     replaced.objective.replace(&second).unwrap();
@@ -218,7 +219,7 @@ fn attention_stays_finite_for_large_scores() {
     }
     let v = direction(w.len(), 72);
     let expected = interpret(&model, Loss::CrossEntropy, &data, &widen(&w), &v);
-    let objective = Objective::new(gpu(), Arc::new(model), Loss::CrossEntropy, &data, 0).unwrap();
+    let objective = Objective::new(the_device(), Arc::new(model), Loss::CrossEntropy, &data, 0).unwrap();
     let mut device = OnDevice::new(objective, &w);
     close("loss", &[device.metrics().loss], &[expected.metrics.loss], 1e-2);
     assert!(device.gradient().iter().all(|x| x.is_finite()));

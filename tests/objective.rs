@@ -13,7 +13,7 @@ use edgewalk::objective::{GaussNewtonOperator, HessianOperator, Metrics, Objecti
 use edgewalk::optim::{Optimizer, Rule};
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
-use super::device::gpu;
+use super::device::the_device;
 use super::interpreted::interpret;
 use super::objective_cases::{Case, OnDevice, Product, close, direction, mnist, norm, real, sam_step, widen};
 use super::reference_mlp;
@@ -133,7 +133,7 @@ fn the_same_inputs_give_the_same_bits() {
         assert_eq!(gradient, device.gradient());
         assert_eq!(hv, device.product(Product::Hessian, &v));
         let sam = Optimizer::new(&mut device.objective, Rule::sam(0.5, 0.03), &device.w).unwrap();
-        gpu().run(std::iter::repeat_n(sam.step(0), 20)).unwrap();
+        the_device().run(std::iter::repeat_n(sam.step(0), 20)).unwrap();
         (gradient, hv, device.objective.read::<f64>(sam.params()).unwrap())
     };
     for chunk in [300, 128] {
@@ -155,8 +155,8 @@ fn steps_follow_the_formula_and_log_what_was() {
         let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
         let mut moved = vec![];
         for recording in [optimizer.step(0), optimizer.logged_step(0), optimizer.probe.recording(0)] {
-            gpu().write(&device.w, &case.w).unwrap();
-            gpu().run([recording]).unwrap();
+            the_device().write(&device.w, &case.w).unwrap();
+            the_device().run([recording]).unwrap();
             moved.push(device.objective.read(optimizer.params()).unwrap());
             // The updates themselves, which are much smaller than the parameters.
             let update: Vec<f64> = widen(&moved[moved.len() - 1]).iter().zip(&w).map(|(new, old)| new - old).collect();
@@ -171,11 +171,12 @@ fn steps_follow_the_formula_and_log_what_was() {
             let followed = widen(&device.objective.read(optimizer.probe.update_gradient(0)).unwrap());
             close("gradient followed", &followed, ((&w - &expected) / rule.lr).as_slice(), 1e-5);
             if moved.len() > 1 {
-                let metrics = optimizer.probe.metrics(&device.objective, &gpu().read(optimizer.probe.row()).unwrap());
+                let metrics =
+                    optimizer.probe.metrics(&device.objective, &the_device().read(optimizer.probe.row()).unwrap());
                 close("logged loss", &[metrics.loss], &[here.loss], 1e-6);
                 close("logged gradient norm", &[metrics.grad_norm], &[here.gradient.norm()], 1e-6);
                 assert_eq!(metrics.error, error);
-                gpu().write(optimizer.probe.row(), &vec![0.0_f32; optimizer.probe.row().len()]).unwrap();
+                the_device().write(optimizer.probe.row(), &vec![0.0_f32; optimizer.probe.row().len()]).unwrap();
             }
         }
         assert!(moved[0] == moved[1], "logging changes the update");
@@ -204,7 +205,7 @@ fn spectra_of_a_linear_model_have_their_closed_form() {
     sigma.sort_by(|a, b| b.total_cmp(a));
     // At W = 0 softmax is uniform, so the loss curves by (I − 11ᵀ/10)/10; the squared errors curve by 2/10 and by 1.
     for (loss, factor) in LOSSES.into_iter().zip([2.0 / 2000.0, 1.0 / 200.0, 0.1 / 200.0]) {
-        let objective = Objective::new(gpu(), Arc::new(Linear), loss, &data, 64).unwrap();
+        let objective = Objective::new(the_device(), Arc::new(Linear), loss, &data, 64).unwrap();
         let mut device = OnDevice::new(objective, &[0.0; 7840]);
         let options = EigenOptions { top: 1, tol: 1e-5, ..Default::default() };
         let solve = |operator: &mut dyn Operator| {

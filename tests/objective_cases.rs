@@ -13,7 +13,7 @@ use edgewalk::objective::{Metrics, Objective};
 use edgewalk::optim::Rule;
 use nalgebra::{DMatrix, DVector};
 
-use super::device::{gpu, relative_error};
+use super::device::{relative_error, the_device};
 use super::interpreted::distance_to_kink;
 use super::reference_mlp::{self, pseudo_normal};
 
@@ -87,7 +87,7 @@ impl Case {
     }
 
     pub fn objective(&self, chunk: usize) -> Objective {
-        Objective::new(gpu(), Arc::new(self.mlp.clone()), self.loss, &self.data, chunk).unwrap()
+        Objective::new(the_device(), Arc::new(self.mlp.clone()), self.loss, &self.data, chunk).unwrap()
     }
 
     pub fn on_device(&self, chunk: usize) -> OnDevice {
@@ -130,12 +130,12 @@ pub struct OnDevice {
 impl OnDevice {
     pub fn new(objective: Objective, w: &[f32]) -> Self {
         let [at, v, result] = ["w", "v", "result"].map(|what| objective.vector(what).unwrap());
-        gpu().write(&at, w).unwrap();
+        the_device().write(&at, w).unwrap();
         Self { objective, w: at, v, result }
     }
 
     fn run(&self, recording: &Recording) -> Vec<f64> {
-        gpu().run([recording]).unwrap();
+        the_device().run([recording]).unwrap();
         widen(&self.objective.read(&self.result).unwrap())
     }
 
@@ -146,7 +146,7 @@ impl OnDevice {
 
     pub fn product(&mut self, product: Product, v: &[f64]) -> Vec<f64> {
         let v: Vec<f32> = v.iter().map(|&x| x as f32).collect();
-        gpu().write(&self.v, &v).unwrap();
+        the_device().write(&self.v, &v).unwrap();
         let recording = match product {
             Product::Hessian => self.objective.hvp(&self.w, &self.v, &self.result),
             Product::GaussNewton => self.objective.ggn(&self.w, &self.v, &self.result),
@@ -156,10 +156,10 @@ impl OnDevice {
     }
 
     pub fn metrics(&mut self) -> Metrics {
-        let partials = gpu().buffer("partial sums", self.objective.partials_len()).unwrap();
+        let partials = the_device().buffer("partial sums", self.objective.partials_len()).unwrap();
         let recording = self.objective.loss(&self.w, &partials).unwrap();
-        gpu().run([&recording]).unwrap();
-        self.objective.metrics(&gpu().read(&partials).unwrap())
+        the_device().run([&recording]).unwrap();
+        self.objective.metrics(&the_device().read(&partials).unwrap())
     }
 }
 

@@ -12,7 +12,7 @@ use edgewalk::optim::{Ascent, Optimizer, Rule};
 use nalgebra::DVector;
 use safetensors::SafeTensors;
 
-use super::device::{gpu, relative_error};
+use super::device::{relative_error, the_device};
 use super::objective_cases::{OnDevice, close, mnist, reference, some_params, widen};
 use super::reference_mlp;
 use super::training::{train, write_init};
@@ -107,18 +107,18 @@ fn every_rule_follows_its_formula() {
     let (mlp, data) = (mlp(), mnist(EXAMPLES));
     let params = some_params(&mlp, 1);
     let start = DVector::from_vec(widen(&params));
-    let objective = Objective::new(gpu(), Arc::new(mlp), LOSS, &data, GROUP).unwrap();
+    let objective = Objective::new(the_device(), Arc::new(mlp), LOSS, &data, GROUP).unwrap();
     let mut device = OnDevice::new(objective, &params);
     let mut ends: Vec<(&str, DVector<f64>)> = vec![];
     for (name, rule) in rules() {
         let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
         let end = |logged: bool| {
-            gpu().write(&device.w, &params).unwrap();
+            the_device().write(&device.w, &params).unwrap();
             if let Some(velocity) = optimizer.velocity() {
-                gpu().write(velocity, &vec![0.0_f32; velocity.len()]).unwrap();
+                the_device().write(velocity, &vec![0.0_f32; velocity.len()]).unwrap();
             }
             let recording = |step| if logged { optimizer.logged_step(step) } else { optimizer.step(step) };
-            gpu().run((0..STEPS).map(recording)).unwrap();
+            the_device().run((0..STEPS).map(recording)).unwrap();
             device.objective.read(optimizer.params()).unwrap()
         };
         let found = end(false);
@@ -147,7 +147,7 @@ fn a_probe_shows_what_the_update_would_follow() {
     let params = some_params(&mlp, 1);
     let reference = reference(&mlp, LOSS, &data);
     let w = DVector::from_vec(widen(&params));
-    let objective = Objective::new(gpu(), Arc::new(mlp), LOSS, &data, 64).unwrap();
+    let objective = Objective::new(the_device(), Arc::new(mlp), LOSS, &data, 64).unwrap();
     let mut device = OnDevice::new(objective, &params);
     let usam = Rule { ascent: Ascent::Usam, ascent_steps: 2, sam_from: 3, ..Rule::sam(0.5, 0.5) };
     for rule in
@@ -156,11 +156,12 @@ fn a_probe_shows_what_the_update_would_follow() {
         let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
         let here = reference.at(w.as_slice()).gradient;
         for (step, expected) in [(2, here.clone()), (3, perturbed_gradient(&reference, &w, &rule))] {
-            gpu().run([optimizer.probe.recording(step)]).unwrap();
+            the_device().run([optimizer.probe.recording(step)]).unwrap();
             let read = |buffer| widen(&device.objective.read(buffer).unwrap());
             close("∇L", &read(optimizer.probe.gradient()), here.as_slice(), 1e-5);
             close("followed", &read(optimizer.probe.update_gradient(step)), expected.as_slice(), 1e-5);
-            let metrics = optimizer.probe.metrics(&device.objective, &gpu().read(optimizer.probe.row()).unwrap());
+            let metrics =
+                optimizer.probe.metrics(&device.objective, &the_device().read(optimizer.probe.row()).unwrap());
             close("‖g‖", &[metrics.grad_norm], &[here.norm()], 1e-6);
         }
         assert_eq!(device.objective.read::<f32>(&device.w).unwrap(), params, "a probe moves nothing");
@@ -214,15 +215,15 @@ fn a_run_follows_its_rule_and_leaves_what_the_next_step_needs() {
 fn parameters_and_velocity_are_all_that_the_next_step_needs() {
     let (mlp, data) = (mlp(), mnist(EXAMPLES));
     let params = some_params(&mlp, 1);
-    let objective = Objective::new(gpu(), Arc::new(mlp), LOSS, &data, GROUP).unwrap();
+    let objective = Objective::new(the_device(), Arc::new(mlp), LOSS, &data, GROUP).unwrap();
     let mut device = OnDevice::new(objective, &params);
     let rule = Rule { momentum: 0.9, nesterov: true, sam_from: 7, micro_batch: GROUP, ..Rule::sam(0.1, 0.1) };
     let mut run = |steps: std::ops::Range<u64>, w: &[f32], v: &[f32]| {
         let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
         let velocity = optimizer.velocity().unwrap();
-        gpu().write(&device.w, w).unwrap();
-        gpu().write(velocity, v).unwrap();
-        gpu().run(steps.map(|step| optimizer.step(step))).unwrap();
+        the_device().write(&device.w, w).unwrap();
+        the_device().write(velocity, v).unwrap();
+        the_device().run(steps.map(|step| optimizer.step(step))).unwrap();
         [optimizer.params(), velocity].map(|buffer| device.objective.read(buffer).unwrap())
     };
     let rest = vec![0.0; params.len()];

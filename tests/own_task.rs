@@ -10,7 +10,8 @@ use edgewalk::data::{Dataset, Request, load};
 use edgewalk::folder::RunDir;
 use edgewalk::folder::manifest::Ended;
 use edgewalk::folder::tables::{read_curvature, read_metrics};
-use edgewalk::model::{Activation, Mlp};
+use edgewalk::graph::{Graph, NodeId};
+use edgewalk::model::{Activation, Loss, Mlp, Reduction};
 use edgewalk::results::Format;
 use edgewalk::run::{OwnTask, ResumeRequest, TrainRequest, resume, resume_own, train, train_own};
 
@@ -111,4 +112,25 @@ fn only_the_program_goes_on_with_its_network() {
     let error = resume_own(&resumption(plain.path(), 9), &own, &()).unwrap_err().to_string();
     assert!(error.contains("of embedded"), "{error}");
     assert_eq!(rows(&run).0.len(), 7);
+}
+
+/// The squared error less 1, which is below 0 from the start.
+fn lowered(g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
+    let error = Loss::Mse(Reduction::Mean).per_label(g, outputs, labels);
+    g.offset(error, -1.0)
+}
+
+#[test]
+fn a_bound_below_zero_is_for_losses_that_can_be_below_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let asked = request(&folder.path().join("own"), &[&SETS, &["until=loss < -0.5"][..]].concat());
+    let own = own(&asked);
+    let error = train_own(&asked, &own, &()).unwrap_err().to_string();
+    assert!(error.contains("run.until = \"loss < -0.5\"") && error.contains("a number above 0"), "{error}");
+    let lower = OwnTask { loss: Loss::Custom(lowered), ..own };
+    let run = train_own(&asked, &lower, &()).unwrap();
+    let reached = Ended::Reached { until: "loss < -0.5".into() };
+    assert_eq!((run.read_manifest().unwrap().ended, rows(&run).0.len()), (reached, 2));
+    // The configuration in the folder is read again.
+    resume_own(&resumption(run.path(), 9), &lower, &()).unwrap();
 }

@@ -9,6 +9,12 @@ pub fn adapter() -> Option<String> {
     Some(std::env::var("EDGEWALK_ADAPTER").unwrap_or_else(|_| "0".to_owned()))
 }
 
+/// The same, or the first adapter of wgpu where that is the processor: for tests of what only wgpu has, such as kernels
+/// to choose from, limits and drivers.
+pub fn wgpu_adapter() -> String {
+    adapter().filter(|adapter| adapter != "native").unwrap_or_else(|| "0".to_owned())
+}
+
 /// The program in a folder, where it finds no data but those it brings.
 pub fn edgewalk(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_edgewalk"));
@@ -21,6 +27,11 @@ pub fn edgewalk(folder: &Path, args: &[&str]) -> Command {
         command.args(["--adapter", &adapter().unwrap()]);
     }
     command
+}
+
+/// The same on [`wgpu_adapter`].
+pub fn edgewalk_on_wgpu(folder: &Path, args: &[&str]) -> Command {
+    edgewalk(folder, &[args, &["--adapter", &wgpu_adapter()]].concat())
 }
 
 pub fn text(bytes: &[u8]) -> String {

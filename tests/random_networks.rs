@@ -10,7 +10,7 @@ use edgewalk::objective::{Metrics, Objective};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::device::gpu;
+use super::device::the_device;
 use super::interpreted::{Sums, sums};
 use super::models::params;
 use super::networks::{ACTIVATIONS, LOSSES};
@@ -164,7 +164,7 @@ fn random_networks_in_random_chunks_agree_with_the_interpreter() {
         let mut draws = (seed..seed + 20).map(|seed| params(&*network.model, seed));
         let found = draws.find_map(|w| expect(&network, loss, &data, &w, &v).map(|expected| (w, expected)));
         let Some((w, expected)) = found else { return Err(TestCaseError::reject("all draws lie near a kink")) };
-        let objective = Objective::new(gpu(), Arc::clone(&network.model), loss, &data, chunk).unwrap();
+        let objective = Objective::new(the_device(), Arc::clone(&network.model), loss, &data, chunk).unwrap();
         prop_assert_eq!(objective.plan().chunks, n.div_ceil(chunk));
         let mut device = OnDevice::new(objective, &w);
         let Metrics { loss, error } = device.metrics();

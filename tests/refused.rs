@@ -19,7 +19,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::cli::{edgewalk, refuses};
-use super::device::gpu;
+use super::device::wgpu;
 use super::shaders::targets;
 
 fn f32_of(shape: &[usize]) -> Type {
@@ -261,7 +261,8 @@ fn the_planner_takes_fewer_examples_where_a_graph_is_too_large() {
     let model = Transformer { layers: 1, heads: 8, key_size: 1, model_size: 2, length, vocabulary: classes };
     let codes: Vec<u32> = (0..windows * length).map(|i| (i % 2) as u32 + 1).collect();
     let data = Examples::new(Features::Tokens(codes.clone()), [length], codes, classes).unwrap();
-    let dry = gpu().dry();
+    // With the limits of an adapter of wgpu.
+    let dry = wgpu().dry();
     let mut objective = Objective::new(&dry, Arc::new(model), Loss::CrossEntropy, &data, 0).unwrap();
     let rows = objective.plan().rows;
     assert!(rows >= 1 && rows * 8 * length * length < 1 << 32, "{rows}");

@@ -355,6 +355,7 @@ fn what_cannot_be_resumed_is_refused_with_the_reason() {
     refuses(with("lr=0.1"), 2, &["the settings that it has", "run.steps", "edgewalk train"]);
     refuses(with("stesp=9"), 2, &["unknown key", "run.steps"]);
     refuses(with("until=los<1"), 2, &["run.until", "loss < NUMBER"]);
+    refuses(with("until=loss < -1"), 2, &["run.until", "loss < -1", "a number above 0"]);
     refuses(with("checkpoint_every=sometimes"), 2, &["run.checkpoint_every", "auto"]);
 
     // Another process works on it.

@@ -32,13 +32,13 @@ pub fn targets() -> [Target; 5] {
         choices: Arc::default(),
     };
     let sliced = SplitPolicy { wanted_tiles: 128, min_slice: 16, by_axes: false };
-    let gpu = |split| Target { cpu: false, ..software(None, split) };
+    let device = |split| Target { cpu: false, ..software(None, split) };
     [
         software(Some(8), UNSLICED),
         software(Some(16), sliced),
         software(None, UNSLICED),
-        gpu(sliced),
-        Target { max_bindings: FEWEST_STORAGE_BUFFERS, ..gpu(UNSLICED) },
+        device(sliced),
+        Target { max_bindings: FEWEST_STORAGE_BUFFERS, ..device(UNSLICED) },
     ]
 }
 

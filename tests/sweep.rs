@@ -13,7 +13,7 @@ use edgewalk::folder::tables::{read_curvature, read_metrics};
 use edgewalk::sweep::{Grid, JobState, SummaryRow, SweepDir, read_summary};
 
 use crate::cli::{edgewalk, refuses, succeeds, text};
-use crate::device::adapter;
+use crate::program::{adapter, wgpu_adapter};
 
 /// Runs of a fraction of a second.
 const TINY: [&str; 6] = ["width=8", "train=50", "test=20", "steps=6", "measure.every=2", "run.tune=0"];
@@ -24,7 +24,9 @@ pub fn sweep(folder: &Path, sets: &[&str], args: &[&str]) -> Command {
     let sets = TINY.iter().filter(is_set).chain(sets).flat_map(|set| ["--set", set]);
     let all: Vec<&str> = ["sweep"].into_iter().chain(sets).chain(args.iter().copied()).collect();
     let mut command = edgewalk(folder, &all);
-    command.args(["--adapter", &adapter().unwrap()]);
+    if !args.contains(&"--adapter") {
+        command.args(["--adapter", &adapter().unwrap()]);
+    }
     command
 }
 
@@ -294,8 +296,9 @@ fn axes_that_make_no_sense_are_refused_before_anything_is_made() {
     let many = |key: &str| format!("{key}={}", (1..=101).map(|i| i.to_string()).collect::<Vec<_>>().join(","));
     bad(&[&many("seed"), &many("steps")], &["more than 10000 jobs"]);
     refuses(sweep(here, &["lr=0.1,0.2"], &["quickstrat"]), 2, &["did you mean `quickstart`"]);
-    // One of the jobs needs more than the adapter binds.
-    refuses(sweep(here, &["width=8,20000"], &["--out", "s"]), 1, &["the job width=20000 cannot run", "MiB"]);
+    // One of the jobs needs more than an adapter of wgpu binds.
+    let limited = ["--out", "s", "--adapter", &wgpu_adapter()];
+    refuses(sweep(here, &["width=8,20000"], &limited), 1, &["the job width=20000 cannot run", "MiB"]);
     // A file that a job begins with is not there.
     let lacks = |sets: &[&str], code, parts: &[&str]| refuses(sweep(here, sets, &["--dry-run"]), code, parts);
     lacks(&["init=a.safetensors,b.safetensors"], 1, &["the job init=a.safetensors cannot run", "a.safetensors"]);

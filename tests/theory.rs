@@ -10,7 +10,7 @@ use edgewalk::objective::Objective;
 use edgewalk::theory::{Check, Tally, TheoryError, TheorySection, TheoryVerdict, judge, verify};
 
 use super::cli::{edgewalk, refuses, succeeds};
-use super::device::gpu;
+use super::device::the_device;
 use super::objective_cases::{OnDevice, Product, close};
 
 fn checks(sections: &[TheorySection]) -> impl Iterator<Item = &Check> {
@@ -19,7 +19,7 @@ fn checks(sections: &[TheorySection]) -> impl Iterator<Item = &Check> {
 
 #[test]
 fn every_prediction_holds_and_none_would_if_it_were_a_percent_off() {
-    let sections = verify(gpu()).unwrap();
+    let sections = verify(the_device()).unwrap();
     for check in checks(&sections) {
         println!("{:65} {:?} {} {:?}", check.prediction, check.predicted, check.measured, check.error());
         assert_ne!(check.verdict(), TheoryVerdict::Failed, "{check:?}");
@@ -51,7 +51,7 @@ fn every_prediction_holds_and_none_would_if_it_were_a_percent_off() {
 #[test]
 fn the_command_prints_a_table_and_knows_its_arguments() {
     let folder = tempfile::tempdir().unwrap();
-    let adapter = gpu().adapter().name.clone();
+    let adapter = the_device().adapter().name.clone();
     let out = succeeds(edgewalk(folder.path(), &["verify-theory", "--adapter", &adapter]));
     assert!(out.starts_with(&adapter), "{out}");
     for part in ["predicted", "tolerance", "SAM-edge(‖g‖) = λ₁", "as measured", "predictions hold"] {
@@ -92,7 +92,7 @@ fn an_output_can_be_the_loss() {
     let features = Features::Real(vec![1.0, 2.0, 3.0, 5.0, 0.0, 1.0]);
     // Labels that would matter to any other loss.
     let data = Examples::new(features, [3], vec![7, 2], 10).unwrap();
-    let objective = Objective::new(gpu(), Arc::new(Quartic), Loss::Output, &data, 0).unwrap();
+    let objective = Objective::new(the_device(), Arc::new(Quartic), Loss::Output, &data, 0).unwrap();
     let mut device = OnDevice::new(objective, &[1.0, -2.0, 0.5]);
     // The mean of the two examples is (3, 1, 2).
     let metrics = device.metrics();

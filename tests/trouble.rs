@@ -154,7 +154,7 @@ fn what_needs_more_memory_than_there_is_is_refused_with_what_would_fit() {
     use edgewalk::data::{self, DataName, Request};
     use edgewalk::model::{Activation, Mlp};
 
-    let gpu = super::device::gpu();
+    let device = super::device::the_device();
     let config =
         resolve(None, &["measure.every=0".into(), "width=256".into(), "run.chunk=1000".into()]).unwrap().config;
     let data = data::load(&Request { train: 1000, ..Request::new(DataName::Embedded) }).unwrap();
@@ -167,11 +167,11 @@ fn what_needs_more_memory_than_there_is_is_refused_with_what_would_fit() {
         first: &data.train,
         measured: None,
     };
-    let (plan, _) = parts.plan(gpu).unwrap();
-    let needs = memory_check::machine_bytes(&plan, gpu);
-    memory_check::check(&parts, gpu, &plan, needs).unwrap();
-    let message = |has: u64| memory_check::check(&parts, gpu, &plan, has).unwrap_err().to_string();
-    if gpu.adapter().is_cpu() {
+    let (plan, _) = parts.plan(device).unwrap();
+    let needs = memory_check::machine_bytes(&plan, device);
+    memory_check::check(&parts, device, &plan, needs).unwrap();
+    let message = |has: u64| memory_check::check(&parts, device, &plan, has).unwrap_err().to_string();
+    if device.adapter().is_cpu() {
         // A MiB less: half of the chunk takes less.
         let close = message(needs - (1 << 20));
         assert!(close.contains("try --set run.chunk=500, which needs "), "{close}");

@@ -20,11 +20,17 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use super::cli::{edgewalk, refuses, succeeds, text};
-use super::device::{gpu, own_target};
+use super::device::wgpu;
+use super::program::{edgewalk_on_wgpu, wgpu_adapter};
 use super::whole_runs::{assemble, config};
 
 /// Runs of a second or so.
 const TINY: [&str; 9] = ["train", "--set", "width=12", "--set", "train=50", "--set", "test=20", "--set", "steps=6"];
+
+/// What kernels are compiled for.
+fn own_target() -> Target {
+    wgpu().target().unwrap().clone()
+}
 
 fn class(text: &str) -> ShapeClass {
     text.parse().unwrap()
@@ -74,7 +80,7 @@ fn the_rule_of_thumb_stands_unless_another_is_clearly_faster() {
 }
 
 fn adapter(name: &str) -> AdapterSummary {
-    AdapterSummary { name: name.into(), ..gpu().adapter().clone() }
+    AdapterSummary { name: name.into(), ..wgpu().adapter().clone() }
 }
 
 #[test]
@@ -100,7 +106,7 @@ fn what_is_remembered_is_read_back_for_the_same_adapter_only() {
 #[test]
 fn damaged_files_are_refused_in_words() {
     let folder = tempdir().unwrap();
-    let cache = KernelCache::within(folder.path(), gpu().adapter());
+    let cache = KernelCache::within(folder.path(), wgpu().adapter());
     cache.write(&some_choices()).unwrap();
     let good = fs::read_to_string(cache.path()).unwrap();
     let cases: [(&str, Vec<u8>); 6] = [
@@ -120,14 +126,14 @@ fn damaged_files_are_refused_in_words() {
 
 fn objective() -> Objective {
     let mlp = Mlp { inputs: 784, width: 20, depth: 3, outputs: 10, activation: Activation::Relu };
-    Objective::new(gpu(), Arc::new(mlp), Loss::Mse(Reduction::Mean), &made_up::images(64, [28, 28, 1]).unwrap(), 0)
+    Objective::new(wgpu(), Arc::new(mlp), Loss::Mse(Reduction::Mean), &made_up::images(64, [28, 28, 1]).unwrap(), 0)
         .unwrap()
 }
 
 #[test]
 fn every_class_gets_a_choice_whatever_the_time() {
     let objective = objective();
-    let mut tuner = Tuner::new(gpu(), &objective).unwrap();
+    let mut tuner = Tuner::new(wgpu(), &objective).unwrap();
     let contractions = tuner.contractions().to_vec();
     assert!(contractions.len() > 2 && contractions.is_sorted_by(|a, b| a.flops >= b.flops));
     // No time at all: the default rules, except for what is known.
@@ -139,9 +145,9 @@ fn every_class_gets_a_choice_whatever_the_time() {
         assert_eq!(chosen[&contraction.class], if i == 1 { other } else { contraction.default });
     }
     // Time for all: every variant that suits is timed, the default rule's first, and nothing stays behind on the device.
-    let before = gpu().memory();
+    let before = wgpu().memory();
     let times = tuner.time(&contractions[0], None).unwrap();
-    assert_eq!(gpu().memory(), before);
+    assert_eq!(wgpu().memory(), before);
     assert_eq!(times[0].0, contractions[0].default);
     assert_eq!(times.len(), Variant::ALL.iter().filter(|variant| variant.suits(&own_target())).count());
     assert!(times.iter().all(|(_, secs)| *secs > 0.0 && *secs < 1.0), "{times:?}");
@@ -149,31 +155,30 @@ fn every_class_gets_a_choice_whatever_the_time() {
 
 #[test]
 fn choices_belong_to_a_handle_of_the_device() {
-    let gpu = gpu();
-    let default = gpu.target().unwrap().choices.clone();
+    let device = wgpu();
+    let default = device.target().unwrap().choices.clone();
     let known = some_choices();
-    let tuned = gpu.with_choices(Choices { tried: None, known: known.clone() });
+    let tuned = device.with_choices(Choices { tried: None, known: known.clone() });
     assert_eq!(tuned.target().unwrap().choices.known, known);
     assert_eq!(tuned.dry().target().unwrap().choices.known, known);
-    assert_eq!(gpu.target().unwrap().choices, default);
+    assert_eq!(device.target().unwrap().choices, default);
 }
 
 #[test]
 fn what_a_run_records_leads_to_the_same_kernels() {
     let seen: Arc<Mutex<Vec<Kernel>>> = Arc::default();
     let loaded = Arc::clone(&seen);
-    let adapter = super::device::adapter();
     let opened =
-        Gpu::open_altered(adapter.as_deref(), move |kernel| loaded.lock().unwrap().push(kernel.clone())).unwrap();
+        Gpu::open_altered(Some(&wgpu_adapter()), move |kernel| loaded.lock().unwrap().push(kernel.clone())).unwrap();
     let mlp = Arc::new(Mlp { inputs: 64, width: 12, depth: 3, outputs: 10, activation: Activation::Tanh });
     let data = Dataset { train: made_up::images(50, [8, 8, 1]).unwrap(), test: None };
     let config = config(&[]);
     // The kernels of a run on a device that knows this, and what is recorded.
     let run = |target: &Target, known: Known| {
         let choices = Arc::new(Choices { tried: None, known });
-        let gpu = Device::Gpu(opened.dry_for(Target { choices, ..target.clone() }));
-        assemble(&gpu, &config, mlp.clone(), &data);
-        (std::mem::take(&mut *seen.lock().unwrap()), gpu.variants())
+        let device = Device::Gpu(opened.dry_for(Target { choices, ..target.clone() }));
+        assemble(&device, &config, mlp.clone(), &data);
+        (std::mem::take(&mut *seen.lock().unwrap()), device.variants())
     };
     let mut mixed = 0;
     for (subgroup, max_bindings) in [(Some(8), 16), (Some(8), 4), (None, 16), (None, 4)] {
@@ -216,7 +221,7 @@ fn a_tuned_run_repeats_from_the_cache_and_from_its_manifest() {
     let folder = tempdir().unwrap();
     let here = folder.path();
     let run = |out: &str, sets: &[&str]| {
-        let mut command = edgewalk(here, &[&TINY[..], &["--out", out], sets].concat());
+        let mut command = edgewalk_on_wgpu(here, &[&TINY[..], &["--out", out], sets].concat());
         command.env("EDGEWALK_CACHE", here.join("cache"));
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
@@ -225,7 +230,7 @@ fn a_tuned_run_repeats_from_the_cache_and_from_its_manifest() {
     let tune = ["--set", "run.tune=0.5"];
     // Looking ahead times nothing.
     succeeds({
-        let mut command = edgewalk(here, &[&TINY[..], &tune, &["--dry-run"]].concat());
+        let mut command = edgewalk_on_wgpu(here, &[&TINY[..], &tune, &["--dry-run"]].concat());
         command.env("EDGEWALK_CACHE", here.join("cache"));
         command
     });
@@ -278,7 +283,7 @@ fn choices_that_fix_a_run_are_taken_or_refused() {
     let here = folder.path();
     let kernels = |content: &str| {
         fs::write(here.join("k.json"), content).unwrap();
-        edgewalk(here, &[&TINY[..], &["--set", "kernels=k.json", "--out", "run"]].concat())
+        edgewalk_on_wgpu(here, &[&TINY[..], &["--set", "kernels=k.json", "--out", "run"]].concat())
     };
     refuses(kernels("{"), 2, &["k.json", "run.kernels", "manifest.json"]);
     refuses(kernels("{}"), 2, &["choices"]);
@@ -291,11 +296,11 @@ fn choices_that_fix_a_run_are_taken_or_refused() {
     let unsuitable = Variant::ALL.iter().find(|variant| !variant.suits(&own_target())).unwrap();
     let content = json!({ "choices": { "matmul 1x64x16x1024": unsuitable.to_string() } }).to_string();
     refuses(kernels(&content), 2, &["kind of adapter", &unsuitable.to_string()]);
-    refuses(edgewalk(here, &[&TINY[..], &["--set", "kernels=none.json"]].concat()), 2, &["none.json"]);
+    refuses(edgewalk_on_wgpu(here, &[&TINY[..], &["--set", "kernels=none.json"]].concat()), 2, &["none.json"]);
 
     // Another variant than the default rule's, for the first layer: it is the one that is used.
     let objective = objective();
-    let first = Tuner::new(gpu(), &objective).unwrap().contractions()[0].clone();
+    let first = Tuner::new(wgpu(), &objective).unwrap().contractions()[0].clone();
     let other = Variant::ALL.iter().find(|v| v.suits(&own_target()) && **v != first.default).unwrap();
     let content = json!({ "choices": { first.class.to_string(): other.to_string() } }).to_string();
     succeeds(kernels(&content));
@@ -330,7 +335,7 @@ fn all_variants_are_listed_with_their_times() {
     let folder = tempdir().unwrap();
     // A kernel gradient stores its product and nothing else, which every variant can do.
     let args = ["bench", "--variants", "--set", "depth=2", "--set", "width=64", "--set", "train=20"];
-    let printed = succeeds(edgewalk(folder.path(), &args));
+    let printed = succeeds(edgewalk_on_wgpu(folder.path(), &args));
     for part in ["quickstart on ", "20 examples at a time", "°", "*", "share", "contraction", "matmul 1x32x64x1024"] {
         assert!(printed.contains(part), "{part:?} is not in\n{printed}");
     }

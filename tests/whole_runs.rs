@@ -14,8 +14,8 @@ pub fn config(sets: &[&str]) -> Config {
 }
 
 /// Everything that a run with these settings would load on a dry device.
-pub fn assemble(gpu: &Device, config: &Config, model: Arc<dyn Model>, data: &Dataset) {
+pub fn assemble(device: &Device, config: &Config, model: Arc<dyn Model>, data: &Dataset) {
     let first = if config.optim.batch > 0 { data.test.as_ref().unwrap() } else { &data.train };
     let measured = Some(MeasuringSet::of(config, data.train.len()));
-    RunSetup { config, model, loss: build::loss(config), data, first, measured }.assemble(gpu).unwrap();
+    RunSetup { config, model, loss: build::loss(config), data, first, measured }.assemble(device).unwrap();
 }

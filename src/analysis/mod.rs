@@ -141,7 +141,7 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     check_folder(request.out.as_ref().unwrap_or(&found.out))?;
     let config = &found.config;
     let train = examples(request.examples, source::data(&found)?.train)?;
-    let gpu = Device::open_with(request.adapter.as_deref(), config.run.precision)?;
+    let device = Device::open_with(request.adapter.as_deref(), config.run.precision)?;
     let model = build::model(config, &train)?;
     let layout = Layout::of(&*model)?;
     let blocks = blocks(&layout, &request.blocks)?;
@@ -149,7 +149,7 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     let (params, _) = run::read_params(&layout, &found.params)?;
     let parts = setup::AnalysisSetup { config, model, train: &train, request };
     let AnalysisWorkspace { objective, w, probe, mut update, mut gauss_newton } =
-        parts.assemble_planned(&gpu, &blocks, layout.len())?;
+        parts.assemble_planned(&device, &blocks, layout.len())?;
     objective.set_params(&w, &params)?;
     let step = found.step.unwrap_or(0);
     let metrics = probed(&objective, &probe, step).map_err(|error| not_finite(error, &found.params))?;
@@ -176,7 +176,7 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
         false => None,
     };
     observer.finished();
-    let adapter = gpu.adapter();
+    let adapter = device.adapter();
     let analysis = Analysis {
         params: found.params,
         step: found.step,

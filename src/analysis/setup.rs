@@ -37,10 +37,10 @@ pub(super) struct AnalysisSetup<'a> {
 
 impl AnalysisSetup<'_> {
     /// Makes and records everything; the parameters are still zeros.
-    pub fn assemble(&self, gpu: &Device) -> Result<AnalysisWorkspace, RunError> {
+    pub fn assemble(&self, device: &Device) -> Result<AnalysisWorkspace, RunError> {
         let (config, loss) = (self.config, build::loss(self.config));
         let group = group(config, self.train.len(), false);
-        let mut objective = objective(gpu, config, Arc::clone(&self.model), loss, self.train, group)?;
+        let mut objective = objective(device, config, Arc::clone(&self.model), loss, self.train, group)?;
         let w = objective.vector("the parameters")?;
         let rule = build::rule(config);
         let probe = Probe::new(&mut objective, rule, &w)?;
@@ -54,11 +54,11 @@ impl AnalysisSetup<'_> {
     /// of all.
     pub fn assemble_planned(
         &self,
-        gpu: &Device,
+        device: &Device,
         blocks: &[Block],
         parameters: usize,
     ) -> Result<AnalysisWorkspace, RunError> {
-        let dry = gpu.dry();
+        let dry = device.dry();
         drop(self.assemble(&dry)?);
         let plan = MemoryPlan { device_bytes: dry.memory().peak, host_bytes: self.host_bytes(blocks, parameters) };
         let advice = if plan.host_bytes > plan.device_bytes {
@@ -67,9 +67,9 @@ impl AnalysisSetup<'_> {
         } else {
             "look at fewer training examples (--examples), or choose another --adapter"
         };
-        memory_check::require(gpu, &plan, memory_check::free_bytes(), || Ok(advice.to_owned()))?;
-        gpu.reserve(&dry)?;
-        self.assemble(gpu).map_err(|error| memory_check::refused(error, &plan, advice))
+        memory_check::require(device, &plan, memory_check::free_bytes(), || Ok(advice.to_owned()))?;
+        device.reserve(&dry)?;
+        self.assemble(device).map_err(|error| memory_check::refused(error, &plan, advice))
     }
 
     /// The most bytes on the host: the examples, the gradients, the vectors of the largest solver, and the kept

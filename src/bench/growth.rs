@@ -69,7 +69,7 @@ pub struct Growth {
 /// [`RunError::Config`] when the model does not fit the data set; device errors, except that a size for which the
 /// adapter's limits are too low ends its axis.
 pub fn growth(
-    gpu: &Device,
+    device: &Device,
     name: &str,
     config: &Config,
     budget_secs: f64,
@@ -84,7 +84,7 @@ pub fn growth(
         let mut size = axis.smallest(config.model.kind);
         loop {
             let point_began = Instant::now();
-            let Some(point) = point(gpu, config, axis, size)? else { break };
+            let Some(point) = point(device, config, axis, size)? else { break };
             watch(&point);
             points.push(point);
             // The next one compiles at most twice as much, and computes this many times more.
@@ -97,16 +97,16 @@ pub fn growth(
             size *= 2;
         }
     }
-    Ok(Growth { title: format!("{name} on {}", gpu.adapter().name), points })
+    Ok(Growth { title: format!("{name} on {}", device.adapter().name), points })
 }
 
 /// The time at one size; `None` if the adapter cannot hold it.
-fn point(gpu: &Device, config: &Config, axis: GrowthAxis, size: usize) -> Result<Option<GrowthPoint>, RunError> {
+fn point(device: &Device, config: &Config, axis: GrowthAxis, size: usize) -> Result<Option<GrowthPoint>, RunError> {
     let mut config = config.clone();
     let mut examples = examples_of_update(&config).unwrap_or(SOME_EXAMPLES);
     axis.set(size, &mut config, &mut examples);
     let measure = || {
-        let Scratch { mut objective, w } = Scratch::new(gpu, &config, examples)?;
+        let Scratch { mut objective, w } = Scratch::new(device, &config, examples)?;
         let optimizer = Optimizer::new(&mut objective, Rule::gd(NO_LEARNING), &w)?;
         let step = optimizer.step(0);
         Ok(GrowthPoint {
@@ -116,11 +116,11 @@ fn point(gpu: &Device, config: &Config, axis: GrowthAxis, size: usize) -> Result
             parameters: objective.layout().len(),
             dispatches: step.dispatches(),
             flops: step.flops(),
-            secs: gpu.time(step, POINT_SECS)?,
+            secs: device.time(step, POINT_SECS)?,
         })
     };
     match measure() {
-        Err(RunError::Gpu(DeviceError::BufferTooLarge { .. } | DeviceError::Kernel(_))) => Ok(None),
+        Err(RunError::Device(DeviceError::BufferTooLarge { .. } | DeviceError::Kernel(_))) => Ok(None),
         point => point.map(Some),
     }
 }

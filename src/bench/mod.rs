@@ -101,10 +101,10 @@ struct Scratch {
 ///
 /// # Errors
 /// [`RunError::Config`] when the model does not fit the data set; device errors.
-pub fn bench(gpu: &Device, Resolved { name, config }: &Resolved, hvp: bool) -> Result<Bench, RunError> {
-    let peaks = gpu.peaks()?;
+pub fn bench(device: &Device, Resolved { name, config }: &Resolved, hvp: bool) -> Result<Bench, RunError> {
+    let peaks = device.peaks()?;
     let wanted = examples_of_update(config);
-    let Scratch { mut objective, w } = Scratch::of_update(gpu, config)?;
+    let Scratch { mut objective, w } = Scratch::of_update(device, config)?;
     let examples = objective.examples();
     let gd = Optimizer::new(&mut objective, Rule::gd(NO_LEARNING), &w)?;
     let sam = Optimizer::new(&mut objective, Rule::sam(NO_LEARNING, RHO), &w)?;
@@ -120,12 +120,12 @@ pub fn bench(gpu: &Device, Resolved { name, config }: &Resolved, hvp: bool) -> R
     // In turn, so that a temporarily slow machine does not spoil the ratios.
     for _ in 0..WHOLE_TURNS {
         for (recording, whole) in &mut wholes {
-            whole.secs = whole.secs.min(gpu.time(recording, WHOLE_SECS / f64::from(WHOLE_TURNS))?);
+            whole.secs = whole.secs.min(device.time(recording, WHOLE_SECS / f64::from(WHOLE_TURNS))?);
         }
     }
     let wholes = wholes.into_iter().map(|(_, whole)| whole).collect();
     let (kernels_of, profiled) = if hvp { ("H·v", product) } else { ("a gradient step", gd.step(0)) };
-    let summary = gpu.adapter();
+    let summary = device.adapter();
     Ok(Bench {
         name: name.clone(),
         adapter: format!("{} ({}, {} tier)", summary.name, summary.backend, summary.tier),
@@ -135,16 +135,16 @@ pub fn bench(gpu: &Device, Resolved { name, config }: &Resolved, hvp: bool) -> R
         rows: objective.plan().rows,
         peaks,
         kernels_of,
-        kernels: kernels(gpu, profiled)?,
+        kernels: kernels(device, profiled)?,
         wholes,
     })
 }
 
 /// The dispatches of a recording by label, the longest total time first.
-fn kernels(gpu: &Device, recording: &Recording) -> Result<Vec<KernelTime>, RunError> {
+fn kernels(device: &Device, recording: &Recording) -> Result<Vec<KernelTime>, RunError> {
     let mut kernels: Vec<KernelTime> = vec![];
     let mut place = HashMap::new();
-    for row in gpu.profile(recording, KERNELS_SECS)? {
+    for row in device.profile(recording, KERNELS_SECS)? {
         let place = *place.entry(Arc::clone(&row.label)).or_insert(kernels.len());
         if place == kernels.len() {
             kernels.push(KernelTime { label: row.label.to_string(), count: 0, secs: 0.0, flops: 0.0, bytes: 0.0 });
@@ -161,20 +161,20 @@ fn kernels(gpu: &Device, recording: &Recording) -> Result<Vec<KernelTime>, RunEr
 
 impl Scratch {
     /// The examples of an update, or as many of them as are timed.
-    fn of_update(gpu: &Device, config: &Config) -> Result<Self, RunError> {
+    fn of_update(device: &Device, config: &Config) -> Result<Self, RunError> {
         let wanted = examples_of_update(config);
-        let planned = Self::new(gpu, config, wanted.unwrap_or(PLANNED).min(PLANNED))?;
+        let planned = Self::new(device, config, wanted.unwrap_or(PLANNED).min(PLANNED))?;
         let most = MOST_CHUNKS * planned.objective.plan().rows;
         let examples = wanted.unwrap_or(most).min(most);
-        if examples == planned.objective.examples() { Ok(planned) } else { Self::new(gpu, config, examples) }
+        if examples == planned.objective.examples() { Ok(planned) } else { Self::new(device, config, examples) }
     }
 
     /// This many examples, or as many as fit.
-    fn new(gpu: &Device, config: &Config, count: usize) -> Result<Self, RunError> {
+    fn new(device: &Device, config: &Config, count: usize) -> Result<Self, RunError> {
         let each = made_up_examples(config, 1)?.dim();
         let examples = made_up_examples(config, count.min((MOST_FEATURES / each).max(1)))?;
         let model = build::model(config, &examples)?;
-        let objective = Objective::new(gpu, model, build::loss(config), &examples, config.run.chunk)?;
+        let objective = Objective::new(device, model, build::loss(config), &examples, config.run.chunk)?;
         let w = objective.vector("w")?;
         objective.set_params(&w, &initial_params(objective.layout(), config.run.seed))?;
         Ok(Self { objective, w })

@@ -23,16 +23,16 @@ pub struct Variants {
 ///
 /// # Errors
 /// [`RunError::Config`] when the model does not fit the data set; device errors.
-pub fn variants(gpu: &Device, Resolved { name, config }: &Resolved) -> Result<Variants, RunError> {
-    let Scratch { objective, .. } = Scratch::of_update(gpu, config)?;
-    let mut tuner = Tuner::new(gpu, &objective)?;
+pub fn variants(device: &Device, Resolved { name, config }: &Resolved) -> Result<Variants, RunError> {
+    let Scratch { objective, .. } = Scratch::of_update(device, config)?;
+    let mut tuner = Tuner::new(device, &objective)?;
     let mut rows = vec![];
     for contraction in tuner.contractions().to_vec() {
         let times = tuner.time(&contraction, None)?;
         rows.push((contraction, times));
     }
     Ok(Variants {
-        title: format!("{name} on {}, {} at a time", gpu.adapter().name, counted(objective.plan().rows, "example")),
+        title: format!("{name} on {}, {} at a time", device.adapter().name, counted(objective.plan().rows, "example")),
         rows,
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::{Error, print, workers};
+use super::{Error, print};
 use crate::bench::growth::{GrowthPoint, growth};
 use crate::bench::{bench, variants};
 use crate::config::{self, Resolved};
@@ -63,22 +63,18 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub fn run(args: &BenchArgs) -> Result<(), Error> {
     check_folder(args.out.as_ref())?;
     let resolved = config::resolve(args.target.as_deref(), &args.sets)?;
-    // Growth concerns sizes that are not tiny.
-    if !args.growth {
-        workers::settle_for(&resolved.config);
-    }
-    let gpu = Device::open_with(args.adapter.as_deref(), resolved.config.run.precision)?;
+    let device = Device::open_with(args.adapter.as_deref(), resolved.config.run.precision)?;
     if args.growth {
-        return grow(args, &gpu, &resolved);
+        return grow(args, &device, &resolved);
     }
     let bar = ProgressBar::new_spinner().with_message("compiling and timing");
     bar.enable_steady_tick(Duration::from_millis(100));
     if args.variants {
-        let timed = variants(&gpu, &resolved);
+        let timed = variants(&device, &resolved);
         bar.finish_and_clear();
         return print(&timed?.to_string());
     }
-    let measured = bench(&gpu, &resolved, args.hvp);
+    let measured = bench(&device, &resolved, args.hvp);
     bar.finish_and_clear();
     let measured = measured?;
     print(&measured.to_string())?;
@@ -90,14 +86,14 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
 }
 
 /// Prints every size as it is measured, then the exponents, and writes table and picture.
-fn grow(args: &BenchArgs, gpu: &Device, Resolved { name, config }: &Resolved) -> Result<(), Error> {
+fn grow(args: &BenchArgs, device: &Device, Resolved { name, config }: &Resolved) -> Result<(), Error> {
     let (mut printed, mut head) = (Ok(()), format!("{}\n", GrowthPoint::HEAD));
     let mut watch = |point: &GrowthPoint| {
         if printed.is_ok() {
             printed = print(&format!("{}{point}\n", std::mem::take(&mut head)));
         }
     };
-    let growth = growth(gpu, name, config, args.budget, &mut watch)?;
+    let growth = growth(device, name, config, args.budget, &mut watch)?;
     printed?;
     let file = |name: &str| Path::new(&args.out).join(name);
     let (table, picture) = (file("growth.csv"), file("growth").with_extension(args.format.extension()));

@@ -12,12 +12,12 @@ use crate::doctor::{ExaminationEvent, Report, SECTIONS, Verdict, examine};
 /// one shows the place if the driver crashes the program.
 ///
 /// # Errors
-/// [`Error::Untrustworthy`] if a check fails, [`crate::run::RunError::Gpu`] if there is no such adapter.
+/// [`Error::Untrustworthy`] if a check fails, [`crate::run::RunError::Device`] if there is no such adapter.
 pub fn run(adapter: Option<&str>) -> Result<(), Error> {
-    let gpu = Device::open(adapter)?;
+    let device = Device::open(adapter)?;
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(100));
-    let mut printed = print(&format!("{}\n", Report::new(gpu.adapter()).title));
+    let mut printed = print(&format!("{}\n", Report::new(device.adapter()).title));
     let mut watch = |progress: ExaminationEvent| match progress {
         ExaminationEvent::Begins(section) => bar.set_message(section),
         ExaminationEvent::Found(rows) => {
@@ -28,7 +28,7 @@ pub fn run(adapter: Option<&str>) -> Result<(), Error> {
             }
         }
     };
-    let report = examine(&gpu, &SECTIONS, &mut watch);
+    let report = examine(&device, &SECTIONS, &mut watch);
     bar.finish_and_clear();
     printed?;
     print(&format!("\n{}\n", report.verdict()))?;

@@ -82,7 +82,7 @@ fn is_usage(error: &RunError) -> bool {
             matches!(error, FileError::NotText { .. })
         }
         RunError::RunDir(_) | RunError::Record(_) | RunError::Results(_) | RunError::Output(_) => false,
-        RunError::Data(_) | RunError::Gpu(_) | RunError::Curvature(_) => false,
+        RunError::Data(_) | RunError::Device(_) | RunError::Curvature(_) => false,
         RunError::Diverged(_) | RunError::NotFinite { .. } => false,
         RunError::ReadInit { .. } | RunError::Init { .. } | RunError::Store(_) | RunError::Memory { .. } => false,
     }

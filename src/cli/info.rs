@@ -6,7 +6,7 @@ use crate::device;
 /// Lists the devices: GPUs first, the processor last.
 ///
 /// # Errors
-/// [`crate::run::RunError::Gpu`] for environment variables that cannot be followed.
+/// [`crate::run::RunError::Device`] for environment variables that cannot be followed.
 pub fn run() -> Result<(), Error> {
     let adapters = device::adapters()?;
     let mut text = format!("edgewalk {}\n", env!("CARGO_PKG_VERSION"));

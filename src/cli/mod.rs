@@ -16,7 +16,6 @@ pub mod sweep;
 mod terminal;
 mod usage;
 pub mod verify_theory;
-mod workers;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -180,7 +179,6 @@ fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), Error> {
     if args.print_config {
         return print(&resolved.config.to_toml());
     }
-    workers::settle_for(&resolved.config);
     let request = TrainRequest {
         config: resolved.config,
         name: resolved.name,

@@ -4,10 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Error;
 use super::terminal::Terminal;
-use super::{Error, workers};
-use crate::config;
-use crate::folder::RunDir;
 use crate::run::{self, ResumeRequest};
 use crate::sweep::{self, SweepDir, SweepError};
 
@@ -39,7 +37,5 @@ pub fn run(args: ResumeArgs, command_line: Vec<String>) -> Result<(), Error> {
         SweepError::check_settled(&path, options)?;
         return Ok(sweep::resume(&path, &super::sweep::launch(None)?, &Terminal::default())?);
     }
-    let dir = RunDir::open(&path)?;
-    workers::settle_for(&config::resolve(Some(&dir.config().to_string_lossy()), &sets)?.config);
     Ok(run::resume(&ResumeRequest { path, sets, command_line, adapter }, &Terminal::new(json))?)
 }

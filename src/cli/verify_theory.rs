@@ -30,11 +30,9 @@ fn about_tolerances() -> String {
 /// # Errors
 /// [`Error::Theory`] when a prediction fails, and device errors.
 pub fn run(args: &VerifyArgs) -> Result<(), Error> {
-    // The toy problems are tiny.
-    super::workers::settle(0.0);
-    let gpu = Device::open(args.adapter.as_deref())?;
-    let adapter = gpu.adapter().name.clone();
-    let sections = theory::verify(&gpu)?;
+    let device = Device::open(args.adapter.as_deref())?;
+    let adapter = device.adapter().name.clone();
+    let sections = theory::verify(&device)?;
     super::print(&format!("{adapter}\n{}", table(&sections)))?;
     let Tally { passed, observed } = theory::judge(&sections, &adapter)?;
     super::print(&format!("\nall {passed} predictions hold; {observed} numbers are shown as measured\n"))

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A column of `metrics.csv` and its bound from above, which some values of the column meet and others do not.
+use super::ConfigError;
+use crate::model::Loss;
+
+/// A column of `metrics.csv` and its bound from above.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Until {
     column: BoundedColumn,
@@ -12,7 +15,7 @@ pub struct Until {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BoundedColumn {
-    /// From 0 on.
+    /// From 0 on, or any number: see [`Loss::is_never_negative`].
     Loss,
     /// From 0 to 1.
     Error,
@@ -22,6 +25,21 @@ impl Until {
     /// The accepted values, in words.
     pub const ALLOWED: &str = "\"loss < NUMBER\" with a number above 0, or \"error < NUMBER\" with one above 0 and at \
                                most 1 (the error is a share), such as \"loss < 0.01\", or \"\" for all steps";
+
+    /// Refuses a bound that no value of this loss is below.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadValue`]
+    pub fn check(&self, loss: Loss) -> Result<(), ConfigError> {
+        if self.column == BoundedColumn::Error || self.below > 0.0 || !loss.is_never_negative() {
+            return Ok(());
+        }
+        Err(ConfigError::BadValue {
+            key: "run.until".into(),
+            value: format!("\"{self}\""),
+            allowed: Self::ALLOWED.into(),
+        })
+    }
 
     /// Whether a row with this loss and error meets it.
     pub fn is_met(&self, loss: f64, error: f64) -> bool {
@@ -43,14 +61,12 @@ impl FromStr for Until {
             "error" => BoundedColumn::Error,
             _ => return Err(Self::ALLOWED),
         };
-        let most = match column {
-            BoundedColumn::Loss => f64::MAX,
-            BoundedColumn::Error => 1.0,
+        let below: f64 = below.trim().parse().map_err(|_| Self::ALLOWED)?;
+        let is_allowed = match column {
+            BoundedColumn::Loss => below.is_finite(),
+            BoundedColumn::Error => below > 0.0 && below <= 1.0,
         };
-        match below.trim().parse() {
-            Ok(below) if below > 0.0 && below <= most => Ok(Self { column, below }),
-            _ => Err(Self::ALLOWED),
-        }
+        if is_allowed { Ok(Self { column, below }) } else { Err(Self::ALLOWED) }
     }
 }
 

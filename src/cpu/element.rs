@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::functions::Series;
+use super::gemm::Multiply;
 
 /// f32 or f64.
 pub(super) trait Element:
@@ -17,6 +18,7 @@ pub(super) trait Element:
     + Sync
     + bytemuck::Pod
     + Series
+    + Multiply
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>

@@ -8,6 +8,8 @@
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 
+use gemm_common::Parallelism;
+
 use super::element::Element;
 use super::layout::Runs;
 use crate::graph::Binary;
@@ -223,6 +225,11 @@ pub(super) struct Matrix<T> {
 }
 
 impl<T: Element> Matrix<T> {
+    fn transposed(self) -> Self {
+        let [row, column] = self.strides;
+        Self { strides: [column, row], ..self }
+    }
+
     fn check(&self, [rows, columns]: [usize; 2]) {
         if rows > 0 && columns > 0 {
             let [step, stride] = self.strides;
@@ -232,22 +239,26 @@ impl<T: Element> Matrix<T> {
 }
 
 /// C = A·B, or C + A·B with `accumulate`, for A of m × k and B of k × n; on all threads if asked, which changes no bit.
-#[allow(unsafe_code, reason = "gemm takes pointers")]
+#[allow(unsafe_code, reason = "`gemm` takes pointers")]
 pub(super) fn multiply<T: Element>(
     [m, n, k]: [usize; 3],
     [a, b, c]: [Matrix<T>; 3],
     accumulate: bool,
     on_all_threads: bool,
 ) {
+    // `gemm` is made for a C whose columns have near elements. Where its rows have, Cᵀ = BᵀAᵀ.
+    if c.strides[1] < c.strides[0] {
+        return multiply([n, m, k], [b, a, c].map(Matrix::transposed), accumulate, on_all_threads);
+    }
     a.check([m, k]);
     b.check([k, n]);
     c.check([m, n]);
-    let parallelism = if on_all_threads { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
+    let parallelism = if on_all_threads { Parallelism::Rayon(0) } else { Parallelism::None };
     let [[a_row, a_column], [b_row, b_column], [c_row, c_column]] =
         [a, b, c].map(|matrix| matrix.strides.map(|stride| stride as isize));
     // SAFETY: all elements lie in the buffers; see also the module text.
     unsafe {
-        gemm::gemm(
+        T::gemm()(
             m,
             n,
             k,

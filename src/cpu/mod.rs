@@ -10,6 +10,7 @@ mod compile;
 mod convolve;
 mod element;
 mod functions;
+mod gemm;
 mod layout;
 mod loops;
 mod memory;

@@ -19,7 +19,7 @@ pub(super) struct Case {
 /// A case on the device.
 pub(super) struct LoadedCase {
     pub recording: Recording,
-    gpu: Device,
+    device: Device,
     results: Buffer,
 }
 
@@ -68,7 +68,7 @@ impl Case {
     }
 
     /// Compiles the graph and binds it to buffers of its own: numbers, labels, results.
-    pub fn load(&self, gpu: &Device) -> Result<LoadedCase, DeviceError> {
+    pub fn load(&self, device: &Device) -> Result<LoadedCase, DeviceError> {
         let is_f32 = |id: NodeId| self.graph.node(id).ty.dtype == DType::F32;
         let (mut floats, mut labels, mut inputs) = (vec![], vec![], vec![]);
         for (id, tensor) in &self.inputs {
@@ -86,16 +86,16 @@ impl Case {
             outputs.push((id, at(2, len)));
             len += self.graph.node(id).ty.len();
         }
-        let floats = gpu.buffer_from("numbers", &floats)?;
-        let labels = gpu.buffer_from("labels", &labels)?;
-        let results = gpu.buffer("results", len)?;
-        let recording = record(gpu, self.name, &self.graph, &inputs, &outputs, &[&floats, &labels, &results])?;
-        Ok(LoadedCase { recording, gpu: gpu.clone(), results })
+        let floats = device.buffer_from("numbers", &floats)?;
+        let labels = device.buffer_from("labels", &labels)?;
+        let results = device.buffer("results", len)?;
+        let recording = record(device, self.name, &self.graph, &inputs, &outputs, &[&floats, &labels, &results])?;
+        Ok(LoadedCase { recording, device: device.clone(), results })
     }
 
     /// The outputs on the device, one after the other.
-    pub fn run(&self, gpu: &Device) -> Result<Vec<f64>, DeviceError> {
-        let bits = self.load(gpu)?.run()?;
+    pub fn run(&self, device: &Device) -> Result<Vec<f64>, DeviceError> {
+        let bits = self.load(device)?.run()?;
         Ok(bits.into_iter().map(|bits| f64::from(f32::from_bits(bits))).collect())
     }
 
@@ -114,9 +114,9 @@ impl LoadedCase {
     /// The bits of the results of one run. The buffers are overwritten first, so an element that the device does not
     /// store shows as NaN.
     pub fn run(&self) -> Result<Vec<u32>, DeviceError> {
-        self.gpu.write(&self.results, &vec![f32::NAN; self.results.len()])?;
-        self.gpu.run([&self.recording])?;
-        Ok(self.gpu.read::<f32>(&self.results)?.into_iter().map(f32::to_bits).collect())
+        self.device.write(&self.results, &vec![f32::NAN; self.results.len()])?;
+        self.device.run([&self.recording])?;
+        Ok(self.device.read::<f32>(&self.results)?.into_iter().map(f32::to_bits).collect())
     }
 }
 

@@ -34,15 +34,15 @@ const ARM: f64 = 3.0;
 
 const ACTIVATION: Activation = Activation::Tanh;
 
-pub(super) fn mlp(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
+pub(super) fn mlp(device: &Device) -> Result<Vec<Row>, DeviceError> {
     let images = data::load(&Request { train: 64, ..Request::new(DataName::Embedded) });
     let images = images.expect("the embedded examples are part of the program").train;
     let (inputs, outputs) = (images.dim(), images.classes());
     let model = Mlp { inputs, width: 16, depth: 3, outputs, activation: ACTIVATION };
-    examine(gpu, "MLP", Arc::new(model), Loss::CrossEntropy, &images)
+    examine(device, "MLP", Arc::new(model), Loss::CrossEntropy, &images)
 }
 
-pub(super) fn cnn(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
+pub(super) fn cnn(device: &Device) -> Result<Vec<Row>, DeviceError> {
     let image = [4, 4, 2];
     let model = Cnn {
         image,
@@ -59,10 +59,10 @@ pub(super) fn cnn(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     let features = normal(200, 16 * 32).into_iter().map(|x| x as f32).collect();
     let labels = (0..16).map(|i| i % 3).collect();
     let pictures = Examples::new(Features::Real(features), image, labels, 3).expect("every picture has its class");
-    examine(gpu, "CNN", Arc::new(model), Loss::Mse(Reduction::HalfSum), &pictures)
+    examine(device, "CNN", Arc::new(model), Loss::Mse(Reduction::HalfSum), &pictures)
 }
 
-pub(super) fn transformer(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
+pub(super) fn transformer(device: &Device) -> Result<Vec<Row>, DeviceError> {
     let (length, vocabulary) = (8, 8);
     let model = Transformer { layers: 1, heads: 2, key_size: 4, model_size: 8, length, vocabulary };
     // Codes from 1; the last two tokens of every third window are padding.
@@ -70,7 +70,7 @@ pub(super) fn transformer(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     let features = Features::Tokens((0..64).map(code).collect());
     let labels = (1..65).map(code).collect();
     let text = Examples::new(features, [length], labels, vocabulary).expect("every token has its label");
-    examine(gpu, "Transformer", Arc::new(model), Loss::CrossEntropy, &text)
+    examine(device, "Transformer", Arc::new(model), Loss::CrossEntropy, &text)
 }
 
 fn norm(v: &[f64]) -> f64 {
@@ -109,28 +109,28 @@ fn parameters(layout: &Layout) -> Vec<f32> {
 
 /// All four rows of one network.
 fn examine(
-    gpu: &Device,
+    device: &Device,
     name: &str,
     model: Arc<dyn Model>,
     loss: Loss,
     data: &Examples,
 ) -> Result<Vec<Row>, DeviceError> {
     let definition = Definition::new(&*model, loss, data);
-    let mut objective = Objective::new(gpu, model, loss, data, 0)?;
+    let mut objective = Objective::new(device, model, loss, data, 0)?;
     let layout = objective.layout().clone();
     let w = parameters(&layout);
     let [at, along, result] = [objective.vector("w")?, objective.vector("v")?, objective.vector("a derivative")?];
     let recordings = (objective.gradient(&at, &result, None)?, objective.hvp(&at, &along, &result)?);
     let run = |recording| {
-        gpu.run([recording])?;
+        device.run([recording])?;
         objective.read(&result).map(|values| widen(&values))
     };
     let gradient = |w: &[f32]| {
-        gpu.write(&at, w)?;
+        device.write(&at, w)?;
         run(&recordings.0)
     };
     let product = |v: &[f64]| {
-        gpu.write(&along, &v.iter().map(|&x| x as f32).collect::<Vec<_>>())?;
+        device.write(&along, &v.iter().map(|&x| x as f32).collect::<Vec<_>>())?;
         run(&recordings.1)
     };
     let here = gradient(&w)?;

@@ -222,8 +222,8 @@ const KNOWN: [KnownFact; 9] = [
     },
 ];
 
-pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
-    let adapter = gpu.adapter();
+pub(super) fn rows(device: &Device) -> Result<Vec<Row>, DeviceError> {
+    let adapter = device.adapter();
     let driver = Driver::of(adapter);
     let named = format!("{} {}", adapter.driver, adapter.driver_info);
     let named = named.trim();

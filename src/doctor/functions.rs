@@ -127,13 +127,13 @@ fn arguments() -> Vec<f64> {
     ends.into_iter().chain(grid).flat_map(|x| [f64::from(x as f32), -f64::from(x as f32)]).collect()
 }
 
-pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
-    let mut rows = FUNCTIONS.iter().map(|function| row(gpu, function)).collect::<Result<Vec<_>, _>>()?;
-    rows.extend(softmax(gpu)?);
+pub(super) fn rows(device: &Device) -> Result<Vec<Row>, DeviceError> {
+    let mut rows = FUNCTIONS.iter().map(|function| row(device, function)).collect::<Result<Vec<_>, _>>()?;
+    rows.extend(softmax(device)?);
     Ok(rows)
 }
 
-fn row(gpu: &Device, function: &Function) -> Result<Row, DeviceError> {
+fn row(device: &Device, function: &Function) -> Result<Row, DeviceError> {
     let Function { name, f, domain, argument, allowed, limit } = function;
     let x: Vec<f64> = arguments().into_iter().filter(|&x| domain(x)).collect();
     let case = |x: Vec<f64>| {
@@ -142,7 +142,7 @@ fn row(gpu: &Device, function: &Function) -> Result<Row, DeviceError> {
         case.outputs.push(case.graph.unary(*f, input));
         case
     };
-    let found = case(x.clone()).run(gpu)?;
+    let found = case(x.clone()).run(device)?;
     let exact = case(x.iter().map(|&x| argument(x)).collect()).exact(false);
     let worst = worst(&x, &found, &exact, |x, y| allowed(argument(x), y));
     let advice = "losses and gradients will be wrong: update the driver, or choose another --adapter";
@@ -187,7 +187,7 @@ fn worst(x: &[f64], found: &[f64], exact: &[f64], allowed: impl Fn(f64, f64) -> 
 }
 
 /// Cross-entropy and its gradient, which is softmax less the label's one, for logits up to ±1e4.
-fn softmax(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
+fn softmax(device: &Device) -> Result<Vec<Row>, DeviceError> {
     let logits = [
         [1e4, -1e4, 0.0, 9999.0],   // one far above the rest, its neighbour a little below
         [-1e4, -1e4, -1e4, -1e4],   // all equal
@@ -203,7 +203,7 @@ fn softmax(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
     let sum = case.graph.sum_all(losses);
     let gradient = autodiff::grad(&mut case.graph, sum, &[x]);
     case.outputs = vec![losses, gradient[0]];
-    let (found, exact) = (case.run(gpu)?, case.exact(false));
+    let (found, exact) = (case.run(device)?, case.exact(false));
     let advice = "classification will go wrong: update the driver, or choose another --adapter";
     let judged = |name: &str, range: std::ops::Range<usize>, allowed: fn(f64, f64) -> f64, limit: &str| {
         let places: Vec<f64> = (0..range.len()).map(|i| i as f64).collect();

@@ -109,13 +109,13 @@ fn families() -> Vec<Family> {
     ]
 }
 
-pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
+pub(super) fn rows(device: &Device) -> Result<Vec<Row>, DeviceError> {
     let mut rows = vec![];
     let mut unsteady = vec![];
     for Family { case, roundings } in families() {
-        let bound = case.load(gpu)?;
+        let bound = case.load(device)?;
         let bits = bound.run()?;
-        let mut steady = case.load(gpu)?.run()? == bits;
+        let mut steady = case.load(device)?.run()? == bits;
         for _ in 1..RUNS {
             steady &= bound.run()? == bits;
         }

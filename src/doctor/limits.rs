@@ -13,9 +13,9 @@ const NEEDED: [(&str, u64, &str); 4] = [
 /// WebGPU's default for one buffer: a vector of 33 million parameters.
 const BINDING: u64 = 128 << 20;
 
-pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
-    let adapter = gpu.adapter();
-    let Some(target) = gpu.target() else {
+pub(super) fn rows(device: &Device) -> Result<Vec<Row>, DeviceError> {
+    let adapter = device.adapter();
+    let Some(target) = device.target() else {
         return Ok(vec![Row::note("instructions", adapter.driver_info.clone())]);
     };
     let limit = |name: &str| adapter.limits.get(name).copied().unwrap_or(0);
@@ -31,7 +31,7 @@ pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
         let found = limit(name).to_string();
         Row::judged(&short, found, format!("≥ {needed} ({why})"), limit(name) >= needed, advice)
     }));
-    let bytes = gpu.max_binding_bytes();
+    let bytes = device.max_binding_bytes();
     let found = format!("{} MiB, {} million parameters", bytes >> 20, bytes / 4_000_000);
     let mut row = Row::judged("largest buffer", found, "≥ 128 MiB (WebGPU's default)".to_owned(), true, "");
     // The allowance: some drivers report a limit one byte or one block below a power of two.

@@ -52,11 +52,11 @@ pub enum ExaminationEvent<'a> {
 }
 
 /// Examines an open adapter, section by section. A section that the device refuses is a failed row, not an error.
-pub fn examine(gpu: &Device, sections: &[Section], watch: &mut dyn FnMut(ExaminationEvent)) -> Report {
-    let mut report = Report::new(gpu.adapter());
+pub fn examine(device: &Device, sections: &[Section], watch: &mut dyn FnMut(ExaminationEvent)) -> Report {
+    let mut report = Report::new(device.adapter());
     for section in sections {
         watch(ExaminationEvent::Begins(section.name));
-        let rows = (section.run)(gpu).unwrap_or_else(|error| vec![Row::refused(section.name, &error)]);
+        let rows = (section.run)(device).unwrap_or_else(|error| vec![Row::refused(section.name, &error)]);
         watch(ExaminationEvent::Found(&rows));
         report.rows.extend(rows);
     }

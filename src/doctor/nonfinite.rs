@@ -55,25 +55,25 @@ const COMPARE: [(&str, Build); 6] = [
     ("softplus", |g, x| g.unary(Unary::Softplus, x)),
 ];
 
-pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
-    Ok(vec![carried(gpu)?, compared(gpu)?, parameters(gpu)?, diverging(gpu)?])
+pub(super) fn rows(device: &Device) -> Result<Vec<Row>, DeviceError> {
+    Ok(vec![carried(device)?, compared(device)?, parameters(device)?, diverging(device)?])
 }
 
 /// The result of an op on four numbers, the second of them non-finite: on the device and by definition.
-fn outcome(gpu: &Device, build: Build, strange: f32) -> Result<[f64; 2], DeviceError> {
+fn outcome(device: &Device, build: Build, strange: f32) -> Result<[f64; 2], DeviceError> {
     let mut case = Case::new("a strange number");
     let x = case.input(&[4], vec![1.0, strange.into(), 3.0, 4.0]);
     let result = build(&mut case.graph, x);
     case.outputs.push(result);
-    let values = [case.run(gpu)?, case.exact(false)];
+    let values = [case.run(device)?, case.exact(false)];
     Ok(values.map(|values| if values.len() == 1 { values[0] } else { values[1] }))
 }
 
-fn carried(gpu: &Device) -> Result<Row, DeviceError> {
+fn carried(device: &Device) -> Result<Row, DeviceError> {
     let mut hidden = vec![];
     for (name, build) in CARRY {
         for strange in STRANGE {
-            let [found, _] = outcome(gpu, build, strange)?;
+            let [found, _] = outcome(device, build, strange)?;
             if found.is_finite() {
                 hidden.push(format!("{name} of {strange} is {found}"));
             }
@@ -86,10 +86,10 @@ fn carried(gpu: &Device) -> Result<Row, DeviceError> {
     Ok(row)
 }
 
-fn compared(gpu: &Device) -> Result<Row, DeviceError> {
+fn compared(device: &Device) -> Result<Row, DeviceError> {
     let (mut values, mut hidden) = (vec![], false);
     for (name, build) in COMPARE {
-        let [found, exact] = outcome(gpu, build, f32::NAN)?;
+        let [found, exact] = outcome(device, build, f32::NAN)?;
         hidden |= found.is_finite() && exact.is_nan();
         values.extend(found.is_finite().then(|| format!("{name} {found}")));
     }
@@ -114,14 +114,14 @@ fn examples() -> Examples {
 }
 
 /// The loss with NaN or infinity in one parameter tensor after the other, beside the interpreter's.
-fn parameters(gpu: &Device) -> Result<Row, DeviceError> {
+fn parameters(device: &Device) -> Result<Row, DeviceError> {
     let (mut hidden, mut reach, mut should) = (vec![], 0, 0);
     let mut last_layer = false;
     for (activation, loss) in [(Activation::Tanh, Loss::CrossEntropy), (Activation::Relu, Loss::Mse(Reduction::Mean))] {
         let (model, data) = (network(activation), examples());
         let definition = Definition::new(&model, loss, &data);
-        let mut objective = Objective::new(gpu, Arc::new(model), loss, &data, 0)?;
-        let (w, partials) = (objective.vector("w")?, gpu.buffer("sums", objective.partials_len())?);
+        let mut objective = Objective::new(device, Arc::new(model), loss, &data, 0)?;
+        let (w, partials) = (objective.vector("w")?, device.buffer("sums", objective.partials_len())?);
         let recording = objective.loss(&w, &partials)?;
         let layout = objective.layout().clone();
         let last = layout.iter().count() - 2;
@@ -129,9 +129,9 @@ fn parameters(gpu: &Device) -> Result<Row, DeviceError> {
             for strange in STRANGE {
                 let mut values = initial_params(&layout, 0);
                 values[offset] = strange;
-                gpu.write(&w, &values)?;
-                gpu.run([&recording])?;
-                let finite = objective.metrics(&gpu.read(&partials)?).loss.is_finite();
+                device.write(&w, &values)?;
+                device.run([&recording])?;
+                let finite = objective.metrics(&device.read(&partials)?).loss.is_finite();
                 // A bounded activation rightly takes ±∞ to ±1, and relu takes NaN to 0.
                 let expected = !definition.loss(&widen(&values)).is_finite();
                 reach += usize::from(!finite);
@@ -155,21 +155,21 @@ fn parameters(gpu: &Device) -> Result<Row, DeviceError> {
 }
 
 /// Gradient descent at a far too high rate, whose loss must become non-finite and stay so.
-fn diverging(gpu: &Device) -> Result<Row, DeviceError> {
+fn diverging(device: &Device) -> Result<Row, DeviceError> {
     const STEPS: usize = 100;
     let mut firsts = vec![];
     let mut silent = vec![];
     for activation in [Activation::Relu, Activation::Tanh] {
         let (model, loss) = (Arc::new(network(activation)), Loss::Mse(Reduction::Mean));
-        let mut objective = Objective::new(gpu, model, loss, &examples(), 0)?;
+        let mut objective = Objective::new(device, model, loss, &examples(), 0)?;
         let w = objective.vector("w")?;
-        gpu.write(&w, &initial_params(objective.layout(), 0))?;
+        device.write(&w, &initial_params(objective.layout(), 0))?;
         let rule = Rule::gd(1e4);
         let optimizer = Optimizer::new(&mut objective, rule, &w)?;
         let mut losses = vec![];
         for _ in 0..STEPS {
-            gpu.run([optimizer.logged_step(0)])?;
-            let row = gpu.read::<f64>(optimizer.probe.row())?;
+            device.run([optimizer.logged_step(0)])?;
+            let row = device.read::<f64>(optimizer.probe.row())?;
             losses.push(optimizer.probe.metrics(&objective, &row).loss);
         }
         let first = losses.iter().position(|loss| !loss.is_finite());

@@ -46,8 +46,8 @@ fn elementwise() -> Load {
     Load { case, work: 12.0 * LEN as f64, unit: "GB/s" }
 }
 
-pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
-    let Peaks { flops_per_sec, bytes_per_sec, launch_secs } = gpu.peaks()?;
+pub(super) fn rows(device: &Device) -> Result<Vec<Row>, DeviceError> {
+    let Peaks { flops_per_sec, bytes_per_sec, launch_secs } = device.peaks()?;
     let mut rows = vec![
         Row::note("multiply-adds in registers", format!("{:.1} GFLOP/s", flops_per_sec / 1e9)),
         Row::note("copy", format!("{:.1} GB/s", bytes_per_sec / 1e9)),
@@ -62,13 +62,13 @@ pub(super) fn rows(gpu: &Device) -> Result<Vec<Row>, DeviceError> {
         elementwise(),
     ];
     for load in &loads {
-        rows.push(row(gpu, load)?);
+        rows.push(row(device, load)?);
     }
     Ok(rows)
 }
 
-fn row(gpu: &Device, Load { case, work, unit }: &Load) -> Result<Row, DeviceError> {
-    let LoadedCase { recording, .. } = case.load(gpu)?;
-    let each = gpu.time(&recording, BUDGET_SECS)?;
+fn row(device: &Device, Load { case, work, unit }: &Load) -> Result<Row, DeviceError> {
+    let LoadedCase { recording, .. } = case.load(device)?;
+    let each = device.time(&recording, BUDGET_SECS)?;
     Ok(Row::note(case.name, format!("{:.1} {unit} ({:.3} ms each)", work / each / 1e9, 1e3 * each)))
 }

@@ -96,9 +96,8 @@ fn enumerate() -> Result<Vec<Candidate>, DeviceError> {
     // Validation layers are for driver developers; naga validates every kernel already.
     descriptor.flags -= wgpu::InstanceFlags::VALIDATION | wgpu::InstanceFlags::DEBUG;
     // OpenGL is slower than any of the others and talkative on headless machines: only on request (WGPU_BACKEND=gl).
-    descriptor.backends =
-        variable(BACKEND_VARIABLE).and_then(|_| wgpu::Backends::from_env()).unwrap_or(wgpu::Backends::PRIMARY);
-    let backends = descriptor.backends;
+    let backends = backends()?;
+    descriptor.backends = backends;
     let instance = wgpu::Instance::new(descriptor);
     let adapters = pollster::block_on(instance.enumerate_adapters(backends)).into_iter();
     let mut adapters: Vec<Candidate> = adapters.map(|adapter| Candidate::new(adapter, ceiling)).collect();
@@ -107,26 +106,36 @@ fn enumerate() -> Result<Vec<Candidate>, DeviceError> {
     if adapters.is_empty() { Err(none_found(backends)) } else { Ok(adapters) }
 }
 
+/// The interfaces to look for adapters through.
+fn backends() -> Result<wgpu::Backends, DeviceError> {
+    let enabled = wgpu::Instance::enabled_backend_features();
+    let Some(text) = variable(BACKEND_VARIABLE) else { return Ok(wgpu::Backends::PRIMARY & enabled) };
+    let wanted = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::empty()) & enabled;
+    if !wanted.is_empty() {
+        return Ok(wanted);
+    }
+    let problem = format!(
+        "`{}` names no interface of this platform; unset it, or set it to vulkan, gl, metal or dx12",
+        text.display()
+    );
+    Err(DeviceError::Ceiling { variable: BACKEND_VARIABLE, problem })
+}
+
 /// The error where these interfaces have no adapter. It names the environment variables that may be the reason.
-fn none_found(wanted: wgpu::Backends) -> DeviceError {
-    let enabled = wanted & wgpu::Instance::enabled_backend_features();
-    let backends = enabled.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+fn none_found(backends: wgpu::Backends) -> DeviceError {
+    let names = backends.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
     // The loader finds no driver in an empty variable.
     let set = |name: &&str| Some(format!("{name} (`{}`)", foreign_variable(name)?.display()));
     let drivers: Vec<String> = DRIVER_VARIABLES.iter().filter_map(set).collect();
-    let advice = match variable(BACKEND_VARIABLE) {
-        Some(wanted) if enabled.is_empty() => format!(
-            "{BACKEND_VARIABLE} is `{}`, which names no interface of this platform; unset it, or set it to vulkan, gl, \
-             metal or dx12",
-            wanted.display()
-        ),
-        _ if enabled.contains(wgpu::Backends::VULKAN) && !drivers.is_empty() => format!(
+    let advice = if backends.contains(wgpu::Backends::VULKAN) && !drivers.is_empty() {
+        format!(
             "only the Vulkan drivers that the environment allows are looked for: unset or correct {}, or {ADVICE}",
             drivers.join(" and ")
-        ),
-        _ => ADVICE.to_owned(),
+        )
+    } else {
+        ADVICE.to_owned()
     };
-    DeviceError::NoAdapter { backends, advice }
+    DeviceError::NoAdapter { backends: names, advice }
 }
 
 fn rank(kind: wgpu::DeviceType) -> u8 {

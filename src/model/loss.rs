@@ -35,6 +35,14 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// Whether it is 0 or more whatever the outputs.
+    pub fn is_never_negative(self) -> bool {
+        match self {
+            Loss::Mse(_) | Loss::CrossEntropy => true,
+            Loss::Custom(_) | Loss::Output => false,
+        }
+    }
+
     /// Loss of each label: outputs `[n, classes]` and `U32` labels `[n]` to `[n]`. Outputs of another shape, more than
     /// one output of [`Loss::Output`], or a result of [`Loss::Custom`] other than `[n]` give the graph an error.
     pub fn per_label(self, g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {

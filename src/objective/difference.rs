@@ -20,7 +20,7 @@ impl Objective {
     /// Compilation or device errors.
     pub fn difference(&mut self, w: &Buffer, v: &Buffer, result: &Buffer) -> Result<Recording, DeviceError> {
         [w, v, result].into_iter().try_for_each(|vector| self.check_vector(vector))?;
-        let gpu = self.gpu().clone();
+        let device = self.device().clone();
         let len = w.len();
         let [above, below, subtrahend] = [self.vector("w + h v")?, self.vector("w - h v")?, self.vector("a gradient")?];
 
@@ -29,14 +29,14 @@ impl Objective {
         let step = g.scale(dx, STEP);
         let ends = [(g.add(x, step), at(2, 0)), (g.sub(x, step), at(3, 0))];
         let inputs = [(x, at(0, 0)), (dx, at(1, 0))];
-        let part = record(&gpu, "the ends of a difference", &g, &inputs, &ends, &[w, v, &above, &below])?;
+        let part = record(&device, "the ends of a difference", &g, &inputs, &ends, &[w, v, &above, &below])?;
 
         let mut g = Graph::new();
         let (a, b) = (g.input_f32("a", &[len]), g.input_f32("b", &[len]));
         let change = g.sub(a, b);
         let quotient = (g.scale(change, 1.0 / DIVISOR), at(0, 0));
         let inputs = [(a, at(0, 0)), (b, at(1, 0))];
-        let divide = record(&gpu, "a difference quotient", &g, &inputs, &[quotient], &[result, &subtrahend])?;
+        let divide = record(&device, "a difference quotient", &g, &inputs, &[quotient], &[result, &subtrahend])?;
 
         let gradients = self.gradient(&above, result, None)?.then(&self.gradient(&below, &subtrahend, None)?);
         Ok(part.then(&gradients).then(&divide))

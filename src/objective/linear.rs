@@ -76,7 +76,7 @@ impl Objective {
     /// vector.
     pub(super) fn block_fits(&mut self, matrix: Matrix, count: usize) -> Result<bool, DeviceError> {
         let mut load_all = || {
-            self.gpu.check_size("a block of vectors", self.layout().device_len().saturating_mul(count))?;
+            self.device.check_size("a block of vectors", self.layout().device_len().saturating_mul(count))?;
             (0..self.chunks.len())
                 .try_for_each(|chunk| self.load(Quantity::Product(matrix, count), chunk, chunk > 0).map(|_| ()))
         };
@@ -131,7 +131,7 @@ impl Objective {
 
     /// Size of buffers of these lengths.
     fn bytes(&self, lens: &[Vec<usize>]) -> usize {
-        self.gpu.precision().bytes() * lens.iter().flatten().sum::<usize>()
+        self.device.precision().bytes() * lens.iter().flatten().sum::<usize>()
     }
 
     /// Lengths of every chunk's buffers of kept values.
@@ -142,7 +142,7 @@ impl Objective {
 
     /// Buffers for every chunk's kept values; none if the device lacks the memory.
     fn own_kept(&self, lens: &[Vec<usize>]) -> Result<Option<Vec<Vec<Buffer>>>, DeviceError> {
-        let of_chunk = |lens: &Vec<usize>| lens.iter().map(|&len| self.gpu.buffer("kept values", len)).collect();
+        let of_chunk = |lens: &Vec<usize>| lens.iter().map(|&len| self.device.buffer("kept values", len)).collect();
         match lens.iter().map(of_chunk).collect() {
             Err(DeviceError::NoMemory(_)) => Ok(None),
             kept => kept.map(Some),
@@ -156,8 +156,8 @@ impl Objective {
             let len = lens.iter().filter_map(|lens| lens.get(slot)).copied().max().unwrap_or(0);
             match self.kept.get_mut(slot) {
                 Some(buffer) if buffer.len() >= len => {}
-                Some(buffer) => *buffer = self.gpu.buffer("kept values", len)?,
-                None => self.kept.push(self.gpu.buffer("kept values", len)?),
+                Some(buffer) => *buffer = self.device.buffer("kept values", len)?,
+                None => self.kept.push(self.device.buffer("kept values", len)?),
             }
         }
         Ok(self.kept[..slots].to_vec())

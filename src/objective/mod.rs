@@ -73,7 +73,7 @@ struct Buffers<'a> {
 
 /// A model's loss over a data set on a device. See the module text.
 pub struct Objective {
-    gpu: Device,
+    device: Device,
     problem: Problem,
     chunks: Vec<Chunk>,
     plan: Plan,
@@ -89,13 +89,13 @@ impl Objective {
     /// [`DeviceError::Mismatch`] when model, loss and examples do not match, [`DeviceError::BufferTooLarge`] when the
     /// parameters or a single example exceed the adapter's limits, and the device's own errors.
     pub fn new(
-        gpu: &Device,
+        device: &Device,
         model: Arc<dyn Model>,
         loss: Loss,
         data: &Examples,
         chunk: usize,
     ) -> Result<Self, DeviceError> {
-        Self::in_groups(gpu, model, loss, data, chunk, 0)
+        Self::in_groups(device, model, loss, data, chunk, 0)
     }
 
     /// The same with chunks that do not reach across a multiple of `group` examples, so that [`Self::groups`] can tell
@@ -104,7 +104,7 @@ impl Objective {
     /// # Errors
     /// As [`Self::new`].
     pub fn in_groups(
-        gpu: &Device,
+        device: &Device,
         model: Arc<dyn Model>,
         loss: Loss,
         data: &Examples,
@@ -113,29 +113,30 @@ impl Objective {
     ) -> Result<Self, DeviceError> {
         let layout = Layout::of(&*model).map_err(mismatch)?;
         let (dtype, dim, labels_each, examples) = (dtype_of(data), data.dim(), data.labels_each(), data.len());
-        let max_len = usize::try_from(gpu.max_binding_bytes() / gpu.precision().bytes() as u64).unwrap_or(usize::MAX);
+        let max_len =
+            usize::try_from(device.max_binding_bytes() / device.precision().bytes() as u64).unwrap_or(usize::MAX);
         let classes = data.classes();
         let problem = Problem { model, loss, layout, dtype, dim, labels_each, classes, examples, max_len };
-        gpu.check_size("the parameter vector", problem.layout.device_len())?;
+        device.check_size("the parameter vector", problem.layout.device_len())?;
         problem.check_examples(data)?;
         problem.check_model()?;
-        let mut plan = Plan::new(gpu, &problem, chunk)?;
+        let mut plan = Plan::new(device, &problem, chunk)?;
         let mut chunks = vec![];
         for rows in chunk_rows(examples, plan.rows, if group == 0 { examples } else { group }) {
             let weights = match dtype {
-                DType::U32 => Some(gpu.buffer("the weights of a chunk's labels", rows * labels_each)?),
+                DType::U32 => Some(device.buffer("the weights of a chunk's labels", rows * labels_each)?),
                 DType::F32 | DType::Bool => None,
             };
             chunks.push(Chunk {
                 rows,
-                x: gpu.buffer("a chunk of examples", rows * dim)?,
-                labels: gpu.buffer("a chunk of labels", rows * labels_each)?,
+                x: device.buffer("a chunk of examples", rows * dim)?,
+                labels: device.buffer("a chunk of labels", rows * labels_each)?,
                 weights,
-                partials: gpu.buffer("partial sums", 2 * PARTIALS)?,
+                partials: device.buffer("partial sums", 2 * PARTIALS)?,
             });
         }
         plan.chunks = chunks.len();
-        let objective = Self { gpu: gpu.clone(), problem, chunks, plan, programs: HashMap::new(), kept: vec![] };
+        let objective = Self { device: device.clone(), problem, chunks, plan, programs: HashMap::new(), kept: vec![] };
         objective.replace(data)?;
         Ok(objective)
     }
@@ -157,12 +158,12 @@ impl Objective {
             let x = first * dim..(first + chunk.rows) * dim;
             let labels = first * labels_each..(first + chunk.rows) * labels_each;
             match data.features() {
-                Features::Real(values) => self.gpu.write(&chunk.x, &values[x])?,
-                Features::Tokens(codes) => self.gpu.write(&chunk.x, &codes[x])?,
+                Features::Real(values) => self.device.write(&chunk.x, &values[x])?,
+                Features::Tokens(codes) => self.device.write(&chunk.x, &codes[x])?,
             }
-            self.gpu.write(&chunk.labels, &data.labels()[labels.clone()])?;
+            self.device.write(&chunk.labels, &data.labels()[labels.clone()])?;
             if let (Some(buffer), Some(weights)) = (&chunk.weights, &weights) {
-                self.gpu.write(buffer, &weights[labels])?;
+                self.device.write(buffer, &weights[labels])?;
             }
             first += chunk.rows;
         }
@@ -177,7 +178,7 @@ impl Objective {
     pub fn set_params<V: Value + Into<f64>>(&self, w: &Buffer, params: &[V]) -> Result<(), DeviceError> {
         self.layout().check(params).map_err(mismatch)?;
         self.check_vector(w)?;
-        self.gpu.write(w, params)
+        self.device.write(w, params)
     }
 
     /// Refuses a buffer that is not a vector of this objective.
@@ -193,8 +194,8 @@ impl Objective {
     }
 
     /// The device.
-    pub fn gpu(&self) -> &Device {
-        &self.gpu
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// The parameters' ranges in the flat vector.
@@ -240,7 +241,7 @@ impl Objective {
     /// # Errors
     /// As [`Device::buffer`].
     pub fn vector(&self, what: &str) -> Result<Buffer, DeviceError> {
-        self.gpu.buffer(what, self.layout().device_len())
+        self.device.buffer(what, self.layout().device_len())
     }
 
     /// Reads a vector of the parameters' length.
@@ -248,7 +249,7 @@ impl Objective {
     /// # Errors
     /// As [`Device::read`].
     pub fn read<V: Value>(&self, vector: &Buffer) -> Result<Vec<V>, DeviceError> {
-        let mut values = self.gpu.read(vector)?;
+        let mut values = self.device.read(vector)?;
         values.truncate(self.layout().len());
         Ok(values)
     }
@@ -355,7 +356,7 @@ impl Objective {
         if let Some(loaded) = self.programs.get(&key) {
             return Ok(loaded.clone());
         }
-        let loaded = self.gpu.load(self.problem.program(quantity, rows, accumulate, &self.gpu)?)?;
+        let loaded = self.device.load(self.problem.program(quantity, rows, accumulate, &self.device)?)?;
         self.programs.insert(key, loaded.clone());
         Ok(loaded)
     }
@@ -372,7 +373,7 @@ impl Objective {
         let mut slots = vec![w, &chunk.x, &chunk.labels, v.unwrap_or(w), result.unwrap_or(w), &chunk.partials, weights];
         let kept_slots = loaded.slots().len() - slots.len();
         slots.extend(&kept[..kept_slots]);
-        loaded.bind(&self.gpu, &slots)
+        loaded.bind(&self.device, &slots)
     }
 
     /// Seconds that a full gradient takes, from timing the first chunk (the better of two runs).
@@ -388,8 +389,8 @@ impl Objective {
         let mut best = f64::INFINITY;
         for _ in 0..3 {
             let start = Instant::now();
-            self.gpu.run([&recording])?;
-            self.gpu.wait()?;
+            self.device.run([&recording])?;
+            self.device.wait()?;
             best = best.min(start.elapsed().as_secs_f64());
         }
         Ok(best * self.problem.examples as f64 / rows as f64)

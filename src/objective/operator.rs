@@ -24,31 +24,38 @@ struct Product {
 impl Product {
     fn buffers(objective: &Objective, count: usize) -> Result<[Buffer; 2], DeviceError> {
         let len = count * objective.layout().device_len();
-        let (v, result) = (objective.gpu().buffer("v", len)?, objective.gpu().buffer("a curvature product", len)?);
-        objective.gpu().prepare_read(&result)?;
+        let (v, result) =
+            (objective.device().buffer("v", len)?, objective.device().buffer("a curvature product", len)?);
+        objective.device().prepare_read(&result)?;
         Ok([v, result])
     }
 
     /// Runs the product, after `first` if given, and returns all elements of its result.
-    fn run(&self, gpu: &Device, first: Option<&Recording>, v: &[f64]) -> Result<Vec<f64>, CurvatureError> {
+    fn run(&self, device: &Device, first: Option<&Recording>, v: &[f64]) -> Result<Vec<f64>, CurvatureError> {
         let run = || {
-            gpu.write(&self.v, v)?;
-            gpu.run(first.into_iter().chain([&self.recording]))?;
-            gpu.read::<f64>(&self.result)
+            device.write(&self.v, v)?;
+            device.run(first.into_iter().chain([&self.recording]))?;
+            device.read::<f64>(&self.result)
         };
         run().map_err(|error| CurvatureError::Operator(Box::new(error)))
     }
 
     /// The product with one vector.
-    fn apply(&self, gpu: &Device, first: Option<&Recording>, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
-        out.iter_mut().zip(self.run(gpu, first, v)?).for_each(|(out, x)| *out = x);
+    fn apply(
+        &self,
+        device: &Device,
+        first: Option<&Recording>,
+        v: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), CurvatureError> {
+        out.iter_mut().zip(self.run(device, first, v)?).for_each(|(out, x)| *out = x);
         Ok(())
     }
 }
 
 /// Products with a matrix of an objective.
 pub(super) struct MatrixProducts {
-    pub(super) gpu: Device,
+    pub(super) device: Device,
     pub(super) w: Buffer,
     /// Whether the model has values that amplify rounding
     /// ([`Problem::normalises`](super::problem::Problem::normalises)).
@@ -69,8 +76,8 @@ pub(super) struct MatrixProducts {
 const PRODUCT_ERROR: f64 = 1e-6 / f32::EPSILON as f64;
 
 /// The error of a product on a device relative to the largest.
-fn product_error(gpu: &Device) -> f64 {
-    PRODUCT_ERROR * gpu.precision().epsilon()
+fn product_error(device: &Device) -> f64 {
+    PRODUCT_ERROR * device.precision().epsilon()
 }
 
 impl MatrixProducts {
@@ -97,7 +104,7 @@ impl MatrixProducts {
         let block = products.next();
         drop(products);
         Ok(Self {
-            gpu: objective.gpu().clone(),
+            device: objective.device().clone(),
             w: w.clone(),
             amplifies: objective.problem.normalises()?,
             layout: objective.layout().clone(),
@@ -111,7 +118,7 @@ impl MatrixProducts {
 
     /// See [`Operator::rounding`].
     pub(super) fn rounding(&self) -> f64 {
-        product_error(&self.gpu) * self.largest
+        product_error(&self.device) * self.largest
     }
 
     /// The product with the share of a group in the matrix, after the shared part has run.
@@ -119,7 +126,7 @@ impl MatrixProducts {
         check_lengths(self.layout.len(), [v.len()], [out.len()])?;
         let Product { v: input, result, .. } = &self.one;
         let product = Product { v: input.clone(), result: result.clone(), recording: self.groups[group].clone() };
-        product.apply(&self.gpu, None, v, out)
+        product.apply(&self.device, None, v, out)
     }
 
     /// Products with each of `vectors`; `is_kept` means that their shared part has already run.
@@ -138,7 +145,7 @@ impl MatrixProducts {
                 Some(block) if vectors.len() == BLOCK => self.apply_full(block, first, vectors, out)?,
                 _ => {
                     for (v, out) in vectors.iter().zip(out) {
-                        self.one.apply(&self.gpu, first, v, out.as_mut())?;
+                        self.one.apply(&self.device, first, v, out.as_mut())?;
                     }
                 }
             }
@@ -170,7 +177,7 @@ impl MatrixProducts {
                 to.iter_mut().zip(&v[offset..offset + len]).for_each(|(to, &x)| *to = x);
             }
         }
-        let result = block.run(&self.gpu, first, &packed)?;
+        let result = block.run(&self.device, first, &packed)?;
         for (i, out) in out.iter_mut().enumerate() {
             for &(offset, len) in &tensors {
                 let from = &result[BLOCK * offset + i * len..][..len];
@@ -223,7 +230,7 @@ macro_rules! operator {
             /// # Errors
             /// Device errors.
             pub fn linearise(&mut self) -> Result<Linearised<'_>, DeviceError> {
-                self.0.gpu.run([&self.0.keep])?;
+                self.0.device.run([&self.0.keep])?;
                 self.0.largest = 0.0;
                 Ok(Linearised(&mut self.0))
             }
@@ -294,7 +301,7 @@ impl Linearised<'_> {
 impl Linearised<'_> {
     /// The error of a product relative to the largest.
     pub(crate) fn product_error(&self) -> f64 {
-        product_error(&self.0.gpu)
+        product_error(&self.0.device)
     }
 }
 
@@ -323,7 +330,7 @@ impl Operator for Linearised<'_> {
 /// The official code's difference of gradients instead of the Hessian, see [`Objective::difference`]. For unit vectors
 /// only, and neither linear nor symmetric where the network has kinks.
 pub struct DifferenceOperator {
-    gpu: Device,
+    device: Device,
     dim: usize,
     product: Product,
 }
@@ -336,8 +343,8 @@ impl DifferenceOperator {
     pub fn new(objective: &mut Objective, w: &Buffer) -> Result<Self, DeviceError> {
         let [v, result] = Product::buffers(objective, 1)?;
         let recording = objective.difference(w, &v, &result)?;
-        let (gpu, dim) = (objective.gpu().clone(), objective.layout().len());
-        Ok(Self { gpu, dim, product: Product { v, result, recording } })
+        let (device, dim) = (objective.device().clone(), objective.layout().len());
+        Ok(Self { device, dim, product: Product { v, result, recording } })
     }
 }
 
@@ -348,6 +355,6 @@ impl Operator for DifferenceOperator {
 
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
         check_lengths(self.dim, [v.len()], [out.len()])?;
-        self.product.apply(&self.gpu, None, v, out)
+        self.product.apply(&self.device, None, v, out)
     }
 }

@@ -35,17 +35,17 @@ pub struct Plan {
 
 impl Plan {
     /// Plans chunks of `wanted` rows, or as many as suit this adapter if 0.
-    pub(super) fn new(gpu: &Device, problem: &Problem, wanted: usize) -> Result<Self, DeviceError> {
-        let limit = gpu.max_binding_bytes();
+    pub(super) fn new(device: &Device, problem: &Problem, wanted: usize) -> Result<Self, DeviceError> {
+        let limit = device.max_binding_bytes();
         // On processors no more rows than their caches and translation buffers hold. Software adapters do about 10 to 50
         // GFLOP/s: a fifth of a second.
-        let max_rows = if gpu.adapter().is_cpu() { 2048 } else { usize::MAX };
-        let max_flops = if gpu.target().is_some_and(|target| target.cpu) { 4e9 } else { gpu.most_flops() };
-        let bytes = gpu.precision().bytes();
+        let max_rows = if device.adapter().is_cpu() { 2048 } else { usize::MAX };
+        let max_flops = if device.target().is_some_and(|target| target.cpu) { 4e9 } else { device.most_flops() };
+        let bytes = device.precision().bytes();
         let quantity = Quantity::Gradient { metrics: true };
         let mut rows = if wanted == 0 { problem.examples.min(max_rows) } else { wanted.min(problem.examples) };
         let program = loop {
-            let program = match problem.program(quantity, rows, false, gpu) {
+            let program = match problem.program(quantity, rows, false, device) {
                 // More workgroups along one axis than a dispatch has: halve them.
                 Err(DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) if rows > 1 => {
                     rows /= 2;

@@ -141,7 +141,7 @@ impl Problem {
         quantity: Quantity,
         rows: usize,
         accumulate: bool,
-        gpu: &Device,
+        device: &Device,
     ) -> Result<Program, DeviceError> {
         let mut draft = self.trace(rows);
         draft.graph.check().map_err(KernelError::from)?;
@@ -190,7 +190,7 @@ impl Problem {
             .collect();
         let name = format!("{quantity:?} of {rows} examples");
         let Draft { graph, stored, slots, .. } = &draft;
-        gpu.compile(&Spec { name: &name, graph, inputs: &inputs, outputs: stored, slots })
+        device.compile(&Spec { name: &name, graph, inputs: &inputs, outputs: stored, slots })
     }
 
     /// The loss of `rows` examples, and a vector beside the parameters.

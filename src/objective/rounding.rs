@@ -32,10 +32,10 @@ impl MatrixProducts {
             return Ok(products);
         }
         let failed = |error: DeviceError| CurvatureError::Operator(Box::new(error));
-        let (w, largest) = (self.gpu.read::<f64>(&self.w).map_err(failed)?, self.largest);
+        let (w, largest) = (self.device.read::<f64>(&self.w).map_err(failed)?, self.largest);
         let squares = self.squared_changes(&w, vectors, values);
-        let restored = self.gpu.write(&self.w, &w).and_then(|()| match is_kept {
-            true => self.gpu.run([&self.keep]),
+        let restored = self.device.write(&self.w, &w).and_then(|()| match is_kept {
+            true => self.device.run([&self.keep]),
             false => Ok(()),
         });
         restored.map_err(failed)?;
@@ -51,12 +51,12 @@ impl MatrixProducts {
         let mut products = vec![vec![0.0; self.layout.len()]; vectors.len()];
         for sample in 0..SAMPLES {
             let mut rng = ChaCha8Rng::seed_from_u64(sample);
-            let epsilon = self.gpu.precision().epsilon();
+            let epsilon = self.device.precision().epsilon();
             let ulp = |rng: &mut ChaCha8Rng| if rng.random::<bool>() { epsilon } else { -epsilon };
             let moved: Vec<f64> = w.iter().map(|&x| x + x * ulp(&mut rng)).collect();
             let start = || {
-                self.gpu.write(&self.w, &moved)?;
-                self.gpu.run([&self.keep])
+                self.device.write(&self.w, &moved)?;
+                self.device.run([&self.keep])
             };
             start().map_err(|error| CurvatureError::Operator(Box::new(error)))?;
             self.apply(true, vectors, &mut products)?;

@@ -48,7 +48,7 @@ pub struct TimedContraction {
 /// Times the variants of an objective's contractions.
 pub struct Tuner<'a> {
     objective: &'a Objective,
-    gpu: Device,
+    device: Device,
     contractions: Vec<TimedContraction>,
     /// The gradient computed by one variant throughout; `None` if impossible.
     programs: HashMap<Variant, Option<Arc<kernel::Program>>>,
@@ -63,14 +63,14 @@ struct Racer {
 }
 
 impl<'a> Tuner<'a> {
-    /// Finds the contractions of the gradient of one chunk that have variants: none on the processor. Its buffers do not count in `gpu.memory()`, and the run
+    /// Finds the contractions of the gradient of one chunk that have variants: none on the processor. Its buffers do not count in `device.memory()`, and the run
     /// reuses its kernels; `objective` may be on a dry device.
     ///
     /// # Errors
     /// Compilation errors.
-    pub fn new(gpu: &Device, objective: &'a Objective) -> Result<Self, DeviceError> {
-        let gpu = gpu.aside().with_choices(Choices::default());
-        let program = objective.kernels_of_gradient(&gpu)?;
+    pub fn new(device: &Device, objective: &'a Objective) -> Result<Self, DeviceError> {
+        let device = device.aside().with_choices(Choices::default());
+        let program = objective.kernels_of_gradient(&device)?;
         let mut found: BTreeMap<ShapeClass, TimedContraction> = BTreeMap::new();
         let dispatches =
             program.iter().flat_map(|program| program.dispatches.iter().map(move |dispatch| (program, dispatch)));
@@ -92,7 +92,7 @@ impl<'a> Tuner<'a> {
         }
         let mut contractions: Vec<TimedContraction> = found.into_values().collect();
         contractions.sort_by(|a, b| b.flops.total_cmp(&a.flops));
-        Ok(Self { objective, gpu, contractions, programs: HashMap::new() })
+        Ok(Self { objective, device, contractions, programs: HashMap::new() })
     }
 
     /// The contractions by class, the most expensive first.
@@ -133,16 +133,16 @@ impl<'a> Tuner<'a> {
     ) -> Result<Vec<(Variant, f64)>, DeviceError> {
         let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let others = Variant::ALL.iter().copied().filter(|&variant| variant != contraction.default);
-        let gpu = self.gpu.clone();
-        let suitable = others.filter(|variant| gpu.target().is_some_and(|target| variant.suits(target)));
+        let device = self.device.clone();
+        let suitable = others.filter(|variant| device.target().is_some_and(|target| variant.suits(target)));
         let mut racers: Vec<Racer> = vec![];
         for variant in [contraction.default].into_iter().chain(suitable) {
             if is_over() {
                 break;
             }
             let Some(recording) = self.recording(contraction, variant)? else { continue };
-            gpu.repeated_secs(&recording, 1)?;
-            let secs = gpu.repeated_secs(&recording, 1)?;
+            device.repeated_secs(&recording, 1)?;
+            let secs = device.repeated_secs(&recording, 1)?;
             let repetitions = ((SUBMISSION_SECS / secs) as usize).clamp(1, MOST_REPETITIONS);
             racers.push(Racer { variant, recording, repetitions, secs });
         }
@@ -153,7 +153,7 @@ impl<'a> Tuner<'a> {
                 if is_over() {
                     return Ok(if round == 0 { vec![] } else { times(&racers) });
                 }
-                let secs = gpu.repeated_secs(&racer.recording, racer.repetitions)?;
+                let secs = device.repeated_secs(&racer.recording, racer.repetitions)?;
                 racer.secs = racer.secs.min(secs / racer.repetitions as f64);
             }
         }
@@ -166,10 +166,10 @@ impl<'a> Tuner<'a> {
         contraction: &TimedContraction,
         variant: Variant,
     ) -> Result<Option<Recording>, DeviceError> {
-        let gpu = self.gpu.with_choices(Choices { tried: Some(variant), ..Choices::default() });
+        let device = self.device.with_choices(Choices { tried: Some(variant), ..Choices::default() });
         let program = match self.programs.entry(variant) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(match self.objective.kernels_of_gradient(&gpu) {
+            Entry::Vacant(place) => place.insert(match self.objective.kernels_of_gradient(&device) {
                 Err(DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) => None,
                 program => program?,
             }),
@@ -188,15 +188,15 @@ impl<'a> Tuner<'a> {
             return Ok(None);
         }
         let buffers: Vec<_> =
-            single.slots.iter().map(|&len| gpu.buffer(&single.name, len)).collect::<Result<_, _>>()?;
-        Ok(Some(gpu.load(single)?.bind(&gpu, &buffers.iter().collect::<Vec<_>>())?))
+            single.slots.iter().map(|&len| device.buffer(&single.name, len)).collect::<Result<_, _>>()?;
+        Ok(Some(device.load(single)?.bind(&device, &buffers.iter().collect::<Vec<_>>())?))
     }
 }
 
 impl Objective {
     /// The gradient of a chunk as kernels with the handle's choices; nothing where there are no kernels.
-    fn kernels_of_gradient(&self, gpu: &Device) -> Result<Option<Arc<kernel::Program>>, DeviceError> {
-        match self.problem.program(Quantity::Gradient { metrics: true }, self.plan.rows, false, gpu)? {
+    fn kernels_of_gradient(&self, device: &Device) -> Result<Option<Arc<kernel::Program>>, DeviceError> {
+        match self.problem.program(Quantity::Gradient { metrics: true }, self.plan.rows, false, device)? {
             Program::Gpu(program) => Ok(Some(program)),
             Program::Cpu(_) => Ok(None),
         }

@@ -11,7 +11,7 @@ pub(crate) fn at(slot: usize, offset: usize) -> Place {
 
 /// Compiles a graph whose inputs and outputs lie in `buffers`, and binds it; `name` is for dumps and errors.
 pub(crate) fn record(
-    gpu: &Device,
+    device: &Device,
     name: &str,
     graph: &Graph,
     inputs: &[(NodeId, Place)],
@@ -20,6 +20,6 @@ pub(crate) fn record(
 ) -> Result<Recording, DeviceError> {
     let slots: Vec<usize> = buffers.iter().map(|b| b.len()).collect();
     let outputs: Vec<Output> = outputs.iter().map(|&(node, place)| Output { node, place, accumulate: false }).collect();
-    let program = gpu.compile(&Spec { name, graph, inputs, outputs: &outputs, slots: &slots })?;
-    gpu.load(program)?.bind(gpu, buffers)
+    let program = device.compile(&Spec { name, graph, inputs, outputs: &outputs, slots: &slots })?;
+    device.load(program)?.bind(device, buffers)
 }

@@ -35,7 +35,7 @@ fn sums_of_squares(g: &mut Graph, v: NodeId) -> NodeId {
 
 /// The elements of `partials` from `offset` on = sums of g²
 pub(super) fn squares(
-    gpu: &Device,
+    device: &Device,
     gradient: &Buffer,
     partials: &Buffer,
     offset: usize,
@@ -43,12 +43,12 @@ pub(super) fn squares(
     let mut g = Graph::new();
     let x = g.input_f32("g", &[gradient.len()]);
     let sums = sums_of_squares(&mut g, x);
-    record(gpu, "squares of the gradient", &g, &[(x, at(0, 0))], &[(sums, at(1, offset))], &[gradient, partials])
+    record(device, "squares of the gradient", &g, &[(x, at(0, 0))], &[(sums, at(1, offset))], &[gradient, partials])
 }
 
 /// Records the steps of an ascent along gradients that lack a factor.
 pub(super) struct Climber<'a> {
-    pub gpu: &'a Device,
+    pub device: &'a Device,
     pub ascent: Ascent,
     /// The factor of the given gradients: a group's share of all examples.
     pub share: f64,
@@ -61,7 +61,7 @@ impl Climber<'_> {
     /// partials = the input of [`Self::climb`]: sums of g² for SAM, of (Tg)² for ASAM, otherwise nothing
     pub fn measure(&self, w: &Buffer, gradient: &Buffer, partials: &Buffer) -> Result<Recording, DeviceError> {
         match self.ascent {
-            Ascent::Sam => return squares(self.gpu, gradient, partials, 0),
+            Ascent::Sam => return squares(self.device, gradient, partials, 0),
             Ascent::Usam => return Ok(Recording::default()),
             Ascent::Asam { .. } => {}
         }
@@ -75,7 +75,7 @@ impl Climber<'_> {
         inputs.extend(mask.map(|mask| (mask, at(4, 0))));
         let mut buffers = vec![w, gradient, self.settings, partials];
         buffers.extend(self.mask);
-        record(self.gpu, "squares of the rescaled gradient", &g, &inputs, &[(sums, at(3, 0))], &buffers)
+        record(self.device, "squares of the rescaled gradient", &g, &inputs, &[(sums, at(3, 0))], &buffers)
     }
 
     /// above = w + one step of the ascent along `gradient`; without `above`, w itself moves
@@ -127,6 +127,6 @@ impl Climber<'_> {
         let place = if above.is_some() { at(4, 0) } else { at(0, 0) };
         inputs.extend(mask.map(|mask| (mask, at(buffers.len(), 0))));
         buffers.extend(self.mask);
-        record(self.gpu, "ascent", &g, &inputs, &[(sum, place)], &buffers)
+        record(self.device, "ascent", &g, &inputs, &[(sum, place)], &buffers)
     }
 }

@@ -36,7 +36,7 @@ impl Climb {
     /// Records the gradients of these groups of chunks.
     pub fn new(objective: &mut Objective, rule: Rule, groups: &[Range<usize>]) -> Result<Self, DeviceError> {
         let [above, gradient] = [objective.vector("a climb")?, objective.vector("a climb's gradient")?];
-        objective.gpu().prepare_read(&gradient)?;
+        objective.device().prepare_read(&gradient)?;
         let examples = objective.examples() as f64;
         let mut recorded = vec![];
         for chunks in groups {
@@ -66,15 +66,15 @@ impl Climb {
     }
 
     fn steps_of(&self, group: &Group, objective: &Objective, w: &[f64]) -> Result<Vec<AscentSteps>, DeviceError> {
-        let gpu = objective.gpu();
+        let device = objective.device();
         if self.rule.ascent == Ascent::Usam {
             return Ok(self.rule.climb(&[]));
         }
         let (mut at, mut steps) = (w.to_vec(), vec![]);
         let first = Rule { ascent_steps: 1, rho: self.rule.rho / self.rule.ascent_steps as f64, ..self.rule };
         for step in 0..self.rule.ascent_steps {
-            gpu.write(&self.above, &at)?;
-            gpu.run([&group.gradient])?;
+            device.write(&self.above, &at)?;
+            device.run([&group.gradient])?;
             let gradient = objective.read::<f64>(&self.gradient)?;
             let gradient: Vec<f64> = gradient.into_iter().map(|x| x / group.share).collect();
             let metric = self.metric(&at);

@@ -18,19 +18,19 @@ pub(super) struct Descent<'a> {
 
 impl Descent<'_> {
     /// v ← βv + d if there is a velocity; then w ← w − η d, w ← w − η v, or for Nesterov w ← w − η (d + βv)
-    pub fn along(&self, gpu: &Device, gradient: &Buffer) -> Result<Recording, DeviceError> {
+    pub fn along(&self, device: &Device, gradient: &Buffer) -> Result<Recording, DeviceError> {
         let Self { rule, w, settings, velocity } = *self;
         let Some(velocity) = velocity else {
             let mut step = Update::new(w.len());
             let d = step.decayed(rule);
-            return step.descend(gpu, d, &[w, gradient, settings]);
+            return step.descend(device, d, &[w, gradient, settings]);
         };
         let buffers = [w, gradient, settings, velocity];
         let mut gather = Update::new(w.len());
         let d = gather.decayed(rule);
         let kept = gather.kept();
         let next = gather.graph.add(kept, d);
-        let gather = record(gpu, "velocity", &gather.graph, &gather.inputs, &[(next, at(3, 0))], &buffers)?;
+        let gather = record(device, "velocity", &gather.graph, &gather.inputs, &[(next, at(3, 0))], &buffers)?;
 
         let mut step = Update::new(w.len());
         let slope = if rule.nesterov {
@@ -40,7 +40,7 @@ impl Descent<'_> {
         } else {
             step.velocity()
         };
-        Ok(gather.then(&step.descend(gpu, slope, &buffers)?))
+        Ok(gather.then(&step.descend(device, slope, &buffers)?))
     }
 }
 
@@ -95,9 +95,9 @@ impl Update {
     }
 
     /// w ← w − η slope
-    fn descend(mut self, gpu: &Device, slope: NodeId, buffers: &[&Buffer]) -> Result<Recording, DeviceError> {
+    fn descend(mut self, device: &Device, slope: NodeId, buffers: &[&Buffer]) -> Result<Recording, DeviceError> {
         let step = self.scaled("lr", settings::LR, slope);
         let next = self.graph.sub(self.w, step);
-        record(gpu, "descent", &self.graph, &self.inputs, &[(next, at(0, 0))], buffers)
+        record(device, "descent", &self.graph, &self.inputs, &[(next, at(0, 0))], buffers)
     }
 }

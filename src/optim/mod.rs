@@ -62,12 +62,12 @@ impl Optimizer {
     pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, DeviceError> {
         let probe = Probe::new(objective, rule, w)?;
         let velocity = if rule.momentum > 0.0 { Some(objective.vector("the velocity")?) } else { None };
-        let gpu = objective.gpu();
+        let device = objective.device();
         let descent = Descent { rule: &rule, w, settings: &probe.settings, velocity: velocity.as_ref() };
-        let plain = probe.plain.clone().then(&descent.along(gpu, probe.gradient())?);
+        let plain = probe.plain.clone().then(&descent.along(device, probe.gradient())?);
         let perturbed = match &probe.perturbed {
             Some(perturbed) => {
-                let down = descent.along(gpu, &perturbed.gradient)?;
+                let down = descent.along(device, &perturbed.gradient)?;
                 let [step, logged] = [&perturbed.step, &perturbed.look].map(|slope| slope.clone().then(&down));
                 Some(Steps { step, logged })
             }

@@ -41,22 +41,22 @@ impl Probe {
     pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, DeviceError> {
         rule.check().map_err(DeviceError::Mismatch)?;
         objective.check_vector(w)?;
-        let gpu = objective.gpu().clone();
+        let device = objective.device().clone();
         let gradient = objective.vector("the gradient")?;
-        let norm = gpu.buffer("partial sums", PARTIALS)?;
+        let norm = device.buffer("partial sums", PARTIALS)?;
         let norms_at = objective.partials_len();
         let norms = if rule.perturbs() { 2 } else { 1 };
-        let row = gpu.buffer("metrics", norms_at + norms * PARTIALS)?;
-        let settings = settings::buffer(&gpu, &rule)?;
-        [w, &row].into_iter().try_for_each(|buffer| gpu.prepare_read(buffer))?;
+        let row = device.buffer("metrics", norms_at + norms * PARTIALS)?;
+        let settings = settings::buffer(&device, &rule)?;
+        [w, &row].into_iter().try_for_each(|buffer| device.prepare_read(buffer))?;
 
         let logged = objective.gradient(w, &gradient, Some(&row))?;
         let to_row = |number: usize| Recording::copy(&norm, &row, norms_at + number * PARTIALS);
-        let logged = logged.then(&squares(&gpu, &gradient, &norm, 0)?).then(&to_row(0)?);
+        let logged = logged.then(&squares(&device, &gradient, &norm, 0)?).then(&to_row(0)?);
         let (perturbed, plain) = if rule.perturbs() {
             let second = objective.vector("the perturbed gradient")?;
             let climb = record_climb(objective, &rule, [w, &gradient, &norm, &settings, &second, &row])?;
-            let climb = climb.then(&squares(&gpu, &second, &row, norms_at + PARTIALS)?);
+            let climb = climb.then(&squares(&device, &second, &row, norms_at + PARTIALS)?);
             let look = logged.clone().then(&climb);
             let step = if is_whole(objective, &rule)? { look.clone() } else { climb };
             (Some(Perturbed { gradient: second, step, look }), logged.then(&to_row(1)?))
@@ -135,12 +135,12 @@ fn record_climb(
     rule: &Rule,
     [w, gradient, norm, settings, second, row]: [&Buffer; 6],
 ) -> Result<Recording, DeviceError> {
-    let gpu = objective.gpu().clone();
+    let device = objective.device().clone();
     let whole = is_whole(objective, rule)?;
     let above = objective.vector("the perturbed parameters")?;
     // The gradients on the way use `second`, unless groups are added up there.
     let slope = if whole { second.clone() } else { objective.vector("the gradient of a group")? };
-    let own_norm = gpu.buffer("partial sums", PARTIALS)?;
+    let own_norm = device.buffer("partial sums", PARTIALS)?;
     let mask = asam_mask(objective, rule)?;
     let (examples, rows) = (objective.examples(), if whole { objective.examples() } else { rule.micro_batch });
     let mut recording = Recording::default();
@@ -150,7 +150,7 @@ fn record_climb(
         let size = rows.min(examples - first);
         if size != climbs.0 {
             let share = size as f64 / examples as f64;
-            let climber = Climber { gpu: &gpu, ascent: rule.ascent, share, settings, mask: mask.as_ref() };
+            let climber = Climber { device: &device, ascent: rule.ascent, share, settings, mask: mask.as_ref() };
             let step = |number: usize| {
                 let from = if number == 0 { w } else { &above };
                 let to = (number == 0).then_some(&above);
@@ -186,7 +186,7 @@ fn asam_mask(objective: &Objective, rule: &Rule) -> Result<Option<Buffer>, Devic
     }
     let mask = objective.vector("the parameters that ASAM scales")?;
     objective
-        .gpu()
+        .device()
         .write(&mask, &scaled.into_iter().map(|scaled| f32::from(u8::from(scaled))).collect::<Vec<f32>>())?;
     Ok(Some(mask))
 }

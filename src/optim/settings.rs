@@ -12,12 +12,12 @@ pub(super) const DECAY: usize = 4;
 /// ASAM's eta.
 pub(super) const ETA: usize = 5;
 
-pub(super) fn buffer(gpu: &Device, rule: &Rule) -> Result<Buffer, DeviceError> {
+pub(super) fn buffer(device: &Device, rule: &Rule) -> Result<Buffer, DeviceError> {
     let eta = match rule.ascent {
         Ascent::Asam { eta, .. } => eta,
         Ascent::Sam | Ascent::Usam => 0.0,
     };
     let rho = rule.rho / rule.ascent_steps as f64;
     let numbers = [rule.lr, rho, rule.epsilon, rule.momentum, rule.weight_decay, eta];
-    gpu.buffer_from("settings", &numbers)
+    device.buffer_from("settings", &numbers)
 }

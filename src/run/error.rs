@@ -40,7 +40,7 @@ pub enum RunError {
     Model(#[from] ModelError),
     /// The device failed or cannot do it.
     #[error(transparent)]
-    Gpu(#[from] DeviceError),
+    Device(#[from] DeviceError),
     /// An eigensolver stopped.
     #[error(transparent)]
     Curvature(#[from] CurvatureError),

@@ -32,11 +32,11 @@ impl Forecast<'_> {
         let Self { request, train, workspace: Workspace { ref objective, .. }, memory, gradient_secs } = self;
         let Config { optim, run, .. } = &request.config;
         let MemoryPlan { device_bytes, host_bytes } = memory;
-        let (plan, adapter) = (objective.plan(), objective.gpu().adapter());
+        let (plan, adapter) = (objective.plan(), objective.device().adapter());
         let gradients = optim.gradients();
         let step_secs = gradients as f64 * gradient_secs;
         let vectors = 4 * objective.layout().device_len() as u64;
-        let limit = objective.gpu().max_binding_bytes();
+        let limit = objective.device().max_binding_bytes();
         let mut lines = vec![
             format!("{} on {} ({}, {} tier)", request.name, adapter.words(), adapter.backend, adapter.tier),
             format!("  parameters        {} ({} a vector)", plan.parameters, mib(vectors)),
@@ -112,20 +112,20 @@ pub(crate) fn ahead(
 ) -> Result<String, DeviceError> {
     let steps = config.run.steps.saturating_sub(first);
     let Workspace { objective, optimizer, measurer, .. } = workspace;
-    let gpu = objective.gpu();
+    let device = objective.device();
     // A probe has the gradients of a step and leaves the parameters alone. The first one compiles and warms up.
     let look = optimizer.probe.recording(first);
-    gpu.run([look])?;
-    gpu.wait()?;
+    device.run([look])?;
+    device.wait()?;
     let began = Instant::now();
-    gpu.run([look])?;
-    gpu.wait()?;
+    device.run([look])?;
+    device.wait()?;
     let secs = began.elapsed().as_secs_f64();
     let mut lines = format!(
         "{} on {}: {} of device buffers, at most {} of numbers on the host\n\
          a step takes about {}, {} {}",
         counted(objective.layout().len(), "parameter"),
-        gpu.adapter().words(),
+        device.adapter().words(),
         mib(memory.device_bytes),
         mib(memory.host_bytes),
         duration(secs),

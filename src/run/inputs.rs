@@ -22,7 +22,7 @@ pub(crate) fn open(config: &Config, adapter: Option<&str>) -> Result<Device, Dev
 /// See the module text.
 pub(crate) struct Inputs {
     pub data: Arc<Dataset>,
-    pub gpu: Device,
+    pub device: Device,
     model: Arc<dyn Model>,
     loss: Loss,
     /// Whether a program brought them.
@@ -36,8 +36,9 @@ impl Inputs {
             let data = Self::data(config)?;
             return Self::on(open(config, adapter)?, Arc::new(data), config);
         };
+        config.run.until.map_or(Ok(()), |until| until.check(loss))?;
         Layout::of(&*model)?;
-        Ok(Self { data, gpu: open(config, adapter)?, model, loss, own: true })
+        Ok(Self { data, device: open(config, adapter)?, model, loss, own: true })
     }
 
     /// Loads the data alone.
@@ -52,9 +53,10 @@ impl Inputs {
     }
 
     /// The same with existing data and adapter.
-    pub fn on(gpu: Device, data: Arc<Dataset>, config: &Config) -> Result<Self, RunError> {
-        let model = build::model(config, &data.train)?;
-        Ok(Self { data, gpu, model, loss: build::loss(config), own: false })
+    pub fn on(device: Device, data: Arc<Dataset>, config: &Config) -> Result<Self, RunError> {
+        let (model, loss) = (build::model(config, &data.train)?, build::loss(config));
+        config.run.until.map_or(Ok(()), |until| until.check(loss))?;
+        Ok(Self { data, device, model, loss, own: false })
     }
 
     /// The minibatches, if any, and the examples of the first update.

@@ -24,29 +24,29 @@ use crate::observer::Observer;
 /// # Errors
 /// Unusable `run.kernels`; compilation or device errors. A faulty cache is not an error: the observer gets a note, and
 /// the default rules apply.
-pub fn choose(gpu: &Device, setup: &RunSetup, dry_run: bool, observer: &dyn Observer) -> Result<Device, RunError> {
+pub fn choose(device: &Device, setup: &RunSetup, dry_run: bool, observer: &dyn Observer) -> Result<Device, RunError> {
     let run = &setup.config.run;
     if let Some(path) = &run.kernels {
-        let known = recorded(path, gpu.target())?;
-        return Ok(fixed(gpu, known));
+        let known = recorded(path, device.target())?;
+        return Ok(fixed(device, known));
     }
-    let budget = gpu.target().map_or(0.0, |target| run.tune.secs(target.cpu));
+    let budget = device.target().map_or(0.0, |target| run.tune.secs(target.cpu));
     if budget == 0.0 {
-        return Ok(gpu.clone());
+        return Ok(device.clone());
     }
-    let objective = setup.objective(&gpu.dry())?;
-    let mut tuner = Tuner::new(gpu, &objective)?;
-    let chosen = remembered_or_timed(gpu, &mut tuner, budget, dry_run, observer)?;
-    Ok(fixed(gpu, chosen))
+    let objective = setup.objective(&device.dry())?;
+    let mut tuner = Tuner::new(device, &objective)?;
+    let chosen = remembered_or_timed(device, &mut tuner, budget, dry_run, observer)?;
+    Ok(fixed(device, chosen))
 }
 
 /// The device with the kernels of a checkpoint, and default rules for all others.
-pub fn fixed(gpu: &Device, known: Known) -> Device {
-    gpu.with_choices(Choices { tried: None, known })
+pub fn fixed(device: &Device, known: Known) -> Device {
+    device.with_choices(Choices { tried: None, known })
 }
 
 fn remembered_or_timed(
-    gpu: &Device,
+    device: &Device,
     tuner: &mut Tuner,
     budget: f64,
     dry_run: bool,
@@ -56,7 +56,7 @@ fn remembered_or_timed(
         observer.note(&format!("warning: {problem}; going on with kernels chosen by default rules"));
         Ok(Known::new())
     };
-    let Some(cache) = KernelCache::of(gpu.adapter()) else {
+    let Some(cache) = KernelCache::of(device.adapter()) else {
         return warn(
             "there is no folder to remember kernels in; name one in EDGEWALK_CACHE, or set run.tune = 0".into(),
         );

@@ -208,7 +208,7 @@ impl<'a> Launch<'a> {
 
     fn manifest(&self, facts: RunFacts<'_>) -> Manifest {
         let RunFacts { objective, measured, memory_plan, data, init, step } = facts;
-        let (adapter, plan) = (objective.gpu().adapter().clone(), objective.plan());
+        let (adapter, plan) = (objective.device().adapter().clone(), objective.plan());
         Manifest {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             commit: Manifest::COMMIT.map(str::to_owned),
@@ -225,7 +225,7 @@ impl<'a> Launch<'a> {
             limits: adapter.limits,
             tier: adapter.tier,
             kernel_choices: plan.kernel_choices.clone(),
-            choices: choices::words(&objective.gpu().variants()),
+            choices: choices::words(&objective.device().variants()),
             chunk: plan.rows,
             chunks: plan.chunks,
             measured,
@@ -286,7 +286,7 @@ pub(super) fn say(observer: &dyn Observer, text: &str) -> Result<(), OutputError
     observer.say(text).map_err(OutputError)
 }
 
-/// The number of the adapter that a run had, for [`crate::device::Gpu::open`]; its name if this machine lacks it.
+/// The number of the adapter that a run had, for [`crate::device::Device::open`]; its name if this machine lacks it.
 fn the_same(manifest: &Manifest) -> Result<String, DeviceError> {
     let Manifest { adapter, backend, adapter_place, .. } = manifest;
     let found = device::same(&device::adapters()?, adapter, backend, adapter_place);

@@ -140,9 +140,9 @@ impl Measurer {
     ///
     /// # Errors
     /// Device errors.
-    pub fn restore(&mut self, gpu: &Device, state: &mut RunState) -> Result<(), DeviceError> {
+    pub fn restore(&mut self, device: &Device, state: &mut RunState) -> Result<(), DeviceError> {
         if let (Some(midpoint), Some(before)) = (&self.midpoint, &state.before) {
-            gpu.write(midpoint.before(), before)?;
+            device.write(midpoint.before(), before)?;
         }
         self.take_back(state);
         Ok(())
@@ -233,7 +233,7 @@ impl Measurer {
     /// The minibatch's own sharpness, right after the optimizer's probe.
     fn batch_row(&self, trained: &Objective, optimizer: &Optimizer) -> Result<Option<BatchRow>, RunError> {
         let Some(batch) = &self.batch else { return Ok(None) };
-        trained.gpu().run([&batch.product])?;
+        trained.device().run([&batch.product])?;
         let gradient = trained.read(optimizer.probe.gradient())?;
         let product = trained.read(&batch.result)?;
         let square = dot(&gradient, &gradient);
@@ -322,9 +322,9 @@ impl Point {
 
 /// Runs a probe, whose metrics must be finite.
 pub(crate) fn probed(objective: &Objective, probe: &Probe, step: u64) -> Result<StepMetrics, RunError> {
-    let gpu = objective.gpu();
-    gpu.run([probe.recording(step)])?;
-    let metrics = probe.metrics(objective, &gpu.read(probe.row())?);
+    let device = objective.device();
+    device.run([probe.recording(step)])?;
+    let metrics = probe.metrics(objective, &device.read(probe.row())?);
     Divergence::check(probe.rule(), step, &metrics)?;
     Ok(metrics)
 }

@@ -14,8 +14,8 @@ use crate::folder::manifest::MemoryPlan;
 pub const PROCESS_BYTES: u64 = 300 << 20;
 
 /// Bytes of the machine's memory that a run takes on an adapter: only a discrete GPU has memory of its own.
-pub fn machine_bytes(plan: &MemoryPlan, gpu: &Device) -> u64 {
-    let buffers = if gpu.adapter().kind == "DiscreteGpu" { 0 } else { plan.device_bytes };
+pub fn machine_bytes(plan: &MemoryPlan, device: &Device) -> u64 {
+    let buffers = if device.adapter().kind == "DiscreteGpu" { 0 } else { plan.device_bytes };
     buffers.saturating_add(plan.host_bytes).saturating_add(PROCESS_BYTES)
 }
 
@@ -34,9 +34,9 @@ pub fn free_bytes() -> u64 {
 ///
 /// # Errors
 /// [`RunError::Memory`], with chunks that would fit, if any would; compilation errors.
-pub fn check(setup: &RunSetup, gpu: &Device, plan: &MemoryPlan, has: u64) -> Result<(), RunError> {
-    require(gpu, plan, has, || {
-        Ok(match smaller(setup, gpu, has)? {
+pub fn check(setup: &RunSetup, device: &Device, plan: &MemoryPlan, has: u64) -> Result<(), RunError> {
+    require(device, plan, has, || {
+        Ok(match smaller(setup, device, has)? {
             Some((chunk, bytes)) => format!("try --set run.chunk={chunk}, which needs {}", gib(bytes)),
             None => "try fewer examples (data.train), a smaller model, or fewer eigenvalues (measure.top)".into(),
         })
@@ -46,12 +46,12 @@ pub fn check(setup: &RunSetup, gpu: &Device, plan: &MemoryPlan, has: u64) -> Res
 /// Refuses a plan that does not fit into `has` bytes of the machine's memory, or into what this process may reserve of
 /// it.
 pub(crate) fn require(
-    gpu: &Device,
+    device: &Device,
     plan: &MemoryPlan,
     has: u64,
     advice: impl FnOnce() -> Result<String, RunError>,
 ) -> Result<(), RunError> {
-    let needs = machine_bytes(plan, gpu);
+    let needs = machine_bytes(plan, device);
     let has = match usize::try_from(needs).map(|bytes| Vec::<u8>::new().try_reserve_exact(bytes)) {
         _ if needs > has => format!("{} free", gib(has)),
         Ok(Ok(())) => return Ok(()),
@@ -61,7 +61,7 @@ pub(crate) fn require(
 }
 
 /// The largest halved chunk with which the run fits, and its needs.
-fn smaller(setup: &RunSetup, gpu: &Device, has: u64) -> Result<Option<(usize, u64)>, RunError> {
+fn smaller(setup: &RunSetup, device: &Device, has: u64) -> Result<Option<(usize, u64)>, RunError> {
     let RunSetup { config, data, first, measured, .. } = setup;
     if config.optim.micro_batch > 0 {
         return Ok(None);
@@ -76,8 +76,8 @@ fn smaller(setup: &RunSetup, gpu: &Device, has: u64) -> Result<Option<(usize, u6
         config.run.chunk = chunk;
         let model = setup.model.clone();
         let smaller = RunSetup { config: &config, model, loss: setup.loss, data, first, measured: *measured };
-        let (plan, _) = smaller.plan(gpu)?;
-        let needs = machine_bytes(&plan, gpu);
+        let (plan, _) = smaller.plan(device)?;
+        let needs = machine_bytes(&plan, device);
         if needs <= has {
             return Ok(Some((chunk, needs)));
         }
@@ -92,7 +92,7 @@ pub(crate) const SMALLER_RUN: &str = "try a smaller run.chunk, a smaller model, 
 /// help.
 pub(crate) fn refused(error: impl Into<RunError>, plan: &MemoryPlan, advice: &str) -> RunError {
     match error.into() {
-        RunError::Gpu(DeviceError::NoMemory(message)) => RunError::Memory {
+        RunError::Device(DeviceError::NoMemory(message)) => RunError::Memory {
             needs: format!("{} of the adapter's memory", gib(plan.device_bytes)),
             has: format!("not as many: it refused ({message})"),
             advice: advice.to_owned(),

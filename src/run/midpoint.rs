@@ -44,7 +44,7 @@ impl Midpoint {
         let quarter = g.scale(sum, 0.25);
         let inputs = [(a, at(0, 0)), (b, at(1, 0)), (c, at(2, 0))];
         let buffers = [&before, &here, w, &mean];
-        let average = record(objective.gpu(), "a midpoint", &g, &inputs, &[(quarter, at(3, 0))], &buffers)?;
+        let average = record(objective.device(), "a midpoint", &g, &inputs, &[(quarter, at(3, 0))], &buffers)?;
         let remember = Recording::copy(w, &before, 0)?;
         Ok(Self { remember, mean, before, save, finish: average.then(&restore) })
     }
@@ -69,6 +69,6 @@ impl Midpoint {
     /// # Errors
     /// Device errors.
     pub fn find(&self, objective: &Objective, optimizer: &Optimizer, step: u64) -> Result<(), DeviceError> {
-        objective.gpu().run([&self.save, optimizer.step(step), &self.finish])
+        objective.device().run([&self.save, optimizer.step(step), &self.finish])
     }
 }

@@ -66,9 +66,9 @@ impl Oscillation {
         gradient: &[f64],
         top: &Eigenpair,
     ) -> Result<(), DeviceError> {
-        let gpu = objective.gpu();
-        gpu.write(&self.v, &top.vector)?;
-        gpu.run([&self.curvature_grad])?;
+        let device = objective.device();
+        device.write(&self.v, &top.vector)?;
+        device.run([&self.curvature_grad])?;
         let mut rise: Vec<f64> = objective.read(&self.result)?;
         let along = dot(&rise, &top.vector);
         rise.iter_mut().zip(&top.vector).for_each(|(r, v)| *r -= along * v);

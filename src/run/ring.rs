@@ -33,10 +33,10 @@ impl Ring {
     ///
     /// # Errors
     /// Device errors.
-    pub fn new(gpu: &Device, optimizer: &Optimizer) -> Result<Self, DeviceError> {
+    pub fn new(device: &Device, optimizer: &Optimizer) -> Result<Self, DeviceError> {
         let row = optimizer.probe.row();
-        let buffer = gpu.buffer("metrics of several steps", ROWS * row.len())?;
-        gpu.prepare_read(&buffer)?;
+        let buffer = device.buffer("metrics of several steps", ROWS * row.len())?;
+        device.prepare_read(&buffer)?;
         let copies = (0..ROWS).map(|i| Recording::copy(row, &buffer, i * row.len())).collect::<Result<_, _>>()?;
         Ok(Self { row_len: row.len(), buffer, copies, filled: vec![] })
     }
@@ -45,9 +45,9 @@ impl Ring {
     ///
     /// # Errors
     /// Device errors.
-    pub fn run(&mut self, gpu: &Device, optimizer: &Optimizer, made: Made) -> Result<(), DeviceError> {
+    pub fn run(&mut self, device: &Device, optimizer: &Optimizer, made: Made) -> Result<(), DeviceError> {
         let update = if made.logged { optimizer.logged_step(made.step) } else { optimizer.step(made.step) };
-        gpu.run([update, &self.copies[self.filled.len()]])?;
+        device.run([update, &self.copies[self.filled.len()]])?;
         self.filled.push(made);
         Ok(())
     }
@@ -61,12 +61,12 @@ impl Ring {
     ///
     /// # Errors
     /// Device errors.
-    pub fn read(&mut self, gpu: &Device) -> Result<Vec<(Made, Vec<f64>)>, DeviceError> {
+    pub fn read(&mut self, device: &Device) -> Result<Vec<(Made, Vec<f64>)>, DeviceError> {
         let filled = std::mem::take(&mut self.filled);
         if filled.is_empty() {
             return Ok(vec![]);
         }
-        let rows: Vec<f64> = gpu.read(&self.buffer)?;
+        let rows: Vec<f64> = device.read(&self.buffer)?;
         Ok(filled.into_iter().zip(rows.chunks(self.row_len).map(<[f64]>::to_vec)).collect())
     }
 }

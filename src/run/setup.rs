@@ -55,29 +55,29 @@ impl RunSetup<'_> {
     ///
     /// # Errors
     /// Those of `build::objective`.
-    pub fn objective(&self, gpu: &Device) -> Result<Objective, RunError> {
-        self.on(gpu, self.first, group(self.config, self.first.len(), true))
+    pub fn objective(&self, device: &Device) -> Result<Objective, RunError> {
+        self.on(device, self.first, group(self.config, self.first.len(), true))
     }
 
-    fn on(&self, gpu: &Device, examples: &Examples, group: usize) -> Result<Objective, RunError> {
-        objective(gpu, self.config, Arc::clone(&self.model), self.loss, examples, group)
+    fn on(&self, device: &Device, examples: &Examples, group: usize) -> Result<Objective, RunError> {
+        objective(device, self.config, Arc::clone(&self.model), self.loss, examples, group)
     }
 
     /// The objective of a measuring set other than the trained one.
-    fn measured(&self, gpu: &Device, examples: Cow<'_, Examples>) -> Result<Objective, RunError> {
+    fn measured(&self, device: &Device, examples: Cow<'_, Examples>) -> Result<Objective, RunError> {
         let group = group(self.config, examples.len(), false);
-        self.on(gpu, in_batches(self.config, examples, group)?.as_ref(), group)
+        self.on(device, in_batches(self.config, examples, group)?.as_ref(), group)
     }
 
     /// Makes and records everything.
     ///
     /// # Errors
     /// Compilation or device errors, and those of [`Self::objective`].
-    pub fn assemble(&self, gpu: &Device) -> Result<Workspace, RunError> {
+    pub fn assemble(&self, device: &Device) -> Result<Workspace, RunError> {
         let Self { config, data, measured, .. } = *self;
-        let mut objective = self.objective(gpu)?;
+        let mut objective = self.objective(device)?;
         let on = |set: MeasuringSet| -> Result<MeasuredOn, RunError> {
-            let own = set.own(config, &data.train).map(|examples| self.measured(gpu, examples)).transpose()?;
+            let own = set.own(config, &data.train).map(|examples| self.measured(device, examples)).transpose()?;
             Ok(MeasuredOn { set, own })
         };
         let on = measured.map(on).transpose()?;
@@ -85,10 +85,10 @@ impl RunSetup<'_> {
         let optimizer = Optimizer::new(&mut objective, build::rule(config), &w)?;
         let measurer = on.map(|on| Measurer::new(&mut objective, on, &optimizer, config)).transpose()?;
         let test = match &data.test {
-            Some(test) => Some(TestSet::new(self.on(gpu, test, 0)?, &w)?),
+            Some(test) => Some(TestSet::new(self.on(device, test, 0)?, &w)?),
             None => None,
         };
-        let ring = Ring::new(gpu, &optimizer)?;
+        let ring = Ring::new(device, &optimizer)?;
         Ok(Workspace { objective, optimizer, measurer, test, ring })
     }
 
@@ -96,8 +96,8 @@ impl RunSetup<'_> {
     ///
     /// # Errors
     /// As [`Self::assemble`]; a buffer that the adapter cannot bind is found here.
-    pub fn plan(&self, gpu: &Device) -> Result<(MemoryPlan, Workspace), RunError> {
-        let dry = gpu.dry();
+    pub fn plan(&self, device: &Device) -> Result<(MemoryPlan, Workspace), RunError> {
+        let dry = device.dry();
         let workspace = self.assemble(&dry)?;
         let parameters = workspace.objective.layout().len();
         let plan = MemoryPlan { device_bytes: dry.memory().peak, host_bytes: self.host_bytes(parameters) };
@@ -167,14 +167,14 @@ pub fn in_batches<'e>(
 /// # Errors
 /// Those of [`Objective::new`], and m-SAM groups that the planner had to cut.
 pub fn objective(
-    gpu: &Device,
+    device: &Device,
     config: &Config,
     model: Arc<dyn Model>,
     loss: Loss,
     examples: &Examples,
     group: usize,
 ) -> Result<Objective, RunError> {
-    let objective = Objective::in_groups(gpu, model, loss, examples, config.chunk(), group)?;
+    let objective = Objective::in_groups(device, model, loss, examples, config.chunk(), group)?;
     check_groups(config, &objective)?;
     Ok(objective)
 }

@@ -80,7 +80,7 @@ impl Clock {
 impl Training<'_> {
     /// Makes the steps that are left. Returns why it ended.
     pub fn train(&mut self) -> Result<Ended, RunError> {
-        let gpu = self.workspace.objective.gpu().clone();
+        let device = self.workspace.objective.device().clone();
         let run = &self.config.run;
         let mut ended = self.reached()?.unwrap_or(Ended::Done);
         while ended == Ended::Done && self.steps_done < run.steps {
@@ -99,12 +99,12 @@ impl Training<'_> {
             }
             // Before any update, since the end of the run is not known yet.
             if let Some(prepare) = self.workspace.measurer.as_ref().and_then(Measurer::prepare) {
-                gpu.run([prepare])?;
+                device.run([prepare])?;
             }
             let Workspace { optimizer, ring, test, .. } = &mut self.workspace;
             let logged = step.is_multiple_of(run.log_every);
             let test = if logged && measured { test_metrics(test.as_ref())? } else { None };
-            ring.run(&gpu, optimizer, Made { step, logged, test })?;
+            ring.run(&device, optimizer, Made { step, logged, test })?;
             // With `run.until`, every row is checked before the next step.
             let is_looked_at = logged && run.until.is_some();
             let met = if ring.is_full() || is_looked_at { self.flush()? } else { false };
@@ -179,9 +179,9 @@ impl Training<'_> {
             track: None,
             update_track: None,
             window: None,
-            known: objective.gpu().variants(),
+            known: objective.device().variants(),
         };
-        let params = match objective.gpu().precision() {
+        let params = match objective.device().precision() {
             Precision::F32 => params_to_safetensors(objective.layout(), &objective.read::<f32>(optimizer.params())?)?,
             Precision::F64 => params_to_safetensors(objective.layout(), &params)?,
         };
@@ -254,7 +254,7 @@ impl Training<'_> {
 
     /// Reads the waiting metrics and writes their rows. Returns whether one of them meets `run.until`.
     fn flush(&mut self) -> Result<bool, RunError> {
-        let waited = self.workspace.ring.read(self.workspace.objective.gpu())?;
+        let waited = self.workspace.ring.read(self.workspace.objective.device())?;
         self.tables.check_there(self.dir)?;
         let before = self.clock.spent + self.clock.last_flush.duration_since(self.clock.start).as_secs_f64();
         self.clock.last_flush = Instant::now();

@@ -16,8 +16,8 @@ impl TestSet {
     /// # Errors
     /// Compilation or device errors.
     pub fn new(mut objective: Objective, w: &Buffer) -> Result<Self, DeviceError> {
-        let partials = objective.gpu().buffer("partial sums", objective.partials_len())?;
-        objective.gpu().prepare_read(&partials)?;
+        let partials = objective.device().buffer("partial sums", objective.partials_len())?;
+        objective.device().prepare_read(&partials)?;
         let recording = objective.loss(w, &partials)?;
         Ok(Self { objective, partials, recording })
     }
@@ -27,8 +27,8 @@ impl TestSet {
     /// # Errors
     /// Device errors.
     pub fn metrics(&self) -> Result<Metrics, DeviceError> {
-        let gpu = self.objective.gpu();
-        gpu.run([&self.recording])?;
-        Ok(self.objective.metrics(&gpu.read(&self.partials)?))
+        let device = self.objective.device();
+        device.run([&self.recording])?;
+        Ok(self.objective.metrics(&device.read(&self.partials)?))
     }
 }

@@ -93,12 +93,12 @@ pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, R
     let config = &request.config;
     let (_, first) = inputs.batches(config)?;
     let setup = inputs.setup(config, &first);
-    let gpu = kernels::choose(&inputs.gpu, &setup, true, observer)?;
-    let (planned, dry) = setup.plan(&gpu)?;
+    let device = kernels::choose(&inputs.device, &setup, true, observer)?;
+    let (planned, dry) = setup.plan(&device)?;
     setup.note_limits(dry.objective.layout().len(), observer);
     // Unreadable parameters are an error, as in a run.
     initial(config, dry.objective.layout())?;
-    let objective = setup.objective(&gpu);
+    let objective = setup.objective(&device);
     let gradient_secs = objective
         .and_then(|mut objective| Ok(objective.gradient_secs()?))
         .map_err(|error| memory_check::refused(error, &planned, memory_check::SMALLER_RUN))?;
@@ -119,19 +119,19 @@ fn carry_out(
     let (batches, first) = inputs.batches(config)?;
     let setup = inputs.setup(config, &first);
     launch.check_data(&data)?;
-    let mut checked = check(&launch, &inputs.gpu, &setup, observer)?;
+    let mut checked = check(&launch, &inputs.device, &setup, observer)?;
     let prepared = prepare(&setup, batches, &mut checked)
         .map_err(|error| memory_check::refused(error, &checked.memory_plan, memory_check::SMALLER_RUN))?;
 
     // From here on, a run that stops keeps its data.
     observer.is_stopped();
-    let Checked { gpu, memory_plan, init, .. } = checked;
+    let Checked { device, memory_plan, init, .. } = checked;
     let (objective, step) = (&prepared.workspace.objective, prepared.step);
     let facts = RunFacts { objective, measured: setup.measured, memory_plan, data, init, step };
     let OpenRun { dir, lock, mut manifest } = launch.place(facts, observer)?;
     // From here on, the manifest records the end of the run.
     let result = prepared.run(&dir, &mut manifest, began, observer);
-    manifest.memory_peak_bytes = gpu.memory().peak;
+    manifest.memory_peak_bytes = device.memory().peak;
     conclude(&dir, manifest, result, observer)?;
     drop(lock);
     Ok(dir)
@@ -139,7 +139,7 @@ fn carry_out(
 
 /// The parts that are checked before anything is made on the device.
 struct Checked {
-    gpu: Device,
+    device: Device,
     state: Option<RunState>,
     memory_plan: MemoryPlan,
     params: Vec<f64>,
@@ -147,19 +147,19 @@ struct Checked {
 }
 
 /// Reads the initial parameters or the checkpoint, chooses kernels, and reserves the planned memory.
-fn check(launch: &Launch, gpu: &Device, setup: &RunSetup, observer: &dyn Observer) -> Result<Checked, RunError> {
+fn check(launch: &Launch, device: &Device, setup: &RunSetup, observer: &dyn Observer) -> Result<Checked, RunError> {
     let state = launch.state(setup.model.as_ref())?;
     launch.check_tables(state.as_ref())?;
-    let gpu = match &state {
-        Some(state) => kernels::fixed(gpu, state.known.clone()),
-        None => kernels::choose(gpu, setup, false, observer)?,
+    let device = match &state {
+        Some(state) => kernels::fixed(device, state.known.clone()),
+        None => kernels::choose(device, setup, false, observer)?,
     };
-    let (memory_plan, dry) = setup.plan(&gpu)?;
-    memory_check::check(setup, &gpu, &memory_plan, memory_check::free_bytes())?;
+    let (memory_plan, dry) = setup.plan(&device)?;
+    memory_check::check(setup, &device, &memory_plan, memory_check::free_bytes())?;
     setup.note_limits(dry.objective.layout().len(), observer);
     let (params, init) = launch.params(dry.objective.layout())?;
-    gpu.reserve(dry.objective.gpu())?;
-    Ok(Checked { gpu, state, memory_plan, params, init })
+    device.reserve(dry.objective.device())?;
+    Ok(Checked { device, state, memory_plan, params, init })
 }
 
 /// A run that is ready for its next step.
@@ -181,7 +181,7 @@ fn prepare<'a>(
     mut batches: Option<BatchLoader<'a>>,
     checked: &mut Checked,
 ) -> Result<Prepared<'a>, RunError> {
-    let mut workspace = setup.assemble(&checked.gpu)?;
+    let mut workspace = setup.assemble(&checked.device)?;
     workspace.objective.set_params(workspace.optimizer.params(), &checked.params)?;
     let state = checked.state.take();
     let begun = state.as_ref().map(|state| (state.step, state.secs, Some(state.tables)));
@@ -197,15 +197,15 @@ fn prepare<'a>(
 /// Restores the numbers of a checkpoint to the device and to the measurements, or does the work at the first
 /// parameters.
 fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), DeviceError> {
-    let gpu = workspace.objective.gpu();
+    let device = workspace.objective.device();
     let Some(mut state) = state else {
-        return gpu.run(workspace.measurer.as_ref().and_then(Measurer::prepare));
+        return device.run(workspace.measurer.as_ref().and_then(Measurer::prepare));
     };
     if let (Some(velocity), Some(momentum)) = (workspace.optimizer.velocity(), &state.momentum) {
-        gpu.write(velocity, momentum)?;
+        device.write(velocity, momentum)?;
     }
     if let Some(measurer) = &mut workspace.measurer {
-        measurer.restore(gpu, &mut state)?;
+        measurer.restore(device, &mut state)?;
     }
     Ok(())
 }

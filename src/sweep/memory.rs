@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::SweepError;
-use crate::config::workload::{cores, flops_per_contraction, is_tiny};
+use crate::config::workload::cores;
 use crate::config::{Config, DataConfig, build};
 use crate::data::{DataError, Dataset};
 use crate::device::{Device, Precision};
@@ -70,11 +70,11 @@ pub fn capacity(
     plan: bool,
 ) -> Result<Capacity, SweepError> {
     let first = jobs.first().map_or(Precision::F32, |(_, config)| config.run.precision);
-    let gpu = Device::open_with(adapter, first)?;
-    let kind = gpu.adapter().kind.clone();
+    let device = Device::open_with(adapter, first)?;
+    let kind = device.adapter().kind.clone();
     let free_bytes = free_bytes();
     let adapter = adapter.map(str::to_owned);
-    let mut planner = MemoryPlanner { gpu, adapter, free_bytes, plan, data: None, needs: HashMap::new() };
+    let mut planner = MemoryPlanner { device, adapter, free_bytes, plan, data: None, needs: HashMap::new() };
     let mut job_bytes = PROCESS_BYTES;
     for (job, config) in jobs {
         match planner.need(config) {
@@ -90,8 +90,7 @@ pub fn capacity(
         None => (cores().min(jobs.len()), counted(cores(), "core")),
     };
     let mut capacity = Capacity::of(count, why, job_bytes, free_bytes);
-    let tiny = |(_, config): &(String, Config)| flops_per_contraction(config).is_some_and(is_tiny);
-    if kind == "Cpu" && capacity.parallel > 1 && !jobs.iter().all(tiny) {
+    if kind == "Cpu" && capacity.parallel > 1 {
         capacity.threads = Some((cores() / capacity.parallel).max(1));
     }
     Ok(capacity)
@@ -99,7 +98,7 @@ pub fn capacity(
 
 /// Plans memory, once for all jobs that differ only in numbers such as the learning rate.
 struct MemoryPlanner {
-    gpu: Device,
+    device: Device,
     adapter: Option<String>,
     free_bytes: u64,
     /// Whether the files of kernels and initial weights are read too.
@@ -127,15 +126,15 @@ impl MemoryPlanner {
         let mut config = config.clone();
         settle_groups(&mut config, data.train.len())?;
         let config = &config;
-        if self.gpu.precision() != config.run.precision {
-            self.gpu = inputs::open(config, self.adapter.as_deref())?;
+        if self.device.precision() != config.run.precision {
+            self.device = inputs::open(config, self.adapter.as_deref())?;
         }
-        let inputs = Inputs::on(self.gpu.clone(), data, config)?;
+        let inputs = Inputs::on(self.device.clone(), data, config)?;
         let (_, first) = inputs.batches(config)?;
         let parts = inputs.setup(config, &first);
-        let (plan, _) = parts.plan(&self.gpu)?;
-        check(&parts, &self.gpu, &plan, self.free_bytes)?;
-        let bytes = machine_bytes(&plan, &self.gpu);
+        let (plan, _) = parts.plan(&self.device)?;
+        check(&parts, &self.device, &plan, self.free_bytes)?;
+        let bytes = machine_bytes(&plan, &self.device);
         self.needs.insert(key, bytes);
         Ok(bytes)
     }
@@ -143,7 +142,7 @@ impl MemoryPlanner {
     /// Reads the files of kernels and initial weights, as a new run would.
     fn check_files(&mut self, config: &Config) -> Result<(), RunError> {
         if let Some(path) = &config.run.kernels {
-            kernels::recorded(path, self.gpu.target())?;
+            kernels::recorded(path, self.device.target())?;
         }
         if let Some(path) = &config.run.init {
             let model = build::model(config, &self.data(config)?.train)?;

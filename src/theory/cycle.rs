@@ -109,7 +109,7 @@ fn with_momentum(toy: &mut Toy) -> Result<TheorySection, TheoryError> {
         let run = toy.start(rule, &[1.1 * a])?;
         if let Some(velocity) = run.optimizer.velocity() {
             // On the cycle w jumps by 2a, which is ηv.
-            run.toy.gpu().write(velocity, &[(-2.0 * a / rule.lr) as f32])?;
+            run.toy.device().write(velocity, &[(-2.0 * a / rule.lr) as f32])?;
         }
         let here = run.advance(400)?[0].abs();
         checks.push(Check::new(format!("β = {momentum}: a = ηρλ/(2 + 2β − ηλ)"), a, here, ROUNDING));

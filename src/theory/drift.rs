@@ -13,8 +13,8 @@ use crate::device::Device;
 use crate::model::{Activation, Loss, Mlp, Reduction, initial_params};
 use crate::optim::Rule;
 
-pub(super) fn sections(gpu: &Device) -> Result<Vec<TheorySection>, TheoryError> {
-    Ok(vec![valley(gpu)?, network(gpu)?])
+pub(super) fn sections(device: &Device) -> Result<Vec<TheorySection>, TheoryError> {
+    Ok(vec![valley(device)?, network(device)?])
 }
 
 fn rule(lr: f64, rho: f64) -> Rule {
@@ -31,9 +31,9 @@ fn cycle(rule: &Rule, lambda: f64) -> (f64, f64) {
 fn sharpness(toy: &mut Toy) -> Result<(Eigenpair, Vec<f64>), TheoryError> {
     let top = toy.spectrum(1)?.pairs.remove(0);
     let [v, result] = [toy.objective.vector("v")?, toy.objective.vector("a curvature gradient")?];
-    toy.gpu().write(&v, &top.vector)?;
+    toy.device().write(&v, &top.vector)?;
     let recording = toy.objective.curvature_grad(&toy.w, &v, &result)?;
-    toy.gpu().run([&recording])?;
+    toy.device().run([&recording])?;
     let gradient = toy.objective.read(&result)?;
     Ok((top, gradient))
 }
@@ -44,8 +44,8 @@ fn plus(a: &[f64], s: f64, b: &[f64]) -> Vec<f64> {
 }
 
 /// ½(1 + y)x² at η = 0.1: a cycle in x, a drift in y.
-fn valley(gpu: &Device) -> Result<TheorySection, TheoryError> {
-    let mut toy = Toy::new(gpu, Arc::new(Valley), Loss::Output, &example(&[0.0]), 0)?;
+fn valley(device: &Device) -> Result<TheorySection, TheoryError> {
+    let mut toy = Toy::new(device, Arc::new(Valley), Loss::Output, &example(&[0.0]), 0)?;
     toy.put(&[0.0, 0.0])?;
     let (top, gradient) = sharpness(&mut toy)?;
     let rule = rule(0.1, 0.02);
@@ -62,7 +62,7 @@ fn valley(gpu: &Device) -> Result<TheorySection, TheoryError> {
 }
 
 /// A tanh network of 13 parameters that fits one example exactly.
-fn network(gpu: &Device) -> Result<TheorySection, TheoryError> {
+fn network(device: &Device) -> Result<TheorySection, TheoryError> {
     const RHO: f64 = 0.03;
     const WARM: usize = 8;
     const STEPS: usize = 20;
@@ -70,7 +70,7 @@ fn network(gpu: &Device) -> Result<TheorySection, TheoryError> {
     // some 1e-7 a parameter, which over 20 steps averages to 1e-4 of it.
     const TOLERANCE: f64 = 1e-3;
     let model = Mlp { inputs: 2, width: 3, depth: 2, outputs: 1, activation: Activation::Tanh };
-    let mut toy = Toy::new(gpu, Arc::new(model), Loss::Mse(Reduction::HalfSum), &example(&[0.9, -0.5]), 0)?;
+    let mut toy = Toy::new(device, Arc::new(model), Loss::Mse(Reduction::HalfSum), &example(&[0.9, -0.5]), 0)?;
     let first: Vec<f64> = initial_params(toy.objective.layout(), 1).into_iter().map(f64::from).collect();
     // Gradient descent leads to a minimum: at this rate the residual shrinks by a constant factor.
     let minimum = toy.start(Rule::gd(0.3), &first)?.advance(200)?;

@@ -29,7 +29,7 @@ pub const ROUNDING: f64 = 5e-6;
 pub enum TheoryError {
     /// The device cannot do it.
     #[error(transparent)]
-    Gpu(#[from] DeviceError),
+    Device(#[from] DeviceError),
     /// An eigensolver stopped.
     #[error(transparent)]
     Curvature(#[from] CurvatureError),
@@ -134,13 +134,13 @@ pub fn judge(sections: &[TheorySection], adapter: &str) -> Result<Tally, TheoryE
 /// Tests every prediction on a device, in half a minute or less.
 ///
 /// # Errors
-/// [`TheoryError::Gpu`] and [`TheoryError::Curvature`]. A prediction that fails is no error but a [`TheoryVerdict`].
-pub fn verify(gpu: &Device) -> Result<Vec<TheorySection>, TheoryError> {
-    let mut quadratic = toys::quadratic(gpu)?;
+/// [`TheoryError::Device`] and [`TheoryError::Curvature`]. A prediction that fails is no error but a [`TheoryVerdict`].
+pub fn verify(device: &Device) -> Result<Vec<TheorySection>, TheoryError> {
+    let mut quadratic = toys::quadratic(device)?;
     let mut sections = cycle::sections(&mut quadratic)?;
     sections.extend(edges::sections(&mut quadratic)?);
     sections.extend(saddle::sections(&mut quadratic)?);
-    sections.extend(update::sections(gpu)?);
-    sections.extend(drift::sections(gpu)?);
+    sections.extend(update::sections(device)?);
+    sections.extend(drift::sections(device)?);
     Ok(sections)
 }

@@ -78,26 +78,26 @@ pub(super) struct Toy {
 }
 
 /// The quadratic.
-pub(super) fn quadratic(gpu: &Device) -> Result<Toy, DeviceError> {
-    Toy::new(gpu, Arc::new(Quadratic), Loss::Output, &example(&[1.0; MODES]), 0)
+pub(super) fn quadratic(device: &Device) -> Result<Toy, DeviceError> {
+    Toy::new(device, Arc::new(Quadratic), Loss::Output, &example(&[1.0; MODES]), 0)
 }
 
 impl Toy {
     /// A loss over examples in chunks of `chunk`, or as planned if 0.
     pub fn new(
-        gpu: &Device,
+        device: &Device,
         model: Arc<dyn Model>,
         loss: Loss,
         data: &Examples,
         chunk: usize,
     ) -> Result<Self, DeviceError> {
-        let objective = Objective::new(gpu, model, loss, data, chunk)?;
+        let objective = Objective::new(device, model, loss, data, chunk)?;
         let w = objective.vector("the parameters")?;
         Ok(Self { objective, w })
     }
 
-    pub fn gpu(&self) -> &Device {
-        self.objective.gpu()
+    pub fn device(&self) -> &Device {
+        self.objective.device()
     }
 
     /// Sets these parameters; the others become 0.
@@ -135,7 +135,7 @@ pub(super) struct ToyRun<'a> {
 impl ToyRun<'_> {
     /// Makes `steps` updates and reads the parameters.
     pub fn advance(&self, steps: usize) -> Result<Vec<f64>, DeviceError> {
-        self.toy.gpu().run((0..steps).map(|_| self.optimizer.step(0)))?;
+        self.toy.device().run((0..steps).map(|_| self.optimizer.step(0)))?;
         self.toy.read()
     }
 
@@ -144,7 +144,7 @@ impl ToyRun<'_> {
         let mut trace = vec![];
         for _ in 0..steps {
             trace.push(self.toy.read()?[0]);
-            self.toy.gpu().run([self.optimizer.step(0)])?;
+            self.toy.device().run([self.optimizer.step(0)])?;
         }
         Ok(trace)
     }
@@ -152,7 +152,7 @@ impl ToyRun<'_> {
     /// Loss and ‖g‖ at the parameters.
     pub fn metrics(&self) -> Result<StepMetrics, DeviceError> {
         let probe = &self.optimizer.probe;
-        self.toy.gpu().run([probe.recording(0)])?;
-        Ok(probe.metrics(&self.toy.objective, &self.toy.gpu().read(probe.row())?))
+        self.toy.device().run([probe.recording(0)])?;
+        Ok(probe.metrics(&self.toy.objective, &self.toy.device().read(probe.row())?))
     }
 }

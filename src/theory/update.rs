@@ -27,20 +27,20 @@ const TOLERANCE: f64 = 5.0 * ROUNDING;
 
 type Matrix = [[f64; MODES]; MODES];
 
-pub(super) fn sections(gpu: &Device) -> Result<Vec<TheorySection>, TheoryError> {
+pub(super) fn sections(device: &Device) -> Result<Vec<TheorySection>, TheoryError> {
     let sam = Rule { epsilon: 0.0, ..Rule::sam(LR, 0.125) };
     let cases = [
         ("SAM, 3 steps of ascent", Rule { ascent_steps: 3, ..sam }),
         ("ASAM, eta 0.25", Rule { ascent: Ascent::Asam { eta: 0.25, biases: true }, ..sam }),
         ("m-SAM, groups of 2", Rule { micro_batch: 2, ..sam }),
     ];
-    cases.into_iter().map(|(what, rule)| section(gpu, what, rule)).collect()
+    cases.into_iter().map(|(what, rule)| section(device, what, rule)).collect()
 }
 
-fn section(gpu: &Device, what: &str, rule: Rule) -> Result<TheorySection, TheoryError> {
+fn section(device: &Device, what: &str, rule: Rule) -> Result<TheorySection, TheoryError> {
     let numbers = ROWS.iter().flatten().map(|&x| x as f32).collect();
     let data = Examples::new(Features::Real(numbers), [MODES], vec![0; ROWS.len()], 1).expect("four rows of numbers");
-    let mut toy = Toy::new(gpu, Arc::new(Regression), Loss::Output, &data, rule.micro_batch)?;
+    let mut toy = Toy::new(device, Arc::new(Regression), Loss::Output, &data, rule.micro_batch)?;
     let run = toy.start(rule, &START)?;
     let after = run.advance(1)?;
     let predicted = update_operator(&rule, &START);

@@ -13,7 +13,7 @@ use edgewalk::folder::tables::read_metrics;
 use tempfile::{TempDir, tempdir};
 
 use super::cli::{edgewalk, succeeds, text};
-use super::program::adapter;
+use super::program::edgewalk_on_wgpu;
 use super::resume::pause;
 
 const TINY: [&str; 5] = ["width=8", "depth=2", "train=50", "test=0", "measure.every=0"];
@@ -125,9 +125,8 @@ fn the_process_of_another_host_is_believed_to_be_there() {
 fn sweeps_and_kernel_caches_do_without_locks() {
     let folder = tempdir().unwrap();
     let here = folder.path();
-    let mut sweep = edgewalk(here, &["sweep", "--out", "s", "--set", "seed=1,2", "--set", "steps=3"]);
     // The processor itself has no kernels to choose from.
-    sweep.args(["--adapter", &adapter().unwrap()]);
+    let mut sweep = edgewalk_on_wgpu(here, &["sweep", "--out", "s", "--set", "seed=1,2", "--set", "steps=3"]);
     for set in TINY.iter().chain(&["run.tune=0.2"]) {
         sweep.args(["--set", set]);
     }

@@ -11,6 +11,7 @@ use edgewalk::folder::tables::{read_curvature, read_metrics};
 use tempfile::{TempDir, tempdir};
 
 use super::cli::{edgewalk, succeeds, text};
+use super::program::edgewalk_on_wgpu;
 
 /// The folder with the layer, compiled once.
 fn layer() -> &'static Path {
@@ -42,14 +43,13 @@ fn failing(mut command: Command, variable: &str, value: u64) -> Output {
 }
 
 /// The program through Vulkan, since that has layers.
-fn through_vulkan(here: &Path, arguments: &[&str]) -> Command {
-    let mut command = edgewalk(here, arguments);
+fn through_vulkan(mut command: Command) -> Command {
     command.env("WGPU_BACKEND", "vulkan");
     command
 }
 
 fn train(here: &Path, out: &str) -> Command {
-    let mut command = through_vulkan(here, &["train", "--out", out]);
+    let mut command = through_vulkan(edgewalk_on_wgpu(here, &["train", "--out", out]));
     let sets = ["width=16", "train=60", "test=20", "steps=12", "checkpoint_every=4", "measure.every=3"];
     for set in sets {
         command.args(["--set", set]);
@@ -92,7 +92,7 @@ fn a_device_that_is_lost_ends_the_run_and_it_can_go_on() {
             assert!(error.contains("the device was lost") && message.contains(&error), "{error}: {message}");
             let (metrics, curvature) = rows(&run);
             assert!(whole.0.starts_with(&metrics) && whole.1.starts_with(&curvature), "{metrics:?}");
-            succeeds(through_vulkan(here, &["resume", &out]));
+            succeeds(through_vulkan(edgewalk(here, &["resume", &out])));
             assert_eq!(rows(&run), whole, "{out}");
             begun += 1;
         }

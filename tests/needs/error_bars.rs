@@ -18,7 +18,7 @@ use edgewalk::optim::{Optimizer, Rule};
 
 use super::oracle::Numbers;
 
-fn gpu() -> Device {
+fn the_device() -> Device {
     Device::open(std::env::var("EDGEWALK_ADAPTER").ok().as_deref()).unwrap()
 }
 
@@ -36,7 +36,7 @@ pub fn cases() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/needs/error_bars");
         let bytes = fs::read(here.join(file).with_extension("safetensors")).unwrap();
         let params = params_from_safetensors(&Layout::of(&cnn).unwrap(), &bytes).unwrap();
-        let mut network = Network::new(&gpu(), cnn, Loss::Mse(Reduction::Mean), &data);
+        let mut network = Network::new(&the_device(), cnn, Loss::Mse(Reduction::Mean), &data);
         for pair in network.solve(&params, 4) {
             let (truth, slack) = network.truth(&params, &pair);
             let near = |value: &f64| (pair.value - value).abs();
@@ -62,7 +62,7 @@ pub fn thousand() {
 /// How many of how many eigenvalues lie within their error bars, and the median of error bar ÷ error, for `networks`
 /// networks at `states` parameters each: initial and trained, narrow and wide, on images with a border of zeros and without.
 fn measure(networks: u64, states: u64) -> (usize, usize, f64) {
-    let gpu = gpu();
+    let device = the_device();
     let (mut covered, mut ratios) = (0, vec![]);
     for seed in 0..networks {
         let mut numbers = Numbers::new(seed + 100);
@@ -76,7 +76,7 @@ fn measure(networks: u64, states: u64) -> (usize, usize, f64) {
             (cnn.stride, cnn.pool) = (1, Pool::None);
         }
         let layout = Layout::of(&cnn).unwrap();
-        let mut network = Network::new(&gpu, cnn, loss, &images(seed, seed % 5 < 2));
+        let mut network = Network::new(&device, cnn, loss, &images(seed, seed % 5 < 2));
         for state in 0..states {
             let mut params = initial_params(&layout, 100 * seed + state);
             if state % 4 > 1 {
@@ -125,7 +125,7 @@ struct Network {
 }
 
 impl Network {
-    fn new(gpu: &Device, cnn: Cnn, loss: Loss, data: &Examples) -> Self {
+    fn new(device: &Device, cnn: Cnn, loss: Loss, data: &Examples) -> Self {
         let layout = Layout::of(&cnn).unwrap();
         let mut graph = Graph::new();
         let of =
@@ -143,7 +143,7 @@ impl Network {
         let total = graph.sum_all(each);
         let mean = graph.scale(total, 1.0 / n as f32);
         let product = hvp(&mut graph, mean, &inputs[0], &inputs[1]);
-        let mut objective = Objective::new(gpu, Arc::new(cnn), loss, data, 0).unwrap();
+        let mut objective = Objective::new(device, Arc::new(cnn), loss, data, 0).unwrap();
         let w = objective.vector("w").unwrap();
         let hessian = HessianOperator::new(&mut objective, &w).unwrap();
         let optimizer = Optimizer::new(&mut objective, Rule::sam(0.02, 0.05), &w).unwrap();
@@ -152,7 +152,7 @@ impl Network {
 
     fn train(&self, params: &[f32], steps: u64) -> Vec<f32> {
         self.objective.set_params(&self.w, params).unwrap();
-        self.objective.gpu().run((0..steps).map(|step| self.optimizer.step(step))).unwrap();
+        self.objective.device().run((0..steps).map(|step| self.optimizer.step(step))).unwrap();
         self.objective.read(&self.w).unwrap()
     }
 

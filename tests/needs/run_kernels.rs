@@ -35,24 +35,24 @@ pub fn kernels(kinds: &[Target]) -> BTreeMap<String, Kernel> {
     let found: Arc<Mutex<BTreeMap<String, Kernel>>> = Arc::default();
     let seen = Arc::clone(&found);
     let adapter = super::program::adapter();
-    let gpu = Gpu::open_altered(adapter.as_deref(), move |kernel| {
+    let device = Gpu::open_altered(adapter.as_deref(), move |kernel| {
         seen.lock().unwrap().insert(kernel.wgsl.clone(), kernel.clone());
     });
-    let gpu = gpu.unwrap();
+    let device = device.unwrap();
     let data = |of: fn(usize) -> Examples| Dataset { train: of(20), test: Some(of(8)) };
     for kind in kinds {
-        let gpu = Device::Gpu(gpu.dry_for(kind.clone()));
+        let device = Device::Gpu(device.dry_for(kind.clone()));
         let activation = Activation::Tanh;
         let mlp = Arc::new(Mlp { inputs: 64, width: 12, depth: 3, outputs: 10, activation });
         for sets in SETTINGS {
-            assemble(&gpu, &config(sets), mlp.clone(), &data(|count| made_up::images(count, [8, 8, 1]).unwrap()));
+            assemble(&device, &config(sets), mlp.clone(), &data(|count| made_up::images(count, [8, 8, 1]).unwrap()));
         }
         let cnn = Arc::new(Cnn::paper([16, 16, 3], 4, 10));
-        assemble(&gpu, &config(&[]), cnn, &data(|count| made_up::images(count, [16, 16, 3]).unwrap()));
+        assemble(&device, &config(&[]), cnn, &data(|count| made_up::images(count, [16, 16, 3]).unwrap()));
         let transformer =
             Arc::new(Transformer { layers: 1, heads: 2, key_size: 4, model_size: 8, length: 8, vocabulary: 128 });
         assemble(
-            &gpu,
+            &device,
             &config(&["loss.kind=cross-entropy"]),
             transformer,
             &data(|count| made_up::windows(count, 8).unwrap()),
