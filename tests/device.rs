@@ -94,6 +94,11 @@ pub fn own_target() -> Target {
 static SINGLE: LazyLock<Cpu> = LazyLock::new(|| Cpu::open(Precision::F32).unwrap());
 static DOUBLE: LazyLock<Cpu> = LazyLock::new(|| Cpu::open(Precision::F64).unwrap());
 
+/// The native device, in 32 bits.
+pub fn native() -> Device {
+    Device::Cpu(SINGLE.clone())
+}
+
 /// Values of `outputs` computed by the native device.
 pub fn run_native(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], precision: Precision) -> Vec<Tensor> {
     let cpu = if precision == Precision::F32 { &*SINGLE } else { &*DOUBLE };
@@ -121,7 +126,7 @@ pub fn run_native(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)]
 }
 
 /// Checks that the native device computes what the interpreter computes, in both precisions.
-fn assert_native_agrees(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], tolerance: f64) {
+pub fn assert_native_agrees(graph: &Graph, outputs: &[NodeId], inputs: &[(NodeId, Tensor)], tolerance: f64) {
     let expected = eval(graph, outputs, inputs).unwrap();
     for (precision, tolerance) in [(Precision::F32, tolerance), (Precision::F64, 1e-12)] {
         let found = run_native(graph, outputs, inputs, precision);

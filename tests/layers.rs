@@ -29,7 +29,7 @@ const STAGES: [(&str, &[&str]); 30] = [
     ("curvature", &["choice"]),
     ("objective", &["autodiff", "curvature", "data", "device", "graph", "kernel", "model", "passes", "plan"]),
     ("optim", &["curvature", "device", "graph", "model", "objective", "plan"]),
-    ("config", &["adapter", "choice", "curvature", "data", "files", "graph", "model", "optim", "text"]),
+    ("config", &["adapter", "choice", "curvature", "data", "files", "model", "optim", "text"]),
     ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim", "text"]),
     ("results", &["adapter", "config", "files", "folder", "observer", "optim", "text"]),
     (
@@ -99,7 +99,6 @@ const STAGES: [(&str, &[&str]); 30] = [
             "curvature",
             "data",
             "doctor",
-            "environment",
             "files",
             "folder",
             "device",

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use edgewalk::data::{Examples, Features};
+use edgewalk::device::Device;
 use edgewalk::graph::{DType, Graph, Tensor, eval};
 use edgewalk::model::{Activation, Cnn, Layout, Loss, Model, Norm, Pool, Reduction, Transformer, wrong};
 use edgewalk::objective::{Metrics, Objective};
 
-use super::device::{own_target, run_for, the_device};
+use super::device::{native, own_target, run_for, the_device};
 use super::interpreted::{Interpreted, distance_to_kink, interpret};
 use super::objective_cases::{OnDevice, Product, close, direction, norm, widen};
 use super::oracle::Numbers;
@@ -80,8 +81,8 @@ impl Case {
         Self { model: Arc::new(model), loss, data, w }
     }
 
-    fn on_device(&self, chunk: usize) -> OnDevice {
-        let objective = Objective::new(the_device(), Arc::clone(&self.model), self.loss, &self.data, chunk);
+    fn on(&self, device: &Device, chunk: usize) -> OnDevice {
+        let objective = Objective::new(device, Arc::clone(&self.model), self.loss, &self.data, chunk);
         OnDevice::new(objective.unwrap(), &self.w)
     }
 
@@ -93,10 +94,19 @@ impl Case {
         interpret(&*self.model, self.loss, &self.data, &widen(&self.w), &self.directions()[1])
     }
 
-    /// Loss, error, gradient and Hessian product in chunks of so many examples.
-    fn check(&self, chunk: usize) {
+    /// Loss, error, gradient and Hessian product on the device under test.
+    fn check(&self) {
+        self.check_on(the_device(), 0);
+    }
+
+    /// The same natively, in chunks of so many examples: a driver compiles each kernel anew for the last, shorter chunk.
+    fn check_chunks(&self, chunk: usize) {
+        self.check_on(&native(), chunk);
+    }
+
+    fn check_on(&self, device: &Device, chunk: usize) {
         let (expected, [u, v]) = (self.interpret(), self.directions());
-        let mut device = self.on_device(chunk);
+        let mut device = self.on(device, chunk);
         let Metrics { loss, error } = device.metrics();
         close("loss", &[loss], &[expected.metrics.loss], 1e-6);
         close("error", &[error], &[expected.metrics.error], 1e-6);
@@ -112,7 +122,7 @@ impl Case {
     /// The products that training does not need.
     fn check_others(&self) {
         let (expected, [_, v]) = (self.interpret(), self.directions());
-        let mut device = self.on_device(0);
+        let mut device = self.on(the_device(), 0);
         close("G v", &device.product(Product::GaussNewton, &v), &expected.ggn, 1e-4);
         close("∇(vᵀHv)", &device.product(Product::CurvatureGrad, &v), &expected.curvature_grad, 2e-4);
     }
@@ -128,7 +138,7 @@ fn the_papers_cnn_agrees_with_the_interpreter() {
     let image = [12, 12, 3];
     // Where a single channel is active, normalisation leaves almost the same of any value, and pooling almost ties.
     let cnn = Cnn { channels: 16, ..paper_cnn(image) };
-    Case::new(cnn, Loss::Mse(Reduction::Mean), images(5, image), true).check(0);
+    Case::new(cnn, Loss::Mse(Reduction::Mean), images(5, image), true).check();
 }
 
 #[test]
@@ -145,7 +155,9 @@ fn odd_images_strides_and_average_pooling_agree() {
         blocks: 1,
         ..paper_cnn(image)
     };
-    Case::new(smooth, Loss::CrossEntropy, images(7, image), false).check(4);
+    let case = Case::new(smooth, Loss::CrossEntropy, images(7, image), false);
+    case.check();
+    case.check_chunks(4);
 }
 
 #[test]
@@ -155,20 +167,21 @@ fn every_product_of_a_small_cnn_agrees() {
     let case = Case::new(small, Loss::Mse(Reduction::HalfSum), images(5, image), true);
     case.check_others();
     let plain = Cnn { pool: Pool::None, channels: 3, blocks: 1, ..paper_cnn(image) };
-    Case::new(plain, Loss::CrossEntropy, images(5, image), false).check(0);
+    Case::new(plain, Loss::CrossEntropy, images(5, image), false).check();
 }
 
 #[test]
 fn a_transformer_agrees_with_the_interpreter() {
     let model = Transformer { layers: 2, heads: 4, key_size: 8, model_size: 24, length: 12, vocabulary: 32 };
-    Case::new(model, Loss::CrossEntropy, windows(8, 12, 32), true).check(0);
+    Case::new(model, Loss::CrossEntropy, windows(8, 12, 32), true).check();
 }
 
 #[test]
 fn every_product_of_a_small_transformer_agrees() {
     let model = Transformer { layers: 1, heads: 3, key_size: 5, model_size: 14, length: 7, vocabulary: 19 };
     let case = Case::new(model, Loss::CrossEntropy, windows(5, 7, 19), true);
-    case.check(3);
+    case.check();
+    case.check_chunks(3);
     case.check_others();
 }
 

@@ -12,7 +12,7 @@ use edgewalk::plan::{Output, Place, Spec};
 use tempfile::tempdir;
 
 use super::cli::{edgewalk, refuses, succeeds};
-use super::device::assert_agrees;
+use super::device::assert_native_agrees;
 use super::networks::{ACTIVATIONS, LOSSES, mlp, network};
 use super::objective_cases::{Case, close, direction};
 use super::oracle::Numbers;
@@ -87,7 +87,7 @@ fn everything_about_small_networks_agrees_in_both_precisions() {
     for (i, activation) in ACTIVATIONS.into_iter().enumerate() {
         let network = network(&mlp(activation, 13, 20, 5), LOSSES[i % LOSSES.len()], 33);
         for (_, outputs) in &network.programs {
-            assert_agrees(&network.graph, outputs, &network.given, 1e-4);
+            assert_native_agrees(&network.graph, outputs, &network.given, 1e-4);
         }
     }
 }

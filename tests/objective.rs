@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use edgewalk::curvature::{EigenOptions, Operator, lanczos};
+use edgewalk::device::Device;
 use edgewalk::graph::{Graph, NodeId};
 use edgewalk::model::{Activation, Init, Loss, Model, ModelError, Param, Reduction};
 use edgewalk::objective::{GaussNewtonOperator, HessianOperator, Metrics, Objective};
 use edgewalk::optim::{Optimizer, Rule};
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
-use super::device::the_device;
+use super::device::{native, the_device};
 use super::interpreted::interpret;
 use super::objective_cases::{Case, OnDevice, Product, close, direction, mnist, norm, real, sam_step, widen};
 use super::reference_mlp;
@@ -31,13 +32,13 @@ fn reference_curvature_grad(mlp: &reference_mlp::Mlp, w: &[f64], v: &[f64], h: f
 }
 
 /// Everything about one case against both judges.
-fn check(case: &Case) {
+fn check(case: &Case, device: &Device) {
     let name = format!("{} {:?} width {} on {}", case.mlp.activation, case.loss, case.mlp.width, case.data.len());
     let (u, v) = (direction(case.w.len(), 51), direction(case.w.len(), 52));
     let expected = interpret(&case.mlp, case.loss, &case.data, &case.w64(), &v);
     let reference = case.reference();
     let here = reference.at(&case.w64());
-    let mut device = case.on_device(0);
+    let mut device = OnDevice::new(case.objective_on(device, 0), &case.w);
 
     let Metrics { loss, error } = device.metrics();
     close(&format!("{name}: loss"), &[loss], &[expected.metrics.loss], 1e-6);
@@ -73,19 +74,33 @@ fn check(case: &Case) {
 
 #[test]
 fn relu_network_on_a_thousand_images() {
-    check(&Case::new(64, 1000, Activation::Relu, Loss::Mse(Reduction::Mean)));
+    check(&Case::new(64, 1000, Activation::Relu, Loss::Mse(Reduction::Mean)), the_device());
 }
 
 #[test]
 fn smooth_network_with_cross_entropy_on_a_thousand_images() {
-    check(&Case::new(64, 1000, Activation::Gelu, Loss::CrossEntropy));
+    check(&Case::new(64, 1000, Activation::Gelu, Loss::CrossEntropy), the_device());
 }
 
 #[test]
 fn every_activation_and_every_loss() {
     // In pairs other than those above; a loss and an activation meet only through the outputs.
     for (i, activation) in ACTIVATIONS.into_iter().enumerate() {
-        check(&Case::new(24, 200, activation, LOSSES[(i + 1) % 3]));
+        check(&Case::new(24, 200, activation, LOSSES[(i + 1) % 3]), &native());
+    }
+}
+
+/// What training and measuring need, of the activations that the networks above lack: a driver compiles each kernel anew.
+#[test]
+fn other_activations_on_the_adapter() {
+    for (activation, loss) in [Activation::Tanh, Activation::Elu, Activation::Softplus].into_iter().zip(LOSSES) {
+        let case = Case::new(24, 200, activation, loss);
+        let (v, mut device) = (direction(case.w.len(), 52), case.on_device(0));
+        let reference = case.reference();
+        let here = reference.at(&case.w64());
+        close(&format!("{activation}: gradient"), &device.gradient(), here.gradient.as_slice(), 1e-5);
+        let hv = device.product(Product::Hessian, &v);
+        close(&format!("{activation}: H v"), &hv, here.hvp(&v).as_slice(), 1e-4);
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use edgewalk::data::{self, DataName, Examples, Features, Request};
-use edgewalk::device::{Buffer, Recording};
+use edgewalk::device::{Buffer, Device, Recording};
 use edgewalk::model::{Activation, Layout, Loss, Mlp, Model, Reduction};
 use edgewalk::objective::{Metrics, Objective};
 use edgewalk::optim::Rule;
@@ -87,7 +87,11 @@ impl Case {
     }
 
     pub fn objective(&self, chunk: usize) -> Objective {
-        Objective::new(the_device(), Arc::new(self.mlp.clone()), self.loss, &self.data, chunk).unwrap()
+        self.objective_on(the_device(), chunk)
+    }
+
+    pub fn objective_on(&self, device: &Device, chunk: usize) -> Objective {
+        Objective::new(device, Arc::new(self.mlp.clone()), self.loss, &self.data, chunk).unwrap()
     }
 
     pub fn on_device(&self, chunk: usize) -> OnDevice {
@@ -130,12 +134,12 @@ pub struct OnDevice {
 impl OnDevice {
     pub fn new(objective: Objective, w: &[f32]) -> Self {
         let [at, v, result] = ["w", "v", "result"].map(|what| objective.vector(what).unwrap());
-        the_device().write(&at, w).unwrap();
+        objective.device().write(&at, w).unwrap();
         Self { objective, w: at, v, result }
     }
 
     fn run(&self, recording: &Recording) -> Vec<f64> {
-        the_device().run([recording]).unwrap();
+        self.objective.device().run([recording]).unwrap();
         widen(&self.objective.read(&self.result).unwrap())
     }
 
@@ -146,7 +150,7 @@ impl OnDevice {
 
     pub fn product(&mut self, product: Product, v: &[f64]) -> Vec<f64> {
         let v: Vec<f32> = v.iter().map(|&x| x as f32).collect();
-        the_device().write(&self.v, &v).unwrap();
+        self.objective.device().write(&self.v, &v).unwrap();
         let recording = match product {
             Product::Hessian => self.objective.hvp(&self.w, &self.v, &self.result),
             Product::GaussNewton => self.objective.ggn(&self.w, &self.v, &self.result),
@@ -156,10 +160,11 @@ impl OnDevice {
     }
 
     pub fn metrics(&mut self) -> Metrics {
-        let partials = the_device().buffer("partial sums", self.objective.partials_len()).unwrap();
+        let device = self.objective.device().clone();
+        let partials = device.buffer("partial sums", self.objective.partials_len()).unwrap();
         let recording = self.objective.loss(&self.w, &partials).unwrap();
-        the_device().run([&recording]).unwrap();
-        self.objective.metrics(&the_device().read(&partials).unwrap())
+        device.run([&recording]).unwrap();
+        self.objective.metrics(&device.read(&partials).unwrap())
     }
 }
 

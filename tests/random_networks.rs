@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use edgewalk::data::{Examples, Features};
+use edgewalk::device::Device;
 use edgewalk::graph::{NodeId, Tensor, eval};
 use edgewalk::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Norm, Pool, Transformer};
 use edgewalk::objective::{Metrics, Objective};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::device::the_device;
+use super::device::{native, the_device};
 use super::interpreted::{Sums, sums};
 use super::models::params;
 use super::networks::{ACTIVATIONS, LOSSES};
@@ -150,21 +151,21 @@ fn expect(network: &Network, loss: Loss, data: &Examples, w: &[f32], v: &[f64]) 
     Some(Expected { loss, gradient, hvp, errors: (errors.value.data[0] * counted as f64).round(), counted })
 }
 
-#[test]
-fn random_networks_in_random_chunks_agree_with_the_interpreter() {
+/// Checks so many networks on a device of each thread.
+fn check(device: impl Fn() -> Device + Sync, cases: u64) {
     let strategy = || {
         let networks = prop_oneof![mlps(), cnns(), transformers()];
         // One at a time, as ragged as can be, and at once.
         let chunks = prop_oneof![Just(1), 2..16usize, Just(usize::MAX)];
         (networks, select(LOSSES.to_vec()), 1..12usize, chunks, 0..1_000_000u64)
     };
-    random::check(20_230_917, 4, strategy, |(network, loss, n, chunk, seed)| {
+    random::check(20_230_917, cases, strategy, |(network, loss, n, chunk, seed)| {
         let data = examples(&network, n, seed);
         let v = direction(Layout::of(&*network.model).unwrap().len(), seed);
         let mut draws = (seed..seed + 20).map(|seed| params(&*network.model, seed));
         let found = draws.find_map(|w| expect(&network, loss, &data, &w, &v).map(|expected| (w, expected)));
         let Some((w, expected)) = found else { return Err(TestCaseError::reject("all draws lie near a kink")) };
-        let objective = Objective::new(the_device(), Arc::clone(&network.model), loss, &data, chunk).unwrap();
+        let objective = Objective::new(&device(), Arc::clone(&network.model), loss, &data, chunk).unwrap();
         prop_assert_eq!(objective.plan().chunks, n.div_ceil(chunk));
         let mut device = OnDevice::new(objective, &w);
         let Metrics { loss, error } = device.metrics();
@@ -174,4 +175,15 @@ fn random_networks_in_random_chunks_agree_with_the_interpreter() {
         expected.hvp.check("H v", device.product(Product::Hessian, &v))?;
         Ok(())
     });
+}
+
+#[test]
+fn random_networks_in_random_chunks_agree_with_the_interpreter() {
+    check(native, 24);
+}
+
+/// The same kernels as for single ops and for networks of each kind, which other tests meet: a few show how they meet.
+#[test]
+fn random_networks_on_the_adapter_agree_with_the_interpreter() {
+    check(|| the_device().clone(), 2);
 }

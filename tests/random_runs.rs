@@ -14,6 +14,7 @@ use proptest::sample::{Index, select};
 use tempfile::tempdir;
 
 use super::cli::{edgewalk, text};
+use super::program::wgpu_adapter;
 use super::random;
 use super::resume::pause;
 
@@ -115,6 +116,8 @@ struct Case {
     sets: Vec<String>,
     /// Whether the run is killed on the way.
     kill: bool,
+    /// Most run natively: a driver compiles the kernels of each.
+    native: bool,
     command: &'static str,
 }
 
@@ -144,8 +147,9 @@ fn cases() -> impl Strategy<Value = Case> {
     let set =
         (select(VALUES.to_vec()), any::<Index>()).prop_map(|((key, values), at)| format!("{key}={}", at.get(values)));
     let sets = prop::collection::vec(set, 0..8);
-    (select(BASES.to_vec()), sets, prop::bool::weighted(0.05), select(COMMANDS.to_vec()))
-        .prop_map(|(base, sets, kill, command)| Case { base, sets, kill, command })
+    let chances = (prop::bool::weighted(0.05), prop::bool::weighted(0.9));
+    (select(BASES.to_vec()), sets, chances, select(COMMANDS.to_vec()))
+        .prop_map(|(base, sets, (kill, native), command)| Case { base, sets, kill, native, command })
 }
 
 /// Lets the program end, or kills it after `patience`.
@@ -219,7 +223,8 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     let folder = tempdir().unwrap();
     let here = folder.path();
     fs::write(here.join("t.txt"), "Edges are where walks end.\n".repeat(40)).unwrap();
-    let mut train = edgewalk(here, &["train", "quickstart", "--out", "run"]);
+    let adapter = if case.native { "native".to_owned() } else { wgpu_adapter() };
+    let mut train = edgewalk(here, &["train", "quickstart", "--out", "run", "--adapter", &adapter]);
     for set in case.base.iter().copied().chain(case.sets.iter().map(String::as_str)) {
         train.args(["--set", set]);
     }
@@ -231,7 +236,10 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
         check_end("train", (output, killed))?;
     }
     check_folder(&here.join("run"), killed)?;
-    let words: Vec<&str> = case.command.split(' ').collect();
+    let mut words: Vec<&str> = case.command.split(' ').collect();
+    if matches!(words[0], "train" | "bench") {
+        words.extend(["--adapter", &adapter]);
+    }
     let mut then = edgewalk(here, &words);
     then.env("GALLIVM_PERF", "nopt");
     check_end(case.command, ended(then, PATIENCE))?;
@@ -242,7 +250,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
 #[test]
 fn random_runs_and_commands_end_with_a_result_or_a_message() {
     let failures = Mutex::new(vec![]);
-    random::check(23, 8, cases, |case| {
+    random::check(23, 16, cases, |case| {
         // The others are run all the same: a run of thousands is to find more than the first.
         if let Err(error) = check(&case) {
             println!("{case:?}\n{error}\n");

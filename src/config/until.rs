@@ -30,15 +30,14 @@ impl Until {
     ///
     /// # Errors
     /// [`ConfigError::BadValue`]
-    pub fn check(&self, loss: Loss) -> Result<(), ConfigError> {
-        if self.column == BoundedColumn::Error || self.below > 0.0 || !loss.is_never_negative() {
-            return Ok(());
+    pub fn check(until: Option<Self>, loss: Loss) -> Result<(), ConfigError> {
+        match until {
+            Some(until) if until.column == BoundedColumn::Loss && until.below <= 0.0 && loss.is_never_negative() => {
+                let (key, value) = ("run.until".to_owned(), format!("\"{until}\""));
+                Err(ConfigError::BadValue { key, value, allowed: Self::ALLOWED.into() })
+            }
+            _ => Ok(()),
         }
-        Err(ConfigError::BadValue {
-            key: "run.until".into(),
-            value: format!("\"{self}\""),
-            allowed: Self::ALLOWED.into(),
-        })
     }
 
     /// Whether a row with this loss and error meets it.

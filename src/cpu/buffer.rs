@@ -35,6 +35,11 @@ impl Buffer {
         if !Arc::ptr_eq(&self.owner, threads) {
             return Err(DeviceError::Mismatch("a buffer of another device; make it on the one that runs".to_owned()));
         }
+        self.real()
+    }
+
+    /// Its memory, if no dry device made it.
+    pub(super) fn real(&self) -> Result<&Arc<Memory>, DeviceError> {
         self.memory.as_ref().ok_or_else(|| {
             DeviceError::Mismatch("a buffer of a dry device holds nothing; make it on the device that runs".into())
         })

@@ -66,9 +66,8 @@ impl Recording {
         if from.memory.is_none() && to.memory.is_none() {
             return Ok(Self { held, ..Self::default() });
         }
-        if from.memory.as_ref().zip(to.memory.as_ref()).is_none_or(|(from, to)| Arc::ptr_eq(from, to)) {
-            let problem = "a copy needs two buffers of the device that runs; make another one";
-            return Err(DeviceError::Mismatch(problem.to_owned()));
+        if Arc::ptr_eq(from.real()?, to.real()?) {
+            return Err(DeviceError::Mismatch("a copy needs two buffers; make another one".to_owned()));
         }
         let steps = vec![Bound::Copy { from: from.clone(), to: to.clone(), at }];
         Ok(Self { steps, held, ..Self::default() })

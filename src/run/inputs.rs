@@ -7,7 +7,7 @@ use super::RunError;
 use super::batches::BatchLoader;
 use super::own::OwnTask;
 use super::setup::RunSetup;
-use crate::config::{Config, MeasuringSet, build};
+use crate::config::{Config, MeasuringSet, Until, build};
 use crate::data::{self, DataError, Dataset, Examples};
 use crate::device::{Device, DeviceError};
 use crate::files::sha256;
@@ -36,7 +36,7 @@ impl Inputs {
             let data = Self::data(config)?;
             return Self::on(open(config, adapter)?, Arc::new(data), config);
         };
-        config.run.until.map_or(Ok(()), |until| until.check(loss))?;
+        Until::check(config.run.until, loss)?;
         Layout::of(&*model)?;
         Ok(Self { data, device: open(config, adapter)?, model, loss, own: true })
     }
@@ -55,7 +55,7 @@ impl Inputs {
     /// The same with existing data and adapter.
     pub fn on(device: Device, data: Arc<Dataset>, config: &Config) -> Result<Self, RunError> {
         let (model, loss) = (build::model(config, &data.train)?, build::loss(config));
-        config.run.until.map_or(Ok(()), |until| until.check(loss))?;
+        Until::check(config.run.until, loss)?;
         Ok(Self { data, device, model, loss, own: false })
     }
 

@@ -6,7 +6,7 @@ use super::initial::initial;
 use super::request::{ResumeRequest, TrainRequest};
 use super::tables::Tables;
 use super::{RunError, batches, divergence};
-use crate::config::{Config, ConfigError, MeasuringSet, build};
+use crate::config::{Config, ConfigError, MeasuringSet, Until, build};
 use crate::device::{self, DeviceError};
 use crate::files::lock::Lock;
 use crate::files::read_regular;
@@ -79,6 +79,9 @@ impl<'a> Launch<'a> {
         }
         let old = settled::settings(&dir, &manifest)?;
         let config = settled::changed(&dir, &old, &request.sets)?;
+        if !own {
+            Until::check(config.run.until, build::loss(&config))?;
+        }
         let (checkpoint, damaged) = checkpoint::last(&dir);
         for error in &damaged {
             observer.note(&format!("warning: {error}"));
