@@ -9,7 +9,15 @@
 // Grid: x = ceil(N / COLS), y = ceil(M / ROWS), z = BATCH. Workgroup: DOWN * ACROSS invocations; 4 * SLAB * (ROWS + COLS)
 // bytes of workgroup memory.
 // A vec4 that straddles the end of its row may hold anything past it (load_a4, load_b4), but must not read outside.
-// Hooks: M N K A_ALONG_K, ROWS COLS BLOCK_ROWS BLOCK_COLS SLAB, load_a4 load_b4 store4.
+// A compiler that does not unroll a loop keeps the arrays that it indexes in memory, so whatever indexes registers is a hook
+// that is written out.
+// Hooks: M N K A_ALONG_K, ROWS COLS BLOCK_ROWS BLOCK_COLS SLAB, A_EACH B_EACH (vec4s of a slab that an invocation brings;
+//        those of an A along k in 4 x 4 blocks, which are turned on the way), load_a4 load_b4, and
+//   bring(b, m0, n0, k0, id, next_a, next_b)   fetches an invocation's part of the slabs at k0;
+//   put(id, next_a, next_b)                    writes it to workgroup memory;
+//   multiply(row4, col4, k4, acc)              adds the terms of four k;
+//   store_block(b, m, n, acc)                  stores row i of a block at m + 4 DOWN (i / 4) + i % 4, and its vec4 j at
+//                                              n + 4 ACROSS j.
 
 const DOWN = ROWS / BLOCK_ROWS;
 const ACROSS = COLS / BLOCK_COLS;
@@ -23,11 +31,9 @@ const LAST_K4 = (K - 1u) & ~3u;
 // Whether the last slab is not full.
 const RAGGED = K % SLAB != 0u;
 
-// Vec4s of a slab that an invocation brings; those of an A along k in 4 x 4 blocks, which are turned on the way. There may
-// be fewer blocks than invocations.
-const A_BLOCKS = ROWS4 * SLAB4;
-const A_EACH = select(4u * A_BLOCKS / WG, 4u * ((A_BLOCKS + WG - 1u) / WG), A_ALONG_K);
-const B_EACH = SLAB * COLS4 / WG;
+alias Block = array<array<vec4<f32>, BLOCK_COLS / 4u>, BLOCK_ROWS>;
+alias PartOfA = array<vec4<f32>, A_EACH>;
+alias PartOfB = array<vec4<f32>, B_EACH>;
 
 // Both slabs are k-major: [k][row / 4] and [k][column / 4].
 var<workgroup> a_slab: array<vec4<f32>, SLAB * ROWS4>;
@@ -69,60 +75,17 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
     let row4 = id / ACROSS;
     let col4 = id % ACROSS;
 
-    var acc: array<array<vec4<f32>, BLOCK_COLS / 4u>, BLOCK_ROWS>;
-    var next_a: array<vec4<f32>, A_EACH>;
-    var next_b: array<vec4<f32>, B_EACH>;
-    let brings_a = !A_ALONG_K || A_BLOCKS >= WG || id < A_BLOCKS;
-    if (brings_a) { for (var i = 0u; i < A_EACH; i++) { next_a[i] = fetch_a(b, m0, 0u, id, i); } }
-    for (var i = 0u; i < B_EACH; i++) { next_b[i] = fetch_b(b, n0, 0u, id, i); }
-
+    var acc: Block;
+    var next_a: PartOfA;
+    var next_b: PartOfB;
+    bring(b, m0, n0, 0u, id, &next_a, &next_b);
     for (var k = 0u; k < K; k += SLAB) {
-        if (A_ALONG_K) {
-            for (var i = 0u; i < A_EACH; i += 4u) {
-                if (!brings_a) { break; }
-                let turned = transpose(mat4x4(next_a[i], next_a[i + 1u], next_a[i + 2u], next_a[i + 3u]));
-                let block = id + i / 4u * WG;
-                let at = a_place(block / SLAB4, block % SLAB4);
-                for (var j = 0u; j < 4u; j++) { a_slab[at + j * ROWS4] = turned[j]; }
-            }
-        } else {
-            for (var i = 0u; i < A_EACH; i++) {
-                let quad = id + i * WG;
-                let k = quad / ROWS4;
-                a_slab[a_place(quad % ROWS4, k / 4u) + k % 4u * ROWS4] = next_a[i];
-            }
-        }
-        for (var i = 0u; i < B_EACH; i++) {
-            b_slab[id + i * WG] = next_b[i];
-        }
+        put(id, &next_a, &next_b);
         workgroupBarrier();
-        if (k + SLAB < K) {
-            if (brings_a) { for (var i = 0u; i < A_EACH; i++) { next_a[i] = fetch_a(b, m0, k + SLAB, id, i); } }
-            for (var i = 0u; i < B_EACH; i++) { next_b[i] = fetch_b(b, n0, k + SLAB, id, i); }
-        }
+        if (k + SLAB < K) { bring(b, m0, n0, k + SLAB, id, &next_a, &next_b); }
         // Compilers unroll four, not sixteen.
-        for (var k4 = 0u; k4 < SLAB4; k4++) {
-            for (var l = 0u; l < 4u; l++) {
-                var rows: array<vec4<f32>, BLOCK_ROWS / 4u>;
-                var cols: array<vec4<f32>, BLOCK_COLS / 4u>;
-                for (var i = 0u; i < BLOCK_ROWS / 4u; i++) { rows[i] = a_slab[a_place(row4 + DOWN * i, k4) + l * ROWS4]; }
-                for (var j = 0u; j < BLOCK_COLS / 4u; j++) { cols[j] = b_slab[(4u * k4 + l) * COLS4 + col4 + ACROSS * j]; }
-                for (var i = 0u; i < BLOCK_ROWS; i++) {
-                    let x = vec4(rows[i / 4u][i % 4u]);
-                    for (var j = 0u; j < BLOCK_COLS / 4u; j++) { acc[i][j] = fma(x, cols[j], acc[i][j]); }
-                }
-            }
-        }
+        for (var k4 = 0u; k4 < SLAB4; k4++) { multiply(row4, col4, k4, &acc); }
         workgroupBarrier();
     }
-
-    for (var i = 0u; i < BLOCK_ROWS; i++) {
-        let m = m0 + 4u * (row4 + DOWN * (i / 4u)) + i % 4u;
-        if (m < M) {
-            for (var j = 0u; j < BLOCK_COLS / 4u; j++) {
-                let n = n0 + 4u * (col4 + ACROSS * j);
-                if (n < N) { store4(b, m, n, acc[i][j]); }
-            }
-        }
-    }
+    store_block(b, m0 + 4u * row4, n0 + 4u * col4, &acc);
 }

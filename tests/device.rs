@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use edgewalk::cpu::Cpu;
 use edgewalk::device::{Device, Precision};
 use edgewalk::graph::{DType, Graph, NodeId, Tensor, eval};
-use edgewalk::kernel::{Program, Target, compile};
+use edgewalk::kernel::{Program, Registers, Target, compile};
 use edgewalk::passes::SplitPolicy;
 use edgewalk::plan::{Output, Place, Spec};
 
@@ -85,8 +85,17 @@ pub fn is_native() -> bool {
 /// What kernels for the adapter under test are compiled for.
 pub fn own_target() -> Target {
     if is_native() {
-        let split = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false };
-        return Target { subgroup: None, cpu: true, max_bindings: 8, split, choices: Arc::default() };
+        let split = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false, long_rows: false };
+        let (registers, invocations) = (Registers::Some, 256);
+        return Target {
+            subgroup: None,
+            cpu: true,
+            registers,
+            invocations,
+            max_bindings: 8,
+            split,
+            choices: Arc::default(),
+        };
     }
     the_device().target().expect("it has kernels").clone()
 }

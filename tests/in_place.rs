@@ -1,7 +1,7 @@
 //! Outputs that lie where inputs do: whatever reads which elements, the result is that of reading all before writing any. And only
 //! what is compiled from a graph is run without bounds checks.
 
-use edgewalk::device::{Device, DeviceError};
+use edgewalk::device::{Device, DeviceError, Program as DeviceProgram};
 use edgewalk::graph::{Binary, Graph, NodeId, Tensor, Unary, eval};
 use edgewalk::kernel::{KernelError, Target, compile};
 use edgewalk::plan::{Output, Place, PlanError, Spec};
@@ -27,7 +27,7 @@ const fn case(name: &'static str, given: &'static [Given<'static>], build: Build
     InPlace { name, given, build, dispatches }
 }
 
-const CASES: [InPlace; 16] = [
+const CASES: [InPlace; 17] = [
     case("a step", &[(0, &[96]), (96, &[96])], |g, x| vec![(g.sub(x[0], x[1]), 0)], 1),
     case("a step of a part", &[(0, &[96]), (96, &[96])], |g, x| vec![(g.sub(x[0], x[1]), 96)], 1),
     case(
@@ -72,6 +72,16 @@ const CASES: [InPlace; 16] = [
             let sum = g.reduce_sum(exp, &[1]);
             let sum = g.broadcast_over(sum, &[40, 12], &[1]);
             vec![(g.div(exp, sum), 0)]
+        },
+        2,
+    ),
+    case(
+        "sums of scaled rows over the scales",
+        &[(0, &[40, 12]), (480, &[40])],
+        |g, x| {
+            let scales = g.broadcast(x[1], &[40, 12], &[0]);
+            let scaled = g.mul(x[0], scales);
+            vec![(scaled, 0), (g.reduce_sum(scaled, &[1]), 480)]
         },
         2,
     ),
@@ -126,9 +136,15 @@ const SLOT: usize = 1024;
 fn an_output_takes_the_place_of_inputs_when_all_have_been_read() {
     let mut numbers = Numbers::new(15);
     let start: Vec<f32> = (0..SLOT).map(|_| numbers.number() as f32).collect();
-    for case in &CASES {
-        for accumulate in [false, true] {
-            let (g, inputs, results, program) = compiled(case, accumulate, |spec| the_device().compile(spec).unwrap());
+    // Rows that invocations share, too.
+    let shared = Target { subgroup: None, cpu: false, ..own_target() };
+    let kinds = [(false, false), (false, true), (true, false), (true, true)];
+    for (case, (accumulate, on_gpu)) in CASES.iter().flat_map(|case| kinds.map(|kind| (case, kind))) {
+        if !(on_gpu && is_native()) {
+            let (g, inputs, results, program) = compiled(case, accumulate, |spec| match on_gpu {
+                true => DeviceProgram::from(compile(spec, &shared).unwrap()),
+                false => the_device().compile(spec).unwrap(),
+            });
             let given: Vec<(NodeId, Tensor)> = (inputs.iter().zip(case.given))
                 .map(|(&id, &(offset, shape))| {
                     let len: usize = shape.iter().product();

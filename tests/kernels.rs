@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use edgewalk::autodiff::{grad, hvp};
 use edgewalk::graph::{Binary, Compare, ConvSide, DType, DotDims, Graph, NodeId, Op, Tensor, Unary, Window};
-use edgewalk::kernel::{Choices, Target, Variant};
+use edgewalk::kernel::{Choices, Registers, Target, Variant};
 use edgewalk::model::Loss;
 use edgewalk::passes::SplitPolicy;
 
-use super::device::{assert_agrees, assert_agrees_for, own_target};
+use super::device::{assert_agrees, assert_agrees_for, own_target, program};
 use super::op_cases::cases;
 use super::oracle::Numbers;
 
@@ -18,7 +18,10 @@ const ODD: [usize; 6] = [1, 3, 17, 255, 257, 1000];
 /// Targets that lead to every matmul variant that this adapter can run.
 fn targets() -> Vec<Target> {
     let own = own_target();
-    let sliced = Target { split: SplitPolicy { wanted_tiles: 64, min_slice: 16, by_axes: false }, ..own.clone() };
+    let sliced = Target {
+        split: SplitPolicy { wanted_tiles: 64, min_slice: 16, by_axes: false, long_rows: false },
+        ..own.clone()
+    };
     let mut targets = vec![own.clone(), sliced];
     for &variant in Variant::ALL {
         let choices = Arc::new(Choices { tried: Some(variant), ..Choices::default() });
@@ -27,7 +30,9 @@ fn targets() -> Vec<Target> {
             Variant::Subgroup { .. } if own.subgroup.is_none() => {}
             Variant::Subgroup { .. } => targets.push(Target { choices, ..own.clone() }),
             Variant::Rows { .. } => targets.push(Target { choices, subgroup: None, cpu: true, ..own.clone() }),
-            Variant::Tile { .. } => targets.push(Target { choices, subgroup: None, cpu: false, ..own.clone() }),
+            Variant::Tile(_) => {
+                targets.push(Target { choices, subgroup: None, cpu: false, registers: Registers::Many, ..own.clone() });
+            }
         }
     }
     targets
@@ -150,6 +155,72 @@ fn reductions_of_odd_sizes_agree() {
             }
         }
     }
+}
+
+/// Rows that workgroups share: of a few elements or of many, whose lanes they do not fill, and in numbers that fill no workgroup.
+#[test]
+fn rows_of_all_lengths_agree() {
+    let mut numbers = Numbers::new(9);
+    let own = own_target();
+    let shared = Target {
+        cpu: false,
+        subgroup: None,
+        max_bindings: own.max_bindings.max(8),
+        split: SplitPolicy { long_rows: true, ..own.split },
+        ..own
+    };
+    for (i, len) in [1, 2, 3, 4, 5, 12, 17, 64, 100, 128, 255, 256, 260, 1000, 1027].into_iter().enumerate() {
+        let count = [5, 67][i % 2];
+        let mut g = Graph::new();
+        let (x, v) = (g.input_f32("x", &[count, len]), g.input_f32("v", &[count, len]));
+        let (scale, labels) = (g.input_f32("scale", &[len]), g.input("labels", &[count], DType::U32));
+        // A layer norm, scaled.
+        let whole = |g: &mut Graph, row: NodeId| g.broadcast(row, &[count, len], &[0]);
+        let sum = g.reduce_sum(x, &[1]);
+        let mean = g.scale(sum, 1.0 / len as f32);
+        let mean = whole(&mut g, mean);
+        let centred = g.sub(x, mean);
+        let square = g.mul(centred, centred);
+        let sum = g.reduce_sum(square, &[1]);
+        let variance = g.scale(sum, 1.0 / len as f32);
+        let variance = g.offset(variance, 0.1);
+        let inverse = g.unary(Unary::Rsqrt, variance);
+        let inverse = whole(&mut g, inverse);
+        let normal = g.mul(centred, inverse);
+        let scale_of_each = g.broadcast(scale, &[count, len], &[1]);
+        let y = g.mul(normal, scale_of_each);
+        // Its product with v, the losses, and their derivatives: rows and numbers of rows.
+        let product = g.mul(y, v);
+        let product = g.reduce_sum(product, &[1]);
+        let losses = Loss::CrossEntropy.per_label(&mut g, y, labels);
+        let sum = g.sum_all(losses);
+        let gradient = grad(&mut g, sum, &[x])[0];
+        let of_gradient = hvp(&mut g, sum, &[x], &[v])[0];
+        let given = [
+            (x, numbers.tensor(&[count, len])),
+            (v, numbers.tensor(&[count, len])),
+            (scale, numbers.tensor(&[len])),
+            (labels, Tensor { shape: vec![count], data: (0..count).map(|i| (i % len) as f64).collect() }),
+        ];
+        assert_agrees_for(&g, &[y, product, losses, gradient, of_gradient], &given, 1e-5, &shared);
+    }
+}
+
+#[test]
+fn a_long_row_is_one_kernel() {
+    let mut g = Graph::new();
+    let x = g.input_f32("x", &[100, 5000]);
+    let most = g.reduce_max(x, &[1]);
+    let most = g.broadcast(most, &[100, 5000], &[0]);
+    let less = g.sub(x, most);
+    let exp = g.unary(Unary::Exp, less);
+    let sum = g.reduce_sum(exp, &[1]);
+    let sum = g.broadcast(sum, &[100, 5000], &[0]);
+    let softmax = g.div(exp, sum);
+    let split = SplitPolicy { wanted_tiles: 128, min_slice: 256, by_axes: false, long_rows: true };
+    let target = Target { cpu: false, subgroup: None, split, ..own_target() };
+    let given = [(x, Tensor { shape: vec![100, 5000], data: vec![0.0; 500_000] })];
+    assert_eq!(program(&g, &[softmax], &given, &target).dispatches.len(), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use edgewalk::graph::{Binary, Compare, DotDims, Graph, NodeId, Op, Tensor, Unary
 use edgewalk::kernel::{Program, Target, compile};
 use edgewalk::model::{Activation, Loss, Reduction};
 use edgewalk::passes::{SplitPolicy, simplify, split};
-use edgewalk::plan::{Access, BufferRef, Form, Output, Place, Root, Schedule, Spec, fuse};
+use edgewalk::plan::{Access, BufferRef, Form, Output, Place, Root, Rows, Schedule, Spec, fuse};
 
 use super::device::program as compiled;
 use super::networks::{ACTIVATIONS, LOSSES, mlp, network};
@@ -19,9 +19,9 @@ use super::shaders::targets;
 /// Most terms that one invocation adds up (the module text of `split`).
 const FAN_IN: usize = 256;
 /// As kernels are planned, with any number of buffers.
-pub const KERNELS: Form = Form::Kernels { bindings: usize::MAX };
-const NO_SLICES: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false };
-const SLICES: SplitPolicy = SplitPolicy { wanted_tiles: 16, min_slice: 4, by_axes: false };
+pub const KERNELS: Form = Form::Kernels { bindings: usize::MAX, rows: Rows::Invocation };
+const NO_SLICES: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false, long_rows: false };
+const SLICES: SplitPolicy = SplitPolicy { wanted_tiles: 16, min_slice: 4, by_axes: false, long_rows: false };
 
 /// Simplified and split.
 fn rewritten(graph: &Graph, outputs: &[NodeId], policy: SplitPolicy) -> (Graph, Vec<NodeId>) {
@@ -331,7 +331,7 @@ fn batches(m: usize, k: usize, n: usize, policy: SplitPolicy) -> Vec<usize> {
 
 #[test]
 fn contractions_are_sliced_where_the_policy_says() {
-    let policy = SplitPolicy { wanted_tiles: 16, min_slice: 100, by_axes: false };
+    let policy = SplitPolicy { wanted_tiles: 16, min_slice: 100, by_axes: false, long_rows: false };
     // 2 × 2 tiles ask for 4 slices; 16 tiles or more for none; 250 terms allow 2; 199 allow none.
     assert_eq!(batches(128, 4000, 65, policy), [4]);
     assert_eq!(batches(256, 4000, 256, policy), [1]);

@@ -26,8 +26,11 @@ fn targets() -> [Target; 6] {
     [
         own.clone(),
         portable.clone(),
-        Target { subgroup: None, cpu: false, ..own.clone() },
-        Target { split: SplitPolicy { wanted_tiles: 16, min_slice: 8, by_axes: false }, ..own.clone() },
+        Target { subgroup: None, cpu: false, split: SplitPolicy { long_rows: true, ..own.split }, ..own.clone() },
+        Target {
+            split: SplitPolicy { wanted_tiles: 16, min_slice: 8, by_axes: false, long_rows: false },
+            ..own.clone()
+        },
         Target { max_bindings: own.max_bindings.min(6), ..portable.clone() },
         Target { max_bindings: FEWEST, ..portable },
     ]

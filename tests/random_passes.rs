@@ -184,8 +184,12 @@ fn check(mut program: Program, seed: u64, how: u64) {
     let simple_given = given_to(graph, &simple.graph, given);
     check_pass("simplify", &simple.graph, &simple_outputs, &simple_given, &expected, 0.0);
 
-    let policy =
-        SplitPolicy { wanted_tiles: (how >> 1 & 15) as usize, min_slice: (how >> 5 & 3) as usize, by_axes: false };
+    let policy = SplitPolicy {
+        wanted_tiles: (how >> 1 & 15) as usize,
+        min_slice: (how >> 5 & 3) as usize,
+        by_axes: false,
+        long_rows: false,
+    };
     let split = split(&simple.graph, &simple_outputs, policy);
     let split_outputs = split.outputs(&simple_outputs);
     let split_given = given_to(graph, &split.graph, given);

@@ -221,7 +221,7 @@ fn random_ops_are_refused_or_computed() {
             nodes.push(g.push(op, &operands));
         }
         let output = *nodes.last().unwrap();
-        let policy = SplitPolicy { wanted_tiles: 8, min_slice: 2, by_axes: false };
+        let policy = SplitPolicy { wanted_tiles: 8, min_slice: 2, by_axes: false, long_rows: false };
         let simple = simplify(&g, &[output]);
         let cut = split(&simple.graph, &simple.outputs(&[output]), policy);
         assert_eq!(cut.graph.check(), g.check());

@@ -22,7 +22,7 @@ pub fn manifest() -> Manifest {
         limits: [("max_buffer_size".into(), 1 << 28)].into(),
         tier: "portable".into(),
         kernel_choices: vec!["matmul: 64x64".into()],
-        choices: [("matmul 1x64x64x1024 At".into(), "tile 64x64".into())].into(),
+        choices: [("matmul 1x64x64x1024 At".into(), "tile 64x64 by 8x4".into())].into(),
         chunk: 512,
         chunks: 2,
         measured: Some(MeasuringSet { on: MeasureOn::Fixed, examples: 200 }),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use edgewalk::graph::{DotDims, Graph, Tensor};
-use edgewalk::kernel::{Choices, Kernel, Target, Variant, validate};
+use edgewalk::kernel::{Choices, Kernel, Registers, Target, Variant, validate};
 use edgewalk::passes::SplitPolicy;
 use naga::AddressSpace;
 
@@ -15,36 +15,38 @@ use super::networks::{ACTIVATIONS, LOSSES, mlp, network};
 /// The default limit of WebGPU, and the least of OpenGL ES 3.1.
 const MAX_STORAGE_BUFFERS: usize = 8;
 const FEWEST_STORAGE_BUFFERS: usize = 4;
-/// The lower of the two.
-const MAX_INVOCATIONS: u32 = 128;
+const MAX_INVOCATIONS: u32 = 256;
+const FEWEST_INVOCATIONS: u32 = 128;
 const MAX_WORKGROUP_BYTES: u32 = 16 << 10;
 const MAX_GRID: u32 = 65_535;
 
-const UNSLICED: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false };
+const UNSLICED: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false, long_rows: false };
 
 /// Software adapters with subgroups of 8 and 16 lanes and without, GPUs, and few bindings.
 pub fn targets() -> [Target; 5] {
     let software = |subgroup, split| Target {
         subgroup,
         cpu: true,
+        registers: Registers::Many,
+        invocations: MAX_INVOCATIONS,
         max_bindings: MAX_STORAGE_BUFFERS,
         split,
         choices: Arc::default(),
     };
-    let sliced = SplitPolicy { wanted_tiles: 128, min_slice: 16, by_axes: false };
-    let device = |split| Target { cpu: false, ..software(None, split) };
+    let sliced = SplitPolicy { wanted_tiles: 128, min_slice: 16, by_axes: false, long_rows: false };
+    let gpu = |split| Target { cpu: false, ..software(None, split) };
     [
         software(Some(8), UNSLICED),
         software(Some(16), sliced),
         software(None, UNSLICED),
-        device(sliced),
-        Target { max_bindings: FEWEST_STORAGE_BUFFERS, ..device(UNSLICED) },
+        gpu(sliced),
+        Target { max_bindings: FEWEST_STORAGE_BUFFERS, invocations: FEWEST_INVOCATIONS, ..gpu(UNSLICED) },
     ]
 }
 
-/// Kernels by source, each with the number of bindings that its target allows, and the largest grid of a dispatch.
-fn all_kernels() -> (BTreeMap<String, (Kernel, usize)>, u32) {
-    let mut kernels: BTreeMap<String, (Kernel, usize)> = BTreeMap::new();
+/// Kernels by source, each with the bindings and invocations that its target allows, and the largest grid of a dispatch.
+fn all_kernels() -> (BTreeMap<String, (Kernel, [usize; 2])>, u32) {
+    let mut kernels: BTreeMap<String, (Kernel, [usize; 2])> = BTreeMap::new();
     let mut largest = 0;
     // (inputs, width, outputs, examples): multiples of 4, odd, long sums, and a network of single units.
     let sizes = [(12, 8, 4, 16), (7, 5, 3, 33), (784, 20, 10, 1031), (1, 1, 2, 1)];
@@ -61,9 +63,8 @@ fn all_kernels() -> (BTreeMap<String, (Kernel, usize)>, u32) {
                         let program = program(&network.graph, outputs, &network.given, &target);
                         largest = program.dispatches.iter().flat_map(|d| d.grid).fold(largest, u32::max);
                         for kernel in program.kernels.iter().cloned() {
-                            let allowed = target.max_bindings;
-                            let entry = kernels.entry(kernel.wgsl.clone()).or_insert((kernel, allowed));
-                            entry.1 = entry.1.min(allowed);
+                            let (_, least) = kernels.entry(kernel.wgsl.clone()).or_insert((kernel, allowed(&target)));
+                            *least = [0, 1].map(|i| least[i].min(allowed(&target)[i]));
                         }
                     }
                 }
@@ -73,8 +74,13 @@ fn all_kernels() -> (BTreeMap<String, (Kernel, usize)>, u32) {
     (kernels, largest)
 }
 
+/// Bindings and invocations.
+fn allowed(target: &Target) -> [usize; 2] {
+    [target.max_bindings, target.invocations as usize]
+}
+
 /// What a kernel asks for beyond the limits.
-fn excess(kernel: &Kernel, allowed: usize) -> Vec<String> {
+fn excess(kernel: &Kernel, [allowed, most]: [usize; 2]) -> Vec<String> {
     let module = naga::front::wgsl::parse_str(&kernel.wgsl).unwrap();
     let mut found = vec![];
     let storage =
@@ -90,7 +96,7 @@ fn excess(kernel: &Kernel, allowed: usize) -> Vec<String> {
         found.push(format!("{bytes} bytes of workgroup memory"));
     }
     let invocations: u32 = module.entry_points.iter().map(|e| e.workgroup_size.iter().product::<u32>()).sum();
-    if module.entry_points.len() != 1 || !(1..=MAX_INVOCATIONS).contains(&invocations) {
+    if module.entry_points.len() != 1 || !(1..=most).contains(&(invocations as usize)) {
         found.push(format!("{invocations} invocations in {} entry points", module.entry_points.len()));
     }
     found
@@ -136,7 +142,7 @@ fn every_variant_is_valid_within_the_lowest_limits() {
                 let zeros = |id| (id, Tensor { shape: g.shape(id).to_vec(), data: vec![0.0; g.node(id).ty.len()] });
                 for kernel in program(&g, &[z], &[zeros(x), zeros(y)], &target).kernels.iter().cloned() {
                     validate(&kernel).unwrap();
-                    assert_eq!(excess(&kernel, target.max_bindings), Vec::<String>::new(), "{}", kernel.label);
+                    assert_eq!(excess(&kernel, allowed(&target)), Vec::<String>::new(), "{}", kernel.label);
                 }
             }
         }
@@ -155,7 +161,7 @@ fn a_kernel_that_asks_for_too_much_is_found() {
         offsets: 0,
         variant: None,
     };
-    assert_eq!(excess(&kernel, 0).len(), 3);
+    assert_eq!(excess(&kernel, [0, MAX_INVOCATIONS as usize]).len(), 3);
     let broken = Kernel { wgsl: "fn main() -> f32 {}".to_owned(), ..kernel };
     assert!(validate(&broken).unwrap_err().to_string().contains("greedy"));
 }

@@ -43,7 +43,7 @@ fn variant(text: &str) -> Variant {
 fn some_choices() -> Known {
     [
         (class("matmul 1x1024x64x256"), variant("subgroup 4x32")),
-        (class("matmul 8x64x16x1024 At"), variant("tile 64x16")),
+        (class("matmul 8x64x16x1024 At"), variant("tile 64x16 by 4x4")),
         (class("conv 1x128x8x32"), variant("rows 8x16")),
     ]
     .into()
@@ -290,9 +290,9 @@ fn choices_that_fix_a_run_are_taken_or_refused() {
     refuses(
         kernels(r#"{"choices": {"matmul 1x2x4x8": "tile 3x3"}}"#),
         2,
-        &["`tile 3x3`", "matmul 1x2x4x8", "tile 64x64"],
+        &["`tile 3x3`", "matmul 1x2x4x8", "tile 64x64 by 8x4"],
     );
-    refuses(kernels(r#"{"choices": {"matmul 1x2": "tile 64x64"}}"#), 2, &["`matmul 1x2`"]);
+    refuses(kernels(r#"{"choices": {"matmul 1x2": "tile 64x64 by 8x4"}}"#), 2, &["`matmul 1x2`"]);
     let unsuitable = Variant::ALL.iter().find(|variant| !variant.suits(&own_target())).unwrap();
     let content = json!({ "choices": { "matmul 1x64x16x1024": unsuitable.to_string() } }).to_string();
     refuses(kernels(&content), 2, &["kind of adapter", &unsuitable.to_string()]);

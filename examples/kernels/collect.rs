@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use edgewalk::autodiff::{grad, hvp};
 use edgewalk::graph::{DType, Graph, NodeId, Op};
-use edgewalk::kernel::{Choices, Kernel, KernelError, Program, Target, Variant, compile};
+use edgewalk::kernel::{Choices, Kernel, KernelError, Program, Registers, Target, Variant, compile};
 use edgewalk::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Reduction, Transformer};
 use edgewalk::passes::{self, SplitPolicy};
 use edgewalk::plan::{Output, Place, Spec};
@@ -58,32 +58,45 @@ pub fn tasks() -> Vec<Task> {
     ]
 }
 
-/// A kind of adapter by name: `gpu`, `subgroup` (software with subgroups of 8) or `rows` (other software).
+/// A kind of adapter by name: `gpu` (within WebGPU's limits), a GPU of a vendor, `subgroup` (software with subgroups of 8) or
+/// `rows` (other software).
 pub fn target(name: &str) -> Option<Target> {
-    let (subgroup, cpu, wanted_tiles) = match name {
-        "gpu" => (None, false, 128),
-        "subgroup" => (Some(8), true, 1),
-        "rows" => (None, true, 1),
-        _ => return None,
+    let gpu = |registers, max_bindings| Target {
+        subgroup: None,
+        cpu: false,
+        registers,
+        invocations: 256,
+        max_bindings,
+        split: SplitPolicy { wanted_tiles: 128, min_slice: 256, by_axes: false, long_rows: true },
+        choices: Arc::default(),
     };
-    let split = SplitPolicy { wanted_tiles, min_slice: 256, by_axes: false };
-    Some(Target { subgroup, cpu, max_bindings: 8, split, choices: Arc::default() })
+    let software = |subgroup| Target {
+        subgroup,
+        cpu: true,
+        split: SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false, long_rows: false },
+        ..gpu(Registers::Some, 8)
+    };
+    Some(match name {
+        "gpu" => gpu(Registers::Many, 8),
+        "nvidia" => gpu(Registers::Many, 16),
+        "amd" | "intel" | "adreno" => gpu(Registers::Some, 16),
+        "mali" => gpu(Registers::Few, 16),
+        "videocore" => gpu(Registers::Few, 8),
+        "subgroup" => software(Some(8)),
+        "rows" => software(None),
+        _ => return None,
+    })
 }
 
-/// The distinct kernels that a task leads to, in every variant that suits them: of loss and gradient, of what is kept of H·v,
-/// and of its products with one vector and with four. In the order of their labels.
+/// The distinct kernels that a task leads to, by default or in every variant that suits them: of loss and gradient, of what is
+/// kept of H·v, and of its products with one vector and with four. In the order of their labels.
 ///
 /// # Errors
 /// [`KernelError`] when a program cannot be compiled.
-pub fn kernels(task: &Task, target: &Target) -> Result<Vec<Kernel>, KernelError> {
+pub fn kernels(task: &Task, target: &Target, every_variant: bool) -> Result<Vec<Kernel>, KernelError> {
     let mut found: BTreeMap<(String, String), Kernel> = BTreeMap::new();
     let graphs = graphs(task);
-    let family = |variant: &Variant| match variant {
-        Variant::Subgroup { .. } => target.subgroup.is_some(),
-        Variant::Rows { .. } => target.cpu && target.subgroup.is_none(),
-        Variant::Tile { .. } => !target.cpu,
-    };
-    let variants = Variant::ALL.iter().copied().filter(family).map(Some);
+    let variants = Variant::ALL.iter().copied().filter(|variant| every_variant && variant.suits(target)).map(Some);
     for tried in [None].into_iter().chain(variants) {
         let choices = Arc::new(Choices { tried, ..Choices::default() });
         for (graph, outputs) in &graphs {

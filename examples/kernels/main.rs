@@ -1,9 +1,11 @@
 //! Writes the WGSL of every kernel of the three tasks' networks for a kind of adapter into a folder, in every variant.
 //!
-//!     cargo run --release --example kernels -- gpu kernels/ [TASK...]
+//!     cargo run --release --example kernels -- [--default] gpu kernels/ [TASK...]
 //!
-//! The kinds are `gpu`, `subgroup` and `rows`; a task goes by the name of its preset. No adapter is needed. A file is named after task, kernel, shape and a number
-//! that tells kernels of the same shape apart; `docs/gpu-kernels.md` shows what was learnt from them.
+//! With `--default` each contraction is written as it is chosen by default, and not in every variant. The kinds are `gpu` (within
+//! WebGPU's limits), `amd`, `nvidia`, `intel`, `adreno`, `mali`, `videocore`, and of software adapters `subgroup` and `rows`; a
+//! task goes by the name of its preset. No adapter is needed. A file is named after task, kernel, shape and a number that tells
+//! kernels of the same shape apart; `docs/gpu-kernels.md` shows what was learnt from them.
 
 mod collect;
 
@@ -12,13 +14,17 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [kind, folder, only @ ..] = &args[..] else {
-        return Err("usage: kernels gpu|subgroup|rows FOLDER [TASK...]".into());
+    let (every_variant, args) = match &args[..] {
+        [first, rest @ ..] if first == "--default" => (false, rest),
+        all => (true, all),
     };
-    let target = collect::target(kind).ok_or_else(|| format!("`{kind}` is none of gpu, subgroup, rows"))?;
+    let [kind, folder, only @ ..] = args else {
+        return Err("usage: kernels [--default] KIND FOLDER [TASK...]".into());
+    };
+    let target = collect::target(kind).ok_or_else(|| format!("`{kind}` is no kind of adapter"))?;
     std::fs::create_dir_all(folder)?;
     for task in collect::tasks().iter().filter(|task| only.is_empty() || only.iter().any(|name| name == task.name)) {
-        let kernels = collect::kernels(task, &target)?;
+        let kernels = collect::kernels(task, &target, every_variant)?;
         println!("{}: {} kernels", task.name, kernels.len());
         for (i, kernel) in kernels.iter().enumerate() {
             let name = kernel.label.replace(['[', ']', ','], "").replace(' ', "-");

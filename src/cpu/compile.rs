@@ -9,7 +9,7 @@ use super::layout::{Q, Scalar, Strides};
 use super::tape::{At, Bound, Instruction, Kind, Operation, Register, Tape};
 use crate::graph::{Binary, DType};
 use crate::index::{Atom, Idx};
-use crate::plan::{Address, Expr, Line, Name, Test};
+use crate::plan::{Address, ELEMENT, Expr, Line, Name, Test, line_of, lines_in};
 
 /// Which elements a tape computes.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Domain {
     /// The elements `r` of rows `i`.
     pub fn rows(count: usize, row: usize) -> Self {
         let q = Idx::var(Q, count * row);
-        let elements = vec![("i", q.div(row as u64)), ("r", q.rem(row as u64))];
+        let elements = vec![("i", q.div(row as u64)), (ELEMENT, q.rem(row as u64))];
         Self { elements, rows: vec![("i", Idx::var(Q, count))], count, row }
     }
 
@@ -180,19 +180,7 @@ impl Compiler {
     /// Whether an index is the same for all elements of a row.
     fn is_per_row(&self, idx: &Idx) -> bool {
         let is_flat = |number: &usize| self.values.get(number).is_none_or(|value| value.per_row);
-        self.domain.row == 1 || !idx.mentions("r") && self.words_of(idx).iter().all(is_flat)
-    }
-
-    /// The lines whose values an index mentions.
-    fn words_of(&self, idx: &Idx) -> Vec<usize> {
-        let mut found = vec![];
-        for (atom, _) in idx.terms().0 {
-            match atom {
-                Atom::Var { name, .. } => found.extend(line_of(name)),
-                Atom::Div(x, _) | Atom::Mod(x, _) => found.extend(self.words_of(x)),
-            }
-        }
-        found
+        self.domain.row == 1 || !idx.mentions(ELEMENT) && lines_in(idx).iter().all(is_flat)
     }
 
     /// An index of the step's variables in q.
@@ -336,11 +324,6 @@ impl Compiler {
         };
         Value { register: self.push(Operation::Masked(x, bound), per_row), kind: value.kind, per_row }
     }
-}
-
-/// The line whose value a variable is.
-fn line_of(variable: &str) -> Option<usize> {
-    variable.strip_prefix('v')?.parse().ok()
 }
 
 fn word(register: Register, per_row: bool) -> Value {

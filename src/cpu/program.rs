@@ -17,7 +17,7 @@ use crate::plan::{
 
 /// Contractions are cut only where sums would be very long: tiles of the result keep all threads busy. Sums go axis by
 /// axis, so that their terms have constant strides.
-const SPLIT: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: true };
+const SPLIT: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: true, long_rows: false };
 
 /// Steps over numbered buffers: everything about a computation but the memory. It serves both precisions.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::adapter::{AdapterSummary, DeviceError, position};
 use crate::choice::choice;
 use crate::environment::{foreign_variable, variable};
-use crate::kernel::Target;
+use crate::kernel::{Registers, Target};
 use crate::passes::SplitPolicy;
 
 /// The environment variable that says what may be used of an adapter, see [`Ceiling`].
@@ -192,6 +192,17 @@ fn bindings(offered: &wgpu::Limits) -> u32 {
     offered.max_storage_buffers_per_shader_stage.min(16)
 }
 
+/// The limits that a device is opened with: WebGPU's defaults suffice; larger buffers and more of them are taken where they
+/// are offered, and less where less is.
+fn device_limits(offered: &wgpu::Limits) -> wgpu::Limits {
+    wgpu::Limits {
+        max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+        max_buffer_size: offered.max_buffer_size,
+        max_storage_buffers_per_shader_stage: bindings(offered),
+        ..wgpu::Limits::defaults().or_worse_values_from(offered)
+    }
+}
+
 /// The tier of an adapter. Subgroup kernels need a width known in advance, and pay on software adapters.
 fn target(Candidate { info, limits, features, .. }: &Candidate) -> Target {
     let cpu = info.device_type == wgpu::DeviceType::Cpu;
@@ -200,11 +211,13 @@ fn target(Candidate { info, limits, features, .. }: &Candidate) -> Target {
     Target {
         subgroup: subgroups.then_some(info.subgroup_min_size),
         cpu,
+        registers: Registers::of_vendor(info.vendor),
+        invocations: device_limits(limits).max_compute_invocations_per_workgroup,
         max_bindings: bindings(limits) as usize,
         split: if cpu {
-            SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false }
+            SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false, long_rows: false }
         } else {
-            SplitPolicy { wanted_tiles: 128, min_slice: 256, by_axes: false }
+            SplitPolicy { wanted_tiles: 128, min_slice: 256, by_axes: false, long_rows: true }
         },
         choices: Arc::default(),
     }
@@ -214,18 +227,11 @@ pub(super) fn open(wanted: Option<&str>) -> Result<Opened, DeviceError> {
     let adapters = enumerate()?;
     let index = wanted.map_or(Ok(0), |wanted| position(&summaries(&adapters), wanted))?;
     let candidate = &adapters[index];
-    let (target, offered) = (target(candidate), &candidate.limits);
-    // WebGPU's defaults suffice; larger buffers and more of them are taken where they are offered, and less where less is.
-    let limits = wgpu::Limits {
-        max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
-        max_buffer_size: offered.max_buffer_size,
-        max_storage_buffers_per_shader_stage: bindings(offered),
-        ..wgpu::Limits::defaults().or_worse_values_from(offered)
-    };
+    let target = target(candidate);
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("edgewalk"),
         required_features: if target.subgroup.is_some() { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() },
-        required_limits: limits,
+        required_limits: device_limits(&candidate.limits),
         memory_hints: wgpu::MemoryHints::MemoryUsage,
         ..Default::default()
     };

@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::tile::{self, Registers, Tile};
 use crate::passes::SplitPolicy;
 use crate::plan::{Product, ProductShape};
 
@@ -18,6 +19,10 @@ pub struct Target {
     pub subgroup: Option<u32>,
     /// A software adapter: loads are dear, barriers dearer.
     pub cpu: bool,
+    /// How many registers an invocation has.
+    pub registers: Registers,
+    /// Invocations of a workgroup, at most.
+    pub invocations: u32,
     /// Storage buffers a kernel may bind.
     pub max_bindings: usize,
     /// When contractions are cut in slices.
@@ -52,13 +57,8 @@ pub enum Variant {
         /// A multiple of 4.
         cols: u32,
     },
-    /// `rows` × `cols` a workgroup, in workgroup memory; for GPUs.
-    Tile {
-        /// Of a workgroup.
-        rows: u32,
-        /// Of a workgroup.
-        cols: u32,
-    },
+    /// A part a workgroup, in workgroup memory; for GPUs.
+    Tile(Tile),
 }
 
 /// Contractions that are alike: sizes up to the next power of two, the layout of A, and whether it is a convolution.
@@ -104,7 +104,7 @@ impl fmt::Display for Variant {
         match self {
             Self::Subgroup { rows, cols } => write!(f, "subgroup {rows}x{cols}"),
             Self::Rows { rows, cols } => write!(f, "rows {rows}x{cols}"),
-            Self::Tile { rows, cols } => write!(f, "tile {rows}x{cols}"),
+            Self::Tile(tile) => tile.fmt(f),
         }
     }
 }
@@ -129,18 +129,20 @@ impl Variant {
         Self::Subgroup { rows: 8, cols: 64 },
         Self::Rows { rows: 4, cols: 16 },
         Self::Rows { rows: 8, cols: 16 },
-        Self::Tile { rows: 128, cols: 64 },
-        Self::Tile { rows: 64, cols: 64 },
-        Self::Tile { rows: 64, cols: 32 },
-        Self::Tile { rows: 32, cols: 32 },
-        Self::Tile { rows: 64, cols: 16 },
+        Self::Tile(Tile::ALL[0]),
+        Self::Tile(Tile::ALL[1]),
+        Self::Tile(Tile::ALL[2]),
+        Self::Tile(Tile::ALL[3]),
+        Self::Tile(Tile::ALL[4]),
+        Self::Tile(Tile::ALL[5]),
+        Self::Tile(Tile::ALL[6]),
     ];
 
     pub(super) fn source(self) -> &'static str {
         match self {
             Self::Subgroup { .. } => include_str!("../../shaders/matmul_subgroup.wgsl"),
             Self::Rows { .. } => include_str!("../../shaders/matmul_rows.wgsl"),
-            Self::Tile { .. } => include_str!("../../shaders/matmul_tile.wgsl"),
+            Self::Tile(_) => include_str!("../../shaders/matmul_tile.wgsl"),
         }
     }
 
@@ -149,8 +151,8 @@ impl Variant {
         matches!(self, Self::Subgroup { .. })
     }
 
-    /// Declarations of the family's own constants.
-    pub(super) fn constants(self, target: &Target) -> String {
+    /// Declarations of the family's own constants, and hooks that do not depend on operands.
+    pub(super) fn constants(self, shape: &ProductShape, target: &Target) -> String {
         let block = |lanes: (&str, u32), rows: u32, cols: u32| {
             format!(
                 "const {}: u32 = {}u;\nconst ROWS: u32 = {rows}u;\nconst COLS4: u32 = {}u;\n",
@@ -164,19 +166,7 @@ impl Variant {
                 block(("SUBGROUP", self.lanes(target)), rows, cols) + &multiply(rows, cols / 4)
             }
             Self::Rows { rows, cols } => block(("WG", self.lanes(target)), rows, cols),
-            Self::Tile { rows, cols } => {
-                // The block of an invocation, and k at a time: as large as leaves 64 invocations or more and 16 KiB.
-                let (block_rows, block_cols, slab) = match (rows, cols) {
-                    (32, _) => (4, 4, 32),
-                    (_, 16) => (4, 4, 16),
-                    (64, _) => (8, 4, 16),
-                    _ => (8, 8, 16),
-                };
-                format!(
-                    "const ROWS: u32 = {rows}u;\nconst COLS: u32 = {cols}u;\nconst BLOCK_ROWS: u32 = {block_rows}u;\n\
-                     const BLOCK_COLS: u32 = {block_cols}u;\nconst SLAB: u32 = {slab}u;\n"
-                )
-            }
+            Self::Tile(tile) => tile.constants(target.registers, shape.a_along_k),
         }
     }
 
@@ -185,13 +175,13 @@ impl Variant {
         match self {
             Self::Subgroup { .. } => target.subgroup.expect("only offered where there are subgroups"),
             Self::Rows { .. } => 8,
-            Self::Tile { .. } => 1,
+            Self::Tile(_) => 1,
         }
     }
 
     /// Workgroups along x, y, z.
     pub(super) fn grid(self, p: &ProductShape, target: &Target) -> [usize; 3] {
-        let (Self::Subgroup { rows, cols } | Self::Rows { rows, cols } | Self::Tile { rows, cols }) = self;
+        let (Self::Subgroup { rows, cols } | Self::Rows { rows, cols } | Self::Tile(Tile { rows, cols, .. })) = self;
         [p.n.div_ceil(cols as usize), p.m.div_ceil((self.lanes(target) * rows) as usize), p.batch]
     }
 
@@ -200,7 +190,7 @@ impl Variant {
         match self {
             Self::Subgroup { .. } => target.cpu && target.subgroup.is_some(),
             Self::Rows { .. } => target.cpu && target.subgroup.is_none(),
-            Self::Tile { .. } => !target.cpu,
+            Self::Tile(tile) => !target.cpu && tile.suits(target.registers, target.invocations),
         }
     }
 
@@ -210,7 +200,7 @@ impl Variant {
             Self::Subgroup { rows, cols } | Self::Rows { rows, cols } => {
                 (rows * cols / 4) as usize * p.accesses <= MOST_ACCESSES
             }
-            Self::Tile { .. } => true,
+            Self::Tile(_) => true,
         }
     }
 }
@@ -242,7 +232,7 @@ fn default(product: &Product, target: &Target) -> Variant {
             _ => &[(4, 32), (4, 16)],
         },
         (true, None) => &[(8, 16), (4, 16)],
-        (false, _) => return tile(p),
+        (false, _) => return Variant::Tile(tile::default(p, target.registers, target.invocations)),
     };
     let mut variants = blocks.iter().map(|&(rows, cols)| match target.subgroup {
         Some(_) => Variant::Subgroup { rows, cols },
@@ -269,22 +259,4 @@ fn multiply(rows: u32, cols4: u32) -> String {
         }
     }
     text + "}\n"
-}
-
-/// The tile of a GPU: the one whose workgroups take the least time together, by what they cover.
-///
-/// Per multiplication a tile takes the instructions that a compiler makes of it (docs/gpu-kernels.md), and some of the time
-/// of the elements that it brings. Fewer workgroups than fill a GPU take as long as if they filled it.
-fn tile(p: &ProductShape) -> Variant {
-    const FILL: usize = 128;
-    const BRINGING: f64 = 4.0;
-    let tiles = [(64, 16, 1.43), (32, 32, 1.35), (64, 32, 1.28), (64, 64, 1.32), (128, 64, 1.17)];
-    let cost = |&(rows, cols, instructions): &(u32, u32, f64)| {
-        let groups = p.batch * p.m.div_ceil(rows as usize) * p.n.div_ceil(cols as usize);
-        let each = f64::from(rows * cols) * instructions + BRINGING * f64::from(rows + cols);
-        groups.max(FILL) as f64 * each
-    };
-    let best = tiles.iter().min_by(|a, b| cost(a).total_cmp(&cost(b)));
-    let &(rows, cols, _) = best.expect("there are tiles");
-    Variant::Tile { rows, cols }
 }

@@ -14,7 +14,7 @@ const REDUCE: &str = include_str!("../../shaders/reduce.wgsl");
 const MATH: &str = include_str!("../../shaders/math.wgsl");
 
 /// Invocations per workgroup of the map and reduction families.
-const WORKGROUP: usize = 64;
+pub(super) const WORKGROUP: usize = 64;
 /// Most workgroups along one axis of a grid under the WebGPU defaults.
 pub(super) const MAX_GRID: usize = 65_535;
 

@@ -25,7 +25,7 @@ pub(super) fn emit(step: &Step, product: &Product, target: &Target) -> Result<Em
         // An empty sum is one term of zeros.
         shape.k.max(1),
         shape.a_along_k,
-        variant.constants(target)
+        variant.constants(shape, target)
     );
     let hooks = hooks(step, product);
     let kernel = kernel(step, label, [variant.source(), &constants, &hooks], Some((class(shape), variant)));

@@ -5,16 +5,19 @@ mod check;
 mod choose;
 mod family;
 mod matmul;
+mod rows;
 mod spell;
+mod tile;
 
 use std::collections::HashMap;
 use std::ops::Deref;
 
 use crate::graph::GraphError;
-use crate::plan::{Access, BufferRef, Code, Form, PlanError, Spec, Step, plan};
+use crate::plan::{self, Access, BufferRef, Code, Form, PlanError, Spec, Step};
 
 pub use check::validate;
 pub use choose::{Choices, ShapeClass, Target, Variant};
+pub use tile::{Registers, Tile};
 
 /// Why a program could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -142,7 +145,8 @@ type Emitted = (Kernel, [u32; 3]);
 /// # Errors
 /// [`KernelError::Plan`]: the error of the graph, and what the caller's places or the target's limits do not allow.
 pub fn compile(spec: &Spec, target: &Target) -> Result<Program, KernelError> {
-    let plan = plan(spec, target.split, Form::Kernels { bindings: target.max_bindings })?;
+    let rows = if target.cpu { plan::Rows::Invocation } else { plan::Rows::Workgroup };
+    let plan = plan::plan(spec, target.split, Form::Kernels { bindings: target.max_bindings, rows })?;
     let (mut kernels, mut dispatches) = (vec![], vec![]);
     let mut known: HashMap<String, usize> = HashMap::new();
     for step in plan.steps {
@@ -170,7 +174,7 @@ pub fn compile(spec: &Spec, target: &Target) -> Result<Program, KernelError> {
 fn emit(step: &Step, target: &Target) -> Result<Emitted, KernelError> {
     match &step.code {
         Code::Each { count, body } => Ok(family::each(step, *count, body)),
-        Code::Rows { .. } => unreachable!("kernels have their rows written out"),
+        Code::Rows { count, len, body } => Ok(rows::emit(step, *count, *len, body)),
         Code::Reduce(fold) => Ok(family::reduce(step, fold)),
         Code::Product(product) => matmul::emit(step, product, target),
     }

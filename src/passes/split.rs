@@ -15,6 +15,10 @@ use crate::graph::{Binary, ConvSide, DotDims, Graph, NodeId, Op, Window};
 
 /// Most terms that one invocation adds up.
 pub const FAN_IN: usize = 256;
+/// Invocations that share a long row, each with up to [`FAN_IN`] terms.
+const SHARERS: usize = 64;
+/// Fewest long rows: fewer leave a GPU idle.
+const LONG_ROWS: usize = 64;
 /// Most terms of a sum over examples and positions: the kernel side of a convolution has millions.
 const CONV_SLICE: usize = 4096;
 /// Most terms of one slice of a contraction: some drivers end a loop after 65,535 rounds of 4 terms.
@@ -30,6 +34,8 @@ pub struct SplitPolicy {
     /// Whether long sums over several axes take them one after the other, so that every stage counts whole axes.
     /// Kernels see all of them as one, which has fewer stages.
     pub by_axes: bool,
+    /// Whether a step may reduce long rows, if they are many: a workgroup shares each.
+    pub long_rows: bool,
 }
 
 /// Rewrites what `outputs` need as the module text says.
@@ -47,6 +53,16 @@ pub fn split(graph: &Graph, outputs: &[NodeId], policy: SplitPolicy) -> Rewritte
 fn reduction(g: &mut Graph, x: NodeId, axes: &[usize], f: Binary, policy: SplitPolicy) -> NodeId {
     let shape = g.shape(x).to_vec();
     let terms = |axes: &[usize]| axes.iter().map(|&a| shape[a]).product::<usize>();
+    if let &[last] = axes
+        && policy.long_rows
+        && last + 1 == shape.len()
+    {
+        let (len, rows) = (shape[last], shape[..last].iter().product::<usize>());
+        let width = if len.is_multiple_of(4) { 4 } else { 1 };
+        if rows >= LONG_ROWS && len <= FAN_IN * SHARERS * width {
+            return reduce(g, x, axes, f);
+        }
+    }
     if !policy.by_axes || terms(axes) <= FAN_IN {
         return reduction_tree(g, x, axes, f);
     }
@@ -57,16 +73,20 @@ fn reduction(g: &mut Graph, x: NodeId, axes: &[usize], f: Binary, policy: SplitP
     if rest.is_empty() { first } else { reduction(g, first, &rest, f, policy) }
 }
 
-/// Reduces over `axes` with `f` (`Add` or `Max`) in stages.
-fn reduction_tree(g: &mut Graph, x: NodeId, axes: &[usize], f: Binary) -> NodeId {
-    let reduce = |g: &mut Graph, x: NodeId, axes: &[usize]| match f {
+/// Reduces over `axes` with `f` (`Add` or `Max`) at once.
+fn reduce(g: &mut Graph, x: NodeId, axes: &[usize], f: Binary) -> NodeId {
+    match f {
         Binary::Max => g.reduce_max(x, axes),
         _ => g.reduce_sum(x, axes),
-    };
+    }
+}
+
+/// Reduces over `axes` with `f` (`Add` or `Max`) in stages.
+fn reduction_tree(g: &mut Graph, x: NodeId, axes: &[usize], f: Binary) -> NodeId {
     let shape = g.shape(x).to_vec();
     let terms: usize = axes.iter().map(|&a| shape[a]).product();
     if terms <= FAN_IN {
-        return reduce(g, x, axes);
+        return reduce(g, x, axes, f);
     }
     // Bring the reduced axes to the front and see them as one.
     let kept: Vec<usize> = (0..shape.len()).filter(|a| !axes.contains(a)).collect();
@@ -80,13 +100,13 @@ fn reduction_tree(g: &mut Graph, x: NodeId, axes: &[usize], f: Binary) -> NodeId
     // Neighbouring partial results take neighbouring elements, which coalesces their loads.
     let main = part(g, x, 0, 0..chunk * chunks);
     let main = g.reshape(main, &[&[chunk, chunks], &kept[..]].concat());
-    let main = reduce(g, main, &[0]);
+    let main = reduce(g, main, &[0], f);
     let main = reduction_tree(g, main, &[0], f);
     if chunk * chunks == terms {
         return main;
     }
     let rest = part(g, x, 0, chunk * chunks..terms);
-    let rest = reduce(g, rest, &[0]);
+    let rest = reduce(g, rest, &[0], f);
     g.binary(f, main, rest)
 }
 

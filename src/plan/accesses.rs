@@ -58,12 +58,19 @@ pub(super) struct Accesses {
     /// Stores over elements that another invocation loads, or that are loaded later: they depend on who is first.
     pub races: Vec<(NodeId, Destination)>,
     touched: Vec<Touch>,
+    /// See [`Accesses::share_outside_of`].
+    shared_outside_of: Option<&'static str>,
 }
 
 impl Accesses {
     /// Says that invocations load what they have loaded so far for one another's elements.
     pub fn share_loads(&mut self) {
         self.touched.iter_mut().for_each(|touch| touch.shared = true);
+    }
+
+    /// Says that invocations differ in this variable: what does not depend on it, several of them load.
+    pub fn share_outside_of(&mut self, variable: &'static str) {
+        self.shared_outside_of = Some(variable);
     }
 
     /// Enters a load or store, and what races with it.
@@ -76,7 +83,8 @@ impl Accesses {
                 _ => {}
             }
         }
-        self.touched.push(Touch { slot, tensor, flat: flat.clone(), shared: false, stored });
+        let shared = self.shared_outside_of.is_some_and(|variable| !flat.mentions(variable));
+        self.touched.push(Touch { slot, tensor, flat: flat.clone(), shared, stored });
     }
 
     /// An offset in one of the caller's buffers. It is data, not part of the code, so that layers which differ only in where

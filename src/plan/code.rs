@@ -5,7 +5,10 @@
 //! of the step.
 
 use crate::graph::{Binary, Compare, ConvSide, DType, Unary, Window};
-use crate::index::Idx;
+use crate::index::{Atom, Idx};
+
+/// The variable that counts the elements of a row.
+pub(crate) const ELEMENT: &str = "r";
 
 /// What a line of code works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +96,65 @@ pub(crate) enum Expr {
     Spread(Binary, [Name; 2]),
     /// A reduction of the values of a row's elements, see [`Code::Rows`].
     OverRow(Binary, Name),
+}
+
+impl Address {
+    fn indices(&self) -> &[Idx] {
+        match self {
+            Self::One(at) | Self::Quad(at) | Self::Same(at) => std::slice::from_ref(at),
+            Self::Each(lanes) => lanes,
+        }
+    }
+}
+
+impl Line {
+    /// The values that it is made of, and its indices.
+    pub fn operands(&self) -> (Vec<Name>, Vec<&Idx>) {
+        match self {
+            Self::Let(_, expr) => expr.operands(),
+            Self::Store { at, value, .. } => (vec![*value], at.indices().iter().collect()),
+        }
+    }
+}
+
+impl Expr {
+    fn operands(&self) -> (Vec<Name>, Vec<&Idx>) {
+        match self {
+            Self::Load { at, .. } => (vec![], at.indices().iter().collect()),
+            Self::Constant(_) | Self::Zero => (vec![], vec![]),
+            Self::Position(at) => (vec![], vec![at]),
+            Self::Unary(_, x) | Self::ToF32(_, x) | Self::Quotient(x, _) | Self::AtMost(x, _) => (vec![*x], vec![]),
+            Self::Half(_, x, _) | Self::OverRow(_, x) => (vec![*x], vec![]),
+            Self::Binary(_, operands) | Self::Compare(_, _, operands) | Self::Spread(_, operands) => {
+                (operands.to_vec(), vec![])
+            }
+            Self::Select(operands) => (operands.to_vec(), vec![]),
+            Self::Masked(value, tests) => {
+                let tested = tests.iter().map(|test| match *test {
+                    Test::Below(value, _) | Test::Divides(value, _) => value,
+                });
+                ([*value].into_iter().chain(tested).collect(), vec![])
+            }
+            Self::Difference { from, minus, .. } => (vec![], vec![from, minus]),
+        }
+    }
+}
+
+/// The line whose value a variable is.
+pub(crate) fn line_of(variable: &str) -> Option<usize> {
+    variable.strip_prefix('v')?.parse().ok()
+}
+
+/// The lines whose values an index mentions.
+pub(crate) fn lines_in(idx: &Idx) -> Vec<usize> {
+    let mut found = vec![];
+    for (atom, _) in idx.terms().0 {
+        match atom {
+            Atom::Var { name, .. } => found.extend(line_of(name)),
+            Atom::Div(x, _) | Atom::Mod(x, _) => found.extend(lines_in(x)),
+        }
+    }
+    found
 }
 
 /// How a step sees one of its buffers.

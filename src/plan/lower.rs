@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::accesses::{Accesses, Destination, Source, Unsuitable};
-use super::code::{Access, Address, Code, Expr, Line, Name, Test, View};
+use super::code::{Access, Address, Code, ELEMENT, Expr, Line, Name, Test, View};
 use super::form::Form;
 use super::spec::Place;
 use crate::graph::{Binary, DType, Graph, NodeId, Op};
@@ -150,15 +150,17 @@ impl<'a> Lowering<'a> {
         Ok(self.emit(expr))
     }
 
-    /// Indices of the element(s) of a row of so many elements, at the index of the row: in kernels each of them, else
-    /// any.
+    /// Indices of the element(s) of a row of so many elements, at the index of the row: each of them where they are written
+    /// out, else any.
     pub fn along_row(&self, row: &[Idx], len: usize) -> Vec<Vec<Idx>> {
-        if self.scope.form == Form::Blocks {
-            return vec![[row, &[Idx::var("r", len)]].concat()];
-        }
-        let last = (0..len).step_by(self.width);
-        let last = last.map(|i| if self.width == 4 { Idx::quad_from(i) } else { Idx::constant(i as u64) });
-        last.map(|i| [row, &[i]].concat()).collect()
+        let wide = self.width == 4;
+        let last = if self.scope.form.loops_over_rows() {
+            vec![if wide { Idx::quad(ELEMENT, len / 4) } else { Idx::var(ELEMENT, len) }]
+        } else {
+            let place = |i| if wide { Idx::quad_from(i) } else { Idx::constant(i as u64) };
+            (0..len).step_by(self.width).map(place).collect()
+        };
+        last.into_iter().map(|i| [row, &[i]].concat()).collect()
     }
 
     /// The reduction `id` of the row at this index, in order; of four at a time, all four are the result.
@@ -166,7 +168,7 @@ impl<'a> Lowering<'a> {
         let node = self.scope.graph.node(id);
         let (with, operand) = (combiner(&node.op), node.inputs[0]);
         let len = *self.scope.graph.shape(operand).last().expect("a row has elements");
-        if self.scope.form == Form::Blocks {
+        if self.scope.form.loops_over_rows() {
             let x = self.value(operand, &self.along_row(row, len)[0])?;
             return Ok(self.emit(Expr::OverRow(with, x)));
         }

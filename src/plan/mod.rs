@@ -20,9 +20,10 @@ mod step;
 
 pub use code::{Access, BufferRef};
 pub(crate) use code::{
-    Address, Body, Code, Elements, Expr, Field, Fold, Line, Name, Plan, Product, ProductShape, Step, Test, View,
+    Address, Body, Code, ELEMENT, Elements, Expr, Field, Fold, Line, Name, Plan, Product, ProductShape, Step, Test,
+    View, line_of, lines_in,
 };
-pub use form::Form;
+pub use form::{Form, Rows};
 pub use fuse::fuse;
 pub use memory::{Life, assign_buffers};
 pub(crate) use planner::plan;

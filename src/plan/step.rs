@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::accesses::Unsuitable;
-use super::code::{Body, Code, Fold, Line};
-use super::form::Form;
+use super::code::{Body, Code, ELEMENT, Fold, Line};
+use super::form::{Form, Rows};
 use super::lower::{Lowered, Lowering, Scope, combiner};
 use super::product;
 use super::schedule::{Group, Root};
@@ -25,7 +25,7 @@ pub(super) fn lower(scope: &Scope, group: &Group) -> Result<Lowered, PlanError> 
         Root::Rows(first) => rows(scope, group, first, width),
     };
     let mixed = |Unsuitable| PlanError::MixedTypes(format!("a step of shape {shape:?}"));
-    let Form::Kernels { bindings: most } = scope.form else { return step(1).map_err(mixed) };
+    let Some(most) = scope.form.bindings() else { return step(1).map_err(mixed) };
     // A buffer that is read in both ways, by fours and one by one, is bound twice, which there may not be room for.
     let fits = |step: &Lowered| {
         let bindings = &step.accesses.bindings;
@@ -53,24 +53,28 @@ fn map(scope: &Scope, group: &Group, width: usize) -> Result<Lowered, Unsuitable
     Ok(lowered(format!("map {shape:?}"), lowering, Code::Each { count, body }, flops))
 }
 
-/// A row at a time, in kernels `width` of its elements at once; `first` is a reduction of these rows.
+/// A row at a time, `width` of its elements at once; `first` is a reduction of these rows.
 fn rows(scope: &Scope, group: &Group, first: NodeId, width: usize) -> Result<Lowered, Unsuitable> {
     let graph = scope.graph;
     let (shape, rows) = (graph.shape(first), graph.shape(graph.node(first).inputs[0]));
     let row = rows[rows.len() - 1];
     let (count, out) = groups(shape, 1);
     let mut lowering = Lowering::new(scope, &group.stores, width);
+    if let Form::Kernels { rows: Rows::Workgroup, .. } = scope.form {
+        lowering.accesses.share_outside_of(ELEMENT);
+    }
     for &id in &group.stores {
         let elements = if graph.shape(id) == rows { lowering.along_row(&out, row) } else { vec![out.clone()] };
         elements.iter().try_for_each(|index| lowering.store(id, index))?;
     }
     let body = lowering.take_lines();
     let label = format!("rows {shape:?} of {row}");
-    // In kernels, all elements of a row are written out.
     let lines = (lets(&body) * count) as f64;
     let (code, each) = match scope.form {
-        Form::Kernels { .. } => (Code::Each { count, body }, width),
-        Form::Blocks => (Code::Rows { count, len: row, body }, row),
+        Form::Kernels { rows: Rows::Invocation, .. } => (Code::Each { count, body }, width),
+        Form::Kernels { rows: Rows::Workgroup, .. } | Form::Blocks => {
+            (Code::Rows { count, len: row / width, body }, row)
+        }
     };
     Ok(lowered(label, lowering, code, lines * each as f64))
 }

@@ -59,7 +59,7 @@ fn an_eigenvalue_behind_a_missing_one_is_not_dropped() {
 
 #[test]
 fn two_spellings_of_a_class_are_not_one_choice() {
-    let text = r#"{"choices": {"matmul 1x64x64x16": "tile 64x64", "matmul 1x+64x064x16": "tile 32x32"}}"#;
+    let text = r#"{"choices": {"matmul 1x64x64x16": "tile 64x64 by 8x4", "matmul 1x+64x064x16": "tile 32x32 by 4x4"}}"#;
     assert!(choices::parse(text).unwrap_err().contains("matmul 1x+64x064x16"));
 }
 

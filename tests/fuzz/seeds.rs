@@ -23,7 +23,8 @@ use super::parsers::tensors::{STATE_PARAMS, layout};
 use super::{Parts, sample_manifest};
 
 /// Choices of kernels, as in a manifest.
-const CHOICES: &str = r#"{"choices": {"matmul 1x64x64x1024 At": "tile 64x64", "conv 1x1024x16x32": "subgroup 4x16"}}"#;
+const CHOICES: &str =
+    r#"{"choices": {"matmul 1x64x64x1024 At": "tile 64x64 by 8x4", "conv 1x1024x16x32": "subgroup 4x16"}}"#;
 
 /// The file that `write` makes.
 fn written(write: impl FnOnce(&Path)) -> Vec<u8> {

@@ -236,7 +236,7 @@ fn kernels_of_tasks(wanted: impl Fn(&str) -> bool) -> Kernels {
     let jobs: Vec<_> = kinds.iter().flat_map(|target| tasks.iter().map(move |task| (task, target))).collect();
     let found: Mutex<Kernels> = Mutex::default();
     in_parallel(&jobs, |_, (task, target)| {
-        let kernels = collect::kernels(task, target).unwrap_or_else(|error| panic!("{}: {error}", task.name));
+        let kernels = collect::kernels(task, target, true).unwrap_or_else(|error| panic!("{}: {error}", task.name));
         found.lock().unwrap().extend(kernels.into_iter().map(|kernel| (kernel.wgsl.clone(), kernel)));
     });
     found.into_inner().unwrap()
