@@ -32,7 +32,7 @@ fn request(out: &Path, sets: &[&str]) -> TrainRequest {
 }
 
 fn data(train: usize) -> Dataset {
-    load(&Request { train, test: 7, ..Request::new(edgewalk::data::DataName::Embedded) }).unwrap()
+    load(&Request { train, test: 7.into(), ..Request::new(edgewalk::data::DataName::Embedded) }).unwrap()
 }
 
 /// The network that the settings above describe, as a program would bring it.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, DataName, TestSize};
 use crate::data::Dataset;
 use crate::folder::checkpoint::{self, Checkpoint};
 use crate::folder::manifest::Manifest;
@@ -66,7 +66,11 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, Run
 pub(super) fn data(found: &ParamsSource) -> Result<Dataset, RunError> {
     let Some(manifest) = &found.manifest else {
         let mut config = found.config.clone();
-        config.data.test = 0;
+        // A test file of its own need not be there. Where test examples are taken out of one file, they still are.
+        let is_apart = config.data.name != DataName::Text && matches!(config.data.test, TestSize::First(_));
+        if is_apart {
+            config.data.test = TestSize::First(0);
+        }
         return Ok(Inputs::data(&config)?);
     };
     let data = Inputs::data(&found.config)?;

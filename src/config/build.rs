@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Config, ConfigError, LossKind, ModelConfig, ModelKind, OptimKind};
-use crate::data::{Examples, Features};
+use crate::data::{Examples, Features, ImageLayout, Options, Request, TargetKind};
 use crate::model::{Cnn, Layout, Loss, Mlp, Model, Transformer};
 use crate::optim::{Ascent, Rule};
 
@@ -29,6 +29,29 @@ pub fn rule(config: &Config) -> Rule {
     }
 }
 
+/// The configured examples.
+pub fn request(config: &Config) -> Request {
+    let c = &config.data;
+    Request {
+        name: c.name,
+        path: c.path.clone(),
+        train: c.train,
+        test: c.test,
+        seq_len: config.model.seq_len,
+        options: Options {
+            classes: c.classes.clone(),
+            targets: c.targets,
+            centre: c.centre.choice(),
+            scale: c.scale,
+            // Only a convolution has to know.
+            layout: if config.model.kind == ModelKind::Cnn { c.layout } else { ImageLayout::Nhwc },
+            target: c.target.clone(),
+            tokens: config.model.kind == ModelKind::Transformer,
+            split_seed: c.split_seed,
+        },
+    }
+}
+
 /// The configured loss.
 pub fn loss(config: &Config) -> Loss {
     match config.loss.kind {
@@ -42,12 +65,30 @@ pub fn loss(config: &Config) -> Loss {
 /// # Errors
 /// [`ConfigError::Conflict`] when the model does not fit them, or has more parameters than a device can index.
 pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
+    check_targets(config, data)?;
     let model = of_kind(config, data)?;
     Layout::of(&*model).map_err(|error| ConfigError::Conflict {
         problem: error.to_string(),
         remedy: "the settings of [model] say how wide and how deep it is",
     })?;
     Ok(model)
+}
+
+/// Refuses a loss or an end of the run that these examples' targets have no meaning for.
+fn check_targets(config: &Config, data: &Examples) -> Result<(), ConfigError> {
+    let kind = data.targets().kind();
+    match (kind, config.loss.kind, config.run.until) {
+        (TargetKind::Classes(_), ..) => Ok(()),
+        (TargetKind::Signs | TargetKind::Numbers(_), LossKind::CrossEntropy, _) => conflict(
+            "`loss.kind = \"cross-entropy\"` needs classes, and these examples have numbers as targets".into(),
+            "set loss.kind = \"mse\", or data.targets = \"classes\" where the numbers are classes",
+        ),
+        (TargetKind::Numbers(_), LossKind::Mse, Some(until)) if until.needs_error() => conflict(
+            format!("`run.until = \"{until}\"` has no meaning for a regression, which misclassifies nothing"),
+            "give it a bound on the loss",
+        ),
+        (TargetKind::Signs | TargetKind::Numbers(_), LossKind::Mse, _) => Ok(()),
+    }
 }
 
 /// The model before its parameters are counted.

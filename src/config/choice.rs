@@ -107,6 +107,29 @@ impl Tune {
     }
 }
 
+/// `data.centre`: whether the mean of each feature over the training set is subtracted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Centre {
+    /// As it says.
+    Flag(bool),
+    /// Of the images of a data set yes, of arrays no.
+    Word(Auto),
+}
+
+impl Centre {
+    /// The default.
+    pub const AUTO: Self = Self::Word(Auto::Auto);
+
+    /// The choice, if one was made.
+    pub fn choice(self) -> Option<bool> {
+        match self {
+            Self::Flag(flag) => Some(flag),
+            Self::Word(Auto::Auto) => None,
+        }
+    }
+}
+
 /// `run.checkpoint_every`: the steps at which a run writes a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]

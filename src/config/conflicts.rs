@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, MeasureOn, Reduction, SHORTEST_WINDOW,
+    Centre, Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, MeasureOn, Reduction,
+    SHORTEST_WINDOW, TargetsAs, TestSize, preset,
 };
 use crate::curvature::Order;
 
@@ -19,8 +20,19 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     }
 }
 
-fn of_data(Config { data, loss, .. }: &Config) -> [Contradiction; 3] {
+fn of_data(Config { data, loss, .. }: &Config) -> [Contradiction; 8] {
     let path = data.path.as_deref();
+    let is_arrays = data.name == DataName::Arrays;
+    let is_text = matches!(data.name, DataName::Text | DataName::Shakespeare);
+    let usual = &preset::PRESETS[0].config.data;
+    let only_arrays = [
+        (data.scale != usual.scale, "data.scale"),
+        (data.layout != usual.layout, "data.layout"),
+        (data.target != usual.target, "data.target"),
+        (data.targets == TargetsAs::Numbers, "data.targets"),
+        (matches!(data.test, TestSize::Share(_)), "data.test"),
+    ];
+    let idle = only_arrays.iter().find(|(is_set, _)| *is_set).map(|(_, key)| *key);
     [
         (
             data.name == DataName::Embedded && path.is_some(),
@@ -34,6 +46,37 @@ fn of_data(Config { data, loss, .. }: &Config) -> [Contradiction; 3] {
             data.name == DataName::Text && path.is_none(),
             "`data.name = \"text\"` reads a file of your own, and `data.path` does not say which".into(),
             "set data.path to it, or data.name = \"shakespeare\"",
+        ),
+        (
+            is_arrays && path.is_none(),
+            "`data.name = \"arrays\"` reads files of your own, and `data.path` does not say which".into(),
+            "set data.path to a file (.npz, .safetensors or .csv) or to a folder of .npy files",
+        ),
+        (
+            !is_arrays && idle.is_some(),
+            format!(
+                "this value of `{}` is for arrays, and has no use for the data set {}",
+                idle.unwrap_or(""),
+                data.name
+            ),
+            "set data.name = \"arrays\", or leave it out",
+        ),
+        (
+            is_text && (!data.classes.is_empty() || data.targets != TargetsAs::Auto || data.centre != Centre::AUTO),
+            "`data.classes`, `data.targets` and `data.centre` have no use for text".into(),
+            "leave them out",
+        ),
+        (
+            data.classes.len() == 1 || data.targets == TargetsAs::Signs && !matches!(data.classes.len(), 0 | 2),
+            format!("`data.classes = {:?}` names {} of them", data.classes, data.classes.len()),
+            "name two classes or more, and exactly two for data.targets = \"signs\"",
+        ),
+        (
+            data.targets != TargetsAs::Auto
+                && data.targets != TargetsAs::Classes
+                && loss.kind == LossKind::CrossEntropy,
+            format!("`data.targets = \"{}\"` has no meaning for cross-entropy", data.targets),
+            "set loss.kind = \"mse\", or data.targets = \"classes\"",
         ),
         (
             loss.kind == LossKind::CrossEntropy && loss.reduction == Reduction::HalfSum,

@@ -23,6 +23,11 @@ impl Until {
     pub const ALLOWED: &str = "\"loss < NUMBER\" with a number above 0, or \"error < NUMBER\" with one above 0 and at \
                                most 1 (the error is a share), such as \"loss < 0.01\", or \"\" for all steps";
 
+    /// Whether it bounds the error.
+    pub(super) fn needs_error(&self) -> bool {
+        self.column == BoundedColumn::Error
+    }
+
     /// Whether a row with this loss and error meets it.
     pub fn is_met(&self, loss: f64, error: f64) -> bool {
         let value = match self.column {

@@ -2,7 +2,7 @@
 //! of a forward pass.
 
 use super::{Config, ModelKind, build};
-use crate::data::{DataError, DataName, Examples, made_up};
+use crate::data::{self, DataError, DataName, Examples, made_up};
 use crate::graph::{DType, Graph, Node, Op};
 use crate::model::Model;
 
@@ -28,13 +28,18 @@ pub fn is_tiny(flops_per_contraction: f64) -> bool {
     cores == 1.0 || flops_per_contraction * (1.0 - 1.0 / cores) < WORTH_WAKING
 }
 
-/// Examples of the configured data set's shape.
+/// Examples of the configured data set's shape. Those of arrays are read, and repeated if there are fewer.
 pub(crate) fn made_up_examples(config: &Config, count: usize) -> Result<Examples, DataError> {
     Ok(match config.data.name {
-        DataName::Embedded | DataName::Mnist | DataName::FashionMnist => made_up::images(count, [28, 28, 1]),
-        DataName::Cifar10 => made_up::images(count, [32, 32, 3]),
-        DataName::Shakespeare | DataName::Text => made_up::windows(count, config.model.seq_len),
-    }?)
+        DataName::Embedded | DataName::Mnist | DataName::FashionMnist => made_up::images(count, [28, 28, 1])?,
+        DataName::Cifar10 => made_up::images(count, [32, 32, 3])?,
+        DataName::Shakespeare | DataName::Text => made_up::windows(count, config.model.seq_len)?,
+        DataName::Arrays => {
+            let all = data::load(&build::request(config))?.train;
+            let numbers: Vec<usize> = (0..count).map(|number| number % all.len()).collect();
+            all.select(&numbers)?
+        }
+    })
 }
 
 /// The number of examples of an update; for a whole data set, that of the published one, and `None` for all of a text,
@@ -45,7 +50,7 @@ pub(crate) fn examples_of_update(config: &Config) -> Option<usize> {
             DataName::Embedded => Some(1000),
             DataName::Mnist | DataName::FashionMnist => Some(60_000),
             DataName::Cifar10 => Some(50_000),
-            DataName::Shakespeare | DataName::Text => None,
+            DataName::Shakespeare | DataName::Text | DataName::Arrays => None,
         },
         (0, train) => Some(train),
         (batch, _) => Some(batch),
@@ -55,7 +60,8 @@ pub(crate) fn examples_of_update(config: &Config) -> Option<usize> {
 /// Floating-point operations of a contraction of the forward pass of an update, on average; `None` if the configuration
 /// does not determine the number of examples or the model. They are the same for each example, so one is examined.
 pub fn flops_per_contraction(config: &Config) -> Option<f64> {
-    let count = examples_of_update(config)?;
+    // A file of arrays is read once, by the run.
+    let count = examples_of_update(config).filter(|_| config.data.name != DataName::Arrays)?;
     let one = made_up_examples(config, 1).ok()?;
     let model = build::model(config, &one).ok()?;
     let graph = forward(&*model, config, one.dim())?;

@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, seria
 
 use super::Layout;
 use crate::graph::len;
-use crate::text::counted;
+use crate::text::{counted, visible};
 
 /// Advice for a shape with the wrong axes.
 const ADAPT: &str = "adapt the model's configuration, or take the parameters of this model";
@@ -172,12 +172,6 @@ fn numbers(tensor: &TensorView<'_>) -> Option<Vec<f64>> {
         Dtype::F64 => Some(each(bytes, f64::from_le_bytes)),
         _ => None,
     }
-}
-
-/// A text from a file, without control characters for terminals.
-fn visible(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escaped).collect()
 }
 
 /// A list of names, shortened if it is long.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::autodiff;
-use crate::data::{Examples, Features};
+use crate::data::{Examples, Features, TargetKind};
 use crate::device::{Device, DeviceError, Program};
 use crate::graph::{DType, Graph, NodeId, Op, Unary};
 use crate::kernel::KernelError;
@@ -59,6 +59,15 @@ pub(super) fn dtype_of(data: &Examples) -> DType {
     }
 }
 
+/// The targets of examples, for messages.
+fn words(targets: TargetKind) -> String {
+    match targets {
+        TargetKind::Classes(classes) => format!("{classes} classes"),
+        TargetKind::Signs => "signs".to_owned(),
+        TargetKind::Numbers(width) => format!("{width} numbers as targets"),
+    }
+}
+
 /// An objective without its data and device.
 pub(super) struct Problem {
     pub model: Arc<dyn Model>,
@@ -68,7 +77,7 @@ pub(super) struct Problem {
     pub dtype: DType,
     pub dim: usize,
     pub labels_each: usize,
-    pub classes: usize,
+    pub targets: TargetKind,
     pub examples: usize,
     /// Elements that fit one buffer.
     pub max_len: usize,
@@ -99,16 +108,21 @@ impl Problem {
 
     /// Refuses a model whose outputs do not fit the loss, by its graph for one example.
     pub fn check_model(&self) -> Result<(), DeviceError> {
-        let (labels, classes) = (self.labels_each, self.classes);
+        let (labels, width) = (self.labels_each, self.targets.outputs());
         let (g, outputs) = self.forward()?;
-        let needed = match self.loss {
-            Loss::Output => [labels, 1],
-            Loss::Mse(_) | Loss::CrossEntropy | Loss::Custom(_) => [labels, classes],
+        let needed = match (self.loss, self.targets) {
+            (Loss::CrossEntropy, TargetKind::Signs | TargetKind::Numbers(_)) => {
+                let problem =
+                    "cross-entropy needs classes, and the examples have numbers as targets; take the squared error";
+                return Err(DeviceError::Mismatch(problem.to_owned()));
+            }
+            (Loss::Output, _) => [labels, 1],
+            (Loss::Mse(_) | Loss::CrossEntropy | Loss::Custom(_), _) => [labels, width],
         };
         let found = g.shape(outputs).to_vec();
         if found != needed {
             return Err(DeviceError::Mismatch(format!(
-                "the model's outputs for one example are {found:?}, and this loss with {labels} labels of {classes} classes takes \
+                "the model's outputs for one example are {found:?}, and this loss with {labels} labels of {width} classes takes \
                  {needed:?}; give the model one row of outputs for each label, and one output for each class"
             )));
         }
@@ -117,13 +131,16 @@ impl Problem {
 
     /// Refuses examples of another kind, and token codes beyond the model's.
     pub fn check_examples(&self, data: &Examples) -> Result<(), DeviceError> {
-        let Self { dtype, dim, classes, .. } = *self;
-        let kind = (dtype_of(data), data.dim(), data.classes());
-        if kind != (dtype, dim, classes) {
+        let Self { dtype, dim, targets, .. } = *self;
+        let kind = (dtype_of(data), data.dim(), data.targets().kind());
+        if kind != (dtype, dim, targets) {
             return Err(DeviceError::Mismatch(format!(
-                "examples of {} {:?} features and {} classes in the place of {dim} {dtype:?} features and {classes} classes; give \
-                 examples of one kind",
-                kind.1, kind.0, kind.2
+                "examples of {} {:?} features and {} in the place of {dim} {dtype:?} features and {}; give examples of one \
+                 kind",
+                kind.1,
+                kind.0,
+                words(kind.2),
+                words(targets)
             )));
         }
         let (Some(codes), Features::Tokens(tokens)) = (self.model.vocabulary(), data.features()) else { return Ok(()) };
@@ -208,12 +225,18 @@ impl Problem {
         let v = vector(&mut g, "v.", V);
         let count = rows.saturating_mul(self.labels_each);
         let x = g.input("x", &[rows, self.dim], self.dtype);
-        let labels = g.input("labels", &[count], DType::U32);
+        let labels = match self.targets {
+            TargetKind::Classes(_) => g.input("labels", &[count], DType::U32),
+            kind @ (TargetKind::Signs | TargetKind::Numbers(_)) => g.input_f32("targets", &[count, kind.outputs()]),
+        };
         places.extend([X, LABELS].map(|slot| Some(Place { slot, offset: 0 })));
 
         let outputs = self.model.forward(&mut g, &w, x);
         let losses = self.loss.per_label(&mut g, outputs, labels);
-        let errors = wrong(&mut g, outputs, labels);
+        let errors = match self.targets {
+            TargetKind::Classes(_) | TargetKind::Signs => wrong(&mut g, outputs, labels),
+            TargetKind::Numbers(_) => g.full(0.0, &[count]),
+        };
         let (mut metrics, mut weight_slot) = ([losses, errors], 0);
         if self.uniform_weight().is_none() {
             // Inputs that a model adds itself have no place.
@@ -226,7 +249,8 @@ impl Problem {
         let sum = g.sum_all(metrics[0]);
         let loss = g.scale(sum, self.uniform_weight().unwrap_or(1.0));
         let vector = self.layout.device_len();
-        let slots = vec![vector, rows.saturating_mul(self.dim), count, vector, vector, 2 * PARTIALS, weight_slot];
+        let values = count.saturating_mul(self.targets.values_each());
+        let slots = vec![vector, rows.saturating_mul(self.dim), values, vector, vector, 2 * PARTIALS, weight_slot];
         Draft { graph: g, places, slots, w, v, outputs, loss, metrics, stored: vec![] }
     }
 
