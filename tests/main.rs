@@ -98,4 +98,5 @@ mod theory;
 mod training;
 mod trouble;
 mod tuning;
+mod weights;
 mod whole_runs;

@@ -25,7 +25,7 @@ use crate::data::Examples;
 use crate::device::{Device, DeviceError};
 use crate::files::check_folder;
 use crate::folder::rows::Extreme;
-use crate::model::Layout;
+use crate::model::{Layout, WeightLayout};
 use crate::observer::{Observer, Progress, Unit};
 use crate::optim::Rule;
 use crate::results::Format;
@@ -41,6 +41,8 @@ pub struct AnalysisRequest {
     pub path: PathBuf,
     /// A preset or TOML file instead of the run's own configuration.
     pub config: Option<String>,
+    /// The names and axes of the tensors in a file that is no checkpoint's.
+    pub layout: WeightLayout,
     /// The eigenpairs to find, and when to stop.
     pub eigen: EigenOptions,
     /// Products to spend on each trace, if one is wanted.
@@ -146,7 +148,7 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     let layout = Layout::of(&*model)?;
     let blocks = blocks(&layout, &request.blocks)?;
     setup::check(request, &blocks, observer)?;
-    let (params, _) = run::read_params(&layout, &found.params)?;
+    let (params, _) = run::read_params(&layout, &found.params, request.layout)?;
     let parts = setup::AnalysisSetup { config, model, train: &train, request };
     let AnalysisWorkspace { objective, w, probe, mut update, mut gauss_newton } =
         parts.assemble_planned(&gpu, &blocks, layout.len())?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config, DataName, TestSize};
 use crate::data::Dataset;
-use crate::folder::checkpoint::{self, Checkpoint};
+use crate::folder::checkpoint;
 use crate::folder::manifest::Manifest;
 use crate::folder::settled::settings_of;
 use crate::folder::{RunDir, RunDirError};
@@ -34,7 +34,7 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, Run
     if let Some(instead) = owner(path) {
         return Err(RunDirError::NotParams { path: path.into(), instead }.into());
     }
-    let params = if path.is_file() { path.to_path_buf() } else { find_checkpoint(path)?.join(checkpoint::PARAMS) };
+    let params = checkpoint::params_of(path)?;
     // A checkpoint lies two folders below its run.
     let run = params.ancestors().skip(1).take(4).find_map(|folder| RunDir::open(folder).ok());
     let manifest = run.as_ref().and_then(|run| run.read_manifest().ok());
@@ -88,23 +88,4 @@ fn owner(path: &Path) -> Option<PathBuf> {
     };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     (path.is_file() && is_owned).then(|| folder.into())
-}
-
-/// The checkpoint in a folder, or the last undamaged one of the run in it.
-fn find_checkpoint(path: &Path) -> Result<PathBuf, RunDirError> {
-    if path.join(checkpoint::DONE).is_file() {
-        return Ok(Checkpoint::read(path)?.path);
-    }
-    let run = RunDir::open(path)?;
-    let (found, damaged) = checkpoint::last(&run);
-    match (found, damaged.into_iter().next()) {
-        (Some(found), _) => Ok(found.path),
-        (None, Some(error)) => Err(error),
-        (None, None) => match run.read_manifest().map(|manifest| manifest.ended) {
-            Ok(ended) if ended.is_final() => {
-                Err(RunDirError::NeverSaved { path: path.into(), ended: ended.to_string() })
-            }
-            Ok(_) | Err(_) => Err(RunDirError::NoCheckpoint { path: path.into() }),
-        },
-    }
 }

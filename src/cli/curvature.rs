@@ -7,6 +7,7 @@ use clap::Args;
 use super::Error;
 use super::terminal::Terminal;
 use crate::analysis::{AnalysisRequest, analyse};
+use crate::config::WeightLayout;
 use crate::curvature::{DensityOptions, EigenOptions, TraceOptions};
 use crate::results::Format;
 
@@ -16,6 +17,9 @@ pub struct CurvatureArgs {
     /// A run folder (its last checkpoint), a checkpoint folder or a safetensors file
     #[arg(value_name = "RUN|CHECKPOINT")]
     path: PathBuf,
+    /// Names and axes of the tensors in a safetensors file: edgewalk, or pytorch for a state of torch.nn.Sequential
+    #[arg(long, value_name = "LAYOUT", default_value_t = WeightLayout::Edgewalk)]
+    layout: WeightLayout,
     /// Eigenvalues to find, largest in magnitude first; at most 100
     #[arg(long, value_name = "K", default_value_t = 5)]
     top: usize,
@@ -81,6 +85,7 @@ pub fn run(args: CurvatureArgs) -> Result<(), Error> {
     let request = AnalysisRequest {
         path: args.path,
         config: args.config,
+        layout: args.layout,
         eigen: EigenOptions {
             top: args.top,
             bottom: args.bottom,

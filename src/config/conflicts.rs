@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Centre, Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, MeasureOn, Reduction,
-    SHORTEST_WINDOW, TargetsAs, TestSize, preset,
+    Centre, Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, MeasureOn, ModelKind, Reduction,
+    SHORTEST_WINDOW, TargetsAs, TestSize, WeightLayout, preset,
 };
 use crate::curvature::Order;
 
@@ -86,7 +86,7 @@ fn of_data(Config { data, loss, .. }: &Config) -> [Contradiction; 8] {
     ]
 }
 
-fn of_updates(Config { optim, data, run, .. }: &Config) -> [Contradiction; 4] {
+fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction; 5] {
     let (micro_batch, chunk) = (optim.micro_batch, run.chunk);
     let (key, all) = if optim.batch > 0 { ("optim.batch", optim.batch) } else { ("data.train", data.train) };
     [
@@ -107,6 +107,11 @@ fn of_updates(Config { optim, data, run, .. }: &Config) -> [Contradiction; 4] {
                  otherwise"
             ),
             "set run.chunk = 0, or optim.micro_batch = 0",
+        ),
+        (
+            run.init_layout == WeightLayout::Pytorch && model.kind == ModelKind::Transformer,
+            "`run.init_layout = \"pytorch\"` has no rules for a Transformer".into(),
+            "save the weights under the names of docs/run-folder.md, or take an MLP or a CNN",
         ),
         (
             all > 0 && micro_batch > all,

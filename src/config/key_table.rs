@@ -5,7 +5,7 @@
 use super::accepts::Accepts;
 use super::{
     Activation, DataName, ImageLayout, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool,
-    Reduction, TargetsAs,
+    Reduction, TargetsAs, WeightLayout,
 };
 use crate::adapter::Precision;
 use crate::curvature::Order;
@@ -180,8 +180,14 @@ pub(super) const KEYS: &[Key] = &[
         "run",
         "init",
         Accepts::Text,
-        "safetensors file with the initial weights. Reads float16, bfloat16, float32, and float64 (rounded). \
-         Empty: draw them from the seed.",
+        "initial weights: a safetensors file, a checkpoint, or a run (its last checkpoint). Reads float16, bfloat16, \
+         float32, and float64 (rounded). Empty: draw them from the seed.",
+    ),
+    key(
+        "run",
+        "init_layout",
+        Accepts::Word(WeightLayout::NAMES),
+        "names and axes of the tensors of run.init. pytorch: a state of torch.nn.Sequential, for MLP and CNN.",
     ),
     key("run", "tensorboard", Accepts::Flag, "true: rows also go to a TensorBoard event file"),
     key(

@@ -22,7 +22,7 @@ mod until;
 pub mod workload;
 
 pub use crate::data::{DataName, ImageLayout, TargetsAs, TestSize};
-pub use crate::model::{Activation, Norm, Pool, Reduction};
+pub use crate::model::{Activation, Norm, Pool, Reduction, WeightLayout};
 pub use choice::{
     Auto, Centre, CheckpointEvery, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind, Tune,
 };

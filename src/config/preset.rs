@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{
     Activation, Centre, CheckpointEvery, Config, ConfigError, DataConfig, DataName, ImageLayout, LossConfig, LossKind,
     MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool,
-    Reduction, RunConfig, TargetsAs, TestSize, Tune, suggest,
+    Reduction, RunConfig, TargetsAs, TestSize, Tune, WeightLayout, suggest,
 };
 use crate::adapter::Precision;
 use crate::curvature::Order;
@@ -191,6 +191,7 @@ const RUN: RunConfig = RunConfig {
     checkpoint_every: CheckpointEvery::AUTO,
     keep: 2,
     init: None,
+    init_layout: WeightLayout::Edgewalk,
     tensorboard: false,
     seed: 0,
     log_every: 1,

@@ -18,7 +18,7 @@ use super::until::Until;
 use crate::adapter::Precision;
 use crate::curvature::Order;
 use crate::data::{DataName, ImageLayout, TargetsAs, TestSize};
-use crate::model::{Activation, Norm, Pool, Reduction};
+use crate::model::{Activation, Norm, Pool, Reduction, WeightLayout};
 
 /// `[data]`: the examples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,9 +158,11 @@ pub struct RunConfig {
     pub checkpoint_every: CheckpointEvery,
     /// How many checkpoints are kept, the latest ones; 0 is all.
     pub keep: usize,
-    /// A safetensors file with the initial weights; `None` (written `""`) is to draw them.
+    /// A safetensors file with the initial weights, a checkpoint or a run; `None` (written `""`) is to draw them.
     #[serde(serialize_with = "path_out", deserialize_with = "path_in")]
     pub init: Option<PathBuf>,
+    /// The names and axes of its tensors.
+    pub init_layout: WeightLayout,
     /// Whether rows also go to an event file of TensorBoard, in `RUN/tensorboard`.
     pub tensorboard: bool,
     /// The seed of the initial weights, of the minibatches and of the eigensolver's start.

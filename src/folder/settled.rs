@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::checkpoint;
 use super::manifest::Manifest;
 use super::run_dir::RunDir;
 use crate::config::{self, Config, ConfigError};
@@ -27,6 +28,12 @@ impl Config {
     /// Makes paths, also those of a TOML file, independent of the working folder, so that a run can be repeated or
     /// continued from elsewhere.
     pub(crate) fn settle_paths(&mut self) {
+        // A run may get later checkpoints; a folder without any is an error when it is read.
+        if let Some(init) = &mut self.run.init
+            && let Ok(file) = checkpoint::params_of(init)
+        {
+            *init = file;
+        }
         for path in [&mut self.data.path, &mut self.run.init, &mut self.run.kernels].into_iter().flatten() {
             *path = settled(path);
         }

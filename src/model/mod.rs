@@ -7,6 +7,7 @@ mod init;
 pub mod layers;
 mod loss;
 mod mlp;
+mod pytorch;
 mod store;
 mod transformer;
 
@@ -15,17 +16,29 @@ pub use error::ModelError;
 pub use init::{Init, initial_params};
 pub use loss::{Loss, PerLabel, Reduction, wrong};
 pub use mlp::{Activation, Mlp};
+pub use pytorch::params_from_pytorch;
 pub use store::{StoreError, params_from_safetensors, params_to_safetensors};
 pub use transformer::Transformer;
 
 use std::collections::HashSet;
 
+use crate::choice::choice;
 use crate::graph::{self, Graph, NodeId};
 
 /// The most parameters of a model: as many as 32-bit indices reach, padding included.
 pub(crate) const MOST_PARAMETERS: usize = u32::MAX as usize - DEVICE_MULTIPLE;
 /// The vector's length on the device is a multiple of this.
 const DEVICE_MULTIPLE: usize = 1024;
+
+choice! {
+    /// The names and axes of the tensors in a file of parameters.
+    WeightLayout {
+        /// Those of this program.
+        Edgewalk = "edgewalk",
+        /// Those of PyTorch, see [`params_from_pytorch`].
+        Pytorch = "pytorch",
+    }
+}
 
 /// One named parameter tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +66,12 @@ pub trait Model: Send + Sync {
     /// row of outputs for every label, `[n · labels_each, classes]`.
     fn forward(&self, graph: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId;
 
+    /// Height, width and channels of what the model flattens in this order before its dense layers; `None` if it
+    /// flattens no images.
+    fn flattened_image(&self) -> Option<[usize; 3]> {
+        None
+    }
+
     /// For a model that reads tokens, its number of codes; `None` if it takes any.
     fn vocabulary(&self) -> Option<usize> {
         None
@@ -65,6 +84,7 @@ pub struct Layout {
     params: Vec<Param>,
     offsets: Vec<usize>,
     len: usize,
+    flattened: Option<[usize; 3]>,
 }
 
 impl Layout {
@@ -91,7 +111,7 @@ impl Layout {
             return Err(ModelError::Empty { what: "the model".to_owned() });
         }
         drop(names);
-        Ok(Self { params, offsets, len })
+        Ok(Self { params, offsets, len, flattened: model.flattened_image() })
     }
 
     /// Refuses a vector that does not fit this model.
@@ -107,6 +127,11 @@ impl Layout {
         let tensor = self.offsets.partition_point(|&offset| offset <= at) - 1;
         let (name, index) = (self.params[tensor].name.clone(), at - self.offsets[tensor]);
         Err(ModelError::NotFinite { name, index, value: rounded(&values[at]) })
+    }
+
+    /// See [`Model::flattened_image`].
+    fn flattened(&self) -> Option<[usize; 3]> {
+        self.flattened
     }
 
     /// Number of parameters.

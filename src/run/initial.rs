@@ -6,24 +6,38 @@ use super::RunError;
 use crate::config::Config;
 use crate::data::page;
 use crate::files::read_regular;
+use crate::folder::checkpoint;
 use crate::folder::manifest::InitFile;
-use crate::model::{Layout, StoreError, initial_params, params_from_safetensors};
+use crate::model::{Layout, StoreError, WeightLayout, initial_params, params_from_pytorch, params_from_safetensors};
 
 /// The initial parameters, and their file if any.
 pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f64>, Option<InitFile>), RunError> {
     match &config.run.init {
-        Some(path) => read_params(layout, path).map(|(params, init)| (params, Some(init))),
+        Some(path) => {
+            let (params, init) = read_params(layout, path, config.run.init_layout)?;
+            Ok((params, Some(init)))
+        }
         None => Ok((initial_params(layout, config.run.seed).into_iter().map(f64::from).collect(), None)),
     }
 }
 
-/// Reads the parameters of a model, with the identity of their file.
-pub(crate) fn read_params(layout: &Layout, path: &Path) -> Result<(Vec<f64>, InitFile), RunError> {
-    let bytes = read_regular(path).map_err(|cause| RunError::ReadInit { path: path.into(), cause })?;
-    let params = params_from_safetensors(layout, &bytes).map_err(|cause| match (cause, page::foreign(&bytes)) {
+/// Reads the parameters of a model from a file, a checkpoint or the last checkpoint of a run, with the identity of
+/// their file.
+pub(crate) fn read_params(
+    layout: &Layout,
+    path: &Path,
+    weights: WeightLayout,
+) -> Result<(Vec<f64>, InitFile), RunError> {
+    let file = checkpoint::params_of(path)?;
+    let bytes = read_regular(&file).map_err(|cause| RunError::ReadInit { path: file.clone(), cause })?;
+    let params = match weights {
+        WeightLayout::Edgewalk => params_from_safetensors(layout, &bytes),
+        WeightLayout::Pytorch => params_from_pytorch(layout, &bytes),
+    };
+    let params = params.map_err(|cause| match (cause, page::foreign(&bytes)) {
         (StoreError::Format(_), Some((what, advice))) => StoreError::Foreign { what, advice },
         (cause, _) => cause,
     });
-    let params = params.map_err(|cause| RunError::Init { path: path.into(), cause })?;
-    Ok((params, InitFile::of(path, &bytes)))
+    let params = params.map_err(|cause| RunError::Init { path: file.clone(), cause })?;
+    Ok((params, InitFile::of(&file, &bytes)))
 }

@@ -147,7 +147,7 @@ impl MemoryPlanner {
         }
         if let Some(path) = &config.run.init {
             let model = build::model(config, &self.data(config)?.train)?;
-            read_params(&Layout::of(&*model)?, path)?;
+            read_params(&Layout::of(&*model)?, path, config.run.init_layout)?;
         }
         Ok(())
     }
