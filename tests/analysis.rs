@@ -34,6 +34,8 @@ fn request(path: &Path) -> AnalysisRequest {
     AnalysisRequest {
         path: path.into(),
         config: None,
+        sets: vec![],
+        weights: None,
         layout: WeightLayout::Edgewalk,
         eigen: EigenOptions { top: 3, bottom: 1, tol: 1e-4, max_iterations: 300, ..Default::default() },
         trace: Some(TraceOptions { products: 90, ..Default::default() }),

@@ -59,6 +59,7 @@ mod networks;
 mod objective;
 mod objective_cases;
 mod official;
+mod onnx;
 mod op_cases;
 mod optim;
 mod oracle;

@@ -10,7 +10,7 @@ use edgewalk::data::{Dataset, Request, load};
 use edgewalk::folder::RunDir;
 use edgewalk::folder::manifest::Ended;
 use edgewalk::folder::tables::{read_curvature, read_metrics};
-use edgewalk::model::{Activation, Mlp};
+use edgewalk::model::{Activation, Mlp, WeightLayout};
 use edgewalk::results::Format;
 use edgewalk::run::{OwnTask, ResumeRequest, TrainRequest, resume, resume_own, train, train_own};
 
@@ -91,6 +91,9 @@ fn only_the_program_goes_on_with_its_network() {
     let request = AnalysisRequest {
         path: run.path().into(),
         config: None,
+        sets: vec![],
+        weights: None,
+        layout: WeightLayout::Edgewalk,
         eigen: EigenOptions::default(),
         trace: None,
         density: None,

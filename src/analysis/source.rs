@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::AnalysisRequest;
 use crate::config::{self, Config, DataName, TestSize};
 use crate::data::Dataset;
 use crate::folder::checkpoint;
@@ -13,8 +14,10 @@ use crate::run::inputs::{Inputs, record};
 
 /// Parameters on disk, with the configuration of their run.
 pub(super) struct ParamsSource {
-    /// The safetensors file.
+    /// The file of the parameters.
     pub params: PathBuf,
+    /// Whether the model brings them.
+    pub brought: bool,
     /// Updates made before, by the name of the checkpoint's folder; `None` for a file elsewhere.
     pub step: Option<u64>,
     pub config: Config,
@@ -30,7 +33,16 @@ pub(super) struct ParamsSource {
 /// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] without a checkpoint, [`RunDirError::Damaged`] if all
 /// are damaged, [`RunDirError::NotARun`] without a configuration, [`RunDirError::NotParams`] for another file of a run,
 /// and those of a configuration.
-pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, RunError> {
+pub(super) fn find(request: &AnalysisRequest) -> Result<ParamsSource, RunError> {
+    let AnalysisRequest { path, config: given, sets, weights, .. } = request;
+    let given = given.as_deref();
+    if is_network(path) {
+        let sets = [&["model.kind=onnx".to_owned(), format!("model.path={}", path.display())], &sets[..]].concat();
+        let config = config::resolve(given, &sets)?.config;
+        let out = path.parent().unwrap_or(Path::new("")).join("analysis");
+        let params = weights.as_ref().map_or_else(|| Ok(path.clone()), |weights| checkpoint::params_of(weights))?;
+        return Ok(ParamsSource { params, brought: weights.is_none(), step: None, config, manifest: None, out });
+    }
     if let Some(instead) = owner(path) {
         return Err(RunDirError::NotParams { path: path.into(), instead }.into());
     }
@@ -42,7 +54,7 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, Run
         return Err(RunDirError::Own { path: run.path().into() }.into());
     }
     let config = match (given, &run) {
-        (Some(target), _) => config::resolve(Some(target), &[])?.config,
+        (Some(target), _) => config::resolve(Some(target), sets)?.config,
         (None, Some(run)) => settings_of(run)?,
         (None, None) => {
             let missing = "config.toml (or name one with --config)";
@@ -56,7 +68,12 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, Run
         _ => folder.join("analysis"),
     };
     let manifest = manifest.filter(|_| given.is_none());
-    Ok(ParamsSource { step, params, config, manifest, out })
+    Ok(ParamsSource { step, params, brought: false, config, manifest, out })
+}
+
+/// Whether a file is a network rather than parameters.
+pub(super) fn is_network(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "onnx")
 }
 
 /// The training examples. If the manifest of the run is known, they must be those of the run.

@@ -34,6 +34,7 @@ use bench::BenchArgs;
 use compare::CompareArgs;
 use curvature::CurvatureArgs;
 use data::DataCommand;
+use info::InfoArgs;
 use plot::PlotArgs;
 use report::ReportArgs;
 use resume::ResumeArgs;
@@ -72,8 +73,8 @@ enum Command {
     /// List the data sets on this machine, and download others
     #[command(subcommand)]
     Data(DataCommand),
-    /// List the adapters and what they offer
-    Info,
+    /// List the adapters and what they offer, or the parameters of an ONNX file
+    Info(InfoArgs),
     /// Test the adapter against predictions of theory for SAM and its relatives
     VerifyTheory(VerifyArgs),
     /// Test in a minute whether an adapter computes correctly
@@ -160,7 +161,7 @@ fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), Error> {
         Command::Curvature(args) => curvature::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Data(command) => data::run(command),
-        Command::Info => info::run(),
+        Command::Info(args) => info::run(&args),
         Command::VerifyTheory(args) => verify_theory::run(&args),
         Command::Doctor { adapter } => doctor::run(adapter.as_deref()),
     }

@@ -13,6 +13,8 @@ choice! {
         Cnn = "cnn",
         /// A Transformer that predicts the next character.
         Transformer = "transformer",
+        /// The network of an ONNX file.
+        Onnx = "onnx",
     }
 }
 

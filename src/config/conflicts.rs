@@ -20,7 +20,7 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     }
 }
 
-fn of_data(Config { data, loss, .. }: &Config) -> [Contradiction; 8] {
+fn of_data(Config { data, loss, model, .. }: &Config) -> [Contradiction; 9] {
     let path = data.path.as_deref();
     let is_arrays = data.name == DataName::Arrays;
     let is_text = matches!(data.name, DataName::Text | DataName::Shakespeare);
@@ -46,6 +46,11 @@ fn of_data(Config { data, loss, .. }: &Config) -> [Contradiction; 8] {
             data.name == DataName::Text && path.is_none(),
             "`data.name = \"text\"` reads a file of your own, and `data.path` does not say which".into(),
             "set data.path to it, or data.name = \"shakespeare\"",
+        ),
+        (
+            (model.kind == ModelKind::Onnx) != model.path.is_some(),
+            format!("`model.kind = \"{}\"` and `model.path` do not go together", model.kind),
+            "set model.kind = \"onnx\" and model.path to the file of its network, or leave both out",
         ),
         (
             is_arrays && path.is_none(),
@@ -109,8 +114,8 @@ fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction
             "set run.chunk = 0, or optim.micro_batch = 0",
         ),
         (
-            run.init_layout == WeightLayout::Pytorch && model.kind == ModelKind::Transformer,
-            "`run.init_layout = \"pytorch\"` has no rules for a Transformer".into(),
+            run.init_layout == WeightLayout::Pytorch && !matches!(model.kind, ModelKind::Mlp | ModelKind::Cnn),
+            format!("`run.init_layout = \"pytorch\"` has no rules for model.kind = \"{}\"", model.kind),
             "save the weights under the names of docs/run-folder.md, or take an MLP or a CNN",
         ),
         (

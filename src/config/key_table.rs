@@ -18,6 +18,14 @@ pub(super) struct Key {
     pub help: &'static str,
 }
 
+impl Key {
+    /// Whether it may be written without its section, if no other key with its name may.
+    pub(super) fn has_short_name(&self) -> bool {
+        // `path` is that of the data.
+        !(self.section == "model" && self.name == "path")
+    }
+}
+
 const fn key(section: &'static str, name: &'static str, accepts: Accepts, help: &'static str) -> Key {
     Key { section, name, accepts, help }
 }
@@ -85,6 +93,13 @@ pub(super) const KEYS: &[Key] = &[
         "seed that chooses the test examples if data.test is a share",
     ),
     key("model", "kind", Accepts::Word(ModelKind::NAMES), "kind of network"),
+    key("model", "path", Accepts::Text, "ONNX: file of the network"),
+    key(
+        "model",
+        "freeze",
+        Accepts::Text,
+        "ONNX: names of arrays that are no parameters, separated by commas; * stands for any characters",
+    ),
     key("model", "activation", Accepts::Word(Activation::NAMES), "activation of an MLP or CNN"),
     key("model", "depth", Accepts::Count(1, 1000), "MLP: dense layers, the output layer included"),
     key("model", "width", Accepts::Count(1, MAX_WIDTH), "MLP: units of a hidden layer"),

@@ -143,6 +143,8 @@ const fn data(name: DataName, train: usize, test: usize) -> DataConfig {
 /// The paper's networks, except the width of the MLP.
 const MODEL: ModelConfig = ModelConfig {
     kind: ModelKind::Mlp,
+    path: None,
+    freeze: None,
     activation: Activation::Relu,
     depth: 4,
     width: 64,

@@ -55,6 +55,13 @@ pub struct DataConfig {
 pub struct ModelConfig {
     /// The family.
     pub kind: ModelKind,
+    /// ONNX: the file; `None` (written `""`) for other families.
+    #[serde(serialize_with = "path_out", deserialize_with = "path_in")]
+    pub path: Option<PathBuf>,
+    /// ONNX: patterns of the names of arrays that are no parameters, separated by commas; `None`
+    /// (written `""`) for none.
+    #[serde(serialize_with = "word_out", deserialize_with = "word_in")]
+    pub freeze: Option<String>,
     /// The function after each hidden layer of an MLP or convolution of a CNN.
     pub activation: Activation,
     /// MLP: dense layers, the linear output included: 4 is three hidden layers.

@@ -1,7 +1,7 @@
 //! The amount of work of a configuration, without loading data: shape and number of the examples, and multiplications
 //! of a forward pass.
 
-use super::{Config, ModelKind, build};
+use super::{Config, build};
 use crate::data::{self, DataError, DataName, Examples, made_up};
 use crate::graph::{DType, Graph, Node, Op};
 use crate::model::Model;
@@ -72,8 +72,10 @@ pub fn flops_per_contraction(config: &Config) -> Option<f64> {
 /// The forward pass of one example.
 fn forward(model: &dyn Model, config: &Config, dim: usize) -> Option<Graph> {
     let mut graph = Graph::new();
-    let params: Vec<_> = model.params().ok()?.iter().map(|param| graph.input_f32(&param.name, &param.shape)).collect();
-    let dtype = if config.model.kind == ModelKind::Transformer { DType::U32 } else { DType::F32 };
+    let mut params: Vec<_> =
+        model.params().ok()?.iter().map(|param| graph.input_f32(&param.name, &param.shape)).collect();
+    params.extend(model.constants().iter().map(|constant| graph.input_f32(&constant.name, &constant.shape)));
+    let dtype = if build::request(config).options.tokens { DType::U32 } else { DType::F32 };
     let x = graph.input("x", &[1, dim], dtype);
     model.forward(&mut graph, &params, x);
     Some(graph)

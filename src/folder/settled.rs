@@ -15,7 +15,7 @@ const FREE: [&str; 7] =
     ["run.steps", "run.until", "run.time_limit", "run.checkpoint_every", "run.keep", "data.path", "run.init"];
 
 /// The keys of paths.
-pub(crate) const PATHS: [&str; 3] = ["data.path", "run.init", "run.kernels"];
+pub(crate) const PATHS: [&str; 4] = ["data.path", "model.path", "run.init", "run.kernels"];
 
 /// A path that does not depend on the working folder: the real path of the file.
 pub(crate) fn settled(path: &Path) -> PathBuf {
@@ -34,7 +34,8 @@ impl Config {
         {
             *init = file;
         }
-        for path in [&mut self.data.path, &mut self.run.init, &mut self.run.kernels].into_iter().flatten() {
+        let Self { data, model, run, .. } = self;
+        for path in [&mut data.path, &mut model.path, &mut run.init, &mut run.kernels].into_iter().flatten() {
             *path = settled(path);
         }
     }

@@ -7,6 +7,7 @@ mod init;
 pub mod layers;
 mod loss;
 mod mlp;
+mod onnx;
 mod pytorch;
 mod store;
 mod transformer;
@@ -16,6 +17,7 @@ pub use error::ModelError;
 pub use init::{Init, initial_params};
 pub use loss::{Loss, PerLabel, Reduction, wrong};
 pub use mlp::{Activation, Mlp};
+pub use onnx::OnnxModel;
 pub use pytorch::params_from_pytorch;
 pub use store::{StoreError, params_from_safetensors, params_to_safetensors};
 pub use transformer::Transformer;
@@ -51,6 +53,17 @@ pub struct Param {
     pub init: Init,
 }
 
+/// A tensor that a model needs beside its parameters, and that training leaves alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constant {
+    /// Name, for people.
+    pub name: String,
+    /// Shape.
+    pub shape: Vec<usize>,
+    /// The elements, in row-major order.
+    pub values: Vec<f64>,
+}
+
 /// A network: parameters and a forward pass.
 ///
 /// A forward pass that does not fit its operands, or returns something else, gives the graph an error, which computing
@@ -62,7 +75,17 @@ pub trait Model: Send + Sync {
     /// [`ModelError`] for sizes that make no network.
     fn params(&self) -> Result<Vec<Param>, ModelError>;
 
-    /// Adds the forward pass to a graph: parameters in order and examples `[n, dim]`, `F32` or for tokens `U32`, to one
+    /// Tensors that are no parameters; the forward pass gets them after the parameters.
+    fn constants(&self) -> Vec<Constant> {
+        vec![]
+    }
+
+    /// The parameters of a model that has some already, in the order of the flat vector.
+    fn brought(&self) -> Option<Vec<f64>> {
+        None
+    }
+
+    /// Adds the forward pass to a graph: parameters in order, then constants, and examples `[n, dim]`, `F32` or for tokens `U32`, to one
     /// row of outputs for every label, `[n · labels_each, classes]`.
     fn forward(&self, graph: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId;
 
@@ -85,6 +108,7 @@ pub struct Layout {
     offsets: Vec<usize>,
     len: usize,
     flattened: Option<[usize; 3]>,
+    brought: Option<Vec<f64>>,
 }
 
 impl Layout {
@@ -111,7 +135,7 @@ impl Layout {
             return Err(ModelError::Empty { what: "the model".to_owned() });
         }
         drop(names);
-        Ok(Self { params, offsets, len, flattened: model.flattened_image() })
+        Ok(Self { params, offsets, len, flattened: model.flattened_image(), brought: model.brought() })
     }
 
     /// Refuses a vector that does not fit this model.
@@ -132,6 +156,11 @@ impl Layout {
     /// See [`Model::flattened_image`].
     fn flattened(&self) -> Option<[usize; 3]> {
         self.flattened
+    }
+
+    /// See [`Model::brought`].
+    pub fn brought(&self) -> Option<&[f64]> {
+        self.brought.as_deref()
     }
 
     /// Number of parameters.

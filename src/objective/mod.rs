@@ -58,6 +58,8 @@ pub struct Objective {
     gpu: Device,
     problem: Problem,
     chunks: Vec<Chunk>,
+    /// The model's constants, if it has some.
+    constants: Option<Buffer>,
     plan: Plan,
     programs: HashMap<(Quantity, usize, bool), Loaded>,
     /// Buffers in which chunks take turns to keep values for products.
@@ -97,7 +99,8 @@ impl Objective {
         let (dtype, dim, labels_each, examples) = (dtype_of(data), data.dim(), data.labels_each(), data.len());
         let max_len = usize::try_from(gpu.max_binding_bytes() / gpu.precision().bytes() as u64).unwrap_or(usize::MAX);
         let targets = data.targets().kind();
-        let problem = Problem { model, loss, layout, dtype, dim, labels_each, targets, examples, max_len };
+        let constants = model.constants();
+        let problem = Problem { model, loss, layout, constants, dtype, dim, labels_each, targets, examples, max_len };
         gpu.check_size("the parameter vector", problem.layout.device_len())?;
         problem.check_examples(data)?;
         problem.check_model()?;
@@ -107,7 +110,16 @@ impl Objective {
             chunks.push(Chunk::new(gpu, &problem, rows)?);
         }
         plan.chunks = chunks.len();
-        let objective = Self { gpu: gpu.clone(), problem, chunks, plan, programs: HashMap::new(), kept: vec![] };
+        let constants = match problem.constants_len() {
+            0 => None,
+            len => Some(gpu.buffer("the model's constants", len)?),
+        };
+        if let Some(buffer) = &constants {
+            let values: Vec<f64> = problem.constants.iter().flat_map(|it| it.values.iter().copied()).collect();
+            gpu.write(buffer, &values)?;
+        }
+        let objective =
+            Self { gpu: gpu.clone(), problem, chunks, constants, plan, programs: HashMap::new(), kept: vec![] };
         objective.replace(data)?;
         Ok(objective)
     }
@@ -336,7 +348,9 @@ impl Objective {
         kept: &[Buffer],
     ) -> Result<Recording, DeviceError> {
         let weights = chunk.weights.as_ref().unwrap_or(&chunk.partials);
-        let mut slots = vec![w, &chunk.x, &chunk.labels, v.unwrap_or(w), result.unwrap_or(w), &chunk.partials, weights];
+        let constants = self.constants.as_ref().unwrap_or(&chunk.partials);
+        let (v, result) = (v.unwrap_or(w), result.unwrap_or(w));
+        let mut slots = vec![w, &chunk.x, &chunk.labels, v, result, &chunk.partials, weights, constants];
         let kept_slots = loaded.slots().len() - slots.len();
         slots.extend(&kept[..kept_slots]);
         loaded.bind(&self.gpu, &slots)

@@ -10,7 +10,7 @@ use crate::data::{Examples, Features, TargetKind};
 use crate::device::{Device, DeviceError, Program};
 use crate::graph::{DType, Graph, NodeId, Op, Unary};
 use crate::kernel::KernelError;
-use crate::model::{Layout, Loss, Model, wrong};
+use crate::model::{Constant, Layout, Loss, Model, wrong};
 use crate::passes::{self, Stages};
 use crate::plan::{Output, Place, Spec};
 
@@ -25,7 +25,8 @@ const V: usize = 3;
 const RESULT: usize = 4;
 const SUMS: usize = 5;
 const WEIGHTS: usize = 6;
-pub(super) const SLOTS: usize = 7;
+const CONSTANTS: usize = 7;
+pub(super) const SLOTS: usize = 8;
 
 /// The result of a chunk's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,6 +74,7 @@ pub(super) struct Problem {
     pub model: Arc<dyn Model>,
     pub loss: Loss,
     pub layout: Layout,
+    pub constants: Vec<Constant>,
     /// Type and number of an example's features.
     pub dtype: DType,
     pub dim: usize,
@@ -89,12 +91,27 @@ impl Problem {
         (self.dtype == DType::F32).then(|| 1.0 / (self.examples * self.labels_each) as f64)
     }
 
+    /// The first element of each constant in their buffer, one after the other.
+    fn constant_offsets(&self) -> impl Iterator<Item = usize> {
+        self.constants.iter().scan(0, |end, constant| {
+            let offset = *end;
+            *end += constant.values.len();
+            Some(offset)
+        })
+    }
+
+    /// The elements of all constants.
+    pub fn constants_len(&self) -> usize {
+        self.constants.iter().map(|constant| constant.values.len()).sum()
+    }
+
     /// The model's graph for one example, and its outputs.
     fn forward(&self) -> Result<(Graph, NodeId), DeviceError> {
         let mut g = Graph::new();
         let w: Vec<NodeId> = self.layout.iter().map(|(param, _)| g.input_f32(&param.name, &param.shape)).collect();
+        let constants = self.constants.iter().map(|it| g.input_f32(&it.name, &it.shape)).collect::<Vec<_>>();
         let x = g.input("x", &[1, self.dim], self.dtype);
-        let outputs = self.model.forward(&mut g, &w, x);
+        let outputs = self.model.forward(&mut g, &[w, constants].concat(), x);
         g.check().map_err(KernelError::from)?;
         Ok((g, outputs))
     }
@@ -230,8 +247,13 @@ impl Problem {
             kind @ (TargetKind::Signs | TargetKind::Numbers(_)) => g.input_f32("targets", &[count, kind.outputs()]),
         };
         places.extend([X, LABELS].map(|slot| Some(Place { slot, offset: 0 })));
+        let mut given = w.clone();
+        for (constant, offset) in self.constants.iter().zip(self.constant_offsets()) {
+            places.push(Some(Place { slot: CONSTANTS, offset }));
+            given.push(g.input_f32(&constant.name, &constant.shape));
+        }
 
-        let outputs = self.model.forward(&mut g, &w, x);
+        let outputs = self.model.forward(&mut g, &given, x);
         let losses = self.loss.per_label(&mut g, outputs, labels);
         let errors = match self.targets {
             TargetKind::Classes(_) | TargetKind::Signs => wrong(&mut g, outputs, labels),
@@ -250,7 +272,16 @@ impl Problem {
         let loss = g.scale(sum, self.uniform_weight().unwrap_or(1.0));
         let vector = self.layout.device_len();
         let values = count.saturating_mul(self.targets.values_each());
-        let slots = vec![vector, rows.saturating_mul(self.dim), values, vector, vector, 2 * PARTIALS, weight_slot];
+        let slots = vec![
+            vector,
+            rows.saturating_mul(self.dim),
+            values,
+            vector,
+            vector,
+            2 * PARTIALS,
+            weight_slot,
+            self.constants_len(),
+        ];
         Draft { graph: g, places, slots, w, v, outputs, loss, metrics, stored: vec![] }
     }
 

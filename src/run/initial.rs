@@ -1,6 +1,6 @@
 //! The initial parameters of a run: drawn from the seed, or read from a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::RunError;
 use crate::config::Config;
@@ -17,8 +17,23 @@ pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f64>, Opt
             let (params, init) = read_params(layout, path, config.run.init_layout)?;
             Ok((params, Some(init)))
         }
-        None => Ok((initial_params(layout, config.run.seed).into_iter().map(f64::from).collect(), None)),
+        None => match (layout.brought(), file(config)) {
+            (Some(params), Some(path)) => {
+                let bytes = read_regular(path).map_err(|cause| RunError::ReadInit { path: path.clone(), cause })?;
+                Ok((params.to_vec(), Some(InitFile::of(path, &bytes))))
+            }
+            _ => Ok((drawn(config, layout), None)),
+        },
     }
+}
+
+/// The file that has the initial parameters: that of the weights, or of the network.
+pub(super) fn file(config: &Config) -> Option<&PathBuf> {
+    config.run.init.as_ref().or(config.model.path.as_ref())
+}
+
+fn drawn(config: &Config, layout: &Layout) -> Vec<f64> {
+    initial_params(layout, config.run.seed).into_iter().map(f64::from).collect()
 }
 
 /// Reads the parameters of a model from a file, a checkpoint or the last checkpoint of a run, with the identity of

@@ -132,6 +132,16 @@ pub fn params() -> Vec<Parts> {
     [0.0, -1.5, 1e30].map(|scale| vec![params_to_safetensors(&layout, &values(scale)).unwrap()]).to_vec()
 }
 
+/// Networks that PyTorch and the tests' script have written.
+pub fn network() -> Vec<Parts> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut files: Vec<_> = ["mlp", "cnn", "residual", "resnet"].map(|name| format!("pytorch/{name}/net.onnx")).into();
+    files.extend(
+        ["Shapes", "Split", "Concat", "Slice", "MaxPoolPadded", "ConvGroups"].map(|it| format!("operators/{it}.onnx")),
+    );
+    files.iter().map(|file| vec![fs::read(folder.join(file)).unwrap()]).collect()
+}
+
 fn states() -> [RunState; 2] {
     let least = RunState {
         step: 3,

@@ -71,6 +71,9 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
                 m.activation,
             )
         }
+        ModelKind::Onnx => {
+            format!("The network of {}", m.path.as_deref().unwrap_or(std::path::Path::new("an ONNX file")).display())
+        }
         ModelKind::Transformer => format!(
             "A Transformer that predicts the next character: {} with {} of size {}, {} a token, windows of {}",
             counted(m.layers, "block"),
@@ -84,6 +87,7 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
         manifest.map_or(String::new(), |manifest| format!("; {} in all", counted(manifest.parameters, "parameter")));
     let weights = match &config.run.init {
         Some(path) => format!("Weights are read from {}", path.display()),
+        None if m.kind == ModelKind::Onnx => "Weights are those of the file".to_owned(),
         None => format!("Weights are drawn from seed {}", config.run.seed),
     };
     let precision = match config.run.precision {

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 pub type Parser = fn(&[u8]) -> bool;
 
 /// Every parser by its name.
-pub const ALL: [(&str, Parser); 20] = [
+pub const ALL: [(&str, Parser); 21] = [
     ("idx", data::idx),
     ("cifar", data::cifar),
     ("characters", data::characters),
@@ -30,6 +30,7 @@ pub const ALL: [(&str, Parser); 20] = [
     ("arrays", arrays::archive),
     ("table", arrays::table),
     ("params", tensors::params),
+    ("network", tensors::network),
     ("state", tensors::state),
     ("config", settings::config),
     ("sets", settings::sets),
