@@ -138,5 +138,18 @@ case(
     three=ints(3),
     w=normal(1, 6, 1),
 )
+case(
+    "CausalMask",
+    [
+        ("ConstantOfShape", ["size"], ["ones"], {"value": helper.make_tensor("one", TensorProto.BOOL, [1], [1])}),
+        ("Trilu", ["ones"], ["lower"], {"upper": 0}),
+        ("Not", ["lower"], ["later"], {}),
+        ("Where", ["later", "minus", "x"], ["scores"], {}),
+        ("Softmax", ["scores"], ["y"], {"axis": -1}),
+    ],
+    normal(2, 20, 20),
+    size=ints(20, 20),
+    minus=np.float32("-inf"),
+)
 (FOLDER / "expected.json").write_text(json.dumps(expected) + "\n")
 print(len(expected), "graphs")

@@ -10,6 +10,7 @@ magnitude of the full Hessian by double backward.
 """
 
 import json
+import math
 import pathlib
 import sys
 
@@ -59,6 +60,56 @@ class ResNet(nn.Module):
         return self.head(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
+class Block(nn.Module):
+    """Pre-normalised attention and an MLP, with the attention written out."""
+
+    def __init__(self, size, heads, causal):
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.norm0, self.norm1 = nn.LayerNorm(size), nn.LayerNorm(size)
+        self.qkv, self.out = nn.Linear(size, 3 * size), nn.Linear(size, size)
+        self.up, self.down = nn.Linear(size, 2 * size), nn.Linear(2 * size, size)
+
+    def forward(self, x):
+        n, length, size = x.shape
+        key = size // self.heads
+        query, keys, values = (z.view(n, length, self.heads, key).transpose(1, 2) for z in self.qkv(self.norm0(x)).chunk(3, -1))
+        scores = query @ keys.transpose(-1, -2) / math.sqrt(key)
+        if self.causal:
+            scores = scores.masked_fill(~torch.ones(length, length, dtype=torch.bool).tril(), float("-inf"))
+        mixed = (scores.softmax(-1) @ values).transpose(1, 2).reshape(n, length, size)
+        x = x + self.out(mixed)
+        return x + self.down(nn.functional.gelu(self.up(self.norm1(x)), approximate="tanh"))
+
+
+class Vit(nn.Module):
+    """A vision Transformer: patches, a class token, one block."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch = nn.Conv2d(1, 6, 4, 4)
+        self.token, self.position = nn.Parameter(torch.randn(1, 1, 6) / 10), nn.Parameter(torch.randn(1, 5, 6) / 10)
+        self.block, self.norm, self.head = Block(6, 2, False), nn.LayerNorm(6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1) + self.position
+        return self.head(self.norm(self.block(x))[:, 0])
+
+
+class Gpt(nn.Module):
+    """A decoder-only Transformer over tokens with causal attention."""
+
+    def __init__(self):
+        super().__init__()
+        self.token, self.position = nn.Embedding(7, 6), nn.Embedding(5, 6)
+        self.block, self.norm, self.head = Block(6, 2, True), nn.LayerNorm(6), nn.Linear(6, 7, bias=False)
+
+    def forward(self, x):
+        x = self.token(x) + self.position(torch.arange(x.shape[1]))
+        return self.head(self.norm(self.block(x)))
+
+
 def mlp():
     return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
 
@@ -69,17 +120,24 @@ def cnn():
     return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(24, 3))
 
 
-CASES = {"mlp": (mlp, [12, 6]), "cnn": (cnn, [10, 2, 8, 8]), "residual": (Residual, [10, 2, 8, 8]), "resnet": (ResNet, [10, 3, 16, 16])}
+CASES = {
+    "cnn": (cnn, [10, 2, 8, 8]),
+    "mlp": (mlp, [12, 6]),
+    "residual": (Residual, [10, 2, 8, 8]),
+    "resnet": (ResNet, [10, 3, 16, 16]),
+    "vit": (Vit, [8, 1, 8, 8]),
+    "gpt": (Gpt, [6, 5]),
+}
 
 
 def write(name):
-    torch.manual_seed(sorted(CASES).index(name))
+    torch.manual_seed(list(CASES).index(name))
     make, shape = CASES[name]
-    model, x = make(), torch.randn(shape)
-    y = torch.randint(0, 3, shape[:1])
+    model = make()
+    x, y = (torch.randint(0, 7, shape), torch.randint(0, 7, shape)) if name == "gpt" else (torch.randn(shape), torch.randint(0, 3, shape[:1]))
     for module in model.modules():
         # Away from ones and zeros, where normalisations would hide mistakes.
-        if isinstance(module, (nn.BatchNorm2d, nn.GroupNorm)):
+        if isinstance(module, (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0.0, 0.1)
         if isinstance(module, nn.BatchNorm2d):
@@ -104,8 +162,8 @@ def write(name):
     )
     model.double()
     parameters = list(model.parameters())
-    outputs = model(x.double())
-    loss = nn.functional.cross_entropy(outputs, y)
+    outputs = model(x if name == "gpt" else x.double())
+    loss = nn.functional.cross_entropy(outputs.flatten(0, -2), y.flatten())
     flat = lambda tensors: torch.cat([tensor.reshape(-1) for tensor in tensors])
     gradient = flat(torch.autograd.grad(loss, parameters, create_graph=True))
     rows = [flat(torch.autograd.grad(g, parameters, retain_graph=True, materialize_grads=True)) for g in gradient]

@@ -54,6 +54,8 @@ pub fn request(config: &Config) -> Request {
                 // A file that cannot be read is reported when the model is made.
                 ModelKind::Onnx => network(config).is_ok_and(|network| network.input().tokens),
             },
+            // What padding is, if there is any, an ONNX file does not say.
+            padding: config.model.kind != ModelKind::Onnx,
             split_seed: c.split_seed,
         },
     }

@@ -7,7 +7,7 @@ use super::{ExamplesError, TargetKind, Targets};
 pub enum Features {
     /// Numbers, such as centred pixels.
     Real(Vec<f32>),
-    /// Token codes; 0 is padding, whose label does not count.
+    /// Token codes; 0 is padding, whose label does not count, unless [`Examples::without_padding`] says otherwise.
     Tokens(Vec<u32>),
 }
 
@@ -41,6 +41,8 @@ pub struct Examples {
     features: Features,
     shape: Vec<usize>,
     targets: Targets,
+    /// Whether token 0 is padding.
+    padding: bool,
 }
 
 impl Examples {
@@ -87,7 +89,7 @@ impl Examples {
         if matches!((&features, kind), (Features::Tokens(_), TargetKind::Signs | TargetKind::Numbers(_))) {
             return Err(ExamplesError::TokensToNumbers);
         }
-        let made = Self { features, shape, targets };
+        let made = Self { features, shape, targets, padding: true };
         let (examples, each) = (made.features.len() / dim, made.values_each());
         if Some(made.targets.len()) != examples.checked_mul(each) {
             return Err(ExamplesError::Labels { labels: made.targets.len(), examples, each });
@@ -126,7 +128,7 @@ impl Examples {
     /// # Errors
     /// [`ExamplesError::NotTwo`] unless there are two classes, one of each example.
     pub fn with_signs(self) -> Result<Self, ExamplesError> {
-        let Self { features, shape, targets } = self;
+        let Self { features, shape, targets, .. } = self;
         match targets {
             Targets::Classes { labels, classes: 2 } if matches!(features, Features::Real(_)) => {
                 let signs = labels.into_iter().map(|label| if label == 0 { -1.0 } else { 1.0 }).collect();
@@ -134,6 +136,12 @@ impl Examples {
             }
             other => Err(ExamplesError::NotTwo { classes: other.kind().outputs() }),
         }
+    }
+
+    /// The same examples, of whose tokens 0 is one like the others.
+    #[must_use]
+    pub fn without_padding(self) -> Self {
+        Self { padding: false, ..self }
     }
 
     /// The inputs, `len() × dim()`, in file order; real ones are centred.
@@ -198,9 +206,10 @@ impl Examples {
     /// `None` for real features: all labels weigh the same.
     pub fn label_weights(&self) -> Option<Vec<f32>> {
         let Features::Tokens(codes) = &self.features else { return None };
-        let counted = codes.iter().filter(|&&code| code != 0).count();
+        let is_padding = |code: u32| self.padding && code == 0;
+        let counted = codes.iter().filter(|&&code| !is_padding(code)).count();
         let weight = (1.0 / counted.max(1) as f64) as f32;
-        Some(codes.iter().map(|&code| if code == 0 { 0.0 } else { weight }).collect())
+        Some(codes.iter().map(|&code| if is_padding(code) { 0.0 } else { weight }).collect())
     }
 
     /// The first examples, at most this many.
@@ -240,6 +249,6 @@ impl Examples {
             Targets::Signs(values) => Targets::Signs(rows(values, each, numbers)),
             &Targets::Numbers { ref values, width } => Targets::Numbers { values: rows(values, each, numbers), width },
         };
-        Self { features, targets, shape: self.shape.clone() }
+        Self { features, targets, shape: self.shape.clone(), padding: self.padding }
     }
 }

@@ -117,6 +117,8 @@ pub struct Options {
     pub target: String,
     /// Whether the features of arrays are tokens.
     pub tokens: bool,
+    /// Whether token 0 of arrays is padding, whose label does not count.
+    pub padding: bool,
     /// The seed of [`TestSize::Share`].
     pub split_seed: u64,
 }
@@ -131,6 +133,7 @@ impl Default for Options {
             layout: ImageLayout::Nhwc,
             target: String::new(),
             tokens: false,
+            padding: true,
             split_seed: 0,
         }
     }

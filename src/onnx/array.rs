@@ -43,6 +43,15 @@ impl Elements {
         }
     }
 
+    /// Makes an element 0.
+    pub fn clear(&mut self, at: usize) {
+        match self {
+            Self::Real(values) => values[at] = 0.0,
+            Self::Whole(values) => values[at] = 0,
+            Self::Flags(values) => values[at] = false,
+        }
+    }
+
     /// The elements at these places.
     pub fn at(&self, places: &[usize]) -> Self {
         fn pick<T: Copy>(values: &[T], places: &[usize]) -> Vec<T> {

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use super::array::{Array, Elements};
+use super::call::{Call, Done, Value};
 use super::elementwise::repeated;
 use super::fold::{self, places, strides};
-use super::import::{Call, Done, Value};
 use crate::graph::len;
 
 pub(super) const OPS: &[&str] = &[

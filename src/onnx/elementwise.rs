@@ -1,8 +1,8 @@
 //! Operators on elements: arithmetic, activations, comparisons and choices.
 
 use super::array::Elements;
+use super::call::{Call, Done, Value};
 use super::fold;
-use super::import::{Call, Done, Value};
 use crate::graph::{Binary, Compare, Graph, NodeId, Unary};
 
 pub(super) const OPS: &[&str] = &[

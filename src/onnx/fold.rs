@@ -3,6 +3,9 @@
 use super::array::{Array, Elements};
 use crate::graph::len;
 
+/// Operators that are read on known arrays alone.
+pub(super) const OPS: &[&str] = &["And", "Ceil", "Floor", "Mod", "Not", "Or"];
+
 /// The most elements of an array that is computed here.
 const MOST: usize = 1 << 20;
 

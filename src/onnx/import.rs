@@ -2,178 +2,12 @@
 //! as shapes, are computed at once.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
-use super::array::{Array, Elements};
+use super::call::{Call, Done, Value};
 use super::proto::Node;
 use super::{OnnxError, axes, elementwise, fold, layers, parts, pooling};
-use crate::graph::{Compare, DType, Graph, NodeId};
+use crate::graph::{DType, Graph, NodeId};
 use crate::text::visible;
-
-/// The most elements of a constant that is computed here and then used with examples: each is an op of its own.
-const MOST_WRITTEN: usize = 256;
-
-/// A value between nodes.
-#[derive(Clone)]
-pub(super) enum Value {
-    /// Numbers.
-    Node(NodeId),
-    /// Tokens.
-    Tokens(NodeId),
-    /// Truth values.
-    Mask(NodeId),
-    /// Known without the examples; a constant of the file has a node too.
-    Known(Rc<Array>, Option<NodeId>),
-}
-
-impl Value {
-    pub fn known(array: Array) -> Self {
-        Self::Known(Rc::new(array), None)
-    }
-}
-
-/// A node with its operands.
-pub(super) struct Call<'a> {
-    pub g: &'a mut Graph,
-    pub node: &'a Node,
-    pub opset: i64,
-    operands: Vec<Option<Value>>,
-}
-
-/// The result of a node, or its fault with advice.
-pub(super) type Done = Result<Vec<Value>, String>;
-
-impl Call<'_> {
-    /// The number of operands, those left out at the end not counted.
-    pub fn len(&self) -> usize {
-        self.operands.len()
-    }
-
-    /// An operand, if it is given.
-    pub fn get(&self, at: usize) -> Option<&Value> {
-        self.operands.get(at)?.as_ref()
-    }
-
-    /// An operand that must be given.
-    pub fn value(&self, at: usize) -> Result<Value, String> {
-        self.get(at).cloned().ok_or_else(|| format!("operand {at} is missing; export it again"))
-    }
-
-    /// The shape of an operand.
-    pub fn shape(&self, at: usize) -> Result<Vec<usize>, String> {
-        Ok(match self.value(at)? {
-            Value::Node(id) | Value::Tokens(id) | Value::Mask(id) => self.g.shape(id).to_vec(),
-            Value::Known(array, _) => array.shape.clone(),
-        })
-    }
-
-    /// An operand as numbers in the graph.
-    pub fn input(&mut self, at: usize) -> Result<NodeId, String> {
-        let value = self.value(at)?;
-        self.numbers(value)
-    }
-
-    /// A value as numbers in the graph.
-    pub fn numbers(&mut self, value: Value) -> Result<NodeId, String> {
-        match value {
-            Value::Node(id) | Value::Known(_, Some(id)) => Ok(id),
-            Value::Tokens(id) | Value::Mask(id) => Ok(self.g.to_f32(id)),
-            Value::Known(array, None) => self.written(&array),
-        }
-    }
-
-    /// A known array as ops: one value everywhere, or a choice of few by their place.
-    fn written(&mut self, array: &Array) -> Result<NodeId, String> {
-        if let Some(value) = array.uniform() {
-            return Ok(self.g.full(value, &array.shape));
-        }
-        let numbers = array.elements.numbers();
-        if numbers.len() > MOST_WRITTEN {
-            let shape = &array.shape;
-            return Err(format!(
-                "it uses a constant of shape {shape:?} that other nodes compute; export with constant folding"
-            ));
-        }
-        let flat = [numbers.len()];
-        let place = self.g.iota(&flat, 0);
-        let place = self.g.to_f32(place);
-        let mut all = self.g.full(0.0, &flat);
-        for (i, &number) in numbers.iter().enumerate() {
-            let here = self.g.full(i as f64, &flat);
-            let here = self.g.compare(Compare::Eq, place, here);
-            let number = self.g.full(number, &flat);
-            all = self.g.select(here, number, all);
-        }
-        Ok(self.g.reshape(all, &array.shape))
-    }
-
-    /// An operand as a mask in the graph.
-    pub fn mask(&mut self, at: usize) -> Result<NodeId, String> {
-        match self.value(at)? {
-            Value::Mask(id) => Ok(id),
-            other => {
-                let numbers = self.numbers(other)?;
-                let shape = self.g.shape(numbers).to_vec();
-                let half = self.g.full(0.5, &shape);
-                Ok(self.g.compare(Compare::Gt, numbers, half))
-            }
-        }
-    }
-
-    /// An operand that must be known without the examples.
-    pub fn array(&self, at: usize) -> Result<Rc<Array>, String> {
-        match self.value(at)? {
-            Value::Known(array, _) => Ok(array),
-            _ => Err(format!("operand {at} depends on the examples or the parameters, and must be a constant")),
-        }
-    }
-
-    /// An operand of known whole numbers.
-    pub fn whole(&self, at: usize) -> Result<Vec<i64>, String> {
-        match &self.array(at)?.elements {
-            Elements::Whole(values) => Ok(values.clone()),
-            Elements::Real(_) | Elements::Flags(_) => Err(format!("operand {at} is no list of whole numbers")),
-        }
-    }
-
-    /// An operand that is one known number.
-    pub fn number(&self, at: usize) -> Result<f64, String> {
-        self.array(at)?.uniform().ok_or_else(|| format!("operand {at} must be one number"))
-    }
-
-    /// All operands, if all are known.
-    pub fn all_known(&self) -> Option<Vec<Rc<Array>>> {
-        let known = |value: &Option<Value>| match value {
-            Some(Value::Known(array, _)) => Some(Rc::clone(array)),
-            _ => None,
-        };
-        self.operands.iter().map(known).collect()
-    }
-
-    pub fn int(&self, name: &str, usual: i64) -> i64 {
-        self.node.attributes.iter().find(|attribute| attribute.name == name).map_or(usual, |it| it.int)
-    }
-
-    pub fn float(&self, name: &str, usual: f64) -> f64 {
-        self.node.attributes.iter().find(|attribute| attribute.name == name).map_or(usual, |it| it.float.into())
-    }
-
-    pub fn ints(&self, name: &str) -> Option<Vec<i64>> {
-        self.node.attributes.iter().find(|attribute| attribute.name == name).map(|it| it.ints.clone())
-    }
-
-    pub fn text(&self, name: &str) -> Option<String> {
-        let found = self.node.attributes.iter().find(|attribute| attribute.name == name)?;
-        Some(String::from_utf8_lossy(&found.text).into_owned())
-    }
-
-    /// An axis counted from either end.
-    pub fn axis(axis: i64, rank: usize) -> Result<usize, String> {
-        let from_start = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
-        let found = from_start.and_then(|axis| usize::try_from(axis).ok()).filter(|&axis| axis < rank);
-        found.ok_or_else(|| format!("it names axis {axis} of a value with {rank}"))
-    }
-}
 
 /// The result of a network's node.
 fn apply(call: &mut Call<'_>) -> Done {
@@ -193,13 +27,13 @@ fn apply(call: &mut Call<'_>) -> Done {
             return done;
         }
     }
-    Err("this operator is not read".to_owned())
+    Err("it depends on the examples or the parameters, and is read on constants alone".to_owned())
 }
 
 /// Whether a node's operator is one of those that are read.
 pub(super) fn is_read(node: &Node) -> bool {
     let op = node.op.as_str();
-    let families = [elementwise::OPS, axes::OPS, parts::OPS, layers::OPS, pooling::OPS];
+    let families = [fold::OPS, elementwise::OPS, axes::OPS, parts::OPS, layers::OPS, pooling::OPS];
     let is_standard = ["", "ai.onnx"].contains(&node.domain.as_str());
     is_standard && families.iter().any(|ops| ops.contains(&op))
 }

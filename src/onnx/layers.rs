@@ -1,8 +1,8 @@
 //! Products, convolutions, normalisations and softmax.
 
+use super::call::{Call, Done, Value};
 use super::elementwise::repeated;
 use super::fold;
-use super::import::{Call, Done, Value};
 use super::pooling::Windows;
 use crate::graph::{DotDims, Graph, NodeId, Unary, Window, len};
 
@@ -23,7 +23,7 @@ pub(super) fn apply(call: &mut Call<'_>) -> Option<Done> {
     let done = match call.node.op.as_str() {
         "BatchNormalization" => batch_norm(call),
         "Conv" => conv(call),
-        "Gemm" => gemm(call),
+        "Gemm" => general_product(call),
         "GroupNormalization" => group_norm(call),
         "InstanceNormalization" => instance_norm(call),
         "LayerNormalization" => layer_norm(call),
@@ -35,7 +35,7 @@ pub(super) fn apply(call: &mut Call<'_>) -> Option<Done> {
 }
 
 /// α·A·B + β·C, A and B transposed where it says so.
-fn gemm(call: &mut Call<'_>) -> Result<NodeId, String> {
+fn general_product(call: &mut Call<'_>) -> Result<NodeId, String> {
     let (a, b) = (call.input(0)?, call.input(1)?);
     let [rows, columns] = [a, b].map(|x| call.g.shape(x).to_vec());
     let turned = |name: &str| usize::from(call.int(name, 0) != 0);

@@ -5,6 +5,7 @@
 
 mod array;
 mod axes;
+mod call;
 mod elementwise;
 mod error;
 mod fold;
@@ -24,7 +25,7 @@ use prost::Message;
 use crate::graph::{Graph, NodeId};
 use crate::text::{counted, visible};
 use array::{Array, Elements};
-use import::Value;
+use call::Value;
 use proto::Node;
 
 pub use error::OnnxError;
@@ -153,7 +154,7 @@ impl Network {
         let needs_place = !is_whole && array.uniform().is_none() && array.elements.len() > 0;
         let place = needs_place.then_some(self.constants.len());
         if needs_place {
-            let values = array.elements.numbers();
+            let values = array.elements.numbers().into_iter().map(call::finite).collect();
             self.constants.push(NamedArray { name: name.clone(), shape: array.shape.clone(), values });
         }
         self.known.insert(name, (array, place));

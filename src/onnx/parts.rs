@@ -2,11 +2,11 @@
 
 use super::array::Array;
 use super::axes::{reshaped, sizes};
+use super::call::{Call, Done, Value};
 use super::fold::{self, places, strides};
-use super::import::{Call, Done, Value};
 use crate::graph::{DotDims, Graph, NodeId, len};
 
-pub(super) const OPS: &[&str] = &["Gather", "ReduceMax", "ReduceMean", "ReduceSum", "Slice", "Split"];
+pub(super) const OPS: &[&str] = &["Gather", "ReduceMax", "ReduceMean", "ReduceSum", "Slice", "Split", "Trilu"];
 
 /// The result of such an operator; `None` for another one.
 pub(super) fn apply(call: &mut Call<'_>) -> Option<Done> {
@@ -16,6 +16,7 @@ pub(super) fn apply(call: &mut Call<'_>) -> Option<Done> {
         "ReduceMax" | "ReduceMean" | "ReduceSum" => one(reduce(call)),
         "Slice" => one(slice(call)),
         "Split" => split(call),
+        "Trilu" => one(triangle(call)),
         _ => return None,
     })
 }
@@ -166,6 +167,22 @@ fn gather(call: &mut Call<'_>) -> Result<Value, String> {
             Ok(reshaped(call, part, result))
         }
     }
+}
+
+/// A known matrix with zeros on one side of a diagonal.
+fn triangle(call: &Call<'_>) -> Result<Value, String> {
+    let array = call.array(0)?;
+    let diagonal = if call.get(1).is_some() { call.number(1)? } else { 0.0 };
+    let is_upper = call.int("upper", 1) != 0;
+    let [.., rows, columns] = array.shape[..] else { return Err("it takes a matrix".to_owned()) };
+    let mut elements = array.elements.clone();
+    for at in 0..elements.len() {
+        let difference = (at % columns) as f64 - (at / columns % rows) as f64;
+        if if is_upper { difference < diagonal } else { difference > diagonal } {
+            elements.clear(at);
+        }
+    }
+    Ok(Value::known(Array { shape: array.shape.clone(), elements }))
 }
 
 /// The axes of a reduction.

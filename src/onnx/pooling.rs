@@ -1,6 +1,6 @@
 //! Windows over positions, and the largest or mean value in them.
 
-use super::import::{Call, Done, Value};
+use super::call::{Call, Done, Value};
 use super::parts::strided;
 use crate::graph::{Compare, Graph, NodeId, Unary};
 

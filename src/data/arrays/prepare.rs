@@ -300,6 +300,7 @@ impl Finish<'_> {
             }
         };
         let examples = Examples::with_targets(features, shape, targets)?;
+        let examples = if self.options.padding { examples } else { examples.without_padding() };
         let is_classes = matches!(labels, Labels::Classes { .. });
         Ok(if is_classes && self.options.targets == TargetsAs::Signs { examples.with_signs()? } else { examples })
     }
