@@ -153,8 +153,18 @@ fn files_that_do_not_fit_are_refused() {
     refuses(edgewalk(here, &["info", "nowhere.onnx"]), 2, &["nowhere.onnx", "cannot read"]);
     let wrong = ["curvature", net, "--data", cnn.to_str().unwrap(), "--loss", "cross-entropy"];
     refuses(edgewalk(here, &wrong), 2, &["[6]", "[2, 8, 8]"]);
+    refuses(edgewalk(here, &["curvature", "nowhere", "--top", "1"]), 1, &["nowhere"]);
     refuses(edgewalk(here, &["train", "--set", "model.kind=onnx"]), 2, &["model.path"]);
     refuses(edgewalk(here, &["train", "--set", "model.path=a.onnx"]), 2, &["model.kind"]);
+}
+
+#[test]
+fn a_network_may_know_more_classes_than_there_are_examples_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (net, set) = (fixture("cnn").join("net.onnx"), fixture("cnn").join("set.npz"));
+    let mut command = edgewalk(folder.path(), &["curvature", net.to_str().unwrap(), "--data", set.to_str().unwrap()]);
+    command.args(["--loss", "cross-entropy", "--top", "1", "--set", "data.classes=[0, 2]", "--out", "found"]);
+    succeeds(command);
 }
 
 fn operators() -> std::path::PathBuf {

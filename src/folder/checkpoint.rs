@@ -100,7 +100,7 @@ pub fn last(run: &RunDir) -> (Option<Checkpoint>, Vec<RunDirError>) {
 /// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] without a checkpoint, [`RunDirError::Damaged`] if all
 /// are damaged, [`RunDirError::NotARun`] for another folder.
 pub fn params_of(path: &Path) -> Result<PathBuf, RunDirError> {
-    if !path.is_dir() {
+    if path.is_file() {
         return Ok(path.into());
     }
     if path.join(DONE).is_file() {

@@ -137,10 +137,10 @@ impl Problem {
             (Loss::Mse(_) | Loss::CrossEntropy | Loss::Custom(_), _) => [labels, width],
         };
         let found = g.shape(outputs).to_vec();
-        // A model may know classes of which there is no example.
-        let has_spare =
-            matches!((self.loss, self.targets), (Loss::Mse(_) | Loss::CrossEntropy, TargetKind::Classes(_)))
-                && matches!(found[..], [rows, outputs] if rows == labels && outputs > width);
+        // The network of a file may know classes of which there is no example.
+        let has_spare = self.layout.brought().is_some()
+            && matches!((self.loss, self.targets), (Loss::Mse(_) | Loss::CrossEntropy, TargetKind::Classes(_)))
+            && matches!(found[..], [rows, outputs] if rows == labels && outputs > width);
         if found != needed && !has_spare {
             return Err(DeviceError::Mismatch(format!(
                 "the model's outputs for one example are {found:?}, and this loss with {labels} labels of {width} classes takes \

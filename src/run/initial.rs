@@ -43,7 +43,8 @@ pub(crate) fn read_params(
     path: &Path,
     weights: WeightLayout,
 ) -> Result<(Vec<f64>, InitFile), RunError> {
-    let file = checkpoint::params_of(path)?;
+    // The error of a file that is not there is that of reading it.
+    let file = if path.is_dir() { checkpoint::params_of(path)? } else { path.into() };
     let bytes = read_regular(&file).map_err(|cause| RunError::ReadInit { path: file.clone(), cause })?;
     let params = match weights {
         WeightLayout::Edgewalk => params_from_safetensors(layout, &bytes),
