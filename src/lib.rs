@@ -8,6 +8,7 @@
 //!
 //! | module | turns | into |
 //! |---|---|---|
+//! | [`onnx`] | the file of a network | a graph |
 //! | [`model`] | layers and a loss | a graph |
 //! | [`graph`] | ops on tensors of static shape | nodes, their types, and their values in f64 |
 //! | [`autodiff`] | a graph | its gradient, H·v, G·v and ∇(vᵀHv), as graphs |
@@ -83,6 +84,7 @@ pub mod kernel;
 pub mod model;
 pub mod objective;
 pub mod observer;
+pub mod onnx;
 pub mod optim;
 pub mod passes;
 pub mod plan;

@@ -8,7 +8,7 @@ use edgewalk::cli::Error;
 use edgewalk::curvature::{DensityOptions, EigenOptions, TraceOptions};
 use edgewalk::folder::RunDir;
 use edgewalk::folder::manifest::Ended;
-use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction, params_from_safetensors};
+use edgewalk::model::{Activation, Layout, Loss, Mlp, Reduction, WeightLayout, params_from_safetensors};
 use edgewalk::objective::HessianOperator;
 use edgewalk::results::Format;
 use edgewalk::results::compare::{CompareRequest, compare};
@@ -34,6 +34,9 @@ fn request(path: &Path) -> AnalysisRequest {
     AnalysisRequest {
         path: path.into(),
         config: None,
+        sets: vec![],
+        weights: None,
+        layout: WeightLayout::Edgewalk,
         eigen: EigenOptions { top: 3, bottom: 1, tol: 1e-4, max_iterations: 300, ..Default::default() },
         trace: Some(TraceOptions { products: 90, ..Default::default() }),
         density: Some(DensityOptions { probes: 8, steps: 30, ..Default::default() }),

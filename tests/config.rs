@@ -6,7 +6,7 @@ use std::path::Path;
 use edgewalk::config::preset::PRESETS;
 use edgewalk::config::{
     Activation, CheckpointEvery, Config, ConfigError, DataName, LossKind, MeasureMethod, MeasureOn, OptimKind,
-    Reduction, resolve,
+    Reduction, TestSize, resolve,
 };
 use proptest::prelude::*;
 
@@ -339,7 +339,7 @@ prop_compose! {
     ) -> Config {
         let mut config = PRESETS[1].config.clone();
         config.data.path = path.map(Into::into);
-        (config.data.train, config.data.test) = (examples.0 as usize, examples.1 as usize);
+        (config.data.train, config.data.test) = (examples.0 as usize, TestSize::First(examples.1 as usize));
         config.run.chunk = examples.2 as usize;
         (config.optim.batch, config.measure.examples) = (examples.3 as usize, examples.4 as usize);
         (config.model.depth, config.model.width) = (model.0, model.1);

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use edgewalk::data::idx::{self, IMAGE_PIXELS, IdxSource, read_pair};
+use edgewalk::data::idx::{self, IdxSource, read_pair};
 use edgewalk::data::images::Images;
 use edgewalk::data::{DATA_VARIABLE, DataError, DataName, Dataset, Examples, Request, Roots, Split, catalogue};
 use proptest::prelude::*;
@@ -16,6 +16,9 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 
 use super::objective_cases::real;
+
+/// Pixels of an image of MNIST.
+const IMAGE_PIXELS: usize = 28 * 28;
 
 /// The idx format: two zero bytes, 8 for "bytes", the number of dimensions, then each dimension, big-endian.
 fn idx_file(dims: &[u32], payload: &[u8]) -> Vec<u8> {
@@ -36,7 +39,7 @@ fn labels_file(count: u32) -> Vec<u8> {
 }
 
 fn load(name: DataName, path: Option<&Path>, train: usize, test: usize) -> Result<Dataset, DataError> {
-    edgewalk::data::load(&Request { path: path.map(Into::into), train, test, ..Request::new(name) })
+    edgewalk::data::load(&Request { path: path.map(Into::into), train, test: test.into(), ..Request::new(name) })
 }
 
 /// An arbitrary picture, different in every image.
@@ -161,7 +164,7 @@ fn every_malformed_header_is_an_error_that_says_what_was_found() {
     refused(b"", &labels, 0, &["IMAGES", "4 bytes of magic number", "only 0"]);
     refused(&images[..15], &labels, 0, &["IMAGES", "12 bytes of dimensions", "only 11"]);
     refused(&images, &labels[..7], 0, &["LABELS", "4 bytes of dimensions", "only 3"]);
-    refused(&idx_file(&[3, 32, 28], &[0; 3 * 32 * 28]), &labels, 0, &["28 × 28", "32 × 28"]);
+    refused(&idx_file(&[3, 0, 28], &[]), &labels, 0, &["1 to 16777216 pixels", "0 × 28"]);
     refused(&idx_file(&[0, 28, 28], &[]), &labels_file(0), 0, &["IMAGES", "1 to", "found 0"]);
     refused(&images, &labels_file(4), 0, &["LABELS", "3 labels", "IMAGES", "found 4"]);
 }
@@ -253,7 +256,7 @@ fn data_are_found_under_the_variable_first_and_in_the_cache_otherwise() {
 
 #[test]
 fn names_are_the_same_in_a_config_and_on_screen() {
-    assert_eq!(DataName::NAMES, ["embedded", "mnist", "fashion-mnist", "cifar10", "shakespeare", "text"]);
+    assert_eq!(DataName::NAMES, ["embedded", "mnist", "fashion-mnist", "cifar10", "shakespeare", "text", "arrays"]);
     for &spelling in DataName::NAMES {
         let text: serde::de::value::StrDeserializer<serde::de::value::Error> = spelling.into_deserializer();
         assert_eq!(DataName::deserialize(text).unwrap().to_string(), spelling);

@@ -34,7 +34,7 @@ fn folder_with(files: &[(&str, Vec<u8>)]) -> TempDir {
 
 fn load(folder: &Path, train: usize, test: usize) -> Result<Dataset, DataError> {
     let path = Some(folder.into());
-    edgewalk::data::load(&Request { path, train, test, ..Request::new(DataName::Cifar10) })
+    edgewalk::data::load(&Request { path, train, test: test.into(), ..Request::new(DataName::Cifar10) })
 }
 
 /// Asserts that loading fails with a message that contains each of `parts`.

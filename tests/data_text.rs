@@ -7,7 +7,14 @@ use edgewalk::data::{DataError, DataName, Dataset, Examples, Features, Request};
 use proptest::prelude::*;
 
 fn load(name: DataName, path: &Path, train: usize, test: usize, seq_len: usize) -> Result<Dataset, DataError> {
-    edgewalk::data::load(&Request { name, path: Some(path.into()), train, test, seq_len })
+    edgewalk::data::load(&Request {
+        name,
+        path: Some(path.into()),
+        train,
+        test: test.into(),
+        seq_len,
+        ..Request::new(name)
+    })
 }
 
 /// Loads a text of one's own.
@@ -55,7 +62,7 @@ fn windows_follow_one_another_and_predict_the_next_character() {
 #[test]
 fn the_first_n_windows_come_from_a_split_that_does_not_move() {
     let text: String = (0..400).map(|i| format!("line {i}\n")).collect();
-    let all = windows(&read(text.as_bytes(), 0, 0, 5).unwrap().train);
+    let all = windows(&read(text.as_bytes(), 0, 1, 5).unwrap().train);
     for n in [1, 2, all.len()] {
         let Dataset { train, test } = read(text.as_bytes(), n, 1, 5).unwrap();
         assert_eq!(windows(&train), all[..n]);
@@ -63,7 +70,7 @@ fn the_first_n_windows_come_from_a_split_that_does_not_move() {
     }
     assert!(read(text.as_bytes(), 0, 0, 5).unwrap().test.is_none());
     let asked = (all.len() + 1).to_string();
-    refused(text.as_bytes(), all.len() + 1, 0, 5, &["training part", &asked, &all.len().to_string(), "data.train"]);
+    refused(text.as_bytes(), all.len() + 1, 1, 5, &["training part", &asked, &all.len().to_string(), "data.train"]);
     refused(text.as_bytes(), 0, 1000, 5, &["for testing", "first 1000", "data.test"]);
 }
 
@@ -101,7 +108,7 @@ fn a_text_without_a_window_says_how_long_it_is() {
     refused(b"abc", 0, 0, 3, &["has 3 characters", "takes 4"]);
     assert_eq!(windows(&read(b"abcd", 0, 0, 3).unwrap().train), pairs(&[("abc", "bcd")]));
     // Long enough as a whole, but not its part for training.
-    refused(b"ab\ncd\nef\ngh\n", 0, 0, 9, &["training part", "has 9 characters", "takes 10"]);
+    refused(b"ab\ncd\nef\ngh\n", 0, 1, 9, &["training part", "has 9 characters", "takes 10"]);
 }
 
 #[test]
@@ -139,7 +146,8 @@ proptest! {
             prop_assert!(text.starts_with(&first));
             // At most one window's worth is lost of the training part, and nothing is in both parts.
             let lines: Vec<&str> = text.split_inclusive('\n').collect();
-            let part: usize = lines[..lines.len() - lines.len() / 4].iter().map(|line| line.len()).sum();
+            let held = if test == 0 { 0 } else { lines.len() / 4 };
+            let part: usize = lines[..lines.len() - held].iter().map(|line| line.len()).sum();
             prop_assert!(first.len() <= part && part - first.len() <= seq_len);
             if let Some(held_out) = held_out {
                 prop_assert_eq!(held_out.len(), test);

@@ -9,7 +9,7 @@ use std::path::Path;
 use edgewalk::analysis::{AnalysisRequest, analyse};
 use edgewalk::cli::Error;
 use edgewalk::config::preset::PRESETS;
-use edgewalk::config::{Config, ConfigError, resolve};
+use edgewalk::config::{Config, ConfigError, WeightLayout, resolve};
 use edgewalk::curvature::{DensityOptions, EigenOptions, TraceOptions};
 use edgewalk::results::Format;
 use edgewalk::run::{self, ResumeRequest, TrainRequest};
@@ -260,6 +260,9 @@ fn an_analysis_of_extremes_is_made_or_refused() {
     let sound = || AnalysisRequest {
         path: out.clone(),
         config: None,
+        sets: vec![],
+        weights: None,
+        layout: WeightLayout::Edgewalk,
         eigen: EigenOptions { top: 1, max_iterations: 5, ..Default::default() },
         trace: None,
         density: None,

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The modules of the crate in the order of the pipeline, each with those that it uses.
-const STAGES: [(&str, &[&str]); 30] = [
+const STAGES: [(&str, &[&str]); 31] = [
     ("choice", &[]),
     ("text", &[]),
     ("environment", &[]),
@@ -24,12 +24,13 @@ const STAGES: [(&str, &[&str]); 30] = [
     ("gpu", &["adapter", "choice", "environment", "kernel", "passes", "plan"]),
     ("cpu", &["adapter", "graph", "index", "passes", "plan"]),
     ("device", &["adapter", "cpu", "gpu", "kernel", "plan"]),
-    ("model", &["choice", "graph", "text"]),
+    ("onnx", &["graph", "text"]),
+    ("model", &["choice", "graph", "onnx", "text"]),
     ("data", &["choice", "environment", "files", "observer", "text"]),
     ("curvature", &["choice"]),
     ("objective", &["autodiff", "curvature", "data", "device", "graph", "kernel", "model", "passes", "plan"]),
     ("optim", &["curvature", "device", "graph", "model", "objective", "plan"]),
-    ("config", &["adapter", "choice", "curvature", "data", "files", "model", "optim", "text"]),
+    ("config", &["adapter", "choice", "curvature", "data", "files", "graph", "model", "onnx", "optim", "text"]),
     ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim", "text"]),
     ("results", &["adapter", "config", "files", "folder", "observer", "optim", "text"]),
     (
@@ -103,6 +104,7 @@ const STAGES: [(&str, &[&str]); 30] = [
             "folder",
             "device",
             "observer",
+            "onnx",
             "results",
             "run",
             "sweep",
@@ -113,11 +115,12 @@ const STAGES: [(&str, &[&str]); 30] = [
 ];
 
 /// What the source does in some places only: a crate, a path or a word, and the files and folders of `src` that have it.
-const OWNERS: [(&str, &[&str]); 20] = [
+const OWNERS: [(&str, &[&str]); 21] = [
     ("wgpu", &["gpu"]),
     ("unsafe", &["gpu/program.rs", "cpu/gemm.rs", "cpu/memory.rs"]),
     ("naga", &["kernel/check.rs"]),
     ("nalgebra", &["curvature"]),
+    ("prost", &["onnx"]),
     ("ureq", &["data/download.rs"]),
     ("kuva", &["results/figure"]),
     ("maud", &["results/report", "results/live/watch.rs", "sweep/report.rs"]),

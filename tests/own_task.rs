@@ -11,7 +11,7 @@ use edgewalk::folder::RunDir;
 use edgewalk::folder::manifest::Ended;
 use edgewalk::folder::tables::{read_curvature, read_metrics};
 use edgewalk::graph::{Graph, NodeId};
-use edgewalk::model::{Activation, Loss, Mlp, Reduction};
+use edgewalk::model::{Activation, Loss, Mlp, Reduction, WeightLayout};
 use edgewalk::results::Format;
 use edgewalk::run::{OwnTask, ResumeRequest, TrainRequest, resume, resume_own, train, train_own};
 
@@ -33,7 +33,7 @@ fn request(out: &Path, sets: &[&str]) -> TrainRequest {
 }
 
 fn data(train: usize) -> Dataset {
-    load(&Request { train, test: 7, ..Request::new(edgewalk::data::DataName::Embedded) }).unwrap()
+    load(&Request { train, test: 7.into(), ..Request::new(edgewalk::data::DataName::Embedded) }).unwrap()
 }
 
 /// The network that the settings above describe, as a program would bring it.
@@ -92,6 +92,9 @@ fn only_the_program_goes_on_with_its_network() {
     let request = AnalysisRequest {
         path: run.path().into(),
         config: None,
+        sets: vec![],
+        weights: None,
+        layout: WeightLayout::Edgewalk,
         eigen: EigenOptions::default(),
         trace: None,
         density: None,

@@ -86,7 +86,7 @@ pub struct Linearised<'a> {
     /// ∂L/∂z for the output z of each dense layer.
     deltas: Vec<DMatrix<f64>>,
     /// softmax(f) for cross-entropy, f itself otherwise.
-    outputs: DMatrix<f64>,
+    pub outputs: DMatrix<f64>,
     pub loss: f64,
     pub gradient: DVector<f64>,
 }

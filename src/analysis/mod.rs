@@ -25,7 +25,7 @@ use crate::data::Examples;
 use crate::device::{Device, DeviceError};
 use crate::files::check_folder;
 use crate::folder::rows::Extreme;
-use crate::model::Layout;
+use crate::model::{Layout, WeightLayout};
 use crate::observer::{Observer, Progress, Unit};
 use crate::optim::Rule;
 use crate::results::Format;
@@ -37,10 +37,16 @@ use setup::AnalysisWorkspace;
 /// The request of `edgewalk curvature`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnalysisRequest {
-    /// A run folder, a checkpoint folder or a safetensors file.
+    /// A run folder, a checkpoint folder, a safetensors file, or an ONNX file, which brings its parameters.
     pub path: PathBuf,
     /// A preset or TOML file instead of the run's own configuration.
     pub config: Option<String>,
+    /// Changes of that configuration, as `key=value`.
+    pub sets: Vec<String>,
+    /// A safetensors file, checkpoint or run with parameters in the place of those of an ONNX file.
+    pub weights: Option<PathBuf>,
+    /// The names and axes of the tensors in a file that is no checkpoint's.
+    pub layout: WeightLayout,
     /// The eigenpairs to find, and when to stop.
     pub eigen: EigenOptions,
     /// Products to spend on each trace, if one is wanted.
@@ -137,7 +143,7 @@ pub struct Analysis {
 /// # Errors
 /// [`RunError`]: nothing is written before everything has been computed.
 pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Analysis, RunError> {
-    let found = source::find(&request.path, request.config.as_deref())?;
+    let found = source::find(request)?;
     check_folder(request.out.as_ref().unwrap_or(&found.out))?;
     let config = &found.config;
     let train = examples(request.examples, source::data(&found)?.train)?;
@@ -146,7 +152,10 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     let layout = Layout::of(&*model)?;
     let blocks = blocks(&layout, &request.blocks)?;
     setup::check(request, &blocks, observer)?;
-    let (params, _) = run::read_params(&layout, &found.params)?;
+    let params = match found.brought {
+        true => layout.brought().unwrap_or_default().to_vec(),
+        false => run::read_params(&layout, &found.params, request.layout)?.0,
+    };
     let parts = setup::AnalysisSetup { config, model, train: &train, request };
     let AnalysisWorkspace { objective, w, probe, mut update, mut gauss_newton } =
         parts.assemble_planned(&device, &blocks, layout.len())?;

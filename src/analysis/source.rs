@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, Config};
+use super::AnalysisRequest;
+use crate::config::{self, Config, DataName, TestSize};
 use crate::data::Dataset;
-use crate::folder::checkpoint::{self, Checkpoint};
+use crate::folder::checkpoint;
 use crate::folder::manifest::Manifest;
 use crate::folder::settled::settings_of;
 use crate::folder::{RunDir, RunDirError};
@@ -13,8 +14,10 @@ use crate::run::inputs::{Inputs, record};
 
 /// Parameters on disk, with the configuration of their run.
 pub(super) struct ParamsSource {
-    /// The safetensors file.
+    /// The file of the parameters.
     pub params: PathBuf,
+    /// Whether the model brings them.
+    pub brought: bool,
     /// Updates made before, by the name of the checkpoint's folder; `None` for a file elsewhere.
     pub step: Option<u64>,
     pub config: Config,
@@ -30,11 +33,20 @@ pub(super) struct ParamsSource {
 /// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] without a checkpoint, [`RunDirError::Damaged`] if all
 /// are damaged, [`RunDirError::NotARun`] without a configuration, [`RunDirError::NotParams`] for another file of a run,
 /// and those of a configuration.
-pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, RunError> {
+pub(super) fn find(request: &AnalysisRequest) -> Result<ParamsSource, RunError> {
+    let AnalysisRequest { path, config: given, sets, weights, .. } = request;
+    let given = given.as_deref();
+    if is_network(path) {
+        let sets = [&["model.kind=onnx".to_owned(), format!("model.path={}", path.display())], &sets[..]].concat();
+        let config = config::resolve(given, &sets)?.config;
+        let out = path.parent().unwrap_or(Path::new("")).join("analysis");
+        let params = weights.as_ref().map_or_else(|| Ok(path.clone()), |weights| checkpoint::params_of(weights))?;
+        return Ok(ParamsSource { params, brought: weights.is_none(), step: None, config, manifest: None, out });
+    }
     if let Some(instead) = owner(path) {
         return Err(RunDirError::NotParams { path: path.into(), instead }.into());
     }
-    let params = if path.is_file() { path.to_path_buf() } else { find_checkpoint(path)?.join(checkpoint::PARAMS) };
+    let params = checkpoint::params_of(path)?;
     // A checkpoint lies two folders below its run.
     let run = params.ancestors().skip(1).take(4).find_map(|folder| RunDir::open(folder).ok());
     let manifest = run.as_ref().and_then(|run| run.read_manifest().ok());
@@ -42,7 +54,7 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, Run
         return Err(RunDirError::Own { path: run.path().into() }.into());
     }
     let config = match (given, &run) {
-        (Some(target), _) => config::resolve(Some(target), &[])?.config,
+        (Some(target), _) => config::resolve(Some(target), sets)?.config,
         (None, Some(run)) => settings_of(run)?,
         (None, None) => {
             let missing = "config.toml (or name one with --config)";
@@ -56,7 +68,12 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, Run
         _ => folder.join("analysis"),
     };
     let manifest = manifest.filter(|_| given.is_none());
-    Ok(ParamsSource { step, params, config, manifest, out })
+    Ok(ParamsSource { step, params, brought: false, config, manifest, out })
+}
+
+/// Whether a file is a network rather than parameters.
+pub(super) fn is_network(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "onnx")
 }
 
 /// The training examples. If the manifest of the run is known, they must be those of the run.
@@ -66,7 +83,11 @@ pub(super) fn find(path: &Path, given: Option<&str>) -> Result<ParamsSource, Run
 pub(super) fn data(found: &ParamsSource) -> Result<Dataset, RunError> {
     let Some(manifest) = &found.manifest else {
         let mut config = found.config.clone();
-        config.data.test = 0;
+        // A test file of its own need not be there. Where test examples are taken out of one file, they still are.
+        let is_apart = config.data.name != DataName::Text && matches!(config.data.test, TestSize::First(_));
+        if is_apart {
+            config.data.test = TestSize::First(0);
+        }
         return Ok(Inputs::data(&config)?);
     };
     let data = Inputs::data(&found.config)?;
@@ -84,23 +105,4 @@ fn owner(path: &Path) -> Option<PathBuf> {
     };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     (path.is_file() && is_owned).then(|| folder.into())
-}
-
-/// The checkpoint in a folder, or the last undamaged one of the run in it.
-fn find_checkpoint(path: &Path) -> Result<PathBuf, RunDirError> {
-    if path.join(checkpoint::DONE).is_file() {
-        return Ok(Checkpoint::read(path)?.path);
-    }
-    let run = RunDir::open(path)?;
-    let (found, damaged) = checkpoint::last(&run);
-    match (found, damaged.into_iter().next()) {
-        (Some(found), _) => Ok(found.path),
-        (None, Some(error)) => Err(error),
-        (None, None) => match run.read_manifest().map(|manifest| manifest.ended) {
-            Ok(ended) if ended.is_final() => {
-                Err(RunDirError::NeverSaved { path: path.into(), ended: ended.to_string() })
-            }
-            Ok(_) | Err(_) => Err(RunDirError::NoCheckpoint { path: path.into() }),
-        },
-    }
 }

@@ -78,6 +78,10 @@ pub fn growth(
     let began = Instant::now();
     let mut points = vec![];
     for (number, axis) in AXES.into_iter().enumerate() {
+        // A file has one size.
+        if config.model.kind == ModelKind::Onnx && axis != GrowthAxis::Examples {
+            continue;
+        }
         let left = budget_secs - began.elapsed().as_secs_f64();
         let share = left / (AXES.len() - number) as f64;
         let axis_began = Instant::now();
@@ -138,11 +142,11 @@ impl GrowthAxis {
     fn smallest(self, kind: ModelKind) -> usize {
         match (self, kind) {
             (Self::Examples, ModelKind::Mlp) => 32,
-            (Self::Examples, ModelKind::Cnn | ModelKind::Transformer) => 8,
+            (Self::Examples, ModelKind::Cnn | ModelKind::Transformer | ModelKind::Onnx) => 8,
             (Self::Width, ModelKind::Mlp | ModelKind::Transformer) => 16,
             (Self::Width, ModelKind::Cnn) => 4,
             (Self::Depth, ModelKind::Mlp) => 2,
-            (Self::Depth, ModelKind::Cnn | ModelKind::Transformer) => 1,
+            (Self::Depth, ModelKind::Cnn | ModelKind::Transformer) | (Self::Width | Self::Depth, ModelKind::Onnx) => 1,
         }
     }
 
@@ -167,6 +171,8 @@ impl GrowthAxis {
             (Self::Depth, ModelKind::Mlp) => model.depth = size,
             (Self::Depth, ModelKind::Cnn) => model.layers_per_block = size,
             (Self::Depth, ModelKind::Transformer) => model.layers = size,
+            // A file has one size.
+            (Self::Width | Self::Depth, ModelKind::Onnx) => {}
         }
     }
 }

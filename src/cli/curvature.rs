@@ -7,15 +7,34 @@ use clap::Args;
 use super::Error;
 use super::terminal::Terminal;
 use crate::analysis::{AnalysisRequest, analyse};
+use crate::config::{LossKind, WeightLayout};
 use crate::curvature::{DensityOptions, EigenOptions, TraceOptions};
 use crate::results::Format;
 
 /// The arguments of `edgewalk curvature`.
 #[derive(Debug, Args)]
 pub struct CurvatureArgs {
-    /// A run folder (its last checkpoint), a checkpoint folder or a safetensors file
-    #[arg(value_name = "RUN|CHECKPOINT")]
+    /// A run folder (its last checkpoint), a checkpoint folder, a safetensors file or the network of an ONNX file
+    #[arg(value_name = "RUN|CHECKPOINT|FILE")]
     path: PathBuf,
+    /// Arrays to measure an ONNX network on: .npz, .safetensors, .csv or a folder of .npy files
+    #[arg(long, value_name = "FILE|DIR")]
+    data: Option<PathBuf>,
+    /// The loss: cross-entropy, or mse
+    #[arg(long, value_name = "LOSS")]
+    loss: Option<LossKind>,
+    /// Parameters for an ONNX network in the place of its own: a safetensors file, a checkpoint or a run
+    #[arg(long, value_name = "FILE|CHECKPOINT|RUN")]
+    params: Option<PathBuf>,
+    /// Arrays of an ONNX network that are no parameters, by name; * stands for any characters; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    freeze: Vec<String>,
+    /// Change a setting of --config, or of an ONNX network's defaults; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Names and axes of the tensors in a safetensors file: edgewalk, or pytorch for a state of torch.nn.Sequential
+    #[arg(long, value_name = "LAYOUT", default_value_t = WeightLayout::Edgewalk)]
+    layout: WeightLayout,
     /// Eigenvalues to find, largest in magnitude first; at most 100
     #[arg(long, value_name = "K", default_value_t = 5)]
     top: usize,
@@ -78,9 +97,17 @@ pub struct CurvatureArgs {
 /// [`Error`].
 pub fn run(args: CurvatureArgs) -> Result<(), Error> {
     let CurvatureArgs { seed, .. } = args;
+    let own =
+        args.data.iter().flat_map(|data| ["data.name=arrays".to_owned(), format!("data.path={}", data.display())]);
+    let loss = args.loss.iter().map(|loss| format!("loss.kind={loss}"));
+    let freeze = (!args.freeze.is_empty()).then(|| format!("model.freeze={}", args.freeze.join(",")));
+    let sets = own.chain(loss).chain(freeze).chain(args.sets).collect();
     let request = AnalysisRequest {
         path: args.path,
         config: args.config,
+        sets,
+        weights: args.params,
+        layout: args.layout,
         eigen: EigenOptions {
             top: args.top,
             bottom: args.bottom,

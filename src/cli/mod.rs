@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::reference::{keys, presets};
-use crate::config::{self, ConfigError};
+use crate::config::{self, ConfigError, WeightLayout};
 use crate::files::FileError;
 use crate::folder::settled::settled;
 use crate::observer::OutputError;
@@ -33,6 +33,7 @@ use bench::BenchArgs;
 use compare::CompareArgs;
 use curvature::CurvatureArgs;
 use data::DataCommand;
+use info::InfoArgs;
 use plot::PlotArgs;
 use report::ReportArgs;
 use resume::ResumeArgs;
@@ -71,8 +72,8 @@ enum Command {
     /// List the data sets on this machine, and download others
     #[command(subcommand)]
     Data(DataCommand),
-    /// List the adapters and what they offer
-    Info,
+    /// List the adapters and what they offer, or the parameters of an ONNX file
+    Info(InfoArgs),
     /// Test the adapter against predictions of theory for SAM and its relatives
     VerifyTheory(VerifyArgs),
     /// Test in a minute whether an adapter computes correctly
@@ -92,9 +93,12 @@ struct TrainArgs {
     /// Change a setting, by its full name (optim.lr=0.1) or a short name that is clear (lr=0.1); may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Read the initial weights from a safetensors file instead of drawing them
-    #[arg(long, value_name = "FILE.safetensors")]
+    /// Read the initial weights instead of drawing them: from a safetensors file, a checkpoint or a run
+    #[arg(long, value_name = "FILE|CHECKPOINT|RUN")]
     init: Option<PathBuf>,
+    /// Names and axes of the tensors of --init: edgewalk, or pytorch for a state of torch.nn.Sequential
+    #[arg(long, value_name = "LAYOUT", requires = "init")]
+    layout: Option<WeightLayout>,
     /// The run folder, new or empty [default: the next runs/<PRESET>-<NUMBER>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -156,14 +160,16 @@ fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), Error> {
         Command::Curvature(args) => curvature::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Data(command) => data::run(command),
-        Command::Info => info::run(),
+        Command::Info(args) => info::run(&args),
         Command::VerifyTheory(args) => verify_theory::run(&args),
         Command::Doctor { adapter } => doctor::run(adapter.as_deref()),
     }
 }
 
 fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), Error> {
-    let mut resolved = config::resolve(args.target.as_deref(), &args.sets)?;
+    let layout = args.layout.map(|layout| format!("run.init_layout={layout}"));
+    let sets: Vec<String> = args.sets.iter().cloned().chain(layout).collect();
+    let mut resolved = config::resolve(args.target.as_deref(), &sets)?;
     if let Some(init) = args.init.as_deref().map(settled) {
         let is_set = args.sets.iter().any(|set| set.split_once('=').is_some_and(|(key, _)| INIT.contains(&key.trim())));
         let other = resolved.config.run.init.replace(init.clone()).map(|path| settled(&path));

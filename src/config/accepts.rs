@@ -6,6 +6,8 @@ use super::{Until, suggest};
 
 /// The longest time to spend on kernels: a day.
 const MAX_SECS: f32 = 86_400.0;
+/// The most classes of a list.
+const MOST_CLASSES: usize = 1000;
 
 /// The values that a key accepts.
 #[derive(Clone, Copy)]
@@ -32,6 +34,12 @@ pub(super) enum Accepts {
     BelowOne,
     /// `true` or `false`.
     Flag,
+    /// `true`, `false` or `auto`.
+    FlagOrAuto,
+    /// A whole number that is not negative and within a limit, or a number above 0 and below 1.
+    CountOrShare(i64),
+    /// A list of different whole numbers, not negative.
+    Classes,
 }
 
 impl Accepts {
@@ -54,6 +62,16 @@ impl Accepts {
             Self::Fraction => number().is_some_and(|x| x > 0.0 && x < 1.0),
             Self::BelowOne => number().is_some_and(|x| (0.0..1.0).contains(&x)),
             Self::Flag => value.is_bool(),
+            Self::FlagOrAuto => value.is_bool() || value.as_str() == Some("auto"),
+            Self::CountOrShare(max) => match value {
+                Value::Integer(count) => (0..=max).contains(count),
+                value => value.is_float() && Self::Fraction.accepts(value),
+            },
+            Self::Classes => value.as_array().is_some_and(|classes| {
+                let is_class = |class: &Value| class.as_integer().is_some_and(|class| u32::try_from(class).is_ok());
+                let is_new = |i: usize| !classes[..i].contains(&classes[i]);
+                classes.len() <= MOST_CLASSES && classes.iter().all(is_class) && (0..classes.len()).all(is_new)
+            }),
         }
     }
 
@@ -71,6 +89,11 @@ impl Accepts {
             Self::Fraction => "a number above 0 and below 1, such as 1e-3".into(),
             Self::BelowOne => "a number, 0 or above and below 1, such as 0.9".into(),
             Self::Flag => "true or false".into(),
+            Self::FlagOrAuto => "true, false or \"auto\"".into(),
+            Self::CountOrShare(max) => {
+                format!("a whole number from 0 to {max}, or a share above 0 and below 1, such as 0.2")
+            }
+            Self::Classes => "a list of different classes such as [3, 5], or [] for all".into(),
         }
     }
 
@@ -102,6 +125,9 @@ impl Accepts {
             Self::Fraction => "above 0, below 1".into(),
             Self::BelowOne => "0 or above, below 1".into(),
             Self::Flag => "`true`, `false`".into(),
+            Self::FlagOrAuto => "`true`, `false`, `auto`".into(),
+            Self::CountOrShare(max) => format!("0 {}, or a share above 0 and below 1", up_to(max)),
+            Self::Classes => "list of whole numbers".into(),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Builds the configured model for the examples, its loss and the update rule.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Config, ConfigError, LossKind, ModelConfig, ModelKind, OptimKind};
-use crate::data::{Examples, Features};
-use crate::model::{Cnn, Layout, Loss, Mlp, Model, Transformer};
+use crate::data::{Examples, Features, ImageLayout, Options, Request, TargetKind};
+use crate::model::{Cnn, Layout, Loss, Mlp, Model, OnnxModel, Transformer};
+use crate::onnx::Network;
 use crate::optim::{Ascent, Rule};
 
 /// The configured update rule; plain gradient descent is SAM without a radius.
@@ -29,6 +31,36 @@ pub fn rule(config: &Config) -> Rule {
     }
 }
 
+/// The configured examples.
+pub fn request(config: &Config) -> Request {
+    let c = &config.data;
+    Request {
+        name: c.name,
+        path: c.path.clone(),
+        train: c.train,
+        test: c.test,
+        seq_len: config.model.seq_len,
+        options: Options {
+            classes: c.classes.clone(),
+            targets: c.targets,
+            centre: c.centre.choice(),
+            scale: c.scale,
+            // Only a convolution has to know.
+            layout: if config.model.kind == ModelKind::Cnn { c.layout } else { ImageLayout::Nhwc },
+            target: c.target.clone(),
+            tokens: match config.model.kind {
+                ModelKind::Transformer => true,
+                ModelKind::Mlp | ModelKind::Cnn => false,
+                // A file that cannot be read is reported when the model is made.
+                ModelKind::Onnx => network(config).is_ok_and(|network| network.input().tokens),
+            },
+            // What padding is, if there is any, an ONNX file does not say.
+            padding: config.model.kind != ModelKind::Onnx,
+            split_seed: c.split_seed,
+        },
+    }
+}
+
 /// The configured loss.
 pub fn loss(config: &Config) -> Loss {
     match config.loss.kind {
@@ -42,6 +74,7 @@ pub fn loss(config: &Config) -> Loss {
 /// # Errors
 /// [`ConfigError::Conflict`] when the model does not fit them, or has more parameters than a device can index.
 pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
+    check_targets(config, data)?;
     let model = of_kind(config, data)?;
     Layout::of(&*model).map_err(|error| ConfigError::Conflict {
         problem: error.to_string(),
@@ -50,11 +83,28 @@ pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigE
     Ok(model)
 }
 
+/// Refuses a loss or an end of the run that these examples' targets have no meaning for.
+fn check_targets(config: &Config, data: &Examples) -> Result<(), ConfigError> {
+    let kind = data.targets().kind();
+    match (kind, config.loss.kind, config.run.until) {
+        (TargetKind::Classes(_), ..) => Ok(()),
+        (TargetKind::Signs | TargetKind::Numbers(_), LossKind::CrossEntropy, _) => conflict(
+            "`loss.kind = \"cross-entropy\"` needs classes, and these examples have numbers as targets".into(),
+            "set loss.kind = \"mse\", or data.targets = \"classes\" where the numbers are classes",
+        ),
+        (TargetKind::Numbers(_), LossKind::Mse, Some(until)) if until.needs_error() => conflict(
+            format!("`run.until = \"{until}\"` has no meaning for a regression, which misclassifies nothing"),
+            "give it a bound on the loss",
+        ),
+        (TargetKind::Signs | TargetKind::Numbers(_), LossKind::Mse, _) => Ok(()),
+    }
+}
+
 /// The model before its parameters are counted.
 fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
     let c = &config.model;
     let is_text = matches!(data.features(), Features::Tokens(_));
-    if is_text != (c.kind == ModelKind::Transformer) {
+    if c.kind != ModelKind::Onnx && is_text != (c.kind == ModelKind::Transformer) {
         return conflict(
             format!("`model.kind = \"{}\"` cannot read the data set {}", c.kind, config.data.name),
             "text needs model.kind = \"transformer\", and images need another",
@@ -69,6 +119,23 @@ fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigErr
             activation: c.activation,
         }),
         ModelKind::Cnn => Arc::new(cnn(c, data)?),
+        ModelKind::Onnx => {
+            let network = network(config)?;
+            if is_text != network.input().tokens {
+                return conflict(
+                    format!(
+                        "{} cannot read these examples: one has whole numbers, and the other has not",
+                        shown_path(c)
+                    ),
+                    "give x the type of elements that `edgewalk info FILE.onnx` shows",
+                );
+            }
+            let model = OnnxModel::new(Arc::new(network), data.shape()).map_err(|error| ConfigError::Conflict {
+                problem: format!("{}: {error}", shown_path(c)),
+                remedy: "`edgewalk info FILE.onnx` shows what it reads",
+            })?;
+            Arc::new(model)
+        }
         ModelKind::Transformer => Arc::new(Transformer {
             layers: c.layers,
             heads: c.heads,
@@ -78,6 +145,19 @@ fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigErr
             vocabulary: data.classes(),
         }),
     })
+}
+
+fn shown_path(c: &ModelConfig) -> String {
+    c.path.as_deref().unwrap_or(Path::new("")).display().to_string()
+}
+
+/// The configured network of an ONNX file.
+fn network(config: &Config) -> Result<Network, ConfigError> {
+    let c = &config.model;
+    let path = c.path.as_deref().unwrap_or(Path::new(""));
+    let patterns = c.freeze.as_deref().unwrap_or_default().split(',').map(str::trim);
+    let freeze: Vec<String> = patterns.filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect();
+    Network::read(path, &freeze).map_err(|cause| ConfigError::Network { path: path.into(), cause })
 }
 
 fn cnn(c: &ModelConfig, data: &Examples) -> Result<Cnn, ConfigError> {

@@ -13,6 +13,8 @@ choice! {
         Cnn = "cnn",
         /// A Transformer that predicts the next character.
         Transformer = "transformer",
+        /// The network of an ONNX file.
+        Onnx = "onnx",
     }
 }
 
@@ -103,6 +105,29 @@ impl Tune {
             Self::Secs(secs) => secs,
             Self::Word(Auto::Auto) if is_cpu => 0.0,
             Self::Word(Auto::Auto) => 1.0,
+        }
+    }
+}
+
+/// `data.centre`: whether the mean of each feature over the training set is subtracted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Centre {
+    /// As it says.
+    Flag(bool),
+    /// Of the images of a data set yes, of arrays no.
+    Word(Auto),
+}
+
+impl Centre {
+    /// The default.
+    pub const AUTO: Self = Self::Word(Auto::Auto);
+
+    /// The choice, if one was made.
+    pub fn choice(self) -> Option<bool> {
+        match self {
+            Self::Flag(flag) => Some(flag),
+            Self::Word(Auto::Auto) => None,
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, MeasureOn, Reduction, SHORTEST_WINDOW,
+    Centre, Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, MeasureOn, ModelKind, Reduction,
+    SHORTEST_WINDOW, TargetsAs, TestSize, WeightLayout, preset,
 };
 use crate::curvature::Order;
 
@@ -19,8 +20,19 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     }
 }
 
-fn of_data(Config { data, loss, .. }: &Config) -> [Contradiction; 3] {
+fn of_data(Config { data, loss, model, .. }: &Config) -> [Contradiction; 9] {
     let path = data.path.as_deref();
+    let is_arrays = data.name == DataName::Arrays;
+    let is_text = matches!(data.name, DataName::Text | DataName::Shakespeare);
+    let usual = &preset::PRESETS[0].config.data;
+    let only_arrays = [
+        (data.scale != usual.scale, "data.scale"),
+        (data.layout != usual.layout, "data.layout"),
+        (data.target != usual.target, "data.target"),
+        (data.targets == TargetsAs::Numbers, "data.targets"),
+        (matches!(data.test, TestSize::Share(_)), "data.test"),
+    ];
+    let idle = only_arrays.iter().find(|(is_set, _)| *is_set).map(|(_, key)| *key);
     [
         (
             data.name == DataName::Embedded && path.is_some(),
@@ -36,6 +48,42 @@ fn of_data(Config { data, loss, .. }: &Config) -> [Contradiction; 3] {
             "set data.path to it, or data.name = \"shakespeare\"",
         ),
         (
+            (model.kind == ModelKind::Onnx) != model.path.is_some(),
+            format!("`model.kind = \"{}\"` and `model.path` do not go together", model.kind),
+            "set model.kind = \"onnx\" and model.path to the file of its network, or leave both out",
+        ),
+        (
+            is_arrays && path.is_none(),
+            "`data.name = \"arrays\"` reads files of your own, and `data.path` does not say which".into(),
+            "set data.path to a file (.npz, .safetensors or .csv) or to a folder of .npy files",
+        ),
+        (
+            !is_arrays && idle.is_some(),
+            format!(
+                "this value of `{}` is for arrays, and has no use for the data set {}",
+                idle.unwrap_or(""),
+                data.name
+            ),
+            "set data.name = \"arrays\", or leave it out",
+        ),
+        (
+            is_text && (!data.classes.is_empty() || data.targets != TargetsAs::Auto || data.centre != Centre::AUTO),
+            "`data.classes`, `data.targets` and `data.centre` have no use for text".into(),
+            "leave them out",
+        ),
+        (
+            data.classes.len() == 1 || data.targets == TargetsAs::Signs && !matches!(data.classes.len(), 0 | 2),
+            format!("`data.classes = {:?}` names {} of them", data.classes, data.classes.len()),
+            "name two classes or more, and exactly two for data.targets = \"signs\"",
+        ),
+        (
+            data.targets != TargetsAs::Auto
+                && data.targets != TargetsAs::Classes
+                && loss.kind == LossKind::CrossEntropy,
+            format!("`data.targets = \"{}\"` has no meaning for cross-entropy", data.targets),
+            "set loss.kind = \"mse\", or data.targets = \"classes\"",
+        ),
+        (
             loss.kind == LossKind::CrossEntropy && loss.reduction == Reduction::HalfSum,
             "`loss.reduction = \"half-sum\"` has no meaning for cross-entropy".into(),
             "set loss.reduction = \"mean\", or loss.kind = \"mse\"",
@@ -43,7 +91,7 @@ fn of_data(Config { data, loss, .. }: &Config) -> [Contradiction; 3] {
     ]
 }
 
-fn of_updates(Config { optim, data, run, .. }: &Config) -> [Contradiction; 4] {
+fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction; 5] {
     let (micro_batch, chunk) = (optim.micro_batch, run.chunk);
     let (key, all) = if optim.batch > 0 { ("optim.batch", optim.batch) } else { ("data.train", data.train) };
     [
@@ -64,6 +112,11 @@ fn of_updates(Config { optim, data, run, .. }: &Config) -> [Contradiction; 4] {
                  otherwise"
             ),
             "set run.chunk = 0, or optim.micro_batch = 0",
+        ),
+        (
+            run.init_layout == WeightLayout::Pytorch && !matches!(model.kind, ModelKind::Mlp | ModelKind::Cnn),
+            format!("`run.init_layout = \"pytorch\"` has no rules for model.kind = \"{}\"", model.kind),
+            "save the weights under the names of docs/run-folder.md, or take an MLP or a CNN",
         ),
         (
             all > 0 && micro_batch > all,

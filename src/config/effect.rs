@@ -25,6 +25,7 @@ fn model(it: &ModelConfig, usual: &ModelConfig) -> ModelConfig {
             pool: it.pool,
             ..ModelConfig { kind, activation, ..usual }
         },
+        ModelKind::Onnx => ModelConfig { kind, path: it.path.clone(), freeze: it.freeze.clone(), ..usual },
         ModelKind::Transformer => ModelConfig {
             layers: it.layers,
             heads: it.heads,

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::onnx::OnnxError;
+
 /// The errors of a configuration. Each message names the key or file and the accepted values.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -80,6 +82,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// Its fault.
         problem: String,
+    },
+    /// The network of `model.path` cannot be read.
+    #[error("the network {}: {cause}", path.display())]
+    Network {
+        /// The file.
+        path: PathBuf,
+        /// Its fault.
+        cause: OnnxError,
     },
     /// Two values that exclude one another.
     #[error("{problem}; {remedy}")]

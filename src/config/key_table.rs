@@ -4,7 +4,8 @@
 
 use super::accepts::Accepts;
 use super::{
-    Activation, DataName, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool, Reduction,
+    Activation, DataName, ImageLayout, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool,
+    Reduction, TargetsAs, WeightLayout,
 };
 use crate::adapter::Precision;
 use crate::curvature::Order;
@@ -15,6 +16,14 @@ pub(super) struct Key {
     pub name: &'static str,
     pub accepts: Accepts,
     pub help: &'static str,
+}
+
+impl Key {
+    /// Whether it may be written without its section, if no other key with its name may.
+    pub(super) fn has_short_name(&self) -> bool {
+        // `path` is that of the data.
+        !(self.section == "model" && self.name == "path")
+    }
 }
 
 const fn key(section: &'static str, name: &'static str, accepts: Accepts, help: &'static str) -> Key {
@@ -33,7 +42,8 @@ pub(super) const KEYS: &[Key] = &[
         "data",
         "path",
         Accepts::Text,
-        "folder of the data files, or a text file. Empty: the place where edgewalk data list finds them.",
+        "folder of the data files, a text file, or a file of arrays. Empty: the place where edgewalk data list finds \
+         them.",
     ),
     key(
         "data",
@@ -44,10 +54,52 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "data",
         "test",
-        Accepts::Count(0, MAX_INDEX),
-        "number of test examples, likewise; 0: none, and then no test file is needed",
+        Accepts::CountOrShare(MAX_INDEX),
+        "number of test examples, likewise; 0: none, and then no test file is needed. A share such as 0.2 takes test \
+         examples at random out of arrays without a test set.",
+    ),
+    key(
+        "data",
+        "classes",
+        Accepts::Classes,
+        "classes to keep, such as [3, 5], which become classes 0, 1 … in this order; []: all",
+    ),
+    key(
+        "data",
+        "targets",
+        Accepts::Word(TargetsAs::NAMES),
+        "meaning of labels. signs: two classes as −1 and 1, for one output. numbers: targets of a regression. auto: whole \
+         numbers are classes, and others are targets of a regression.",
+    ),
+    key(
+        "data",
+        "centre",
+        Accepts::FlagOrAuto,
+        "subtract the mean of each feature over the training set. auto: for images of a data set yes, for arrays no.",
+    ),
+    key("data", "scale", Accepts::Positive, "arrays: features are divided by this, such as 255 for bytes"),
+    key(
+        "data",
+        "layout",
+        Accepts::Word(ImageLayout::NAMES),
+        "arrays: axes of images in the file, examples first. nchw: channels, height, width, as in PyTorch. A CNN reads \
+         either; other networks read the numbers in the order of the file.",
+    ),
+    key("data", "target", Accepts::Text, "tables: column of the labels. Empty: the last one."),
+    key(
+        "data",
+        "split_seed",
+        Accepts::Count(0, i64::MAX),
+        "seed that chooses the test examples if data.test is a share",
     ),
     key("model", "kind", Accepts::Word(ModelKind::NAMES), "kind of network"),
+    key("model", "path", Accepts::Text, "ONNX: file of the network"),
+    key(
+        "model",
+        "freeze",
+        Accepts::Text,
+        "ONNX: names of arrays that are no parameters, separated by commas; * stands for any characters",
+    ),
     key("model", "activation", Accepts::Word(Activation::NAMES), "activation of an MLP or CNN"),
     key("model", "depth", Accepts::Count(1, 1000), "MLP: dense layers, the output layer included"),
     key("model", "width", Accepts::Count(1, MAX_WIDTH), "MLP: units of a hidden layer"),
@@ -77,7 +129,7 @@ pub(super) const KEYS: &[Key] = &[
         "loss",
         "kind",
         Accepts::Word(LossKind::NAMES),
-        "loss of an example. mse is the squared error against one-hot labels.",
+        "loss of an example. mse is the squared error against one-hot labels, or against numbers as targets.",
     ),
     key(
         "loss",
@@ -143,8 +195,14 @@ pub(super) const KEYS: &[Key] = &[
         "run",
         "init",
         Accepts::Text,
-        "safetensors file with the initial weights. Reads float16, bfloat16, float32, and float64 (rounded). \
-         Empty: draw them from the seed.",
+        "initial weights: a safetensors file, a checkpoint, or a run (its last checkpoint). Reads float16, bfloat16, \
+         float32, and float64 (rounded). Empty: draw them from the seed.",
+    ),
+    key(
+        "run",
+        "init_layout",
+        Accepts::Word(WeightLayout::NAMES),
+        "names and axes of the tensors of run.init. pytorch: a state of torch.nn.Sequential, for MLP and CNN.",
     ),
     key("run", "tensorboard", Accepts::Flag, "true: rows also go to a TensorBoard event file"),
     key(

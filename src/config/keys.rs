@@ -95,7 +95,7 @@ fn find(section: &str, name: &str) -> Result<&'static Key, ConfigError> {
 }
 
 fn find_short(name: &str) -> Result<&'static Key, ConfigError> {
-    let found: Vec<&Key> = KEYS.iter().filter(|key| key.name == name).collect();
+    let found: Vec<&Key> = KEYS.iter().filter(|key| key.name == name && key.has_short_name()).collect();
     match found[..] {
         [key] => Ok(key),
         [] => Err(unknown(name)),

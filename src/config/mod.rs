@@ -21,9 +21,11 @@ mod types;
 mod until;
 pub mod workload;
 
-pub use crate::data::DataName;
-pub use crate::model::{Activation, Norm, Pool, Reduction};
-pub use choice::{Auto, CheckpointEvery, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind, Tune};
+pub use crate::data::{DataName, ImageLayout, TargetsAs, TestSize};
+pub use crate::model::{Activation, Norm, Pool, Reduction, WeightLayout};
+pub use choice::{
+    Auto, Centre, CheckpointEvery, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind, Tune,
+};
 pub(crate) use effect::effective;
 pub use error::ConfigError;
 pub use measuring_set::MeasuringSet;

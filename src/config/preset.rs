@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use super::{
-    Activation, CheckpointEvery, Config, ConfigError, DataConfig, DataName, LossConfig, LossKind, MeasureAt,
-    MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool, Reduction,
-    RunConfig, Tune, suggest,
+    Activation, Centre, CheckpointEvery, Config, ConfigError, DataConfig, DataName, ImageLayout, LossConfig, LossKind,
+    MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool,
+    Reduction, RunConfig, TargetsAs, TestSize, Tune, WeightLayout, suggest,
 };
 use crate::adapter::Precision;
 use crate::curvature::Order;
@@ -32,7 +32,7 @@ pub const PRESETS: &[Preset] = &[
         name: QUICKSTART,
         about: "a small network on the embedded digits, at the edge of stability within minutes",
         config: Config {
-            data: DataConfig { name: DataName::Embedded, path: None, train: 1000, test: 500 },
+            data: data(DataName::Embedded, 1000, 500),
             model: MODEL,
             loss: MEAN_SQUARES,
             optim: OptimConfig { lr: 0.5, rho: 0.03, ..SAM },
@@ -44,7 +44,7 @@ pub const PRESETS: &[Preset] = &[
         name: "mnist-mlp",
         about: "the paper's three hidden layers of 1000 units on all of MNIST",
         config: Config {
-            data: DataConfig { name: DataName::Mnist, path: None, train: 0, test: 10_000 },
+            data: data(DataName::Mnist, 0, 10_000),
             model: ModelConfig { width: 1000, ..MODEL },
             loss: MEAN_SQUARES,
             optim: SAM,
@@ -56,7 +56,7 @@ pub const PRESETS: &[Preset] = &[
         name: "mnist-mlp-small",
         about: "the same with 200 units on 1,000 images, at the edge in a minute without a GPU",
         config: Config {
-            data: DataConfig { name: DataName::Mnist, path: None, train: 1000, test: 1000 },
+            data: data(DataName::Mnist, 1000, 1000),
             model: ModelConfig { width: 200, ..MODEL },
             loss: MEAN_SQUARES,
             optim: OptimConfig { lr: 0.5, rho: 0.03, ..SAM },
@@ -68,7 +68,7 @@ pub const PRESETS: &[Preset] = &[
         name: "cifar-cnn",
         about: "the paper's two blocks of 16 and 32 channels on 1,000 images of CIFAR-10",
         config: Config {
-            data: DataConfig { name: DataName::Cifar10, path: None, train: 1000, test: 1000 },
+            data: data(DataName::Cifar10, 1000, 1000),
             model: ModelConfig { kind: ModelKind::Cnn, ..MODEL },
             loss: MEAN_SQUARES,
             optim: OptimConfig { lr: 0.001, rho: 0.03, ..SAM },
@@ -80,7 +80,7 @@ pub const PRESETS: &[Preset] = &[
         name: "cifar-cnn-small",
         about: "the same with 8 and 16 channels on 100 images, at the edge in minutes without a GPU",
         config: Config {
-            data: DataConfig { name: DataName::Cifar10, path: None, train: 100, test: 500 },
+            data: data(DataName::Cifar10, 100, 500),
             model: ModelConfig { kind: ModelKind::Cnn, channels: 8, ..MODEL },
             loss: MEAN_SQUARES,
             optim: OptimConfig { lr: 0.01, rho: 0.02, ..SAM },
@@ -92,7 +92,7 @@ pub const PRESETS: &[Preset] = &[
         name: "shakespeare-transformer",
         about: "the paper's 6 blocks of 8 heads on tiny_shakespeare, in minibatches of 128 windows",
         config: Config {
-            data: DataConfig { name: DataName::Shakespeare, path: None, train: 0, test: 512 },
+            data: data(DataName::Shakespeare, 0, 512),
             model: ModelConfig { kind: ModelKind::Transformer, ..MODEL },
             loss: TOKEN_CROSS_ENTROPY,
             optim: OptimConfig { lr: 0.1, rho: 0.1, batch: 128, ..SAM },
@@ -104,7 +104,7 @@ pub const PRESETS: &[Preset] = &[
         name: "shakespeare-transformer-small",
         about: "2 blocks of 4 heads on 32 windows of 32 characters, at the edge in minutes without a GPU",
         config: Config {
-            data: DataConfig { name: DataName::Shakespeare, path: None, train: 32, test: 32 },
+            data: data(DataName::Shakespeare, 32, 32),
             model: ModelConfig {
                 kind: ModelKind::Transformer,
                 layers: 2,
@@ -123,9 +123,28 @@ pub const PRESETS: &[Preset] = &[
     },
 ];
 
+/// The first examples of a data set's own files.
+const fn data(name: DataName, train: usize, test: usize) -> DataConfig {
+    DataConfig {
+        name,
+        path: None,
+        train,
+        test: TestSize::First(test),
+        classes: vec![],
+        targets: TargetsAs::Auto,
+        centre: Centre::AUTO,
+        scale: 1.0,
+        layout: ImageLayout::Nhwc,
+        target: String::new(),
+        split_seed: 0,
+    }
+}
+
 /// The paper's networks, except the width of the MLP.
 const MODEL: ModelConfig = ModelConfig {
     kind: ModelKind::Mlp,
+    path: None,
+    freeze: None,
     activation: Activation::Relu,
     depth: 4,
     width: 64,
@@ -174,6 +193,7 @@ const RUN: RunConfig = RunConfig {
     checkpoint_every: CheckpointEvery::AUTO,
     keep: 2,
     init: None,
+    init_layout: WeightLayout::Edgewalk,
     tensorboard: false,
     seed: 0,
     log_every: 1,

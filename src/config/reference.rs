@@ -15,7 +15,8 @@ pub fn keys_in_markdown() -> String {
             "### {section}: {about}\n\n{more}| key | short name | values | default | meaning |\n|---|---|---|---|---|\n"
         );
         for key in KEYS.iter().filter(|key| key.section == *section) {
-            let is_unique = KEYS.iter().filter(|other| other.name == key.name).count() == 1;
+            let others = KEYS.iter().filter(|other| other.name == key.name && other.has_short_name());
+            let is_unique = key.has_short_name() && others.count() == 1;
             let short = if is_unique { format!("`{}`", key.name) } else { "–".to_owned() };
             let (name, values, help) = (key.full_name(), key.accepts.short(), key.help.replace('|', "\\|"));
             page +=

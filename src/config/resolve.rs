@@ -4,9 +4,9 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use toml::Table;
+use toml::{Table, Value};
 
-use super::{Config, ConfigError, conflicts, keys, preset};
+use super::{Config, ConfigError, DataName, conflicts, keys, preset};
 use crate::files::read_text;
 
 /// A configuration with the name of its run folder.
@@ -21,27 +21,47 @@ pub struct Resolved {
 /// Builds the configuration of a run from the command line: `target` is a preset or a TOML file (none:
 /// `quickstart`), and `sets` are the `key=value` changes, applied in order.
 ///
-/// A target that ends in `.toml` or exists as a file is a file; keys it leaves out keep the quickstart's values.
+/// A target that ends in `.toml` or exists as a file is a file; keys it leaves out keep the quickstart's values, except
+/// that of arrays all training examples and no test examples are the default.
 ///
 /// # Errors
 /// A [`ConfigError`] for an unknown preset, an unreadable file, and every unknown key or unacceptable value.
 pub fn resolve(target: Option<&str>, sets: &[String]) -> Result<Resolved, ConfigError> {
     let target = target.unwrap_or(preset::QUICKSTART);
     let path = Path::new(target);
-    let (name, mut table) = if target.ends_with(".toml") || path.is_file() {
-        let mut table = preset::find(preset::QUICKSTART)?.config.to_table();
-        keys::overlay(&mut table, read_table(path)?)?;
+    let (name, base, file) = if target.ends_with(".toml") || path.is_file() {
         let stem = path.file_stem().unwrap_or(path.as_os_str());
-        (stem.to_string_lossy().into_owned(), table)
+        let base = preset::find(preset::QUICKSTART)?.config.to_table();
+        (stem.to_string_lossy().into_owned(), base, Some(read_table(path)?))
     } else {
         let preset = preset::find(target)?;
-        (preset.name.to_owned(), preset.config.to_table())
+        (preset.name.to_owned(), preset.config.to_table(), None)
     };
-    for argument in sets {
-        keys::set(&mut table, argument)?;
-    }
-    let config = checked(table)?;
+    let changed = |mut table: Table| -> Result<Table, ConfigError> {
+        keys::overlay(&mut table, file.clone().unwrap_or_default())?;
+        sets.iter().try_for_each(|argument| keys::set(&mut table, argument))?;
+        Ok(table)
+    };
+    let config = checked(match changed(base.clone())? {
+        table if is_of_arrays(&table) => changed(with_all_examples(base))?,
+        table => table,
+    })?;
     Ok(Resolved { name, config })
+}
+
+/// Whether a table of all keys has examples of one's own.
+fn is_of_arrays(table: &Table) -> bool {
+    let name = table.get("data").and_then(|data| data.get("name"));
+    name.and_then(Value::as_str) == Some(DataName::Arrays.word())
+}
+
+/// The same table with all training examples and no test examples, since a preset's numbers are those of its own data
+/// set.
+fn with_all_examples(mut table: Table) -> Table {
+    if let Some(Value::Table(data)) = table.get_mut("data") {
+        data.extend(["train", "test"].map(|key| (key.to_owned(), Value::Integer(0))));
+    }
+    table
 }
 
 /// Reads a TOML file without checking its keys.

@@ -11,15 +11,17 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
-use super::choice::{CheckpointEvery, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind, Tune};
+use super::choice::{
+    Centre, CheckpointEvery, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind, Tune,
+};
 use super::until::Until;
 use crate::adapter::Precision;
 use crate::curvature::Order;
-use crate::data::DataName;
-use crate::model::{Activation, Norm, Pool, Reduction};
+use crate::data::{DataName, ImageLayout, TargetsAs, TestSize};
+use crate::model::{Activation, Norm, Pool, Reduction, WeightLayout};
 
 /// `[data]`: the examples.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// The data set.
@@ -29,8 +31,22 @@ pub struct DataConfig {
     pub path: Option<PathBuf>,
     /// The first so many training examples in file order; 0 is all of them.
     pub train: usize,
-    /// The first so many test examples in file order; 0 is none.
-    pub test: usize,
+    /// The first so many test examples in file order, 0 being none; or a share of the training examples.
+    pub test: TestSize,
+    /// The classes to keep, numbered anew in this order; empty is all.
+    pub classes: Vec<u32>,
+    /// The meaning of labels.
+    pub targets: TargetsAs,
+    /// Whether the mean of each feature is subtracted.
+    pub centre: Centre,
+    /// Arrays: features are divided by this.
+    pub scale: f64,
+    /// Arrays: the order of an image's axes in the file.
+    pub layout: ImageLayout,
+    /// Arrays: the column of a table with the labels; empty is the last one.
+    pub target: String,
+    /// Arrays: the seed that chooses the examples of a share for testing.
+    pub split_seed: u64,
 }
 
 /// `[model]`: the network. A family uses only its own keys.
@@ -39,6 +55,13 @@ pub struct DataConfig {
 pub struct ModelConfig {
     /// The family.
     pub kind: ModelKind,
+    /// ONNX: the file; `None` (written `""`) for other families.
+    #[serde(serialize_with = "path_out", deserialize_with = "path_in")]
+    pub path: Option<PathBuf>,
+    /// ONNX: patterns of the names of arrays that are no parameters, separated by commas; `None`
+    /// (written `""`) for none.
+    #[serde(serialize_with = "word_out", deserialize_with = "word_in")]
+    pub freeze: Option<String>,
     /// The function after each hidden layer of an MLP or convolution of a CNN.
     pub activation: Activation,
     /// MLP: dense layers, the linear output included: 4 is three hidden layers.
@@ -142,9 +165,11 @@ pub struct RunConfig {
     pub checkpoint_every: CheckpointEvery,
     /// How many checkpoints are kept, the latest ones; 0 is all.
     pub keep: usize,
-    /// A safetensors file with the initial weights; `None` (written `""`) is to draw them.
+    /// A safetensors file with the initial weights, a checkpoint or a run; `None` (written `""`) is to draw them.
     #[serde(serialize_with = "path_out", deserialize_with = "path_in")]
     pub init: Option<PathBuf>,
+    /// The names and axes of its tensors.
+    pub init_layout: WeightLayout,
     /// Whether rows also go to an event file of TensorBoard, in `RUN/tensorboard`.
     pub tensorboard: bool,
     /// The seed of the initial weights, of the minibatches and of the eigensolver's start.

@@ -40,6 +40,11 @@ impl Until {
         }
     }
 
+    /// Whether it bounds the error.
+    pub(super) fn needs_error(&self) -> bool {
+        self.column == BoundedColumn::Error
+    }
+
     /// Whether a row with this loss and error meets it.
     pub fn is_met(&self, loss: f64, error: f64) -> bool {
         let value = match self.column {

@@ -54,6 +54,26 @@ pub enum ExamplesError {
         /// How many classes there are.
         classes: usize,
     },
+    /// An answer that is no number, or no sign.
+    #[error(
+        "the target of example {example} is {value}; targets must be finite, and those of data.targets = \"signs\" \
+         must be −1 or 1"
+    )]
+    Target {
+        /// The value.
+        value: f32,
+        /// The example's number, from 0.
+        example: usize,
+    },
+    /// Numbers as the answers to text.
+    #[error("examples of tokens need classes as labels, one for each token; give whole numbers")]
+    TokensToNumbers,
+    /// Signs of other than two classes.
+    #[error("signs stand for 2 classes with one label an example, and there are {classes}; choose two by data.classes")]
+    NotTwo {
+        /// How many there are.
+        classes: usize,
+    },
     /// NaN or infinity among the features.
     #[error("feature {feature} of example {example} is {value}; features must be finite")]
     NotFinite {
@@ -112,6 +132,31 @@ pub enum DataError {
     /// A text of one's own was asked for without saying which.
     #[error("data.name = \"text\" reads a file of your own; set data.path to it, or to a folder with input.txt")]
     NoPathForText,
+    /// Arrays of one's own were asked for without saying which.
+    #[error(
+        "data.name = \"arrays\" reads files of your own; set data.path to a file (.npz, .safetensors or .csv), or to a \
+         folder of .npy files"
+    )]
+    NoPathForArrays,
+    /// A chosen class that no example has.
+    #[error("{file} has no example of class {class}; correct data.classes")]
+    NoSuchClass {
+        /// The file or folder.
+        file: String,
+        /// The class.
+        class: u32,
+    },
+    /// A share for testing where there is a test set.
+    #[error(
+        "data.test = {share} divides the examples of one file, and {file} has a test set of its own; set data.test to a \
+         number of examples"
+    )]
+    ShareOfTwo {
+        /// The file or data set.
+        file: String,
+        /// The share.
+        share: f64,
+    },
     /// None of the accepted spellings of a file exists in the folder.
     #[error(
         "{folder:?} has none of {names}; put one of them there (`edgewalk data fetch` can), \

@@ -1,13 +1,13 @@
 //! Labelled examples as plain numbers, checked once when they are made.
 
-use super::ExamplesError;
+use super::{ExamplesError, TargetKind, Targets};
 
 /// The features of examples, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Features {
     /// Numbers, such as centred pixels.
     Real(Vec<f32>),
-    /// Token codes; 0 is padding, whose label does not count.
+    /// Token codes; 0 is padding, whose label does not count, unless [`Examples::without_padding`] says otherwise.
     Tokens(Vec<u32>),
 }
 
@@ -35,13 +35,14 @@ impl Features {
 }
 
 /// Labelled examples, one row of features each: an image with its class, or a window of text with the character that
-/// follows each of its characters. There is at least one, and every label is a class.
+/// follows each of its characters, or numbers with the numbers that a network should give. There is at least one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Examples {
     features: Features,
     shape: Vec<usize>,
-    labels: Vec<u32>,
-    classes: usize,
+    targets: Targets,
+    /// Whether token 0 is padding.
+    padding: bool,
 }
 
 impl Examples {
@@ -56,6 +57,18 @@ impl Examples {
         labels: Vec<u32>,
         classes: usize,
     ) -> Result<Self, ExamplesError> {
+        Self::with_targets(features, shape, Targets::Classes { labels, classes })
+    }
+
+    /// Examples with answers of any kind; signs and numbers belong to [`Features::Real`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_targets(
+        features: Features,
+        shape: impl Into<Vec<usize>>,
+        targets: Targets,
+    ) -> Result<Self, ExamplesError> {
         let shape: Vec<usize> = shape.into();
         let dim = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
         // A product beyond 64 bits is longer than any list.
@@ -63,7 +76,8 @@ impl Examples {
         if dim == 0 {
             return Err(ExamplesError::NoFeatures { shape });
         }
-        if classes == 0 {
+        let kind = targets.kind();
+        if kind.outputs() == 0 {
             return Err(ExamplesError::NoClasses);
         }
         if features.is_empty() {
@@ -72,20 +86,62 @@ impl Examples {
         if !features.len().is_multiple_of(dim) {
             return Err(ExamplesError::Ragged { features: features.len(), shape });
         }
-        let made = Self { features, shape, labels, classes };
-        let (examples, each) = (made.features.len() / dim, made.labels_each());
-        if made.labels.len() != examples * each {
-            return Err(ExamplesError::Labels { labels: made.labels.len(), examples, each });
+        if matches!((&features, kind), (Features::Tokens(_), TargetKind::Signs | TargetKind::Numbers(_))) {
+            return Err(ExamplesError::TokensToNumbers);
         }
-        if let Some(at) = made.labels.iter().position(|&label| label as usize >= classes) {
-            return Err(ExamplesError::Label { label: made.labels[at], example: at / each, classes });
+        let made = Self { features, shape, targets, padding: true };
+        let (examples, each) = (made.features.len() / dim, made.values_each());
+        if Some(made.targets.len()) != examples.checked_mul(each) {
+            return Err(ExamplesError::Labels { labels: made.targets.len(), examples, each });
         }
+        made.check_targets(each)?;
         if let Features::Real(values) = &made.features
             && let Some(at) = values.iter().position(|value| !value.is_finite())
         {
             return Err(ExamplesError::NotFinite { feature: at % dim, example: at / dim, value: values[at] });
         }
         Ok(made)
+    }
+
+    /// Refuses answers that their kind does not have.
+    fn check_targets(&self, each: usize) -> Result<(), ExamplesError> {
+        let first = |values: &[f32], is_wrong: &dyn Fn(f32) -> bool| -> Result<(), ExamplesError> {
+            match values.iter().position(|&value| is_wrong(value)) {
+                Some(at) => Err(ExamplesError::Target { value: values[at], example: at / each }),
+                None => Ok(()),
+            }
+        };
+        match &self.targets {
+            &Targets::Classes { ref labels, classes } => {
+                match labels.iter().position(|&label| label as usize >= classes) {
+                    Some(at) => Err(ExamplesError::Label { label: labels[at], example: at / each, classes }),
+                    None => Ok(()),
+                }
+            }
+            Targets::Signs(values) => first(values, &|value| value.abs() != 1.0),
+            Targets::Numbers { values, .. } => first(values, &|value| !value.is_finite()),
+        }
+    }
+
+    /// Two classes as signs: −1 for the first and 1 for the second.
+    ///
+    /// # Errors
+    /// [`ExamplesError::NotTwo`] unless there are two classes, one of each example.
+    pub fn with_signs(self) -> Result<Self, ExamplesError> {
+        let Self { features, shape, targets, .. } = self;
+        match targets {
+            Targets::Classes { labels, classes: 2 } if matches!(features, Features::Real(_)) => {
+                let signs = labels.into_iter().map(|label| if label == 0 { -1.0 } else { 1.0 }).collect();
+                Self::with_targets(features, shape, Targets::Signs(signs))
+            }
+            other => Err(ExamplesError::NotTwo { classes: other.kind().outputs() }),
+        }
+    }
+
+    /// The same examples, of whose tokens 0 is one like the others.
+    #[must_use]
+    pub fn without_padding(self) -> Self {
+        Self { padding: false, ..self }
     }
 
     /// The inputs, `len() × dim()`, in file order; real ones are centred.
@@ -98,14 +154,23 @@ impl Examples {
         &self.shape
     }
 
-    /// Classes, each below [`classes`](Self::classes): [`labels_each`](Self::labels_each) of every example.
-    pub fn labels(&self) -> &[u32] {
-        &self.labels
+    /// The answers.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
     }
 
-    /// Number of classes.
+    /// Classes, each below [`classes`](Self::classes): [`labels_each`](Self::labels_each) of every example. Empty for
+    /// signs and numbers.
+    pub fn labels(&self) -> &[u32] {
+        match &self.targets {
+            Targets::Classes { labels, .. } => labels,
+            Targets::Signs(_) | Targets::Numbers { .. } => &[],
+        }
+    }
+
+    /// Number of classes, or of a network's outputs for signs and numbers.
     pub fn classes(&self) -> usize {
-        self.classes
+        self.targets.kind().outputs()
     }
 
     /// Features per example.
@@ -121,6 +186,11 @@ impl Examples {
         }
     }
 
+    /// Values of the targets per example.
+    fn values_each(&self) -> usize {
+        self.labels_each() * self.targets.kind().values_each()
+    }
+
     /// The number of examples.
     #[expect(clippy::len_without_is_empty, reason = "there is always one")]
     pub fn len(&self) -> usize {
@@ -129,16 +199,17 @@ impl Examples {
 
     /// Size of features and labels.
     pub fn bytes(&self) -> usize {
-        4 * (self.features.len() + self.labels.len())
+        4 * (self.features.len() + self.targets.len())
     }
 
     /// For tokens, the weight of every label in the mean: 1/n where its token is one of the n that are not padding.
     /// `None` for real features: all labels weigh the same.
     pub fn label_weights(&self) -> Option<Vec<f32>> {
         let Features::Tokens(codes) = &self.features else { return None };
-        let counted = codes.iter().filter(|&&code| code != 0).count();
+        let is_padding = |code: u32| self.padding && code == 0;
+        let counted = codes.iter().filter(|&&code| !is_padding(code)).count();
         let weight = (1.0 / counted.max(1) as f64) as f32;
-        Some(codes.iter().map(|&code| if code == 0 { 0.0 } else { weight }).collect())
+        Some(codes.iter().map(|&code| if is_padding(code) { 0.0 } else { weight }).collect())
     }
 
     /// The first examples, at most this many.
@@ -170,7 +241,14 @@ impl Examples {
             Features::Real(values) => Features::Real(rows(values, self.dim(), numbers.clone())),
             Features::Tokens(codes) => Features::Tokens(rows(codes, self.dim(), numbers.clone())),
         };
-        let labels = rows(&self.labels, self.labels_each(), numbers);
-        Self { features, labels, shape: self.shape.clone(), classes: self.classes }
+        let each = self.values_each();
+        let targets = match &self.targets {
+            &Targets::Classes { ref labels, classes } => {
+                Targets::Classes { labels: rows(labels, each, numbers), classes }
+            }
+            Targets::Signs(values) => Targets::Signs(rows(values, each, numbers)),
+            &Targets::Numbers { ref values, width } => Targets::Numbers { values: rows(values, each, numbers), width },
+        };
+        Self { features, targets, shape: self.shape.clone(), padding: self.padding }
     }
 }

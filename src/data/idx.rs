@@ -1,4 +1,4 @@
-//! The idx files of MNIST and Fashion-MNIST, plain or gzipped: a big-endian header (magic `0x0000_08dd` for bytes in
+//! The idx files of MNIST, Fashion-MNIST and sets of their form, plain or gzipped, with images of any size: a big-endian header (magic `0x0000_08dd` for bytes in
 //! `dd` dimensions, then each dimension as `u32`), then bytes; see <http://yann.lecun.com/exdb/mnist/>.
 //!
 //! The file is always read to its end, where the gzip checksum is: a damaged pixel is an error. Only the requested
@@ -16,10 +16,8 @@ use crate::files::open_regular;
 use crate::files::shown;
 use crate::text::counted;
 
-/// Height, width and channels of an image.
-pub const IMAGE_SHAPE: [usize; 3] = [28, 28, 1];
-/// Pixels per image: 28 × 28.
-pub const IMAGE_PIXELS: usize = 28 * 28;
+/// Many times the pixels of an image in any such set.
+const MAX_PIXELS: u64 = 1 << 24;
 
 const IMAGES_MAGIC: u32 = 0x0803;
 const LABELS_MAGIC: u32 = 0x0801;
@@ -187,11 +185,12 @@ fn find(folder: &Path, split: Split, what: &str, dims: u32) -> Result<PathBuf, D
 /// `first_n`.
 pub fn read_pair(mut images: IdxSource<'_>, mut labels: IdxSource<'_>, first_n: usize) -> Result<Images, DataError> {
     let [count, rows, columns] = images.read_header::<3>(IMAGES_MAGIC)?;
-    if (rows, columns) != (28, 28) {
+    let size = u64::from(rows) * u64::from(columns);
+    if !(1..=MAX_PIXELS).contains(&size) {
         return Err(images.malformed(
-            "images of 28 × 28 pixels".into(),
+            format!("images of 1 to {MAX_PIXELS} pixels"),
             format!("{rows} × {columns}"),
-            "only MNIST and Fashion-MNIST are read in this format",
+            FETCH_AGAIN,
         ));
     }
     let [labelled] = labels.read_header::<1>(LABELS_MAGIC)?;
@@ -223,7 +222,7 @@ pub fn read_pair(mut images: IdxSource<'_>, mut labels: IdxSource<'_>, first_n: 
         ));
     }
     labels.finish(rest)?;
-    let pixels = images.read_bytes(kept_count * IMAGE_PIXELS as u64, "images")?;
-    images.finish(rest * IMAGE_PIXELS as u64)?;
-    Ok(Images { pixels, labels: values, shape: IMAGE_SHAPE })
+    let pixels = images.read_bytes(kept_count * size, "images")?;
+    images.finish(rest * size)?;
+    Ok(Images { pixels, labels: values, shape: [rows as usize, columns as usize, 1] })
 }

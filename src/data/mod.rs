@@ -1,9 +1,10 @@
 //! Data sets as plain numbers. Every source, a folder of files or the subset inside the binary, is turned into flat
 //! rows of numbers or tokens and `u32` labels.
 //!
-//! [`idx`], [`cifar`] and [`text`] read one format each and check every byte; `embedded` has the data of the program;
+//! [`idx`], [`cifar`], [`text`] and [`arrays`] read one format each and check every byte; `embedded` has the data of the program;
 //! [`images`] centres. [`catalogue`] lists the downloads, [`Roots`] the folders, and [`fetch`] downloads.
 
+pub mod arrays;
 pub mod catalogue;
 pub mod cifar;
 #[cfg(feature = "fetch")]
@@ -20,17 +21,20 @@ mod incoming;
 pub mod made_up;
 pub(crate) mod page;
 mod roots;
+mod targets;
 pub mod text;
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::choice::choice;
-use images::Images;
 use text::TestLines;
 
 pub use error::{DataError, ExamplesError};
 pub use examples::{Examples, Features};
 pub use roots::{DATA_VARIABLE, Roots};
+pub use targets::{TargetKind, Targets, TargetsAs};
 
 /// A training set and, if requested, a test set centred by the same mean.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +60,18 @@ choice! {
         Shakespeare = "shakespeare",
         /// A custom text; the last quarter of its lines is the test set.
         Text = "text",
+        /// Arrays of one's own: `.npz`, a folder of `.npy`, `.safetensors` or `.csv`.
+        Arrays = "arrays",
+    }
+}
+
+choice! {
+    /// The order of the axes of images in a file.
+    ImageLayout {
+        /// Examples, height, width, channels, as in TensorFlow and in this program.
+        Nhwc = "nhwc",
+        /// Examples, channels, height, width, as in PyTorch.
+        Nchw = "nchw",
     }
 }
 
@@ -68,8 +84,63 @@ pub enum Split {
     Test,
 }
 
+/// How much of a data set is for testing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TestSize {
+    /// So many test examples, from the start of the file; 0 is none, without a test file.
+    First(usize),
+    /// This share of the examples of arrays without a test set, chosen by [`Options::split_seed`].
+    Share(f64),
+}
+
+impl From<usize> for TestSize {
+    fn from(count: usize) -> Self {
+        Self::First(count)
+    }
+}
+
+/// How examples are prepared. Only arrays have all of these options, see docs/data.md.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The classes to keep, which are numbered anew in this order; empty is all.
+    pub classes: Vec<u32>,
+    /// The meaning of labels.
+    pub targets: TargetsAs,
+    /// Whether the mean of each feature over the training set is subtracted; `None`: of images yes, of arrays no.
+    pub centre: Option<bool>,
+    /// Features of arrays are divided by this.
+    pub scale: f64,
+    /// The axes of the arrays' images, which are turned to height, width, channels.
+    pub layout: ImageLayout,
+    /// The column of a table with the labels; empty is the last one.
+    pub target: String,
+    /// Whether the features of arrays are tokens.
+    pub tokens: bool,
+    /// Whether token 0 of arrays is padding, whose label does not count.
+    pub padding: bool,
+    /// The seed of [`TestSize::Share`].
+    pub split_seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            classes: vec![],
+            targets: TargetsAs::Auto,
+            centre: None,
+            scale: 1.0,
+            layout: ImageLayout::Nhwc,
+            target: String::new(),
+            tokens: false,
+            padding: true,
+            split_seed: 0,
+        }
+    }
+}
+
 /// A data set to load.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// The data set.
     pub name: DataName,
@@ -77,16 +148,18 @@ pub struct Request {
     pub path: Option<PathBuf>,
     /// The number of training examples, from the start of the file; 0 is all.
     pub train: usize,
-    /// The number of test examples, from the start of the file; 0 is none, without a test file.
-    pub test: usize,
+    /// The number of test examples, or their share.
+    pub test: TestSize,
     /// Characters of a window of text; images ignore it.
     pub seq_len: usize,
+    /// How they are prepared.
+    pub options: Options,
 }
 
 impl Request {
     /// All training examples of a data set in its usual place, and no test examples.
     pub fn new(name: DataName) -> Self {
-        Self { name, path: None, train: 0, test: 0, seq_len: 64 }
+        Self { name, path: None, train: 0, test: TestSize::First(0), seq_len: 64, options: Options::default() }
     }
 }
 
@@ -100,19 +173,20 @@ pub fn load(request: &Request) -> Result<Dataset, DataError> {
     let place = || request.path.clone().map_or_else(|| Roots::of_this_machine().find(name), Ok);
     match name {
         DataName::Embedded => match &request.path {
-            None => load_images(request, embedded::read),
+            None => images::load(request, embedded::read),
             Some(path) => Err(DataError::PathForEmbedded { path: path.into() }),
         },
         DataName::Mnist | DataName::FashionMnist => {
             let folder = place()?;
-            load_images(request, |split, first_n| idx::read_folder(&folder, split, first_n))
+            images::load(request, |split, first_n| idx::read_folder(&folder, split, first_n))
         }
         DataName::Cifar10 => {
             let folder = place()?;
-            load_images(request, |split, first_n| cifar::read_folder(&folder, split, first_n))
+            images::load(request, |split, first_n| cifar::read_folder(&folder, split, first_n))
         }
         DataName::Shakespeare => text::read(&place()?, TestLines::Shakespeare, request),
         DataName::Text => text::read(&place()?, TestLines::LastQuarter, request),
+        DataName::Arrays => arrays::read(&place()?, request),
     }
 }
 
@@ -128,18 +202,6 @@ pub fn files(name: DataName, place: &Path) -> Result<Vec<PathBuf>, DataError> {
         }
         DataName::Cifar10 => [cifar::files(place, Split::Train)?, cifar::files(place, Split::Test)?].concat(),
         DataName::Shakespeare | DataName::Text => vec![text::file(place)?],
+        DataName::Arrays => vec![place.into()],
     })
-}
-
-/// Reads both halves and centres them.
-fn load_images(
-    request: &Request,
-    read: impl Fn(Split, usize) -> Result<Images, DataError>,
-) -> Result<Dataset, DataError> {
-    let train = read(Split::Train, request.train)?;
-    let test = match request.test {
-        0 => None,
-        first_n => Some(read(Split::Test, first_n)?),
-    };
-    Ok(images::centred(&train, test.as_ref())?)
 }

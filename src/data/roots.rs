@@ -31,9 +31,11 @@ impl Roots {
     /// The folder of a data set.
     ///
     /// # Errors
-    /// [`DataError::NotHere`] with all remedies; [`DataError::NoPathForText`] for a custom text.
+    /// [`DataError::NotHere`] with all remedies; [`DataError::NoPathForText`] and [`DataError::NoPathForArrays`] for one's own.
     pub fn find(&self, name: DataName) -> Result<PathBuf, DataError> {
-        let Some(set) = catalogue::find(name) else { return Err(DataError::NoPathForText) };
+        let Some(set) = catalogue::find(name) else {
+            return Err(if name == DataName::Arrays { DataError::NoPathForArrays } else { DataError::NoPathForText });
+        };
         let candidates: Vec<PathBuf> =
             [&self.variable, &self.cache].into_iter().flatten().map(|root| root.join(set.folder)).collect();
         candidates.iter().find(|folder| folder.is_dir()).cloned().ok_or_else(|| DataError::NotHere {

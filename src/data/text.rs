@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DataError, Dataset, Examples, Features, Request, page};
+use super::{DataError, Dataset, Examples, Features, Request, TestSize, page};
 use crate::files::read_regular;
 use crate::files::shown;
 
@@ -47,6 +47,10 @@ pub fn file(path: &Path) -> Result<PathBuf, DataError> {
 /// [`DataError::NoWindow`] for a `seq_len` of 0.
 pub fn read(path: &Path, lines: TestLines, request: &Request) -> Result<Dataset, DataError> {
     let Request { train, test, seq_len, .. } = *request;
+    let test = match test {
+        TestSize::First(first_n) => first_n,
+        TestSize::Share(share) => return Err(DataError::ShareOfTwo { file: shown(path), share }),
+    };
     if seq_len == 0 {
         return Err(DataError::NoWindow);
     }
@@ -60,7 +64,11 @@ pub fn read(path: &Path, lines: TestLines, request: &Request) -> Result<Dataset,
     if text.len() <= seq_len {
         return Err(too_short(name, text.len(), seq_len));
     }
-    let (first, last) = split(&text, lines);
+    let (first, last) = match lines {
+        // All of a text of one's own is for training if nothing is held out.
+        TestLines::LastQuarter if test == 0 => (&text[..], &[][..]),
+        TestLines::LastQuarter | TestLines::Shakespeare => split(&text, lines),
+    };
     Ok(Dataset {
         train: windows(format!("{name} (the training part)"), first, train, seq_len)?,
         test: match test {

@@ -93,6 +93,33 @@ pub fn last(run: &RunDir) -> (Option<Checkpoint>, Vec<RunDirError>) {
     (None, damaged)
 }
 
+/// The file of parameters that a path leads to: itself, or that of the checkpoint in a folder, or of the last undamaged
+/// checkpoint of the run in it.
+///
+/// # Errors
+/// [`RunDirError::NoCheckpoint`] or [`RunDirError::NeverSaved`] without a checkpoint, [`RunDirError::Damaged`] if all
+/// are damaged, [`RunDirError::NotARun`] for another folder.
+pub fn params_of(path: &Path) -> Result<PathBuf, RunDirError> {
+    if path.is_file() {
+        return Ok(path.into());
+    }
+    if path.join(DONE).is_file() {
+        return Ok(Checkpoint::read(path)?.path.join(PARAMS));
+    }
+    let run = RunDir::open(path)?;
+    let (found, damaged) = last(&run);
+    match (found, damaged.into_iter().next()) {
+        (Some(found), _) => Ok(found.path.join(PARAMS)),
+        (None, Some(error)) => Err(error),
+        (None, None) => match run.read_manifest().map(|manifest| manifest.ended) {
+            Ok(ended) if ended.is_final() => {
+                Err(RunDirError::NeverSaved { path: path.into(), ended: ended.to_string() })
+            }
+            Ok(_) | Err(_) => Err(RunDirError::NoCheckpoint { path: path.into() }),
+        },
+    }
+}
+
 /// Updates made before a checkpoint, by its folder's name.
 pub fn step_of(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.strip_prefix("step_")?.parse().ok()

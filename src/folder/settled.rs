@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::checkpoint;
 use super::manifest::Manifest;
 use super::run_dir::RunDir;
 use crate::config::{self, Config, ConfigError};
@@ -14,7 +15,7 @@ const FREE: [&str; 7] =
     ["run.steps", "run.until", "run.time_limit", "run.checkpoint_every", "run.keep", "data.path", "run.init"];
 
 /// The keys of paths.
-pub(crate) const PATHS: [&str; 3] = ["data.path", "run.init", "run.kernels"];
+pub(crate) const PATHS: [&str; 4] = ["data.path", "model.path", "run.init", "run.kernels"];
 
 /// A path that does not depend on the working folder: the real path of the file.
 pub(crate) fn settled(path: &Path) -> PathBuf {
@@ -27,7 +28,14 @@ impl Config {
     /// Makes paths, also those of a TOML file, independent of the working folder, so that a run can be repeated or
     /// continued from elsewhere.
     pub(crate) fn settle_paths(&mut self) {
-        for path in [&mut self.data.path, &mut self.run.init, &mut self.run.kernels].into_iter().flatten() {
+        // A run may get later checkpoints; a folder without any is an error when it is read.
+        if let Some(init) = &mut self.run.init
+            && let Ok(file) = checkpoint::params_of(init)
+        {
+            *init = file;
+        }
+        let Self { data, model, run, .. } = self;
+        for path in [&mut data.path, &mut model.path, &mut run.init, &mut run.kernels].into_iter().flatten() {
             *path = settled(path);
         }
     }

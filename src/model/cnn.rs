@@ -179,6 +179,10 @@ impl Model for Cnn {
         Ok(params)
     }
 
+    fn flattened_image(&self) -> Option<[usize; 3]> {
+        self.flattened()
+    }
+
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
         let n = g.shape(x).first().copied().unwrap_or(1);
         let [height, width, channels] = self.image;

@@ -13,6 +13,14 @@ pub enum ModelError {
         /// The range.
         allowed: String,
     },
+    /// Examples of another shape than a file asks for.
+    #[error("the network reads examples of shape {wanted}, and these have {found:?}; reshape x, or see data.layout")]
+    Input {
+        /// The shape of an example.
+        found: Vec<usize>,
+        /// The shape that the network reads.
+        wanted: String,
+    },
     /// More parameters than 32-bit indices reach.
     #[error("with `{name}` the model has more than {} parameters; make it smaller", super::MOST_PARAMETERS)]
     TooLarge {

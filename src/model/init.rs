@@ -33,6 +33,8 @@ pub enum Init {
         /// The standard deviation.
         std: f64,
     },
+    /// The model has them already ([`super::Model::brought`]).
+    Given,
     /// All zeros.
     Zeros,
     /// All ones.
@@ -46,7 +48,7 @@ impl Init {
             Self::GlorotNormal { fan_in, fan_out } => (2.0 / (fan_in as f64 + fan_out as f64)).sqrt() / TRUNCATED_STD,
             Self::ScaledNormal { variance } => variance.sqrt() / TRUNCATED_STD,
             Self::TruncatedNormal { std } => std,
-            Self::Zeros | Self::Ones => 0.0,
+            Self::Given | Self::Zeros | Self::Ones => 0.0,
         }
     }
 }
@@ -55,9 +57,14 @@ impl Init {
 /// change the others.
 pub fn initial_params(layout: &Layout, seed: u64) -> Vec<f32> {
     let mut params = Vec::with_capacity(layout.len());
-    for (stream, (param, _)) in layout.iter().enumerate() {
+    for (stream, (param, offset)) in layout.iter().enumerate() {
         let len = len(&param.shape);
         match param.init {
+            Init::Given => {
+                let values = layout.brought().and_then(|values| values.get(offset..offset + len)).unwrap_or_default();
+                params.extend(values.iter().map(|&value| value as f32));
+                params.resize(offset + len, 0.0);
+            }
             Init::Zeros => params.extend(std::iter::repeat_n(0.0, len)),
             Init::Ones => params.extend(std::iter::repeat_n(1.0, len)),
             Init::GlorotNormal { .. } | Init::ScaledNormal { .. } | Init::TruncatedNormal { .. } => {

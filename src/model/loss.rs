@@ -15,14 +15,14 @@ choice! {
     }
 }
 
-/// A custom loss: outputs `[n, classes]` and `U32` labels `[n]`, each below `classes`, to the loss of each label `[n]`,
-/// in ops of the graph. Derivatives of every order follow from the ops.
+/// A custom loss: outputs `[n, outputs]` and the labels to the loss of each label `[n]`, in ops of the graph. Labels are
+/// classes, `U32` of shape `[n]`, or targets, `F32` of the shape of the outputs. Derivatives of every order follow from the ops.
 pub type PerLabel = fn(&mut Graph, NodeId, NodeId) -> NodeId;
 
 /// The minimised function of a model's outputs: a loss for classification by labels, or the output itself.
 #[derive(Clone, Copy, Debug)]
 pub enum Loss {
-    /// Squared distance to the one-hot label.
+    /// Squared distance to the one-hot label, or to the targets.
     Mse(Reduction),
     /// `−log softmax(outputs)[label]`
     CrossEntropy,
@@ -43,13 +43,17 @@ impl Loss {
         }
     }
 
-    /// Loss of each label: outputs `[n, classes]` and `U32` labels `[n]` to `[n]`. Outputs of another shape, more than
-    /// one output of [`Loss::Output`], or a result of [`Loss::Custom`] other than `[n]` give the graph an error.
+    /// Loss of each label: outputs `[n, outputs]` and labels, classes `[n]` (`U32`) or targets `[n, outputs]` (`F32`), to
+    /// `[n]`. Outputs of another shape, more than one output of [`Loss::Output`], targets for [`Loss::CrossEntropy`], or
+    /// a result of [`Loss::Custom`] other than `[n]` give the graph an error.
     pub fn per_label(self, g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
         let (outputs, [n, classes]) = rows(g, outputs, labels);
-        let target = g.one_hot(labels, classes);
         match self {
             Loss::Mse(reduction) => {
+                let target = match g.ty(labels).dtype {
+                    DType::F32 => labels,
+                    DType::U32 | DType::Bool => g.one_hot(labels, classes),
+                };
                 let difference = g.sub(outputs, target);
                 let square = g.mul(difference, difference);
                 let sum = g.reduce_sum(square, &[1]);
@@ -59,6 +63,7 @@ impl Loss {
                 }
             }
             Loss::CrossEntropy => {
+                let target = g.one_hot(labels, classes);
                 let Exponentials { shifted, sum, .. } = exponentials(g, outputs);
                 let log_sum = g.unary(Unary::Log, sum);
                 let hit = g.mul(target, shifted);
@@ -81,23 +86,30 @@ impl Loss {
 
 /// Outputs with one row for each label, and their shape.
 fn rows(g: &mut Graph, outputs: NodeId, labels: NodeId) -> (NodeId, [usize; 2]) {
-    let (found, wanted) = (g.ty(outputs).clone(), g.shape(labels).to_vec());
-    match (&found.shape[..], &wanted[..]) {
+    let (found, wanted) = (g.ty(outputs).clone(), g.ty(labels).clone());
+    match (&found.shape[..], &wanted.shape[..]) {
         (&[n, classes], &[labels]) if n == labels && found.dtype == DType::F32 => (outputs, [n, classes]),
+        (&[n, width], targets) if [n, width] == targets && [found.dtype, wanted.dtype] == [DType::F32; 2] => {
+            (outputs, [n, width])
+        }
         _ => {
             let reason =
-                format!("they are {found} for labels of shape {wanted:?}; one row of F32 for each label is needed");
-            let shape = [wanted.first().copied().unwrap_or(1), found.shape.last().copied().unwrap_or(1)];
+                format!("they are {found} for labels that are {wanted}; one row of F32 for each label is needed");
+            let shape = [wanted.shape.first().copied().unwrap_or(1), found.shape.last().copied().unwrap_or(1)];
             let ty = Type { shape: shape.to_vec(), dtype: DType::F32 };
             (g.refuse(GraphError::Type { op: "a model's outputs".to_owned(), reason }, ty), shape)
         }
     }
 }
 
-/// 0 for each label whose output is larger than all others, and 1 for the rest, ties and NaN included: outputs
-/// `[n, classes]` and labels `[n]` to `[n]`. A single output is never wrong.
+/// 0 for each label that a model answers rightly, and 1 for the rest, NaN included: outputs `[n, outputs]` and labels to
+/// `[n]`. A class `[n]` needs an output that is larger than all others; of a single output, none is wrong. The sign of
+/// one output must be that of its target `[n, 1]`. Several targets have no right answer, and none is wrong.
 pub fn wrong(g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
     let (outputs, shape @ [n, classes]) = rows(g, outputs, labels);
+    if g.ty(labels).dtype == DType::F32 {
+        return wrong_sign(g, outputs, labels);
+    }
     if classes <= 1 {
         return g.full(0.0, &[n]);
     }
@@ -113,4 +125,21 @@ pub fn wrong(g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
     let others = g.full((classes - 1) as f64, &[n]);
     let beaten = g.compare(Compare::Gt, others, below);
     g.to_f32(beaten)
+}
+
+/// [`wrong`] for signs.
+fn wrong_sign(g: &mut Graph, outputs: NodeId, targets: NodeId) -> NodeId {
+    let shape = g.shape(outputs).to_vec();
+    let n = shape.first().copied().unwrap_or(1);
+    if shape != [n, 1] {
+        return g.full(0.0, &[n]);
+    }
+    let product = g.mul(outputs, targets);
+    let zero = g.full(0.0, &shape);
+    // A comparison with NaN is false.
+    let right = g.compare(Compare::Gt, product, zero);
+    let right = g.to_f32(right);
+    let right = g.reshape(right, &[n]);
+    let one = g.full(1.0, &[n]);
+    g.sub(one, right)
 }

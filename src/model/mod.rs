@@ -7,6 +7,8 @@ mod init;
 pub mod layers;
 mod loss;
 mod mlp;
+mod onnx;
+mod pytorch;
 mod store;
 mod transformer;
 
@@ -15,17 +17,30 @@ pub use error::ModelError;
 pub use init::{Init, initial_params};
 pub use loss::{Loss, PerLabel, Reduction, wrong};
 pub use mlp::{Activation, Mlp};
+pub use onnx::OnnxModel;
+pub use pytorch::params_from_pytorch;
 pub use store::{StoreError, params_from_safetensors, params_to_safetensors};
 pub use transformer::Transformer;
 
 use std::collections::HashSet;
 
+use crate::choice::choice;
 use crate::graph::{self, Graph, NodeId};
 
 /// The most parameters of a model: as many as 32-bit indices reach, padding included.
 pub(crate) const MOST_PARAMETERS: usize = u32::MAX as usize - DEVICE_MULTIPLE;
 /// The vector's length on the device is a multiple of this.
 const DEVICE_MULTIPLE: usize = 1024;
+
+choice! {
+    /// The names and axes of the tensors in a file of parameters.
+    WeightLayout {
+        /// Those of this program.
+        Edgewalk = "edgewalk",
+        /// Those of PyTorch, see [`params_from_pytorch`].
+        Pytorch = "pytorch",
+    }
+}
 
 /// One named parameter tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +51,17 @@ pub struct Param {
     pub shape: Vec<usize>,
     /// Its initial values.
     pub init: Init,
+}
+
+/// A tensor that a model needs beside its parameters, and that training leaves alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constant {
+    /// Name, for people.
+    pub name: String,
+    /// Shape.
+    pub shape: Vec<usize>,
+    /// The elements, in row-major order.
+    pub values: Vec<f64>,
 }
 
 /// A network: parameters and a forward pass.
@@ -49,9 +75,25 @@ pub trait Model: Send + Sync {
     /// [`ModelError`] for sizes that make no network.
     fn params(&self) -> Result<Vec<Param>, ModelError>;
 
-    /// Adds the forward pass to a graph: parameters in order and examples `[n, dim]`, `F32` or for tokens `U32`, to one
+    /// Tensors that are no parameters; the forward pass gets them after the parameters.
+    fn constants(&self) -> Vec<Constant> {
+        vec![]
+    }
+
+    /// The parameters of a model that has some already, in the order of the flat vector.
+    fn brought(&self) -> Option<Vec<f64>> {
+        None
+    }
+
+    /// Adds the forward pass to a graph: parameters in order, then constants, and examples `[n, dim]`, `F32` or for tokens `U32`, to one
     /// row of outputs for every label, `[n · labels_each, classes]`.
     fn forward(&self, graph: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId;
+
+    /// Height, width and channels of what the model flattens in this order before its dense layers; `None` if it
+    /// flattens no images.
+    fn flattened_image(&self) -> Option<[usize; 3]> {
+        None
+    }
 
     /// For a model that reads tokens, its number of codes; `None` if it takes any.
     fn vocabulary(&self) -> Option<usize> {
@@ -65,6 +107,8 @@ pub struct Layout {
     params: Vec<Param>,
     offsets: Vec<usize>,
     len: usize,
+    flattened: Option<[usize; 3]>,
+    brought: Option<Vec<f64>>,
 }
 
 impl Layout {
@@ -91,7 +135,7 @@ impl Layout {
             return Err(ModelError::Empty { what: "the model".to_owned() });
         }
         drop(names);
-        Ok(Self { params, offsets, len })
+        Ok(Self { params, offsets, len, flattened: model.flattened_image(), brought: model.brought() })
     }
 
     /// Refuses a vector that does not fit this model.
@@ -107,6 +151,16 @@ impl Layout {
         let tensor = self.offsets.partition_point(|&offset| offset <= at) - 1;
         let (name, index) = (self.params[tensor].name.clone(), at - self.offsets[tensor]);
         Err(ModelError::NotFinite { name, index, value: rounded(&values[at]) })
+    }
+
+    /// See [`Model::flattened_image`].
+    fn flattened(&self) -> Option<[usize; 3]> {
+        self.flattened
+    }
+
+    /// See [`Model::brought`].
+    pub fn brought(&self) -> Option<&[f64]> {
+        self.brought.as_deref()
     }
 
     /// Number of parameters.

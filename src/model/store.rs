@@ -8,13 +8,13 @@ use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, seria
 
 use super::Layout;
 use crate::graph::len;
-use crate::text::counted;
+use crate::text::{counted, visible};
 
 /// Advice for a shape with the wrong axes.
 const ADAPT: &str = "adapt the model's configuration, or take the parameters of this model";
 /// Advice for a shape with the right axes in another order, as in PyTorch.
-const TRANSPOSE: &str =
-    "its axes fit in another order: save it transposed (here a kernel has its inputs first and its outputs last)";
+const TRANSPOSE: &str = "its axes fit in another order: save it transposed (here a kernel has its inputs first and its outputs last), or \
+     read a state of PyTorch with `--layout pytorch`";
 
 /// Why parameters could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +160,7 @@ pub fn params_from_safetensors<V: Stored>(layout: &Layout, bytes: &[u8]) -> Resu
 }
 
 /// The numbers of a tensor; none of types other than floating point.
-fn numbers(tensor: &TensorView<'_>) -> Option<Vec<f64>> {
+pub(super) fn numbers(tensor: &TensorView<'_>) -> Option<Vec<f64>> {
     fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
         bytes.as_chunks().0.iter().map(|&bytes| number(bytes)).collect()
     }
@@ -174,14 +174,8 @@ fn numbers(tensor: &TensorView<'_>) -> Option<Vec<f64>> {
     }
 }
 
-/// A text from a file, without control characters for terminals.
-fn visible(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escaped).collect()
-}
-
 /// A list of names, shortened if it is long.
-fn list(names: &[&str]) -> String {
+pub(super) fn list(names: &[&str]) -> String {
     const MOST: usize = 40;
     let shown = names.iter().take(MOST).map(|name| visible(name)).collect::<Vec<_>>().join(", ");
     if names.len() <= MOST { shown } else { format!("{shown} and {}", counted(names.len() - MOST, "other")) }

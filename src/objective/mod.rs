@@ -5,6 +5,7 @@
 //! whatever its chunk, so chunks change nothing but rounding; a padding label weighs 0. `optim` joins the recordings
 //! into steps; [`HessianOperator`] offers them to `curvature`.
 
+mod chunk;
 mod difference;
 mod linear;
 mod operator;
@@ -20,11 +21,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::data::{Examples, Features};
+use crate::data::{Examples, TargetKind};
 use crate::device::{Buffer, Device, DeviceError, Loaded, Recording, Value};
-use crate::graph::DType;
 use crate::model::{Layout, Loss, Model};
 
+use chunk::{Chunk, chunk_rows};
 pub use operator::{BLOCK, DifferenceOperator, GaussNewtonOperator, HessianOperator, Linearised};
 pub use plan::Plan;
 pub use problem::Matrix;
@@ -40,27 +41,8 @@ fn mismatch(error: impl Error) -> DeviceError {
 pub struct Metrics {
     /// Mean loss.
     pub loss: f64,
-    /// Fraction misclassified, see [`crate::model::wrong`].
+    /// Fraction misclassified, see [`crate::model::wrong`]; NaN for targets of a regression, which have no classes.
     pub error: f64,
-}
-
-/// The rows of the chunks: at most `rows` each, and none reaches across a multiple of `group`.
-fn chunk_rows(examples: usize, rows: usize, group: usize) -> impl Iterator<Item = usize> {
-    let within = move |first: usize| {
-        let of_group = group.min(examples - first);
-        (0..of_group).step_by(rows).map(move |at| rows.min(of_group - at))
-    };
-    (0..examples).step_by(group.max(1)).flat_map(within)
-}
-
-struct Chunk {
-    rows: usize,
-    x: Buffer,
-    labels: Buffer,
-    /// Weights of the labels, where they differ.
-    weights: Option<Buffer>,
-    /// Partial sums of loss and error.
-    partials: Buffer,
 }
 
 /// The vectors of the parameters' length that a quantity reads and writes.
@@ -76,6 +58,8 @@ pub struct Objective {
     device: Device,
     problem: Problem,
     chunks: Vec<Chunk>,
+    /// The model's constants, if it has some.
+    constants: Option<Buffer>,
     plan: Plan,
     programs: HashMap<(Quantity, usize, bool), Loaded>,
     /// Buffers in which chunks take turns to keep values for products.
@@ -113,30 +97,29 @@ impl Objective {
     ) -> Result<Self, DeviceError> {
         let layout = Layout::of(&*model).map_err(mismatch)?;
         let (dtype, dim, labels_each, examples) = (dtype_of(data), data.dim(), data.labels_each(), data.len());
-        let max_len =
-            usize::try_from(device.max_binding_bytes() / device.precision().bytes() as u64).unwrap_or(usize::MAX);
-        let classes = data.classes();
-        let problem = Problem { model, loss, layout, dtype, dim, labels_each, classes, examples, max_len };
+        let max_len = usize::try_from(device.max_binding_bytes() / device.precision().bytes() as u64).unwrap_or(usize::MAX);
+        let targets = data.targets().kind();
+        let constants = model.constants();
+        let problem = Problem { model, loss, layout, constants, dtype, dim, labels_each, targets, examples, max_len };
         device.check_size("the parameter vector", problem.layout.device_len())?;
         problem.check_examples(data)?;
         problem.check_model()?;
         let mut plan = Plan::new(device, &problem, chunk)?;
         let mut chunks = vec![];
         for rows in chunk_rows(examples, plan.rows, if group == 0 { examples } else { group }) {
-            let weights = match dtype {
-                DType::U32 => Some(device.buffer("the weights of a chunk's labels", rows * labels_each)?),
-                DType::F32 | DType::Bool => None,
-            };
-            chunks.push(Chunk {
-                rows,
-                x: device.buffer("a chunk of examples", rows * dim)?,
-                labels: device.buffer("a chunk of labels", rows * labels_each)?,
-                weights,
-                partials: device.buffer("partial sums", 2 * PARTIALS)?,
-            });
+            chunks.push(Chunk::new(device, &problem, rows)?);
         }
         plan.chunks = chunks.len();
-        let objective = Self { device: device.clone(), problem, chunks, plan, programs: HashMap::new(), kept: vec![] };
+        let constants = match problem.constants_len() {
+            0 => None,
+            len => Some(device.buffer("the model's constants", len)?),
+        };
+        if let Some(buffer) = &constants {
+            let values: Vec<f64> = problem.constants.iter().flat_map(|it| it.values.iter().copied()).collect();
+            device.write(buffer, &values)?;
+        }
+        let objective =
+            Self { device: device.clone(), problem, chunks, constants, plan, programs: HashMap::new(), kept: vec![] };
         objective.replace(data)?;
         Ok(objective)
     }
@@ -146,7 +129,7 @@ impl Objective {
     /// # Errors
     /// [`DeviceError::Mismatch`] when their number or kind differs.
     pub fn replace(&self, data: &Examples) -> Result<(), DeviceError> {
-        let Problem { dim, labels_each, examples, .. } = self.problem;
+        let examples = self.problem.examples;
         self.problem.check_examples(data)?;
         if data.len() != examples {
             let problem = format!("{} examples in the place of {examples}; give as many as there were", data.len());
@@ -155,16 +138,7 @@ impl Objective {
         let weights = data.label_weights();
         let mut first = 0;
         for chunk in &self.chunks {
-            let x = first * dim..(first + chunk.rows) * dim;
-            let labels = first * labels_each..(first + chunk.rows) * labels_each;
-            match data.features() {
-                Features::Real(values) => self.device.write(&chunk.x, &values[x])?,
-                Features::Tokens(codes) => self.device.write(&chunk.x, &codes[x])?,
-            }
-            self.device.write(&chunk.labels, &data.labels()[labels.clone()])?;
-            if let (Some(buffer), Some(weights)) = (&chunk.weights, &weights) {
-                self.device.write(buffer, &weights[labels])?;
-            }
+            chunk.write(&self.device, &self.problem, data, weights.as_deref(), first)?;
             first += chunk.rows;
         }
         Ok(())
@@ -265,7 +239,11 @@ impl Objective {
         let sums = partials.chunks_exact(2 * PARTIALS).map(|chunk| chunk.split_at(PARTIALS));
         let (loss, error) = sums.fold((0.0, 0.0), |(l, e), (loss, error)| (l + sum(loss), e + sum(error)));
         let scale = self.problem.uniform_weight().unwrap_or(1.0);
-        Metrics { loss: loss * scale, error: error * scale }
+        let error = match self.problem.targets {
+            TargetKind::Classes(_) | TargetKind::Signs => error * scale,
+            TargetKind::Numbers(_) => f64::NAN,
+        };
+        Metrics { loss: loss * scale, error }
     }
 
     /// Records loss and error at `w`; their partial sums go to the first elements of `partials`.
@@ -370,7 +348,9 @@ impl Objective {
         kept: &[Buffer],
     ) -> Result<Recording, DeviceError> {
         let weights = chunk.weights.as_ref().unwrap_or(&chunk.partials);
-        let mut slots = vec![w, &chunk.x, &chunk.labels, v.unwrap_or(w), result.unwrap_or(w), &chunk.partials, weights];
+        let constants = self.constants.as_ref().unwrap_or(&chunk.partials);
+        let (v, result) = (v.unwrap_or(w), result.unwrap_or(w));
+        let mut slots = vec![w, &chunk.x, &chunk.labels, v, result, &chunk.partials, weights, constants];
         let kept_slots = loaded.slots().len() - slots.len();
         slots.extend(&kept[..kept_slots]);
         loaded.bind(&self.device, &slots)

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use crate::autodiff;
-use crate::data::{Examples, Features};
+use crate::data::{Examples, Features, TargetKind};
 use crate::device::{Device, DeviceError, Program};
 use crate::graph::{DType, Graph, NodeId, Op, Unary};
 use crate::kernel::KernelError;
-use crate::model::{Layout, Loss, Model, wrong};
+use crate::model::{Constant, Layout, Loss, Model, wrong};
 use crate::passes::{self, Stages};
 use crate::plan::{Output, Place, Spec};
 
@@ -25,7 +25,8 @@ const V: usize = 3;
 const RESULT: usize = 4;
 const SUMS: usize = 5;
 const WEIGHTS: usize = 6;
-pub(super) const SLOTS: usize = 7;
+const CONSTANTS: usize = 7;
+pub(super) const SLOTS: usize = 8;
 
 /// The result of a chunk's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,16 +60,26 @@ pub(super) fn dtype_of(data: &Examples) -> DType {
     }
 }
 
+/// The targets of examples, for messages.
+fn words(targets: TargetKind) -> String {
+    match targets {
+        TargetKind::Classes(classes) => format!("{classes} classes"),
+        TargetKind::Signs => "signs".to_owned(),
+        TargetKind::Numbers(width) => format!("{width} numbers as targets"),
+    }
+}
+
 /// An objective without its data and device.
 pub(super) struct Problem {
     pub model: Arc<dyn Model>,
     pub loss: Loss,
     pub layout: Layout,
+    pub constants: Vec<Constant>,
     /// Type and number of an example's features.
     pub dtype: DType,
     pub dim: usize,
     pub labels_each: usize,
-    pub classes: usize,
+    pub targets: TargetKind,
     pub examples: usize,
     /// Elements that fit one buffer.
     pub max_len: usize,
@@ -80,12 +91,27 @@ impl Problem {
         (self.dtype == DType::F32).then(|| 1.0 / (self.examples * self.labels_each) as f64)
     }
 
+    /// The first element of each constant in their buffer, one after the other.
+    fn constant_offsets(&self) -> impl Iterator<Item = usize> {
+        self.constants.iter().scan(0, |end, constant| {
+            let offset = *end;
+            *end += constant.values.len();
+            Some(offset)
+        })
+    }
+
+    /// The elements of all constants.
+    pub fn constants_len(&self) -> usize {
+        self.constants.iter().map(|constant| constant.values.len()).sum()
+    }
+
     /// The model's graph for one example, and its outputs.
     fn forward(&self) -> Result<(Graph, NodeId), DeviceError> {
         let mut g = Graph::new();
         let w: Vec<NodeId> = self.layout.iter().map(|(param, _)| g.input_f32(&param.name, &param.shape)).collect();
+        let constants = self.constants.iter().map(|it| g.input_f32(&it.name, &it.shape)).collect::<Vec<_>>();
         let x = g.input("x", &[1, self.dim], self.dtype);
-        let outputs = self.model.forward(&mut g, &w, x);
+        let outputs = self.model.forward(&mut g, &[w, constants].concat(), x);
         g.check().map_err(KernelError::from)?;
         Ok((g, outputs))
     }
@@ -99,16 +125,25 @@ impl Problem {
 
     /// Refuses a model whose outputs do not fit the loss, by its graph for one example.
     pub fn check_model(&self) -> Result<(), DeviceError> {
-        let (labels, classes) = (self.labels_each, self.classes);
+        let (labels, width) = (self.labels_each, self.targets.outputs());
         let (g, outputs) = self.forward()?;
-        let needed = match self.loss {
-            Loss::Output => [labels, 1],
-            Loss::Mse(_) | Loss::CrossEntropy | Loss::Custom(_) => [labels, classes],
+        let needed = match (self.loss, self.targets) {
+            (Loss::CrossEntropy, TargetKind::Signs | TargetKind::Numbers(_)) => {
+                let problem =
+                    "cross-entropy needs classes, and the examples have numbers as targets; take the squared error";
+                return Err(DeviceError::Mismatch(problem.to_owned()));
+            }
+            (Loss::Output, _) => [labels, 1],
+            (Loss::Mse(_) | Loss::CrossEntropy | Loss::Custom(_), _) => [labels, width],
         };
         let found = g.shape(outputs).to_vec();
-        if found != needed {
+        // The network of a file may know classes of which there is no example.
+        let has_spare = self.layout.brought().is_some()
+            && matches!((self.loss, self.targets), (Loss::Mse(_) | Loss::CrossEntropy, TargetKind::Classes(_)))
+            && matches!(found[..], [rows, outputs] if rows == labels && outputs > width);
+        if found != needed && !has_spare {
             return Err(DeviceError::Mismatch(format!(
-                "the model's outputs for one example are {found:?}, and this loss with {labels} labels of {classes} classes takes \
+                "the model's outputs for one example are {found:?}, and this loss with {labels} labels of {width} classes takes \
                  {needed:?}; give the model one row of outputs for each label, and one output for each class"
             )));
         }
@@ -117,13 +152,16 @@ impl Problem {
 
     /// Refuses examples of another kind, and token codes beyond the model's.
     pub fn check_examples(&self, data: &Examples) -> Result<(), DeviceError> {
-        let Self { dtype, dim, classes, .. } = *self;
-        let kind = (dtype_of(data), data.dim(), data.classes());
-        if kind != (dtype, dim, classes) {
+        let Self { dtype, dim, targets, .. } = *self;
+        let kind = (dtype_of(data), data.dim(), data.targets().kind());
+        if kind != (dtype, dim, targets) {
             return Err(DeviceError::Mismatch(format!(
-                "examples of {} {:?} features and {} classes in the place of {dim} {dtype:?} features and {classes} classes; give \
-                 examples of one kind",
-                kind.1, kind.0, kind.2
+                "examples of {} {:?} features and {} in the place of {dim} {dtype:?} features and {}; give examples of one \
+                 kind",
+                kind.1,
+                kind.0,
+                words(kind.2),
+                words(targets)
             )));
         }
         let (Some(codes), Features::Tokens(tokens)) = (self.model.vocabulary(), data.features()) else { return Ok(()) };
@@ -208,12 +246,23 @@ impl Problem {
         let v = vector(&mut g, "v.", V);
         let count = rows.saturating_mul(self.labels_each);
         let x = g.input("x", &[rows, self.dim], self.dtype);
-        let labels = g.input("labels", &[count], DType::U32);
+        let labels = match self.targets {
+            TargetKind::Classes(_) => g.input("labels", &[count], DType::U32),
+            kind @ (TargetKind::Signs | TargetKind::Numbers(_)) => g.input_f32("targets", &[count, kind.outputs()]),
+        };
         places.extend([X, LABELS].map(|slot| Some(Place { slot, offset: 0 })));
+        let mut given = w.clone();
+        for (constant, offset) in self.constants.iter().zip(self.constant_offsets()) {
+            places.push(Some(Place { slot: CONSTANTS, offset }));
+            given.push(g.input_f32(&constant.name, &constant.shape));
+        }
 
-        let outputs = self.model.forward(&mut g, &w, x);
+        let outputs = self.model.forward(&mut g, &given, x);
         let losses = self.loss.per_label(&mut g, outputs, labels);
-        let errors = wrong(&mut g, outputs, labels);
+        let errors = match self.targets {
+            TargetKind::Classes(_) | TargetKind::Signs => wrong(&mut g, outputs, labels),
+            TargetKind::Numbers(_) => g.full(0.0, &[count]),
+        };
         let (mut metrics, mut weight_slot) = ([losses, errors], 0);
         if self.uniform_weight().is_none() {
             // Inputs that a model adds itself have no place.
@@ -226,7 +275,17 @@ impl Problem {
         let sum = g.sum_all(metrics[0]);
         let loss = g.scale(sum, self.uniform_weight().unwrap_or(1.0));
         let vector = self.layout.device_len();
-        let slots = vec![vector, rows.saturating_mul(self.dim), count, vector, vector, 2 * PARTIALS, weight_slot];
+        let values = count.saturating_mul(self.targets.values_each());
+        let slots = vec![
+            vector,
+            rows.saturating_mul(self.dim),
+            values,
+            vector,
+            vector,
+            2 * PARTIALS,
+            weight_slot,
+            self.constants_len(),
+        ];
         Draft { graph: g, places, slots, w, v, outputs, loss, metrics, stored: vec![] }
     }
 

@@ -169,7 +169,7 @@ pub struct Summary {
     pub batch: usize,
     /// The last logged row.
     pub last: Option<MetricsRow>,
-    /// The last measured loss and error on the test set.
+    /// The last measured loss and error on the test set; NaN for the error of a regression.
     pub test: Option<(f64, f64)>,
     /// Rows of the second half that are not judged because λ₁ had not converged.
     pub left_out: usize,
@@ -191,7 +191,7 @@ impl Summary {
     /// Summarises the rows of a full-batch run of this rule, measured with Lanczos, in step order; other runs pass
     /// their `batch` and `by_power`.
     pub fn of(metrics: &[MetricsRow], curvature: &[CurvatureRow], rule: Rule) -> Self {
-        let tested = |row: &MetricsRow| row.test_loss.zip(row.test_error);
+        let tested = |row: &MetricsRow| row.test_loss.map(|loss| (loss, row.test_error.unwrap_or(f64::NAN)));
         Self {
             batch: 0,
             last: metrics.last().cloned(),
@@ -239,23 +239,28 @@ impl Summary {
     }
 }
 
+/// The share of misclassified examples in words; none for a regression.
+fn misclassified(error: f64) -> String {
+    if error.is_nan() { String::new() } else { format!(", {:.2} % misclassified", 100.0 * error) }
+}
+
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.last {
             None => write!(f, "no step was logged")?,
             Some(row) => write!(
                 f,
-                "step {}: {} {:.4e}, {:.2} % misclassified, ‖g‖ {:.3e}, {:.1} s",
+                "step {}: {} {:.4e}{}, ‖g‖ {:.3e}, {:.1} s",
                 row.step,
                 if self.batch == 0 { "training loss" } else { "loss of the minibatch" },
                 row.loss,
-                100.0 * row.error,
+                misclassified(row.error),
                 row.grad_norm,
                 row.secs
             )?,
         }
         if let Some((loss, error)) = self.test {
-            write!(f, "\ntest set: loss {loss:.4e}, {:.2} % misclassified", 100.0 * error)?;
+            write!(f, "\ntest set: loss {loss:.4e}{}", misclassified(error))?;
         }
         match (&self.edge, &self.norm) {
             (None, None) if self.left_out > 0 => Ok(()),

@@ -1,29 +1,59 @@
 //! The initial parameters of a run: drawn from the seed, or read from a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::RunError;
 use crate::config::Config;
 use crate::data::page;
 use crate::files::read_regular;
+use crate::folder::checkpoint;
 use crate::folder::manifest::InitFile;
-use crate::model::{Layout, StoreError, initial_params, params_from_safetensors};
+use crate::model::{Layout, StoreError, WeightLayout, initial_params, params_from_pytorch, params_from_safetensors};
 
 /// The initial parameters, and their file if any.
 pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f64>, Option<InitFile>), RunError> {
     match &config.run.init {
-        Some(path) => read_params(layout, path).map(|(params, init)| (params, Some(init))),
-        None => Ok((initial_params(layout, config.run.seed).into_iter().map(f64::from).collect(), None)),
+        Some(path) => {
+            let (params, init) = read_params(layout, path, config.run.init_layout)?;
+            Ok((params, Some(init)))
+        }
+        None => match (layout.brought(), file(config)) {
+            (Some(params), Some(path)) => {
+                let bytes = read_regular(path).map_err(|cause| RunError::ReadInit { path: path.clone(), cause })?;
+                Ok((params.to_vec(), Some(InitFile::of(path, &bytes))))
+            }
+            _ => Ok((drawn(config, layout), None)),
+        },
     }
 }
 
-/// Reads the parameters of a model, with the identity of their file.
-pub(crate) fn read_params(layout: &Layout, path: &Path) -> Result<(Vec<f64>, InitFile), RunError> {
-    let bytes = read_regular(path).map_err(|cause| RunError::ReadInit { path: path.into(), cause })?;
-    let params = params_from_safetensors(layout, &bytes).map_err(|cause| match (cause, page::foreign(&bytes)) {
+/// The file that has the initial parameters: that of the weights, or of the network.
+pub(super) fn file(config: &Config) -> Option<&PathBuf> {
+    config.run.init.as_ref().or(config.model.path.as_ref())
+}
+
+fn drawn(config: &Config, layout: &Layout) -> Vec<f64> {
+    initial_params(layout, config.run.seed).into_iter().map(f64::from).collect()
+}
+
+/// Reads the parameters of a model from a file, a checkpoint or the last checkpoint of a run, with the identity of
+/// their file.
+pub(crate) fn read_params(
+    layout: &Layout,
+    path: &Path,
+    weights: WeightLayout,
+) -> Result<(Vec<f64>, InitFile), RunError> {
+    // The error of a file that is not there is that of reading it.
+    let file = if path.is_dir() { checkpoint::params_of(path)? } else { path.into() };
+    let bytes = read_regular(&file).map_err(|cause| RunError::ReadInit { path: file.clone(), cause })?;
+    let params = match weights {
+        WeightLayout::Edgewalk => params_from_safetensors(layout, &bytes),
+        WeightLayout::Pytorch => params_from_pytorch(layout, &bytes),
+    };
+    let params = params.map_err(|cause| match (cause, page::foreign(&bytes)) {
         (StoreError::Format(_), Some((what, advice))) => StoreError::Foreign { what, advice },
         (cause, _) => cause,
     });
-    let params = params.map_err(|cause| RunError::Init { path: path.into(), cause })?;
-    Ok((params, InitFile::of(path, &bytes)))
+    let params = params.map_err(|cause| RunError::Init { path: file.clone(), cause })?;
+    Ok((params, InitFile::of(&file, &bytes)))
 }

@@ -43,13 +43,7 @@ impl Inputs {
 
     /// Loads the data alone.
     pub fn data(config: &Config) -> Result<Dataset, DataError> {
-        data::load(&data::Request {
-            name: config.data.name,
-            path: config.data.path.clone(),
-            train: config.data.train,
-            test: config.data.test,
-            seq_len: config.model.seq_len,
-        })
+        data::load(&build::request(config))
     }
 
     /// The same with existing data and adapter.
@@ -84,7 +78,7 @@ impl Inputs {
 /// The identity of a data set of this name.
 pub(crate) fn record(name: &str, Dataset { train, test }: &Dataset) -> DataRecord {
     let sets = || std::iter::once(train).chain(test);
-    let bytes = sets().flat_map(|examples| [examples.features().as_bytes(), bytemuck::cast_slice(examples.labels())]);
+    let bytes = sets().flat_map(|examples| [examples.features().as_bytes(), examples.targets().as_bytes()]);
     DataRecord {
         name: name.to_owned(),
         train: train.len(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::initial::initial;
+use super::initial::{self, initial};
 use super::request::{ResumeRequest, TrainRequest};
 use super::tables::Tables;
 use super::{RunError, batches, divergence};
@@ -246,14 +246,15 @@ impl<'a> Launch<'a> {
 /// Refuses another file of initial weights than that of the manifest, unless it has the same bytes.
 fn check_new_init(manifest: &Manifest, config: &Config) -> Result<(), RunError> {
     let was = manifest.init.as_ref().map(|init| settled::settled(&init.path));
-    if was == config.run.init {
+    let file = initial::file(config);
+    if was.as_ref() == file {
         return Ok(());
     }
     let read = |path: &PathBuf| match read_regular(path) {
         Ok(bytes) => Ok(InitFile::of(path, &bytes)),
         Err(cause) => Err(RunError::ReadInit { path: path.clone(), cause }),
     };
-    let now = config.run.init.as_ref().map(read).transpose()?;
+    let now = file.map(read).transpose()?;
     Ok(check_init(manifest.init.as_ref(), now.as_ref())?)
 }
 

@@ -96,7 +96,7 @@ impl Axis {
     }
 }
 
-/// The values between the commas; a comma inside quotes belongs to a value.
+/// The values between the commas; a comma inside quotes or a list belongs to a value.
 fn split(text: &str) -> Vec<String> {
     let (mut values, mut quote) = (vec![String::new()], None);
     for letter in text.chars() {
@@ -108,6 +108,7 @@ fn split(text: &str) -> Vec<String> {
             }
             // A quote counts only at the start of a value.
             None if matches!(letter, '"' | '\'') && value.trim().is_empty() => quote = Some(letter),
+            None if letter == '[' && value.trim().is_empty() => quote = Some(']'),
             Some(open) if letter == open => quote = None,
             _ => {}
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::SweepError;
 use crate::config::workload::cores;
-use crate::config::{Config, DataConfig, build};
-use crate::data::{DataError, Dataset};
+use crate::config::{Config, build};
+use crate::data::{DataError, Dataset, Request};
 use crate::device::{Device, Precision};
 use crate::model::Layout;
 use crate::run::batches::settle_groups;
@@ -103,7 +103,7 @@ struct MemoryPlanner {
     free_bytes: u64,
     /// Whether the files of kernels and initial weights are read too.
     plan: bool,
-    data: Option<(DataConfig, usize, Arc<Dataset>)>,
+    data: Option<(Request, Arc<Dataset>)>,
     needs: HashMap<String, u64>,
 }
 
@@ -146,19 +146,19 @@ impl MemoryPlanner {
         }
         if let Some(path) = &config.run.init {
             let model = build::model(config, &self.data(config)?.train)?;
-            read_params(&Layout::of(&*model)?, path)?;
+            read_params(&Layout::of(&*model)?, path, config.run.init_layout)?;
         }
         Ok(())
     }
 
     /// The data of a configuration, read unless they are those of the one before.
     fn data(&mut self, config: &Config) -> Result<Arc<Dataset>, DataError> {
-        let seq_len = config.model.seq_len;
+        let request = build::request(config);
         match &self.data {
-            Some((of, len, data)) if *of == config.data && *len == seq_len => Ok(Arc::clone(data)),
+            Some((of, data)) if *of == request => Ok(Arc::clone(data)),
             _ => {
                 let data = Arc::new(Inputs::data(config)?);
-                self.data = Some((config.data.clone(), seq_len, Arc::clone(&data)));
+                self.data = Some((request, Arc::clone(&data)));
                 Ok(data)
             }
         }

@@ -20,3 +20,9 @@ pub fn with_causes(error: &dyn Error) -> String {
         false => format!("{text}; because: {cause}"),
     })
 }
+
+/// A text from a file, without control characters for terminals.
+pub(crate) fn visible(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}

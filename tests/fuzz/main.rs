@@ -87,6 +87,6 @@ macro_rules! parsers {
 }
 
 parsers! {
-    idx cifar characters archive params state config sets sweep metrics curvature oscillation summary official manifest kernels
+    idx cifar characters archive npy arrays table params network state config sets sweep metrics curvature oscillation summary official manifest kernels
     checkpoint
 }

@@ -1,6 +1,7 @@
 //! Sound files to begin with, most of them by the program's own writers.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use edgewalk::config::preset::PRESETS;
@@ -17,6 +18,7 @@ use edgewalk::folder::tables::OscillationWriter;
 use edgewalk::folder::tables::{CurvatureWriter, MetricsWriter};
 use edgewalk::model::params_to_safetensors;
 use edgewalk::optim::Cursor;
+use safetensors::tensor::{Dtype, TensorView, serialize};
 
 use super::parsers::folders::cache;
 use super::parsers::tensors::{STATE_PARAMS, layout};
@@ -76,10 +78,69 @@ pub fn archive() -> Vec<Parts> {
     vec![vec![vec![1], plain], vec![vec![1], tar(&[(&long, "first"), ("other.bin", "second")])]]
 }
 
+/// A file of numpy.
+fn numpy(header: &str, elements: &[u8]) -> Vec<u8> {
+    let header = format!("{{{header}}}\n");
+    [b"\x93NUMPY\x01\x00".as_slice(), &(header.len() as u16).to_le_bytes(), header.as_bytes(), elements].concat()
+}
+
+/// Four examples of two floats, and their classes.
+fn four() -> [Vec<u8>; 2] {
+    let x: Vec<u8> = (0..8).flat_map(|i| (i as f32).to_le_bytes()).collect();
+    let y: Vec<u8> = [0_i64, 2, 1, 2].iter().flat_map(|label| label.to_le_bytes()).collect();
+    [
+        numpy("'descr': '<f4', 'fortran_order': False, 'shape': (4, 2), ", &x),
+        numpy("'descr': '<i8', 'fortran_order': False, 'shape': (4,), ", &y),
+    ]
+}
+
+pub fn npy() -> Vec<Parts> {
+    let [x, y] = four();
+    let columns = numpy("'shape': (3, 2), 'fortran_order': True, 'descr': '>f8'", &[0; 48]);
+    let bytes = numpy("'descr': '|u1', 'fortran_order': False, 'shape': (3, 2), ", &[1, 2, 3, 4, 5, 6]);
+    let halves = numpy("'descr': '<f2', 'fortran_order': False, 'shape': (3,), ", &[0, 0x3c, 1, 0x40, 2, 0x80]);
+    vec![vec![vec![0], x, y], vec![vec![0], columns, halves], vec![vec![1], bytes.clone(), bytes]]
+}
+
+pub fn arrays() -> Vec<Parts> {
+    let [x, y] = four();
+    let npz = |method: zip::CompressionMethod| {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(vec![]));
+        for (name, bytes) in [("x_train.npy", &x), ("y_train.npy", &y)] {
+            let options = zip::write::SimpleFileOptions::default().compression_method(method);
+            zip.start_file(name, options).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    };
+    let view = |shape: &[usize], bytes| TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap();
+    let tensors = serialize([("x_train", view(&[2, 2], &[0; 16])), ("y_train", view(&[2, 1], &[0; 8]))], None).unwrap();
+    vec![
+        vec![vec![0], npz(zip::CompressionMethod::Stored)],
+        vec![vec![2], npz(zip::CompressionMethod::Deflated)],
+        vec![vec![1], tensors],
+    ]
+}
+
+pub fn table() -> Vec<Parts> {
+    let rows = "a,b,y\n1,2,0\n-1.5,2e3,1\n\"3\", 4 ,2\n";
+    vec![vec![vec![0], rows.into()], vec![vec![1], rows.into()], vec![vec![0], "x,y\r\n0.5,0.25\r\n".into()]]
+}
+
 pub fn params() -> Vec<Parts> {
     let layout = layout();
     let values = |scale: f32| (0..layout.len()).map(|i| scale * i as f32).collect::<Vec<_>>();
     [0.0, -1.5, 1e30].map(|scale| vec![params_to_safetensors(&layout, &values(scale)).unwrap()]).to_vec()
+}
+
+/// Networks that PyTorch and the tests' script have written.
+pub fn network() -> Vec<Parts> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut files: Vec<_> = ["mlp", "cnn", "residual", "resnet"].map(|name| format!("pytorch/{name}/net.onnx")).into();
+    files.extend(
+        ["Shapes", "Split", "Concat", "Slice", "MaxPoolPadded", "ConvGroups"].map(|it| format!("operators/{it}.onnx")),
+    );
+    files.iter().map(|file| vec![fs::read(folder.join(file)).unwrap()]).collect()
 }
 
 fn states() -> [RunState; 2] {

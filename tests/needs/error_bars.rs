@@ -30,8 +30,7 @@ pub fn cases() {
     let deep = Cnn { image: [32, 32, 3], ..cnn(5, 2, 1, 1, Activation::Tanh) };
     let known = [1.4992957747841023, -1.0262335807119751, 0.9874983141600502, 0.47830557468932533, 0.4648058713281169];
     let folder = Path::new(&std::env::var("EDGEWALK_DATA").unwrap()).join("cifar-10-batches-bin");
-    let data =
-        load(&Request { path: Some(folder), train: 16, test: 0, ..Request::new(DataName::Cifar10) }).unwrap().train;
+    let data = load(&Request { path: Some(folder), train: 16, ..Request::new(DataName::Cifar10) }).unwrap().train;
     for (cnn, file, known) in [(small, "cnn1_mse_mean", &[][..]), (deep, "cnn9_mse_mean", &known)] {
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/needs/error_bars");
         let bytes = fs::read(here.join(file).with_extension("safetensors")).unwrap();

@@ -17,7 +17,7 @@ pub fn real_data(folder: &str) -> PathBuf {
 }
 
 fn load(name: DataName, path: Option<&Path>, train: usize, test: usize) -> Result<Dataset, DataError> {
-    edgewalk::data::load(&Request { path: path.map(Path::to_path_buf), train, test, ..Request::new(name) })
+    edgewalk::data::load(&Request { path: path.map(Path::to_path_buf), train, test: test.into(), ..Request::new(name) })
 }
 
 /// The numbers of images.

@@ -54,7 +54,8 @@ fn of_run(run: &ComparedRun) -> [String; NAMES.len()] {
         last.map_or_else(String::new, |row| row.step.to_string()),
         last.map_or_else(String::new, |row| duration(row.secs)),
         number(last.map(|row| row.loss)),
-        last.map_or_else(String::new, |row| format!("{} %", digits(100.0 * row.error, 4))),
+        last.filter(|row| !row.error.is_nan())
+            .map_or_else(String::new, |row| format!("{} %", digits(100.0 * row.error, 4))),
         number(summary.test.map(|test| test.0)),
         number(last.map(|row| row.grad_norm)),
         number(summary.norm.map(|norm| norm.median)),

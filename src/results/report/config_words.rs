@@ -2,8 +2,8 @@
 
 use crate::adapter::Precision;
 use crate::config::{
-    Config, DataName, LossKind, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool,
-    Reduction, build,
+    Centre, Config, DataConfig, DataName, LossKind, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelKind,
+    Norm, OptimKind, Pool, Reduction, TargetsAs, TestSize, build,
 };
 use crate::folder::manifest::Manifest;
 use crate::text::{counted, digits};
@@ -71,6 +71,9 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
                 m.activation,
             )
         }
+        ModelKind::Onnx => {
+            format!("The network of {}", m.path.as_deref().unwrap_or(std::path::Path::new("an ONNX file")).display())
+        }
         ModelKind::Transformer => format!(
             "A Transformer that predicts the next character: {} with {} of size {}, {} a token, windows of {}",
             counted(m.layers, "block"),
@@ -84,6 +87,7 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
         manifest.map_or(String::new(), |manifest| format!("; {} in all", counted(manifest.parameters, "parameter")));
     let weights = match &config.run.init {
         Some(path) => format!("Weights are read from {}", path.display()),
+        None if m.kind == ModelKind::Onnx => "Weights are those of the file".to_owned(),
         None => format!("Weights are drawn from seed {}", config.run.seed),
     };
     let precision = match config.run.precision {
@@ -102,6 +106,7 @@ fn data(config: &Config, manifest: Option<&Manifest>) -> String {
         DataName::Cifar10 => "CIFAR-10 (colour images of ten classes)",
         DataName::Shakespeare => "tiny_shakespeare (text)",
         DataName::Text => "a text file",
+        DataName::Arrays => "arrays from a file",
     };
     let (unit, of) = if config.model.kind == ModelKind::Transformer { ("window", " of text") } else { ("example", "") };
     let train = match d.train {
@@ -109,9 +114,12 @@ fn data(config: &Config, manifest: Option<&Manifest>) -> String {
         count => format!("The first {}{of} of {set}", counted(count, &format!("training {unit}"))),
     };
     let test = match d.test {
-        0 => "no test set".to_owned(),
-        1 => format!("the first test {unit}{of} is held out"),
-        count => format!("the first {count} test {unit}s{of} are held out"),
+        TestSize::First(0) => "no test set".to_owned(),
+        TestSize::First(1) => format!("the first test {unit}{of} is held out"),
+        TestSize::First(count) => format!("the first {count} test {unit}s{of} are held out"),
+        TestSize::Share(share) => {
+            format!("{} % of all, chosen from seed {}, are held out", digits(100.0 * share, 4), d.split_seed)
+        }
     };
     let update = match config.optim.batch {
         0 => "every update sees all of them (full batch)".to_owned(),
@@ -122,25 +130,56 @@ fn data(config: &Config, manifest: Option<&Manifest>) -> String {
             let (train, test) = (counted(data.train, "training example"), counted(data.test, "test example"));
             format!("{train} and {test} of the program that made this run; {update}.")
         }
-        _ => format!("{train}; {update}; {test}."),
+        _ => format!("{train}{}; {update}; {test}.", prepared(d)),
     }
 }
 
+/// How the examples are prepared, where that is not the usual way.
+fn prepared(d: &DataConfig) -> String {
+    let mut words = String::new();
+    if !d.classes.is_empty() {
+        let classes: Vec<String> = d.classes.iter().map(ToString::to_string).collect();
+        words += &format!(", only of classes {}", classes.join(", "));
+    }
+    words += match d.targets {
+        TargetsAs::Auto | TargetsAs::Classes => "",
+        TargetsAs::Signs => ", labelled −1 and 1",
+        TargetsAs::Numbers => ", with numbers as targets",
+    };
+    if d.scale != 1.0 {
+        words += &format!(", divided by {}", digits(d.scale, 6));
+    }
+    words
+        + match d.centre {
+            Centre::Word(_) => "",
+            Centre::Flag(true) => ", centred",
+            Centre::Flag(false) => ", not centred",
+        }
+}
+
 fn loss(config: &Config) -> (String, String) {
+    let targets = match (config.data.targets, config.data.name) {
+        (TargetsAs::Auto, DataName::Arrays) => "the targets (one-hot for classes)",
+        (TargetsAs::Auto | TargetsAs::Classes, _) => "one-hot targets",
+        (TargetsAs::Signs | TargetsAs::Numbers, _) => "the targets",
+    };
     let (sentence, formula) = match (config.loss.kind, config.loss.reduction) {
         (LossKind::Mse, Reduction::Mean) => (
-            "Squared error against one-hot targets, averaged over the K outputs and the N examples.",
+            format!("Squared error against {targets}, averaged over the K outputs and the N examples."),
             "L(w) = (1/N) Σᵢ (1/K) Σₖ (fₖ(xᵢ; w) − yᵢₖ)²",
         ),
         (LossKind::Mse, Reduction::HalfSum) => (
-            "Half the squared error against one-hot targets, summed over the outputs and averaged over the N examples.",
+            format!(
+                "Half the squared error against {targets}, summed over the outputs and averaged over the N examples."
+            ),
             "L(w) = (1/N) Σᵢ ½ Σₖ (fₖ(xᵢ; w) − yᵢₖ)²",
         ),
-        (LossKind::CrossEntropy, _) => {
-            ("Softmax cross-entropy, averaged over the N labels.", "L(w) = −(1/N) Σᵢ log softmax(f(xᵢ; w))[yᵢ]")
-        }
+        (LossKind::CrossEntropy, _) => (
+            "Softmax cross-entropy, averaged over the N labels.".to_owned(),
+            "L(w) = −(1/N) Σᵢ log softmax(f(xᵢ; w))[yᵢ]",
+        ),
     };
-    (sentence.into(), formula.into())
+    (sentence, formula.into())
 }
 
 fn optimizer(config: &Config) -> (String, String) {

@@ -207,11 +207,14 @@ impl Facts {
                 "over the minibatch of the last logged step"
             };
             rows.push(("loss", format!("{} at step {}", digits(last.loss, 5), last.step), of));
-            rows.push(("misclassified", percent(last.error), "of the same examples"));
+            if !last.error.is_nan() {
+                rows.push(("misclassified", percent(last.error), "of the same examples"));
+            }
             rows.push(("‖g‖", digits(last.grad_norm, 5), "length of the loss gradient there"));
         }
         if let Some((loss, error)) = self.summary.test {
-            let value = format!("loss {}, {} misclassified", digits(loss, 5), percent(error));
+            let right = if error.is_nan() { String::new() } else { format!(", {} misclassified", percent(error)) };
+            let value = format!("loss {}{right}", digits(loss, 5));
             rows.push(("test", value, "the last measurement on held-out examples"));
         }
         rows

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 
 use edgewalk::data::catalogue::Item;
-use edgewalk::data::idx::{IMAGE_SHAPE, IdxSource, read_pair};
+use edgewalk::data::idx::{IdxSource, read_pair};
 use edgewalk::data::images::Images;
 use edgewalk::data::text::{self, TestLines};
 use edgewalk::data::{DataName, Dataset, Examples, Features, Request, Split, cifar, fetch};
@@ -32,16 +32,23 @@ fn pair(images: &[u8], labels: &[u8], first_n: usize) -> Option<Images> {
     let pixels = images.strip_prefix(&[0, 0, 8, 3])?;
     let labels = labels.strip_prefix(&[0, 0, 8, 1])?;
     let (count, pixels) = pixels.split_at_checked(4)?;
-    let pixels = pixels.strip_prefix(&[0, 0, 0, 28, 0, 0, 0, 28])?;
+    let (sizes, pixels) = pixels.split_at_checked(8)?;
+    let (rows, columns) = sizes.split_at(4);
+    let [rows, columns] = [rows, columns].map(|size| size.iter().fold(0, |size, &byte| size << 8 | usize::from(byte)));
+    let size = rows * columns;
     let labels = labels.strip_prefix(count)?;
     let held = u32::from_be_bytes(count.try_into().ok()?) as usize;
     let kept = if first_n == 0 { held } else { first_n };
-    let fits = held > 0 && labels.len() == held && pixels.len() == held * 784 && kept <= held;
+    let fits = held > 0
+        && labels.len() == held
+        && (1..=1 << 24).contains(&size)
+        && pixels.len() == held * size
+        && kept <= held;
     let labels = labels.get(..kept)?;
     (fits && labels.iter().all(|&label| label < 10)).then(|| Images {
-        pixels: pixels[..kept * 784].to_vec(),
+        pixels: pixels[..kept * size].to_vec(),
         labels: labels.to_vec(),
-        shape: IMAGE_SHAPE,
+        shape: [rows, columns, 1],
     })
 }
 
@@ -103,7 +110,7 @@ pub fn characters(input: &[u8]) -> bool {
         let path = folder.join("input.txt");
         put(&path, text);
         bounded(text.len(), || {
-            text::read(&path, lines, &Request { train, test, seq_len, ..Request::new(DataName::Text) })
+            text::read(&path, lines, &Request { train, test: test.into(), seq_len, ..Request::new(DataName::Text) })
         })
     });
     agree(read, windows(text, lines, train, test, seq_len).as_ref(), "input.txt")

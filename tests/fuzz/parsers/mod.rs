@@ -3,6 +3,7 @@
 //! Each function here reads one input with one parser, says whether it was accepted, and panics if the parser broke a
 //! promise.
 
+pub mod arrays;
 pub mod data;
 pub mod folders;
 pub mod settings;
@@ -20,12 +21,16 @@ use tempfile::TempDir;
 pub type Parser = fn(&[u8]) -> bool;
 
 /// Every parser by its name.
-pub const ALL: [(&str, Parser); 17] = [
+pub const ALL: [(&str, Parser); 21] = [
     ("idx", data::idx),
     ("cifar", data::cifar),
     ("characters", data::characters),
     ("archive", data::archive),
+    ("npy", arrays::npy),
+    ("arrays", arrays::archive),
+    ("table", arrays::table),
     ("params", tensors::params),
+    ("network", tensors::network),
     ("state", tensors::state),
     ("config", settings::config),
     ("sets", settings::sets),

@@ -1,7 +1,9 @@
 //! Safetensors files: parameters, and the state of a run.
 
 use edgewalk::folder::state::RunState;
+use edgewalk::graph::{DType, Graph};
 use edgewalk::model::{Activation, Layout, Mlp, params_from_safetensors, params_to_safetensors};
+use edgewalk::onnx::Network;
 use serde_json::Value;
 
 use super::{bounded, refused};
@@ -69,4 +71,29 @@ pub fn state(input: &[u8]) -> bool {
 fn data_bytes(file: &[u8]) -> usize {
     let len = file.first_chunk().expect("a good file has a length");
     file.len() - 8 - u64::from_le_bytes(*len) as usize
+}
+
+/// The network of an ONNX file: read, and its forward pass added to a graph.
+pub fn network(input: &[u8]) -> bool {
+    match bounded(input.len(), || Network::of_bytes(input, None, &[])) {
+        Ok(network) => {
+            let mut g = Graph::new();
+            let arrays = network.params().iter().chain(network.constants());
+            let given: Vec<_> = arrays.map(|array| g.input_f32(&array.name, &array.shape)).collect();
+            let shape: Vec<usize> = network.input().shape.iter().map(|size| size.unwrap_or(4)).collect();
+            let dtype = if network.input().tokens { DType::U32 } else { DType::F32 };
+            let x = g.input("x", &[&[2], &shape[..]].concat(), dtype);
+            match network.forward(&mut g, &given, x) {
+                Ok(_) => g.check().is_ok(),
+                Err(error) => {
+                    refused(&error, "it");
+                    false
+                }
+            }
+        }
+        Err(error) => {
+            refused(&error, "it");
+            false
+        }
+    }
 }

@@ -1,0 +1,317 @@
+//! Products, convolutions, normalisations and softmax.
+
+use super::call::{Call, Done, Value};
+use super::elementwise::repeated;
+use super::fold;
+use super::pooling::Windows;
+use crate::graph::{DotDims, Graph, NodeId, Unary, Window, len};
+
+pub(super) const OPS: &[&str] = &[
+    "BatchNormalization",
+    "Conv",
+    "Gemm",
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LayerNormalization",
+    "LogSoftmax",
+    "MatMul",
+    "Softmax",
+];
+
+/// The result of such an operator; `None` for another one.
+pub(super) fn apply(call: &mut Call<'_>) -> Option<Done> {
+    let done = match call.node.op.as_str() {
+        "BatchNormalization" => batch_norm(call),
+        "Conv" => conv(call),
+        "Gemm" => general_product(call),
+        "GroupNormalization" => group_norm(call),
+        "InstanceNormalization" => instance_norm(call),
+        "LayerNormalization" => layer_norm(call),
+        "MatMul" => matmul(call),
+        "Softmax" | "LogSoftmax" => softmax(call),
+        _ => return None,
+    };
+    Some(done.map(|y| vec![Value::Node(y)]))
+}
+
+/// α·A·B + β·C, A and B transposed where it says so.
+fn general_product(call: &mut Call<'_>) -> Result<NodeId, String> {
+    let (a, b) = (call.input(0)?, call.input(1)?);
+    let [rows, columns] = [a, b].map(|x| call.g.shape(x).to_vec());
+    let turned = |name: &str| usize::from(call.int(name, 0) != 0);
+    let (of_a, of_b) = (1 - turned("transA"), turned("transB"));
+    if rows.len() != 2 || columns.len() != 2 || rows[of_a] != columns[of_b] {
+        return Err(format!("{rows:?} and {columns:?} cannot be multiplied"));
+    }
+    let (alpha, beta) = (call.float("alpha", 1.0), call.float("beta", 1.0));
+    let dims = DotDims { lhs_contract: vec![of_a], rhs_contract: vec![of_b], ..DotDims::default() };
+    let mut y = call.g.dot_general(a, b, dims);
+    if alpha != 1.0 {
+        y = call.g.scale(y, alpha);
+    }
+    if call.get(2).is_none() {
+        return Ok(y);
+    }
+    let mut c = call.input(2)?;
+    let shape = call.g.shape(y).to_vec();
+    if fold::common(call.g.shape(c), &shape)? != shape {
+        return Err(format!("{:?} cannot be added to {shape:?}", call.g.shape(c)));
+    }
+    if beta != 1.0 {
+        c = call.g.scale(c, beta);
+    }
+    let c = repeated(call.g, c, &shape);
+    Ok(call.g.add(y, c))
+}
+
+/// Products of the last two axes, the others repeated as numpy does.
+fn matmul(call: &mut Call<'_>) -> Result<NodeId, String> {
+    let (a, b) = (call.input(0)?, call.input(1)?);
+    let g = &mut *call.g;
+    let (mut rows, mut columns) = (g.shape(a).to_vec(), g.shape(b).to_vec());
+    if rows.is_empty() || columns.is_empty() {
+        return Err("it multiplies a single number".to_owned());
+    }
+    let (is_row, is_column) = (rows.len() == 1, columns.len() == 1);
+    if is_row {
+        rows.insert(0, 1);
+    }
+    if is_column {
+        columns.push(1);
+    }
+    let (a, b) = (g.reshape(a, &rows), g.reshape(b, &columns));
+    let inner = rows[rows.len() - 1];
+    if inner != columns[columns.len() - 2] {
+        return Err(format!("{rows:?} and {columns:?} cannot be multiplied"));
+    }
+    let (outer, width) = (rows[..rows.len() - 1].to_vec(), columns[columns.len() - 1]);
+    let y = match columns.len() {
+        // One matrix for all: a single product.
+        2 => {
+            let flat = g.reshape(a, &[len(&outer), inner]);
+            let y = g.matmul(flat, b);
+            g.reshape(y, &[&outer[..], &[width]].concat())
+        }
+        _ => {
+            let batch = fold::common(&rows[..rows.len() - 2], &columns[..columns.len() - 2])?;
+            let a = repeated(g, a, &[&batch[..], &rows[rows.len() - 2..]].concat());
+            let b = repeated(g, b, &[&batch[..], &columns[columns.len() - 2..]].concat());
+            let axes: Vec<usize> = (0..batch.len()).collect();
+            let dims = DotDims {
+                lhs_batch: axes.clone(),
+                rhs_batch: axes,
+                lhs_contract: vec![batch.len() + 1],
+                rhs_contract: vec![batch.len()],
+            };
+            g.dot_general(a, b, dims)
+        }
+    };
+    let mut shape = g.shape(y).to_vec();
+    if is_column {
+        shape.pop();
+    }
+    if is_row {
+        shape.remove(shape.len() - 1 - usize::from(!is_column));
+    }
+    Ok(g.reshape(y, &shape))
+}
+
+/// Channels first, one or two axes of positions, groups and dilations.
+fn conv(call: &mut Call<'_>) -> Result<NodeId, String> {
+    let (x, w) = (call.input(0)?, call.input(1)?);
+    let groups =
+        usize::try_from(call.int("group", 1)).ok().filter(|&groups| groups > 0).ok_or("its groups are none")?;
+    let (image, kernel) = (call.g.shape(x).to_vec(), call.g.shape(w).to_vec());
+    let windows = Windows::of(call, &image, kernel.get(2..).unwrap_or_default())?;
+    if kernel.len() != image.len()
+        || Some(image[1]) != kernel[1].checked_mul(groups)
+        || !kernel[0].is_multiple_of(groups)
+    {
+        return Err(format!("images {image:?} and kernels {kernel:?} in {groups} groups do not fit together"));
+    }
+    let g = &mut *call.g;
+    let (n, inputs, outputs) = (image[0], kernel[1], kernel[0] / groups);
+    let [height, width] = windows.input;
+    // [n, groups · in, height, width] to [groups, n, height, width, in].
+    let x = g.reshape(x, &[n, groups, inputs, height, width]);
+    let x = g.transpose(x, &[1, 0, 3, 4, 2]);
+    // [groups · out, in, height, width] to [groups, height, width, in, out].
+    let [rows, columns] = windows.kernel;
+    let w = g.reshape(w, &[groups, outputs, inputs, rows, columns]);
+    let w = g.transpose(w, &[0, 3, 4, 2, 1]);
+    let (w, size) = dilated(g, w, windows.dilation);
+    let window =
+        Window { input: windows.input, kernel: size, output: windows.output, stride: windows.stride, low: windows.low };
+    // A single group needs no axis of its own.
+    let strip = |g: &mut Graph, x: NodeId| {
+        let shape = g.shape(x).to_vec();
+        if groups == 1 { g.reshape(x, &shape[1..]) } else { x }
+    };
+    let (x, w) = (strip(g, x), strip(g, w));
+    let y = g.conv(x, w, window);
+    let [high, wide] = windows.output;
+    let y = g.reshape(y, &[groups, n, high, wide, outputs]);
+    let y = g.transpose(y, &[1, 0, 4, 2, 3]);
+    let mut shape = vec![n, groups * outputs, high, wide];
+    if image.len() == 3 {
+        shape.remove(2);
+    }
+    let y = g.reshape(y, &shape);
+    if call.get(2).is_none() {
+        return Ok(y);
+    }
+    let bias = call.input(2)?;
+    per_channel(call.g, bias, &shape).map(|bias| call.g.add(y, bias))
+}
+
+/// Kernels `[groups, height, width, in, out]` with zeros between their positions, and their new size.
+fn dilated(g: &mut Graph, w: NodeId, dilation: [usize; 2]) -> (NodeId, [usize; 2]) {
+    let shape = g.shape(w).to_vec();
+    if dilation == [1, 1] {
+        return (w, [shape[1], shape[2]]);
+    }
+    let [rows, columns] = dilation;
+    let apart = g.reshape(w, &[shape[0], shape[1], 1, shape[2], 1, shape[3], shape[4]]);
+    let padded = g.pad(apart, &[0; 7], &[0, 0, rows - 1, 0, columns - 1, 0, 0]);
+    let full = g.reshape(padded, &[shape[0], shape[1] * rows, shape[2] * columns, shape[3], shape[4]]);
+    let size = [(shape[1] - 1) * rows + 1, (shape[2] - 1) * columns + 1];
+    (g.slice(full, &[0; 5], &[shape[0], size[0], size[1], shape[3], shape[4]]), size)
+}
+
+/// One number for each channel, axis 1 of `shape`, repeated along all others.
+fn per_channel(g: &mut Graph, x: NodeId, shape: &[usize]) -> Result<NodeId, String> {
+    match g.shape(x) {
+        &[channels] if shape.get(1) == Some(&channels) => Ok(g.broadcast(x, shape, &[1])),
+        other => Err(format!("its channels have shape {other:?} for values of shape {shape:?}")),
+    }
+}
+
+/// (x − mean)/√(variance + ε) over the given axes.
+fn normalised(g: &mut Graph, x: NodeId, axes: &[usize], epsilon: f64) -> NodeId {
+    let shape = g.shape(x).to_vec();
+    let count = axes.iter().fold(1_usize, |count, &axis| count.saturating_mul(shape[axis]));
+    let mean_of = |g: &mut Graph, x: NodeId| {
+        let sum = g.reduce_sum(x, axes);
+        g.scale(sum, 1.0 / count.max(1) as f64)
+    };
+    let mean = mean_of(g, x);
+    let mean = g.broadcast_over(mean, &shape, axes);
+    let centred = g.sub(x, mean);
+    let square = g.mul(centred, centred);
+    let variance = mean_of(g, square);
+    let variance = g.offset(variance, epsilon);
+    let inverse = g.unary(Unary::Rsqrt, variance);
+    let inverse = g.broadcast_over(inverse, &shape, axes);
+    g.mul(centred, inverse)
+}
+
+/// With the statistics of training, which are constants.
+fn batch_norm(call: &mut Call<'_>) -> Result<NodeId, String> {
+    if call.int("training_mode", 0) != 0 || call.node.outputs.len() > 1 {
+        return Err("it takes the statistics of the batch, and then the loss is no mean over examples; export with \
+                    training=TrainingMode.PRESERVE after model.eval()"
+            .to_owned());
+    }
+    let epsilon = call.float("epsilon", 1e-5);
+    let x = call.input(0)?;
+    let shape = call.g.shape(x).to_vec();
+    let part = |call: &mut Call<'_>, at: usize| -> Result<NodeId, String> {
+        let part = call.input(at)?;
+        per_channel(call.g, part, &shape)
+    };
+    let (scale, bias, mean) = (part(call, 1)?, part(call, 2)?, part(call, 3)?);
+    let variance = call.input(4)?;
+    let variance = call.g.offset(variance, epsilon);
+    let inverse = call.g.unary(Unary::Rsqrt, variance);
+    let inverse = per_channel(call.g, inverse, &shape)?;
+    let g = &mut *call.g;
+    let centred = g.sub(x, mean);
+    let normed = g.mul(centred, inverse);
+    let scaled = g.mul(normed, scale);
+    Ok(g.add(scaled, bias))
+}
+
+fn instance_norm(call: &mut Call<'_>) -> Result<NodeId, String> {
+    let epsilon = call.float("epsilon", 1e-5);
+    let (x, scale, bias) = (call.input(0)?, call.input(1)?, call.input(2)?);
+    let shape = call.g.shape(x).to_vec();
+    let axes: Vec<usize> = (2..shape.len()).collect();
+    let normed = normalised(call.g, x, &axes, epsilon);
+    let (scale, bias) = (per_channel(call.g, scale, &shape)?, per_channel(call.g, bias, &shape)?);
+    let scaled = call.g.mul(normed, scale);
+    Ok(call.g.add(scaled, bias))
+}
+
+/// Groups of channels. From version 21 scale and bias are those of channels, before of groups.
+fn group_norm(call: &mut Call<'_>) -> Result<NodeId, String> {
+    let epsilon = call.float("epsilon", 1e-5);
+    let (x, scale, bias) = (call.input(0)?, call.input(1)?, call.input(2)?);
+    let shape = call.g.shape(x).to_vec();
+    let groups = usize::try_from(call.int("num_groups", 0)).unwrap_or(0);
+    if groups == 0 || shape.len() < 3 || !shape[1].is_multiple_of(groups) {
+        return Err(format!("it has {groups} groups for values of shape {shape:?}"));
+    }
+    let grouped: Vec<usize> = [&[shape[0], groups, shape[1] / groups], &shape[2..]].concat();
+    let apart = call.g.reshape(x, &grouped);
+    let axes: Vec<usize> = (2..grouped.len()).collect();
+    let normed = normalised(call.g, apart, &axes, epsilon);
+    let of_groups = call.g.shape(scale) == [groups] && call.opset < 21;
+    let to = if of_groups { &grouped } else { &shape };
+    let normed = call.g.reshape(normed, to);
+    let (scale, bias) = (per_channel(call.g, scale, to)?, per_channel(call.g, bias, to)?);
+    let scaled = call.g.mul(normed, scale);
+    let y = call.g.add(scaled, bias);
+    Ok(call.g.reshape(y, &shape))
+}
+
+fn layer_norm(call: &mut Call<'_>) -> Result<NodeId, String> {
+    let epsilon = call.float("epsilon", 1e-5);
+    let (x, scale) = (call.input(0)?, call.input(1)?);
+    let shape = call.g.shape(x).to_vec();
+    let axis = Call::axis(call.int("axis", -1), shape.len())?;
+    let axes: Vec<usize> = (axis..shape.len()).collect();
+    let normed = normalised(call.g, x, &axes, epsilon);
+    let fits = |call: &Call<'_>, x: NodeId| fold::common(call.g.shape(x), &shape).is_ok_and(|common| common == shape);
+    let bias = if call.get(2).is_some() { Some(call.input(2)?) } else { None };
+    if !fits(call, scale) || bias.is_some_and(|bias| !fits(call, bias)) {
+        return Err(format!("its scale or bias does not fit values of shape {shape:?}"));
+    }
+    let scale = repeated(call.g, scale, &shape);
+    let scaled = call.g.mul(normed, scale);
+    Ok(match bias {
+        Some(bias) => {
+            let bias = repeated(call.g, bias, &shape);
+            call.g.add(scaled, bias)
+        }
+        None => scaled,
+    })
+}
+
+/// Over one axis; before version 13 over all axes from it on.
+fn softmax(call: &mut Call<'_>) -> Result<NodeId, String> {
+    let x = call.input(0)?;
+    let shape = call.g.shape(x).to_vec();
+    let is_old = call.opset < 13;
+    let axis = Call::axis(call.int("axis", if is_old { 1 } else { -1 }), shape.len())?;
+    let axes: Vec<usize> = if is_old { (axis..shape.len()).collect() } else { vec![axis] };
+    if axes.iter().any(|&axis| shape[axis] == 0) {
+        return Err("it has an empty axis".to_owned());
+    }
+    let is_log = call.node.op == "LogSoftmax";
+    let g = &mut *call.g;
+    // The maximum only keeps the exponentials in range, and needs no derivative.
+    let max = g.reduce_max(x, &axes);
+    let max = g.unary(Unary::StopGradient, max);
+    let max = g.broadcast_over(max, &shape, &axes);
+    let shifted = g.sub(x, max);
+    let exp = g.unary(Unary::Exp, shifted);
+    let sum = g.reduce_sum(exp, &axes);
+    Ok(if is_log {
+        let log = g.unary(Unary::Log, sum);
+        let log = g.broadcast_over(log, &shape, &axes);
+        g.sub(shifted, log)
+    } else {
+        let sum = g.broadcast_over(sum, &shape, &axes);
+        g.div(exp, sum)
+    })
+}

@@ -1,0 +1,222 @@
+//! Operators that take parts of an axis, and reductions over axes.
+
+use super::array::Array;
+use super::axes::{reshaped, sizes};
+use super::call::{Call, Done, Value};
+use super::fold::{self, places, strides};
+use crate::graph::{DotDims, Graph, NodeId, len};
+
+pub(super) const OPS: &[&str] = &["Gather", "ReduceMax", "ReduceMean", "ReduceSum", "Slice", "Split", "Trilu"];
+
+/// The result of such an operator; `None` for another one.
+pub(super) fn apply(call: &mut Call<'_>) -> Option<Done> {
+    let one = |value: Result<Value, String>| value.map(|value| vec![value]);
+    Some(match call.node.op.as_str() {
+        "Gather" => one(gather(call)),
+        "ReduceMax" | "ReduceMean" | "ReduceSum" => one(reduce(call)),
+        "Slice" => one(slice(call)),
+        "Split" => split(call),
+        "Trilu" => one(triangle(call)),
+        _ => return None,
+    })
+}
+
+/// Elements `start`, `start + step` … of an axis, `count` of them.
+pub(super) fn strided(g: &mut Graph, x: NodeId, axis: usize, start: usize, step: usize, count: usize) -> NodeId {
+    let shape = g.shape(x).to_vec();
+    let (mut from, mut to) = (vec![0; shape.len()], shape.clone());
+    if step == 1 {
+        (from[axis], to[axis]) = (start, start + count);
+        return g.slice(x, &from, &to);
+    }
+    // Filled up to whole steps, of which the first element is kept.
+    let end = start + count * step;
+    let mut high = vec![0; shape.len()];
+    high[axis] = end.saturating_sub(shape[axis]);
+    let padded = g.pad(x, &vec![0; shape.len()], &high);
+    (from[axis], to[axis]) = (start, end);
+    let part = g.slice(padded, &from, &to);
+    let split: Vec<usize> = [&shape[..axis], &[count, step], &shape[axis + 1..]].concat();
+    let part = g.reshape(part, &split);
+    let mut limit = split.clone();
+    limit[axis + 1] = 1;
+    let first = g.slice(part, &vec![0; split.len()], &limit);
+    let mut result = shape;
+    result[axis] = count;
+    g.reshape(first, &result)
+}
+
+fn slice(call: &mut Call<'_>) -> Result<Value, String> {
+    let shape = call.shape(0)?;
+    let list = |at: usize, name: &str| -> Result<Option<Vec<i64>>, String> {
+        if call.get(at).is_some() { call.whole(at).map(Some) } else { Ok(call.ints(name)) }
+    };
+    let (starts, ends) = (list(1, "starts")?.unwrap_or_default(), list(2, "ends")?.unwrap_or_default());
+    let axes = list(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = list(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
+        return Err("its lists differ in length".to_owned());
+    }
+    let mut value = call.value(0)?;
+    let mut shape = shape;
+    for (i, &axis) in axes.iter().enumerate() {
+        let axis = Call::axis(axis, shape.len())?;
+        let size = shape[axis] as i64;
+        let step = usize::try_from(steps[i]).ok().filter(|&step| step > 0);
+        let step = step.ok_or_else(|| format!("it takes steps of {}, and only positive ones are read", steps[i]))?;
+        let end = |at: i64| (if at < 0 { at.saturating_add(size) } else { at }).clamp(0, size) as usize;
+        let (start, stop) = (end(starts[i]), end(ends[i]));
+        let count = stop.saturating_sub(start).div_ceil(step);
+        value = taken(call, value, axis, start, step, count)?;
+        shape[axis] = count;
+    }
+    Ok(value)
+}
+
+/// [`strided`] of any value.
+fn taken(
+    call: &mut Call<'_>,
+    value: Value,
+    axis: usize,
+    start: usize,
+    step: usize,
+    count: usize,
+) -> Result<Value, String> {
+    Ok(match value {
+        Value::Known(array, None) => {
+            let own = strides(&array.shape);
+            let mut shape = array.shape.clone();
+            shape[axis] = count;
+            let mut steps: Vec<isize> = own.iter().map(|&stride| stride as isize).collect();
+            steps[axis] *= step as isize;
+            let elements = array.elements.at(&places(&shape, &steps, start * own[axis])?);
+            Value::known(Array { shape, elements })
+        }
+        Value::Tokens(id) => Value::Tokens(strided(call.g, id, axis, start, step, count)),
+        value => {
+            let x = call.numbers(value)?;
+            Value::Node(strided(call.g, x, axis, start, step, count))
+        }
+    })
+}
+
+fn split(call: &mut Call<'_>) -> Done {
+    let shape = call.shape(0)?;
+    let axis = Call::axis(call.int("axis", 0), shape.len())?;
+    let parts = call.node.outputs.len();
+    let listed = if call.get(1).is_some() { Some(call.whole(1)?) } else { call.ints("split") };
+    let lengths = match listed {
+        Some(lengths) => sizes(&lengths)?,
+        None => {
+            let each = shape[axis].div_ceil(parts.max(1));
+            (0..parts).map(|part| each.min(shape[axis].saturating_sub(part * each))).collect()
+        }
+    };
+    if lengths.iter().fold(0, |sum: usize, &length| sum.saturating_add(length)) != shape[axis] {
+        return Err(format!("its parts {lengths:?} are not the {} of axis {axis}", shape[axis]));
+    }
+    let (value, mut start) = (call.value(0)?, 0);
+    let mut results = vec![];
+    for length in lengths {
+        results.push(taken(call, value.clone(), axis, start, 1, length)?);
+        start += length;
+    }
+    Ok(results)
+}
+
+fn gather(call: &mut Call<'_>) -> Result<Value, String> {
+    let shape = call.shape(0)?;
+    let axis = Call::axis(call.int("axis", 0), shape.len())?;
+    let size = shape[axis];
+    if let Value::Tokens(tokens) = call.value(1)? {
+        // Rows of a table, by a contraction with one-hot rows.
+        let places = call.g.shape(tokens).to_vec();
+        let table = call.input(0)?;
+        if axis != 0 {
+            return Err("it looks tokens up along an axis other than the first".to_owned());
+        }
+        let flat = call.g.reshape(tokens, &[len(&places)]);
+        let chosen = call.g.one_hot(flat, size);
+        let dims = DotDims { lhs_contract: vec![1], rhs_contract: vec![0], ..DotDims::default() };
+        let rows = call.g.dot_general(chosen, table, dims);
+        return Ok(Value::Node(call.g.reshape(rows, &[&places[..], &shape[1..]].concat())));
+    }
+    let (indices, index_shape) = (call.whole(1)?, call.shape(1)?);
+    let place = |&index: &i64| {
+        let place = usize::try_from(if index < 0 { index.saturating_add(size as i64) } else { index }).ok();
+        place.filter(|&place| place < size).ok_or_else(|| format!("it takes element {index} of {size}"))
+    };
+    let indices = indices.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    let result: Vec<usize> = [&shape[..axis], &index_shape[..], &shape[axis + 1..]].concat();
+    match call.value(0)? {
+        Value::Known(array, None) => {
+            let (outer, inner) = (len(&shape[..axis]), len(&shape[axis + 1..]));
+            fold::count(&result)?;
+            let places: Vec<usize> = (0..outer)
+                .flat_map(|i| indices.iter().flat_map(move |&k| (0..inner).map(move |j| (i * size + k) * inner + j)))
+                .collect();
+            Ok(Value::known(Array { shape: result, elements: array.elements.at(&places) }))
+        }
+        value => {
+            let is_run = indices.windows(2).all(|pair| pair[1] == pair[0] + 1);
+            let start = *indices.first().ok_or("it takes no element")?;
+            if !is_run {
+                return Err("it takes elements of an axis in another order than theirs".to_owned());
+            }
+            let part = taken(call, value, axis, start, 1, indices.len())?;
+            Ok(reshaped(call, part, result))
+        }
+    }
+}
+
+/// A known matrix with zeros on one side of a diagonal.
+fn triangle(call: &Call<'_>) -> Result<Value, String> {
+    let array = call.array(0)?;
+    let diagonal = if call.get(1).is_some() { call.number(1)? } else { 0.0 };
+    let is_upper = call.int("upper", 1) != 0;
+    let [.., rows, columns] = array.shape[..] else { return Err("it takes a matrix".to_owned()) };
+    let mut elements = array.elements.clone();
+    for at in 0..elements.len() {
+        let difference = (at % columns) as f64 - (at / columns % rows) as f64;
+        if if is_upper { difference < diagonal } else { difference > diagonal } {
+            elements.clear(at);
+        }
+    }
+    Ok(Value::known(Array { shape: array.shape.clone(), elements }))
+}
+
+/// The axes of a reduction.
+fn reduced_axes(call: &Call<'_>, rank: usize) -> Result<Vec<usize>, String> {
+    let listed = if call.get(1).is_some() { Some(call.whole(1)?) } else { call.ints("axes") };
+    let mut axes = match listed {
+        Some(axes) if !axes.is_empty() => {
+            axes.into_iter().map(|axis| Call::axis(axis, rank)).collect::<Result<Vec<_>, _>>()?
+        }
+        _ if call.int("noop_with_empty_axes", 0) != 0 => vec![],
+        _ => (0..rank).collect(),
+    };
+    axes.sort_unstable();
+    axes.dedup();
+    Ok(axes)
+}
+
+fn reduce(call: &mut Call<'_>) -> Result<Value, String> {
+    let x = call.input(0)?;
+    let shape = call.g.shape(x).to_vec();
+    let axes = reduced_axes(call, shape.len())?;
+    let count = axes.iter().fold(1_usize, |count, &axis| count.saturating_mul(shape[axis]));
+    let keeps = call.int("keepdims", 1) != 0;
+    let op = call.node.op.as_str();
+    if count == 0 {
+        return Err("it reduces an empty axis".to_owned());
+    }
+    let g = &mut *call.g;
+    let y = match op {
+        "ReduceMax" => g.reduce_max(x, &axes),
+        _ => g.reduce_sum(x, &axes),
+    };
+    let y = if op == "ReduceMean" { g.scale(y, 1.0 / count as f64) } else { y };
+    let kept = (0..shape.len()).map(|axis| if axes.contains(&axis) { 1 } else { shape[axis] });
+    let kept: Vec<usize> = kept.collect();
+    Ok(Value::Node(if keeps { g.reshape(y, &kept) } else { y }))
+}

@@ -1,0 +1,214 @@
+//! Networks of ONNX files: what PyTorch exported gives the outputs, the loss and the Hessian that PyTorch has; graphs
+//! made here by hand for each operator; and what is said of files that cannot be read.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use edgewalk::data::{self, DataName, Examples, Features, Options, Request};
+use edgewalk::folder::tables::read_metrics;
+use edgewalk::graph::{DType, Graph, Tensor, eval};
+use edgewalk::model::{Layout, Model, OnnxModel};
+use edgewalk::onnx::Network;
+use serde_json::Value;
+
+use super::objective_cases::{close, widen};
+use super::program::{edgewalk, refuses, succeeds};
+use super::weights::{expected, fixture, numbers};
+
+const NETWORKS: [&str; 6] = ["mlp", "cnn", "residual", "resnet", "vit", "gpt"];
+
+fn examples(name: &str) -> Examples {
+    let path = Some(fixture(name).join("set.npz"));
+    let options = Options { tokens: name == "gpt", padding: false, ..Options::default() };
+    data::load(&Request { path, options, ..Request::new(DataName::Arrays) }).unwrap().train
+}
+
+/// The outputs of a network by the interpreter, with the parameters of its file.
+fn outputs(model: &dyn Model, data: &Examples) -> Vec<f64> {
+    let layout = Layout::of(model).unwrap();
+    let mut g = Graph::new();
+    let (mut nodes, mut given) = (vec![], vec![]);
+    let params = layout.brought().unwrap();
+    let parts = layout.iter().map(|(param, offset)| {
+        let len: usize = param.shape.iter().product();
+        (param.shape.clone(), params[offset..offset + len].to_vec())
+    });
+    for (shape, data) in parts.chain(model.constants().into_iter().map(|it| (it.shape, it.values))) {
+        let node = g.input_f32("given", &shape);
+        nodes.push(node);
+        given.push((node, Tensor { shape, data }));
+    }
+    let shape = vec![data.len(), data.dim()];
+    let (dtype, numbers) = match data.features() {
+        Features::Real(values) => (DType::F32, widen(values)),
+        Features::Tokens(codes) => (DType::U32, codes.iter().map(|&code| code.into()).collect()),
+    };
+    let x = g.input("x", &shape, dtype);
+    given.push((x, Tensor { shape, data: numbers }));
+    let outputs = model.forward(&mut g, &nodes, x);
+    eval(&g, &[outputs], &given).unwrap().remove(0).data
+}
+
+#[test]
+fn exported_networks_give_the_outputs_of_pytorch() {
+    for name in NETWORKS {
+        let network = Network::read(&fixture(name).join("net.onnx"), &[]).unwrap();
+        let data = examples(name);
+        let model = OnnxModel::new(Arc::new(network), data.shape()).unwrap();
+        let expected = expected(name);
+        assert_eq!(Layout::of(&model).unwrap().len() as u64, expected["parameters"].as_u64().unwrap(), "{name}");
+        // Constants are float32 in the file, and float64 in PyTorch: the ε of normalisations, and those of attention and
+        // the GELU.
+        let tolerance = if ["vit", "gpt"].contains(&name) { 1e-7 } else { 1e-11 };
+        close(name, &outputs(&model, &data), &numbers(&expected["outputs"]), tolerance);
+    }
+}
+
+/// `edgewalk curvature net.onnx` on a device, against the double backward of PyTorch in float64.
+fn check_curvature(name: &str, more: &[&str], tolerance: f64) {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let (net, set) = (fixture(name).join("net.onnx"), fixture(name).join("set.npz"));
+    let mut arguments = vec!["curvature", net.to_str().unwrap(), "--data", set.to_str().unwrap()];
+    arguments.extend(["--loss", "cross-entropy", "--top", "3", "--tol", "1e-6", "--out", "found"]);
+    arguments.extend(more);
+    succeeds(edgewalk(here, &arguments));
+    let found: Value = serde_json::from_slice(&fs::read(here.join("found/curvature.json")).unwrap()).unwrap();
+    let expected = expected(name);
+    for (key, tolerance) in [("loss", tolerance / 10.0), ("grad_norm", tolerance)] {
+        close(key, &[found[key].as_f64().unwrap()], &[expected[key].as_f64().unwrap()], tolerance);
+    }
+    let eigenvalues = found["findings"][0]["eigenvalues"].as_array().unwrap();
+    let values: Vec<f64> = eigenvalues.iter().map(|pair| pair["value"].as_f64().unwrap()).collect();
+    for (found, expected) in values.iter().zip(numbers(&expected["eigenvalues"])) {
+        close(name, &[*found], &[expected], tolerance);
+    }
+}
+
+#[test]
+fn curvature_of_exported_networks_is_that_of_double_backward() {
+    NETWORKS.iter().for_each(|name| check_curvature(name, &[], 1e-4));
+}
+
+#[test]
+fn curvature_of_exported_networks_in_float64() {
+    let native = ["--adapter", "native", "--set", "run.precision=f64"];
+    NETWORKS.iter().for_each(|name| check_curvature(name, &native, 1e-6));
+}
+
+#[test]
+fn an_exported_network_is_trained_resumed_and_analysed() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let (net, set) = (fixture("residual").join("net.onnx"), fixture("residual").join("set.npz"));
+    let own = format!(
+        "[data]\nname = \"arrays\"\npath = '{}'\ntest = 0.2\n[model]\nkind = \"onnx\"\npath = '{}'\n[loss]\n\
+         kind = \"cross-entropy\"\n[optim]\nlr = 0.1\n[run]\nsteps = 6\n[measure]\nevery = 3\ntop = 1\n",
+        set.display(),
+        net.display()
+    );
+    fs::write(here.join("own.toml"), own).unwrap();
+    let plan = succeeds(edgewalk(here, &["train", "own.toml", "--dry-run"]));
+    assert!(plan.contains("407"), "{plan}");
+    succeeds(edgewalk(here, &["train", "own.toml", "--out", "run"]));
+    succeeds(edgewalk(here, &["resume", "run", "--set", "steps=8"]));
+    let rows = read_metrics(&here.join("run/metrics.csv")).unwrap();
+    assert!(rows.len() == 9 && rows[8].loss < rows[0].loss, "{rows:?}");
+    let text = succeeds(edgewalk(here, &["curvature", "run", "--top", "1", "--block", "head"]));
+    assert!(text.contains("head"), "{text}");
+    // The trained parameters in the place of those of the file.
+    let mut again = edgewalk(here, &["curvature", net.to_str().unwrap(), "--params", "run", "--top", "1"]);
+    again.args(["--data", set.to_str().unwrap(), "--loss", "cross-entropy", "--out", "found"]);
+    succeeds(again);
+    let found: Value = serde_json::from_slice(&fs::read(here.join("found/curvature.json")).unwrap()).unwrap();
+    assert!(found["loss"].as_f64().unwrap() < expected("residual")["loss"].as_f64().unwrap());
+    succeeds(edgewalk(here, &["sweep", "own.toml", "--set", "lr=0.1,0.2", "--set", "steps=2", "--out", "sweep"]));
+}
+
+#[test]
+fn info_lists_the_parameters() {
+    let net = fixture("resnet").join("net.onnx");
+    let info = |more: &[&str]| succeeds(edgewalk(Path::new("."), &[&["info", net.to_str().unwrap()], more].concat()));
+    let text = info(&[]);
+    let lines = ["parameters (1217 numbers)", "conv0.weight [4, 3, 7, 7]", "norm0.weight [4]", "head.bias [3]"];
+    for line in lines.iter().chain(&["numbers of shape [examples, 3, 16, 16]", "4 Conv", "norm0.running_mean [4]"]) {
+        assert!(text.contains(line), "{line:?} is not in {text}");
+    }
+    let frozen = info(&["--freeze", "norm*", "--freeze", "*.bias"]);
+    let (params, constants) = frozen.split_once("constants").unwrap();
+    assert!(!params.contains("norm0.weight") && constants.contains("norm0.weight"), "{frozen}");
+    assert!(constants.contains("head.bias") && params.contains("head.weight"), "{frozen}");
+}
+
+#[test]
+fn files_that_do_not_fit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    fs::write(here.join("no.onnx"), b"nothing of the kind").unwrap();
+    let net = fixture("mlp").join("net.onnx");
+    let net = net.to_str().unwrap();
+    let cnn = fixture("cnn").join("set.npz");
+    refuses(edgewalk(here, &["info", "no.onnx"]), 2, &["no.onnx", "no ONNX model"]);
+    refuses(edgewalk(here, &["info", "nowhere.onnx"]), 2, &["nowhere.onnx", "cannot read"]);
+    let wrong = ["curvature", net, "--data", cnn.to_str().unwrap(), "--loss", "cross-entropy"];
+    refuses(edgewalk(here, &wrong), 2, &["[6]", "[2, 8, 8]"]);
+    refuses(edgewalk(here, &["curvature", "nowhere", "--top", "1"]), 1, &["nowhere"]);
+    refuses(edgewalk(here, &["train", "--set", "model.kind=onnx"]), 2, &["model.path"]);
+    refuses(edgewalk(here, &["train", "--set", "model.path=a.onnx"]), 2, &["model.kind"]);
+}
+
+#[test]
+fn a_network_may_know_more_classes_than_there_are_examples_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (net, set) = (fixture("cnn").join("net.onnx"), fixture("cnn").join("set.npz"));
+    let mut command = edgewalk(folder.path(), &["curvature", net.to_str().unwrap(), "--data", set.to_str().unwrap()]);
+    command.args(["--loss", "cross-entropy", "--top", "1", "--set", "data.classes=[0, 2]", "--out", "found"]);
+    succeeds(command);
+}
+
+fn operators() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/operators")
+}
+
+/// A network's values for an input, by the interpreter.
+fn computed(network: &Network, x: &Value) -> Vec<f64> {
+    let mut g = Graph::new();
+    let arrays = network.params().iter().chain(network.constants());
+    let (nodes, mut given): (Vec<_>, Vec<_>) = arrays
+        .map(|array| {
+            let node = g.input_f32(&array.name, &array.shape);
+            (node, (node, Tensor { shape: array.shape.clone(), data: array.values.clone() }))
+        })
+        .unzip();
+    let shape: Vec<usize> = numbers(&x["shape"]).iter().map(|&size| size as usize).collect();
+    let input = g.input("x", &shape, DType::F32);
+    given.push((input, Tensor { shape, data: numbers(&x["x"]) }));
+    let y = network.forward(&mut g, &nodes, input).unwrap();
+    eval(&g, &[y], &given).unwrap().remove(0).data
+}
+
+/// `scripts/onnx_operators.py` wrote the graphs, and what onnxruntime computes of them in float32.
+#[test]
+fn operators_agree_with_onnxruntime() {
+    let expected: Value = serde_json::from_slice(&fs::read(operators().join("expected.json")).unwrap()).unwrap();
+    let mut wrong = vec![];
+    for (name, case) in expected.as_object().unwrap() {
+        let network = Network::read(&operators().join(format!("{name}.onnx")), &[]);
+        let found = network.map(|network| std::panic::catch_unwind(|| computed(&network, case)));
+        let y = numbers(&case["y"]);
+        match found {
+            Ok(Ok(found)) if found.len() == y.len() => {
+                let error = found.iter().zip(&y).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f64::max);
+                if error > 1e-5 || error.is_nan() {
+                    wrong.push(format!("{name}: {error:e}"));
+                }
+            }
+            Ok(found) => {
+                wrong.push(format!("{name}: {:?} instead of {} values", found.map(|it| it.len()).ok(), y.len()));
+            }
+            Err(error) => wrong.push(format!("{name}: {error}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
