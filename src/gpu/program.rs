@@ -225,9 +225,7 @@ impl Gpu {
     /// driver has the cores itself.
     fn pipelines(&self, kernels: &[Kernel]) -> Result<Vec<Arc<Pipeline>>, DeviceError> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        if self.target().cpu || cores.min(kernels.len()) <= 1 {
-            return kernels.iter().map(|kernel| self.pipeline(kernel)).collect();
-        }
+        let workers = if self.target().cpu { 1 } else { cores.min(kernels.len()) };
         let next = AtomicUsize::new(0);
         let work = || {
             let mut made = vec![];
@@ -235,11 +233,16 @@ impl Gpu {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(kernel) = kernels.get(number) else { return made };
                 made.push((number, self.pipeline(kernel)));
+                if made.last().is_some_and(|(_, pipeline)| pipeline.is_err()) {
+                    return made;
+                }
             }
         };
         let mut made: Vec<_> = thread::scope(|scope| {
-            let workers: Vec<_> = (0..cores.min(kernels.len())).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().flat_map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+            let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            let others = others.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            others.flatten().chain(own).collect()
         });
         made.sort_by_key(|(number, _)| *number);
         made.into_iter().map(|(_, pipeline)| pipeline).collect()
