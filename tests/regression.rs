@@ -12,7 +12,7 @@ use edgewalk::model::{Activation, Loss, Mlp, Reduction};
 use edgewalk::objective::Objective;
 use nalgebra::DMatrix;
 
-use super::device::gpu;
+use super::device::the_device;
 use super::objective_cases::{close, direction, some_params, widen};
 use super::program::{edgewalk, refuses, succeeds};
 use super::reference_mlp::{self, pseudo_normal};
@@ -94,7 +94,7 @@ fn check_all(gpu: &Device, tolerance: f64) {
 
 #[test]
 fn targets_agree_with_an_independent_network() {
-    check_all(gpu(), 1e-6);
+    check_all(the_device(), 1e-6);
 }
 
 #[test]
@@ -105,9 +105,9 @@ fn targets_agree_in_float64() {
 #[test]
 fn cross_entropy_has_no_meaning_for_numbers() {
     let data = examples(Targets::Numbers { values: numbers(EXAMPLES, 2), width: 1 });
-    let error = Objective::new(gpu(), Arc::new(mlp(1)), Loss::CrossEntropy, &data, 0).err().unwrap();
+    let error = Objective::new(the_device(), Arc::new(mlp(1)), Loss::CrossEntropy, &data, 0).err().unwrap();
     assert!(matches!(&error, DeviceError::Mismatch(problem) if problem.contains("needs classes")), "{error}");
-    let error = Objective::new(gpu(), Arc::new(mlp(2)), Loss::Mse(Reduction::Mean), &data, 0).err().unwrap();
+    let error = Objective::new(the_device(), Arc::new(mlp(2)), Loss::Mse(Reduction::Mean), &data, 0).err().unwrap();
     assert!(error.to_string().contains("[1, 1]"), "{error}");
 }
 
