@@ -309,7 +309,7 @@ fn a_group_of_all_examples_is_sam_and_a_larger_one_is_refused() {
         "heads=1",
         "loss.kind=cross-entropy",
     ];
-    let all = 36;
+    let all = 48;
     for (name, settings, group) in
         [("train", vec![], 50), ("batch", vec!["batch=20"], 20), ("file", windows.to_vec(), all)]
     {

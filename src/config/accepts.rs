@@ -93,7 +93,9 @@ impl Accepts {
             Self::CountOrShare(max) => {
                 format!("a whole number from 0 to {max}, or a share above 0 and below 1, such as 0.2")
             }
-            Self::Classes => "a list of different classes such as [3, 5], or [] for all".into(),
+            Self::Classes => {
+                format!("a list of different classes from 0 to {}, such as [3, 5], or [] for all", u32::MAX)
+            }
         }
     }
 

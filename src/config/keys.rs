@@ -106,6 +106,15 @@ fn find_short(name: &str) -> Result<&'static Key, ConfigError> {
     }
 }
 
+/// A key as it may be written on the command line: without its section if no other key is called so.
+pub(crate) fn short_name(full: &str) -> &str {
+    let leaf = full.split_once('.').map_or(full, |(_, leaf)| leaf);
+    match find_short(leaf) {
+        Ok(key) if key.full_name() == full => leaf,
+        Ok(_) | Err(_) => full,
+    }
+}
+
 /// The error for an unknown key, with similar ones.
 ///
 /// The name counts more than the section, so that `run.lr` leads to `optim.lr` and `optimizer.lr` too.

@@ -28,6 +28,7 @@ pub use choice::{
 };
 pub(crate) use effect::effective;
 pub use error::ConfigError;
+pub(crate) use keys::short_name;
 pub use measuring_set::MeasuringSet;
 pub use resolve::{Resolved, resolve};
 pub use types::{Config, DataConfig, LossConfig, MeasureConfig, ModelConfig, OptimConfig, RunConfig, SHORTEST_WINDOW};

@@ -177,14 +177,7 @@ fn count(axes: &[Axis]) -> Option<usize> {
 /// [`SweepError::TooMany`].
 pub(super) fn combinations(axes: &[Axis]) -> Result<Vec<Combination>, SweepError> {
     let count = count(axes).ok_or(SweepError::TooMany)?;
-    let all = keys();
-    let short: Vec<&str> = axes
-        .iter()
-        .map(|axis| {
-            let short = leaf(&axis.key);
-            if all.iter().filter(|key| leaf(key) == short).count() == 1 { short } else { &axis.key }
-        })
-        .collect();
+    let short: Vec<&str> = axes.iter().map(|axis| config::short_name(&axis.key)).collect();
     let mut combinations: Vec<Combination> = (0..count)
         .map(|mut place| {
             let mut values = vec![];
