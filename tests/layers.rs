@@ -30,7 +30,7 @@ const STAGES: [(&str, &[&str]); 31] = [
     ("curvature", &["choice"]),
     ("objective", &["autodiff", "curvature", "data", "device", "graph", "kernel", "model", "passes", "plan"]),
     ("optim", &["curvature", "device", "graph", "model", "objective", "plan"]),
-    ("config", &["adapter", "choice", "curvature", "data", "files", "graph", "model", "onnx", "optim", "text"]),
+    ("config", &["adapter", "choice", "curvature", "data", "files", "model", "onnx", "optim", "text"]),
     ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim", "text"]),
     ("results", &["adapter", "config", "files", "folder", "observer", "optim", "text"]),
     (

@@ -97,7 +97,8 @@ impl Objective {
     ) -> Result<Self, DeviceError> {
         let layout = Layout::of(&*model).map_err(mismatch)?;
         let (dtype, dim, labels_each, examples) = (dtype_of(data), data.dim(), data.labels_each(), data.len());
-        let max_len = usize::try_from(device.max_binding_bytes() / device.precision().bytes() as u64).unwrap_or(usize::MAX);
+        let max_len =
+            usize::try_from(device.max_binding_bytes() / device.precision().bytes() as u64).unwrap_or(usize::MAX);
         let targets = data.targets().kind();
         let constants = model.constants();
         let problem = Problem { model, loss, layout, constants, dtype, dim, labels_each, targets, examples, max_len };
