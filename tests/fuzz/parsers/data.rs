@@ -121,7 +121,12 @@ fn windows(text: &[u8], lines: TestLines, train: usize, test: usize, seq_len: us
         return None;
     }
     let all: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
-    let last = if lines == TestLines::Shakespeare { all.len().min(10_000) } else { all.len() / 4 };
+    let last = match lines {
+        TestLines::Shakespeare => all.len().min(10_000),
+        // A text without a test set is for training as a whole.
+        TestLines::LastQuarter if test == 0 => 0,
+        TestLines::LastQuarter => all.len() / 4,
+    };
     let (first, last) = all.split_at(all.len() - last);
     let part = |lines: &[&[u8]], first_n: usize| {
         let text = lines.concat();
