@@ -1,10 +1,10 @@
-//! What the compiler of a Vulkan driver makes of kernels: registers, spills and instructions. Nothing is run, so no GPU is
-//! needed where the driver can be told to compile for one, as those of Mesa can (`scripts/vendors`).
+//! Prints the statistics of a Vulkan driver's compiler for kernels: registers, spills and instructions. Nothing is run,
+//! so no GPU is needed if the driver can compile for an absent one, as Mesa's drivers can (`scripts/vendors`).
 //!
 //!     RADV_FORCE_FAMILY=navi21 cargo run --release --example compilers -- KERNEL.wgsl...
 //!
-//! Prints `adapter NAME`, and for each kernel its path, before it is compiled, and `seconds=…;statistic=value;…`, as
-//! `VK_KHR_pipeline_executable_properties` has them. A driver that crashes leaves the path of the kernel.
+//! The output is `adapter NAME`, and for each kernel its path and `seconds=…;statistic=value;…`, with the statistics of
+//! `VK_KHR_pipeline_executable_properties`. The path is printed before the kernel is compiled: the driver may crash.
 #![allow(unsafe_code, reason = "Vulkan's interface is unsafe")]
 #![allow(
     clippy::undocumented_unsafe_blocks,
@@ -53,7 +53,7 @@ struct Compiler {
 }
 
 impl Compiler {
-    /// The first device, with what wgpu asks for of what matters to a compiler.
+    /// The first device, with the features that wgpu enables and that matter to a compiler.
     fn open(instance: &ash::Instance) -> Result<Self> {
         let gpu = *unsafe { instance.enumerate_physical_devices()? }.first().ok_or("there is no Vulkan device")?;
         let properties = unsafe { instance.get_physical_device_properties(gpu) };
@@ -103,7 +103,7 @@ impl Compiler {
         Ok(Self { adapter: text(&properties.device_name), device, statistics, version })
     }
 
-    /// Name and value of each, of a kernel.
+    /// Compiles a kernel. The names and values of its statistics.
     fn statistics(&self, wgsl: &str) -> Result<Vec<(String, String)>> {
         let kernel = translate(wgsl, self.version)?;
         let device = &self.device;

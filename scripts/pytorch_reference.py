@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/pytorch: small networks of PyTorch with their data, and what PyTorch computes of them in float64.
+"""Writes tests/pytorch: small networks of PyTorch with their data, and their results by PyTorch in float64.
 
     pip install torch onnx safetensors
     scripts/pytorch_reference.py [NAME]...
@@ -73,7 +73,8 @@ class Block(nn.Module):
     def forward(self, x):
         n, length, size = x.shape
         key = size // self.heads
-        query, keys, values = (z.view(n, length, self.heads, key).transpose(1, 2) for z in self.qkv(self.norm0(x)).chunk(3, -1))
+        parts = self.qkv(self.norm0(x)).chunk(3, -1)
+        query, keys, values = (part.view(n, length, self.heads, key).transpose(1, 2) for part in parts)
         scores = query @ keys.transpose(-1, -2) / math.sqrt(key)
         if self.causal:
             scores = scores.masked_fill(~torch.ones(length, length, dtype=torch.bool).tril(), float("-inf"))
@@ -134,7 +135,10 @@ def write(name):
     torch.manual_seed(list(CASES).index(name))
     make, shape = CASES[name]
     model = make()
-    x, y = (torch.randint(0, 7, shape), torch.randint(0, 7, shape)) if name == "gpt" else (torch.randn(shape), torch.randint(0, 3, shape[:1]))
+    if name == "gpt":
+        x, y = torch.randint(0, 7, shape), torch.randint(0, 7, shape)
+    else:
+        x, y = torch.randn(shape), torch.randint(0, 3, shape[:1])
     for module in model.modules():
         # Away from ones and zeros, where normalisations would hide mistakes.
         if isinstance(module, (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)):

@@ -9,10 +9,10 @@
 // Grid: x = ceil(N / COLS), y = ceil(M / ROWS), z = BATCH. Workgroup: DOWN * ACROSS invocations; 4 * SLAB * (ROWS + COLS)
 // bytes of workgroup memory.
 // A vec4 that straddles the end of its row may hold anything past it (load_a4, load_b4), but must not read outside.
-// A compiler that does not unroll a loop keeps the arrays that it indexes in memory, so whatever indexes registers is a hook
-// that is written out.
-// Hooks: M N K A_ALONG_K, ROWS COLS BLOCK_ROWS BLOCK_COLS SLAB, A_EACH B_EACH (vec4s of a slab that an invocation brings;
-//        those of an A along k in 4 x 4 blocks, which are turned on the way), load_a4 load_b4, and
+// A compiler that does not unroll a loop keeps in memory the arrays that the loop indexes. So the code that indexes
+// registers is in hooks, which src/kernel/tile.rs writes out without loops.
+// Hooks: M N K A_ALONG_K, ROWS COLS BLOCK_ROWS BLOCK_COLS SLAB, A_EACH B_EACH (vec4s of a slab that an invocation
+//        brings; those of an A along k in 4 x 4 blocks, which are transposed on the way), load_a4 load_b4, and
 //   bring(b, m0, n0, k0, id, next_a, next_b)   fetches an invocation's part of the slabs at k0;
 //   put(id, next_a, next_b)                    writes it to workgroup memory;
 //   multiply(row4, col4, k4, acc)              adds the terms of four k;
@@ -83,7 +83,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
         put(id, &next_a, &next_b);
         workgroupBarrier();
         if (k + SLAB < K) { bring(b, m0, n0, k + SLAB, id, &next_a, &next_b); }
-        // Compilers unroll four, not sixteen.
+        // Four k are written out; compilers do not unroll a loop over all sixteen.
         for (var k4 = 0u; k4 < SLAB4; k4++) { multiply(row4, col4, k4, &acc); }
         workgroupBarrier();
     }

@@ -1,12 +1,13 @@
 // Rows: LANES neighbours in a workgroup compute a row together, and a workgroup WG / LANES rows.
 //
-// Lane j has the elements, or groups of four, j, j + LANES, j + 2 LANES … of its row, so that neighbours load neighbours. What
-// is the same for a row each of its lanes has. A reduction over the row is that of each lane's elements, in their order, and
-// then of the lanes, by halves; so the order of additions depends on the row's length alone.
+// Lane j has the elements, or groups of four, j, j + LANES, j + 2 LANES … of its row, so that neighbours load
+// neighbours. Every lane computes the values that belong to the whole row. A reduction over a row first takes each
+// lane's elements, in their order, and then the lanes, by halves; so the order of additions depends on the row's length
+// alone.
 //
 // Grid: GRID_X × rows of workgroups of WG invocations; row i = (y · GRID_X + x) · WG / LANES + local / LANES.
-// Hooks: V, WG, LANES (a power of two), GRID_X, COUNT (rows), fn body(i: u32, lane: u32, local: u32, inside: bool), which
-//        computes a row, and stores it if `inside`.
+// Hooks: V, WG, LANES (a power of two), GRID_X, COUNT (rows), and
+//   fn body(i: u32, lane: u32, local: u32, inside: bool), which computes a row, and stores it if `inside`.
 
 var<workgroup> parts: array<f32, WG>;
 

@@ -21,7 +21,7 @@ use super::objective_cases::real;
 const IMAGE_PIXELS: usize = 28 * 28;
 
 /// The idx format: two zero bytes, 8 for "bytes", the number of dimensions, then each dimension, big-endian.
-fn idx_file(dims: &[u32], payload: &[u8]) -> Vec<u8> {
+pub fn idx_file(dims: &[u32], payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, dims.len() as u8];
     dims.iter().for_each(|dim| bytes.extend(dim.to_be_bytes()));
     bytes.extend(payload);

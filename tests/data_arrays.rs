@@ -1,5 +1,5 @@
-//! Data of one's own: arrays in four formats, prepared by the options of `[data]`. Good files are made here byte by byte, or
-//! were written by numpy.
+//! Data of one's own: arrays in four formats, prepared by the options of `[data]`. Good files are made here byte by
+//! byte.
 
 use std::fs;
 use std::io::Write;
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
+use super::data::idx_file;
 use super::objective_cases::real;
 
 /// A .npy file by the description of the format: magic, version, length of the header, header, elements.
@@ -365,11 +366,11 @@ fn a_text_without_a_test_set_is_read_to_its_end() {
 
 #[test]
 fn images_of_any_size_are_read() {
-    let header = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
     let images = |count: u32, rows: u32, columns: u32| {
-        [header(&[0x0803, count, rows, columns]), (0..count * rows * columns).map(|i| i as u8).collect()].concat()
+        let pixels: Vec<u8> = (0..count * rows * columns).map(|i| i as u8).collect();
+        idx_file(&[count, rows, columns], &pixels)
     };
-    let labels = |count: u32| [header(&[0x0801, count]), vec![1; count as usize]].concat();
+    let labels = |count: u32| idx_file(&[count], &vec![1; count as usize]);
     let folder = folder(&[
         ("train-images-idx3-ubyte", &images(2, 2, 3)),
         ("train-labels-idx1-ubyte", &labels(2)),

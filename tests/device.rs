@@ -85,15 +85,13 @@ pub fn is_native() -> bool {
 /// What kernels for the adapter under test are compiled for.
 pub fn own_target() -> Target {
     if is_native() {
-        let split = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false, long_rows: false };
-        let (registers, invocations) = (Registers::Some, 256);
         return Target {
             subgroup: None,
             cpu: true,
-            registers,
-            invocations,
+            registers: Registers::Some,
+            invocations: 256,
             max_bindings: 8,
-            split,
+            split: SplitPolicy::SOFTWARE,
             choices: Arc::default(),
         };
     }

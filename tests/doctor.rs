@@ -233,7 +233,7 @@ const ROWS: [&str; 56] = [
     "elementwise, 2²¹ of a·x + y",
 ];
 
-/// Those that the processor lacks.
+/// The rows that the table of the processor lacks.
 const LIMITS: [&str; 6] = [
     "kernel tier",
     "storage buffers",

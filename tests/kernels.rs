@@ -6,6 +6,7 @@ use edgewalk::autodiff::{grad, hvp};
 use edgewalk::graph::{Binary, Compare, ConvSide, DType, DotDims, Graph, NodeId, Op, Tensor, Unary, Window};
 use edgewalk::kernel::{Choices, Registers, Target, Variant};
 use edgewalk::model::Loss;
+use edgewalk::model::layers::layer_norm;
 use edgewalk::passes::SplitPolicy;
 
 use super::device::{assert_agrees, assert_agrees_for, own_target, program};
@@ -18,10 +19,8 @@ const ODD: [usize; 6] = [1, 3, 17, 255, 257, 1000];
 /// Targets that lead to every matmul variant that this adapter can run.
 fn targets() -> Vec<Target> {
     let own = own_target();
-    let sliced = Target {
-        split: SplitPolicy { wanted_tiles: 64, min_slice: 16, by_axes: false, long_rows: false },
-        ..own.clone()
-    };
+    let sliced =
+        Target { split: SplitPolicy { wanted_tiles: 64, min_slice: 16, ..SplitPolicy::SOFTWARE }, ..own.clone() };
     let mut targets = vec![own.clone(), sliced];
     for &variant in Variant::ALL {
         let choices = Arc::new(Choices { tried: Some(variant), ..Choices::default() });
@@ -157,7 +156,8 @@ fn reductions_of_odd_sizes_agree() {
     }
 }
 
-/// Rows that workgroups share: of a few elements or of many, whose lanes they do not fill, and in numbers that fill no workgroup.
+/// Rows that workgroups share: short and long ones, some of which leave lanes idle, in numbers that leave workgroups
+/// unfilled.
 #[test]
 fn rows_of_all_lengths_agree() {
     let mut numbers = Numbers::new(9);
@@ -173,22 +173,9 @@ fn rows_of_all_lengths_agree() {
         let count = [5, 67][i % 2];
         let mut g = Graph::new();
         let (x, v) = (g.input_f32("x", &[count, len]), g.input_f32("v", &[count, len]));
-        let (scale, labels) = (g.input_f32("scale", &[len]), g.input("labels", &[count], DType::U32));
-        // A layer norm, scaled.
-        let whole = |g: &mut Graph, row: NodeId| g.broadcast(row, &[count, len], &[0]);
-        let sum = g.reduce_sum(x, &[1]);
-        let mean = g.scale(sum, 1.0 / len as f32);
-        let mean = whole(&mut g, mean);
-        let centred = g.sub(x, mean);
-        let square = g.mul(centred, centred);
-        let sum = g.reduce_sum(square, &[1]);
-        let variance = g.scale(sum, 1.0 / len as f32);
-        let variance = g.offset(variance, 0.1);
-        let inverse = g.unary(Unary::Rsqrt, variance);
-        let inverse = whole(&mut g, inverse);
-        let normal = g.mul(centred, inverse);
-        let scale_of_each = g.broadcast(scale, &[count, len], &[1]);
-        let y = g.mul(normal, scale_of_each);
+        let (scale, bias) = (g.input_f32("scale", &[len]), g.input_f32("bias", &[len]));
+        let labels = g.input("labels", &[count], DType::U32);
+        let y = layer_norm(&mut g, x, scale, bias, 0.1);
         // Its product with v, the losses, and their derivatives: rows and numbers of rows.
         let product = g.mul(y, v);
         let product = g.reduce_sum(product, &[1]);
@@ -200,6 +187,7 @@ fn rows_of_all_lengths_agree() {
             (x, numbers.tensor(&[count, len])),
             (v, numbers.tensor(&[count, len])),
             (scale, numbers.tensor(&[len])),
+            (bias, numbers.tensor(&[len])),
             (labels, Tensor { shape: vec![count], data: (0..count).map(|i| (i % len) as f64).collect() }),
         ];
         assert_agrees_for(&g, &[y, product, losses, gradient, of_gradient], &given, 1e-5, &shared);
@@ -217,8 +205,7 @@ fn a_long_row_is_one_kernel() {
     let sum = g.reduce_sum(exp, &[1]);
     let sum = g.broadcast(sum, &[100, 5000], &[0]);
     let softmax = g.div(exp, sum);
-    let split = SplitPolicy { wanted_tiles: 128, min_slice: 256, by_axes: false, long_rows: true };
-    let target = Target { cpu: false, subgroup: None, split, ..own_target() };
+    let target = Target { cpu: false, subgroup: None, split: SplitPolicy::GPU, ..own_target() };
     let given = [(x, Tensor { shape: vec![100, 5000], data: vec![0.0; 500_000] })];
     assert_eq!(program(&g, &[softmax], &given, &target).dispatches.len(), 1);
 }

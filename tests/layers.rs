@@ -88,7 +88,10 @@ const STAGES: [(&str, &[&str]); 31] = [
             "text",
         ],
     ),
-    ("bench", &["config", "folder", "device", "kernel", "model", "objective", "optim", "results", "run", "text"]),
+    (
+        "bench",
+        &["config", "data", "folder", "device", "kernel", "model", "objective", "optim", "results", "run", "text"],
+    ),
     ("theory", &["curvature", "data", "device", "graph", "model", "objective", "optim"]),
     ("doctor", &["autodiff", "curvature", "data", "device", "graph", "model", "objective", "optim"]),
     (

@@ -99,7 +99,8 @@ impl Case {
         self.check_on(the_device(), 0);
     }
 
-    /// The same natively, in chunks of so many examples: a driver compiles each kernel anew for the last, shorter chunk.
+    /// The same natively, in chunks of so many examples. A driver would compile all kernels again for the last, shorter
+    /// chunk.
     fn check_chunks(&self, chunk: usize) {
         self.check_on(&native(), chunk);
     }

@@ -90,7 +90,7 @@ fn every_activation_and_every_loss() {
     }
 }
 
-/// What training and measuring need, of the activations that the networks above lack: a driver compiles each kernel anew.
+/// Gradient and H·v for the activations that the networks above lack, and no more: a driver compiles every kernel.
 #[test]
 fn other_activations_on_the_adapter() {
     for (activation, loss) in [Activation::Tanh, Activation::Elu, Activation::Softplus].into_iter().zip(LOSSES) {

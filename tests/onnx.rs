@@ -1,67 +1,36 @@
-//! Networks of ONNX files: what PyTorch exported gives the outputs, the loss and the Hessian that PyTorch has; graphs
-//! made here by hand for each operator; and what is said of files that cannot be read.
+//! Networks of ONNX files: those that PyTorch exported give its outputs, loss and Hessian; graphs for each operator give
+//! the outputs of onnxruntime; files that cannot be read are refused with a reason.
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use edgewalk::data::{self, DataName, Examples, Features, Options, Request};
+use edgewalk::data::Options;
 use edgewalk::folder::tables::read_metrics;
 use edgewalk::graph::{DType, Graph, Tensor, eval};
-use edgewalk::model::{Layout, Model, OnnxModel};
+use edgewalk::model::{Layout, OnnxModel};
 use edgewalk::onnx::Network;
 use serde_json::Value;
 
-use super::objective_cases::{close, widen};
+use super::objective_cases::close;
 use super::program::{edgewalk, refuses, succeeds};
-use super::weights::{expected, fixture, numbers};
+use super::weights::{check_found, examples, expected, fixture, found, numbers, outputs};
 
 const NETWORKS: [&str; 6] = ["mlp", "cnn", "residual", "resnet", "vit", "gpt"];
-
-fn examples(name: &str) -> Examples {
-    let path = Some(fixture(name).join("set.npz"));
-    let options = Options { tokens: name == "gpt", padding: false, ..Options::default() };
-    data::load(&Request { path, options, ..Request::new(DataName::Arrays) }).unwrap().train
-}
-
-/// The outputs of a network by the interpreter, with the parameters of its file.
-fn outputs(model: &dyn Model, data: &Examples) -> Vec<f64> {
-    let layout = Layout::of(model).unwrap();
-    let mut g = Graph::new();
-    let (mut nodes, mut given) = (vec![], vec![]);
-    let params = layout.brought().unwrap();
-    let parts = layout.iter().map(|(param, offset)| {
-        let len: usize = param.shape.iter().product();
-        (param.shape.clone(), params[offset..offset + len].to_vec())
-    });
-    for (shape, data) in parts.chain(model.constants().into_iter().map(|it| (it.shape, it.values))) {
-        let node = g.input_f32("given", &shape);
-        nodes.push(node);
-        given.push((node, Tensor { shape, data }));
-    }
-    let shape = vec![data.len(), data.dim()];
-    let (dtype, numbers) = match data.features() {
-        Features::Real(values) => (DType::F32, widen(values)),
-        Features::Tokens(codes) => (DType::U32, codes.iter().map(|&code| code.into()).collect()),
-    };
-    let x = g.input("x", &shape, dtype);
-    given.push((x, Tensor { shape, data: numbers }));
-    let outputs = model.forward(&mut g, &nodes, x);
-    eval(&g, &[outputs], &given).unwrap().remove(0).data
-}
 
 #[test]
 fn exported_networks_give_the_outputs_of_pytorch() {
     for name in NETWORKS {
         let network = Network::read(&fixture(name).join("net.onnx"), &[]).unwrap();
-        let data = examples(name);
+        let data = examples(name, Options { tokens: name == "gpt", padding: false, ..Options::default() });
         let model = OnnxModel::new(Arc::new(network), data.shape()).unwrap();
-        let expected = expected(name);
-        assert_eq!(Layout::of(&model).unwrap().len() as u64, expected["parameters"].as_u64().unwrap(), "{name}");
-        // Constants are float32 in the file, and float64 in PyTorch: the ε of normalisations, and those of attention and
-        // the GELU.
+        let (layout, expected) = (Layout::of(&model).unwrap(), expected(name));
+        assert_eq!(layout.len() as u64, expected["parameters"].as_u64().unwrap(), "{name}");
+        // Constants are float32 in the file, and float64 in PyTorch: the ε of normalisations, and those of attention
+        // and the GELU.
         let tolerance = if ["vit", "gpt"].contains(&name) { 1e-7 } else { 1e-11 };
-        close(name, &outputs(&model, &data), &numbers(&expected["outputs"]), tolerance);
+        let found = outputs(&model, layout.brought().unwrap(), &data);
+        close(name, &found, &numbers(&expected["outputs"]), tolerance);
     }
 }
 
@@ -74,16 +43,7 @@ fn check_curvature(name: &str, more: &[&str], tolerance: f64) {
     arguments.extend(["--loss", "cross-entropy", "--top", "3", "--tol", "1e-6", "--out", "found"]);
     arguments.extend(more);
     succeeds(edgewalk(here, &arguments));
-    let found: Value = serde_json::from_slice(&fs::read(here.join("found/curvature.json")).unwrap()).unwrap();
-    let expected = expected(name);
-    for (key, tolerance) in [("loss", tolerance / 10.0), ("grad_norm", tolerance)] {
-        close(key, &[found[key].as_f64().unwrap()], &[expected[key].as_f64().unwrap()], tolerance);
-    }
-    let eigenvalues = found["findings"][0]["eigenvalues"].as_array().unwrap();
-    let values: Vec<f64> = eigenvalues.iter().map(|pair| pair["value"].as_f64().unwrap()).collect();
-    for (found, expected) in values.iter().zip(numbers(&expected["eigenvalues"])) {
-        close(name, &[*found], &[expected], tolerance);
-    }
+    check_found(here, name, tolerance);
 }
 
 #[test]
@@ -121,8 +81,7 @@ fn an_exported_network_is_trained_resumed_and_analysed() {
     let mut again = edgewalk(here, &["curvature", net.to_str().unwrap(), "--params", "run", "--top", "1"]);
     again.args(["--data", set.to_str().unwrap(), "--loss", "cross-entropy", "--out", "found"]);
     succeeds(again);
-    let found: Value = serde_json::from_slice(&fs::read(here.join("found/curvature.json")).unwrap()).unwrap();
-    assert!(found["loss"].as_f64().unwrap() < expected("residual")["loss"].as_f64().unwrap());
+    assert!(found(here)["loss"].as_f64().unwrap() < expected("residual")["loss"].as_f64().unwrap());
     succeeds(edgewalk(here, &["sweep", "own.toml", "--set", "lr=0.1,0.2", "--set", "steps=2", "--out", "sweep"]));
 }
 

@@ -72,8 +72,7 @@ fn check(gpu: &Device, targets: Targets, reduction: Reduction, tolerance: f64) {
         match is_signs {
             false => assert!(metrics.error.is_nan()),
             true => {
-                let answers = &here.outputs;
-                let wrong = answers.iter().zip(&values).filter(|(answer, sign)| **answer * **sign <= 0.0).count();
+                let wrong = here.outputs.iter().zip(&values).filter(|(answer, sign)| **answer * **sign <= 0.0).count();
                 assert!((1..EXAMPLES).contains(&wrong), "{wrong} of them tell nothing");
                 close("error", &[metrics.error], &[wrong as f64 / EXAMPLES as f64], 1e-6);
             }
@@ -137,17 +136,14 @@ fn a_regression_is_trained_measured_resumed_and_analysed() {
     assert!(rows[11].loss < rows[0].loss && rows[0].test_loss.is_some() && rows[0].test_error.is_none());
     assert_eq!(read_curvature(&here.join("run/curvature.csv")).unwrap().len(), 3);
     succeeds(edgewalk(here, &["report", "run"]));
-    let again = succeeds(edgewalk(here, &["resume", "run", "--set", "steps=14"]));
-    println!("{again}");
+    succeeds(edgewalk(here, &["resume", "run", "--set", "steps=14"]));
     let analysis = succeeds(edgewalk(here, &["curvature", "run", "--top", "1"]));
-    assert!(analysis.contains("30 training examples") || analysis.contains("30"), "{analysis}");
+    assert!(analysis.contains("30"), "{analysis}");
     // Without its run: the share that is held out is the same.
     let file = "run/checkpoints/step_00000012/params.safetensors";
-    let (config, out) = (["--config", "own.toml"], ["--out", "elsewhere"]);
     fs::copy(here.join(file), here.join("weights.safetensors")).unwrap();
-    let outside =
-        edgewalk(here, &[&["curvature", "weights.safetensors", "--top", "1"], &config[..], &out[..]].concat());
-    succeeds(outside);
+    let outside = ["curvature", "weights.safetensors", "--top", "1", "--config", "own.toml", "--out", "elsewhere"];
+    succeeds(edgewalk(here, &outside));
     let swept = ["sweep", "own.toml", "--set", "lr=0.1,0.2", "--set", "steps=4", "--out", "sweep"];
     succeeds(edgewalk(here, &swept));
     // Another table is not the data of the run.
@@ -168,20 +164,18 @@ fn signs_are_trained_and_settings_without_meaning_are_refused() {
         command.args(sets.iter().flat_map(|set| ["--set", set]));
         command
     };
-    for (path, sets, words) in [
-        ("half.csv", &[][..], "\"signs\""),
-        ("half.csv", &["targets=signs", "loss.kind=cross-entropy"], "cross-entropy"),
-        ("plane.csv", &["loss.kind=cross-entropy"], "needs classes"),
-        ("plane.csv", &["until=error < 0.1"], "run.until"),
-        ("plane.csv", &["classes=[1, 2]"], "data.classes"),
-        ("plane.csv", &["data.test=10"], "data.test"),
-        ("plane.csv", &["model.kind=cnn"], "model.kind"),
-        ("plane.csv", &["model.kind=transformer"], "tokens"),
-        ("nowhere.csv", &[], "nowhere.csv"),
+    for (path, sets, code, words) in [
+        ("half.csv", &[][..], 1, "\"signs\""),
+        ("half.csv", &["targets=signs", "loss.kind=cross-entropy"], 2, "cross-entropy"),
+        ("plane.csv", &["loss.kind=cross-entropy"], 2, "needs classes"),
+        ("plane.csv", &["until=error < 0.1"], 2, "run.until"),
+        ("plane.csv", &["classes=[1, 2]"], 1, "data.classes"),
+        ("plane.csv", &["data.test=10"], 1, "data.test"),
+        ("plane.csv", &["model.kind=cnn"], 2, "model.kind"),
+        ("plane.csv", &["model.kind=transformer"], 1, "tokens"),
+        ("nowhere.csv", &[], 1, "nowhere.csv"),
     ] {
         println!("{path} {sets:?}");
-        let is_of_settings = ["cross-entropy", "needs classes", "run.until", "model.kind"].contains(&words);
-        let code = if is_of_settings { 2 } else { 1 };
         refuses(train(path, sets), code, &[words]);
     }
     refuses(edgewalk(here, &["train", "--set", "scale=255"]), 2, &["data.scale", "arrays"]);

@@ -20,8 +20,6 @@ const FEWEST_INVOCATIONS: u32 = 128;
 const MAX_WORKGROUP_BYTES: u32 = 16 << 10;
 const MAX_GRID: u32 = 65_535;
 
-const UNSLICED: SplitPolicy = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false, long_rows: false };
-
 /// Software adapters with subgroups of 8 and 16 lanes and without, GPUs, and few bindings.
 pub fn targets() -> [Target; 5] {
     let software = |subgroup, split| Target {
@@ -33,18 +31,18 @@ pub fn targets() -> [Target; 5] {
         split,
         choices: Arc::default(),
     };
-    let sliced = SplitPolicy { wanted_tiles: 128, min_slice: 16, by_axes: false, long_rows: false };
+    let sliced = SplitPolicy { wanted_tiles: 128, min_slice: 16, ..SplitPolicy::SOFTWARE };
     let gpu = |split| Target { cpu: false, ..software(None, split) };
     [
-        software(Some(8), UNSLICED),
+        software(Some(8), SplitPolicy::SOFTWARE),
         software(Some(16), sliced),
-        software(None, UNSLICED),
+        software(None, SplitPolicy::SOFTWARE),
         gpu(sliced),
-        Target { max_bindings: FEWEST_STORAGE_BUFFERS, invocations: FEWEST_INVOCATIONS, ..gpu(UNSLICED) },
+        Target { max_bindings: FEWEST_STORAGE_BUFFERS, invocations: FEWEST_INVOCATIONS, ..gpu(SplitPolicy::SOFTWARE) },
     ]
 }
 
-/// Kernels by source, each with the bindings and invocations that its target allows, and the largest grid of a dispatch.
+/// Kernels by source, each with the bindings and invocations that its targets allow, and the largest extent of a grid.
 fn all_kernels() -> (BTreeMap<String, (Kernel, [usize; 2])>, u32) {
     let mut kernels: BTreeMap<String, (Kernel, [usize; 2])> = BTreeMap::new();
     let mut largest = 0;

@@ -1,10 +1,10 @@
-//! Weights from elsewhere: the state of PyTorch's networks gives the outputs, the loss and the Hessian that PyTorch has,
-//! and `--init` takes runs and checkpoints. `scripts/pytorch_reference.py` wrote the files in `tests/pytorch`.
+//! Weights from elsewhere: the state of PyTorch's networks gives the outputs, the loss and the Hessian that PyTorch
+//! computes, and `--init` takes runs and checkpoints. `scripts/pytorch_reference.py` wrote the files in `tests/pytorch`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use edgewalk::data::{self, DataName, Examples, ImageLayout, Options, Request};
+use edgewalk::data::{self, DataName, Examples, Features, ImageLayout, Options, Request};
 use edgewalk::folder::tables::read_metrics;
 use edgewalk::graph::{DType, Graph, Tensor, eval};
 use edgewalk::model::{
@@ -14,7 +14,7 @@ use edgewalk::model::{
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::Value;
 
-use super::objective_cases::{close, real, widen};
+use super::objective_cases::{close, widen};
 use super::program::{edgewalk, refuses, succeeds, tiny_run};
 
 pub fn fixture(name: &str) -> PathBuf {
@@ -30,8 +30,8 @@ pub fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
-fn examples(name: &str, layout: ImageLayout) -> Examples {
-    let options = Options { layout, ..Options::default() };
+/// The examples that PyTorch had.
+pub fn examples(name: &str, options: Options) -> Examples {
     let path = Some(fixture(name).join("set.npz"));
     data::load(&Request { path, options, ..Request::new(DataName::Arrays) }).unwrap().train
 }
@@ -56,22 +56,47 @@ fn cnn() -> Cnn {
 }
 
 /// The outputs of a network by the interpreter.
-fn outputs(model: &dyn Model, params: &[f64], data: &Examples) -> Vec<f64> {
+pub fn outputs(model: &dyn Model, params: &[f64], data: &Examples) -> Vec<f64> {
     let layout = Layout::of(model).unwrap();
     let mut g = Graph::new();
-    let tensor = |shape: &[usize], data: Vec<f64>| Tensor { shape: shape.to_vec(), data };
-    let (nodes, mut given): (Vec<_>, Vec<_>) = (layout.iter())
-        .map(|(param, offset)| {
-            let node = g.input_f32(&param.name, &param.shape);
-            let len: usize = param.shape.iter().product();
-            (node, (node, tensor(&param.shape, params[offset..offset + len].to_vec())))
-        })
-        .unzip();
-    let shape = [data.len(), data.dim()];
-    let x = g.input("x", &shape, DType::F32);
-    given.push((x, tensor(&shape, widen(real(data)))));
+    let (mut nodes, mut given) = (vec![], vec![]);
+    let parts = layout.iter().map(|(param, offset)| {
+        let len: usize = param.shape.iter().product();
+        (param.shape.clone(), params[offset..offset + len].to_vec())
+    });
+    for (shape, data) in parts.chain(model.constants().into_iter().map(|it| (it.shape, it.values))) {
+        let node = g.input_f32("given", &shape);
+        nodes.push(node);
+        given.push((node, Tensor { shape, data }));
+    }
+    let shape = vec![data.len(), data.dim()];
+    let (dtype, numbers) = match data.features() {
+        Features::Real(values) => (DType::F32, widen(values)),
+        Features::Tokens(codes) => (DType::U32, codes.iter().map(|&code| code.into()).collect()),
+    };
+    let x = g.input("x", &shape, dtype);
+    given.push((x, Tensor { shape, data: numbers }));
     let outputs = model.forward(&mut g, &nodes, x);
     eval(&g, &[outputs], &given).unwrap().remove(0).data
+}
+
+/// The results that `curvature` wrote into the folder `found`.
+pub fn found(here: &Path) -> Value {
+    serde_json::from_slice(&fs::read(here.join("found/curvature.json")).unwrap()).unwrap()
+}
+
+/// Compares [`found`] with the double backward of PyTorch in float64: loss, gradient norm, three eigenvalues.
+pub fn check_found(here: &Path, name: &str, tolerance: f64) {
+    let (found, expected) = (found(here), expected(name));
+    for (key, tolerance) in [("loss", tolerance / 10.0), ("grad_norm", tolerance)] {
+        close(key, &[found[key].as_f64().unwrap()], &[expected[key].as_f64().unwrap()], tolerance);
+    }
+    let eigenvalues = found["findings"][0]["eigenvalues"].as_array().unwrap();
+    let values: Vec<f64> = eigenvalues.iter().map(|pair| pair["value"].as_f64().unwrap()).collect();
+    assert!(values.len() >= 3, "{values:?}");
+    for (found, expected) in values.iter().zip(numbers(&expected["eigenvalues"])) {
+        close(name, &[*found], &[expected], tolerance);
+    }
 }
 
 #[test]
@@ -81,12 +106,9 @@ fn states_of_pytorch_give_its_outputs() {
         let layout = Layout::of(&*model).unwrap();
         let state = fs::read(fixture(name).join("state.safetensors")).unwrap();
         let params: Vec<f64> = params_from_pytorch(&layout, &state).unwrap();
-        let found = outputs(
-            &*model,
-            &params,
-            &examples(name, if name == "cnn" { ImageLayout::Nchw } else { ImageLayout::Nhwc }),
-        );
-        close(name, &found, &numbers(&expected(name)["outputs"]), 1e-12);
+        let layout = if name == "cnn" { ImageLayout::Nchw } else { ImageLayout::Nhwc };
+        let data = examples(name, Options { layout, ..Options::default() });
+        close(name, &outputs(&*model, &params, &data), &numbers(&expected(name)["outputs"]), 1e-12);
     }
 }
 
@@ -109,7 +131,6 @@ fn curvature_of_a_state_is_that_of_double_backward() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     for name in ["mlp", "cnn"] {
-        let expected = expected(name);
         let state = fixture(name).join("state.safetensors");
         for (precision, tolerance) in [("f32", 1e-4), ("f64", 1e-6)] {
             let file = format!("{name}-{precision}.toml");
@@ -121,23 +142,13 @@ fn curvature_of_a_state_is_that_of_double_backward() {
                 arguments.extend(["--adapter", "native"]);
             }
             succeeds(edgewalk(here, &arguments));
-            let found: Value = serde_json::from_slice(&fs::read(here.join("found/curvature.json")).unwrap()).unwrap();
-            close("loss", &[found["loss"].as_f64().unwrap()], &[expected["loss"].as_f64().unwrap()], tolerance / 10.0);
-            close(
-                "‖g‖",
-                &[found["grad_norm"].as_f64().unwrap()],
-                &[expected["grad_norm"].as_f64().unwrap()],
-                tolerance,
-            );
-            let eigenvalues = found["findings"][0]["eigenvalues"].as_array().unwrap();
-            let values: Vec<f64> = eigenvalues.iter().map(|pair| pair["value"].as_f64().unwrap()).collect();
-            close(&format!("{name} {precision}"), &values[..3], &numbers(&expected["eigenvalues"])[..3], tolerance);
+            check_found(here, name, tolerance);
         }
         fs::write(here.join("train.toml"), settings(name)).unwrap();
         let state = state.to_str().unwrap();
         succeeds(edgewalk(here, &["train", "train.toml", "--init", state, "--layout", "pytorch", "--out", name]));
         let first = read_metrics(&here.join(name).join("metrics.csv")).unwrap()[0].loss;
-        close("first loss", &[first], &[expected["loss"].as_f64().unwrap()], 1e-5);
+        close("first loss", &[first], &[expected(name)["loss"].as_f64().unwrap()], 1e-5);
         succeeds(edgewalk(here, &["resume", name, "--set", "steps=3"]));
     }
     // Without its layout, a state has other names.

@@ -1,5 +1,5 @@
-//! The programs of the three tasks' networks for any target, over the public API: what `main.rs` writes to files, and what
-//! tests of translations can go through.
+//! The kernels of the presets' networks for any target, through the public API. `main.rs` writes them to files, and
+//! tests translate them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,8 +58,8 @@ pub fn tasks() -> Vec<Task> {
     ]
 }
 
-/// A kind of adapter by name: `gpu` (within WebGPU's limits), a GPU of a vendor, `subgroup` (software with subgroups of 8) or
-/// `rows` (other software).
+/// A kind of adapter by name: `gpu` (within WebGPU's limits), a GPU of a vendor, `subgroup` (software with subgroups of
+/// 8) or `rows` (other software).
 pub fn target(name: &str) -> Option<Target> {
     let gpu = |registers, max_bindings| Target {
         subgroup: None,
@@ -67,29 +67,27 @@ pub fn target(name: &str) -> Option<Target> {
         registers,
         invocations: 256,
         max_bindings,
-        split: SplitPolicy { wanted_tiles: 128, min_slice: 256, by_axes: false, long_rows: true },
+        split: SplitPolicy::GPU,
         choices: Arc::default(),
     };
-    let software = |subgroup| Target {
-        subgroup,
-        cpu: true,
-        split: SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false, long_rows: false },
-        ..gpu(Registers::Some, 8)
-    };
+    let vendor = |number, max_bindings| gpu(Registers::of_vendor(number), max_bindings);
+    let software = |subgroup| Target { subgroup, cpu: true, split: SplitPolicy::SOFTWARE, ..gpu(Registers::Some, 8) };
     Some(match name {
         "gpu" => gpu(Registers::Many, 8),
-        "nvidia" => gpu(Registers::Many, 16),
-        "amd" | "intel" | "adreno" => gpu(Registers::Some, 16),
-        "mali" => gpu(Registers::Few, 16),
-        "videocore" => gpu(Registers::Few, 8),
+        "amd" => vendor(0x1002, 16),
+        "nvidia" => vendor(0x10de, 16),
+        "intel" => vendor(0x8086, 16),
+        "adreno" => vendor(0x5143, 16),
+        "mali" => vendor(0x13b5, 16),
+        "videocore" => vendor(0x14e4, 8),
         "subgroup" => software(Some(8)),
         "rows" => software(None),
         _ => return None,
     })
 }
 
-/// The distinct kernels that a task leads to, by default or in every variant that suits them: of loss and gradient, of what is
-/// kept of H·v, and of its products with one vector and with four. In the order of their labels.
+/// The distinct kernels that a task leads to, by default or in every variant that suits the target: of loss and
+/// gradient, of the kept part of H·v, and of its products with one vector and with four. In the order of their labels.
 ///
 /// # Errors
 /// [`KernelError`] when a program cannot be compiled.

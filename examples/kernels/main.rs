@@ -1,11 +1,11 @@
-//! Writes the WGSL of every kernel of the three tasks' networks for a kind of adapter into a folder, in every variant.
+//! Writes the WGSL of every kernel of the presets' networks for a kind of adapter into a folder, in every variant.
 //!
 //!     cargo run --release --example kernels -- [--default] gpu kernels/ [TASK...]
 //!
-//! With `--default` each contraction is written as it is chosen by default, and not in every variant. The kinds are `gpu` (within
-//! WebGPU's limits), `amd`, `nvidia`, `intel`, `adreno`, `mali`, `videocore`, and of software adapters `subgroup` and `rows`; a
-//! task goes by the name of its preset. No adapter is needed. A file is named after task, kernel, shape and a number that tells
-//! kernels of the same shape apart; `docs/gpu-kernels.md` shows what was learnt from them.
+//! With `--default` each contraction is written only in the variant that it gets by default. The kinds are `gpu`
+//! (within WebGPU's limits), `amd`, `nvidia`, `intel`, `adreno`, `mali`, `videocore`, and for software adapters
+//! `subgroup` and `rows`. A task has the name of its preset. No adapter is needed. A file is named after task, kernel,
+//! shape and a number that distinguishes kernels of the same shape. Their statistics are in docs/gpu-kernels.md.
 
 mod collect;
 
@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [kind, folder, only @ ..] = args else {
         return Err("usage: kernels [--default] KIND FOLDER [TASK...]".into());
     };
-    let target = collect::target(kind).ok_or_else(|| format!("`{kind}` is no kind of adapter"))?;
+    let unknown = || format!("`{kind}` is none of gpu, amd, nvidia, intel, adreno, mali, videocore, subgroup, rows");
+    let target = collect::target(kind).ok_or_else(unknown)?;
     std::fs::create_dir_all(folder)?;
     for task in collect::tasks().iter().filter(|task| only.is_empty() || only.iter().any(|name| name == task.name)) {
         let kernels = collect::kernels(task, &target, every_variant)?;

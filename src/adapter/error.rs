@@ -29,12 +29,12 @@ pub enum DeviceError {
         /// Index, name and place of each that matches.
         known: String,
     },
-    /// An environment variable that says what may be used of adapters says something else.
+    /// An environment variable that restricts adapters has a value that it cannot have.
     #[error("{variable}: {problem}")]
     Ceiling {
         /// Its name.
         variable: &'static str,
-        /// What it may say.
+        /// What is wrong, and the values that it can have.
         problem: String,
     },
     /// The adapter refused to give a device.

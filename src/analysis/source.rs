@@ -1,4 +1,5 @@
-//! Finds the parameters to analyse and their configuration: a run's last checkpoint, another checkpoint, or a file.
+//! Finds the parameters to analyse and their configuration: a run's last checkpoint, another checkpoint, or a file of
+//! parameters or of a network.
 
 use std::path::{Path, PathBuf};
 
@@ -40,7 +41,10 @@ pub(super) fn find(request: &AnalysisRequest) -> Result<ParamsSource, RunError> 
         let sets = [&["model.kind=onnx".to_owned(), format!("model.path={}", path.display())], &sets[..]].concat();
         let config = config::resolve(given, &sets)?.config;
         let out = path.parent().unwrap_or(Path::new("")).join("analysis");
-        let params = weights.as_ref().map_or_else(|| Ok(path.clone()), |weights| checkpoint::params_of(weights))?;
+        let params = match weights {
+            Some(weights) => checkpoint::params_of(weights)?,
+            None => path.clone(),
+        };
         return Ok(ParamsSource { params, brought: weights.is_none(), step: None, config, manifest: None, out });
     }
     if let Some(instead) = owner(path) {
@@ -72,7 +76,7 @@ pub(super) fn find(request: &AnalysisRequest) -> Result<ParamsSource, RunError> 
 }
 
 /// Whether a file is a network rather than parameters.
-pub(super) fn is_network(path: &Path) -> bool {
+fn is_network(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "onnx")
 }
 

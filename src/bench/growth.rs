@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::{NO_LEARNING, Scratch, examples_of_update};
+use super::{ExampleSource, NO_LEARNING, Scratch, examples_of_update};
 use crate::config::{Config, ModelKind};
 use crate::device::{Device, DeviceError};
 use crate::folder::table::number;
@@ -76,9 +76,10 @@ pub fn growth(
     watch: &mut dyn FnMut(&GrowthPoint),
 ) -> Result<Growth, RunError> {
     let began = Instant::now();
+    let source = ExampleSource::of(config)?;
     let mut points = vec![];
     for (number, axis) in AXES.into_iter().enumerate() {
-        // A file has one size.
+        // The network of a file has one width and depth.
         if config.model.kind == ModelKind::Onnx && axis != GrowthAxis::Examples {
             continue;
         }
@@ -88,7 +89,7 @@ pub fn growth(
         let mut size = axis.smallest(config.model.kind);
         loop {
             let point_began = Instant::now();
-            let Some(point) = point(device, config, axis, size)? else { break };
+            let Some(point) = point(device, config, &source, axis, size)? else { break };
             watch(&point);
             points.push(point);
             // The next one compiles at most twice as much, and computes this many times more.
@@ -105,12 +106,18 @@ pub fn growth(
 }
 
 /// The time at one size; `None` if the adapter cannot hold it.
-fn point(device: &Device, config: &Config, axis: GrowthAxis, size: usize) -> Result<Option<GrowthPoint>, RunError> {
+fn point(
+    device: &Device,
+    config: &Config,
+    source: &ExampleSource,
+    axis: GrowthAxis,
+    size: usize,
+) -> Result<Option<GrowthPoint>, RunError> {
     let mut config = config.clone();
     let mut examples = examples_of_update(&config).unwrap_or(SOME_EXAMPLES);
     axis.set(size, &mut config, &mut examples);
     let measure = || {
-        let Scratch { mut objective, w } = Scratch::new(device, &config, examples)?;
+        let Scratch { mut objective, w } = Scratch::new(device, &config, source, examples)?;
         let optimizer = Optimizer::new(&mut objective, Rule::gd(NO_LEARNING), &w)?;
         let step = optimizer.step(0);
         Ok(GrowthPoint {
@@ -171,7 +178,7 @@ impl GrowthAxis {
             (Self::Depth, ModelKind::Mlp) => model.depth = size,
             (Self::Depth, ModelKind::Cnn) => model.layers_per_block = size,
             (Self::Depth, ModelKind::Transformer) => model.layers = size,
-            // A file has one size.
+            // The network of a file has one width and depth.
             (Self::Width | Self::Depth, ModelKind::Onnx) => {}
         }
     }

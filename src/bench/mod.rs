@@ -1,6 +1,7 @@
 //! The speed of a configuration's network on an adapter, kernel by kernel, beside the adapter's limits. Examples are
-//! made up, since time depends on shapes alone. [`bench()`] examines one size, [`growth()`] many sizes.
+//! made up, except arrays, since time depends on shapes alone. [`bench()`] examines one size, [`growth()`] many sizes.
 
+mod examples;
 #[cfg(feature = "plots")]
 pub mod growth;
 mod report;
@@ -9,13 +10,13 @@ mod variants;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::workload::{examples_of_update, made_up_examples};
 use crate::config::{Config, Resolved, build};
 use crate::device::{Buffer, Device, Peaks, Recording};
 use crate::model::initial_params;
 use crate::objective::{HessianOperator, Objective};
 use crate::optim::{Optimizer, Rule};
 use crate::run::RunError;
+use examples::{ExampleSource, examples_of_update};
 
 #[cfg(feature = "plots")]
 pub use growth::growth;
@@ -25,8 +26,6 @@ pub use variants::{Variants, variants};
 const MOST_CHUNKS: usize = 4;
 /// The number of examples for planning chunks.
 const PLANNED: usize = 4096;
-/// The most numbers of made-up examples: a gibibyte.
-const MOST_FEATURES: usize = 1 << 28;
 /// Seconds to time all kernels by themselves.
 const KERNELS_SECS: f64 = 4.0;
 /// Seconds to time each whole, in this many turns.
@@ -91,7 +90,7 @@ pub struct Bench {
     pub wholes: Vec<WholeTime>,
 }
 
-/// An objective on made-up examples, and arbitrary parameters.
+/// An objective, and arbitrary parameters.
 struct Scratch {
     objective: Objective,
     w: Buffer,
@@ -162,17 +161,19 @@ fn kernels(device: &Device, recording: &Recording) -> Result<Vec<KernelTime>, Ru
 impl Scratch {
     /// The examples of an update, or as many of them as are timed.
     fn of_update(device: &Device, config: &Config) -> Result<Self, RunError> {
-        let wanted = examples_of_update(config);
-        let planned = Self::new(device, config, wanted.unwrap_or(PLANNED).min(PLANNED))?;
+        let (source, wanted) = (ExampleSource::of(config)?, examples_of_update(config));
+        let planned = Self::new(device, config, &source, wanted.unwrap_or(PLANNED).min(PLANNED))?;
         let most = MOST_CHUNKS * planned.objective.plan().rows;
         let examples = wanted.unwrap_or(most).min(most);
-        if examples == planned.objective.examples() { Ok(planned) } else { Self::new(device, config, examples) }
+        if examples == planned.objective.examples() {
+            return Ok(planned);
+        }
+        Self::new(device, config, &source, examples)
     }
 
     /// This many examples, or as many as fit.
-    fn new(device: &Device, config: &Config, count: usize) -> Result<Self, RunError> {
-        let each = made_up_examples(config, 1)?.dim();
-        let examples = made_up_examples(config, count.min((MOST_FEATURES / each).max(1)))?;
+    fn new(device: &Device, config: &Config, source: &ExampleSource, count: usize) -> Result<Self, RunError> {
+        let examples = source.examples(count)?;
         let model = build::model(config, &examples)?;
         let objective = Objective::new(device, model, build::loss(config), &examples, config.run.chunk)?;
         let w = objective.vector("w")?;

@@ -1,4 +1,4 @@
-//! `edgewalk curvature`: the curvature of a run's parameters.
+//! `edgewalk curvature`: the curvature at the parameters of a run, of a checkpoint or of a file.
 
 use std::path::PathBuf;
 

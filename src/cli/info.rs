@@ -63,7 +63,8 @@ fn network(path: &Path, freeze: &[String]) -> Result<String, ConfigError> {
         arrays.iter().map(|array| format!("  {} {:?}\n", array.name.escape_debug(), array.shape)).collect()
     };
     let mut text = format!(
-        "written by {}, operators of version {}\nreads `{}`: {} of shape [{}]\nnodes: {}\n\nparameters ({total} numbers):\n{}",
+        "written by {}, operators of version {}\nreads `{}`: {} of shape [{}]\nnodes: {}\n\n\
+         parameters ({total} numbers):\n{}",
         network.producer(),
         network.opset(),
         input.name.escape_debug(),

@@ -45,7 +45,7 @@ pub fn request(config: &Config) -> Request {
             targets: c.targets,
             centre: c.centre.choice(),
             scale: c.scale,
-            // Only a convolution has to know.
+            // Other networks read the numbers in the order of the file.
             layout: if config.model.kind == ModelKind::Cnn { c.layout } else { ImageLayout::Nhwc },
             target: c.target.clone(),
             tokens: match config.model.kind {
@@ -54,7 +54,7 @@ pub fn request(config: &Config) -> Request {
                 // A file that cannot be read is reported when the model is made.
                 ModelKind::Onnx => network(config).is_ok_and(|network| network.input().tokens),
             },
-            // What padding is, if there is any, an ONNX file does not say.
+            // An ONNX file does not say whether a token is padding.
             padding: config.model.kind != ModelKind::Onnx,
             split_seed: c.split_seed,
         },
@@ -119,23 +119,7 @@ fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigErr
             activation: c.activation,
         }),
         ModelKind::Cnn => Arc::new(cnn(c, data)?),
-        ModelKind::Onnx => {
-            let network = network(config)?;
-            if is_text != network.input().tokens {
-                return conflict(
-                    format!(
-                        "{} cannot read these examples: one has whole numbers, and the other has not",
-                        shown_path(c)
-                    ),
-                    "give x the type of elements that `edgewalk info FILE.onnx` shows",
-                );
-            }
-            let model = OnnxModel::new(Arc::new(network), data.shape()).map_err(|error| ConfigError::Conflict {
-                problem: format!("{}: {error}", shown_path(c)),
-                remedy: "`edgewalk info FILE.onnx` shows what it reads",
-            })?;
-            Arc::new(model)
-        }
+        ModelKind::Onnx => Arc::new(onnx(config, data)?),
         ModelKind::Transformer => Arc::new(Transformer {
             layers: c.layers,
             heads: c.heads,
@@ -147,14 +131,30 @@ fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigErr
     })
 }
 
-fn shown_path(c: &ModelConfig) -> String {
-    c.path.as_deref().unwrap_or(Path::new("")).display().to_string()
+/// The file of an ONNX network, without which there is no valid configuration of one.
+fn onnx_path(c: &ModelConfig) -> &Path {
+    c.path.as_deref().unwrap_or(Path::new(""))
+}
+
+fn onnx(config: &Config, data: &Examples) -> Result<OnnxModel, ConfigError> {
+    let (network, path) = (network(config)?, onnx_path(&config.model).display());
+    let words = |tokens: bool| if tokens { "whole numbers" } else { "floating-point numbers" };
+    let (given, read) = (matches!(data.features(), Features::Tokens(_)), network.input().tokens);
+    if given != read {
+        return conflict(
+            format!("{path} reads {}, and these examples have {}", words(read), words(given)),
+            "give x the type of elements that `edgewalk info FILE.onnx` shows",
+        );
+    }
+    OnnxModel::new(Arc::new(network), data.shape()).map_err(|error| ConfigError::Conflict {
+        problem: format!("{path}: {error}"),
+        remedy: "`edgewalk info FILE.onnx` shows what it reads",
+    })
 }
 
 /// The configured network of an ONNX file.
 fn network(config: &Config) -> Result<Network, ConfigError> {
-    let c = &config.model;
-    let path = c.path.as_deref().unwrap_or(Path::new(""));
+    let (c, path) = (&config.model, onnx_path(&config.model));
     let patterns = c.freeze.as_deref().unwrap_or_default().split(',').map(str::trim);
     let freeze: Vec<String> = patterns.filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect();
     Network::read(path, &freeze).map_err(|cause| ConfigError::Network { path: path.into(), cause })

@@ -19,9 +19,9 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// Whether it may be written without its section, if no other key with its name may.
+    /// Whether it can be written without its section if no other such key has its name.
     pub(super) fn has_short_name(&self) -> bool {
-        // `path` is that of the data.
+        // `path` means `data.path`.
         !(self.section == "model" && self.name == "path")
     }
 }
@@ -68,8 +68,8 @@ pub(super) const KEYS: &[Key] = &[
         "data",
         "targets",
         Accepts::Word(TargetsAs::NAMES),
-        "meaning of labels. signs: two classes as −1 and 1, for one output. numbers: targets of a regression. auto: whole \
-         numbers are classes, and others are targets of a regression.",
+        "meaning of labels. signs: two classes as −1 and 1, for one output. numbers: targets of a regression. auto: \
+         whole numbers are classes, and others are targets of a regression.",
     ),
     key(
         "data",

@@ -65,10 +65,7 @@ pub(crate) fn set(table: &mut Table, argument: &str) -> Result<(), ConfigError> 
         return Err(ConfigError::NotKeyValue { argument: argument.into() });
     };
     let (name, text) = (name.trim(), text.trim());
-    let key = match name.split_once('.') {
-        Some((section, name)) => find(section, name)?,
-        None => find_short(name)?,
-    };
+    let key = named(name)?;
     let value = match key.accepts {
         Accepts::Word(_) | Accepts::Text | Accepts::Until => word(text),
         _ => parse(text).unwrap_or_else(|| text.into()),
@@ -86,6 +83,14 @@ fn parse(text: &str) -> Option<Value> {
 /// The text as a TOML string, with optional quotes.
 fn word(text: &str) -> Value {
     parse(text).filter(Value::is_str).unwrap_or_else(|| text.into())
+}
+
+/// The key with this full or short name.
+fn named(name: &str) -> Result<&'static Key, ConfigError> {
+    match name.split_once('.') {
+        Some((section, name)) => find(section, name),
+        None => find_short(name),
+    }
 }
 
 fn find(section: &str, name: &str) -> Result<&'static Key, ConfigError> {
@@ -106,7 +111,12 @@ fn find_short(name: &str) -> Result<&'static Key, ConfigError> {
     }
 }
 
-/// A key as it may be written on the command line: without its section if no other key is called so.
+/// The full name of a key that has this full or short name.
+pub(crate) fn full_name(name: &str) -> Result<String, ConfigError> {
+    named(name).map(Key::full_name)
+}
+
+/// The shortest name of a key on the command line: without its section, unless several keys have that name.
 pub(crate) fn short_name(full: &str) -> &str {
     let leaf = full.split_once('.').map_or(full, |(_, leaf)| leaf);
     match find_short(leaf) {

@@ -19,7 +19,6 @@ mod schedule;
 mod suggest;
 mod types;
 mod until;
-pub mod workload;
 
 pub use crate::data::{DataName, ImageLayout, TargetsAs, TestSize};
 pub use crate::model::{Activation, Norm, Pool, Reduction, WeightLayout};
@@ -28,7 +27,7 @@ pub use choice::{
 };
 pub(crate) use effect::effective;
 pub use error::ConfigError;
-pub(crate) use keys::short_name;
+pub(crate) use keys::{full_name, short_name};
 pub use measuring_set::MeasuringSet;
 pub use resolve::{Resolved, resolve};
 pub use types::{Config, DataConfig, LossConfig, MeasureConfig, ModelConfig, OptimConfig, RunConfig, SHORTEST_WINDOW};

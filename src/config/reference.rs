@@ -3,6 +3,7 @@
 use toml::{Table, Value};
 
 use super::key_table::{KEYS, SECTIONS};
+use super::keys::short_name;
 use super::preset::{PRESETS, Preset};
 
 /// The section "Keys" of docs/settings.md, where the defaults are the values of the first preset.
@@ -15,10 +16,11 @@ pub fn keys_in_markdown() -> String {
             "### {section}: {about}\n\n{more}| key | short name | values | default | meaning |\n|---|---|---|---|---|\n"
         );
         for key in KEYS.iter().filter(|key| key.section == *section) {
-            let others = KEYS.iter().filter(|other| other.name == key.name && other.has_short_name());
-            let is_unique = key.has_short_name() && others.count() == 1;
-            let short = if is_unique { format!("`{}`", key.name) } else { "–".to_owned() };
             let (name, values, help) = (key.full_name(), key.accepts.short(), key.help.replace('|', "\\|"));
+            let short = match short_name(&name) {
+                short if short == name => "–".to_owned(),
+                short => format!("`{short}`"),
+            };
             page +=
                 &format!("| `{name}` | {short} | {values} | {} | {help} |\n", default(&defaults, section, key.name));
         }

@@ -21,8 +21,8 @@ pub struct Resolved {
 /// Builds the configuration of a run from the command line: `target` is a preset or a TOML file (none:
 /// `quickstart`), and `sets` are the `key=value` changes, applied in order.
 ///
-/// A target that ends in `.toml` or exists as a file is a file; keys it leaves out keep the quickstart's values, except
-/// that of arrays all training examples and no test examples are the default.
+/// A target that ends in `.toml` or exists as a file is a file; keys it leaves out keep the quickstart's values. For
+/// arrays the defaults are all training examples and no test examples.
 ///
 /// # Errors
 /// A [`ConfigError`] for an unknown preset, an unreadable file, and every unknown key or unacceptable value.

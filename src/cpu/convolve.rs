@@ -18,8 +18,8 @@ const PLACES: usize = 6;
 const MOST_LANES: usize = 16;
 /// Elements of a strip and a panel that stay in the cache next to the core, for the kernel side.
 const NEAR: usize = 1 << 12;
-/// Elements of a tile of the result, and of the strip for it.
-const TILE: usize = 1 << 15;
+/// Elements of a tile of a product, and of the strip for it.
+pub(super) const TILE: usize = 1 << 15;
 /// No position.
 const OUTSIDE: usize = usize::MAX;
 
@@ -115,10 +115,19 @@ impl Convolution {
         [self.band.min(self.places[0]) * self.places[1], self.places[0] * self.places[1]]
     }
 
+    /// Elements of a row of a strip.
+    fn strip_row(&self) -> usize {
+        self.width * self.channels
+    }
+
+    /// Rows of the strip for so many rows of places.
+    fn strip_rows(&self, rows: usize) -> usize {
+        (rows - 1) * self.step[0] + self.kernel[0]
+    }
+
     /// Elements of the strip of a band, with what a block may read behind it.
     fn strip_len(&self) -> usize {
-        let rows = (self.band - 1) * self.step[0] + self.kernel[0];
-        rows * self.width * self.channels + PLACES * (self.step[1] * self.channels + 1)
+        self.strip_rows(self.band) * self.strip_row() + PLACES * (self.step[1] * self.channels + 1)
     }
 
     /// Elements to pack in.
@@ -129,22 +138,24 @@ impl Convolution {
         of_kernel + of_places + self.strip_len()
     }
 
-    /// Rows of a strip, from this one on.
+    /// The strip for rows of places of an example, from row `y` on.
     #[inline(always)]
-    fn fill<T: Element>(&self, field: &View<T>, at: usize, first: usize, strip: &mut [T]) {
-        let [_, row, step, stride] = self.strides;
-        let (channels, len) = (self.channels, self.width * self.channels);
+    fn fill<T: Element>(&self, part: &Part<'_, T>, example: usize, [y, rows]: [usize; 2], strip: &mut [T]) {
+        let [each, row, step, stride] = self.strides;
+        let base = self.base.value(part.environment) as usize + example * each;
+        let channels = self.channels;
         let is_dense = stride == 1 && step == channels;
-        for (&y, out) in self.rows[first..].iter().zip(strip.chunks_exact_mut(len)) {
+        let of_strip = &self.rows[y * self.step[0]..][..self.strip_rows(rows)];
+        for (&y, out) in of_strip.iter().zip(strip.chunks_exact_mut(self.strip_row())) {
             out.fill(T::default());
             for span in self.spans.iter().filter(|_| y != OUTSIDE) {
-                let at = at + y * row + span.position * step;
+                let at = base + y * row + span.position * step;
                 let runs = if is_dense {
                     Runs::line(at, 1, span.count * channels)
                 } else {
                     Runs { at, stride, len: channels, step, count: span.count }
                 };
-                field.load(runs, &mut out[span.place * channels..][..span.count * channels]);
+                part.field.load(runs, &mut out[span.place * channels..]);
             }
         }
     }
@@ -213,8 +224,8 @@ impl<T: Element> Part<'_, T> {
     /// Results at places: sums over taps and channels.
     #[inline(always)]
     fn over_taps<const N: usize>(mut self) {
-        let Convolution { channels, columns, places: [height, across], kernel, step, width, .. } = *self.convolution;
-        let (of_row, strip_row) = (self.convolution.kernel_row(), width * channels);
+        let Convolution { channels, columns, places: [height, across], kernel, step, .. } = *self.convolution;
+        let (of_row, strip_row) = (self.convolution.kernel_row(), self.convolution.strip_row());
         let panel = kernel[0] * of_row * N;
         let packed = std::mem::take(&mut self.packed);
         let (panels, strip) = packed.split_at_mut(columns.div_ceil(N) * panel);
@@ -229,14 +240,10 @@ impl<T: Element> Part<'_, T> {
                 }
             }
         }
-        let [first, rows] = self.rows;
-        let (example, y) = (first / (height * across), first / across % height);
-        let at = self.convolution.base.value(self.environment) as usize + example * self.convolution.strides[0];
-        let bands = rows / across;
-        let strip_rows = (bands - 1) * step[0] + kernel[0];
-        self.convolution.fill(&self.field, at, y * step[0], &mut strip[..strip_rows * strip_row]);
+        let [first, rows] = self.rows.map(|rows| rows / across);
+        self.convolution.fill(&self, first / height, [first % height, rows], strip);
         for (number, panel) in panels.chunks_exact(panel).enumerate() {
-            for y in 0..bands {
+            for y in 0..rows {
                 for x in (0..across).step_by(PLACES) {
                     // The last block begins where it is whole; of it, what is done already is left alone.
                     let start = x.min(across.saturating_sub(PLACES));
@@ -258,30 +265,27 @@ impl<T: Element> Part<'_, T> {
     /// Results at taps and channels: sums over places.
     #[inline(always)]
     fn over_places<const N: usize>(mut self) {
-        let Convolution { channels, columns, places: [height, across], kernel, step, width, band, .. } =
-            *self.convolution;
-        let (of_row, strip_row) = (self.convolution.kernel_row(), width * channels);
+        let Convolution { channels, columns, places: [height, across], kernel, step, band, .. } = *self.convolution;
+        let (of_row, strip_row) = (self.convolution.kernel_row(), self.convolution.strip_row());
         let blocks = of_row.div_ceil(PLACES);
+        // Sums lie by panel, row of the kernel, and block of such a row.
+        let place_of = |number: usize| (number / blocks / kernel[0], number / blocks % kernel[0], number % blocks);
         let panels = columns.div_ceil(N);
         let packed = std::mem::take(&mut self.packed);
         let (sums, packed) = packed.split_at_mut(panels * kernel[0] * blocks * PLACES * N);
         let sums = sums.as_chunks_mut::<N>().0.as_chunks_mut::<PLACES>().0;
         let (right, strip) = packed.split_at_mut(panels * band * across * N);
         sums.fill([[T::default(); N]; PLACES]);
-        let base = self.convolution.base.value(self.environment) as usize;
         for example in 0..self.terms / (height * across).max(1) {
             for y in (0..height).step_by(band) {
                 let rows = band.min(height - y);
-                let strip_rows = (rows - 1) * step[0] + kernel[0];
-                let at = base + example * self.convolution.strides[0];
-                self.convolution.fill(&self.field, at, y * step[0], &mut strip[..strip_rows * strip_row]);
+                self.convolution.fill(&self, example, [y, rows], strip);
                 let first = (example * height + y) * across;
                 for place in 0..rows * across {
                     Self::pack::<N>(&self.right, columns, first + place, right, place * N, band * across * N);
                 }
                 for (number, sums) in sums.iter_mut().enumerate() {
-                    let (panel, tap, block) =
-                        (number / blocks / kernel[0], number / blocks % kernel[0], number % blocks);
+                    let (panel, tap, block) = place_of(number);
                     for y in 0..rows {
                         let left = &strip[(y * step[0] + tap) * strip_row + block * PLACES..];
                         let right = &right[(panel * band + y) * across * N..];
@@ -291,7 +295,7 @@ impl<T: Element> Part<'_, T> {
             }
         }
         for (number, sums) in sums.iter().enumerate() {
-            let (panel, tap, block) = (number / blocks / kernel[0], number / blocks % kernel[0], number % blocks);
+            let (panel, tap, block) = place_of(number);
             let first = block * PLACES;
             for (row, sums) in sums.iter().enumerate().take(of_row - first) {
                 self.store(tap * of_row + first + row, panel * N, sums);

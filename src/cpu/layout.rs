@@ -135,10 +135,6 @@ impl Strides {
     pub fn runs(&self, environment: &[u64], first: usize, len: usize) -> Walk<'_> {
         let base = self.base.value(environment) as usize;
         let (lowest, higher) = (self.digits[0], &self.digits[1..]);
-        if higher.is_empty() {
-            let at = base + first * lowest.stride;
-            return Walk { lowest, higher, values: [0; MOST_DIGITS], at, digit: 0, done: 0, len };
-        }
         let (mut values, mut left, mut at) = ([0; MOST_DIGITS], first / lowest.radix, base);
         for (value, digit) in values.iter_mut().zip(higher) {
             *value = left % digit.radix;
@@ -173,7 +169,7 @@ impl Iterator for Walk<'_> {
         let (place, left, Digit { radix, stride }) = (self.done, self.len - self.done, self.lowest);
         let Some(second) = self.higher.first() else {
             self.done = self.len;
-            return Some((place, Runs::line(self.at, stride, left)));
+            return Some((place, Runs::line(self.at + self.digit * stride, stride, left)));
         };
         // Whole runs as far as the second digit goes, or a part of one.
         let whole = if self.digit > 0 { 0 } else { (second.radix - self.values[0]).min(left / radix) };

@@ -1,12 +1,12 @@
 //! Contractions: `gemm` for the products, a tape for the epilogue.
 //!
 //! A large product is computed by all threads at once, where it is stored if possible, and its epilogue follows. Of
-//! batches and convolutions each task computes tiles, whose epilogue runs while they are in the cache. Which of these it
-//! is, and how large tiles are, follows from shapes.
+//! batches and convolutions each task computes tiles, whose epilogue runs while they are in the cache. Which of these
+//! it is, and how large tiles are, follows from shapes.
 
 use super::block::{BLOCK, Block};
 use super::compile::{Compiler, Domain, in_plane, strided};
-use super::convolve::{Convolution, Part};
+use super::convolve::{Convolution, Part, TILE};
 use super::element::Element;
 use super::layout::{BATCH, Runs, Scalar};
 use super::loops::blocks_of_a_task;
@@ -18,8 +18,6 @@ use crate::plan::{Address, Body, Elements, Expr, Line, Name, Product as Planned}
 
 /// Operations from which on all threads work on one product.
 const LARGE: f64 = 4e6;
-/// Elements of a tile.
-const TILE: usize = 1 << 15;
 /// Operations that are worth a task of its own.
 const TASK: f64 = 2e6;
 

@@ -141,6 +141,14 @@ impl Operation {
 }
 
 impl At {
+    /// The number of elements after which the same ones come again, if that is known.
+    pub fn period(&self) -> Option<usize> {
+        match self {
+            Self::Strided(strides) => strides.period(),
+            Self::Each(_) => None,
+        }
+    }
+
     fn register(&mut self) -> Option<&mut Register> {
         match self {
             Self::Strided(_) => None,

@@ -1,5 +1,5 @@
-//! The loops of a tape's instructions over slices, which the compiler makes vector code of. All are inlined where they are
-//! used: what is called, a closure too, has no vector instructions beyond those that every processor has.
+//! The loops of a tape's instructions over slices, which the compiler turns into vector code. All are inlined where
+//! they are used: what is called, be it a closure, has only the vector instructions that every processor has.
 
 use super::element::Element;
 use super::functions::Series;
@@ -18,9 +18,9 @@ pub(super) fn accumulate<T: Element>(f: Binary, x: &[T], root: &mut [T]) {
 }
 
 #[inline(always)]
-fn merge<T: Element>(x: &[T], root: &mut [T], f: impl Fn(T, T) -> T) {
-    for (root, &x) in root.iter_mut().zip(x) {
-        *root = f(*root, x);
+pub(super) fn merge<W: Copy>(x: &[W], into: &mut [W], f: impl Fn(W, W) -> W) {
+    for (into, &x) in into.iter_mut().zip(x) {
+        *into = f(*into, x);
     }
 }
 
@@ -31,26 +31,32 @@ pub(super) fn map<A: Copy, B>(x: &[A], out: &mut [B], f: impl Fn(A) -> B) {
     }
 }
 
-/// Written out, since a function that is passed on is called, not inlined, and then has no vector instructions.
+/// A loop with the value written out in it: a function that is passed on is called.
+macro_rules! map {
+    ($all:expr, $out:expr, $x:ident => $value:expr) => {
+        for (out, &$x) in $out.iter_mut().zip($all) {
+            *out = $value;
+        }
+    };
+}
+
+#[inline(always)]
+pub(super) fn floats_of<T: Element>(words: &[u32], out: &mut [T]) {
+    map!(words, out, word => T::from_u32(word));
+}
+
 #[inline(always)]
 pub(super) fn unary<T: Element>(f: Unary, x: &[T], out: &mut [T]) {
-    macro_rules! map {
-        ($x:ident => $value:expr) => {
-            for (out, &$x) in out.iter_mut().zip(x) {
-                *out = $value;
-            }
-        };
-    }
     match f {
-        Unary::Neg => map!(x => -x),
-        Unary::Exp => map!(x => Series::exp(x)),
-        Unary::Expm1 => map!(x => Series::exp_m1(x)),
-        Unary::Log => map!(x => Series::ln(x)),
-        Unary::Sqrt => map!(x => Element::sqrt(x)),
-        Unary::Rsqrt => map!(x => T::from_f64(1.0) / Element::sqrt(x)),
-        Unary::Tanh => map!(x => Series::tanh(x)),
-        Unary::Logistic => map!(x => Series::logistic(x)),
-        Unary::Softplus => map!(x => Series::softplus(x)),
+        Unary::Neg => map!(x, out, x => -x),
+        Unary::Exp => map!(x, out, x => Series::exp(x)),
+        Unary::Expm1 => map!(x, out, x => Series::exp_m1(x)),
+        Unary::Log => map!(x, out, x => Series::ln(x)),
+        Unary::Sqrt => map!(x, out, x => Element::sqrt(x)),
+        Unary::Rsqrt => map!(x, out, x => T::from_f64(1.0) / Element::sqrt(x)),
+        Unary::Tanh => map!(x, out, x => Series::tanh(x)),
+        Unary::Logistic => map!(x, out, x => Series::logistic(x)),
+        Unary::Softplus => map!(x, out, x => Series::softplus(x)),
         Unary::StopGradient => out.copy_from_slice(x),
     }
 }
@@ -87,6 +93,14 @@ pub(super) fn compare<T: Element, W: Copy + PartialOrd>(f: Compare, x: &[W], y: 
 pub(super) fn select<T: Element, W: Copy>(mask: &[T], x: &[W], y: &[W], out: &mut [W]) {
     for (out, (&mask, (&x, &y))) in out.iter_mut().zip(mask.iter().zip(x.iter().zip(y))) {
         *out = if mask == T::default() { y } else { x };
+    }
+}
+
+/// x where a condition on its word holds, and else 0.
+#[inline(always)]
+pub(super) fn masked<T: Element>(x: &[T], words: &[u32], out: &mut [T], holds: impl Fn(u32) -> bool) {
+    for (out, (&x, &word)) in out.iter_mut().zip(x.iter().zip(words)) {
+        *out = if holds(word) { x } else { T::default() };
     }
 }
 

@@ -94,7 +94,7 @@ fn records(path: &Path) -> Result<usize, DataError> {
         Ok(metadata) => metadata.len(),
         Err(source) => return Err(DataError::Io { file, source }),
     };
-    page::refuse(&file, &page::start_of(path).map_err(|source| DataError::Io { file: file.clone(), source })?)?;
+    page::refuse_file(&file, path)?;
     let rest = bytes % RECORD as u64;
     if bytes > 0 && rest == 0 {
         return Ok((bytes / RECORD as u64) as usize);

@@ -54,7 +54,7 @@ pub enum ExamplesError {
         /// How many classes there are.
         classes: usize,
     },
-    /// An answer that is no number, or no sign.
+    /// A target that is not finite, or a sign other than −1 and 1.
     #[error(
         "the target of example {example} is {value}; targets must be finite, and those of data.targets = \"signs\" \
          must be −1 or 1"
@@ -65,10 +65,10 @@ pub enum ExamplesError {
         /// The example's number, from 0.
         example: usize,
     },
-    /// Numbers as the answers to text.
+    /// Tokens with signs or numbers as targets.
     #[error("examples of tokens need classes as labels, one for each token; give whole numbers")]
     TokensToNumbers,
-    /// Signs of other than two classes.
+    /// Signs for other than two classes, or for tokens.
     #[error("signs stand for 2 classes with one label an example, and there are {classes}; choose two by data.classes")]
     NotTwo {
         /// How many there are.
@@ -148,8 +148,8 @@ pub enum DataError {
     },
     /// A share for testing where there is a test set.
     #[error(
-        "data.test = {share} divides the examples of one file, and {file} has a test set of its own; set data.test to a \
-         number of examples"
+        "data.test = {share} divides the examples of one file, and {file} has a test set of its own; set data.test to \
+         a number of examples"
     )]
     ShareOfTwo {
         /// The file or data set.
@@ -230,4 +230,11 @@ pub enum DataError {
         /// Characters of one window.
         needed: usize,
     },
+}
+
+impl DataError {
+    /// The error of a file that the system cannot read.
+    pub(super) fn io(file: &str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { file: file.into(), source }
+    }
 }

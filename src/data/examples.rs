@@ -7,7 +7,7 @@ use super::{ExamplesError, TargetKind, Targets};
 pub enum Features {
     /// Numbers, such as centred pixels.
     Real(Vec<f32>),
-    /// Token codes; 0 is padding, whose label does not count, unless [`Examples::without_padding`] says otherwise.
+    /// Token codes; 0 is padding, whose label does not count, except in [`Examples::without_padding`].
     Tokens(Vec<u32>),
 }
 
@@ -34,7 +34,7 @@ impl Features {
     }
 }
 
-/// Labelled examples, one row of features each: an image with its class, or a window of text with the character that
+/// Labelled examples, one row of features each: an image with its class, a window of text with the character that
 /// follows each of its characters, or numbers with the numbers that a network should give. There is at least one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Examples {
@@ -60,7 +60,7 @@ impl Examples {
         Self::with_targets(features, shape, Targets::Classes { labels, classes })
     }
 
-    /// Examples with answers of any kind; signs and numbers belong to [`Features::Real`].
+    /// Examples with targets of any kind; signs and numbers belong to [`Features::Real`].
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -103,7 +103,7 @@ impl Examples {
         Ok(made)
     }
 
-    /// Refuses answers that their kind does not have.
+    /// Refuses labels beyond the classes, signs other than −1 and 1, and numbers that are not finite.
     fn check_targets(&self, each: usize) -> Result<(), ExamplesError> {
         let first = |values: &[f32], is_wrong: &dyn Fn(f32) -> bool| -> Result<(), ExamplesError> {
             match values.iter().position(|&value| is_wrong(value)) {
@@ -126,7 +126,7 @@ impl Examples {
     /// Two classes as signs: −1 for the first and 1 for the second.
     ///
     /// # Errors
-    /// [`ExamplesError::NotTwo`] unless there are two classes, one of each example.
+    /// [`ExamplesError::NotTwo`] unless there are two classes, one label for each example.
     pub fn with_signs(self) -> Result<Self, ExamplesError> {
         let Self { features, shape, targets, .. } = self;
         match targets {
@@ -154,7 +154,7 @@ impl Examples {
         &self.shape
     }
 
-    /// The answers.
+    /// The targets.
     pub fn targets(&self) -> &Targets {
         &self.targets
     }

@@ -1,5 +1,6 @@
-//! The idx files of MNIST, Fashion-MNIST and sets of their form, plain or gzipped, with images of any size: a big-endian header (magic `0x0000_08dd` for bytes in
-//! `dd` dimensions, then each dimension as `u32`), then bytes; see <http://yann.lecun.com/exdb/mnist/>.
+//! The idx files of MNIST, Fashion-MNIST and sets of their form, plain or gzipped, with images of any size: a
+//! big-endian header (magic `0x0000_08dd` for bytes in `dd` dimensions, then each dimension as `u32`), then bytes; see
+//! <http://yann.lecun.com/exdb/mnist/>.
 //!
 //! The file is always read to its end, where the gzip checksum is: a damaged pixel is an error. Only the requested
 //! examples are kept, and memory grows with the bytes present, not with the header's claims.
@@ -16,7 +17,7 @@ use crate::files::open_regular;
 use crate::files::shown;
 use crate::text::counted;
 
-/// Many times the pixels of an image in any such set.
+/// Many times the pixels of any image; a file with more is damaged.
 const MAX_PIXELS: u64 = 1 << 24;
 
 const IMAGES_MAGIC: u32 = 0x0803;

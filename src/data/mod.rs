@@ -1,8 +1,8 @@
-//! Data sets as plain numbers. Every source, a folder of files or the subset inside the binary, is turned into flat
-//! rows of numbers or tokens and `u32` labels.
+//! Data sets as plain numbers. Every source, files or the subset inside the binary, is turned into flat rows of numbers
+//! or tokens, and targets: classes, signs or numbers.
 //!
-//! [`idx`], [`cifar`], [`text`] and [`arrays`] read one format each and check every byte; `embedded` has the data of the program;
-//! [`images`] centres. [`catalogue`] lists the downloads, [`Roots`] the folders, and [`fetch`] downloads.
+//! [`idx`], [`cifar`], [`text`] and [`arrays`] read their formats and check every byte; `embedded` has the data of the
+//! program; [`images`] centres. [`catalogue`] lists the downloads, [`Roots`] the folders, and [`fetch`] downloads.
 
 pub mod arrays;
 pub mod catalogue;
@@ -88,7 +88,7 @@ pub enum Split {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TestSize {
-    /// So many test examples, from the start of the file; 0 is none, without a test file.
+    /// So many test examples, from the start of the file; 0 is none, and needs no test file.
     First(usize),
     /// This share of the examples of arrays without a test set, chosen by [`Options::split_seed`].
     Share(f64),
@@ -100,7 +100,7 @@ impl From<usize> for TestSize {
     }
 }
 
-/// How examples are prepared. Only arrays have all of these options, see docs/data.md.
+/// How examples are prepared. Some options are for arrays alone: see docs/data.md.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// The classes to keep, which are numbered anew in this order; empty is all.

@@ -53,3 +53,8 @@ pub(crate) fn foreign(start: &[u8]) -> Option<(&'static str, &'static str)> {
 pub(super) fn refuse(file: &str, start: &[u8]) -> Result<(), DataError> {
     foreign(start).map_or(Ok(()), |(what, advice)| Err(DataError::Foreign { file: file.into(), what, advice }))
 }
+
+/// The same for the file at a path, of which it reads the beginning alone.
+pub(super) fn refuse_file(file: &str, path: &Path) -> Result<(), DataError> {
+    refuse(file, &start_of(path).map_err(DataError::io(file))?)
+}

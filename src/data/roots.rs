@@ -31,7 +31,8 @@ impl Roots {
     /// The folder of a data set.
     ///
     /// # Errors
-    /// [`DataError::NotHere`] with all remedies; [`DataError::NoPathForText`] and [`DataError::NoPathForArrays`] for one's own.
+    /// [`DataError::NotHere`] with all remedies; [`DataError::NoPathForText`] and [`DataError::NoPathForArrays`] for
+    /// data of one's own.
     pub fn find(&self, name: DataName) -> Result<PathBuf, DataError> {
         let Some(set) = catalogue::find(name) else {
             return Err(if name == DataName::Arrays { DataError::NoPathForArrays } else { DataError::NoPathForText });

@@ -1,4 +1,4 @@
-//! What a network should answer: classes, signs or numbers.
+//! The targets of examples: classes, signs or numbers.
 
 use crate::choice::choice;
 
@@ -16,7 +16,7 @@ choice! {
     }
 }
 
-/// The answers to examples.
+/// The targets of examples.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
     /// Classes: one of every example, or for tokens one of every token.
@@ -28,7 +28,7 @@ pub enum Targets {
     },
     /// −1 or 1 of every example; the sign of a network's one output is its answer.
     Signs(Vec<f32>),
-    /// Numbers, of which no single one is right or wrong.
+    /// Numbers, the targets of a regression.
     Numbers {
         /// `width` of every example, row after row.
         values: Vec<f32>,

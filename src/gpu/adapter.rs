@@ -95,7 +95,6 @@ fn enumerate() -> Result<Vec<Candidate>, DeviceError> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     // Validation layers are for driver developers; naga validates every kernel already.
     descriptor.flags -= wgpu::InstanceFlags::VALIDATION | wgpu::InstanceFlags::DEBUG;
-    // OpenGL is slower than any of the others and talkative on headless machines: only on request (WGPU_BACKEND=gl).
     let backends = backends()?;
     descriptor.backends = backends;
     let instance = wgpu::Instance::new(descriptor);
@@ -106,7 +105,8 @@ fn enumerate() -> Result<Vec<Candidate>, DeviceError> {
     if adapters.is_empty() { Err(none_found(backends)) } else { Ok(adapters) }
 }
 
-/// The interfaces to look for adapters through.
+/// The interfaces to look for adapters through. OpenGL is slower than any of the others, and prints messages on
+/// headless machines, so it is used only on request (`WGPU_BACKEND=gl`).
 fn backends() -> Result<wgpu::Backends, DeviceError> {
     let enabled = wgpu::Instance::enabled_backend_features();
     let Some(text) = variable(BACKEND_VARIABLE) else { return Ok(wgpu::Backends::PRIMARY & enabled) };
@@ -192,8 +192,8 @@ fn bindings(offered: &wgpu::Limits) -> u32 {
     offered.max_storage_buffers_per_shader_stage.min(16)
 }
 
-/// The limits that a device is opened with: WebGPU's defaults suffice; larger buffers and more of them are taken where they
-/// are offered, and less where less is.
+/// The limits that a device is opened with: WebGPU's defaults, or less where less is offered; but buffers as large as
+/// offered, and as many as offered up to sixteen.
 fn device_limits(offered: &wgpu::Limits) -> wgpu::Limits {
     wgpu::Limits {
         max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
@@ -214,11 +214,7 @@ fn target(Candidate { info, limits, features, .. }: &Candidate) -> Target {
         registers: Registers::of_vendor(info.vendor),
         invocations: device_limits(limits).max_compute_invocations_per_workgroup,
         max_bindings: bindings(limits) as usize,
-        split: if cpu {
-            SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false, long_rows: false }
-        } else {
-            SplitPolicy { wanted_tiles: 128, min_slice: 256, by_axes: false, long_rows: true }
-        },
+        split: if cpu { SplitPolicy::SOFTWARE } else { SplitPolicy::GPU },
         choices: Arc::default(),
     }
 }

@@ -19,13 +19,13 @@ pub struct Target {
     pub subgroup: Option<u32>,
     /// A software adapter: loads are dear, barriers dearer.
     pub cpu: bool,
-    /// How many registers an invocation has.
+    /// Which blocks of a contraction's results fit an invocation's registers.
     pub registers: Registers,
-    /// Invocations of a workgroup, at most.
+    /// The most invocations of a workgroup.
     pub invocations: u32,
     /// Storage buffers a kernel may bind.
     pub max_bindings: usize,
-    /// When contractions are cut in slices.
+    /// How sums and contractions are cut.
     pub split: SplitPolicy,
     /// Variants for classes of shapes that differ from the default rule.
     pub choices: Arc<Choices>,
@@ -57,7 +57,7 @@ pub enum Variant {
         /// A multiple of 4.
         cols: u32,
     },
-    /// A part a workgroup, in workgroup memory; for GPUs.
+    /// A part of the result a workgroup, in workgroup memory; for GPUs.
     Tile(Tile),
 }
 
@@ -151,7 +151,7 @@ impl Variant {
         matches!(self, Self::Subgroup { .. })
     }
 
-    /// Declarations of the family's own constants, and hooks that do not depend on operands.
+    /// Declarations of the family's own constants, and its hooks that do not depend on operands.
     pub(super) fn constants(self, shape: &ProductShape, target: &Target) -> String {
         let block = |lanes: (&str, u32), rows: u32, cols: u32| {
             format!(

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 
 use crate::graph::GraphError;
-use crate::plan::{self, Access, BufferRef, Code, Form, PlanError, Spec, Step};
+use crate::plan::{Access, BufferRef, Code, Form, PlanError, Rows, Spec, Step, plan};
 
 pub use check::validate;
 pub use choose::{Choices, ShapeClass, Target, Variant};
@@ -145,8 +145,8 @@ type Emitted = (Kernel, [u32; 3]);
 /// # Errors
 /// [`KernelError::Plan`]: the error of the graph, and what the caller's places or the target's limits do not allow.
 pub fn compile(spec: &Spec, target: &Target) -> Result<Program, KernelError> {
-    let rows = if target.cpu { plan::Rows::Invocation } else { plan::Rows::Workgroup };
-    let plan = plan::plan(spec, target.split, Form::Kernels { bindings: target.max_bindings, rows })?;
+    let rows = if target.cpu { Rows::Invocation } else { Rows::Workgroup };
+    let plan = plan(spec, target.split, Form::Kernels { bindings: target.max_bindings, rows })?;
     let (mut kernels, mut dispatches) = (vec![], vec![]);
     let mut known: HashMap<String, usize> = HashMap::new();
     for step in plan.steps {

@@ -1,14 +1,14 @@
 //! Rows that a workgroup shares: from the lines of a step to passes over the elements of a row.
 //!
-//! A reduction needs all elements of its row, so it ends a pass, and what depends on its result waits for the next one. A pass
-//! computes only what its own reductions or stores need. Where a lane has several elements, each pass loads and computes
-//! them again, since a row may be of any length; where it has one, it keeps them.
+//! A reduction needs all elements of its row, so it ends a pass, and code that depends on its result waits for the next
+//! pass. A pass computes only what its own reductions or stores need. A lane with one element keeps the element's
+//! values; a lane with several, in a row of any length, loads and computes them again in each pass.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Emitted;
-use super::family::{MAX_GRID, WORKGROUP, kernel};
-use super::spell::{Speller, binary, vector};
+use super::family::{WORKGROUP, linear};
+use super::spell::{Speller, binary, neutral};
 use crate::graph::Binary;
 use crate::plan::{ELEMENT, Expr, Line, Name, Step, lines_in};
 
@@ -17,17 +17,11 @@ const ROWS: &str = include_str!("../../shaders/rows.wgsl");
 /// The kernel of `count` rows of `len` elements, or groups of four.
 pub(super) fn emit(step: &Step, count: usize, len: usize, body: &[Line]) -> Emitted {
     let lanes = len.next_power_of_two().min(WORKGROUP);
-    let groups = count.div_ceil(WORKGROUP / lanes);
-    let (x, y) = (groups.min(MAX_GRID), groups.div_ceil(MAX_GRID));
-    let constants = format!(
-        "alias V = {};\nconst WG: u32 = {WORKGROUP}u;\nconst LANES: u32 = {lanes}u;\nconst GRID_X: u32 = {x}u;\n\
-         const COUNT: u32 = {count}u;\n",
-        vector(step.width)
-    );
     let speller = Speller { width: step.width, root: "result" };
     let body = Passes::new(body, speller, len, lanes).text();
-    let hooks = format!("fn body(i: u32, lane: u32, local: u32, inside: bool) {{\n{body}}}\n");
-    (kernel(step, step.label.clone(), [ROWS, &constants, &hooks], None), [x as u32, y as u32, 1])
+    let hooks =
+        format!("const LANES: u32 = {lanes}u;\nfn body(i: u32, lane: u32, local: u32, inside: bool) {{\n{body}}}\n");
+    linear(ROWS, step, &hooks, count, WORKGROUP / lanes)
 }
 
 /// The lines of a step, sorted into passes.
@@ -42,13 +36,14 @@ struct Passes<'a> {
     pass: Vec<usize>,
     /// Of each line, whether it has a value, or stores one, for each element.
     of_elements: Vec<bool>,
-    /// The lines that are written already, and known to all that follow.
+    /// The lines that are written already, and whose values all later lines can use.
     written: BTreeSet<usize>,
 }
 
 impl<'a> Passes<'a> {
     fn new(lines: &'a [Line], speller: Speller, len: usize, lanes: usize) -> Self {
-        let mut line_of = vec![];
+        // The line of each `Let`, by its number.
+        let mut line_of: HashMap<usize, usize> = HashMap::new();
         let (mut needs, mut pass, mut of_elements) = (vec![], vec![], vec![]);
         for (at, line) in lines.iter().enumerate() {
             let (values, indices) = line.operands();
@@ -57,7 +52,7 @@ impl<'a> Passes<'a> {
                 Name::Root => None,
             });
             let numbers = named.chain(indices.iter().flat_map(|idx| lines_in(idx)));
-            let needed: Vec<usize> = numbers.map(|number: usize| line_of[number]).collect();
+            let needed: Vec<usize> = numbers.map(|number| line_of[&number]).collect();
             let after = needed.iter().map(|&line| pass[line]).max().unwrap_or(0);
             let is_reduction = matches!(line, Line::Let(_, Expr::OverRow(..)));
             let in_elements =
@@ -66,8 +61,7 @@ impl<'a> Passes<'a> {
             of_elements.push(in_elements && !is_reduction);
             needs.push(needed);
             if let Line::Let(number, _) = line {
-                line_of.resize(*number + 1, at);
-                line_of[*number] = at;
+                line_of.insert(*number, at);
             }
         }
         Self { lines, speller, len, lanes, needs, pass, of_elements, written: BTreeSet::new() }
@@ -80,7 +74,7 @@ impl<'a> Passes<'a> {
         let (of_elements, of_rows): (Vec<usize>, Vec<usize>) =
             numbers().filter(|&line| is_store(&self.lines[line])).partition(|&line| self.of_elements[line]);
         let mut text = String::new();
-        if self.lanes >= self.len {
+        if self.keeps_elements() {
             text += &format!("    let {ELEMENT} = min(lane, {}u);\n", self.len - 1);
         }
         for pass in 1..=last {
@@ -97,6 +91,12 @@ impl<'a> Passes<'a> {
         text
     }
 
+    /// Whether a lane has at most one element.
+    fn keeps_elements(&self) -> bool {
+        self.lanes >= self.len
+    }
+
+    /// Number, operation and operand of a line that reduces a row.
     fn reduction(&self, line: usize) -> Option<(usize, Binary, Name)> {
         match &self.lines[line] {
             Line::Let(number, Expr::OverRow(with, x)) => Some((*number, *with, *x)),
@@ -104,7 +104,7 @@ impl<'a> Passes<'a> {
         }
     }
 
-    /// All that these lines need and that is not written yet, in order, without themselves.
+    /// The lines that these need, directly or not, and that are not written yet, in order.
     fn needed(&self, lines: &[usize]) -> Vec<usize> {
         let mut found = BTreeSet::new();
         let mut pending: Vec<usize> = lines.iter().flat_map(|&line| &self.needs[line]).copied().collect();
@@ -121,29 +121,25 @@ impl<'a> Passes<'a> {
         self.speller.lines(&lines)
     }
 
-    /// Those of these lines that are for a row, and those for its elements where a lane has one of them.
+    /// Those of these lines that a lane computes once: all that are for the whole row, and with one element all others.
     fn once(&mut self, lines: &[usize]) -> String {
-        let kept = |&line: &usize| !self.of_elements[line] || self.lanes >= self.len;
+        let kept = |&line: &usize| !self.of_elements[line] || self.keeps_elements();
         let kept: Vec<usize> = lines.iter().copied().filter(kept).collect();
         let text = self.spelled(&kept);
         self.written.extend(kept);
         text
     }
 
-    /// Statements for each element of a lane: what is needed that is not written yet, and then `each`.
+    /// Statements for each element of a lane: the needed lines that are not written yet, and then `each`.
     fn elements(&mut self, needed: &[usize], each: &str) -> String {
-        let mut text = self.once(needed);
+        let once = self.once(needed);
+        if self.keeps_elements() {
+            return once + each;
+        }
         let again: Vec<usize> = needed.iter().copied().filter(|line| !self.written.contains(line)).collect();
         let again = self.spelled(&again);
-        text += &if self.lanes >= self.len {
-            each.to_owned()
-        } else {
-            format!(
-                "    for (var {ELEMENT} = lane; {ELEMENT} < {}u; {ELEMENT} += LANES) {{\n{again}{each}    }}\n",
-                self.len
-            )
-        };
-        text
+        let head = format!("for (var {ELEMENT} = lane; {ELEMENT} < {}u; {ELEMENT} += LANES)", self.len);
+        format!("{once}    {head} {{\n{again}{each}    }}\n")
     }
 
     /// A pass that ends in these reductions.
@@ -153,20 +149,19 @@ impl<'a> Passes<'a> {
         let mut text = String::new();
         let mut each = String::new();
         for (number, with, x) in &found {
-            let neutral = if *with == Binary::Max { "-3.4028234e38" } else { "0.0" };
-            text += &format!("    var t{number} = V({neutral});\n");
+            text += &format!("    var t{number} = V({});\n", neutral(*with));
             let sum = binary(*with, &[format!("t{number}"), self.speller.name(*x)]);
             let guard = if self.lanes > self.len { format!("if (lane < {}u) ", self.len) } else { String::new() };
             each += &format!("    {guard}{{ t{number} = {sum}; }}\n");
         }
         text += &self.elements(&needed, &each);
         for (number, with, _) in &found {
-            let halves = |lanes: [&str; 2]| binary(*with, &lanes.map(|lane| format!("t{number}.{lane}")));
-            let (function, whole) = match (with, self.speller.width) {
-                (Binary::Max, 4) => ("max_of_lanes", format!("max({}, {})", halves(["x", "y"]), halves(["z", "w"]))),
-                (Binary::Max, _) => ("max_of_lanes", format!("t{number}")),
-                (_, 4) => ("sum_of_lanes", format!("({}) + ({})", halves(["x", "y"]), halves(["z", "w"]))),
-                (_, _) => ("sum_of_lanes", format!("t{number}")),
+            let function = if *with == Binary::Max { "max_of_lanes" } else { "sum_of_lanes" };
+            let whole = if self.speller.width == 4 {
+                let half = |lanes: [&str; 2]| binary(*with, &lanes.map(|lane| format!("t{number}.{lane}")));
+                binary(*with, &[["x", "y"], ["z", "w"]].map(|lanes| format!("({})", half(lanes))))
+            } else {
+                format!("t{number}")
             };
             text += &format!("    let v{number} = V({function}({whole}, local));\n");
         }

@@ -101,7 +101,7 @@ impl Speller {
                 binary(*f, &lanes.map(|lane| format!("{}.{lane}", self.name(*value))))
             }
             Expr::Spread(f, operands) => format!("vec4<f32>({})", binary(*f, &self.names(*operands))),
-            Expr::OverRow(..) => unreachable!("kernels have their rows written out"),
+            Expr::OverRow(..) => unreachable!("`rows` spells reductions of rows"),
         }
     }
 
@@ -116,6 +116,11 @@ impl Speller {
 /// The type of so many numbers.
 pub(super) fn vector(width: usize) -> &'static str {
     if width == 4 { "vec4<f32>" } else { "f32" }
+}
+
+/// The value that a reduction with `f` starts from: 0, or the least finite number.
+pub(super) fn neutral(f: Binary) -> &'static str {
+    if f == Binary::Max { "-3.4028234e38" } else { "0.0" }
 }
 
 /// f(a, b)

@@ -1,26 +1,26 @@
 //! The tiles of `shaders/matmul_tile.wgsl`, and which of them a contraction gets on a GPU by default.
 //!
-//! A tile is cut into blocks, one for each invocation. Large blocks need few loads for a multiplication and many registers;
-//! where a compiler has not got as many, it moves some to memory in the innermost loop. So blocks follow the GPU's
-//! [`Registers`]. docs/gpu-kernels.md has what compilers make of each tile.
+//! A tile is cut into blocks, one for each invocation. Large blocks need few loads for a multiplication and many
+//! registers; if these do not suffice, the compiler moves values to memory in the innermost loop. So the GPU's
+//! [`Registers`] limit the blocks. docs/gpu-kernels.md has what compilers make of each tile.
 
 use std::fmt;
 
 use crate::plan::ProductShape;
 
-/// How many results of a contraction an invocation of a GPU has in its registers, by default.
+/// How many results of a contraction an invocation of a GPU holds in registers by default, at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Registers {
-    /// 16: Mali, VideoCore.
-    Few,
-    /// 32: Intel, AMD, Adreno, and GPUs that nothing is known of.
-    Some,
-    /// 64: NVIDIA.
-    Many,
+    /// Mali, VideoCore.
+    Few = 16,
+    /// Intel, AMD, Adreno and all others.
+    Some = 32,
+    /// NVIDIA.
+    Many = 64,
 }
 
 impl Registers {
-    /// Those of a vendor's GPUs, by its number in PCI or Vulkan.
+    /// Those of a vendor's GPUs. The number is the vendor's in PCI or Vulkan.
     pub fn of_vendor(vendor: u32) -> Self {
         const NVIDIA: u32 = 0x10de;
         const ARM: u32 = 0x13b5;
@@ -32,13 +32,8 @@ impl Registers {
         }
     }
 
-    /// Results in the registers of an invocation, at most.
     fn results(self) -> u32 {
-        match self {
-            Self::Few => 16,
-            Self::Some => 32,
-            Self::Many => 64,
-        }
+        self as u32
     }
 }
 
@@ -77,7 +72,7 @@ impl Tile {
         Self::new([64, 16], [4, 4]),
     ];
 
-    /// A tile in blocks.
+    /// A tile of this size, in blocks of this size.
     const fn new([rows, cols]: [u32; 2], [block_rows, block_cols]: [u32; 2]) -> Self {
         Self { rows, cols, block_rows, block_cols }
     }
@@ -92,19 +87,19 @@ impl Tile {
         self.block_rows * self.block_cols
     }
 
-    /// Terms of the sums that are in workgroup memory at once. The more, the fewer barriers, and the more registers for what
-    /// an invocation brings; in a small workgroup each brings much.
+    /// Terms of the sums that are in workgroup memory at once. A larger slab needs fewer barriers, and more registers
+    /// for the part that an invocation brings, which is large in a small workgroup.
     fn slab(self, registers: Registers) -> u32 {
         if self.invocations() <= 64 && self.results() > registers.results() / 2 { 8 } else { 16 }
     }
 
-    /// Whether a GPU with so many registers, and so many invocations of a workgroup at most, can be expected to run it well.
-    /// Where registers are few, compilers take seconds for what does not fit.
+    /// Whether a GPU with these registers, and at most so many invocations in a workgroup, may be given it. Where
+    /// registers are few, compilers take seconds for a tile that does not fit.
     pub(super) fn suits(self, registers: Registers, invocations: u32) -> bool {
         self.invocations() <= invocations && (registers > Registers::Few || self.results() <= registers.results())
     }
 
-    /// Instructions for each multiplication: the mean of what the compilers of AMD's and Intel's drivers make of it. The fewer
+    /// Instructions for each multiplication, the mean over the compilers of AMD's and Intel's drivers. The fewer
     /// invocations there are, the more each brings.
     fn instructions(self) -> f64 {
         match (self.results(), self.invocations()) {
@@ -116,7 +111,7 @@ impl Tile {
         }
     }
 
-    /// Declarations of the family's own constants, and its hooks but for those that load and store.
+    /// Declarations of the family's own constants, and its hooks, except those that load and store elements.
     pub(super) fn constants(self, registers: Registers, a_along_k: bool) -> String {
         let Self { rows, cols, block_rows, block_cols } = self;
         let slab = self.slab(registers);
@@ -136,10 +131,9 @@ impl Tile {
 
     /// What an invocation brings of A and of B.
     fn brought(self, slab: u32, a_along_k: bool) -> (Brought, Brought) {
-        let a = self.rows / 4 * slab;
-        let a =
-            if a_along_k { Brought::new(a / 4, 4, self.invocations()) } else { Brought::new(a, 1, self.invocations()) };
-        (a, Brought::new(slab * self.cols / 4, 1, self.invocations()))
+        let vectors = |extent: u32| extent / 4 * slab;
+        let (pieces, each) = if a_along_k { (vectors(self.rows) / 4, 4) } else { (vectors(self.rows), 1) };
+        (Brought::new(pieces, each, self.invocations()), Brought::new(vectors(self.cols), 1, self.invocations()))
     }
 
     fn multiply(self) -> String {
@@ -179,7 +173,7 @@ impl Tile {
 struct Brought {
     /// Vec4s.
     each: u32,
-    /// Invocations that bring some, if not all do.
+    /// The number of invocations that bring some, if not all do.
     only: Option<u32>,
 }
 
@@ -190,10 +184,14 @@ impl Brought {
         Self { each: vectors * pieces.div_ceil(invocations), only }
     }
 
-    /// A statement for each vec4, by those that bring it.
+    /// A statement for each piece of `step` vec4s, by the invocations that bring some. It is given the first vec4's
+    /// number.
     fn for_each(&self, step: usize, statement: impl Fn(u32) -> String) -> String {
         let all: String = (0..self.each).step_by(step).map(statement).collect();
-        self.only.map_or(all.clone(), |only| format!("    if (id < {only}u) {{\n{all}    }}\n"))
+        match self.only {
+            Some(only) => format!("    if (id < {only}u) {{\n{all}    }}\n"),
+            None => all,
+        }
     }
 }
 
@@ -226,10 +224,10 @@ fn put(a: &Brought, b: &Brought, a_along_k: bool) -> String {
     format!("fn put(id: u32, next_a: ptr<function, PartOfA>, next_b: ptr<function, PartOfB>) {{\n{a}{b}}}\n")
 }
 
-/// The tile of a GPU: the one whose workgroups take the least time together, by what they cover.
+/// The tile of a GPU: the one whose workgroups take the least time together, whether or not the result fills them.
 ///
-/// Per multiplication a tile takes the instructions that compilers make of it (docs/gpu-kernels.md), and some of the time of
-/// the elements that it brings. Fewer workgroups than fill a GPU take as long as if they filled it.
+/// A tile takes the time of the instructions that compilers make of its multiplications (docs/gpu-kernels.md), and some
+/// time for the elements that it brings. Fewer workgroups than fill a GPU take as long as if they filled it.
 pub(super) fn default(p: &ProductShape, registers: Registers, invocations: u32) -> Tile {
     const FILL: usize = 128;
     const BRINGING: f64 = 4.0;
@@ -239,6 +237,5 @@ pub(super) fn default(p: &ProductShape, registers: Registers, invocations: u32) 
         groups.max(FILL) as f64 * each
     };
     let fits = |tile: &Tile| tile.suits(registers, invocations) && tile.results() <= registers.results();
-    let tiles = Tile::ALL.into_iter().filter(fits);
-    tiles.min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(Tile::SMALLEST)
+    Tile::ALL.into_iter().filter(fits).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(Tile::SMALLEST)
 }

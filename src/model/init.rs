@@ -33,7 +33,7 @@ pub enum Init {
         /// The standard deviation.
         std: f64,
     },
-    /// The model has them already ([`super::Model::brought`]).
+    /// Those that the model brings ([`super::Model::brought`]).
     Given,
     /// All zeros.
     Zeros,

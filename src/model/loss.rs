@@ -15,8 +15,9 @@ choice! {
     }
 }
 
-/// A custom loss: outputs `[n, outputs]` and the labels to the loss of each label `[n]`, in ops of the graph. Labels are
-/// classes, `U32` of shape `[n]`, or targets, `F32` of the shape of the outputs. Derivatives of every order follow from the ops.
+/// A custom loss: outputs `[n, outputs]` and the labels to the loss of each label `[n]`, in ops of the graph. Labels
+/// are classes, `U32` of shape `[n]`, or targets, `F32` of the shape of the outputs. Derivatives of every order follow
+/// from the ops.
 pub type PerLabel = fn(&mut Graph, NodeId, NodeId) -> NodeId;
 
 /// The minimised function of a model's outputs: a loss for classification by labels, or the output itself.
@@ -43,9 +44,9 @@ impl Loss {
         }
     }
 
-    /// Loss of each label: outputs `[n, outputs]` and labels, classes `[n]` (`U32`) or targets `[n, outputs]` (`F32`), to
-    /// `[n]`. Outputs of another shape, more than one output of [`Loss::Output`], targets for [`Loss::CrossEntropy`], or
-    /// a result of [`Loss::Custom`] other than `[n]` give the graph an error.
+    /// Loss of each label: outputs `[n, outputs]` and labels, classes `[n]` (`U32`) or targets `[n, outputs]` (`F32`),
+    /// to `[n]`. Outputs of another shape, more than one output of [`Loss::Output`], targets for
+    /// [`Loss::CrossEntropy`], or a result of [`Loss::Custom`] other than `[n]` give the graph an error.
     pub fn per_label(self, g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
         let (outputs, [n, classes]) = rows(g, outputs, labels);
         match self {
@@ -102,13 +103,13 @@ fn rows(g: &mut Graph, outputs: NodeId, labels: NodeId) -> (NodeId, [usize; 2]) 
     }
 }
 
-/// 0 for each label that a model answers rightly, and 1 for the rest, NaN included: outputs `[n, outputs]` and labels to
-/// `[n]`. A class `[n]` needs an output that is larger than all others; of a single output, none is wrong. The sign of
-/// one output must be that of its target `[n, 1]`. Several targets have no right answer, and none is wrong.
+/// 0 for each label that the outputs predict correctly, and 1 for the others, ties and NaN included: outputs
+/// `[n, outputs]` and labels to `[n]`. The output of a class `[n]` must be larger than all others; a single output is
+/// never wrong. A single output must have the sign of its target `[n, 1]`; several outputs for targets are never wrong.
 pub fn wrong(g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
     let (outputs, shape @ [n, classes]) = rows(g, outputs, labels);
     if g.ty(labels).dtype == DType::F32 {
-        return wrong_sign(g, outputs, labels);
+        return wrong_sign(g, outputs, labels, shape);
     }
     if classes <= 1 {
         return g.full(0.0, &[n]);
@@ -128,10 +129,8 @@ pub fn wrong(g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
 }
 
 /// [`wrong`] for signs.
-fn wrong_sign(g: &mut Graph, outputs: NodeId, targets: NodeId) -> NodeId {
-    let shape = g.shape(outputs).to_vec();
-    let n = shape.first().copied().unwrap_or(1);
-    if shape != [n, 1] {
+fn wrong_sign(g: &mut Graph, outputs: NodeId, targets: NodeId, shape @ [n, width]: [usize; 2]) -> NodeId {
+    if width != 1 {
         return g.full(0.0, &[n]);
     }
     let product = g.mul(outputs, targets);

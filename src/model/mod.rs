@@ -56,7 +56,7 @@ pub struct Param {
 /// A tensor that a model needs beside its parameters, and that training leaves alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Constant {
-    /// Name, for people.
+    /// Its name, for messages.
     pub name: String,
     /// Shape.
     pub shape: Vec<usize>,
@@ -80,13 +80,13 @@ pub trait Model: Send + Sync {
         vec![]
     }
 
-    /// The parameters of a model that has some already, in the order of the flat vector.
+    /// The values of the parameters, in the order of the flat vector, if the model brings its own.
     fn brought(&self) -> Option<Vec<f64>> {
         None
     }
 
-    /// Adds the forward pass to a graph: parameters in order, then constants, and examples `[n, dim]`, `F32` or for tokens `U32`, to one
-    /// row of outputs for every label, `[n · labels_each, classes]`.
+    /// Adds the forward pass to a graph: parameters in order, then constants, and examples `[n, dim]`, `F32` or for
+    /// tokens `U32`, to one row of outputs for every label, `[n · labels_each, classes]`.
     fn forward(&self, graph: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId;
 
     /// Height, width and channels of what the model flattens in this order before its dense layers; `None` if it
@@ -107,6 +107,7 @@ pub struct Layout {
     params: Vec<Param>,
     offsets: Vec<usize>,
     len: usize,
+    /// See [`Model::flattened_image`].
     flattened: Option<[usize; 3]>,
     brought: Option<Vec<f64>>,
 }
@@ -151,11 +152,6 @@ impl Layout {
         let tensor = self.offsets.partition_point(|&offset| offset <= at) - 1;
         let (name, index) = (self.params[tensor].name.clone(), at - self.offsets[tensor]);
         Err(ModelError::NotFinite { name, index, value: rounded(&values[at]) })
-    }
-
-    /// See [`Model::flattened_image`].
-    fn flattened(&self) -> Option<[usize; 3]> {
-        self.flattened
     }
 
     /// See [`Model::brought`].

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{Constant, Init, Model, ModelError, Param};
-use crate::graph::{DType, Graph, GraphError, NodeId, Type};
-use crate::onnx::Network;
+use crate::graph::{DType, Graph, GraphError, NodeId, Type, len};
+use crate::onnx::{NamedArray, Network};
 
 /// The order of an example's numbers, given row after row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl OnnxModel {
             (&[height, width, channels], _) if fits(&[channels, height, width]) => {
                 Axes::ChannelsLast([height, width, channels])
             }
-            (example, Some(shape)) if crate::graph::len(&shape) == crate::graph::len(example) => Axes::Same(shape),
+            (example, Some(shape)) if len(&shape) == len(example) => Axes::Same(shape),
             _ => {
                 let size = |size: &Option<usize>| size.map_or_else(|| "?".to_owned(), |size| size.to_string());
                 let wanted = declared.iter().map(size).collect::<Vec<_>>().join(", ");
@@ -53,17 +53,13 @@ impl OnnxModel {
 
 impl Model for OnnxModel {
     fn params(&self) -> Result<Vec<Param>, ModelError> {
-        let param =
-            |it: &crate::onnx::NamedArray| Param { name: it.name.clone(), shape: it.shape.clone(), init: Init::Given };
+        let param = |it: &NamedArray| Param { name: it.name.clone(), shape: it.shape.clone(), init: Init::Given };
         Ok(self.network.params().iter().map(param).collect())
     }
 
     fn constants(&self) -> Vec<Constant> {
-        let constant = |it: &crate::onnx::NamedArray| Constant {
-            name: it.name.clone(),
-            shape: it.shape.clone(),
-            values: it.values.clone(),
-        };
+        let constant =
+            |it: &NamedArray| Constant { name: it.name.clone(), shape: it.shape.clone(), values: it.values.clone() };
         self.network.constants().iter().map(constant).collect()
     }
 
@@ -85,15 +81,13 @@ impl Model for OnnxModel {
                 // One row of outputs for each label.
                 let shape = g.shape(y).to_vec();
                 let width = if shape.len() < 2 { 1 } else { shape[shape.len() - 1] };
-                let rows = crate::graph::len(&shape) / width.max(1);
+                let rows = len(&shape) / width.max(1);
                 g.reshape(y, &[rows, width])
             }
             Err(error) => {
+                let (op, reason) = ("the network of an ONNX file".to_owned(), error.to_string());
                 let ty = Type { shape: vec![n, 1], dtype: DType::F32 };
-                g.refuse(
-                    GraphError::Type { op: "the network of an ONNX file".to_owned(), reason: error.to_string() },
-                    ty,
-                )
+                g.refuse(GraphError::Type { op, reason }, ty)
             }
         }
     }

@@ -79,7 +79,7 @@ pub fn params_from_pytorch<V: Stored>(layout: &Layout, bytes: &[u8]) -> Result<V
         let layer = kinds.get_mut(kind).and_then(|layers| layers.get_mut(number)).ok_or_else(missing)?;
         let tensor = if part == "bias" { layer.bias.take() } else { layer.weight.take() };
         let tensor = tensor.ok_or_else(missing)?;
-        let flattened = layout.flattened().filter(|_| param.name == "dense0.kernel");
+        let flattened = layout.flattened.filter(|_| param.name == "dense0.kernel");
         params.extend(turned(tensor, &param.shape, flattened)?.into_iter().map(V::nearest));
     }
     let left = kinds.values().flatten().find_map(|layer| layer.weight.as_ref().or(layer.bias.as_ref()));
@@ -130,14 +130,10 @@ fn turned(tensor: Tensor, wanted: &[usize], flattened: Option<[usize; 3]>) -> Re
 
 /// A name as a key that sorts numbers in it by their size: `10.weight` after `9.weight`.
 fn natural(name: &str) -> Vec<(bool, u64, String)> {
-    let mut key: Vec<(bool, u64, String)> = vec![];
-    let pieces = name.split_inclusive('.');
-    for piece in pieces {
-        let bare = piece.trim_end_matches('.');
-        let letters = bare.trim_end_matches(|c: char| c.is_ascii_digit());
-        let number = bare[letters.len()..].parse().unwrap_or(0);
-        key.push((!letters.is_empty(), 0, letters.to_owned()));
-        key.push((false, number, bare.to_owned()));
-    }
-    key
+    let keys = |piece: &str| {
+        let letters = piece.trim_end_matches(|c: char| c.is_ascii_digit());
+        let number: u64 = piece[letters.len()..].parse().unwrap_or(0);
+        [(!letters.is_empty(), 0, letters.to_owned()), (false, number, piece.to_owned())]
+    };
+    name.split('.').flat_map(keys).collect()
 }

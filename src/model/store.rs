@@ -1,5 +1,5 @@
-//! Parameters as safetensors: tensors of floats by name, checked against the model's layout. Written in the precision that they
-//! have in memory.
+//! Parameters as safetensors: tensors of floats by name, checked against the model's layout. They are written in the
+//! precision that they have in memory.
 
 use std::collections::HashMap;
 
@@ -13,8 +13,8 @@ use crate::text::{counted, visible};
 /// Advice for a shape with the wrong axes.
 const ADAPT: &str = "adapt the model's configuration, or take the parameters of this model";
 /// Advice for a shape with the right axes in another order, as in PyTorch.
-const TRANSPOSE: &str = "its axes fit in another order: save it transposed (here a kernel has its inputs first and its outputs last), or \
-     read a state of PyTorch with `--layout pytorch`";
+const TRANSPOSE: &str = "its axes fit in another order: save it transposed (here a kernel has its inputs first and \
+                         its outputs last), or read a state of PyTorch with `--layout pytorch`";
 
 /// Why parameters could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +118,8 @@ impl Stored for f64 {
     }
 }
 
-/// Reads the flat parameter vector from the bytes of a safetensors file. Numbers of other precisions are widened or rounded.
+/// Reads the flat parameter vector from the bytes of a safetensors file. Numbers of other precisions are widened or
+/// rounded.
 ///
 /// # Errors
 /// [`StoreError`] that names the tensor.

@@ -27,15 +27,14 @@ pub(super) struct Chunk {
 impl Chunk {
     /// Room for so many examples of a problem.
     pub fn new(device: &Device, problem: &Problem, rows: usize) -> Result<Self, DeviceError> {
-        let labels = rows * problem.labels_each;
         let weights = match problem.dtype {
-            DType::U32 => Some(device.buffer("the weights of a chunk's labels", labels)?),
+            DType::U32 => Some(device.buffer("the weights of a chunk's labels", rows * problem.labels_each)?),
             DType::F32 | DType::Bool => None,
         };
         Ok(Self {
             rows,
             x: device.buffer("a chunk of examples", rows * problem.dim)?,
-            labels: device.buffer("a chunk of labels", labels * problem.targets.values_each())?,
+            labels: device.buffer("a chunk of labels", rows * problem.values_each())?,
             weights,
             partials: device.buffer("partial sums", 2 * PARTIALS)?,
         })
@@ -50,11 +49,8 @@ impl Chunk {
         weights: Option<&[f32]>,
         first: usize,
     ) -> Result<(), DeviceError> {
-        let end = first + self.rows;
-        let x = first * problem.dim..end * problem.dim;
-        let labels = first * problem.labels_each..end * problem.labels_each;
-        let width = problem.targets.values_each();
-        let values = labels.start * width..labels.end * width;
+        let range = |each: usize| first * each..(first + self.rows) * each;
+        let (x, labels, values) = (range(problem.dim), range(problem.labels_each), range(problem.values_each()));
         match data.features() {
             Features::Real(numbers) => device.write(&self.x, &numbers[x])?,
             Features::Tokens(codes) => device.write(&self.x, &codes[x])?,

@@ -111,14 +111,11 @@ impl Objective {
             chunks.push(Chunk::new(device, &problem, rows)?);
         }
         plan.chunks = chunks.len();
-        let constants = match problem.constants_len() {
-            0 => None,
-            len => Some(device.buffer("the model's constants", len)?),
+        let constants: Vec<f64> = problem.constants.iter().flat_map(|it| it.values.iter().copied()).collect();
+        let constants = match constants.is_empty() {
+            true => None,
+            false => Some(device.buffer_from("the model's constants", &constants)?),
         };
-        if let Some(buffer) = &constants {
-            let values: Vec<f64> = problem.constants.iter().flat_map(|it| it.values.iter().copied()).collect();
-            device.write(buffer, &values)?;
-        }
         let objective =
             Self { device: device.clone(), problem, chunks, constants, plan, programs: HashMap::new(), kept: vec![] };
         objective.replace(data)?;

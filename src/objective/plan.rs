@@ -78,8 +78,7 @@ impl Plan {
             chunks,
             parameters: problem.layout.len(),
             largest_buffer_bytes: (bytes * largest) as u64,
-            data_bytes: (bytes * problem.examples * (problem.dim + problem.labels_each * problem.targets.values_each()))
-                as u64,
+            data_bytes: (bytes * problem.examples * (problem.dim + problem.values_each())) as u64,
             intermediate_bytes: (bytes * program.temps().iter().sum::<usize>()) as u64,
             gradient_flops: share * flops.iter().sum::<f64>(),
             gradient_dispatches: chunks * flops.len(),

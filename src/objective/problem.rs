@@ -91,18 +91,9 @@ impl Problem {
         (self.dtype == DType::F32).then(|| 1.0 / (self.examples * self.labels_each) as f64)
     }
 
-    /// The first element of each constant in their buffer, one after the other.
-    fn constant_offsets(&self) -> impl Iterator<Item = usize> {
-        self.constants.iter().scan(0, |end, constant| {
-            let offset = *end;
-            *end += constant.values.len();
-            Some(offset)
-        })
-    }
-
-    /// The elements of all constants.
-    pub fn constants_len(&self) -> usize {
-        self.constants.iter().map(|constant| constant.values.len()).sum()
+    /// Values of the targets of an example.
+    pub fn values_each(&self) -> usize {
+        self.labels_each * self.targets.values_each()
     }
 
     /// The model's graph for one example, and its outputs.
@@ -137,14 +128,15 @@ impl Problem {
             (Loss::Mse(_) | Loss::CrossEntropy | Loss::Custom(_), _) => [labels, width],
         };
         let found = g.shape(outputs).to_vec();
-        // The network of a file may know classes of which there is no example.
+        // The network of a file may have outputs for classes without examples.
         let has_spare = self.layout.brought().is_some()
             && matches!((self.loss, self.targets), (Loss::Mse(_) | Loss::CrossEntropy, TargetKind::Classes(_)))
             && matches!(found[..], [rows, outputs] if rows == labels && outputs > width);
         if found != needed && !has_spare {
             return Err(DeviceError::Mismatch(format!(
-                "the model's outputs for one example are {found:?}, and this loss with {labels} labels of {width} classes takes \
-                 {needed:?}; give the model one row of outputs for each label, and one output for each class"
+                "the model's outputs for one example are {found:?}, and this loss takes {needed:?} for {}; give the \
+                 model one row of outputs for each label, with one output for each class or number",
+                words(self.targets)
             )));
         }
         Ok(())
@@ -155,13 +147,12 @@ impl Problem {
         let Self { dtype, dim, targets, .. } = *self;
         let kind = (dtype_of(data), data.dim(), data.targets().kind());
         if kind != (dtype, dim, targets) {
+            let of = |(dtype, dim, targets): (DType, usize, TargetKind)| {
+                format!("{dim} {dtype:?} features and {}", words(targets))
+            };
+            let (given, expected) = (of(kind), of((dtype, dim, targets)));
             return Err(DeviceError::Mismatch(format!(
-                "examples of {} {:?} features and {} in the place of {dim} {dtype:?} features and {}; give examples of one \
-                 kind",
-                kind.1,
-                kind.0,
-                words(kind.2),
-                words(targets)
+                "examples of {given} in the place of {expected}; give examples of one kind"
             )));
         }
         let (Some(codes), Features::Tokens(tokens)) = (self.model.vocabulary(), data.features()) else { return Ok(()) };
@@ -251,10 +242,11 @@ impl Problem {
             kind @ (TargetKind::Signs | TargetKind::Numbers(_)) => g.input_f32("targets", &[count, kind.outputs()]),
         };
         places.extend([X, LABELS].map(|slot| Some(Place { slot, offset: 0 })));
-        let mut given = w.clone();
-        for (constant, offset) in self.constants.iter().zip(self.constant_offsets()) {
-            places.push(Some(Place { slot: CONSTANTS, offset }));
-            given.push(g.input_f32(&constant.name, &constant.shape));
+        let (mut given, mut constants_len) = (w.clone(), 0);
+        for Constant { name, shape, values } in &self.constants {
+            places.push(Some(Place { slot: CONSTANTS, offset: constants_len }));
+            given.push(g.input_f32(name, shape));
+            constants_len += values.len();
         }
 
         let outputs = self.model.forward(&mut g, &given, x);
@@ -275,17 +267,8 @@ impl Problem {
         let sum = g.sum_all(metrics[0]);
         let loss = g.scale(sum, self.uniform_weight().unwrap_or(1.0));
         let vector = self.layout.device_len();
-        let values = count.saturating_mul(self.targets.values_each());
-        let slots = vec![
-            vector,
-            rows.saturating_mul(self.dim),
-            values,
-            vector,
-            vector,
-            2 * PARTIALS,
-            weight_slot,
-            self.constants_len(),
-        ];
+        let (x_len, targets_len) = (rows.saturating_mul(self.dim), rows.saturating_mul(self.values_each()));
+        let slots = vec![vector, x_len, targets_len, vector, vector, 2 * PARTIALS, weight_slot, constants_len];
         Draft { graph: g, places, slots, w, v, outputs, loss, metrics, stored: vec![] }
     }
 

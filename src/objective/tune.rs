@@ -63,8 +63,8 @@ struct Racer {
 }
 
 impl<'a> Tuner<'a> {
-    /// Finds the contractions of the gradient of one chunk that have variants: none on the processor. Its buffers do not count in `device.memory()`, and the run
-    /// reuses its kernels; `objective` may be on a dry device.
+    /// Finds the contractions of the gradient of one chunk that have variants: none on the processor. Its buffers do
+    /// not count in `device.memory()`, and the run reuses its kernels; `objective` may be on a dry device.
     ///
     /// # Errors
     /// Compilation errors.

@@ -10,6 +10,26 @@ use super::OnnxError;
 use super::proto::Tensor;
 use crate::text::visible;
 
+/// A kind of elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Real,
+    Whole,
+    Flags,
+}
+
+impl Kind {
+    /// The kind of a type by its number, see [`Tensor::element`]; `None` for types that are not read.
+    pub fn of(element: i64) -> Option<Self> {
+        match element {
+            1 | 10 | 11 | 16 => Some(Self::Real),
+            2..=7 | 12 | 13 => Some(Self::Whole),
+            9 => Some(Self::Flags),
+            _ => None,
+        }
+    }
+}
+
 /// The elements of an array in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Elements {
@@ -26,6 +46,23 @@ pub(super) struct Array {
 }
 
 impl Elements {
+    /// Numbers as elements of a kind.
+    pub fn of(kind: Kind, numbers: impl Iterator<Item = f64>) -> Self {
+        match kind {
+            Kind::Real => Self::Real(numbers.collect()),
+            Kind::Whole => Self::Whole(numbers.map(|number| number as i64).collect()),
+            Kind::Flags => Self::Flags(numbers.map(|number| number != 0.0).collect()),
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Real(_) => Kind::Real,
+            Self::Whole(_) => Kind::Whole,
+            Self::Flags(_) => Kind::Flags,
+        }
+    }
+
     pub fn len(&self) -> usize {
         match self {
             Self::Real(values) => values.len(),
@@ -71,12 +108,17 @@ impl Array {
         Self { shape: vec![values.len()], elements: Elements::Whole(values) }
     }
 
-    /// The number that all elements are, if they are one.
+    /// The value of all elements, if they are equal.
     pub fn uniform(&self) -> Option<f64> {
         let numbers = self.elements.numbers();
         let first = *numbers.first()?;
         numbers.iter().all(|number| number.to_bits() == first.to_bits()).then_some(first)
     }
+}
+
+/// Sizes of axes, none negative.
+pub(super) fn sizes(values: &[i64]) -> Result<Vec<usize>, String> {
+    values.iter().map(|&size| usize::try_from(size).map_err(|_| format!("its shape is {values:?}"))).collect()
 }
 
 /// Bytes of the largest array that is read.
@@ -88,8 +130,7 @@ const MOST_BYTES: usize = 1 << 34;
 /// [`OnnxError::Array`].
 pub(super) fn read(tensor: &Tensor, folder: Option<&Path>) -> Result<Array, OnnxError> {
     let fault = |problem: String| OnnxError::Array { name: visible(&tensor.name), problem };
-    let shape = tensor.dims.iter().map(|&size| usize::try_from(size)).collect::<Result<Vec<usize>, _>>();
-    let shape = shape.map_err(|_| fault(format!("its shape is {:?}", tensor.dims)))?;
+    let shape = sizes(&tensor.dims).map_err(fault)?;
     let count = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
     let count = count.filter(|&count| count <= MOST_BYTES).ok_or_else(|| fault(format!("its shape is {shape:?}")))?;
     let size = match tensor.element {
@@ -116,7 +157,7 @@ pub(super) fn read(tensor: &Tensor, folder: Option<&Path>) -> Result<Array, Onnx
     }
 }
 
-/// Elements that are listed by number.
+/// Elements that the file lists as numbers.
 fn listed(tensor: &Tensor) -> Elements {
     let words = || tensor.ints32.iter().map(|&word| word as u16);
     match tensor.element {
@@ -130,6 +171,7 @@ fn listed(tensor: &Tensor) -> Elements {
     }
 }
 
+/// Elements from bytes, the lowest byte of each first.
 fn of_bytes(element: i32, bytes: &[u8]) -> Elements {
     fn each<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
         bytes.as_chunks().0.iter().map(|&bytes| number(bytes)).collect()

@@ -1,8 +1,8 @@
 //! Operators on shapes and on the order of axes.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
-use super::array::{Array, Elements};
+use super::array::{Array, Elements, Kind, sizes};
 use super::call::{Call, Done, Value};
 use super::elementwise::repeated;
 use super::fold::{self, places, strides};
@@ -23,23 +23,19 @@ pub(super) const OPS: &[&str] = &[
     "Unsqueeze",
 ];
 
-/// The result of such an operator; `None` for another one.
-pub(super) fn apply(call: &mut Call<'_>) -> Option<Done> {
-    let op = call.node.op.as_str();
-    if !OPS.contains(&op) {
-        return None;
-    }
-    let one = |value: Result<Value, String>| value.map(|value| vec![value]);
-    Some(match op {
-        "Concat" => one(concat(call)),
-        "Constant" => one(constant(call)),
-        "ConstantOfShape" => one(filled(call)),
-        "Expand" => one(expand(call)),
-        "Range" => one(range(call)),
-        "Shape" | "Size" => one(shape_of(call)),
-        "Transpose" => one(transpose(call)),
-        _ => one(reshape(call)),
-    })
+/// The result of one of these operators.
+pub(super) fn apply(call: &mut Call<'_>) -> Done {
+    let value = match call.node.op.as_str() {
+        "Concat" => concat(call),
+        "Constant" => constant(call),
+        "ConstantOfShape" => filled(call),
+        "Expand" => expand(call),
+        "Range" => range(call),
+        "Shape" | "Size" => shape_of(call),
+        "Transpose" => transpose(call),
+        _ => reshape(call),
+    };
+    value.map(|value| vec![value])
 }
 
 /// A value under another shape of as many elements.
@@ -47,7 +43,7 @@ pub(super) fn reshaped(call: &mut Call<'_>, value: Value, shape: Vec<usize>) -> 
     match value {
         Value::Known(array, node) => {
             let node = node.map(|id| call.g.reshape(id, &shape));
-            Value::Known(Rc::new(Array { shape, elements: array.elements.clone() }), node)
+            Value::Known(Arc::new(Array { shape, elements: array.elements.clone() }), node)
         }
         Value::Node(id) => Value::Node(call.g.reshape(id, &shape)),
         Value::Tokens(id) => Value::Tokens(call.g.reshape(id, &shape)),
@@ -59,33 +55,29 @@ pub(super) fn reshaped(call: &mut Call<'_>, value: Value, shape: Vec<usize>) -> 
 fn reshape(call: &mut Call<'_>) -> Result<Value, String> {
     let (value, own) = (call.value(0)?, call.shape(0)?);
     let rank = own.len();
-    // Axes are an attribute in early versions.
-    let axes = |call: &Call<'_>| -> Result<Option<Vec<i64>>, String> {
-        if call.get(1).is_some() { call.whole(1).map(Some) } else { Ok(call.ints("axes")) }
-    };
     let shape: Vec<usize> = match call.node.op.as_str() {
         "Flatten" => {
-            let axis = call.int("axis", 1);
+            let axis = call.node.int("axis", 1);
             let axis = if axis == rank as i64 { rank } else { Call::axis(axis, rank)? };
             vec![len(&own[..axis]), len(&own[axis..])]
         }
         "Squeeze" => {
-            let axes = match axes(call)? {
-                Some(axes) => axes.into_iter().map(|axis| Call::axis(axis, rank)).collect::<Result<Vec<_>, _>>()?,
+            let axes = match call.list(1, "axes")? {
+                Some(axes) => Call::axes(&axes, rank)?,
                 None => (0..rank).filter(|&axis| own[axis] == 1).collect(),
             };
             (0..rank).filter(|axis| !axes.contains(axis)).map(|axis| own[axis]).collect()
         }
         "Unsqueeze" => {
-            let axes = axes(call)?.ok_or("its axes are missing")?;
+            let axes = call.list(1, "axes")?.ok_or("its axes are missing")?;
             let rank = rank + axes.len();
-            let axes = axes.into_iter().map(|axis| Call::axis(axis, rank)).collect::<Result<Vec<_>, _>>()?;
+            let axes = Call::axes(&axes, rank)?;
             let mut own = own.iter().copied();
             (0..rank).map(|axis| if axes.contains(&axis) { 1 } else { own.next().unwrap_or(1) }).collect()
         }
         _ => {
             let wanted = call.whole(1)?;
-            let keeps_zeros = call.int("allowzero", 0) != 0;
+            let keeps_zeros = call.node.int("allowzero", 0) != 0;
             let size = |(axis, &size): (usize, &i64)| match size {
                 0 if !keeps_zeros => {
                     own.get(axis).copied().ok_or_else(|| format!("it copies axis {axis}, which is not there"))
@@ -117,7 +109,7 @@ fn shape_of(call: &Call<'_>) -> Result<Value, String> {
     }
     let rank = shape.len() as i64;
     let end = |name: &str, usual: i64| {
-        let at = call.int(name, usual);
+        let at = call.node.int(name, usual);
         (if at < 0 { at.saturating_add(rank) } else { at }).clamp(0, rank) as usize
     };
     let (start, end) = (end("start", 0), end("end", rank));
@@ -126,15 +118,15 @@ fn shape_of(call: &Call<'_>) -> Result<Value, String> {
 
 fn constant(call: &Call<'_>) -> Result<Value, String> {
     // Tensors are read with the file.
-    let has = |name: &str| call.node.attributes.iter().find(|attribute| attribute.name == name);
-    let array = if let Some(it) = has("value_float") {
+    let node = call.node;
+    let array = if let Some(it) = node.attribute("value_float") {
         Array { shape: vec![], elements: Elements::Real(vec![it.float.into()]) }
-    } else if let Some(it) = has("value_floats") {
+    } else if let Some(it) = node.attribute("value_floats") {
         let values: Vec<f64> = it.floats.iter().map(|&value| value.into()).collect();
         Array { shape: vec![values.len()], elements: Elements::Real(values) }
-    } else if let Some(it) = has("value_int") {
+    } else if let Some(it) = node.attribute("value_int") {
         Array { shape: vec![], elements: Elements::Whole(vec![it.int]) }
-    } else if let Some(it) = has("value_ints") {
+    } else if let Some(it) = node.attribute("value_ints") {
         Array::whole(it.ints.clone())
     } else {
         return Err("its value is of a kind that is not read".to_owned());
@@ -142,17 +134,10 @@ fn constant(call: &Call<'_>) -> Result<Value, String> {
     Ok(Value::known(array))
 }
 
-/// Sizes of axes, none negative.
-pub(super) fn sizes(values: &[i64]) -> Result<Vec<usize>, String> {
-    values.iter().map(|&size| usize::try_from(size).map_err(|_| format!("its shape is {values:?}"))).collect()
-}
-
 fn filled(call: &Call<'_>) -> Result<Value, String> {
     let shape = sizes(&call.whole(0)?)?;
     let count = fold::count(&shape)?;
-    let value =
-        call.node.attributes.iter().find(|attribute| attribute.name == "value").and_then(|it| it.tensor.as_ref());
-    let elements = match value {
+    let elements = match call.node.value() {
         None => Elements::Real(vec![0.0]),
         Some(tensor) => super::array::read(tensor, None).map_err(|error| error.to_string())?.elements,
     };
@@ -169,10 +154,8 @@ fn range(call: &Call<'_>) -> Result<Value, String> {
         return Err("its range is too long".to_owned());
     }
     let values = (0..count as usize).map(|i| start + i as f64 * step);
-    let elements = match call.array(0)?.elements {
-        Elements::Whole(_) => Elements::Whole(values.map(|value| value as i64).collect()),
-        _ => Elements::Real(values.collect()),
-    };
+    let is_whole = call.array(0)?.elements.kind() == Kind::Whole;
+    let elements = Elements::of(if is_whole { Kind::Whole } else { Kind::Real }, values);
     Ok(Value::known(Array { shape: vec![count as usize], elements }))
 }
 
@@ -191,8 +174,8 @@ fn expand(call: &mut Call<'_>) -> Result<Value, String> {
 fn transpose(call: &mut Call<'_>) -> Result<Value, String> {
     let shape = call.shape(0)?;
     let rank = shape.len();
-    let perm = match call.ints("perm") {
-        Some(perm) => perm.into_iter().map(|axis| Call::axis(axis, rank)).collect::<Result<Vec<_>, _>>()?,
+    let perm = match call.node.ints("perm") {
+        Some(perm) => Call::axes(&perm, rank)?,
         None => (0..rank).rev().collect(),
     };
     if (0..rank).any(|axis| !perm.contains(&axis)) || perm.len() != rank {
@@ -202,7 +185,7 @@ fn transpose(call: &mut Call<'_>) -> Result<Value, String> {
         Value::Known(array, None) => {
             let own = strides(&shape);
             let to: Vec<usize> = perm.iter().map(|&axis| shape[axis]).collect();
-            let steps: Vec<isize> = perm.iter().map(|&axis| own[axis] as isize).collect();
+            let steps: Vec<usize> = perm.iter().map(|&axis| own[axis]).collect();
             let elements = array.elements.at(&places(&to, &steps, 0)?);
             Value::known(Array { shape: to, elements })
         }
@@ -216,7 +199,7 @@ fn transpose(call: &mut Call<'_>) -> Result<Value, String> {
 
 fn concat(call: &mut Call<'_>) -> Result<Value, String> {
     let first = call.shape(0)?;
-    let axis = Call::axis(call.int("axis", 0), first.len())?;
+    let axis = Call::axis(call.node.int("axis", 0), first.len())?;
     let shapes = (0..call.len()).map(|at| call.shape(at)).collect::<Result<Vec<_>, _>>()?;
     let alike = |shape: &Vec<usize>| {
         shape.len() == first.len() && (0..first.len()).all(|other| other == axis || shape[other] == first[other])
@@ -227,21 +210,12 @@ fn concat(call: &mut Call<'_>) -> Result<Value, String> {
     let mut shape = first.clone();
     shape[axis] = shapes.iter().map(|shape| shape[axis]).sum();
     if let Some(known) = call.all_known() {
-        let outer = len(&first[..axis]);
-        let block = |array: &Array| len(&array.shape[axis..]);
-        let join = |i: usize| {
-            known.iter().flat_map(move |array| {
-                let block = block(array);
-                let numbers = array.elements.numbers();
-                numbers[i * block..(i + 1) * block].to_vec()
-            })
-        };
-        let numbers: Vec<f64> = (0..outer).flat_map(join).collect();
-        let is_whole = known.iter().all(|array| matches!(array.elements, Elements::Whole(_)));
-        let elements = match is_whole {
-            true => Elements::Whole(numbers.into_iter().map(|number| number as i64).collect()),
-            false => Elements::Real(numbers),
-        };
+        let blocks: Vec<(Vec<f64>, usize)> =
+            known.iter().map(|array| (array.elements.numbers(), len(&array.shape[axis..]))).collect();
+        let join = |i: usize| blocks.iter().flat_map(move |(numbers, block)| &numbers[i * block..(i + 1) * block]);
+        let numbers = (0..len(&first[..axis])).flat_map(join).copied();
+        let is_whole = known.iter().all(|array| array.elements.kind() == Kind::Whole);
+        let elements = Elements::of(if is_whole { Kind::Whole } else { Kind::Real }, numbers);
         return Ok(Value::known(Array { shape, elements }));
     }
     // Each operand among zeros, and the sum.

@@ -1,6 +1,6 @@
 //! A node with its operands, and the values between nodes.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::array::{Array, Elements};
 use super::proto::Node;
@@ -19,12 +19,12 @@ pub(super) enum Value {
     /// Truth values.
     Mask(NodeId),
     /// Known without the examples; a constant of the file has a node too.
-    Known(Rc<Array>, Option<NodeId>),
+    Known(Arc<Array>, Option<NodeId>),
 }
 
 impl Value {
     pub fn known(array: Array) -> Self {
-        Self::Known(Rc::new(array), None)
+        Self::Known(Arc::new(array), None)
     }
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Call<'a> {
 pub(super) type Done = Result<Vec<Value>, String>;
 
 impl Call<'_> {
-    /// The number of operands, those left out at the end not counted.
+    /// The number of operands, without those left out at the end.
     pub fn len(&self) -> usize {
         self.operands.len()
     }
@@ -145,21 +145,8 @@ impl Call<'_> {
         Ok(self.g.reshape(all, &array.shape))
     }
 
-    /// An operand as a mask in the graph.
-    pub fn mask(&mut self, at: usize) -> Result<NodeId, String> {
-        match self.value(at)? {
-            Value::Mask(id) => Ok(id),
-            other => {
-                let numbers = self.numbers(other)?;
-                let shape = self.g.shape(numbers).to_vec();
-                let half = self.g.full(0.5, &shape);
-                Ok(self.g.compare(Compare::Gt, numbers, half))
-            }
-        }
-    }
-
     /// An operand that must be known without the examples.
-    pub fn array(&self, at: usize) -> Result<Rc<Array>, String> {
+    pub fn array(&self, at: usize) -> Result<Arc<Array>, String> {
         match self.value(at)? {
             Value::Known(array, _) => Ok(array),
             _ => Err(format!("operand {at} depends on the examples or the parameters, and must be a constant")),
@@ -174,35 +161,26 @@ impl Call<'_> {
         }
     }
 
+    /// A list of known whole numbers: an operand, or in early versions an attribute.
+    pub fn list(&self, at: usize, name: &str) -> Result<Option<Vec<i64>>, String> {
+        match self.get(at) {
+            Some(_) => self.whole(at).map(Some),
+            None => Ok(self.node.ints(name)),
+        }
+    }
+
     /// An operand that is one known number.
     pub fn number(&self, at: usize) -> Result<f64, String> {
         self.array(at)?.uniform().ok_or_else(|| format!("operand {at} must be one number"))
     }
 
     /// All operands, if all are known.
-    pub fn all_known(&self) -> Option<Vec<Rc<Array>>> {
+    pub fn all_known(&self) -> Option<Vec<Arc<Array>>> {
         let known = |value: &Option<Value>| match value {
-            Some(Value::Known(array, _)) => Some(Rc::clone(array)),
+            Some(Value::Known(array, _)) => Some(Arc::clone(array)),
             _ => None,
         };
         self.operands.iter().map(known).collect()
-    }
-
-    pub fn int(&self, name: &str, usual: i64) -> i64 {
-        self.node.attributes.iter().find(|attribute| attribute.name == name).map_or(usual, |it| it.int)
-    }
-
-    pub fn float(&self, name: &str, usual: f64) -> f64 {
-        self.node.attributes.iter().find(|attribute| attribute.name == name).map_or(usual, |it| it.float.into())
-    }
-
-    pub fn ints(&self, name: &str) -> Option<Vec<i64>> {
-        self.node.attributes.iter().find(|attribute| attribute.name == name).map(|it| it.ints.clone())
-    }
-
-    pub fn text(&self, name: &str) -> Option<String> {
-        let found = self.node.attributes.iter().find(|attribute| attribute.name == name)?;
-        Some(String::from_utf8_lossy(&found.text).into_owned())
     }
 
     /// An axis counted from either end.
@@ -210,5 +188,10 @@ impl Call<'_> {
         let from_start = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
         let found = from_start.and_then(|axis| usize::try_from(axis).ok()).filter(|&axis| axis < rank);
         found.ok_or_else(|| format!("it names axis {axis} of a value with {rank}"))
+    }
+
+    /// Axes counted from either end.
+    pub fn axes(axes: &[i64], rank: usize) -> Result<Vec<usize>, String> {
+        axes.iter().map(|&axis| Self::axis(axis, rank)).collect()
     }
 }

@@ -17,7 +17,11 @@ pub enum OnnxError {
     #[error("it is no ONNX model ({0}); export it again")]
     Format(String),
     /// A version of the operators that is not known.
-    #[error("its operators have version {0}; versions 11 to 21 are read: set opset_version in the export")]
+    #[error(
+        "its operators have version {0}; versions {first} to {last} are read: set opset_version in the export",
+        first = super::OPSETS.start(),
+        last = super::OPSETS.end()
+    )]
     Opset(i64),
     /// Operators that are not read, all of them.
     #[error("{0}")]

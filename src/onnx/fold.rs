@@ -1,6 +1,6 @@
 //! Operators on known arrays: the arithmetic of shapes, and constants.
 
-use super::array::{Array, Elements};
+use super::array::{Array, Elements, Kind};
 use crate::graph::len;
 
 /// Operators that are read on known arrays alone.
@@ -33,16 +33,16 @@ pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
     (0..shape.len()).map(|axis| len(&shape[axis + 1..])).collect()
 }
 
-/// For each element of `shape`, the sum over its digits times `steps`, after `from`.
-pub(super) fn places(shape: &[usize], steps: &[isize], from: usize) -> Result<Vec<usize>, String> {
+/// For each index of `shape`, `from` plus the sum of its digits times `steps`.
+pub(super) fn places(shape: &[usize], steps: &[usize], from: usize) -> Result<Vec<usize>, String> {
     let all = count(shape)?;
     let place = |number: usize| {
-        let (mut rest, mut place) = (number, from as isize);
+        let (mut rest, mut place) = (number, from);
         for (&size, &step) in shape.iter().zip(steps).rev() {
-            place += (rest % size) as isize * step;
+            place += rest % size * step;
             rest /= size;
         }
-        place as usize
+        place
     };
     Ok((0..all).map(place).collect())
 }
@@ -55,10 +55,10 @@ pub(super) fn repeated(array: &Array, shape: &[usize]) -> Result<Array, String> 
     let own = strides(&array.shape);
     let before = shape.len() - array.shape.len();
     let step = |axis: usize| match axis.checked_sub(before) {
-        Some(axis) if array.shape[axis] > 1 => own[axis] as isize,
+        Some(axis) if array.shape[axis] > 1 => own[axis],
         _ => 0,
     };
-    let steps: Vec<isize> = (0..shape.len()).map(step).collect();
+    let steps: Vec<usize> = (0..shape.len()).map(step).collect();
     Ok(Array { shape: shape.to_vec(), elements: array.elements.at(&places(shape, &steps, 0)?) })
 }
 
@@ -79,21 +79,18 @@ pub(super) fn binary(op: &str, a: &Array, b: &Array) -> Result<Option<Array>, St
         "Or" => flags(|x, y| x != 0.0 || y != 0.0),
         _ => match (&a, &b) {
             (Elements::Whole(x), Elements::Whole(y)) => {
-                let value = |(&x, &y): (&i64, &i64)| match op {
-                    "Add" => x.checked_add(y),
-                    "Sub" => x.checked_sub(y),
-                    "Mul" => x.checked_mul(y),
-                    "Div" => x.checked_div(y),
-                    "Mod" => x.checked_rem_euclid(y),
-                    "Min" => Some(x.min(y)),
-                    "Max" => Some(x.max(y)),
-                    "Pow" => u32::try_from(y).ok().and_then(|y| x.checked_pow(y)),
-                    _ => None,
+                let value: fn(i64, i64) -> Option<i64> = match op {
+                    "Add" => i64::checked_add,
+                    "Sub" => i64::checked_sub,
+                    "Mul" => i64::checked_mul,
+                    "Div" => i64::checked_div,
+                    "Mod" => i64::checked_rem_euclid,
+                    "Min" => |x: i64, y: i64| Some(x.min(y)),
+                    "Max" => |x: i64, y: i64| Some(x.max(y)),
+                    "Pow" => |x: i64, y: i64| u32::try_from(y).ok().and_then(|y| x.checked_pow(y)),
+                    _ => return Ok(None),
                 };
-                if !["Add", "Sub", "Mul", "Div", "Mod", "Min", "Max", "Pow"].contains(&op) {
-                    return Ok(None);
-                }
-                let values = x.iter().zip(y).map(value).collect::<Option<Vec<i64>>>();
+                let values = x.iter().zip(y).map(|(&x, &y)| value(x, y)).collect::<Option<Vec<i64>>>();
                 Elements::Whole(values.ok_or("its whole numbers overflow, or are divided by 0")?)
             }
             _ => {
@@ -129,23 +126,14 @@ pub(super) fn unary(op: &str, x: &Array) -> Option<Array> {
         _ => return None,
     };
     let numbers = x.elements.numbers().into_iter().map(value);
-    let elements = match x.elements {
-        Elements::Real(_) => Elements::Real(numbers.collect()),
-        Elements::Whole(_) => Elements::Whole(numbers.map(|number| number as i64).collect()),
-        Elements::Flags(_) => Elements::Flags(numbers.map(|number| number != 0.0).collect()),
-    };
-    Some(Array { shape: x.shape.clone(), elements })
+    Some(Array { shape: x.shape.clone(), elements: Elements::of(x.elements.kind(), numbers) })
 }
 
 /// The elements as another type of ONNX.
 pub(super) fn cast(x: &Array, to: i64) -> Result<Array, String> {
-    let numbers = x.elements.numbers();
-    let elements = match (to, &x.elements) {
-        (1 | 10 | 11 | 16, _) => Elements::Real(numbers),
-        (9, _) => Elements::Flags(numbers.iter().map(|&number| number != 0.0).collect()),
-        (2..=7 | 12 | 13, Elements::Whole(values)) => Elements::Whole(values.clone()),
-        (2..=7 | 12 | 13, _) => Elements::Whole(numbers.iter().map(|&number| number as i64).collect()),
-        (other, _) => return Err(format!("it casts to the type {other}, which is not read")),
-    };
+    let kind = Kind::of(to).ok_or_else(|| format!("it casts to the type {to}, which is not read"))?;
+    // A detour by f64 would round large whole numbers.
+    let is_same = kind == x.elements.kind();
+    let elements = if is_same { x.elements.clone() } else { Elements::of(kind, x.elements.numbers().into_iter()) };
     Ok(Array { shape: x.shape.clone(), elements })
 }

@@ -4,12 +4,23 @@
 use std::collections::HashMap;
 
 use super::call::{Call, Done, Value};
-use super::proto::Node;
+use super::proto::{Node, is_standard};
 use super::{OnnxError, axes, elementwise, fold, layers, parts, pooling};
 use crate::graph::{DType, Graph, NodeId};
 use crate::text::visible;
 
-/// The result of a network's node.
+/// The operators of a module, and the function that adds one of their nodes.
+type Family = (&'static [&'static str], fn(&mut Call<'_>) -> Done);
+
+const FAMILIES: [Family; 5] = [
+    (elementwise::OPS, elementwise::apply),
+    (axes::OPS, axes::apply),
+    (parts::OPS, parts::apply),
+    (layers::OPS, layers::apply),
+    (pooling::OPS, pooling::apply),
+];
+
+/// The results of a node.
 fn apply(call: &mut Call<'_>) -> Done {
     let op = call.node.op.as_str();
     if let Some(known) = call.all_known() {
@@ -22,20 +33,17 @@ fn apply(call: &mut Call<'_>) -> Done {
             return Ok(vec![Value::known(array)]);
         }
     }
-    for family in [elementwise::apply, axes::apply, parts::apply, layers::apply, pooling::apply] {
-        if let Some(done) = family(call) {
-            return done;
-        }
+    match FAMILIES.iter().find(|(ops, _)| ops.contains(&op)) {
+        Some((_, add)) => add(call),
+        None => Err("it depends on the examples or the parameters, and is read on constants alone".to_owned()),
     }
-    Err("it depends on the examples or the parameters, and is read on constants alone".to_owned())
 }
 
 /// Whether a node's operator is one of those that are read.
 pub(super) fn is_read(node: &Node) -> bool {
     let op = node.op.as_str();
-    let families = [fold::OPS, elementwise::OPS, axes::OPS, parts::OPS, layers::OPS, pooling::OPS];
-    let is_standard = ["", "ai.onnx"].contains(&node.domain.as_str());
-    is_standard && families.iter().any(|ops| ops.contains(&op))
+    let is_known = fold::OPS.contains(&op) || FAMILIES.iter().any(|(ops, _)| ops.contains(&op));
+    is_known && is_standard(&node.domain)
 }
 
 /// Adds all nodes, in an order in which operands come first, and returns the value of that name.
@@ -50,13 +58,9 @@ pub(super) fn run<'a>(
     output: &str,
 ) -> Result<NodeId, OnnxError> {
     for node in nodes {
-        let fault = |problem: String| {
-            let name = if node.name.is_empty() {
-                node.outputs.first().cloned().unwrap_or_default()
-            } else {
-                node.name.clone()
-            };
-            OnnxError::Node { node: format!("`{}` ({})", visible(&name), visible(&node.op)), problem }
+        let fault = |problem: String| OnnxError::Node {
+            node: format!("`{}` ({})", visible(node.shown()), visible(&node.op)),
+            problem,
         };
         let operand = |name: &String| -> Result<Option<Value>, OnnxError> {
             match name.as_str() {

@@ -3,6 +3,7 @@
 use super::call::{Call, Done, Value};
 use super::elementwise::repeated;
 use super::fold;
+use super::parts::mean;
 use super::pooling::Windows;
 use crate::graph::{DotDims, Graph, NodeId, Unary, Window, len};
 
@@ -18,9 +19,9 @@ pub(super) const OPS: &[&str] = &[
     "Softmax",
 ];
 
-/// The result of such an operator; `None` for another one.
-pub(super) fn apply(call: &mut Call<'_>) -> Option<Done> {
-    let done = match call.node.op.as_str() {
+/// The result of one of these operators.
+pub(super) fn apply(call: &mut Call<'_>) -> Done {
+    let y = match call.node.op.as_str() {
         "BatchNormalization" => batch_norm(call),
         "Conv" => conv(call),
         "Gemm" => general_product(call),
@@ -28,22 +29,21 @@ pub(super) fn apply(call: &mut Call<'_>) -> Option<Done> {
         "InstanceNormalization" => instance_norm(call),
         "LayerNormalization" => layer_norm(call),
         "MatMul" => matmul(call),
-        "Softmax" | "LogSoftmax" => softmax(call),
-        _ => return None,
+        _ => softmax(call),
     };
-    Some(done.map(|y| vec![Value::Node(y)]))
+    y.map(|y| vec![Value::Node(y)])
 }
 
-/// α·A·B + β·C, A and B transposed where it says so.
+/// α·A·B + β·C, with A and B transposed if the attributes ask for it.
 fn general_product(call: &mut Call<'_>) -> Result<NodeId, String> {
     let (a, b) = (call.input(0)?, call.input(1)?);
     let [rows, columns] = [a, b].map(|x| call.g.shape(x).to_vec());
-    let turned = |name: &str| usize::from(call.int(name, 0) != 0);
+    let turned = |name: &str| usize::from(call.node.int(name, 0) != 0);
     let (of_a, of_b) = (1 - turned("transA"), turned("transB"));
     if rows.len() != 2 || columns.len() != 2 || rows[of_a] != columns[of_b] {
         return Err(format!("{rows:?} and {columns:?} cannot be multiplied"));
     }
-    let (alpha, beta) = (call.float("alpha", 1.0), call.float("beta", 1.0));
+    let (alpha, beta) = (call.node.float("alpha", 1.0), call.node.float("beta", 1.0));
     let dims = DotDims { lhs_contract: vec![of_a], rhs_contract: vec![of_b], ..DotDims::default() };
     let mut y = call.g.dot_general(a, b, dims);
     if alpha != 1.0 {
@@ -64,7 +64,7 @@ fn general_product(call: &mut Call<'_>) -> Result<NodeId, String> {
     Ok(call.g.add(y, c))
 }
 
-/// Products of the last two axes, the others repeated as numpy does.
+/// Products over the last two axes; the others are repeated by the rules of numpy.
 fn matmul(call: &mut Call<'_>) -> Result<NodeId, String> {
     let (a, b) = (call.input(0)?, call.input(1)?);
     let g = &mut *call.g;
@@ -116,11 +116,11 @@ fn matmul(call: &mut Call<'_>) -> Result<NodeId, String> {
     Ok(g.reshape(y, &shape))
 }
 
-/// Channels first, one or two axes of positions, groups and dilations.
+/// A convolution along one or two axes, channels first, with groups and dilations.
 fn conv(call: &mut Call<'_>) -> Result<NodeId, String> {
     let (x, w) = (call.input(0)?, call.input(1)?);
     let groups =
-        usize::try_from(call.int("group", 1)).ok().filter(|&groups| groups > 0).ok_or("its groups are none")?;
+        usize::try_from(call.node.int("group", 1)).ok().filter(|&groups| groups > 0).ok_or("its groups are none")?;
     let (image, kernel) = (call.g.shape(x).to_vec(), call.g.shape(w).to_vec());
     let windows = Windows::of(call, &image, kernel.get(2..).unwrap_or_default())?;
     if kernel.len() != image.len()
@@ -189,65 +189,59 @@ fn per_channel(g: &mut Graph, x: NodeId, shape: &[usize]) -> Result<NodeId, Stri
 /// (x − mean)/√(variance + ε) over the given axes.
 fn normalised(g: &mut Graph, x: NodeId, axes: &[usize], epsilon: f64) -> NodeId {
     let shape = g.shape(x).to_vec();
-    let count = axes.iter().fold(1_usize, |count, &axis| count.saturating_mul(shape[axis]));
-    let mean_of = |g: &mut Graph, x: NodeId| {
-        let sum = g.reduce_sum(x, axes);
-        g.scale(sum, 1.0 / count.max(1) as f64)
-    };
-    let mean = mean_of(g, x);
-    let mean = g.broadcast_over(mean, &shape, axes);
-    let centred = g.sub(x, mean);
+    let centre = mean(g, x, axes);
+    let centre = g.broadcast_over(centre, &shape, axes);
+    let centred = g.sub(x, centre);
     let square = g.mul(centred, centred);
-    let variance = mean_of(g, square);
+    let variance = mean(g, square, axes);
     let variance = g.offset(variance, epsilon);
     let inverse = g.unary(Unary::Rsqrt, variance);
     let inverse = g.broadcast_over(inverse, &shape, axes);
     g.mul(centred, inverse)
 }
 
-/// With the statistics of training, which are constants.
+/// Scale and bias by channel, axis 1 of `shape`.
+fn affine(g: &mut Graph, x: NodeId, scale: NodeId, bias: NodeId, shape: &[usize]) -> Result<NodeId, String> {
+    let (scale, bias) = (per_channel(g, scale, shape)?, per_channel(g, bias, shape)?);
+    let scaled = g.mul(x, scale);
+    Ok(g.add(scaled, bias))
+}
+
+/// Batch normalisation with the statistics of the file.
 fn batch_norm(call: &mut Call<'_>) -> Result<NodeId, String> {
-    if call.int("training_mode", 0) != 0 || call.node.outputs.len() > 1 {
+    if call.node.int("training_mode", 0) != 0 || call.node.outputs.len() > 1 {
         return Err("it takes the statistics of the batch, and then the loss is no mean over examples; export with \
                     training=TrainingMode.PRESERVE after model.eval()"
             .to_owned());
     }
-    let epsilon = call.float("epsilon", 1e-5);
-    let x = call.input(0)?;
-    let shape = call.g.shape(x).to_vec();
-    let part = |call: &mut Call<'_>, at: usize| -> Result<NodeId, String> {
-        let part = call.input(at)?;
-        per_channel(call.g, part, &shape)
-    };
-    let (scale, bias, mean) = (part(call, 1)?, part(call, 2)?, part(call, 3)?);
-    let variance = call.input(4)?;
-    let variance = call.g.offset(variance, epsilon);
-    let inverse = call.g.unary(Unary::Rsqrt, variance);
-    let inverse = per_channel(call.g, inverse, &shape)?;
+    let epsilon = call.node.float("epsilon", 1e-5);
+    let (x, scale, bias) = (call.input(0)?, call.input(1)?, call.input(2)?);
+    let (mean, variance) = (call.input(3)?, call.input(4)?);
     let g = &mut *call.g;
+    let shape = g.shape(x).to_vec();
+    let variance = g.offset(variance, epsilon);
+    let inverse = g.unary(Unary::Rsqrt, variance);
+    let (mean, inverse) = (per_channel(g, mean, &shape)?, per_channel(g, inverse, &shape)?);
     let centred = g.sub(x, mean);
     let normed = g.mul(centred, inverse);
-    let scaled = g.mul(normed, scale);
-    Ok(g.add(scaled, bias))
+    affine(g, normed, scale, bias, &shape)
 }
 
 fn instance_norm(call: &mut Call<'_>) -> Result<NodeId, String> {
-    let epsilon = call.float("epsilon", 1e-5);
+    let epsilon = call.node.float("epsilon", 1e-5);
     let (x, scale, bias) = (call.input(0)?, call.input(1)?, call.input(2)?);
     let shape = call.g.shape(x).to_vec();
     let axes: Vec<usize> = (2..shape.len()).collect();
     let normed = normalised(call.g, x, &axes, epsilon);
-    let (scale, bias) = (per_channel(call.g, scale, &shape)?, per_channel(call.g, bias, &shape)?);
-    let scaled = call.g.mul(normed, scale);
-    Ok(call.g.add(scaled, bias))
+    affine(call.g, normed, scale, bias, &shape)
 }
 
-/// Groups of channels. From version 21 scale and bias are those of channels, before of groups.
+/// Normalisation of groups of channels. Scale and bias are by channel from version 21 on, and by group before it.
 fn group_norm(call: &mut Call<'_>) -> Result<NodeId, String> {
-    let epsilon = call.float("epsilon", 1e-5);
+    let epsilon = call.node.float("epsilon", 1e-5);
     let (x, scale, bias) = (call.input(0)?, call.input(1)?, call.input(2)?);
     let shape = call.g.shape(x).to_vec();
-    let groups = usize::try_from(call.int("num_groups", 0)).unwrap_or(0);
+    let groups = usize::try_from(call.node.int("num_groups", 0)).unwrap_or(0);
     if groups == 0 || shape.len() < 3 || !shape[1].is_multiple_of(groups) {
         return Err(format!("it has {groups} groups for values of shape {shape:?}"));
     }
@@ -258,22 +252,20 @@ fn group_norm(call: &mut Call<'_>) -> Result<NodeId, String> {
     let of_groups = call.g.shape(scale) == [groups] && call.opset < 21;
     let to = if of_groups { &grouped } else { &shape };
     let normed = call.g.reshape(normed, to);
-    let (scale, bias) = (per_channel(call.g, scale, to)?, per_channel(call.g, bias, to)?);
-    let scaled = call.g.mul(normed, scale);
-    let y = call.g.add(scaled, bias);
+    let y = affine(call.g, normed, scale, bias, to)?;
     Ok(call.g.reshape(y, &shape))
 }
 
 fn layer_norm(call: &mut Call<'_>) -> Result<NodeId, String> {
-    let epsilon = call.float("epsilon", 1e-5);
+    let epsilon = call.node.float("epsilon", 1e-5);
     let (x, scale) = (call.input(0)?, call.input(1)?);
     let shape = call.g.shape(x).to_vec();
-    let axis = Call::axis(call.int("axis", -1), shape.len())?;
+    let axis = Call::axis(call.node.int("axis", -1), shape.len())?;
     let axes: Vec<usize> = (axis..shape.len()).collect();
     let normed = normalised(call.g, x, &axes, epsilon);
-    let fits = |call: &Call<'_>, x: NodeId| fold::common(call.g.shape(x), &shape).is_ok_and(|common| common == shape);
     let bias = if call.get(2).is_some() { Some(call.input(2)?) } else { None };
-    if !fits(call, scale) || bias.is_some_and(|bias| !fits(call, bias)) {
+    let fits = |x: NodeId| fold::common(call.g.shape(x), &shape).is_ok_and(|common| common == shape);
+    if !fits(scale) || bias.is_some_and(|bias| !fits(bias)) {
         return Err(format!("its scale or bias does not fit values of shape {shape:?}"));
     }
     let scale = repeated(call.g, scale, &shape);
@@ -287,12 +279,12 @@ fn layer_norm(call: &mut Call<'_>) -> Result<NodeId, String> {
     })
 }
 
-/// Over one axis; before version 13 over all axes from it on.
+/// Softmax or its logarithm over one axis; before version 13 over all axes from this one on.
 fn softmax(call: &mut Call<'_>) -> Result<NodeId, String> {
     let x = call.input(0)?;
     let shape = call.g.shape(x).to_vec();
     let is_old = call.opset < 13;
-    let axis = Call::axis(call.int("axis", if is_old { 1 } else { -1 }), shape.len())?;
+    let axis = Call::axis(call.node.int("axis", if is_old { 1 } else { -1 }), shape.len())?;
     let axes: Vec<usize> = if is_old { (axis..shape.len()).collect() } else { vec![axis] };
     if axes.iter().any(|&axis| shape[axis] == 0) {
         return Err("it has an empty axis".to_owned());

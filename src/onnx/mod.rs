@@ -1,7 +1,7 @@
 //! Networks from ONNX files: the forward graph of a file becomes nodes of our graph, and its arrays of floats become
-//! parameters. `proto` and `array` read the file; `import` goes through its nodes, with the operators in
-//! `elementwise`, `axes`, `layers` and `pooling`; `fold` computes what does not depend on the examples, such as shapes.
-//! Declared shapes of values are not used. See <https://onnx.ai/onnx/operators/>.
+//! parameters. `proto` and `array` read the file; `import` goes through its nodes (`call`), with the operators in
+//! `elementwise`, `axes`, `parts`, `layers` and `pooling`; `fold` computes values that do not depend on the examples, such
+//! as shapes. Declared shapes of values are not used. See <https://onnx.ai/onnx/operators/>.
 
 mod array;
 mod axes;
@@ -18,15 +18,15 @@ mod proto;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use prost::Message;
 
 use crate::graph::{Graph, NodeId};
 use crate::text::{counted, visible};
-use array::{Array, Elements};
+use array::{Array, Elements, Kind};
 use call::Value;
-use proto::Node;
+use proto::{Node, is_standard};
 
 pub use error::OnnxError;
 
@@ -57,8 +57,8 @@ pub struct Input {
 pub struct Network {
     /// Operands before their users.
     nodes: Vec<Node>,
-    /// Arrays that are no parameters, and where float, their place among the constants.
-    known: HashMap<String, (Array, Option<usize>)>,
+    /// Arrays that are no parameters; those on the device with their place among `constants`.
+    known: HashMap<String, (Arc<Array>, Option<usize>)>,
     params: Vec<NamedArray>,
     constants: Vec<NamedArray>,
     input: Input,
@@ -93,7 +93,7 @@ impl Network {
     pub fn of_bytes(bytes: &[u8], folder: Option<&Path>, freeze: &[String]) -> Result<Self, OnnxError> {
         let model = proto::Model::decode(bytes).map_err(|error| OnnxError::Format(visible(&error.to_string())))?;
         let graph = model.graph.ok_or_else(|| OnnxError::Format("it has no graph".to_owned()))?;
-        let opset = model.opsets.iter().find(|set| ["", "ai.onnx"].contains(&set.domain.as_str()));
+        let opset = model.opsets.iter().find(|set| is_standard(&set.domain));
         let opset = opset.map_or(1, |set| set.version);
         let [output] = &graph.outputs[..] else {
             return Err(OnnxError::Shape(format!("it has {}", counted(graph.outputs.len(), "output"))));
@@ -135,9 +135,7 @@ impl Network {
             }
         }
         for node in nodes {
-            let value =
-                node.attributes.iter().find(|attribute| attribute.name == "value").and_then(|it| it.tensor.as_ref());
-            match (node.op.as_str(), value, node.outputs.first()) {
+            match (node.op.as_str(), node.value(), node.outputs.first()) {
                 ("Constant", Some(tensor), Some(name)) => {
                     let array = array::read(tensor, folder)?;
                     network.add_known(name.clone(), array);
@@ -157,7 +155,7 @@ impl Network {
             let values = array.elements.numbers().into_iter().map(call::finite).collect();
             self.constants.push(NamedArray { name: name.clone(), shape: array.shape.clone(), values });
         }
-        self.known.insert(name, (array, place));
+        self.known.insert(name, (Arc::new(array), place));
     }
 
     /// The parameters, in the order of the file.
@@ -170,7 +168,7 @@ impl Network {
         &self.constants
     }
 
-    /// What it reads.
+    /// The examples that it reads.
     pub fn input(&self) -> &Input {
         &self.input
     }
@@ -204,7 +202,7 @@ impl Network {
         let mut values: HashMap<&str, Value> = HashMap::new();
         for (name, (array, place)) in &self.known {
             let node = place.map(|place| constants[place]);
-            values.insert(name, Value::Known(Rc::new(array.clone()), node));
+            values.insert(name, Value::Known(Arc::clone(array), node));
         }
         for (param, &id) in self.params.iter().zip(params) {
             values.insert(&param.name, Value::Node(id));
@@ -218,9 +216,9 @@ impl Network {
 fn sorted(nodes: Vec<Node>, output: &str, arrays: &HashMap<String, Array>) -> Result<Vec<Node>, OnnxError> {
     let mut makers: HashMap<&str, usize> = HashMap::new();
     for (number, node) in nodes.iter().enumerate() {
-        node.outputs.iter().filter(|name| !name.is_empty()).for_each(|name| {
+        for name in node.outputs.iter().filter(|name| !name.is_empty()) {
             makers.insert(name, number);
-        });
+        }
     }
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
@@ -242,7 +240,7 @@ fn sorted(nodes: Vec<Node>, output: &str, arrays: &HashMap<String, Array>) -> Re
                     };
                     match marks[maker] {
                         Mark::New => stack.push(maker),
-                        Mark::Begun => return Err(OnnxError::Circle(format!("`{}`", visible(&nodes[maker].name)))),
+                        Mark::Begun => return Err(OnnxError::Circle(format!("`{}`", visible(nodes[maker].shown())))),
                         Mark::Done => {}
                     }
                 }
@@ -265,8 +263,7 @@ fn sorted(nodes: Vec<Node>, output: &str, arrays: &HashMap<String, Array>) -> Re
 fn unsupported(nodes: &[Node]) -> Result<(), OnnxError> {
     let mut unknown: BTreeMap<String, (usize, &Node)> = BTreeMap::new();
     for node in nodes.iter().filter(|node| !import::is_read(node)) {
-        let domain =
-            if ["", "ai.onnx"].contains(&node.domain.as_str()) { String::new() } else { format!("{}.", node.domain) };
+        let domain = if is_standard(&node.domain) { String::new() } else { format!("{}.", node.domain) };
         unknown.entry(visible(&format!("{domain}{}", node.op))).or_insert((0, node)).0 += 1;
     }
     if unknown.is_empty() {
@@ -274,8 +271,7 @@ fn unsupported(nodes: &[Node]) -> Result<(), OnnxError> {
     }
     const MOST: usize = 40;
     let each = |(op, (count, node)): (&String, &(usize, &Node))| {
-        let place = if node.name.is_empty() { node.outputs.first().map_or("", String::as_str) } else { &node.name };
-        format!("{op} ({}, first at `{}`)", counted(*count, "node"), visible(place))
+        format!("{op} ({}, first at `{}`)", counted(*count, "node"), visible(node.shown()))
     };
     let list: Vec<String> = unknown.iter().take(MOST).map(each).collect();
     let more = unknown.len().saturating_sub(MOST);
@@ -297,10 +293,12 @@ fn input(inputs: &[proto::ValueInfo], nodes: &[Node], arrays: &HashMap<String, A
     };
     let tensor = found.ty.as_ref().and_then(|ty| ty.tensor.as_ref());
     let tensor = tensor.ok_or_else(|| OnnxError::Shape("its input is no array".to_owned()))?;
-    let tokens = match tensor.element {
-        1 | 10 | 11 | 16 => false,
-        2..=7 | 12 | 13 => true,
-        other => return Err(OnnxError::Shape(format!("its input has elements of the type {other}"))),
+    let tokens = match Kind::of(tensor.element.into()) {
+        Some(Kind::Real) => false,
+        Some(Kind::Whole) => true,
+        Some(Kind::Flags) | None => {
+            return Err(OnnxError::Shape(format!("its input has elements of the type {}", tensor.element)));
+        }
     };
     let dims = tensor.shape.as_ref().map_or(&[][..], |shape| &shape.dims);
     let size = |dim: &proto::Dim| usize::try_from(dim.value).ok().filter(|&size| size > 0);
@@ -337,9 +335,8 @@ fn learned(nodes: &[Node]) -> HashSet<&str> {
         "Where" => at > 0,
         _ => true,
     };
-    let of_node =
-        |node: &'_ Node| -> Vec<usize> { (0..node.inputs.len()).filter(|&at| is_learned(&node.op, at)).collect() };
-    nodes.iter().flat_map(|node| of_node(node).into_iter().map(|at| node.inputs[at].as_str())).collect()
+    let operands = nodes.iter().flat_map(|node| node.inputs.iter().enumerate().map(move |(at, name)| (node, at, name)));
+    operands.filter(|(node, at, _)| is_learned(&node.op, *at)).map(|(_, _, name)| name.as_str()).collect()
 }
 
 /// Whether a name fits a pattern, in which `*` stands for any characters.

@@ -1,24 +1,23 @@
 //! Operators that take parts of an axis, and reductions over axes.
 
-use super::array::Array;
-use super::axes::{reshaped, sizes};
+use super::array::{Array, sizes};
+use super::axes::reshaped;
 use super::call::{Call, Done, Value};
 use super::fold::{self, places, strides};
 use crate::graph::{DotDims, Graph, NodeId, len};
 
 pub(super) const OPS: &[&str] = &["Gather", "ReduceMax", "ReduceMean", "ReduceSum", "Slice", "Split", "Trilu"];
 
-/// The result of such an operator; `None` for another one.
-pub(super) fn apply(call: &mut Call<'_>) -> Option<Done> {
-    let one = |value: Result<Value, String>| value.map(|value| vec![value]);
-    Some(match call.node.op.as_str() {
-        "Gather" => one(gather(call)),
-        "ReduceMax" | "ReduceMean" | "ReduceSum" => one(reduce(call)),
-        "Slice" => one(slice(call)),
-        "Split" => split(call),
-        "Trilu" => one(triangle(call)),
-        _ => return None,
-    })
+/// The results of one of these operators.
+pub(super) fn apply(call: &mut Call<'_>) -> Done {
+    let value = match call.node.op.as_str() {
+        "Split" => return split(call),
+        "Gather" => gather(call),
+        "Slice" => slice(call),
+        "Trilu" => triangle(call),
+        _ => reduce(call),
+    };
+    value.map(|value| vec![value])
 }
 
 /// Elements `start`, `start + step` … of an axis, `count` of them.
@@ -47,18 +46,14 @@ pub(super) fn strided(g: &mut Graph, x: NodeId, axis: usize, start: usize, step:
 }
 
 fn slice(call: &mut Call<'_>) -> Result<Value, String> {
-    let shape = call.shape(0)?;
-    let list = |at: usize, name: &str| -> Result<Option<Vec<i64>>, String> {
-        if call.get(at).is_some() { call.whole(at).map(Some) } else { Ok(call.ints(name)) }
-    };
-    let (starts, ends) = (list(1, "starts")?.unwrap_or_default(), list(2, "ends")?.unwrap_or_default());
-    let axes = list(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
-    let steps = list(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+    let mut shape = call.shape(0)?;
+    let (starts, ends) = (call.list(1, "starts")?.unwrap_or_default(), call.list(2, "ends")?.unwrap_or_default());
+    let axes = call.list(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = call.list(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
         return Err("its lists differ in length".to_owned());
     }
     let mut value = call.value(0)?;
-    let mut shape = shape;
     for (i, &axis) in axes.iter().enumerate() {
         let axis = Call::axis(axis, shape.len())?;
         let size = shape[axis] as i64;
@@ -84,12 +79,12 @@ fn taken(
 ) -> Result<Value, String> {
     Ok(match value {
         Value::Known(array, None) => {
-            let own = strides(&array.shape);
             let mut shape = array.shape.clone();
             shape[axis] = count;
-            let mut steps: Vec<isize> = own.iter().map(|&stride| stride as isize).collect();
-            steps[axis] *= step as isize;
-            let elements = array.elements.at(&places(&shape, &steps, start * own[axis])?);
+            let mut steps = strides(&array.shape);
+            let from = start * steps[axis];
+            steps[axis] *= step;
+            let elements = array.elements.at(&places(&shape, &steps, from)?);
             Value::known(Array { shape, elements })
         }
         Value::Tokens(id) => Value::Tokens(strided(call.g, id, axis, start, step, count)),
@@ -102,10 +97,9 @@ fn taken(
 
 fn split(call: &mut Call<'_>) -> Done {
     let shape = call.shape(0)?;
-    let axis = Call::axis(call.int("axis", 0), shape.len())?;
+    let axis = Call::axis(call.node.int("axis", 0), shape.len())?;
     let parts = call.node.outputs.len();
-    let listed = if call.get(1).is_some() { Some(call.whole(1)?) } else { call.ints("split") };
-    let lengths = match listed {
+    let lengths = match call.list(1, "split")? {
         Some(lengths) => sizes(&lengths)?,
         None => {
             let each = shape[axis].div_ceil(parts.max(1));
@@ -126,7 +120,7 @@ fn split(call: &mut Call<'_>) -> Done {
 
 fn gather(call: &mut Call<'_>) -> Result<Value, String> {
     let shape = call.shape(0)?;
-    let axis = Call::axis(call.int("axis", 0), shape.len())?;
+    let axis = Call::axis(call.node.int("axis", 0), shape.len())?;
     let size = shape[axis];
     if let Value::Tokens(tokens) = call.value(1)? {
         // Rows of a table, by a contraction with one-hot rows.
@@ -173,7 +167,7 @@ fn gather(call: &mut Call<'_>) -> Result<Value, String> {
 fn triangle(call: &Call<'_>) -> Result<Value, String> {
     let array = call.array(0)?;
     let diagonal = if call.get(1).is_some() { call.number(1)? } else { 0.0 };
-    let is_upper = call.int("upper", 1) != 0;
+    let is_upper = call.node.int("upper", 1) != 0;
     let [.., rows, columns] = array.shape[..] else { return Err("it takes a matrix".to_owned()) };
     let mut elements = array.elements.clone();
     for at in 0..elements.len() {
@@ -187,12 +181,9 @@ fn triangle(call: &Call<'_>) -> Result<Value, String> {
 
 /// The axes of a reduction.
 fn reduced_axes(call: &Call<'_>, rank: usize) -> Result<Vec<usize>, String> {
-    let listed = if call.get(1).is_some() { Some(call.whole(1)?) } else { call.ints("axes") };
-    let mut axes = match listed {
-        Some(axes) if !axes.is_empty() => {
-            axes.into_iter().map(|axis| Call::axis(axis, rank)).collect::<Result<Vec<_>, _>>()?
-        }
-        _ if call.int("noop_with_empty_axes", 0) != 0 => vec![],
+    let mut axes = match call.list(1, "axes")? {
+        Some(axes) if !axes.is_empty() => Call::axes(&axes, rank)?,
+        _ if call.node.int("noop_with_empty_axes", 0) != 0 => vec![],
         _ => (0..rank).collect(),
     };
     axes.sort_unstable();
@@ -200,23 +191,32 @@ fn reduced_axes(call: &Call<'_>, rank: usize) -> Result<Vec<usize>, String> {
     Ok(axes)
 }
 
+/// The mean over some axes; 0 if they are empty.
+pub(super) fn mean(g: &mut Graph, x: NodeId, axes: &[usize]) -> NodeId {
+    let shape = g.shape(x);
+    let count = axes.iter().fold(1_usize, |count, &axis| count.saturating_mul(shape[axis]));
+    let sum = g.reduce_sum(x, axes);
+    g.scale(sum, 1.0 / count.max(1) as f64)
+}
+
+/// A shape whose reduced axes have length 1.
+pub(super) fn kept(shape: &[usize], axes: &[usize]) -> Vec<usize> {
+    (0..shape.len()).map(|axis| if axes.contains(&axis) { 1 } else { shape[axis] }).collect()
+}
+
 fn reduce(call: &mut Call<'_>) -> Result<Value, String> {
     let x = call.input(0)?;
     let shape = call.g.shape(x).to_vec();
     let axes = reduced_axes(call, shape.len())?;
-    let count = axes.iter().fold(1_usize, |count, &axis| count.saturating_mul(shape[axis]));
-    let keeps = call.int("keepdims", 1) != 0;
-    let op = call.node.op.as_str();
-    if count == 0 {
+    if axes.iter().any(|&axis| shape[axis] == 0) {
         return Err("it reduces an empty axis".to_owned());
     }
+    let keeps = call.node.int("keepdims", 1) != 0;
     let g = &mut *call.g;
-    let y = match op {
+    let y = match call.node.op.as_str() {
         "ReduceMax" => g.reduce_max(x, &axes),
+        "ReduceMean" => mean(g, x, &axes),
         _ => g.reduce_sum(x, &axes),
     };
-    let y = if op == "ReduceMean" { g.scale(y, 1.0 / count as f64) } else { y };
-    let kept = (0..shape.len()).map(|axis| if axes.contains(&axis) { 1 } else { shape[axis] });
-    let kept: Vec<usize> = kept.collect();
-    Ok(Value::Node(if keeps { g.reshape(y, &kept) } else { y }))
+    Ok(Value::Node(if keeps { g.reshape(y, &kept(&shape, &axes)) } else { y }))
 }

@@ -1,15 +1,19 @@
 //! Windows over positions, and the largest or mean value in them.
 
 use super::call::{Call, Done, Value};
-use super::parts::strided;
-use crate::graph::{Compare, Graph, NodeId, Unary};
+use super::elementwise::repeated;
+use super::parts::{kept, mean, strided};
+use crate::graph::{Compare, Graph, NodeId, Unary, len};
 
 pub(super) const OPS: &[&str] = &["AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"];
 
 /// The most positions of a window: each is compared by itself.
 const MOST_POSITIONS: usize = 256;
 
-/// Where windows lie, per axis (height, width); of sequences the height is 1.
+/// The largest kernel, stride, dilation and padding.
+const LARGEST: usize = 1 << 20;
+
+/// The windows of an operator, per axis (height, width); sequences have height 1.
 pub(super) struct Windows {
     pub input: [usize; 2],
     pub kernel: [usize; 2],
@@ -23,21 +27,21 @@ impl Windows {
     /// By the attributes of a node, for values of shape [n, channels, positions…].
     pub fn of(call: &Call<'_>, shape: &[usize], kernel: &[usize]) -> Result<Self, String> {
         let axes = shape.len().saturating_sub(2);
-        let is_sound = |size: &usize| (1..=1 << 20).contains(size);
+        let is_sound = |size: &usize| (1..=LARGEST).contains(size);
         if !(1..=2).contains(&axes) || kernel.len() != axes || !kernel.iter().all(is_sound) || shape.contains(&0) {
             return Err(format!("its values have shape {shape:?}; one or two axes of positions are read"));
         }
-        let list = |name: &str, len: usize, usual: usize| -> Result<Vec<usize>, String> {
-            let Some(values) = call.ints(name) else { return Ok(vec![usual; len]) };
-            let values: Option<Vec<usize>> = values.iter().map(|&value| usize::try_from(value).ok()).collect();
-            values
-                .filter(|it| it.len() == len && it.iter().all(|&value| value >= usual && value <= 1 << 20))
-                .ok_or_else(|| format!("its `{name}` are {:?}", call.ints(name).unwrap_or_default()))
+        let list = |name: &str, len: usize, least: usize| -> Result<Vec<usize>, String> {
+            let Some(values) = call.node.ints(name) else { return Ok(vec![least; len]) };
+            let sizes: Option<Vec<usize>> = values.iter().map(|&value| usize::try_from(value).ok()).collect();
+            sizes
+                .filter(|it| it.len() == len && it.iter().all(|size| (least..=LARGEST).contains(size)))
+                .ok_or_else(|| format!("its `{name}` are {values:?}"))
         };
         let (stride, dilation, pads) =
             (list("strides", axes, 1)?, list("dilations", axes, 1)?, list("pads", 2 * axes, 0)?);
-        let pad_mode = call.text("auto_pad").unwrap_or_default();
-        let is_ceil = call.int("ceil_mode", 0) != 0;
+        let pad_mode = call.node.text("auto_pad").unwrap_or_default();
+        let is_ceil = call.node.int("ceil_mode", 0) != 0;
         let mut windows =
             Self { input: [1; 2], kernel: [1; 2], output: [1; 2], stride: [1; 2], dilation: [1; 2], low: [0; 2] };
         for axis in 0..axes {
@@ -77,6 +81,11 @@ impl Windows {
         })
     }
 
+    /// 1 at each position, `[1, 1, height, width]`.
+    fn ones(&self, g: &mut Graph) -> NodeId {
+        g.full(1.0, &[1, 1, self.input[0], self.input[1]])
+    }
+
     /// `[n, channels, height, width]` with zeros around, as far as windows reach.
     fn padded(&self, g: &mut Graph, x: NodeId) -> NodeId {
         let reach = self.reach();
@@ -97,33 +106,25 @@ impl Windows {
     }
 }
 
-/// The result of such an operator; `None` for another one.
-pub(super) fn apply(call: &mut Call<'_>) -> Option<Done> {
-    let done = match call.node.op.as_str() {
+/// The result of one of these operators.
+pub(super) fn apply(call: &mut Call<'_>) -> Done {
+    let y = match call.node.op.as_str() {
         "AveragePool" | "MaxPool" => pool(call),
-        "GlobalAveragePool" | "GlobalMaxPool" => global(call),
-        _ => return None,
+        _ => global(call),
     };
-    Some(done.map(|y| vec![Value::Node(y)]))
+    y.map(|y| vec![Value::Node(y)])
 }
 
 fn global(call: &mut Call<'_>) -> Result<NodeId, String> {
     let x = call.input(0)?;
     let shape = call.g.shape(x).to_vec();
     let axes: Vec<usize> = (2..shape.len()).collect();
-    let count = axes.iter().fold(1_usize, |count, &axis| count.saturating_mul(shape[axis]));
-    if axes.is_empty() || count == 0 {
+    if axes.is_empty() || axes.iter().any(|&axis| shape[axis] == 0) {
         return Err(format!("its values have shape {shape:?}"));
     }
     let g = &mut *call.g;
-    let y = if call.node.op == "GlobalMaxPool" {
-        g.reduce_max(x, &axes)
-    } else {
-        let sum = g.reduce_sum(x, &axes);
-        g.scale(sum, 1.0 / count as f64)
-    };
-    let kept: Vec<usize> = (0..shape.len()).map(|axis| if axis < 2 { shape[axis] } else { 1 }).collect();
-    Ok(g.reshape(y, &kept))
+    let y = if call.node.op == "GlobalMaxPool" { g.reduce_max(x, &axes) } else { mean(g, x, &axes) };
+    Ok(g.reshape(y, &kept(&shape, &axes)))
 }
 
 fn pool(call: &mut Call<'_>) -> Result<NodeId, String> {
@@ -132,14 +133,14 @@ fn pool(call: &mut Call<'_>) -> Result<NodeId, String> {
     }
     let x = call.input(0)?;
     let shape = call.g.shape(x).to_vec();
-    let kernel = call.ints("kernel_shape").ok_or("its kernel_shape is missing")?;
+    let kernel = call.node.ints("kernel_shape").ok_or("its kernel_shape is missing")?;
     let kernel: Option<Vec<usize>> = kernel.iter().map(|&size| usize::try_from(size).ok()).collect();
     let kernel = kernel.ok_or("its kernel_shape is negative")?;
     let windows = Windows::of(call, &shape, &kernel)?;
-    if crate::graph::len(&windows.kernel) > MOST_POSITIONS {
+    if len(&windows.kernel) > MOST_POSITIONS {
         return Err(format!("its windows have more than {MOST_POSITIONS} positions"));
     }
-    let counts_zeros = call.int("count_include_pad", 0) != 0;
+    let counts_zeros = call.node.int("count_include_pad", 0) != 0;
     let is_max = call.node.op == "MaxPool";
     let g = &mut *call.g;
     let [height, width] = windows.input;
@@ -152,25 +153,20 @@ fn pool(call: &mut Call<'_>) -> Result<NodeId, String> {
     Ok(g.reshape(y, &result))
 }
 
-/// 1 at positions of values and 0 at the zeros around them, `[height, width]`.
-fn inside(g: &mut Graph, windows: &Windows) -> NodeId {
-    let ones = g.full(1.0, &[1, 1, windows.input[0], windows.input[1]]);
-    windows.padded(g, ones)
-}
-
 /// The sum over the window under a one-hot mask of its first maximum, which has no derivative.
 fn maxima(g: &mut Graph, windows: &Windows, x: NodeId) -> NodeId {
     let padded = windows.padded(g, x);
     let all = windows.views(g, padded);
-    let mask = inside(g, windows);
+    // 1 at positions of values and 0 at the zeros around them.
+    let ones = windows.ones(g);
+    let mask = windows.padded(g, ones);
     let there = windows.views(g, mask);
     let shape = g.shape(all[0]).to_vec();
     let zero = g.full(0.0, &shape);
     // Below every value that is not a zero around the image.
     let lowest = g.full(f64::from(f32::MIN), &shape);
     let candidate = |g: &mut Graph, view: NodeId, there: NodeId| {
-        let there = g.reshape(there, &shape[2..]);
-        let there = g.broadcast(there, &shape, &[2, 3]);
+        let there = repeated(g, there, &shape);
         let is_there = g.compare(Compare::Gt, there, zero);
         let view = g.unary(Unary::StopGradient, view);
         g.select(is_there, view, lowest)
@@ -202,13 +198,10 @@ fn means(g: &mut Graph, windows: &Windows, x: NodeId, counts_zeros: bool) -> Nod
     let total = sum(g, x);
     let shape = g.shape(total).to_vec();
     if counts_zeros || windows.low == [0, 0] && (0..2).all(|at| windows.reach()[at] <= windows.input[at]) {
-        let count: usize = windows.kernel.iter().product();
-        return g.scale(total, 1.0 / count as f64);
+        return g.scale(total, 1.0 / len(&windows.kernel) as f64);
     }
-    let ones = g.full(1.0, &[1, 1, windows.input[0], windows.input[1]]);
+    let ones = windows.ones(g);
     let counts = sum(g, ones);
-    let counts = g.slice(counts, &[0; 4], &[1, 1, shape[2], shape[3]]);
-    let counts = g.reshape(counts, &shape[2..]);
-    let counts = g.broadcast(counts, &shape, &[2, 3]);
+    let counts = repeated(g, counts, &shape);
     g.div(total, counts)
 }

@@ -57,6 +57,48 @@ pub struct Node {
     pub domain: String,
 }
 
+impl Node {
+    /// The name that messages show: its own, or that of its first result.
+    pub fn shown(&self) -> &str {
+        if self.name.is_empty() { self.outputs.first().map_or("", String::as_str) } else { &self.name }
+    }
+
+    /// The setting of this name, if it is given.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes.iter().find(|attribute| attribute.name == name)
+    }
+
+    /// A setting that is a whole number.
+    pub fn int(&self, name: &str, usual: i64) -> i64 {
+        self.attribute(name).map_or(usual, |it| it.int)
+    }
+
+    /// A setting that is a number.
+    pub fn float(&self, name: &str, usual: f64) -> f64 {
+        self.attribute(name).map_or(usual, |it| it.float.into())
+    }
+
+    /// A setting that is a list of whole numbers.
+    pub fn ints(&self, name: &str) -> Option<Vec<i64>> {
+        self.attribute(name).map(|it| it.ints.clone())
+    }
+
+    /// A setting that is a text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.attribute(name).map(|it| String::from_utf8_lossy(&it.text).into_owned())
+    }
+
+    /// The array of the setting `value`.
+    pub fn value(&self) -> Option<&Tensor> {
+        self.attribute("value")?.tensor.as_ref()
+    }
+}
+
+/// Whether a set of operators is that of ONNX itself.
+pub fn is_standard(domain: &str) -> bool {
+    ["", "ai.onnx"].contains(&domain)
+}
+
 /// A setting of a node.
 #[derive(Clone, PartialEq, Message)]
 pub struct Attribute {
@@ -81,6 +123,8 @@ pub struct Attribute {
 pub struct Tensor {
     #[prost(int64, repeated, tag = "1")]
     pub dims: Vec<i64>,
+    /// The type of its elements: 1 float, 2 uint8, 3 int8, 4 uint16, 5 int16, 6 int32, 7 int64, 9 bool, 10 float16,
+    /// 11 double, 12 uint32, 13 uint64, 16 bfloat16.
     #[prost(int32, tag = "2")]
     pub element: i32,
     #[prost(float, repeated, tag = "4")]
@@ -97,6 +141,7 @@ pub struct Tensor {
     pub doubles: Vec<f64>,
     #[prost(message, repeated, tag = "13")]
     pub external: Vec<Entry>,
+    /// 0 if the values are here, 1 if they are in another file.
     #[prost(int32, tag = "14")]
     pub location: i32,
 }

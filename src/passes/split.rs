@@ -1,10 +1,11 @@
 //! Long sums as trees of short ones, and contraction operands in the layout that kernels read.
 //!
 //! A kernel invocation adds its terms one after the other, so a long sum is cut into stages of at most [`FAN_IN`]
-//! terms: [R, …] → [c, R/c, …] → sum over c → [R/c, …] → … The tree depends on shapes alone: same shapes, same bits, on
-//! every adapter; and rounding grows with the tree's depth instead of R. A contraction whose result is too small to
-//! occupy the adapter (a weight gradient: tall operands, small result) is cut into s slices of the contracted axis,
-//! computed as one batched product and then added up in order.
+//! terms: [R, …] → [c, R/c, …] → sum over c → [R/c, …] → … The tree depends on shapes and the [`SplitPolicy`] alone, so
+//! equal ones give equal bits; and rounding grows with the tree's depth instead of R. Long rows stay whole if they are
+//! many and workgroups share them. A contraction whose result is too small to occupy the adapter (a weight gradient:
+//! tall operands, small result) is cut into s slices of the contracted axis, computed as one batched product and then
+//! added up in order.
 //!
 //! Matmul kernels read rows of their right operand; where it lies the other way round, a transposed copy is asked for.
 
@@ -15,16 +16,16 @@ use crate::graph::{Binary, ConvSide, DotDims, Graph, NodeId, Op, Window};
 
 /// Most terms that one invocation adds up.
 pub const FAN_IN: usize = 256;
-/// Invocations that share a long row, each with up to [`FAN_IN`] terms.
+/// Invocations that share a long row. Each adds up at most [`FAN_IN`] elements, or groups of four.
 const SHARERS: usize = 64;
-/// Fewest long rows: fewer leave a GPU idle.
+/// Fewest long rows that stay whole: fewer leave a GPU idle.
 const LONG_ROWS: usize = 64;
 /// Most terms of a sum over examples and positions: the kernel side of a convolution has millions.
 const CONV_SLICE: usize = 4096;
 /// Most terms of one slice of a contraction: some drivers end a loop after 65,535 rounds of 4 terms.
 const MAX_SLICE: usize = 1 << 17;
 
-/// When a contraction is cut in slices.
+/// How sums and contractions are cut for an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitPolicy {
     /// Result tiles of 64 × 64 that keep the adapter busy; fewer ask for slices.
@@ -34,8 +35,15 @@ pub struct SplitPolicy {
     /// Whether long sums over several axes take them one after the other, so that every stage counts whole axes.
     /// Kernels see all of them as one, which has fewer stages.
     pub by_axes: bool,
-    /// Whether a step may reduce long rows, if they are many: a workgroup shares each.
+    /// Whether long rows stay whole if they are many: a workgroup shares each.
     pub long_rows: bool,
+}
+
+impl SplitPolicy {
+    /// For GPUs.
+    pub const GPU: Self = Self { wanted_tiles: 128, min_slice: 256, by_axes: false, long_rows: true };
+    /// For software adapters.
+    pub const SOFTWARE: Self = Self { wanted_tiles: 1, min_slice: 256, by_axes: false, long_rows: false };
 }
 
 /// Rewrites what `outputs` need as the module text says.
@@ -53,15 +61,8 @@ pub fn split(graph: &Graph, outputs: &[NodeId], policy: SplitPolicy) -> Rewritte
 fn reduction(g: &mut Graph, x: NodeId, axes: &[usize], f: Binary, policy: SplitPolicy) -> NodeId {
     let shape = g.shape(x).to_vec();
     let terms = |axes: &[usize]| axes.iter().map(|&a| shape[a]).product::<usize>();
-    if let &[last] = axes
-        && policy.long_rows
-        && last + 1 == shape.len()
-    {
-        let (len, rows) = (shape[last], shape[..last].iter().product::<usize>());
-        let width = if len.is_multiple_of(4) { 4 } else { 1 };
-        if rows >= LONG_ROWS && len <= FAN_IN * SHARERS * width {
-            return reduce(g, x, axes, f);
-        }
+    if policy.long_rows && are_shared_rows(&shape, axes) {
+        return reduce(g, x, axes, f);
     }
     if !policy.by_axes || terms(axes) <= FAN_IN {
         return reduction_tree(g, x, axes, f);
@@ -71,6 +72,13 @@ fn reduction(g: &mut Graph, x: NodeId, axes: &[usize], f: Binary, policy: SplitP
     let first = reduction_tree(g, x, &axes[..most], f);
     let rest: Vec<usize> = axes[most..].iter().map(|a| a - most).collect();
     if rest.is_empty() { first } else { reduction(g, first, &rest, f, policy) }
+}
+
+/// Whether a reduction over `axes` is one of rows that are many, and of which a workgroup can share each.
+fn are_shared_rows(shape: &[usize], axes: &[usize]) -> bool {
+    let (Some((&len, outer)), &[axis]) = (shape.split_last(), axes) else { return false };
+    let width = if len.is_multiple_of(4) { 4 } else { 1 };
+    axis == outer.len() && outer.iter().product::<usize>() >= LONG_ROWS && len <= FAN_IN * SHARERS * width
 }
 
 /// Reduces over `axes` with `f` (`Add` or `Max`) at once.

@@ -68,7 +68,7 @@ impl Accesses {
         self.touched.iter_mut().for_each(|touch| touch.shared = true);
     }
 
-    /// Says that invocations differ in this variable: what does not depend on it, several of them load.
+    /// Says that invocations differ in this variable. Several load an element whose index does not depend on it.
     pub fn share_outside_of(&mut self, variable: &'static str) {
         self.shared_outside_of = Some(variable);
     }

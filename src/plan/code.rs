@@ -108,7 +108,7 @@ impl Address {
 }
 
 impl Line {
-    /// The values that it is made of, and its indices.
+    /// The values and the indices that it uses.
     pub fn operands(&self) -> (Vec<Name>, Vec<&Idx>) {
         match self {
             Self::Let(_, expr) => expr.operands(),
@@ -140,12 +140,12 @@ impl Expr {
     }
 }
 
-/// The line whose value a variable is.
+/// The number of the [`Line::Let`] whose value a variable is.
 pub(crate) fn line_of(variable: &str) -> Option<usize> {
     variable.strip_prefix('v')?.parse().ok()
 }
 
-/// The lines whose values an index mentions.
+/// The numbers of the [`Line::Let`]s whose values an index mentions.
 pub(crate) fn lines_in(idx: &Idx) -> Vec<usize> {
     let mut found = vec![];
     for (atom, _) in idx.terms().0 {

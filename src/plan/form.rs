@@ -3,9 +3,9 @@
 /// Who computes the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Kernels, whose invocations compute one element, or four, and which bind so many buffers at most.
+    /// Kernels, whose invocations compute one element or four at once, and which bind a limited number of buffers.
     Kernels {
-        /// The number of buffers.
+        /// The most buffers.
         bindings: usize,
         /// Who computes a row.
         rows: Rows,
@@ -20,7 +20,7 @@ pub enum Form {
 pub enum Rows {
     /// An invocation, which holds all its elements: for software adapters, where waiting for others is dear.
     Invocation,
-    /// Invocations of a workgroup together, whatever its length: for GPUs, where an invocation has few registers.
+    /// Invocations of a workgroup together, for a row of any length: for GPUs, where an invocation has few registers.
     Workgroup,
 }
 
@@ -41,8 +41,8 @@ impl Form {
         }
     }
 
-    /// Whether a step may hold whole rows of this length. An invocation has a value for each element, four at a time
-    /// where 4 divides the length; a block holds 512.
+    /// Whether a step may hold whole rows of this length. An invocation that computes a row by itself has a value for
+    /// each element, four at a time where 4 divides the length; a block holds 512.
     pub(super) fn holds_rows(self, len: usize) -> bool {
         let most = match self {
             Self::Kernels { rows: Rows::Workgroup, .. } => usize::MAX,

@@ -3,11 +3,13 @@
 //! A group has a root (a contraction, a reduction, or none: a map) and an epilogue: elementwise nodes of the root's
 //! shape that need nothing computed later. Each elementwise node joins the *latest* group it depends on. A value that
 //! another group needs is stored, unless it is cheap to compute again from what is stored anyway (relu's mask from
-//! relu's value). Reductions of short rows and what lies between them share a group that holds whole rows: a softmax or a
-//! layer norm is one. Index maps (broadcast, reshape, transpose, slice, pad) are never executed: consumers load through
+//! relu's value). Reductions of short rows and what lies between them share a group that holds whole rows: a softmax or
+//! a layer norm is one. Index maps (broadcast, reshape, transpose, slice, pad) are never executed: consumers load through
 //! them; so are elementwise nodes behind them, which become a reduction's prologue. Operands of a contraction are read
-//! many times and must be stored, up to an index map that keeps the right operand's rows contiguous. Blocks also store
-//! what is dear and made larger by a broadcast.
+//! many times and must be stored, up to an index map that keeps the right operand's rows contiguous.
+//!
+//! For blocks, a step costs little and memory is slower than arithmetic. So their steps also store what is dear and made
+//! larger by a broadcast; and where several values come from a few, they store those few.
 
 use std::collections::HashSet;
 
@@ -46,7 +48,8 @@ fn reduced_rows(graph: &Graph, id: NodeId, form: Form) -> Option<&[usize]> {
     (*axes == [last] && form.holds_rows(rows[last])).then_some(rows)
 }
 
-/// Schedules what `outputs` need, for steps of this form. Nodes in `cuts` start a group of their own, which bounds a group's operands.
+/// Schedules what `outputs` need, for steps of this form. Nodes in `cuts` start a group of their own, which bounds a
+/// group's operands.
 ///
 /// # Panics
 /// When one of them is not a node of the graph.

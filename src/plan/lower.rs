@@ -150,8 +150,8 @@ impl<'a> Lowering<'a> {
         Ok(self.emit(expr))
     }
 
-    /// Indices of the element(s) of a row of so many elements, at the index of the row: each of them where they are written
-    /// out, else any.
+    /// Indices of the element(s) of a row of so many elements, at the index of the row: of every element where they are
+    /// written out, and otherwise of any one, as a variable.
     pub fn along_row(&self, row: &[Idx], len: usize) -> Vec<Vec<Idx>> {
         let wide = self.width == 4;
         let last = if self.scope.form.loops_over_rows() {

@@ -178,10 +178,9 @@ mod tests {
         let places: Vec<(NodeId, Place)> = inputs.iter().enumerate().map(|(slot, &id)| (id, place(slot))).collect();
         let outputs = [Output { node, place: place(12), accumulate: false }];
         let spec = Spec { name: "sum", graph: &graph, inputs: &places, outputs: &outputs, slots: &[8; 13] };
-        let split = SplitPolicy { wanted_tiles: 1, min_slice: 256, by_axes: false, long_rows: false };
         for most in [None, Some(13), Some(8), Some(4)] {
             let form = most.map_or(Form::Blocks, |bindings| Form::Kernels { bindings, rows: Rows::Workgroup });
-            let plan = plan(&spec, split, form).expect("it can be cut");
+            let plan = plan(&spec, SplitPolicy::SOFTWARE, form).expect("it can be cut");
             assert_eq!(
                 plan.steps.len() == 1,
                 most.is_none_or(|most| most >= 13),

@@ -11,14 +11,14 @@ pub enum Root {
     Map,
     /// A `ReduceSum` or `ReduceMax` node.
     Reduce(NodeId),
-    /// Nothing, but every invocation computes a whole row: this is the first of the reductions of rows in it.
+    /// Nothing, but the step computes whole rows: this is the first of the reductions of rows in it.
     Rows(NodeId),
     /// A contraction: a `DotGeneral` or `Conv` node.
     Dot(NodeId),
 }
 
 impl Root {
-    /// The shape of the rows that invocations hold, of [`Root::Rows`].
+    /// The shape of the rows that a step computes, of [`Root::Rows`].
     pub fn rows(self, graph: &Graph) -> Option<&[usize]> {
         match self {
             Self::Rows(first) => Some(graph.shape(graph.node(first).inputs[0])),

@@ -1,4 +1,4 @@
-//! The initial parameters of a run: drawn from the seed, or read from a file.
+//! The initial parameters of a run: drawn from the seed, or read from a file of weights or of a network.
 
 use std::path::{Path, PathBuf};
 
@@ -12,18 +12,13 @@ use crate::model::{Layout, StoreError, WeightLayout, initial_params, params_from
 
 /// The initial parameters, and their file if any.
 pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f64>, Option<InitFile>), RunError> {
-    match &config.run.init {
-        Some(path) => {
-            let (params, init) = read_params(layout, path, config.run.init_layout)?;
-            Ok((params, Some(init)))
-        }
-        None => match (layout.brought(), file(config)) {
-            (Some(params), Some(path)) => {
-                let bytes = read_regular(path).map_err(|cause| RunError::ReadInit { path: path.clone(), cause })?;
-                Ok((params.to_vec(), Some(InitFile::of(path, &bytes))))
-            }
-            _ => Ok((drawn(config, layout), None)),
-        },
+    if let Some(path) = &config.run.init {
+        let (params, init) = read_params(layout, path, config.run.init_layout)?;
+        return Ok((params, Some(init)));
+    }
+    match (layout.brought(), file(config)) {
+        (Some(params), Some(path)) => Ok((params.to_vec(), Some(identity(path)?))),
+        _ => Ok((initial_params(layout, config.run.seed).into_iter().map(f64::from).collect(), None)),
     }
 }
 
@@ -32,8 +27,13 @@ pub(super) fn file(config: &Config) -> Option<&PathBuf> {
     config.run.init.as_ref().or(config.model.path.as_ref())
 }
 
-fn drawn(config: &Config, layout: &Layout) -> Vec<f64> {
-    initial_params(layout, config.run.seed).into_iter().map(f64::from).collect()
+/// The identity of a file of initial parameters.
+pub(super) fn identity(path: &Path) -> Result<InitFile, RunError> {
+    Ok(InitFile::of(path, &bytes(path)?))
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, RunError> {
+    read_regular(path).map_err(|cause| RunError::ReadInit { path: path.into(), cause })
 }
 
 /// Reads the parameters of a model from a file, a checkpoint or the last checkpoint of a run, with the identity of
@@ -43,9 +43,9 @@ pub(crate) fn read_params(
     path: &Path,
     weights: WeightLayout,
 ) -> Result<(Vec<f64>, InitFile), RunError> {
-    // The error of a file that is not there is that of reading it.
+    // If nothing is there, the error is that of reading a file.
     let file = if path.is_dir() { checkpoint::params_of(path)? } else { path.into() };
-    let bytes = read_regular(&file).map_err(|cause| RunError::ReadInit { path: file.clone(), cause })?;
+    let bytes = bytes(&file)?;
     let params = match weights {
         WeightLayout::Edgewalk => params_from_safetensors(layout, &bytes),
         WeightLayout::Pytorch => params_from_pytorch(layout, &bytes),

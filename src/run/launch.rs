@@ -1,7 +1,5 @@
 //! The start of a run: a new run at step 0 in a new folder, or an earlier run at its last checkpoint in its own folder.
 
-use std::path::PathBuf;
-
 use super::initial::{self, initial};
 use super::request::{ResumeRequest, TrainRequest};
 use super::tables::Tables;
@@ -9,7 +7,6 @@ use super::{RunError, batches, divergence};
 use crate::config::{Config, ConfigError, MeasuringSet, Until, build};
 use crate::device::{self, DeviceError};
 use crate::files::lock::Lock;
-use crate::files::read_regular;
 use crate::folder::checkpoint::{self, Checkpoint};
 use crate::folder::data_record::DataRecord;
 use crate::folder::manifest::{Ended, InitFile, Manifest, MemoryPlan, Resumed};
@@ -250,11 +247,7 @@ fn check_new_init(manifest: &Manifest, config: &Config) -> Result<(), RunError> 
     if was.as_ref() == file {
         return Ok(());
     }
-    let read = |path: &PathBuf| match read_regular(path) {
-        Ok(bytes) => Ok(InitFile::of(path, &bytes)),
-        Err(cause) => Err(RunError::ReadInit { path: path.clone(), cause }),
-    };
-    let now = file.map(read).transpose()?;
+    let now = file.map(|path| initial::identity(path)).transpose()?;
     Ok(check_init(manifest.init.as_ref(), now.as_ref())?)
 }
 

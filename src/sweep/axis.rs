@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
-use toml::{Table, Value};
+use toml::Value;
 
 use super::error::{MAX_JOBS, SweepError};
-use crate::config::preset::{self, QUICKSTART};
 use crate::config::{self, ConfigError};
 use crate::folder::settled::{PATHS, settled};
 
@@ -63,7 +62,7 @@ pub(super) fn divide(sets: &[String]) -> Result<(Vec<String>, Vec<Axis>), SweepE
         for value in &values {
             check(&format!("{key}={value}"))?;
         }
-        let key = full_name(key.trim());
+        let key = config::full_name(key.trim())?;
         if PATHS.contains(&key.as_str()) {
             values.iter_mut().for_each(|value| *value = settled_value(value));
         }
@@ -133,36 +132,16 @@ fn check(argument: &str) -> Result<(), ConfigError> {
 
 /// The first fault of axes from a `sweep.toml` that may have been edited.
 pub(super) fn problem(axes: &[Axis]) -> Option<String> {
-    let keys = keys();
+    let is_key = |name: &str| config::full_name(name).is_ok_and(|full| full == name);
     let wrong = |(i, Axis { key, values }): (usize, &Axis)| match values.is_empty() {
         true => Some(format!("`{key}` has no values")),
-        false if !keys.contains(key) => Some(format!("there is no key `{key}`")),
+        false if !is_key(key) => Some(format!("there is no key `{key}`")),
         false if values.iter().any(|value| value.len() > LONGEST_VALUE) => {
             Some(format!("`{key}` has a value of more than {LONGEST_VALUE} bytes"))
         }
         false => axes[..i].iter().any(|other| other.key == *key).then(|| format!("`{key}` is there twice")),
     };
     if axes.is_empty() { Some("it has no axis".into()) } else { axes.iter().enumerate().find_map(wrong) }
-}
-
-/// Every key of the configuration with its section.
-fn keys() -> Vec<String> {
-    let config = &preset::find(QUICKSTART).expect("the default preset is among the presets").config;
-    let sections: Table = config.to_toml().parse().expect("a configuration is written as TOML");
-    let keys = |(section, keys): (String, Value)| {
-        let names = keys.as_table().into_iter().flat_map(Table::keys);
-        names.map(|name| format!("{section}.{name}")).collect::<Vec<_>>()
-    };
-    sections.into_iter().flat_map(keys).collect()
-}
-
-/// The full name of an existing key.
-fn full_name(key: &str) -> String {
-    keys().into_iter().find(|full| full == key || leaf(full) == key).unwrap_or_else(|| key.to_owned())
-}
-
-fn leaf(key: &str) -> &str {
-    key.split_once('.').map_or(key, |(_, leaf)| leaf)
 }
 
 /// The number of combinations; `None` above [`MAX_JOBS`].

@@ -11,10 +11,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::state::{is_held, judge};
 use super::{Job, SweepDir};
-use crate::config::workload::{NATIVE_THREADS_VARIABLE, THREADS_VARIABLE};
 use crate::environment::variable;
 use crate::files::lock;
 use crate::folder::{RunDir, lock_file};
+
+/// The environment variable from which lavapipe takes its number of worker threads at start; 0 is the calling thread
+/// alone.
+const THREADS_VARIABLE: &str = "LP_NUM_THREADS";
+/// The environment variable for the number of threads of the native device.
+const NATIVE_THREADS_VARIABLE: &str = "RAYON_NUM_THREADS";
 
 /// The end of a log that is searched for an error.
 const TAIL_BYTES: u64 = 64 * 1024;

@@ -5,9 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::SweepError;
-use crate::config::workload::cores;
 use crate::config::{Config, build};
-use crate::data::{DataError, Dataset, Request};
+use crate::data::{self, DataError, Dataset, Request};
 use crate::device::{Device, Precision};
 use crate::model::Layout;
 use crate::run::batches::settle_groups;
@@ -96,6 +95,11 @@ pub fn capacity(
     Ok(capacity)
 }
 
+/// Cores of this machine that the program may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// Plans memory, once for all jobs that differ only in numbers such as the learning rate.
 struct MemoryPlanner {
     device: Device,
@@ -157,7 +161,7 @@ impl MemoryPlanner {
         match &self.data {
             Some((of, data)) if *of == request => Ok(Arc::clone(data)),
             _ => {
-                let data = Arc::new(Inputs::data(config)?);
+                let data = Arc::new(data::load(&request)?);
                 self.data = Some((request, Arc::clone(&data)));
                 Ok(data)
             }

@@ -1,7 +1,7 @@
 //! Every parser of the program, fed with damaged files of its own making. See docs/portability.md.
 //!
-//! A binary of its own: its allocator counts. `EDGEWALK_FUZZ` is the number of inputs for each parser. What is found, and the
-//! sound files that the damage began with, lie in `target/tmp/fuzz/PARSER/`.
+//! A binary of its own: its allocator counts. `EDGEWALK_FUZZ` is the number of inputs for each parser. What is found,
+//! and the sound files that the damage began with, lie in `target/tmp/fuzz/PARSER/`.
 
 mod found;
 mod hostile;
@@ -87,6 +87,6 @@ macro_rules! parsers {
 }
 
 parsers! {
-    idx cifar characters archive npy arrays table params network state config sets sweep metrics curvature oscillation summary official manifest kernels
-    checkpoint
+    idx cifar characters archive npy arrays table params network state config sets sweep metrics curvature oscillation
+    summary official manifest kernels checkpoint
 }

@@ -307,8 +307,8 @@ pub fn oscillation() -> Vec<Parts> {
 }
 
 pub fn summary() -> Vec<Parts> {
-    let header = "job,optim.lr,optim.kind,state,steps,loss,error,grad_norm,test_loss,test_error,hessian_norm,edge_ratio,\
-                  edge_ratio_low,edge_ratio_high,gauge,worst_residual,wall_secs,message\n";
+    let header = "job,optim.lr,optim.kind,state,steps,loss,error,grad_norm,test_loss,test_error,hessian_norm,\
+                  edge_ratio,edge_ratio_low,edge_ratio_high,gauge,worst_residual,wall_secs,message\n";
     let rows = "\"lr=0.1,optim.kind=gd\",0.1,gd,done,400,0.5,0.1,1e-3,0.6,0.2,3.0,0.9,0.8,1.1,1.0,1e-5,2.5,\n\
                 \"lr=0.2,optim.kind=sam\",0.2,sam,failed,,,,,,,,,,,,,,\"it said \"\"no\"\",\nand ended\"\n";
     vec![text(&format!("{header}{rows}"))]

@@ -2,16 +2,16 @@
 
 use half::{bf16, f16};
 
-/// The elements, in the least precision that serves: a network has 32 bits.
+/// The elements, in 32 bits each.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Numbers {
-    /// Numbers of floating point, rounded to 32 bits.
+    /// Floating-point numbers, rounded to 32 bits.
     Real(Vec<f32>),
-    /// Whole numbers that 32 bits hold.
+    /// Whole numbers.
     Whole(Vec<i32>),
 }
 
-/// An array. Its elements are as many as its shape says.
+/// An array with as many elements as its shape has places.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     /// The size of each axis.
@@ -21,7 +21,7 @@ pub struct Array {
 }
 
 impl Numbers {
-    /// How many there are.
+    /// The number of elements.
     pub fn len(&self) -> usize {
         match self {
             Self::Real(values) => values.len(),

@@ -1,5 +1,5 @@
-//! The .npy format: the magic `\x93NUMPY`, a version, the length of a header, the header, and the elements. The header is
-//! a Python dictionary with the keys `descr` (a type such as `<f4`), `fortran_order` and `shape`; see
+//! The .npy format: the magic `\x93NUMPY`, a version, the length of a header, the header, and the elements. The header
+//! is a Python dictionary with the keys `descr` (a type such as `<f4`), `fortran_order` and `shape`; see
 //! <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
 use std::io::Read;
@@ -16,8 +16,7 @@ const LONGEST_HEADER: u32 = 1 << 16;
 const MOST_AXES: usize = 64;
 const SAVE_AGAIN: &str = "save it again with numpy.save, as an array of numbers";
 
-/// What a header says.
-#[derive(Clone, Debug, PartialEq)]
+/// The type, order and shape of the elements.
 struct Header {
     element: ElementType,
     big_endian: bool,
@@ -30,8 +29,7 @@ struct Header {
 /// # Errors
 /// [`DataError::Malformed`] or [`DataError::Io`].
 pub(super) fn read(file: &str, mut reader: impl Read) -> Result<Array, DataError> {
-    let header = read_header(file, &mut reader)?;
-    let Header { element, big_endian, fortran_order, shape } = header;
+    let Header { element, big_endian, fortran_order, shape } = read_header(file, &mut reader)?;
     let Some(count) = elements(&shape) else {
         return Err(broken(file, "a shape that memory holds", &format!("{shape:?}"), SAVE_AGAIN));
     };
@@ -43,16 +41,14 @@ pub(super) fn read(file: &str, mut reader: impl Read) -> Result<Array, DataError
     }
     let numbers = element.read(&bytes, big_endian).map_err(|value| super::too_large(file, value))?;
     drop(bytes);
-    // The first axis advances first in Fortran's order.
-    let numbers = match fortran_order && shape.len() > 1 {
-        true => numbers.at(super::transposed(&reversed(&shape), &(0..shape.len()).rev().collect::<Vec<_>>())),
-        false => numbers,
+    // In Fortran's order the first axis advances first.
+    let numbers = if fortran_order && shape.len() > 1 {
+        let (axes, sizes): (Vec<usize>, Vec<usize>) = shape.iter().copied().enumerate().rev().unzip();
+        numbers.at(super::transposed(&sizes, &axes))
+    } else {
+        numbers
     };
     Ok(Array { shape, numbers })
-}
-
-fn reversed(shape: &[usize]) -> Vec<usize> {
-    shape.iter().rev().copied().collect()
 }
 
 /// At most so many bytes; fewer at the end of the file.
@@ -132,7 +128,7 @@ enum Descr<'a> {
     Record,
 }
 
-/// The dictionary of a header; `None` if it is none, or has other keys than an array's three.
+/// The dictionary of a header; `None` if it is no dictionary, or has other keys than the three of an array.
 fn fields(text: &str) -> Option<Fields<'_>> {
     let mut rest = text.trim().strip_prefix('{')?;
     let (mut descr, mut fortran_order, mut shape) = (None, None, None);

@@ -10,7 +10,7 @@ use crate::data::{
     DataError, Dataset, Examples, ExamplesError, Features, ImageLayout, Options, Request, Targets, TargetsAs, TestSize,
 };
 
-/// The most classes, and tokens of a vocabulary. Labels beyond are no classes.
+/// The most classes, and the most tokens of a vocabulary.
 const MOST_CLASSES: usize = 1 << 20;
 
 /// What the labels of a half mean, before any are left out.
@@ -30,7 +30,7 @@ struct Used {
     rows: Vec<usize>,
 }
 
-/// See the module text.
+/// The examples of one or both halves, as a request wants them.
 ///
 /// # Errors
 /// [`DataError`], naming the array.
@@ -241,7 +241,7 @@ impl Used {
     }
 }
 
-/// The last part of the way to examples.
+/// What the examples of both halves have in common.
 struct Finish<'a> {
     chosen: &'a [u32],
     outputs: usize,

@@ -33,12 +33,12 @@ impl Source {
         }
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("npz") => {
-                let file = open_regular(path).map_err(|source| DataError::Io { file: name.clone(), source })?;
+                let file = open_regular(path).map_err(DataError::io(&name))?;
                 let archive = ZipArchive::new(BufReader::new(file)).map_err(|error| zip_error(&name, error))?;
                 Ok(Some(Self::Archive { name, archive: Box::new(archive) }))
             }
             Some("safetensors") => {
-                let bytes = read_regular(path).map_err(|source| DataError::Io { file: name.clone(), source })?;
+                let bytes = read_regular(path).map_err(DataError::io(&name))?;
                 page::refuse(&name, &bytes)?;
                 Ok(Some(Self::Tensors { name, bytes }))
             }
@@ -55,7 +55,7 @@ impl Source {
                     return Ok(None);
                 }
                 let name = shown(&path);
-                let file = open_regular(&path).map_err(|source| DataError::Io { file: name.clone(), source })?;
+                let file = open_regular(&path).map_err(DataError::io(&name))?;
                 let read = npy::read(&name, BufReader::new(file))?;
                 Ok(Some((name, read)))
             }
@@ -86,7 +86,7 @@ impl Source {
         const MOST: usize = 20;
         let mut names: Vec<String> = match self {
             Self::Folder(folder) => {
-                let entries = folder.read_dir().map_err(|source| DataError::Io { file: shown(folder), source })?;
+                let entries = folder.read_dir().map_err(DataError::io(&shown(folder)))?;
                 entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
             }
             Self::Archive { archive, .. } => archive.file_names().flatten().map(|name| visible(&name)).collect(),

@@ -1,4 +1,4 @@
-//! Tables with a header, as comma-separated values: one column is y, all others are x.
+//! Tables of comma-separated values with a header: one column is y, and the others are x.
 
 use std::path::Path;
 
@@ -13,8 +13,8 @@ use crate::text::{counted, visible};
 /// Reads x and y; the column `target` is y, or the last one if it is empty.
 pub(super) fn read(path: &Path, target: &str) -> Result<Half, DataError> {
     let name = shown(path);
-    page::refuse(&name, &page::start_of(path).map_err(|source| DataError::Io { file: name.clone(), source })?)?;
-    let file = open_regular(path).map_err(|source| DataError::Io { file: name.clone(), source })?;
+    page::refuse_file(&name, path)?;
+    let file = open_regular(path).map_err(DataError::io(&name))?;
     let mut reader = ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
     let header = reader.headers().map_err(|error| csv_error(&name, error))?.clone();
     let y_at = column(&name, &header, target)?;
@@ -60,7 +60,7 @@ fn column(name: &str, header: &StringRecord, target: &str) -> Result<usize, Data
 }
 
 fn no_number(name: &str, header: &StringRecord, record: &StringRecord, at: usize) -> DataError {
-    /// As many characters of a cell as tell it from others.
+    /// The most characters of a cell in a message.
     const SHOWN: usize = 40;
     let cell: String = record[at].chars().take(SHOWN).collect();
     let line = record.position().map_or(0, csv::Position::line);

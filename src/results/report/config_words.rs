@@ -149,12 +149,12 @@ fn prepared(d: &DataConfig) -> String {
     if d.scale != 1.0 {
         words += &format!(", divided by {}", digits(d.scale, 6));
     }
+    words += match d.centre {
+        Centre::Word(_) => "",
+        Centre::Flag(true) => ", centred",
+        Centre::Flag(false) => ", not centred",
+    };
     words
-        + match d.centre {
-            Centre::Word(_) => "",
-            Centre::Flag(true) => ", centred",
-            Centre::Flag(false) => ", not centred",
-        }
 }
 
 fn loss(config: &Config) -> (String, String) {

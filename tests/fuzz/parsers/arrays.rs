@@ -40,23 +40,16 @@ pub fn npy(input: &[u8]) -> bool {
         let options = Options { tokens: option & 1 > 0, ..Options::default() };
         let read = load(folder, x.len() + y.len(), options);
         if let Ok(data) = &read {
-            let plain = plain_elements(x).expect("a good file has its elements at its end");
+            let [x, y] = [x, y].map(|file| plain_elements(file).expect("a good file has its elements at its end"));
+            let rounded = |plain: Vec<f64>| plain.into_iter().map(|value| value as f32);
             match data.train.features() {
-                Features::Real(values) => assert!(
-                    values.iter().map(|&value| f64::from(value)).eq(plain.iter().map(|&value| f64::from(value as f32)))
-                ),
-                Features::Tokens(codes) => assert!(codes.iter().map(|&code| f64::from(code)).eq(plain)),
+                Features::Real(values) => assert!(values.iter().copied().eq(rounded(x))),
+                Features::Tokens(codes) => assert!(codes.iter().map(|&code| f64::from(code)).eq(x)),
             }
-            let plain = plain_elements(y).expect("a good file has its elements at its end");
             match data.train.targets() {
-                Targets::Classes { labels, .. } => assert!(labels.iter().map(|&label| f64::from(label)).eq(plain)),
+                Targets::Classes { labels, .. } => assert!(labels.iter().map(|&label| f64::from(label)).eq(y)),
                 Targets::Signs(values) | Targets::Numbers { values, .. } => {
-                    assert!(
-                        values
-                            .iter()
-                            .map(|&value| f64::from(value))
-                            .eq(plain.iter().map(|&value| f64::from(value as f32)))
-                    );
+                    assert!(values.iter().copied().eq(rounded(y)));
                 }
             }
         }

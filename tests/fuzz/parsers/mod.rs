@@ -1,4 +1,5 @@
-//! What is asked of every parser, whatever its input: `Ok` or an error with words, memory in proportion, and no wrong answer.
+//! What is asked of every parser, whatever its input: `Ok` or an error with words, memory in proportion, and no wrong
+//! answer.
 //!
 //! Each function here reads one input with one parser, says whether it was accepted, and panics if the parser broke a
 //! promise.
@@ -53,8 +54,8 @@ pub fn named(name: &str) -> Parser {
     ALL.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no parser is called {name:?}")).1
 }
 
-/// Bytes of memory for each byte of input: a tree of a file's values takes so many times the file, since a value of one letter
-/// and a comma has a node of its own, in a vector that may just be growing.
+/// Bytes of memory for each byte of input: a tree of a file's values takes so many times the file, since a value of one
+/// letter and a comma has a node of its own, in a vector that may just be growing.
 const EACH: usize = 256;
 /// Bytes of memory whatever the input: buffers of the readers, tables of the decoders, the settings of a run.
 const BASE: usize = 256 << 10;

@@ -66,7 +66,8 @@ fn survives(config: &Config) -> Table {
     text.parse().expect("a configuration is written as TOML")
 }
 
-/// Whether a setting is what was written: numbers may be written as whole ones, and words about numbers with more spaces.
+/// Whether a setting is what was written: numbers may be written as whole ones, and words about numbers with more
+/// spaces.
 fn means(setting: &Value, written: &Value) -> bool {
     match (setting, written) {
         (Value::Float(setting), Value::Integer(written)) => *setting == *written as f64,

@@ -1,4 +1,4 @@
-//! Safetensors files: parameters, and the state of a run.
+//! Files of tensors: parameters and the state of a run as safetensors, and networks as ONNX.
 
 use edgewalk::folder::state::RunState;
 use edgewalk::graph::{DType, Graph};
@@ -75,22 +75,18 @@ fn data_bytes(file: &[u8]) -> usize {
 
 /// The network of an ONNX file: read, and its forward pass added to a graph.
 pub fn network(input: &[u8]) -> bool {
-    match bounded(input.len(), || Network::of_bytes(input, None, &[])) {
-        Ok(network) => {
-            let mut g = Graph::new();
-            let arrays = network.params().iter().chain(network.constants());
-            let given: Vec<_> = arrays.map(|array| g.input_f32(&array.name, &array.shape)).collect();
-            let shape: Vec<usize> = network.input().shape.iter().map(|size| size.unwrap_or(4)).collect();
-            let dtype = if network.input().tokens { DType::U32 } else { DType::F32 };
-            let x = g.input("x", &[&[2], &shape[..]].concat(), dtype);
-            match network.forward(&mut g, &given, x) {
-                Ok(_) => g.check().is_ok(),
-                Err(error) => {
-                    refused(&error, "it");
-                    false
-                }
-            }
-        }
+    let mut g = Graph::new();
+    let read = bounded(input.len(), || Network::of_bytes(input, None, &[]));
+    let added = read.and_then(|network| {
+        let arrays = network.params().iter().chain(network.constants());
+        let given: Vec<_> = arrays.map(|array| g.input_f32(&array.name, &array.shape)).collect();
+        let shape: Vec<usize> = network.input().shape.iter().map(|size| size.unwrap_or(4)).collect();
+        let dtype = if network.input().tokens { DType::U32 } else { DType::F32 };
+        let x = g.input("x", &[&[2], &shape[..]].concat(), dtype);
+        network.forward(&mut g, &given, x)
+    });
+    match added {
+        Ok(_) => g.check().is_ok(),
         Err(error) => {
             refused(&error, "it");
             false

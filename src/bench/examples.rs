@@ -1,0 +1,57 @@
+//! The examples of a benchmark: arrays from files, or made-up numbers in the shape of the configured data set.
+
+use crate::config::{Config, build};
+use crate::data::{self, DataError, DataName, Examples, made_up};
+
+/// The most numbers of made-up examples: a gibibyte.
+const MOST_FEATURES: usize = 1 << 28;
+
+/// The source of any number of examples.
+pub(super) enum ExampleSource {
+    /// Images of this height, width and number of channels.
+    Images([usize; 3]),
+    /// Windows of text of this length.
+    Windows(usize),
+    /// Arrays of one's own, repeated if there are fewer.
+    Arrays(Examples),
+}
+
+impl ExampleSource {
+    /// Reads arrays; the shapes of other data sets are known.
+    pub fn of(config: &Config) -> Result<Self, DataError> {
+        Ok(match config.data.name {
+            DataName::Embedded | DataName::Mnist | DataName::FashionMnist => Self::Images([28, 28, 1]),
+            DataName::Cifar10 => Self::Images([32, 32, 3]),
+            DataName::Shakespeare | DataName::Text => Self::Windows(config.model.seq_len),
+            DataName::Arrays => Self::Arrays(data::load(&build::request(config))?.train),
+        })
+    }
+
+    /// This many examples, or as many as fit.
+    pub fn examples(&self, count: usize) -> Result<Examples, DataError> {
+        let fitting = |dim: usize| count.min((MOST_FEATURES / dim.max(1)).max(1));
+        Ok(match self {
+            &Self::Images(shape) => made_up::images(fitting(shape.iter().product()), shape)?,
+            &Self::Windows(length) => made_up::windows(fitting(length), length)?,
+            Self::Arrays(all) => {
+                let numbers: Vec<usize> = (0..fitting(all.dim())).map(|number| number % all.len()).collect();
+                all.select(&numbers)?
+            }
+        })
+    }
+}
+
+/// The number of examples of an update; for a whole data set, that of the published one, and `None` for all of a text
+/// or of arrays, whose number depends on the file.
+pub(super) fn examples_of_update(config: &Config) -> Option<usize> {
+    match (config.optim.batch, config.data.train) {
+        (0, 0) => match config.data.name {
+            DataName::Embedded => Some(1000),
+            DataName::Mnist | DataName::FashionMnist => Some(60_000),
+            DataName::Cifar10 => Some(50_000),
+            DataName::Shakespeare | DataName::Text | DataName::Arrays => None,
+        },
+        (0, train) => Some(train),
+        (batch, _) => Some(batch),
+    }
+}
