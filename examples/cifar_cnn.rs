@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             );
             last = Some(spectrum.track);
         }
-        device.run([optimizer.step(step)])?;
+        device.run([&*optimizer.step(step)?])?;
     }
     Ok(())
 }

@@ -70,7 +70,7 @@ pub fn learn() -> Result<Learnt, Box<dyn Error>> {
             error = metrics.error;
             lines.push(format!("{step:4} {:9.5} {:9.1} % {lambda_1:9.3} {ratio:14.3}", metrics.loss, 100.0 * error));
         }
-        device.run([optimizer.step(step)])?;
+        device.run([&*optimizer.step(step)?])?;
     }
     let drawing = drawing(&*model, objective.layout(), &objective.read(&w)?)?;
     Ok(Learnt { lines, error, drawing })

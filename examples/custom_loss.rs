@@ -73,7 +73,7 @@ pub fn train(loss: Loss) -> Result<Vec<Row>, Box<dyn Error>> {
             let edge_ratio = lambda_1 / sam_edge(rule.lr, rule.rho, metrics.grad_norm);
             rows.push(Row { step, loss: metrics.loss, lambda_1, edge_ratio });
         }
-        device.run([optimizer.step(step)])?;
+        device.run([&*optimizer.step(step)?])?;
     }
     Ok(rows)
 }

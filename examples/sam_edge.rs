@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             );
             last = Some(spectrum.track);
         }
-        device.run([optimizer.step(step)])?;
+        device.run([&*optimizer.step(step)?])?;
     }
     Ok(())
 }

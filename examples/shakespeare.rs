@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 metrics.loss, fixed.value, fixed.residual, batch.value, batch.residual
             );
         }
-        device.run([optimizer.step(step)])?;
+        device.run([&*optimizer.step(step)?])?;
     }
     Ok(())
 }

@@ -314,7 +314,7 @@ proptest! {
             let made = Optimizer::new(&mut objective, rule, &w);
             prop_assert!(rule.check().is_ok() || made.is_err());
             if let Ok(optimizer) = made {
-                the_device().run([optimizer.logged_step(0)]).unwrap();
+                the_device().run([&*optimizer.logged_step(0).unwrap()]).unwrap();
                 the_device().wait().unwrap();
             }
         }

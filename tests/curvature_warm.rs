@@ -133,7 +133,7 @@ fn train_and_check(activation: Activation, tops: [(usize, f64); 2]) {
     let midpoint = objective.vector("the midpoint").unwrap();
     let mut hessian = HessianOperator::new(&mut objective, &midpoint).unwrap();
     let step = || {
-        the_device().run([optimizer.step(0)]).unwrap();
+        the_device().run([&*optimizer.step(0).unwrap()]).unwrap();
         the_device().read::<f32>(&w).unwrap()
     };
     (0..399).for_each(|_| drop(step()));

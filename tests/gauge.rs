@@ -75,7 +75,7 @@ fn products_with_the_update_operator_are_those_of_float64() {
         let mut products = UpdateProducts::new(&mut objective, rule, &device, rule.micro_batch, false).unwrap();
         let norm = reference(&mlp(), LOSS, &data).at(w.as_slice()).gradient.norm();
         let climbs = products.climbs(&objective, w.as_slice(), norm).unwrap();
-        let mut operator = products.linearise(climbs, w.as_slice()).unwrap();
+        let mut operator = products.linearise(climbs, w.as_slice(), None).unwrap();
         let scaled = rule.ascent.scaled(&layout);
         for seed in 0..3 {
             let v = reference_mlp::pseudo_normal(w.len(), seed);

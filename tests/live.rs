@@ -34,7 +34,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
         let (secs, loss, error, grad_norm) = (values[0], values[1], values[2], values[3]);
-        let row = MetricsRow { step, secs, loss, error, grad_norm, test_loss: None, test_error: None };
+        let row = MetricsRow { step, secs, loss, error, grad_norm, test_loss: None, test_error: None, lr: None };
         MetricsWriter::create(&path, CurvatureColumns::default()).unwrap().write(&row).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let [columns, cells] = [0, 1].map(|i| strings(&text.lines().nth(i).unwrap().split(',').collect::<Vec<_>>()));

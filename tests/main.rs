@@ -1,6 +1,7 @@
 //! One integration binary, one module per subject.
 
 mod adapters;
+mod adaptive;
 mod advice;
 mod analysis;
 mod autodiff;

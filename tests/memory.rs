@@ -7,6 +7,7 @@ use edgewalk::curvature::{EigenOptions, Track};
 use edgewalk::device::{Buffer, Device, DeviceError, Recording};
 use edgewalk::folder::RunDir;
 use edgewalk::folder::state::RunState;
+use edgewalk::optim::Moment;
 use serde_json::Value;
 
 use super::training::train;
@@ -135,7 +136,7 @@ fn a_checkpoint_takes_less_than_the_measurement_before_it() {
             secs: 1.0,
             tables: [0; 3],
             cursor: None,
-            momentum: Some(vec![0.5; N]),
+            moments: vec![(Moment::Momentum, vec![0.5; N])],
             before: None,
             track: Some(track),
             update_track: None,

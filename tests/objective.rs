@@ -148,7 +148,7 @@ fn the_same_inputs_give_the_same_bits() {
         assert_eq!(gradient, device.gradient());
         assert_eq!(hv, device.product(Product::Hessian, &v));
         let sam = Optimizer::new(&mut device.objective, Rule::sam(0.5, 0.03), &device.w).unwrap();
-        the_device().run(std::iter::repeat_n(sam.step(0), 20)).unwrap();
+        the_device().run(std::iter::repeat_n(&*sam.step(0).unwrap(), 20)).unwrap();
         (gradient, hv, device.objective.read::<f64>(sam.params()).unwrap())
     };
     for chunk in [300, 128] {
@@ -169,7 +169,8 @@ fn steps_follow_the_formula_and_log_what_was() {
         let error = device.metrics().error;
         let optimizer = Optimizer::new(&mut device.objective, rule, &device.w).unwrap();
         let mut moved = vec![];
-        for recording in [optimizer.step(0), optimizer.logged_step(0), optimizer.probe.recording(0)] {
+        let [step, logged] = [optimizer.step(0).unwrap(), optimizer.logged_step(0).unwrap()];
+        for recording in [&*step, &*logged, optimizer.probe.recording(0)] {
             the_device().write(&device.w, &case.w).unwrap();
             the_device().run([recording]).unwrap();
             moved.push(device.objective.read(optimizer.params()).unwrap());

@@ -32,6 +32,7 @@ fn run_in(folder: &Path, sam_edge: f64, spike: f64, rows: u64) -> RunDir {
                 grad_norm: 1.0,
                 test_loss: Some(2.0 * loss),
                 test_error: Some(0.5),
+                lr: Some(0.1),
             })
             .unwrap();
         let norm = if step == 0 { spike } else { LEVELS[0] };

@@ -164,7 +164,7 @@ fn every_column_of_a_curvature_row_reads_back() {
         measured: Some(MeasuringSet { on: MeasureOn::Fixed, examples: 10 }),
         ..curvature_row(10, 0.5)
     };
-    let columns = CurvatureColumns { top: 2, bottom: 2, batch: true, official: false };
+    let columns = CurvatureColumns { top: 2, bottom: 2, batch: true, ..Default::default() };
     CurvatureWriter::create(&path, columns).unwrap().write(&full).unwrap();
     assert_eq!(read_curvature(&path).unwrap(), [full]);
 }
@@ -280,6 +280,7 @@ proptest! {
             grad_norm: values[3],
             test_loss: test,
             test_error: test,
+            lr: test,
         };
         MetricsWriter::create(&path, CurvatureColumns::default()).unwrap().write(&row).unwrap();
         let read = read_metrics(&path).unwrap().remove(0);
@@ -287,7 +288,7 @@ proptest! {
         for (read, written) in [read.secs, read.loss, read.error, read.grad_norm].into_iter().zip(values) {
             prop_assert_eq!(read.to_bits(), written.to_bits(), "{} became {}", written, read);
         }
-        prop_assert_eq!((read.test_loss, read.test_error), (test, test));
+        prop_assert_eq!((read.test_loss, read.test_error, read.lr), (test, test, test));
     }
 }
 
@@ -365,8 +366,16 @@ fn rows_of_other_rules_are_not_averaged() {
 
 #[test]
 fn the_summary_says_what_its_numbers_are_about() {
-    let last =
-        MetricsRow { step: 9, secs: 1.0, loss: 0.5, error: 0.25, grad_norm: 1.0, test_loss: None, test_error: None };
+    let last = MetricsRow {
+        step: 9,
+        secs: 1.0,
+        loss: 0.5,
+        error: 0.25,
+        grad_norm: 1.0,
+        test_loss: None,
+        test_error: None,
+        lr: None,
+    };
     let text = |batch: usize, on: MeasureOn| {
         let set = MeasuringSet { on, examples: 200 };
         let rows = [CurvatureRow { measured: Some(set), ..curvature_row(9, 1.0) }];

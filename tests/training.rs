@@ -24,6 +24,17 @@ use super::reference_mlp;
 
 /// Trains with the quickstart's settings under `sets`, on the tests' adapter.
 pub fn train(target: Option<&str>, out: &Path, sets: &[&str], init: Option<&Path>) -> Result<RunDir, RunError> {
+    train_on(super::device::adapter(), target, out, sets, init)
+}
+
+/// The same on this adapter.
+pub fn train_on(
+    adapter: Option<String>,
+    target: Option<&str>,
+    out: &Path,
+    sets: &[&str],
+    init: Option<&Path>,
+) -> Result<RunDir, RunError> {
     // The default rules alone: no kernels that the user's runs have timed.
     let sets: Vec<String> = ["run.tune=0"].iter().chain(sets).map(|&set| set.into()).collect();
     let mut resolved = resolve(target, &sets)?;
@@ -34,7 +45,7 @@ pub fn train(target: Option<&str>, out: &Path, sets: &[&str], init: Option<&Path
             name: resolved.name,
             command_line: vec!["edgewalk".into(), "train".into()],
             out: Some(out.into()),
-            adapter: super::device::adapter(),
+            adapter,
         },
         &(),
     )

@@ -30,6 +30,7 @@ use crate::observer::{Observer, Progress, Unit};
 use crate::optim::Rule;
 use crate::results::Format;
 use crate::run::measure::probed;
+use crate::run::update::{Leading, Start};
 use crate::run::{self, RunError};
 use crate::text::counted;
 use setup::AnalysisWorkspace;
@@ -109,6 +110,9 @@ pub struct UpdateFound {
     pub sharpness: Extreme,
     /// Of the Hessian.
     pub lambda_max: Extreme,
+    /// The share of parameters in its eigenvector, for an adaptive base
+    /// ([`PreconditionedRow::participation`](crate::folder::rows::PreconditionedRow::participation)).
+    pub participation: Option<f64>,
 }
 
 /// The curvature at one point. See the module text.
@@ -177,10 +181,15 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
             findings.push(look.at(block, Part::Rest, &mut rest)?);
         }
     }
-    let update = match request.blocks.is_empty() {
+    let preconditioner = source::second_moment(&found, layout.len())?
+        .and_then(|second_moment| rule.preconditioner(step, &second_moment, [&look.gradients[1], &from]));
+    let is_known = preconditioner.is_some() || !rule.base.is_adaptive();
+    let update = match request.blocks.is_empty() && is_known {
         true => {
-            let leading = update.leading(climbs, &from, &findings[0].spectrum, &request.eigen, observer)?;
-            Some(UpdateFound { sharpness: leading.update, lambda_max: leading.lambda_max })
+            let start = Start { params: &from, preconditioner: preconditioner.as_deref() };
+            let leading = update.leading(climbs, &start, &findings[0].spectrum, &request.eigen, observer)?;
+            let Leading { update: sharpness, lambda_max, participation, .. } = leading;
+            Some(UpdateFound { sharpness, lambda_max, participation })
         }
         false => None,
     };

@@ -70,11 +70,17 @@ impl Analysis {
             "products": spectrum.products,
             "secs": finding.secs[0],
         });
-        if let (Part::Hessian, Some(UpdateFound { sharpness, lambda_max })) = (finding.part, self.update) {
+        if let (Part::Hessian, Some(UpdateFound { sharpness, lambda_max, participation })) = (finding.part, self.update)
+        {
             let positive = Some(lambda_max.value).filter(|max| *max > 0.0);
             value["update_sharpness"] = sharpness.value.into();
             value["update_error"] = sharpness.error.into();
             value["gauge"] = self.rule.gauge(sharpness.value).into();
+            if participation.is_some() {
+                value["preconditioned_sharpness"] = sharpness.value.into();
+                value["preconditioned_edge"] = self.rule.most().into();
+                value["participation"] = participation.into();
+            }
             value["edge_ratio"] = positive.zip(self.edge).map(|(max, edge)| max / edge).into();
         }
         if let Some(trace) = &finding.trace {
@@ -120,10 +126,14 @@ impl fmt::Display for Analysis {
         if let Some(reason) = self.rule.no_edge(&self.rule.climb(&[self.grad_norm])) {
             write!(f, "\nno eigenvalue has an edge: {reason}")?;
         }
-        if let Some(UpdateFound { sharpness, .. }) = self.update {
+        if let Some(UpdateFound { sharpness, participation, .. }) = self.update {
             let (gauge, error) =
                 (self.rule.gauge(sharpness.value), self.rule.gauge(sharpness.error) - self.rule.gauge(0.0));
             write!(f, "\ngauge of the update {} ± {error:.1e}, 1 at the edge", decimals(gauge, 4))?;
+            if let Some(participation) = participation {
+                let (value, edge) = (decimals(sharpness.value, 4), decimals(self.rule.most(), 4));
+                write!(f, "\npreconditioned sharpness {value}, edge {edge}, {participation:.1e} of the parameters")?;
+            }
         }
         writeln!(f)?;
         self.findings.iter().try_for_each(|finding| self.describe(finding, f))

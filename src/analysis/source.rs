@@ -9,7 +9,9 @@ use crate::data::Dataset;
 use crate::folder::checkpoint;
 use crate::folder::manifest::Manifest;
 use crate::folder::settled::settings_of;
+use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError};
+use crate::optim::Moment;
 use crate::run::RunError;
 use crate::run::inputs::{Inputs, record};
 
@@ -73,6 +75,22 @@ pub(super) fn find(request: &AnalysisRequest) -> Result<ParamsSource, RunError> 
     };
     let manifest = manifest.filter(|_| given.is_none());
     Ok(ParamsSource { step, params, brought: false, config, manifest, out })
+}
+
+/// ν of an adaptive base at these parameters, if they are a checkpoint's of a run on all examples: the P of a minibatch
+/// is not that of all.
+///
+/// # Errors
+/// [`RunDirError::Damaged`].
+pub(super) fn second_moment(found: &ParamsSource, parameters: usize) -> Result<Option<Vec<f64>>, RunError> {
+    let path = found.params.with_file_name(checkpoint::STATE);
+    if !found.config.optim.is_adaptive() || found.config.optim.batch > 0 || found.step.is_none() || !path.is_file() {
+        return Ok(None);
+    }
+    let damaged = |problem: String| RunDirError::Damaged { path: path.clone(), problem };
+    let bytes = std::fs::read(&path).map_err(|error| damaged(error.to_string()))?;
+    let state = RunState::from_bytes(&bytes, parameters).map_err(damaged)?;
+    Ok(state.moments.into_iter().find(|(moment, _)| *moment == Moment::Second).map(|(_, vector)| vector))
 }
 
 /// Whether a file is a network rather than parameters.

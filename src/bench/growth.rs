@@ -119,7 +119,7 @@ fn point(
     let measure = || {
         let Scratch { mut objective, w } = Scratch::new(device, &config, source, examples)?;
         let optimizer = Optimizer::new(&mut objective, Rule::gd(NO_LEARNING), &w)?;
-        let step = optimizer.step(0);
+        let step = optimizer.step(0)?;
         Ok(GrowthPoint {
             axis,
             size,
@@ -127,7 +127,7 @@ fn point(
             parameters: objective.layout().len(),
             dispatches: step.dispatches(),
             flops: step.flops(),
-            secs: device.time(step, POINT_SECS)?,
+            secs: device.time(&step, POINT_SECS)?,
         })
     };
     match measure() {

@@ -109,8 +109,8 @@ pub fn bench(device: &Device, Resolved { name, config }: &Resolved, hvp: bool) -
     let sam = Optimizer::new(&mut objective, Rule::sam(NO_LEARNING, RHO), &w)?;
     let hessian = HessianOperator::new(&mut objective, &w)?;
     let (product, keep) = hessian.recordings();
-    let recordings =
-        [("gradient step", gd.step(0)), ("SAM step", sam.step(0)), ("kept for H·v", keep), ("H·v", product)];
+    let [gd_step, sam_step] = [gd.step(0)?, sam.step(0)?];
+    let recordings = [("gradient step", &*gd_step), ("SAM step", &*sam_step), ("kept for H·v", keep), ("H·v", product)];
     let mut wholes = vec![];
     for (name, recording) in recordings.into_iter().filter(|(_, recording)| recording.dispatches() > 0) {
         let (dispatches, flops) = (recording.dispatches(), recording.flops());
@@ -123,7 +123,7 @@ pub fn bench(device: &Device, Resolved { name, config }: &Resolved, hvp: bool) -
         }
     }
     let wholes = wholes.into_iter().map(|(_, whole)| whole).collect();
-    let (kernels_of, profiled) = if hvp { ("H·v", product) } else { ("a gradient step", gd.step(0)) };
+    let (kernels_of, profiled) = if hvp { ("H·v", product) } else { ("a gradient step", &*gd_step) };
     let summary = device.adapter();
     Ok(Bench {
         name: name.clone(),

@@ -3,17 +3,25 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Config, ConfigError, LossKind, ModelConfig, ModelKind, OptimKind};
+use super::{Config, ConfigError, LossKind, LrSchedule, ModelConfig, ModelKind, OptimBase, OptimKind};
 use crate::data::{Examples, Features, ImageLayout, Options, Request, TargetKind};
 use crate::model::{Cnn, Layout, Loss, Mlp, Model, OnnxModel, Transformer};
 use crate::onnx::Network;
-use crate::optim::{Ascent, Rule};
+use crate::optim::{Ascent, Base, Decay, Rule, Schedule};
 
 /// The configured update rule; plain gradient descent is SAM without a radius.
 pub fn rule(config: &Config) -> Rule {
     let c = &config.optim;
+    let (beta1, beta2, eps) = (c.beta1, c.beta2, c.eps);
     Rule {
         lr: c.lr,
+        schedule: schedule(config),
+        base: match c.base {
+            OptimBase::Sgd => Base::Sgd,
+            OptimBase::RmsProp => Base::RmsProp { beta2, eps },
+            OptimBase::Adam => Base::Adam { beta1, beta2, eps, decoupled: false },
+            OptimBase::AdamW => Base::Adam { beta1, beta2, eps, decoupled: true },
+        },
         ascent: match c.kind {
             OptimKind::Gd | OptimKind::Sam => Ascent::Sam,
             OptimKind::Usam => Ascent::Usam,
@@ -28,6 +36,20 @@ pub fn rule(config: &Config) -> Rule {
         momentum: c.momentum,
         nesterov: c.nesterov,
         weight_decay: c.weight_decay,
+    }
+}
+
+/// The configured schedule of the learning rate.
+fn schedule(config: &Config) -> Schedule {
+    let c = &config.optim;
+    let (until, last) = (c.decay_steps, c.final_lr / c.lr);
+    let schedule = Schedule { warmup: c.warmup, ..Schedule::CONSTANT };
+    match c.schedule {
+        LrSchedule::Constant => schedule,
+        LrSchedule::Cosine => Schedule { decay: Decay::Cosine, until, last, ..schedule },
+        LrSchedule::Linear => Schedule { decay: Decay::Linear, until, last, ..schedule },
+        LrSchedule::Step => Schedule { decay: Decay::Step { every: c.drop_every, factor: c.drop_factor }, ..schedule },
+        LrSchedule::InverseSqrt => Schedule { decay: Decay::InverseSqrt, ..schedule },
     }
 }
 

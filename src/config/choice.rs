@@ -43,6 +43,36 @@ choice! {
 }
 
 choice! {
+    /// What makes an update of a gradient, see [`crate::optim::Base`].
+    OptimBase {
+        /// The gradient, or with a momentum the velocity.
+        Sgd = "sgd",
+        /// RMSProp.
+        RmsProp = "rmsprop",
+        /// Adam, with the weight decay in the gradient.
+        Adam = "adam",
+        /// Adam, with the weight decay beside the update.
+        AdamW = "adamw",
+    }
+}
+
+choice! {
+    /// The course of the learning rate after the warm-up, see [`crate::optim::Decay`].
+    LrSchedule {
+        /// It stays.
+        Constant = "constant",
+        /// Half a cosine.
+        Cosine = "cosine",
+        /// A straight line.
+        Linear = "linear",
+        /// Drops at regular steps.
+        Step = "step",
+        /// 1/√t
+        InverseSqrt = "inverse-sqrt",
+    }
+}
+
+choice! {
     /// The eigensolver, or the comparison with the official code.
     MeasureMethod {
         /// Lanczos with full reorthogonalisation.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Centre, Config, ConfigError, DataName, LossKind, MeasureConfig, MeasureMethod, MeasureOn, ModelKind, Reduction,
-    SHORTEST_WINDOW, TargetsAs, TestSize, WeightLayout, preset,
+    Centre, Config, ConfigError, DataName, LossKind, LrSchedule, MeasureConfig, MeasureMethod, MeasureOn, ModelKind,
+    Reduction, SHORTEST_WINDOW, TargetsAs, TestSize, WeightLayout, preset,
 };
 use crate::curvature::Order;
 
@@ -91,7 +91,7 @@ fn of_data(Config { data, loss, model, .. }: &Config) -> [Contradiction; 9] {
     ]
 }
 
-fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction; 5] {
+fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction; 7] {
     let (micro_batch, chunk) = (optim.micro_batch, run.chunk);
     let (key, all) = if optim.batch > 0 { ("optim.batch", optim.batch) } else { ("data.train", data.train) };
     [
@@ -104,6 +104,16 @@ fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction
             optim.nesterov && optim.momentum == 0.0,
             "`optim.nesterov = true` has no meaning without momentum".into(),
             "set optim.momentum, say to 0.9, or optim.nesterov = false",
+        ),
+        (
+            optim.is_adaptive() && (optim.momentum > 0.0 || optim.nesterov),
+            format!("`optim.momentum` is not for `optim.base = \"{}\"`", optim.base),
+            "set optim.momentum = 0 and optim.nesterov = false (Adam has optim.beta1 instead), or optim.base = \"sgd\"",
+        ),
+        (
+            matches!(optim.schedule, LrSchedule::Cosine | LrSchedule::Linear) && optim.final_lr > optim.lr,
+            format!("`optim.final_lr = {}` is more than `optim.lr = {}`, the largest", optim.final_lr, optim.lr),
+            "lower final_lr, or set optim.warmup for a learning rate that rises",
         ),
         (
             micro_batch > 0 && chunk > 0,
@@ -126,7 +136,7 @@ fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction
     ]
 }
 
-fn of_measurements(Config { measure, .. }: &Config) -> [Contradiction; 5] {
+fn of_measurements(Config { measure, optim, .. }: &Config) -> [Contradiction; 6] {
     let MeasureConfig { on, examples, every, per_decade, top, bottom, track, method, max_iterations, window, .. } =
         *measure;
     let by_value = measure.order == Order::Algebraic;
@@ -147,6 +157,11 @@ fn of_measurements(Config { measure, .. }: &Config) -> [Contradiction; 5] {
             measure.is_on() && max_iterations < top + bottom,
             format!("`measure.max_iterations = {max_iterations}` is less than `measure.top` + `measure.bottom`"),
             "raise measure.max_iterations, or look for fewer eigenvalues",
+        ),
+        (
+            window > 0 && optim.is_adaptive(),
+            format!("`measure.window = {window}` has no use: oscillation.csv has predictions for optim.base = \"sgd\""),
+            "set measure.window = 0, or optim.base = \"sgd\"",
         ),
         (
             window > 0 && per_decade > 0,

@@ -1,7 +1,7 @@
 //! Which settings have an effect: those that have none are made equal, so that equal runs have equal settings.
 
 use super::preset::{self, QUICKSTART};
-use super::{Config, ModelConfig, ModelKind, OptimConfig, OptimKind};
+use super::{Config, LrSchedule, ModelConfig, ModelKind, OptimBase, OptimConfig, OptimKind};
 
 /// The same run with the usual value of every setting that the network or the rule does not look at.
 pub(crate) fn effective(config: &Config) -> Config {
@@ -37,16 +37,39 @@ fn model(it: &ModelConfig, usual: &ModelConfig) -> ModelConfig {
     }
 }
 
-/// What is perturbed, and how, counts where something is.
+/// What is perturbed, and how, counts where something is; so do numbers of a base or a schedule.
 fn optim(it: &OptimConfig, usual: &OptimConfig) -> OptimConfig {
     let mut it = it.clone();
     if it.kind != OptimKind::Asam {
         it.asam_eta = usual.asam_eta;
         it.asam_biases = usual.asam_biases;
     }
-    if it.perturbs() {
-        return it;
+    if !matches!(it.base, OptimBase::Adam | OptimBase::AdamW) {
+        it.beta1 = usual.beta1;
     }
-    let OptimConfig { lr, momentum, nesterov, weight_decay, batch, .. } = it;
-    OptimConfig { kind: OptimKind::Gd, rho: 0.0, lr, momentum, nesterov, weight_decay, batch, ..usual.clone() }
+    if !it.is_adaptive() {
+        (it.beta2, it.eps) = (usual.beta2, usual.eps);
+    }
+    if !matches!(it.schedule, LrSchedule::Cosine | LrSchedule::Linear) {
+        (it.decay_steps, it.final_lr) = (usual.decay_steps, usual.final_lr);
+    }
+    if it.schedule != LrSchedule::Step {
+        (it.drop_every, it.drop_factor) = (usual.drop_every, usual.drop_factor);
+    }
+    if !it.perturbs() {
+        let OptimConfig { epsilon, ascent_steps, sam_from, sam_until, micro_batch, .. } = *usual;
+        it = OptimConfig {
+            kind: OptimKind::Gd,
+            rho: 0.0,
+            asam_eta: usual.asam_eta,
+            asam_biases: usual.asam_biases,
+            epsilon,
+            ascent_steps,
+            sam_from,
+            sam_until,
+            micro_batch,
+            ..it
+        };
+    }
+    it
 }

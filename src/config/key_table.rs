@@ -4,8 +4,8 @@
 
 use super::accepts::Accepts;
 use super::{
-    Activation, DataName, ImageLayout, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm, OptimKind, Pool,
-    Reduction, TargetsAs, WeightLayout,
+    Activation, DataName, ImageLayout, LossKind, LrSchedule, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm,
+    OptimBase, OptimKind, Pool, Reduction, TargetsAs, WeightLayout,
 };
 use crate::adapter::Precision;
 use crate::curvature::Order;
@@ -139,7 +139,37 @@ pub(super) const KEYS: &[Key] = &[
          Hessian is outputs/2 times larger.",
     ),
     key("optim", "kind", Accepts::Word(OptimKind::NAMES), "update rule"),
-    key("optim", "lr", Accepts::Positive, "learning rate η"),
+    key(
+        "optim",
+        "base",
+        Accepts::Word(OptimBase::NAMES),
+        "what makes an update of the gradient. adam adds the weight decay to the gradient, adamw applies it beside the \
+         update.",
+    ),
+    key("optim", "lr", Accepts::Positive, "learning rate η; the largest of a schedule"),
+    key(
+        "optim",
+        "schedule",
+        Accepts::Word(LrSchedule::NAMES),
+        "learning rate after the warm-up. cosine and linear lead to final_lr; step multiplies by drop_factor after \
+         every drop_every updates; inverse-sqrt is lr·√(max(warmup, 1)/t) for update t = 1, 2 …",
+    ),
+    key(
+        "optim",
+        "warmup",
+        Accepts::Count(0, i64::MAX),
+        "updates through which the learning rate rises to lr along a straight line; 0: none",
+    ),
+    key(
+        "optim",
+        "decay_steps",
+        Accepts::Count(0, i64::MAX),
+        "cosine and linear: number of updates, warm-up included, until final_lr. 0: run.steps, also if the run is made \
+         longer later.",
+    ),
+    key("optim", "final_lr", Accepts::NonNegative, "cosine and linear: learning rate at the end, at most lr"),
+    key("optim", "drop_every", Accepts::Count(1, i64::MAX), "step: updates between two drops, from the warm-up on"),
+    key("optim", "drop_factor", Accepts::Fraction, "step: factor of a drop"),
     key("optim", "rho", Accepts::NonNegative, "radius ρ; 0 is gradient descent"),
     key("optim", "epsilon", Accepts::NonNegative, "ε in the normaliser of SAM and ASAM"),
     key("optim", "asam_eta", Accepts::NonNegative, "ASAM: the number added to every |w|"),
@@ -159,6 +189,9 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("optim", "momentum", Accepts::BelowOne, "momentum β"),
     key("optim", "nesterov", Accepts::Flag, "true: Nesterov's momentum; false: Polyak's"),
+    key("optim", "beta1", Accepts::BelowOne, "Adam: β₁ of the mean of gradients"),
+    key("optim", "beta2", Accepts::BelowOne, "RMSProp and Adam: β₂ of the mean of squared gradients"),
+    key("optim", "eps", Accepts::Positive, "RMSProp and Adam: ε, added to the square root of that mean"),
     key("optim", "weight_decay", Accepts::NonNegative, "weight decay c"),
     key("optim", "batch", Accepts::Count(0, MAX_INDEX), "examples of an update; 0: the full training set"),
     key(

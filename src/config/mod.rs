@@ -23,7 +23,8 @@ mod until;
 pub use crate::data::{DataName, ImageLayout, TargetsAs, TestSize};
 pub use crate::model::{Activation, Norm, Pool, Reduction, WeightLayout};
 pub use choice::{
-    Auto, Centre, CheckpointEvery, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind, Tune,
+    Auto, Centre, CheckpointEvery, LossKind, LrSchedule, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimBase,
+    OptimKind, Tune,
 };
 pub(crate) use effect::effective;
 pub use error::ConfigError;

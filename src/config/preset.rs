@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::{
     Activation, Centre, CheckpointEvery, Config, ConfigError, DataConfig, DataName, ImageLayout, LossConfig, LossKind,
-    MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimConfig, OptimKind, Pool,
-    Reduction, RunConfig, TargetsAs, TestSize, Tune, WeightLayout, suggest,
+    LrSchedule, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimBase,
+    OptimConfig, OptimKind, Pool, Reduction, RunConfig, TargetsAs, TestSize, Tune, WeightLayout, suggest,
 };
 use crate::adapter::Precision;
 use crate::curvature::Order;
@@ -171,7 +171,14 @@ const TOKEN_CROSS_ENTROPY: LossConfig = LossConfig { kind: LossKind::CrossEntrop
 /// SAM as the paper's MNIST runs use it, full batch.
 const SAM: OptimConfig = OptimConfig {
     kind: OptimKind::Sam,
+    base: OptimBase::Sgd,
     lr: 0.01,
+    schedule: LrSchedule::Constant,
+    warmup: 0,
+    decay_steps: 0,
+    final_lr: 0.0,
+    drop_every: 1000,
+    drop_factor: 0.1,
     rho: 0.1,
     epsilon: 1e-5,
     asam_eta: 0.01,
@@ -181,6 +188,9 @@ const SAM: OptimConfig = OptimConfig {
     sam_until: 0,
     momentum: 0.0,
     nesterov: false,
+    beta1: 0.9,
+    beta2: 0.999,
+    eps: 1e-8,
     weight_decay: 0.0,
     batch: 0,
     micro_batch: 0,

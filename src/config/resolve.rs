@@ -6,7 +6,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{Config, ConfigError, DataName, conflicts, keys, preset};
+use super::{Config, ConfigError, DataName, LrSchedule, conflicts, keys, preset};
 use crate::files::read_text;
 
 /// A configuration with the name of its run folder.
@@ -83,7 +83,11 @@ fn read_table(path: &Path) -> Result<Table, ConfigError> {
 
 /// The last check: `table` has every key with an accepted value; contradictions remain.
 fn checked(table: Table) -> Result<Config, ConfigError> {
-    let config: Config = table.try_into().expect("the table of keys accepts only what the sections can hold");
+    let mut config: Config = table.try_into().expect("the table of keys accepts only what the sections can hold");
     conflicts::check(&config)?;
+    // A run that goes on for longer keeps the schedule that it has.
+    if config.optim.decay_steps == 0 && matches!(config.optim.schedule, LrSchedule::Cosine | LrSchedule::Linear) {
+        config.optim.decay_steps = config.run.steps;
+    }
     Ok(config)
 }

@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
 use super::choice::{
-    Centre, CheckpointEvery, LossKind, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimKind, Tune,
+    Centre, CheckpointEvery, LossKind, LrSchedule, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimBase,
+    OptimKind, Tune,
 };
 use super::until::Until;
 use crate::adapter::Precision;
@@ -110,8 +111,23 @@ pub struct LossConfig {
 pub struct OptimConfig {
     /// The rule.
     pub kind: OptimKind,
-    /// The learning rate η, above 0.
+    /// What makes an update of its gradient.
+    pub base: OptimBase,
+    /// The learning rate η, above 0; the largest of a schedule.
     pub lr: f64,
+    /// The learning rate after the warm-up.
+    pub schedule: LrSchedule,
+    /// Updates of the warm-up, through which the learning rate rises along a straight line; 0 is none.
+    pub warmup: u64,
+    /// The update with which `cosine` and `linear` have reached `final_lr`; [`resolve`](super::resolve) makes 0 the
+    /// steps of the run.
+    pub decay_steps: u64,
+    /// What they end at.
+    pub final_lr: f64,
+    /// Updates between two drops of `step`.
+    pub drop_every: u64,
+    /// The factor of a drop.
+    pub drop_factor: f64,
     /// SAM's radius ρ; 0 is gradient descent.
     pub rho: f64,
     /// ε, which keeps a normalised perturbation finite.
@@ -130,7 +146,13 @@ pub struct OptimConfig {
     pub momentum: f64,
     /// Whether the momentum is Nesterov's, rather than Polyak's.
     pub nesterov: bool,
-    /// Weight decay c: c w is added to the gradient.
+    /// β₁ of Adam.
+    pub beta1: f64,
+    /// β₂ of adaptive bases.
+    pub beta2: f64,
+    /// The ε that adaptive bases add to √ν.
+    pub eps: f64,
+    /// Weight decay c: c w is added to the gradient; for AdamW w is multiplied by 1 − ηc.
     pub weight_decay: f64,
     /// Examples per update; 0 is the full training set.
     pub batch: usize,
@@ -142,6 +164,11 @@ impl OptimConfig {
     /// Whether updates use a perturbed gradient.
     pub fn perturbs(&self) -> bool {
         self.kind != OptimKind::Gd && self.rho > 0.0
+    }
+
+    /// Whether updates divide by running means.
+    pub fn is_adaptive(&self) -> bool {
+        self.base != OptimBase::Sgd
     }
 
     /// Gradients of an update, perturbed ones included.

@@ -168,7 +168,7 @@ fn diverging(device: &Device) -> Result<Row, DeviceError> {
         let optimizer = Optimizer::new(&mut objective, rule, &w)?;
         let mut losses = vec![];
         for _ in 0..STEPS {
-            device.run([optimizer.logged_step(0)])?;
+            device.run([&*optimizer.logged_step(0)?])?;
             let row = device.read::<f64>(optimizer.probe.row())?;
             losses.push(optimizer.probe.metrics(&objective, &row).loss);
         }

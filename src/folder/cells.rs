@@ -1,6 +1,6 @@
 //! Cells of `curvature.csv` that are read together.
 
-use super::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow};
+use super::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow, PreconditionedRow};
 use super::table::{Line, RecordError};
 use crate::config::MeasuringSet;
 
@@ -33,6 +33,19 @@ pub(super) fn official(row: &mut CurvatureRow, line: &Line<'_>, name: &str) -> R
             grad_alignment: line.or_nan("official_grad_alignment")?,
             sam_grad_alignment: line.or_nan("official_sam_grad_alignment")?,
             hvps: line.required("official_hvps")?,
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn preconditioned(row: &mut CurvatureRow, line: &Line<'_>, name: &str) -> Result<(), RecordError> {
+    if let Some(sharpness) = line.optional(name)? {
+        row.preconditioned = Some(PreconditionedRow {
+            sharpness,
+            error: line.or_nan("preconditioned_error")?,
+            edge: line.or_nan("preconditioned_edge")?,
+            gauge: line.or_nan("preconditioned_gauge")?,
+            participation: line.or_nan("participation")?,
         });
     }
     Ok(())

@@ -2,7 +2,7 @@
 //! mean. From these lists come the tables, their readers and the pages about them. New columns go to the end of a list, and are
 //! read with `optional`, so that older tables stay readable.
 
-use super::cells::{batch, converged, extreme, measured, official};
+use super::cells::{batch, converged, extreme, measured, official, preconditioned};
 use super::rows::{CurvatureColumns, CurvatureRow, MetricsRow, OscillationRow};
 use super::table::{Line, RecordError, number, optional};
 
@@ -29,6 +29,8 @@ pub(super) enum Count {
     Batch,
     /// One where the official code's estimate is asked for.
     Official,
+    /// One for an adaptive base.
+    Adaptive,
 }
 
 /// A row of a table with these columns.
@@ -46,6 +48,7 @@ impl Count {
             Self::Bottom => 1..=columns.bottom,
             Self::Batch => usize::from(!columns.batch)..=0,
             Self::Official => usize::from(!columns.official)..=0,
+            Self::Adaptive => usize::from(!columns.adaptive)..=0,
         }
     }
 }
@@ -53,7 +56,7 @@ impl Count {
 /// The columns as rows of a table in Markdown (docs/run-folder.md).
 pub fn in_markdown<R: Row>() -> String {
     let name = |column: &Column<R>| match column.count {
-        Count::One | Count::Batch | Count::Official => format!("`{}`", column.name),
+        Count::One | Count::Batch | Count::Official | Count::Adaptive => format!("`{}`", column.name),
         Count::Top => format!("`{0}_1` … `{0}_k`", column.name),
         Count::Bottom => format!("`{}_1` …", column.name),
     };
@@ -125,6 +128,7 @@ impl Row for MetricsRow {
             "loss on the test set, at the steps where the curvature is measured and at the end"
         ),
         maybe!("test_error", test_error, "fraction misclassified of the test set, at the same steps"),
+        maybe!("lr", lr, "learning rate η of the update"),
     ];
 }
 
@@ -355,6 +359,41 @@ impl Row for CurvatureRow {
             "the largest eigenvalue of the update operator M ([rules.md](rules.md#the-gauge-of-an-update))"
         ),
         maybe!("update_error", update_error, "upper bound on the distance from it to an eigenvalue of M"),
+        Column {
+            name: "preconditioned_sharpness",
+            count: Count::Adaptive,
+            write: |row, _| optional(row.preconditioned.map(|it| it.sharpness)),
+            read: preconditioned,
+            meaning: "only with an adaptive base: λ_max(P^-½MP^-½) with the base's P of this update, which is `update_sharpness` ([rules.md](rules.md#adaptive-bases))",
+        },
+        Column {
+            name: "preconditioned_error",
+            count: Count::Adaptive,
+            write: |row, _| optional(row.preconditioned.map(|it| it.error)),
+            read: with_another,
+            meaning: "upper bound on the distance from it to an eigenvalue",
+        },
+        Column {
+            name: "preconditioned_edge",
+            count: Count::Adaptive,
+            write: |row, _| optional(row.preconditioned.map(|it| it.edge)),
+            read: with_another,
+            meaning: "the edge that it is compared with: 2/η for RMSProp, (2 + 2β₁)/((1 − β₁)η) for Adam",
+        },
+        Column {
+            name: "preconditioned_gauge",
+            count: Count::Adaptive,
+            write: |row, _| optional(row.preconditioned.map(|it| it.gauge)),
+            read: with_another,
+            meaning: "their quotient, which is `gauge`",
+        },
+        Column {
+            name: "participation",
+            count: Count::Adaptive,
+            write: |row, _| optional(row.preconditioned.map(|it| it.participation)),
+            read: with_another,
+            meaning: "share of the parameters that take part in its eigenvector v, (Σv²)²/Σv⁴ ÷ n. If it is tiny, the sharpness is about a few parameters whose √ν is near ε.",
+        },
     ];
 }
 

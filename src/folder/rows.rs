@@ -21,6 +21,8 @@ pub struct MetricsRow {
     pub test_loss: Option<f64>,
     /// The fraction of the test set that is misclassified.
     pub test_error: Option<f64>,
+    /// The learning rate of the update; early tables lack this.
+    pub lr: Option<f64>,
 }
 
 /// One row of `curvature.csv`.
@@ -65,6 +67,8 @@ pub struct CurvatureRow {
     pub update_error: Option<f64>,
     /// The gauge of the update, 1 at the edge: η(λ_max(M) + c)/S, see [`crate::optim::Rule::gauge`].
     pub gauge: f64,
+    /// For an adaptive base, how its preconditioner shows in it.
+    pub preconditioned: Option<PreconditionedRow>,
     /// |cos(g, v₁)|.
     pub grad_alignment: f64,
     /// |cos(∇L(w + ρg/‖g‖), v₁)|.
@@ -122,6 +126,22 @@ pub struct BatchRow {
     pub grad_norm: f64,
 }
 
+/// The columns of `curvature.csv` about the diagonal P of an adaptive base, at the update of the step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PreconditionedRow {
+    /// λ_max(P^-½MP^-½), M being H, or for SAM its update operator: the update operator of the rule.
+    pub sharpness: f64,
+    /// A bound on its distance from an eigenvalue.
+    pub error: f64,
+    /// Where it is at the edge, see [`crate::optim::Rule::most`].
+    pub edge: f64,
+    /// Their quotient.
+    pub gauge: f64,
+    /// The share of parameters that take part in the eigenvector, (Σv²)²/Σv⁴ ÷ n. Where it is tiny, the sharpness tells of
+    /// parameters whose gradient has hardly been above ε.
+    pub participation: f64,
+}
+
 impl CurvatureRow {
     /// Whether the SAM-edge is 2/η here to rounding, as in gradient descent.
     pub fn edges_coincide(&self) -> bool {
@@ -151,6 +171,8 @@ pub struct CurvatureColumns {
     pub batch: bool,
     /// The official code's estimate.
     pub official: bool,
+    /// The preconditioned sharpness.
+    pub adaptive: bool,
 }
 
 /// One row of `oscillation.csv`: what the parameters did in some updates after a measurement.

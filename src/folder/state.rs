@@ -8,6 +8,7 @@
 //! | `tables` | u64 \[3\] | bytes of `metrics.csv`, `curvature.csv` and `oscillation.csv` |
 //! | `data.epoch`, `data.position` | u64 | in minibatch runs, the beginning of the batch of this step ([`Cursor`]) |
 //! | `momentum` | f32 or f64 \[n] | with momentum, the velocity v |
+//! | `first_moment`, `second_moment` | f32 or f64 \[n] | of adaptive bases, the running means of gradients and of their squares |
 //! | `midpoint.before` | f32 or f64 \[n] | with `measure.at = "midpoint"`, the parameters one update earlier |
 //! | `track.*` | | the eigensolver's warm start ([`Track`]) |
 //! | `update_track.*` | | the same for the update operator, where it was solved |
@@ -23,7 +24,7 @@ use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
 use super::choices::{Known, from_words, words};
 use crate::curvature::Track;
 use crate::model::StoreError;
-use crate::optim::Cursor;
+use crate::optim::{Cursor, Moment};
 use crate::text::counted;
 
 /// See the module text.
@@ -37,8 +38,8 @@ pub struct RunState {
     pub tables: [u64; 3],
     /// The beginning of the batch of this step.
     pub cursor: Option<Cursor>,
-    /// The velocity.
-    pub momentum: Option<Vec<f64>>,
+    /// The vectors of the optimizer's state, in the order of [`Moment::ALL`].
+    pub moments: Vec<(Moment, Vec<f64>)>,
     /// The parameters one update earlier.
     pub before: Option<Vec<f64>>,
     /// The eigensolver's warm start.
@@ -95,13 +96,12 @@ impl RunState {
             tensors.u64("data.epoch", epoch);
             tensors.u64("data.position", position);
         }
-        for (name, vector) in [("momentum", &self.momentum), ("midpoint.before", &self.before)] {
-            if let Some(vector) = vector {
-                // In 32 bits where that loses nothing, as in a run of that precision.
-                match narrow(vector) {
-                    Some(narrow) => tensors.add(name, Dtype::F32, &[vector.len()], Cow::Owned(narrow)),
-                    None => tensors.f64s(name, vector),
-                }
+        let moments = self.moments.iter().map(|(moment, vector)| (moment.word(), vector));
+        for (name, vector) in moments.chain(self.before.iter().map(|vector| ("midpoint.before", vector))) {
+            // In 32 bits where that loses nothing, as in a run of that precision.
+            match narrow(vector) {
+                Some(narrow) => tensors.add(name, Dtype::F32, &[vector.len()], Cow::Owned(narrow)),
+                None => tensors.f64s(name, vector),
             }
         }
         for (name, track) in [("track", &self.track), ("update_track", &self.update_track)] {
@@ -139,12 +139,16 @@ impl RunState {
             true => Some(Cursor { epoch: file.u64("data.epoch")?, position: file.u64("data.position")? }),
             false => None,
         };
+        let mut moments = vec![];
+        for moment in Moment::ALL {
+            moments.extend(file.vector(moment.word(), n)?.map(|vector| (moment, vector)));
+        }
         let state = Self {
             step,
             secs: file.f64("secs")?,
             tables: tables.try_into().map_err(|_| "`tables` must have 3 numbers")?,
             cursor,
-            momentum: file.vector("momentum", n)?,
+            moments,
             before: file.vector("midpoint.before", n)?,
             track: file.track("track", n)?,
             update_track: file.track("update_track", n)?,

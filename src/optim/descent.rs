@@ -1,10 +1,13 @@
-//! The descent: w ← w − η d with d = the followed gradient + c w, through a velocity if there is momentum. Velocity and
-//! parameters have a program each, because a program cannot read a value that it has overwritten.
+//! The descent: w ← w − η d with d = the followed gradient + c w, through a velocity if there is momentum, or through the
+//! running means of an adaptive base. The state and the parameters have a program each, because a program cannot read a
+//! value that it has overwritten.
 
+use super::base::Base;
 use super::rule::Rule;
 use super::settings;
+use super::state::{Moment, State};
 use crate::device::{Buffer, Device, DeviceError, Recording};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, Unary};
 use crate::objective::vectors::{at, record};
 use crate::plan::Place;
 
@@ -13,49 +16,78 @@ pub(super) struct Descent<'a> {
     pub rule: &'a Rule,
     pub w: &'a Buffer,
     pub settings: &'a Buffer,
-    pub velocity: Option<&'a Buffer>,
+    pub state: &'a State,
 }
 
 impl Descent<'_> {
-    /// v ← βv + d if there is a velocity; then w ← w − η d, w ← w − η v, or for Nesterov w ← w − η (d + βv)
+    /// The state after the update, if the rule has any; then w ← w − η times the [`Self::slope`].
     pub fn along(&self, device: &Device, gradient: &Buffer) -> Result<Recording, DeviceError> {
-        let Self { rule, w, settings, velocity } = *self;
-        let Some(velocity) = velocity else {
-            let mut step = Update::new(w.len());
-            let d = step.decayed(rule);
-            return step.descend(device, d, &[w, gradient, settings]);
-        };
-        let buffers = [w, gradient, settings, velocity];
-        let mut gather = Update::new(w.len());
-        let d = gather.decayed(rule);
-        let kept = gather.kept();
-        let next = gather.graph.add(kept, d);
-        let gather = record(device, "velocity", &gather.graph, &gather.inputs, &[(next, at(3, 0))], &buffers)?;
+        let Self { rule, w, settings, state } = *self;
+        let mut buffers = vec![w, gradient, settings];
+        buffers.extend(state.iter().map(|(_, buffer)| buffer));
+        let mut recording = Recording::default();
+        if !state.is_empty() {
+            let mut next = Update::new(w.len(), state);
+            let d = next.decayed(rule);
+            let outputs: Vec<(NodeId, Place)> = (state.iter().enumerate())
+                .map(|(i, &(moment, _))| (next.moment(moment, d), at(STATE + i, 0)))
+                .collect();
+            recording = record(device, "optimizer state", &next.graph, &next.inputs, &outputs, &buffers)?;
+        }
+        let mut step = Update::new(w.len(), state);
+        let slope = Self::slope(rule, &mut step);
+        let moved = step.scaled(settings::LR, slope);
+        let mut next = step.graph.sub(step.w, moved);
+        if rule.base.decouples() && rule.weight_decay > 0.0 {
+            let shrink = step.scaled(settings::SHRINK, step.w);
+            next = step.graph.sub(next, shrink);
+        }
+        let descent = record(device, "descent", &step.graph, &step.inputs, &[(next, at(0, 0))], &buffers)?;
+        Ok(recording.then(&descent))
+    }
 
-        let mut step = Update::new(w.len());
-        let slope = if rule.nesterov {
-            let d = step.decayed(rule);
-            let ahead = step.kept();
-            step.graph.add(d, ahead)
-        } else {
-            step.velocity()
+    /// d, v, or for Nesterov d + βv; or the quotient of an adaptive base, from the state after the update.
+    fn slope(rule: &Rule, step: &mut Update<'_>) -> NodeId {
+        let mean = match rule.base {
+            Base::Sgd if rule.momentum == 0.0 => return step.decayed(rule),
+            Base::Sgd if rule.nesterov => {
+                let d = step.decayed(rule);
+                let ahead = step.state_vector(Moment::Momentum);
+                let ahead = step.scaled(settings::MOMENTUM, ahead);
+                return step.graph.add(d, ahead);
+            }
+            Base::Sgd => return step.state_vector(Moment::Momentum),
+            Base::RmsProp { .. } => step.decayed(rule),
+            Base::Adam { .. } => {
+                let mean = step.state_vector(Moment::First);
+                step.scaled(settings::CORRECTION1, mean)
+            }
         };
-        Ok(gather.then(&step.descend(device, slope, &buffers)?))
+        let second = step.state_vector(Moment::Second);
+        let second = step.scaled(settings::CORRECTION2, second);
+        let root = step.graph.unary(Unary::Sqrt, second);
+        let epsilon = step.setting(settings::BASE_EPSILON);
+        let size = step.graph.add(root, epsilon);
+        step.graph.div(mean, size)
     }
 }
 
-/// A graph over w, the gradient, the settings and the velocity, which lie in slots 0 to 3.
-struct Update {
+/// The slot of the first vector of the state.
+const STATE: usize = 3;
+
+/// A graph over w, the gradient and the settings in slots 0 to 2, and the state in those that follow.
+struct Update<'a> {
     graph: Graph,
     inputs: Vec<(NodeId, Place)>,
     w: NodeId,
+    state: &'a State,
 }
 
-impl Update {
-    fn new(len: usize) -> Self {
+impl<'a> Update<'a> {
+    fn new(len: usize, state: &'a State) -> Self {
         let mut graph = Graph::new();
         let w = graph.input_f32("w", &[len]);
-        Self { graph, inputs: vec![(w, at(0, 0))], w }
+        Self { graph, inputs: vec![(w, at(0, 0))], w, state }
     }
 
     fn vector(&mut self, name: &str, slot: usize) -> NodeId {
@@ -65,39 +97,48 @@ impl Update {
         vector
     }
 
-    /// A setting times a vector.
-    fn scaled(&mut self, name: &str, offset: usize, vector: NodeId) -> NodeId {
-        let scalar = self.graph.input_f32(name, &[]);
+    fn state_vector(&mut self, moment: Moment) -> NodeId {
+        let slot = STATE + self.state.position(moment);
+        self.vector(moment.word(), slot)
+    }
+
+    /// A setting in every element.
+    fn setting(&mut self, offset: usize) -> NodeId {
+        let scalar = self.graph.input_f32("setting", &[]);
         self.inputs.push((scalar, at(2, offset)));
-        let shape = self.graph.shape(vector).to_vec();
-        let scale = self.graph.broadcast(scalar, &shape, &[]);
+        let shape = self.graph.shape(self.w).to_vec();
+        self.graph.broadcast(scalar, &shape, &[])
+    }
+
+    /// A setting times a vector.
+    fn scaled(&mut self, offset: usize, vector: NodeId) -> NodeId {
+        let scale = self.setting(offset);
         self.graph.mul(vector, scale)
     }
 
     /// d
     fn decayed(&mut self, rule: &Rule) -> NodeId {
         let gradient = self.vector("g", 1);
-        if rule.weight_decay == 0.0 {
+        if rule.weight_decay == 0.0 || rule.base.decouples() {
             return gradient;
         }
-        let pull = self.scaled("weight decay", settings::DECAY, self.w);
+        let pull = self.scaled(settings::DECAY, self.w);
         self.graph.add(gradient, pull)
     }
 
-    fn velocity(&mut self) -> NodeId {
-        self.vector("v", 3)
-    }
-
-    /// βv
-    fn kept(&mut self) -> NodeId {
-        let velocity = self.velocity();
-        self.scaled("momentum", settings::MOMENTUM, velocity)
-    }
-
-    /// w ← w − η slope
-    fn descend(mut self, device: &Device, slope: NodeId, buffers: &[&Buffer]) -> Result<Recording, DeviceError> {
-        let step = self.scaled("lr", settings::LR, slope);
-        let next = self.graph.sub(self.w, step);
-        record(device, "descent", &self.graph, &self.inputs, &[(next, at(0, 0))], buffers)
+    /// A vector of the state after the update: βv + d, m + (1 − β₁)(d − m), or ν + (1 − β₂)(d² − ν).
+    fn moment(&mut self, moment: Moment, d: NodeId) -> NodeId {
+        let now = self.state_vector(moment);
+        let (new, share) = match moment {
+            Moment::Momentum => {
+                let kept = self.scaled(settings::MOMENTUM, now);
+                return self.graph.add(kept, d);
+            }
+            Moment::First => (d, settings::NEW1),
+            Moment::Second => (self.graph.mul(d, d), settings::NEW2),
+        };
+        let change = self.graph.sub(new, now);
+        let change = self.scaled(share, change);
+        self.graph.add(now, change)
     }
 }

@@ -2,27 +2,35 @@
 //! between.
 //!
 //! Gradient descent: w⁺ = w − η ∇L(w). SAM: w⁺ = w − η ∇L(w + ρ g/(‖g‖ + ε)), g = ∇L(w) (Foret et al. 2021; ε as in the
-//! code of Long and Bartlett). [`Rule`] has the others, with their edges. A step is a `probe` of the parameters, an
-//! `ascent` and a `descent`. Their numbers are read from a small device buffer (`settings`), so that changing them
-//! recompiles nothing.
+//! code of Long and Bartlett). [`Rule`] has the others, with their edges; [`Base`] has the adaptive ones, and
+//! [`Schedule`] changes η. A step is a `probe` of the parameters, an `ascent` and a `descent`. Their numbers are read
+//! from a small device buffer (`settings`), so that changing them recompiles nothing.
 
 mod ascent;
+mod base;
 mod batches;
 mod climb;
 mod descent;
 mod probe;
 mod rule;
+mod schedule;
 mod settings;
+mod state;
 mod update_operator;
 
-use crate::device::{Buffer, DeviceError, Recording};
+use std::borrow::Cow;
+
+use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::objective::Objective;
 use descent::Descent;
 
+pub use base::Base;
 pub use batches::{Batches, Cursor};
 pub use climb::GroupClimb;
 pub use probe::Probe;
 pub use rule::{Ascent, NoEdge, Rule};
+pub use schedule::{Decay, Schedule};
+pub use state::{Moment, State};
 pub use update_operator::{UpdateOperator, UpdateProducts};
 
 /// The metrics of a logged step.
@@ -42,7 +50,8 @@ pub struct StepMetrics {
 pub struct Optimizer {
     /// A step without the update: both gradients and the metrics.
     pub probe: Probe,
-    velocity: Option<Buffer>,
+    device: Device,
+    state: State,
     plain: Recording,
     /// Steps with a perturbation, for a rule that perturbs.
     perturbed: Option<Steps>,
@@ -61,30 +70,46 @@ impl Optimizer {
     /// As [`Probe::new`].
     pub fn new(objective: &mut Objective, rule: Rule, w: &Buffer) -> Result<Self, DeviceError> {
         let probe = Probe::new(objective, rule, w)?;
-        let velocity = if rule.momentum > 0.0 { Some(objective.vector("the velocity")?) } else { None };
-        let device = objective.device();
-        let descent = Descent { rule: &rule, w, settings: &probe.settings, velocity: velocity.as_ref() };
-        let plain = probe.plain.clone().then(&descent.along(device, probe.gradient())?);
+        let state = State::new(objective, &rule)?;
+        let device = objective.device().clone();
+        let descent = Descent { rule: &rule, w, settings: &probe.settings, state: &state };
+        let plain = probe.plain.clone().then(&descent.along(&device, probe.gradient())?);
         let perturbed = match &probe.perturbed {
             Some(perturbed) => {
-                let down = descent.along(device, &perturbed.gradient)?;
+                let down = descent.along(&device, &perturbed.gradient)?;
                 let [step, logged] = [&perturbed.step, &perturbed.look].map(|slope| slope.clone().then(&down));
                 Some(Steps { step, logged })
             }
             None => None,
         };
-        Ok(Self { probe, velocity, plain, perturbed })
+        Ok(Self { probe, device, state, plain, perturbed })
     }
 
     /// Update `step`, counted from 0, which selects the part of the rule's schedule ([`Rule::at`]). Its metrics are in
     /// the probe's row, except the ‖∇L‖ of m-SAM, which does not compute it: an earlier value stays there.
-    pub fn step(&self, step: u64) -> &Recording {
-        self.perturbed_at(step).map_or(&self.plain, |steps| &steps.step)
+    ///
+    /// # Errors
+    /// [`DeviceError::NoMemory`], for a rule whose numbers change from one update to the next.
+    pub fn step(&self, step: u64) -> Result<Cow<'_, Recording>, DeviceError> {
+        self.numbered(step, self.perturbed_at(step).map_or(&self.plain, |steps| &steps.step))
     }
 
     /// The same update with all its metrics.
-    pub fn logged_step(&self, step: u64) -> &Recording {
-        self.perturbed_at(step).map_or(&self.plain, |steps| &steps.logged)
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn logged_step(&self, step: u64) -> Result<Cow<'_, Recording>, DeviceError> {
+        self.numbered(step, self.perturbed_at(step).map_or(&self.plain, |steps| &steps.logged))
+    }
+
+    /// A recording that first sets the numbers of update `step`, where they vary.
+    fn numbered<'a>(&self, step: u64, recording: &'a Recording) -> Result<Cow<'a, Recording>, DeviceError> {
+        let rule = self.probe.rule();
+        if !settings::vary(rule) {
+            return Ok(Cow::Borrowed(recording));
+        }
+        let numbers = self.device.buffer_from("the numbers of an update", &settings::numbers(rule, step))?;
+        Ok(Cow::Owned(Recording::copy(&numbers, &self.probe.settings, 0)?.then(recording)))
     }
 
     fn perturbed_at(&self, step: u64) -> Option<&Steps> {
@@ -96,8 +121,20 @@ impl Optimizer {
         self.probe.params()
     }
 
-    /// The velocity v of a rule with momentum: with the parameters and the number of updates made, all of its state.
-    pub fn velocity(&self) -> Option<&Buffer> {
-        self.velocity.as_ref()
+    /// With the parameters and the number of updates made, all of its state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The diagonal P of update `step` by an adaptive base, right after its probe: w⁺ = w − η P⁻¹m. `None` for
+    /// [`Base::Sgd`].
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn preconditioner(&self, objective: &Objective, step: u64) -> Result<Option<Vec<f64>>, DeviceError> {
+        let Some(second_moment) = self.state.get(Moment::Second) else { return Ok(None) };
+        let vectors = [second_moment, self.probe.update_gradient(step), self.params()];
+        let [second_moment, gradient, w] = vectors.map(|buffer| objective.read::<f64>(buffer));
+        Ok(self.probe.rule().preconditioner(step, &second_moment?, [&gradient?, &w?]))
     }
 }

@@ -5,9 +5,15 @@
 //! ([`UpdateOperator`](super::UpdateOperator)). The momentum gives the limit S of η(μ + c) for its eigenvalues μ, so the
 //! gauge η(λ_max(M) + c)/S is 1 at the edge. Where the ascent treats eigenvectors of H one by one, M is h(H) with a
 //! function h such as λ(1 + ρλ/(‖g‖ + ε)) for SAM, and the edge of λ is where h(λ) = S/η − c.
+//!
+//! An adaptive base divides the update by a diagonal P. With P held fixed too, P^½w moves under P^-½MP^-½, whose largest
+//! eigenvalue is the preconditioned sharpness (J. Cohen et al., "Adaptive Gradient Methods at the Edge of Stability",
+//! arXiv 2207.14484).
 
 use std::fmt;
 
+use super::base::Base;
+use super::schedule::Schedule;
 use crate::curvature::edge::{AscentSteps, felt_edge, momentum_limit};
 use crate::model::Layout;
 
@@ -41,11 +47,16 @@ impl Ascent {
     }
 }
 
-/// An update rule: d = ∇L(w + perturbation) + c w, and w ← w − η d, with a momentum w ← w − η v or w ← w − η (d + β v).
+/// An update rule: d = ∇L(w + perturbation) + c w, and w ← w − η d, with a momentum w ← w − η v or w ← w − η (d + β v), or
+/// with an adaptive [`Base`] that of d.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
-    /// Learning rate η.
+    /// Learning rate η, the largest of the schedule.
     pub lr: f64,
+    /// How η depends on the step.
+    pub schedule: Schedule,
+    /// What makes the update of a gradient.
+    pub base: Base,
     /// The perturbation.
     pub ascent: Ascent,
     /// Radius ρ of the perturbation; 0 for gradient descent.
@@ -63,11 +74,11 @@ pub struct Rule {
     pub sam_from: u64,
     /// First update after `sam_from` that is not perturbed; 0 for none.
     pub sam_until: u64,
-    /// Momentum β below 1: v ← βv + d.
+    /// Momentum β below 1 of [`Base::Sgd`]: v ← βv + d.
     pub momentum: f64,
     /// Whether the update follows d + βv (as in PyTorch) rather than v.
     pub nesterov: bool,
-    /// Weight decay c, added to the gradient as c w, at the unperturbed w.
+    /// Weight decay c, added to the gradient as c w, at the unperturbed w; for AdamW w ← (1 − ηc)w beside the update.
     pub weight_decay: f64,
 }
 
@@ -115,6 +126,8 @@ impl Rule {
     pub const fn sam(lr: f64, rho: f64) -> Self {
         Self {
             lr,
+            schedule: Schedule::CONSTANT,
+            base: Base::Sgd,
             ascent: Ascent::Sam,
             rho,
             epsilon: 1e-5,
@@ -157,7 +170,11 @@ impl Rule {
         if self.ascent_steps == 0 {
             return Err("Rule.ascent_steps = 0 is out of range; it must be at least 1".to_owned());
         }
-        Ok(())
+        if self.base.is_adaptive() && (self.momentum > 0.0 || self.nesterov) {
+            return Err("Rule.momentum is for Base::Sgd; Adam has beta1 in its place".to_owned());
+        }
+        self.base.check()?;
+        self.schedule.check()
     }
 
     /// Whether some update uses a perturbed gradient.
@@ -165,11 +182,12 @@ impl Rule {
         self.rho > 0.0
     }
 
-    /// The rule of update `step`, counted from 0: outside of `sam_from..sam_until` its ρ is 0.
+    /// The rule of update `step`, counted from 0, with the η of the schedule; outside of `sam_from..sam_until` its ρ is 0.
     #[must_use]
     pub fn at(&self, step: u64) -> Self {
         let on = step >= self.sam_from && (self.sam_until == 0 || step < self.sam_until);
-        Self { rho: if on { self.rho } else { 0.0 }, ..*self }
+        let lr = self.lr * self.schedule.factor(step);
+        Self { lr, schedule: Schedule::CONSTANT, rho: if on { self.rho } else { 0.0 }, ..*self }
     }
 
     /// The rule without its perturbation.
@@ -204,16 +222,17 @@ impl Rule {
         steps
     }
 
-    /// Whether the update operator is a function of the Hessian, so that each eigenvalue has an edge. The T of ASAM and
-    /// the groups of m-SAM, which have different Hessians, mix eigenvectors.
+    /// Whether the update operator is a function of the Hessian, so that each eigenvalue has an edge. The T of ASAM, the
+    /// groups of m-SAM, which have different Hessians, and the P of an adaptive base mix eigenvectors.
     pub fn keeps_modes(&self) -> bool {
-        !self.perturbs() || (self.micro_batch == 0 && !matches!(self.ascent, Ascent::Asam { .. }))
+        let is_plain = self.micro_batch == 0 && !matches!(self.ascent, Ascent::Asam { .. });
+        !self.base.is_adaptive() && (!self.perturbs() || is_plain)
     }
 
     /// The eigenvalue of the Hessian beyond which a mode is unstable on a quadratic (decay left out) under this ascent
     /// ([`Self::climb`]); 0 if the decay alone makes it so. `None` for a rule that mixes modes ([`Self::keeps_modes`]).
     pub fn edge(&self, climb: &[AscentSteps]) -> Option<f64> {
-        let room = self.limit() / self.lr - self.weight_decay;
+        let room = self.most() - self.added_decay();
         if room <= 0.0 {
             return Some(0.0);
         }
@@ -232,6 +251,9 @@ impl Rule {
 
     /// The name of the edge: its formula, or the method for a rule with a perturbation.
     pub fn edge_name(&self) -> String {
+        if self.base.is_adaptive() {
+            return self.base.edge_name(self.weight_decay).to_owned();
+        }
         if self.perturbs() {
             return if self.ascent == Ascent::Usam { "USAM-edge" } else { "SAM-edge" }.to_owned();
         }
@@ -243,14 +265,42 @@ impl Rule {
         if self.weight_decay > 0.0 { format!("{limit} − c") } else { limit.to_owned() }
     }
 
-    /// The gauge η(μ + c)/S of an eigenvalue μ of the update operator: stable from 0 to 1, where 1 is the edge. Below 0
-    /// the mode escapes: it grows without changing sign, as along negative curvature.
+    /// The gauge η(μ + c)/S of an eigenvalue μ of the update operator, which for an adaptive base holds c itself: stable
+    /// from 0 to 1, where 1 is the edge. Below 0 the mode escapes: it grows without changing sign, as along negative
+    /// curvature.
     pub fn gauge(&self, felt: f64) -> f64 {
-        self.lr / self.limit() * (felt + self.weight_decay)
+        (felt + self.added_decay()) / self.most()
     }
 
-    /// S
-    fn limit(&self) -> f64 {
-        momentum_limit(self.momentum, self.nesterov)
+    /// S/η, the largest eigenvalue of the update operator (and c) that is stable: the edge of the base, and for an adaptive
+    /// one that of the preconditioned sharpness.
+    pub fn most(&self) -> f64 {
+        let limit = match self.base {
+            Base::Sgd => momentum_limit(self.momentum, self.nesterov),
+            Base::RmsProp { .. } => 2.0,
+            Base::Adam { beta1, decoupled, .. } => {
+                // z² − (1 − ηc − η(1 − β₁)λ + β₁)z + β₁(1 − ηc) vanishes at z = −1.
+                let decay = if decoupled { self.lr * self.weight_decay } else { 0.0 };
+                (1.0 + beta1) * (2.0 - decay) / (1.0 - beta1)
+            }
+        };
+        limit / self.lr
+    }
+
+    /// The diagonal P of update `step` by an adaptive base, which follows `gradient` at `w` with this ν before it:
+    /// w⁺ = w − η P⁻¹m, with m the gradient for RMSProp. `None` for [`Base::Sgd`].
+    pub fn preconditioner(&self, step: u64, second_moment: &[f64], [gradient, w]: [&[f64]; 2]) -> Option<Vec<f64>> {
+        let decay = if self.base.decouples() { 0.0 } else { self.weight_decay };
+        let [_, beta2, _] = self.base.numbers();
+        let of = |((before, gradient), w): ((&f64, &f64), &f64)| {
+            let d = gradient + decay * w;
+            self.base.preconditioner(step, before + (1.0 - beta2) * (d * d - before))
+        };
+        second_moment.iter().zip(gradient).zip(w).map(of).collect()
+    }
+
+    /// The c that adds to every eigenvalue of the update operator.
+    fn added_decay(&self) -> f64 {
+        if self.base.is_adaptive() { 0.0 } else { self.weight_decay }
     }
 }

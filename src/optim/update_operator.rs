@@ -6,7 +6,12 @@
 //! for ASAM. For m-SAM it is the mean over groups, each with its own Hessian and factors: M = Σ (n_g/n) M_g. SAM on
 //! minibatches makes on average the update of m-SAM whose groups are the minibatches.
 //!
+//! An adaptive base divides by a diagonal P, here at its present values too: w⁺ − w = −ηP⁻¹(M + c)(w − w*), which for
+//! P^½(w − w*) is the symmetric P^-½(M + c)P^-½. This is its update operator, c included where the decay is coupled.
+//!
 //! The largest eigenvalue of M against the rule's limit is its gauge ([`Rule::gauge`]). docs/rules.md has the table.
+
+use std::borrow::Cow;
 
 use super::climb::{Climb, GroupClimb};
 use super::rule::{Ascent, Rule};
@@ -21,6 +26,8 @@ pub struct UpdateProducts {
     hessian: HessianOperator,
     /// Absent where ‖∇L(w)‖ tells all there is to know.
     climb: Option<Climb>,
+    /// Of each group in all examples.
+    shares: Vec<f64>,
 }
 
 impl UpdateProducts {
@@ -45,10 +52,12 @@ impl UpdateProducts {
             return Err(DeviceError::Mismatch(problem));
         };
         let hessian = HessianOperator::in_groups(objective, w, blocks, &groups)?;
-        let is_known =
-            groups.len() == 1 && matches!((rule.ascent, rule.ascent_steps), (Ascent::Usam, _) | (Ascent::Sam, 1));
+        let is_first = matches!((rule.ascent, rule.ascent_steps), (Ascent::Usam, _) | (Ascent::Sam, 1));
+        let is_known = !rule.perturbs() || groups.len() == 1 && is_first;
         let climb = if is_known { None } else { Some(Climb::new(objective, rule, &groups)?) };
-        Ok(Self { rule, hessian, climb })
+        let shares = groups.iter().map(|chunks| objective.examples_of(chunks.clone()) as f64);
+        let shares = shares.map(|examples| examples / objective.examples() as f64).collect();
+        Ok(Self { rule, hessian, climb, shares })
     }
 
     /// The Hessian of all examples.
@@ -64,18 +73,36 @@ impl UpdateProducts {
     pub fn climbs(&self, objective: &Objective, from: &[f64], grad_norm: f64) -> Result<Vec<GroupClimb>, DeviceError> {
         match &self.climb {
             Some(climb) => climb.climbs(objective, from),
-            None => Ok(vec![GroupClimb { share: 1.0, steps: self.rule.climb(&[grad_norm]) }]),
+            None => Ok(self.same(&self.rule.climb(&[grad_norm]))),
         }
     }
 
-    /// The operator of these ascents from the parameters `from`, with the Hessians at the present parameters in `w`, which
-    /// must not change while it is in use.
+    /// The groups without an ascent, as for an update that is not perturbed.
+    pub fn level(&self) -> Vec<GroupClimb> {
+        self.same(&[])
+    }
+
+    /// All groups with these steps.
+    fn same(&self, steps: &[AscentSteps]) -> Vec<GroupClimb> {
+        self.shares.iter().map(|&share| GroupClimb { share, steps: steps.to_vec() }).collect()
+    }
+
+    /// The operator of these ascents from the parameters `from`, divided by the diagonal P of an adaptive base
+    /// ([`Optimizer::preconditioner`](super::Optimizer::preconditioner)), with the Hessians at the present parameters in
+    /// `w`, which must not change while it is in use.
     ///
     /// # Errors
     /// Device errors.
-    pub fn linearise(&mut self, climbs: Vec<GroupClimb>, from: &[f64]) -> Result<UpdateOperator<'_>, DeviceError> {
+    pub fn linearise(
+        &mut self,
+        climbs: Vec<GroupClimb>,
+        from: &[f64],
+        preconditioner: Option<&[f64]>,
+    ) -> Result<UpdateOperator<'_>, DeviceError> {
         let metric = self.climb.as_ref().and_then(|climb| climb.metric(from));
-        Ok(UpdateOperator { hessian: self.hessian.linearise()?, climbs, metric, largest: 0.0 })
+        let roots = preconditioner.map(|p| p.iter().map(|p| p.sqrt().recip()).collect());
+        let decay = if self.rule.base.decouples() { 0.0 } else { self.rule.weight_decay };
+        Ok(UpdateOperator { hessian: self.hessian.linearise()?, climbs, metric, roots, decay, largest: 0.0 })
     }
 }
 
@@ -85,6 +112,10 @@ pub struct UpdateOperator<'a> {
     climbs: Vec<GroupClimb>,
     /// T², if it is not 1.
     metric: Option<Vec<f64>>,
+    /// P^-½ of an adaptive base.
+    roots: Option<Vec<f64>>,
+    /// The c that an adaptive base divides by P as well.
+    decay: f64,
     /// The largest ‖Mv‖/‖v‖ seen.
     largest: f64,
 }
@@ -118,6 +149,16 @@ impl UpdateOperator<'_> {
     }
 }
 
+impl UpdateOperator<'_> {
+    /// P^-½v, or v itself.
+    fn scaled<'v>(&self, v: &'v [f64]) -> Cow<'v, [f64]> {
+        match &self.roots {
+            Some(roots) => Cow::Owned(roots.iter().zip(v).map(|(root, x)| root * x).collect()),
+            None => Cow::Borrowed(v),
+        }
+    }
+}
+
 impl Operator for UpdateOperator<'_> {
     fn dim(&self) -> usize {
         self.hessian.dim()
@@ -129,11 +170,13 @@ impl Operator for UpdateOperator<'_> {
 
     /// M is a polynomial of H (of each group, and T aside), so its relative error is at most its degree times that of H.
     fn form_errors(&mut self, vectors: &[&[f64]], values: &[f64]) -> Result<Vec<f64>, CurvatureError> {
+        let scaled: Vec<Cow<'_, [f64]>> = vectors.iter().map(|v| self.scaled(v)).collect();
+        let vectors: Vec<&[f64]> = scaled.iter().map(AsRef::as_ref).collect();
         let mut images = vec![vec![0.0; self.dim()]; vectors.len()];
-        self.hessian.apply_block(vectors, &mut images)?;
+        self.hessian.apply_block(&vectors, &mut images)?;
         let forms: Vec<f64> = vectors.iter().zip(&images).map(|(v, image)| dot(v, image)).collect();
         let degree = self.cost() as f64;
-        let errors = self.hessian.form_errors(vectors, &forms)?;
+        let errors = self.hessian.form_errors(&vectors, &forms)?;
         Ok((errors.iter().zip(&forms).zip(values))
             .map(|((error, form), value)| {
                 let slope = if *form == 0.0 { 0.0 } else { degree * (value / form).abs() };
@@ -145,8 +188,14 @@ impl Operator for UpdateOperator<'_> {
     fn apply(&mut self, v: &[f64], out: &mut [f64]) -> Result<(), CurvatureError> {
         check_lengths(self.dim(), [v.len()], [out.len()])?;
         out.fill(0.0);
+        let scaled = self.scaled(v);
         for group in 0..self.climbs.len() {
-            self.add_group(group, v, out)?;
+            self.add_group(group, &scaled, out)?;
+        }
+        if let Some(roots) = &self.roots {
+            for ((out, x), root) in out.iter_mut().zip(scaled.iter()).zip(roots) {
+                *out = root * (*out + self.decay * x);
+            }
         }
         let square = dot(v, v);
         if square > 0.0 {

@@ -9,7 +9,7 @@ use super::figure::{Curve, Figure, Horizontal, Scale, Style};
 use super::readout::Readout;
 use crate::files::write_file;
 use crate::folder::RunDir;
-use crate::folder::rows::{CurvatureRow, MetricsRow, OscillationRow};
+use crate::folder::rows::{CurvatureRow, MetricsRow, OscillationRow, PreconditionedRow};
 use crate::folder::tables::read_oscillation;
 use crate::optim::Rule;
 use crate::results::Format;
@@ -86,6 +86,9 @@ pub(crate) fn figures(run: &RunDir, readout: &Readout) -> Result<Vec<(&'static s
         if curvature.iter().any(|row| row.gauge.is_finite()) {
             figures.push(("gauge", gauge(curvature, &name)));
         }
+        if curvature.iter().any(|row| row.preconditioned.is_some()) {
+            figures.push(("preconditioned", preconditioned(curvature, rule, &name)));
+        }
     }
     if run.oscillation().is_file() {
         let swings = read_oscillation(&run.oscillation())?;
@@ -144,6 +147,20 @@ fn edges(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
         y_label: "Hessian eigenvalue (loss per squared weight)",
         scale: Scale::Auto,
         curves,
+    }
+}
+
+fn preconditioned(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
+    let value = |of: fn(PreconditionedRow) -> f64| move |row: &CurvatureRow| row.preconditioned.map_or(f64::NAN, of);
+    Figure {
+        title: format!("Preconditioned sharpness and its edge: {name}"),
+        x: Horizontal::Steps,
+        y_label: "eigenvalue of P^-½MP^-½",
+        scale: Scale::Auto,
+        curves: vec![
+            curve(rows, "preconditioned sharpness", HESSIAN, value(|it| it.sharpness)),
+            curve(rows, rule.edge_name(), GD_EDGE, value(|it| it.edge)),
+        ],
     }
 }
 

@@ -91,6 +91,9 @@ pub struct EdgeSummary {
     pub measured: Option<MeasuringSet>,
     /// The official code's ‖H‖ divided by the exact one, if both were requested.
     pub official: Option<Spread>,
+    /// Of an adaptive base: the share of parameters in the eigenvector of the gauge, see
+    /// [`PreconditionedRow`](crate::folder::rows::PreconditionedRow).
+    pub participation: Option<Spread>,
 }
 
 impl EdgeSummary {
@@ -102,7 +105,11 @@ impl EdgeSummary {
         let half: Vec<&CurvatureRow> = judged(rows).filter(|row| perturbs(row) == perturbs(last)).collect();
         let last_step = half.last()?.step;
         let gauges: Vec<f64> = half.iter().map(|row| row.gauge).filter(|gauge| gauge.is_finite()).collect();
-        let errors = half.iter().filter_map(|row| Some(rule.gauge(row.update_error?) - rule.gauge(0.0)));
+        let error = |row: &&CurvatureRow| {
+            let rule = rule.at(row.step);
+            Some(rule.gauge(row.update_error?) - rule.gauge(0.0))
+        };
+        let errors = half.iter().filter_map(error);
         let error = Spread::of(errors).map_or(0.0, |errors| errors.median);
         let residuals = half.iter().filter_map(|row| row.residuals.first());
         Some(Self {
@@ -118,6 +125,7 @@ impl EdgeSummary {
                 half.iter().filter_map(|row| Some(row.official.as_ref()?.hessian_norm / row.hessian_norm)),
             ),
             edge_name: rule.at(last_step).edge_name(),
+            participation: Spread::of(half.iter().filter_map(|row| Some(row.preconditioned?.participation))),
         })
     }
 
@@ -277,10 +285,15 @@ impl fmt::Display for Summary {
                     f,
                     "\ngauge of the update over the second half (steps {first} to {last}): {gauge} → {conclusion}"
                 )?;
-                if let Some(ratio) = &edge.ratio {
-                    let name = &edge.edge_name;
-                    let name = if name.contains(['/', '−']) { format!("({name})") } else { name.clone() };
-                    write!(f, "\nλ_max ÷ {name}: {ratio}")?;
+                let name = &edge.edge_name;
+                let name = if name.contains(['/', '−']) { format!("({name})") } else { name.clone() };
+                match (&edge.ratio, &edge.participation) {
+                    (Some(ratio), _) => write!(f, "\nλ_max ÷ {name}: {ratio}")?,
+                    (None, Some(share)) => write!(
+                        f,
+                        "\nthe gauge is preconditioned sharpness ÷ {name}; share of parameters in its eigenvector: {share}"
+                    )?,
+                    (None, None) => {}
                 }
                 write!(f, "; largest residual of λ₁ {:.1e}", edge.worst_residual)?;
                 if let Some(ratio) = &edge.official {

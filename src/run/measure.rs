@@ -10,14 +10,14 @@ use super::divergence::Divergence;
 use super::interruptible::Interruptible;
 use super::midpoint::Midpoint;
 use super::oscillation::Oscillation;
-use super::update::{Leading, UpdateMeasure, group};
+use super::update::{Leading, Start, UpdateMeasure, group};
 use crate::config::{Config, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, MeasuringSet};
 use crate::curvature::edge::alignment;
 use crate::curvature::{
     EigenOptions, Eigenpair, RitzValue, Spectrum, Track, dot, lanczos, official, power_iteration, subspace_alignment,
 };
 use crate::device::{Buffer, Device, DeviceError, Recording};
-use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow, OscillationRow};
+use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow, OscillationRow, PreconditionedRow};
 use crate::folder::state::RunState;
 use crate::objective::{DifferenceOperator, Objective};
 use crate::observer::Observer;
@@ -165,6 +165,7 @@ impl Measurer {
             midpoint.find(trained, optimizer, step)?;
         }
         let metrics = probed(trained, &optimizer.probe, step)?;
+        let preconditioner = optimizer.preconditioner(trained, step)?;
         let batch = self.batch_row(trained, optimizer)?;
         let (objective, probe, metrics) = match &self.own {
             Some((objective, probe)) => (objective, probe, probed(objective, probe, step)?),
@@ -177,7 +178,8 @@ impl Measurer {
         let climbs = self.update.climbs(objective, &point.rule, &from, [point.grad_norm, batch_norm])?;
         point.sam_edge = climbs.of_modes.as_deref().and_then(|climb| point.rule.edge(climb)).unwrap_or(f64::NAN);
         let (spectrum, options) = self.solve(point.sam_edge, observer)?;
-        let leading = self.update.leading(climbs, &from, &spectrum, &options, observer)?;
+        let start = Start { params: &from, preconditioner: preconditioner.as_deref() };
+        let leading = self.update.leading(climbs, &start, &spectrum, &options, observer)?;
         let solve_secs = Some(began.elapsed().as_secs_f64());
         let official = self.official(&point, observer)?;
         if let Some(oscillation) = &mut self.oscillation {
@@ -285,6 +287,11 @@ impl Point {
             Some(&Eigenpair { value, error, .. }) => Some(Extreme { value, error }),
             None => Some(found(spectrum.lambda_min)).filter(|min| min.error <= CERTAIN * min.value.abs()),
         };
+        let gauge = self.rule.gauge(leading.update.value);
+        let preconditioned = leading.participation.map(|participation| {
+            let (Extreme { value, error }, edge) = (leading.update, self.rule.most());
+            PreconditionedRow { sharpness: value, error, edge, gauge, participation }
+        });
         let each = |pairs: &[Eigenpair], value: &dyn Fn(&Eigenpair) -> f64| pairs.iter().map(value).collect();
         CurvatureRow {
             step,
@@ -305,7 +312,8 @@ impl Point {
             edge_ratio: positive.map_or(f64::NAN, |max| max.value / sam_edge),
             update_sharpness: Some(leading.update.value).filter(|x| x.is_finite()),
             update_error: Some(leading.update.error).filter(|x| x.is_finite()),
-            gauge: self.rule.gauge(leading.update.value),
+            gauge,
+            preconditioned,
             grad_alignment: alignment(gradient, vector),
             sam_grad_alignment: alignment(update_gradient, vector),
             grad_subspace: Some(subspace_alignment(gradient, &vectors)),

@@ -31,10 +31,10 @@ impl Midpoint {
             [objective.vector("the midpoint")?, objective.vector("the last w")?, objective.vector("this w")?];
         let mut save = Recording::copy(w, &here, 0)?;
         let mut restore = Recording::copy(&here, w, 0)?;
-        if let Some(velocity) = optimizer.velocity() {
-            let saved = objective.vector("this velocity")?;
-            save = save.then(&Recording::copy(velocity, &saved, 0)?);
-            restore = restore.then(&Recording::copy(&saved, velocity, 0)?);
+        for (_, vector) in optimizer.state().iter() {
+            let saved = objective.vector("this state")?;
+            save = save.then(&Recording::copy(vector, &saved, 0)?);
+            restore = restore.then(&Recording::copy(&saved, vector, 0)?);
         }
         let mut g = Graph::new();
         let [a, b, c] = ["w-", "w", "w+"].map(|name| g.input_f32(name, &[w.len()]));
@@ -69,6 +69,6 @@ impl Midpoint {
     /// # Errors
     /// Device errors.
     pub fn find(&self, objective: &Objective, optimizer: &Optimizer, step: u64) -> Result<(), DeviceError> {
-        objective.device().run([&self.save, optimizer.step(step), &self.finish])
+        objective.device().run([&self.save, &*optimizer.step(step)?, &self.finish])
     }
 }

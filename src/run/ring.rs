@@ -46,8 +46,8 @@ impl Ring {
     /// # Errors
     /// Device errors.
     pub fn run(&mut self, device: &Device, optimizer: &Optimizer, made: Made) -> Result<(), DeviceError> {
-        let update = if made.logged { optimizer.logged_step(made.step) } else { optimizer.step(made.step) };
-        device.run([update, &self.copies[self.filled.len()]])?;
+        let update = if made.logged { optimizer.logged_step(made.step)? } else { optimizer.step(made.step)? };
+        device.run([&*update, &self.copies[self.filled.len()]])?;
         self.filled.push(made);
         Ok(())
     }

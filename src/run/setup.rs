@@ -140,7 +140,7 @@ impl RunSetup<'_> {
         };
         // A checkpoint: the parameters, vectors of their length, and the bytes of both, in single precision.
         let at_midpoint = measured.is_some() && config.measure.at == MeasureAt::Midpoint;
-        let singles = 1 + usize::from(config.optim.momentum > 0.0) + usize::from(at_midpoint);
+        let singles = 1 + build::rule(config).state().len() + usize::from(at_midpoint);
         (examples + batch + 8 * parameters * (vectors + singles)) as u64
     }
 }

@@ -166,15 +166,19 @@ impl Training<'_> {
         let Workspace { objective, optimizer, measurer, .. } = &mut self.workspace;
         let (rule, params): (_, Vec<f64>) = (*optimizer.probe.rule(), objective.read(optimizer.params())?);
         Divergence::check_all(&rule, "a parameter", step, &params)?;
-        let momentum = optimizer.velocity().map(|v| objective.read(v)).transpose()?;
-        Divergence::check_all(&rule, "the momentum", step, momentum.as_deref().unwrap_or_default())?;
+        let mut moments = vec![];
+        for (moment, buffer) in optimizer.state().iter() {
+            let vector: Vec<f64> = objective.read(buffer)?;
+            Divergence::check_all(&rule, "the state of the optimizer", step, &vector)?;
+            moments.push((*moment, vector));
+        }
         probed(objective, &optimizer.probe, step)?;
         let mut state = RunState {
             step,
             secs: self.clock.secs(),
             tables: self.tables.sync()?,
             cursor: self.batches.as_ref().map(|batches| batches.cursor(step)),
-            momentum,
+            moments,
             before: None,
             track: None,
             update_track: None,
@@ -283,6 +287,7 @@ impl Training<'_> {
             grad_norm: metrics.grad_norm,
             test_loss: test.map(|t| t.loss),
             test_error: test.map(|t| t.error),
+            lr: Some(self.workspace.optimizer.probe.rule().at(step).lr),
         };
         self.tables.metrics(&row)?;
         self.progress.step(step, metrics.loss, metrics.grad_norm);

@@ -39,6 +39,7 @@ fn columns(config: &Config) -> CurvatureColumns {
         bottom: config.measure.bottom,
         batch: config.optim.batch > 0,
         official: config.measure.method == MeasureMethod::Official,
+        adaptive: config.optim.is_adaptive(),
     }
 }
 

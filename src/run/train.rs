@@ -201,8 +201,10 @@ fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), Dev
     let Some(mut state) = state else {
         return device.run(workspace.measurer.as_ref().and_then(Measurer::prepare));
     };
-    if let (Some(velocity), Some(momentum)) = (workspace.optimizer.velocity(), &state.momentum) {
-        device.write(velocity, momentum)?;
+    for (moment, vector) in &state.moments {
+        if let Some(buffer) = workspace.optimizer.state().get(*moment) {
+            device.write(buffer, vector)?;
+        }
     }
     if let Some(measurer) = &mut workspace.measurer {
         measurer.restore(device, &mut state)?;

@@ -40,12 +40,27 @@ pub(crate) struct Climbs {
     pub is_function: bool,
 }
 
+/// Where an update starts.
+pub(crate) struct Start<'a> {
+    pub params: &'a [f64],
+    /// The diagonal P of an adaptive base.
+    pub preconditioner: Option<&'a [f64]>,
+}
+
+/// The share of entries that a vector consists of: 1 if all are equal in size, 1/n for a single one.
+fn participation(v: &[f64]) -> f64 {
+    let (squares, fourths) = v.iter().fold((0.0, 0.0), |(squares, fourths), x| (squares + x * x, fourths + x.powi(4)));
+    squares * squares / fourths / v.len() as f64
+}
+
 /// The ends of a measurement.
 pub(crate) struct Leading {
     /// The largest eigenvalue of the Hessian.
     pub lambda_max: Extreme,
     /// The largest of the update operator.
     pub update: Extreme,
+    /// The share of the parameters that take part in its eigenvector, (Σv²)²/Σv⁴ ÷ n, for an adaptive base.
+    pub participation: Option<f64>,
     /// Products with the Hessian that they took.
     pub products: usize,
     track: Option<Track>,
@@ -77,7 +92,9 @@ impl UpdateMeasure {
         [grad_norm, batch_norm]: [f64; 2],
     ) -> Result<Climbs, DeviceError> {
         if !rule.perturbs() {
-            return Ok(Climbs { groups: vec![], of_modes: Some(vec![]), is_function: true });
+            let is_function = rule.keeps_modes();
+            let groups = if is_function { vec![] } else { self.products.level() };
+            return Ok(Climbs { groups, of_modes: is_function.then(Vec::new), is_function });
         }
         let groups = self.products.climbs(objective, from, grad_norm)?;
         let is_function = rule.keeps_modes() && groups.len() == 1;
@@ -93,7 +110,7 @@ impl UpdateMeasure {
     pub fn leading(
         &mut self,
         climbs: Climbs,
-        from: &[f64],
+        start: &Start<'_>,
         spectrum: &Spectrum,
         options: &EigenOptions,
         observer: &dyn Observer,
@@ -118,16 +135,17 @@ impl UpdateMeasure {
             let Extreme { value, error } = lambda_max;
             let [value, above] = [value, value + error].map(|lambda| felt_curvature(steps, lambda));
             let update = Extreme { value, error: above - value };
-            return Ok(Leading { lambda_max, update, products, track: None });
+            return Ok(Leading { lambda_max, update, participation: None, products, track: None });
         }
-        let mut operator = self.products.linearise(climbs.groups, from)?;
+        let mut operator = self.products.linearise(climbs.groups, start.params, start.preconditioner)?;
         let cost = operator.cost();
         let found =
             lanczos(&mut Interruptible(&mut operator as &mut dyn Operator, observer), self.last.as_ref(), &options)?;
         let first = &found.pairs[0];
         let update = Extreme { value: first.value, error: first.error };
         products += found.products * cost;
-        Ok(Leading { lambda_max, update, products, track: Some(found.track) })
+        let participation = start.preconditioner.map(|_| participation(&first.vector));
+        Ok(Leading { lambda_max, update, participation, products, track: Some(found.track) })
     }
 
     /// Keeps the warm start that a measurement leaves.

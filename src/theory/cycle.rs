@@ -7,7 +7,7 @@
 use super::toys::{MODES, Toy, example};
 use super::{Check, ROUNDING, TheoryError, TheorySection};
 use crate::curvature::edge::felt_curvature;
-use crate::optim::Rule;
+use crate::optim::{Moment, Rule};
 
 const SPECTRUM: [f64; MODES] = [4.0, 3.0, 1.5, 0.5];
 /// Rate and radius with an exact float32 form.
@@ -107,7 +107,7 @@ fn with_momentum(toy: &mut Toy) -> Result<TheorySection, TheoryError> {
         let rule = Rule { momentum, lr: 0.125, ..sam() };
         let a = amplitude(&rule, LAMBDA);
         let run = toy.start(rule, &[1.1 * a])?;
-        if let Some(velocity) = run.optimizer.velocity() {
+        if let Some(velocity) = run.optimizer.state().get(Moment::Momentum) {
             // On the cycle w jumps by 2a, which is ηv.
             run.toy.device().write(velocity, &[(-2.0 * a / rule.lr) as f32])?;
         }

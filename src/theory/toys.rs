@@ -1,6 +1,7 @@
 //! Losses that can be solved by hand, on a device with their parameters. The eigenvalues of the quadratic are its data,
 //! so one compiled program serves every check on it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::TheoryError;
@@ -116,7 +117,7 @@ impl Toy {
     pub fn start(&mut self, rule: Rule, w: &[f64]) -> Result<ToyRun<'_>, DeviceError> {
         let optimizer = Optimizer::new(&mut self.objective, rule, &self.w)?;
         self.put(w)?;
-        Ok(ToyRun { toy: self, optimizer })
+        Ok(ToyRun { toy: self, optimizer, made: Cell::new(0) })
     }
 
     /// The `top` eigenpairs of the Hessian at the parameters.
@@ -130,12 +131,24 @@ impl Toy {
 pub(super) struct ToyRun<'a> {
     pub toy: &'a Toy,
     pub optimizer: Optimizer,
+    /// The updates made.
+    made: Cell<u64>,
+}
+
+/// What an update starts from.
+pub(super) struct Around {
+    pub grad_norm: f64,
+    /// The diagonal P of an adaptive base.
+    pub preconditioner: Option<Vec<f64>>,
 }
 
 impl ToyRun<'_> {
     /// Makes `steps` updates and reads the parameters.
     pub fn advance(&self, steps: usize) -> Result<Vec<f64>, DeviceError> {
-        self.toy.device().run((0..steps).map(|_| self.optimizer.step(0)))?;
+        for _ in 0..steps {
+            let step = self.made.replace(self.made.get() + 1);
+            self.toy.device().run([&*self.optimizer.step(step)?])?;
+        }
         self.toy.read()
     }
 
@@ -144,9 +157,16 @@ impl ToyRun<'_> {
         let mut trace = vec![];
         for _ in 0..steps {
             trace.push(self.toy.read()?[0]);
-            self.toy.device().run([self.optimizer.step(0)])?;
+            self.advance(1)?;
         }
         Ok(trace)
+    }
+
+    /// What the next update starts from.
+    pub fn around(&self) -> Result<Around, DeviceError> {
+        let grad_norm = self.metrics()?.grad_norm;
+        let preconditioner = self.optimizer.preconditioner(&self.toy.objective, self.made.get())?;
+        Ok(Around { grad_norm, preconditioner })
     }
 
     /// Loss and ‖g‖ at the parameters.

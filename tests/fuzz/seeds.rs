@@ -12,12 +12,14 @@ use edgewalk::folder::checkpoint::{Checkpoint, DONE};
 use edgewalk::folder::choices::parse;
 use edgewalk::folder::manifest::{Ended, InitFile, Manifest, Resumed};
 use edgewalk::folder::rows::OscillationRow;
-use edgewalk::folder::rows::{BatchRow, CurvatureColumns, CurvatureRow, Extreme, MetricsRow, OfficialRow};
+use edgewalk::folder::rows::{
+    BatchRow, CurvatureColumns, CurvatureRow, Extreme, MetricsRow, OfficialRow, PreconditionedRow,
+};
 use edgewalk::folder::state::{OscillationWindow, RunState};
 use edgewalk::folder::tables::OscillationWriter;
 use edgewalk::folder::tables::{CurvatureWriter, MetricsWriter};
 use edgewalk::model::params_to_safetensors;
-use edgewalk::optim::Cursor;
+use edgewalk::optim::{Cursor, Moment};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
 use super::parsers::folders::cache;
@@ -149,7 +151,7 @@ fn states() -> [RunState; 2] {
         secs: 0.5,
         tables: [120, 0, 0],
         cursor: None,
-        momentum: None,
+        moments: vec![],
         before: None,
         track: None,
         update_track: None,
@@ -159,7 +161,7 @@ fn states() -> [RunState; 2] {
     let vector = vec![0.25; STATE_PARAMS];
     let most = RunState {
         cursor: Some(Cursor { epoch: 1, position: 20 }),
-        momentum: Some(vec![1.0; STATE_PARAMS]),
+        moments: Moment::ALL.map(|moment| (moment, vec![1.0; STATE_PARAMS])).into(),
         before: Some(vec![-1.0; STATE_PARAMS]),
         track: Some(Track {
             values: vec![3.0, 2.0],
@@ -219,6 +221,7 @@ pub fn metrics() -> Vec<Parts> {
         grad_norm: 1e-7,
         test_loss: test,
         test_error: test,
+        lr: test,
     };
     let table = |rows: &[MetricsRow]| {
         vec![written(|path| {
@@ -268,6 +271,13 @@ pub fn curvature() -> Vec<Parts> {
             sam_grad_alignment: 0.7,
             hvps: 100,
         }),
+        preconditioned: Some(PreconditionedRow {
+            sharpness: 3e4,
+            error: 0.1,
+            edge: 3.8e4,
+            gauge: 0.79,
+            participation: 0.01,
+        }),
         ..row(10)
     };
     let table = |columns: CurvatureColumns, rows: &[CurvatureRow]| {
@@ -278,7 +288,7 @@ pub fn curvature() -> Vec<Parts> {
             });
         })]
     };
-    let all = CurvatureColumns { top: 3, bottom: 1, batch: true, official: true };
+    let all = CurvatureColumns { top: 3, bottom: 1, batch: true, official: true, adaptive: true };
     let few = CurvatureColumns { top: 2, ..Default::default() };
     let no_edge = CurvatureRow { sam_edge: f64::NAN, edge_ratio: f64::NAN, gauge: f64::NAN, ..row(20) };
     vec![table(all, &[row(0), full]), table(few, &[row(0), row(10), no_edge])]

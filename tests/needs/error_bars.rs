@@ -151,7 +151,8 @@ impl Network {
 
     fn train(&self, params: &[f32], steps: u64) -> Vec<f32> {
         self.objective.set_params(&self.w, params).unwrap();
-        self.objective.device().run((0..steps).map(|step| self.optimizer.step(step))).unwrap();
+        let device = self.objective.device();
+        (0..steps).for_each(|step| device.run([&*self.optimizer.step(step).unwrap()]).unwrap());
         self.objective.read(&self.w).unwrap()
     }
 

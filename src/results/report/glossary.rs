@@ -14,6 +14,10 @@ pub(crate) fn caption(stem: &str) -> &'static str {
             "How far the gradient, and the gradient that the update follows, point along the top eigenvector v₁. At the edge an \
              update overshoots along v₁, so that these gradients align with it."
         }
+        "preconditioned" => {
+            "The largest eigenvalue of the matrix that an update of the adaptive base feels, with its preconditioner held \
+             fixed, and the edge beyond which it grows."
+        }
         "oscillation" => "How far the parameters swing along v₁, beside what theory gives for a quadratic loss.",
         "drift" => {
             "How far the parameters move, an update, in the direction in which λ₁ rises (negative: towards wider minima), beside the \
@@ -59,6 +63,13 @@ pub(crate) fn glossary() -> Markup {
                  is multiplied by 1 − 2S. From 0 to 1 it is stable, beyond 1 it oscillates and grows, and below 0 it escapes. \
                  A run counts as “at the edge” if the median of its gauge differs from 1 by no more than its band, which follows \
                  from the distance between its quartiles and its error bars."
+            }
+            dt { "Preconditioned sharpness" }
+            dd {
+                "An adaptive base divides the update by a diagonal P: √ν + ε for RMSProp, and (1 − β₁ᵗ)(√(ν/(1 − β₂ᵗ)) + ε) \
+                 for Adam. The distance to a minimum, times P^½, is multiplied as by plain descent with P^-½MP^-½. The \
+                 largest eigenvalue of that is stable up to 2/η for RMSProp, and up to (2 + 2β₁)/((1 − β₁)η) for Adam \
+                 (J. Cohen et al., arXiv 2207.14484); their quotient is the gauge."
             }
             dt { "Alignment" }
             dd { "|cos(g, v₁)| = |⟨g, v₁⟩|/(‖g‖·‖v₁‖): 1 where the gradient lies along the top eigenvector, 0 where it is orthogonal to it." }

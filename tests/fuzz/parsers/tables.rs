@@ -35,6 +35,7 @@ pub fn curvature(input: &[u8]) -> bool {
             bottom: most(|row| row.bottoms.len().max(row.bottom_errors.len())),
             batch: rows.iter().any(|row| row.batch.is_some()),
             official: rows.iter().any(|row| row.official.is_some()),
+            adaptive: rows.iter().any(|row| row.preconditioned.is_some()),
         };
         let mut writer = CurvatureWriter::create(path, columns)?;
         rows.iter().try_for_each(|row| writer.write(row).map(|_| ()))

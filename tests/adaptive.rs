@@ -1,0 +1,117 @@
+//! Runs with adaptive bases and schedules against the same formulas in float64, step by step: loss, ‖g‖, ν, λ₁ and the
+//! preconditioned sharpness. The run in 64 bits is that of the native device; in 32 bits ε is larger, since the sign of a
+//! gradient that is all rounding would decide the first update.
+
+use std::fs;
+
+use edgewalk::data::Examples;
+use edgewalk::device::Precision;
+use edgewalk::folder::tables::{read_curvature, read_metrics};
+use edgewalk::model::{Activation, Layout, Mlp};
+use edgewalk::optim::{Base, Decay, Rule, Schedule};
+use nalgebra::DVector;
+use safetensors::SafeTensors;
+
+use super::objective_cases::{close, mnist, some_params, widen};
+use super::optim::Follower;
+use super::training::{train_on, write_init};
+
+const STEPS: u64 = 40;
+
+fn mlp() -> Mlp {
+    Mlp { inputs: 784, width: 8, depth: 3, outputs: 10, activation: Activation::Tanh }
+}
+
+fn rules(eps: f64) -> Vec<(Rule, Vec<&'static str>)> {
+    let adam = |decoupled: bool| Base::Adam { beta1: 0.9, beta2: 0.999, eps, decoupled };
+    let rmsprop = Base::RmsProp { beta2: 0.99, eps };
+    // A weight that only the decay moves has the eigenvalue c/(c|w| + ε): with a small ε there would be a crowd of them.
+    let slow = Base::RmsProp { beta2: 0.99, eps: eps.max(1e-3) };
+    let warm = Schedule { warmup: 10, decay: Decay::Cosine, until: STEPS, last: 0.1 };
+    let with = |base: Base, rho: f64| Rule { base, ..Rule::sam(0.002, rho) };
+    let schedule = ["schedule=cosine", "warmup=10", "final_lr=0.0002"];
+    vec![
+        (with(rmsprop, 0.0), vec!["base=rmsprop", "beta2=0.99"]),
+        (with(adam(false), 0.0), vec!["base=adam"]),
+        (Rule { schedule: warm, ..with(adam(false), 0.0) }, [&["base=adam"], &schedule[..]].concat()),
+        (Rule { weight_decay: 0.1, ..with(adam(true), 0.0) }, vec!["base=adamw", "weight_decay=0.1"]),
+        (Rule { weight_decay: 0.1, ..with(slow, 0.1) }, vec!["base=rmsprop", "beta2=0.99", "weight_decay=0.1"]),
+        (Rule { schedule: warm, ..with(adam(false), 0.1) }, [&["base=adam"], &schedule[..]].concat()),
+        (Rule { weight_decay: 0.1, ..with(adam(true), 0.1) }, vec!["base=adamw", "weight_decay=0.1"]),
+    ]
+}
+
+/// Every row of a run against float64.
+fn follows(rule: &Rule, sets: &[&str], data: &Examples, precision: Precision, tolerance: f64) {
+    let folder = tempfile::tempdir().unwrap();
+    let (params, layout) = (some_params(&mlp(), 3), Layout::of(&mlp()).unwrap());
+    let init = folder.path().join("init.safetensors");
+    write_init(&init, &layout, &params);
+    let [_, _, eps] = match rule.base {
+        Base::Sgd => [0.0; 3],
+        Base::RmsProp { beta2, eps } => [0.0, beta2, eps],
+        Base::Adam { beta1, beta2, eps, .. } => [beta1, beta2, eps],
+    };
+    let numbers = [
+        format!("eps={eps}"),
+        format!("rho={}", rule.rho),
+        format!("steps={STEPS}"),
+        format!("run.precision={precision}"),
+        format!("train={}", data.len()),
+    ];
+    let common = ["width=8", "depth=3", "activation=tanh", "test=0", "lr=0.002", "measure.every=1", "measure.top=1"];
+    let tol = if precision == Precision::F64 { "measure.tol=1e-6" } else { "measure.tol=1e-5" };
+    let sets: Vec<&str> =
+        common.into_iter().chain([tol]).chain(sets.iter().copied()).chain(numbers.iter().map(AsRef::as_ref)).collect();
+    let adapter = if precision == Precision::F64 { Some("native".to_owned()) } else { super::device::adapter() };
+    let run = train_on(adapter, None, &folder.path().join("run"), &sets, Some(&init)).unwrap();
+    let (metrics, curvature) = (read_metrics(&run.metrics()).unwrap(), read_curvature(&run.curvature()).unwrap());
+    assert_eq!((metrics.len() as u64, curvature.len() as u64), (STEPS + 1, STEPS + 1));
+    let mut expected = Follower::new(&mlp(), data, DVector::from_vec(widen(&params)), rule);
+    for (row, found) in metrics.iter().zip(&curvature) {
+        let here = expected.here();
+        let what = format!("{sets:?}, step {}", row.step);
+        close(&format!("loss: {what}"), &[row.loss], &[here.loss], tolerance);
+        close(&format!("‖g‖: {what}"), &[row.grad_norm], &[here.gradient.norm()], tolerance);
+        close(&format!("lr: {what}"), &[row.lr.unwrap()], &[expected.learning_rate()], 1e-12);
+        let (lambda, _) = super::reference_mlp::top_eigenpair(params.len(), 400, |v| here.hvp(v));
+        close(&format!("λ₁: {what}"), &found.lambdas, &[lambda], tolerance);
+        let it = found.preconditioned.unwrap();
+        let sharpness = expected.preconditioned_sharpness();
+        close(&format!("preconditioned: {what}"), &[it.sharpness], &[sharpness], tolerance);
+        assert!(
+            (it.sharpness - sharpness).abs() <= it.error,
+            "{what}: {} ± {}, and is {sharpness}",
+            it.sharpness,
+            it.error
+        );
+        let (b, c) = match rule.base {
+            Base::Sgd | Base::RmsProp { .. } => (0.0, 0.0),
+            Base::Adam { beta1, decoupled, .. } => (beta1, if decoupled { rule.weight_decay } else { 0.0 }),
+        };
+        let edge = (1.0 + b) * (2.0 / expected.learning_rate() - c) / (1.0 - b);
+        close(&format!("edge: {what}"), &[it.edge, it.gauge * it.edge], &[edge, it.sharpness], 1e-12);
+        assert_eq!((found.gauge, found.update_sharpness), (it.gauge, Some(it.sharpness)));
+        assert!(found.sam_edge.is_nan() && found.edge_ratio.is_nan(), "no eigenvalue of H has an edge");
+        assert!(it.participation > 0.0 && it.participation <= 1.0);
+        expected.advance();
+    }
+    let state = fs::read(run.checkpoint(STEPS).join("state.safetensors")).unwrap();
+    assert!(SafeTensors::deserialize(&state).unwrap().tensor("second_moment").is_ok());
+}
+
+#[test]
+fn runs_with_adaptive_bases_follow_their_formulas() {
+    let data = mnist(50);
+    for (rule, sets) in rules(1e-8) {
+        follows(&rule, &sets, &data, Precision::F64, 1e-6);
+    }
+}
+
+#[test]
+fn so_they_do_in_32_bits() {
+    let data = mnist(50);
+    for (rule, sets) in rules(1e-3) {
+        follows(&rule, &sets, &data, Precision::F32, 1e-5);
+    }
+}
