@@ -44,6 +44,23 @@ fn parameters_outside_a_run_have_a_file_and_no_step() {
 }
 
 #[test]
+fn options_for_other_paths_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    tiny_run(here);
+    let curvature = |more: &[&str]| edgewalk(here, &[&["curvature", "run", "--top", "1"], more].concat());
+    for (option, value) in
+        [("--set", "lr=0.1"), ("--data", "set.npz"), ("--loss", "cross-entropy"), ("--freeze", "dense*")]
+    {
+        refuses(curvature(&[option, value]), 2, &["has no use for this path", "--config"]);
+    }
+    for config in [&[][..], &["--config", "run/config.toml"]] {
+        refuses(curvature(&[&["--params", "run"], config].concat()), 2, &["--params has no use for this path"]);
+    }
+    succeeds(curvature(&["--config", "run/config.toml", "--set", "optim.rho=0"]));
+}
+
+#[test]
 fn only_options_that_a_command_has_are_advised() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();

@@ -114,6 +114,15 @@ fn bad_values_name_the_key_the_value_and_what_is_allowed() {
         ("micro_batch=-1", "from 0 to"),
         ("sam_from=-1", "from 0 to 9223372036854775807"),
         ("optim.kind=adam", "\"gd\", \"sam\", \"usam\", \"asam\""),
+        ("base=sam", "\"sgd\", \"rmsprop\", \"adam\", \"adamw\""),
+        ("beta1=1", "below 1"),
+        ("beta2=0.99999999", "below 1"),
+        ("eps=0", "above 0"),
+        ("schedule=none", "\"constant\", \"cosine\", \"linear\", \"step\", \"inverse-sqrt\""),
+        ("warmup=0.1", "from 0 to"),
+        ("drop_every=0", "from 1 to"),
+        ("drop_factor=1", "below 1"),
+        ("memory=1", "below 1"),
         ("steps=0", "from 1 to 9223372036854775807"),
         ("steps=-5", "from 1 to"),
         ("steps=1.5", "whole number"),
@@ -197,7 +206,7 @@ fn unknown_keys_name_the_nearest_known_one() {
         ("data.nam=mnist", "data.name"),
         ("batch_size=1", "optim.batch"),
         ("optimizer.kind=sam", "optim.kind"),
-        ("eps=1", "optim.epsilon"),
+        ("epsilo=1", "optim.epsilon"),
     ] {
         let text = message(&[set]);
         assert!(text.contains(&format!("did you mean `{nearest}`?")), "{set}: {text}");
@@ -218,13 +227,14 @@ fn unknown_keys_name_the_nearest_known_one() {
 #[test]
 fn what_other_programs_have_is_said_to_be_missing_or_elsewhere() {
     for (set, says) in [
-        ("warmup=100", "there is no warm-up yet"),
-        ("optim.warmup_steps=100", "there is no warm-up yet"),
-        ("schedule=cosine", "there are no schedules yet"),
-        ("lr-scheduler=cosine", "there are no schedules yet"),
-        ("beta1=0.9", "no adaptive rules such as Adam yet"),
+        ("optim.warmup_steps=100", "set `optim.warmup`"),
+        ("lr-scheduler=cosine", "did you mean `optim.schedule`?"),
+        ("gamma=0.1", "did you mean `optim.drop_factor`?"),
+        ("betas=0.9", "did you mean `optim.beta1` and `optim.beta2`?"),
         ("optimizer=adam", "did you mean `optim.kind`?"),
-        ("optim.kind=adam", "no adaptive rules such as Adam yet"),
+        ("optim.kind=adam", "values of `optim.base`"),
+        ("optim.base=lion", "RMSProp, Adam and AdamW alone"),
+        ("optim.schedule=cosin", "did you mean \"cosine\"?"),
         ("optim.kind=sgd", "`optim.batch` above 0"),
         ("optim.kind=sma", "did you mean \"sam\"?"),
         ("activation=reluu", "did you mean \"relu\"?"),

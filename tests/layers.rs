@@ -29,7 +29,7 @@ const STAGES: [(&str, &[&str]); 31] = [
     ("data", &["choice", "environment", "files", "observer", "text"]),
     ("curvature", &["choice"]),
     ("objective", &["autodiff", "curvature", "data", "device", "graph", "kernel", "model", "passes", "plan"]),
-    ("optim", &["curvature", "device", "graph", "model", "objective", "plan"]),
+    ("optim", &["choice", "curvature", "device", "graph", "model", "objective", "plan"]),
     ("config", &["adapter", "choice", "curvature", "data", "files", "model", "onnx", "optim", "text"]),
     ("folder", &["config", "curvature", "files", "kernel", "model", "observer", "optim", "text"]),
     ("results", &["adapter", "config", "files", "folder", "observer", "optim", "text"]),

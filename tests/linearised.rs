@@ -6,7 +6,7 @@ use std::sync::Arc;
 use edgewalk::curvature::Operator;
 use edgewalk::data::{Examples, Features};
 use edgewalk::model::{Activation, Loss, Mlp, Reduction};
-use edgewalk::objective::{BLOCK, GaussNewtonOperator, HessianOperator, Objective};
+use edgewalk::objective::{BLOCK, GaussNewtonOperator, HessianOperator, Matrix, Objective};
 
 use super::device::{is_native, the_device};
 use super::objective_cases::{Case, OnDevice, Product, close, direction, some_params};
@@ -120,4 +120,23 @@ fn a_block_that_would_exceed_the_adapters_limits_is_multiplied_one_by_one() {
     let mut alone = vec![0.0; w.len()];
     hessian.apply(&vectors[1], &mut alone).unwrap();
     assert!(products[1] == alone && alone.iter().any(|&x| x != 0.0));
+}
+
+#[test]
+fn the_memory_set_aside_changes_no_bit() {
+    let case = case();
+    let v = direction(case.w.len(), 81);
+    let mut device = case.on_device(37);
+    let mut product = |most: u64| {
+        device.objective.keep_at_most(most);
+        let mut hessian = HessianOperator::new(&mut device.objective, &device.w).unwrap();
+        let keeps = hessian.recordings().1.dispatches() > 0;
+        let mut product = vec![0.0; v.len()];
+        hessian.linearise().unwrap().apply(&v, &mut product).unwrap();
+        (keeps, product)
+    };
+    let (bytes, _) = case.on_device(37).objective.kept_bytes(Matrix::Hessian).unwrap();
+    let [(keeps, kept), (turns, again)] = [product(bytes), product(bytes - 1)];
+    assert!(keeps && !turns, "{bytes} bytes suffice, and one less does not");
+    assert!(kept == again, "products that keep values differ from those that compute them again");
 }

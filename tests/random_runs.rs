@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Keys with values to draw from: usual ones, the ends of their ranges, and some that are refused. Sizes are few and small, so that
 /// drivers meet the same kernels again.
-const VALUES: [(&str, &[&str]); 55] = [
+const VALUES: [(&str, &[&str]); 66] = [
     ("data.train", &["1", "5", "1001"]),
     ("data.test", &["0", "1", "501"]),
     ("model.activation", &["relu", "tanh", "gelu", "elu", "softplus"]),
@@ -44,6 +44,17 @@ const VALUES: [(&str, &[&str]); 55] = [
     ("loss.kind", &["mse", "cross-entropy"]),
     ("loss.reduction", &["mean", "half-sum"]),
     ("optim.kind", &["gd", "sam", "usam", "asam"]),
+    ("optim.base", &["sgd", "rmsprop", "adam", "adamw"]),
+    ("optim.schedule", &["constant", "cosine", "linear", "step", "inverse-sqrt"]),
+    ("optim.warmup", &["0", "1", "3", "9223372036854775807"]),
+    ("optim.decay_steps", &["0", "1", "4", "9223372036854775807"]),
+    ("optim.final_lr", &["0", "1e-38", "0.05", "1e38"]),
+    ("optim.drop_every", &["1", "2", "9223372036854775807"]),
+    ("optim.drop_factor", &["1e-38", "0.1", "0.99"]),
+    ("optim.beta1", &["0", "0.9", "0.99999"]),
+    ("optim.beta2", &["0", "0.999", "0.99999"]),
+    ("optim.eps", &["1e-38", "1e-8", "1", "1e38"]),
+    ("run.memory", &["0", "0.25", "0.99"]),
     ("optim.lr", &["1e-38", "1e-3", "0.1", "1", "1e3", "1e38"]),
     ("optim.rho", &["0", "1e-38", "0.03", "1", "1e38"]),
     ("optim.epsilon", &["0", "1e-5", "1e30"]),

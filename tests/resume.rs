@@ -34,6 +34,23 @@ const EVERYTHING: &[&str] = &[
     "log_every=2",
 ];
 
+/// The state of an adaptive base under SAM, and a learning rate that changes from step to step.
+const ADAPTIVE: &[&str] = &[
+    "width=8",
+    "train=50",
+    "test=20",
+    "steps=60",
+    "lr=0.002",
+    "base=adamw",
+    "weight_decay=0.1",
+    "schedule=cosine",
+    "warmup=10",
+    "measure.every=9",
+    "measure.at=midpoint",
+    "measure.top=2",
+    "log_every=2",
+];
+
 fn train(folder: &Path, out: &str, sets: &[&str]) -> Command {
     let mut command = edgewalk(folder, &["train", "--out", out]);
     for set in sets {
@@ -98,13 +115,29 @@ const KILLS: usize = 50;
 
 #[test]
 fn fifty_kills_at_random_moments_change_nothing() {
+    fifty_kills(EVERYTHING, None);
+}
+
+#[test]
+fn nor_do_fifty_with_an_adaptive_base_on_the_processor() {
+    fifty_kills(ADAPTIVE, Some("native"));
+}
+
+/// Kills runs of these settings, and goes on with them. A new run is on this adapter, if one is given.
+fn fifty_kills(sets: &[&str], adapter: Option<&str>) {
     let folder = tempdir().unwrap();
     let here = folder.path();
     // A checkpoint before every step: much of the time is spent on writing them.
-    let sets = [EVERYTHING, &["checkpoint_every=1"]].concat();
+    let sets = [sets, &["checkpoint_every=1"]].concat();
+    let begin = |name: &str| {
+        let place: Vec<&str> = adapter.iter().flat_map(|adapter| ["--adapter", adapter]).collect();
+        let mut command = edgewalk(here, &[&["train", "--out", name], &place[..]].concat());
+        command.args(sets.iter().flat_map(|set| ["--set", set]));
+        command
+    };
     let times = ["warm", "reference"].map(|name| {
         let began = Instant::now();
-        succeeds(train(here, name, &sets));
+        succeeds(begin(name));
         began.elapsed()
     });
     let time = times[0].min(times[1]);
@@ -117,8 +150,7 @@ fn fifty_kills_at_random_moments_change_nothing() {
         let (name, mut finished, mut left) = (format!("run{runs}"), false, None);
         let run = here.join(&name);
         while !finished {
-            let mut command =
-                if run.join("config.toml").is_file() { resume(here, &name) } else { train(here, &name, &sets) };
+            let mut command = if run.join("config.toml").is_file() { resume(here, &name) } else { begin(&name) };
             command.stdout(Stdio::null()).stderr(Stdio::piped());
             let mut child = command.spawn().unwrap();
             if kills < KILLS {
@@ -166,6 +198,8 @@ fn a_stopped_run_goes_on_with_the_same_bits_on_every_rule_and_solver() {
         &["batch=20", "measure.on=fixed", "measure.examples=30", "measure.bottom=1", "log_every=7"],
         &["micro_batch=25", "sam_from=10", "measure.per_decade=3"],
         &["measure.every=0"],
+        &["base=adam", "lr=0.002", "schedule=linear", "warmup=3"],
+        &["base=rmsprop", "lr=0.002", "batch=20", "schedule=step", "drop_every=7", "measure.at=midpoint", "rho=0"],
     ]
     .iter()
     .enumerate()

@@ -17,5 +17,6 @@ pub fn config(sets: &[&str]) -> Config {
 pub fn assemble(device: &Device, config: &Config, model: Arc<dyn Model>, data: &Dataset) {
     let first = if config.optim.batch > 0 { data.test.as_ref().unwrap() } else { &data.train };
     let measured = Some(MeasuringSet::of(config, data.train.len()));
-    RunSetup { config, model, loss: build::loss(config), data, first, measured }.assemble(device).unwrap();
+    let loss = build::loss(config);
+    RunSetup { config, model, loss, data, first, measured, most_kept: u64::MAX }.assemble(device).unwrap();
 }

@@ -160,7 +160,13 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
         true => layout.brought().unwrap_or_default().to_vec(),
         false => run::read_params(&layout, &found.params, request.layout)?.0,
     };
-    let parts = setup::AnalysisSetup { config, model, train: &train, request };
+    let parts = setup::AnalysisSetup {
+        config,
+        model,
+        train: &train,
+        request,
+        most_kept: run::memory_check::most_kept(config, &device),
+    };
     let AnalysisWorkspace { objective, w, probe, mut update, mut gauss_newton } =
         parts.assemble_planned(&device, &blocks, layout.len())?;
     objective.set_params(&w, &params)?;

@@ -33,6 +33,8 @@ pub(super) struct AnalysisSetup<'a> {
     pub model: Arc<dyn Model>,
     pub train: &'a Examples,
     pub request: &'a AnalysisRequest,
+    /// The most bytes in which products keep values.
+    pub most_kept: u64,
 }
 
 impl AnalysisSetup<'_> {
@@ -41,6 +43,7 @@ impl AnalysisSetup<'_> {
         let (config, loss) = (self.config, build::loss(self.config));
         let group = group(config, self.train.len(), false);
         let mut objective = objective(device, config, Arc::clone(&self.model), loss, self.train, group)?;
+        objective.keep_at_most(self.most_kept);
         let w = objective.vector("the parameters")?;
         let rule = build::rule(config);
         let probe = Probe::new(&mut objective, rule, &w)?;

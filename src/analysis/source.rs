@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::AnalysisRequest;
-use crate::config::{self, Config, DataName, TestSize};
+use crate::config::{self, Config, ConfigError, DataName, TestSize};
 use crate::data::Dataset;
 use crate::folder::checkpoint;
 use crate::folder::manifest::Manifest;
@@ -49,6 +49,9 @@ pub(super) fn find(request: &AnalysisRequest) -> Result<ParamsSource, RunError> 
         };
         return Ok(ParamsSource { params, brought: weights.is_none(), step: None, config, manifest: None, out });
     }
+    if weights.is_some() {
+        return Err(unused("--params", "give the path of the parameters in the place of the run's"));
+    }
     if let Some(instead) = owner(path) {
         return Err(RunDirError::NotParams { path: path.into(), instead }.into());
     }
@@ -61,6 +64,10 @@ pub(super) fn find(request: &AnalysisRequest) -> Result<ParamsSource, RunError> 
     }
     let config = match (given, &run) {
         (Some(target), _) => config::resolve(Some(target), sets)?.config,
+        (None, Some(_)) if !sets.is_empty() => {
+            let remedy = "name a preset or file with --config for other settings than the run's";
+            return Err(unused(&format!("a change of settings ({})", sets.join(", ")), remedy));
+        }
         (None, Some(run)) => settings_of(run)?,
         (None, None) => {
             let missing = "config.toml (or name one with --config)";
@@ -91,6 +98,11 @@ pub(super) fn second_moment(found: &ParamsSource, parameters: usize) -> Result<O
     let bytes = std::fs::read(&path).map_err(|error| damaged(error.to_string()))?;
     let state = RunState::from_bytes(&bytes, parameters).map_err(damaged)?;
     Ok(state.moments.into_iter().find(|(moment, _)| *moment == Moment::Second).map(|(_, vector)| vector))
+}
+
+/// The error of an option that has no use beside a run's own parameters and settings.
+fn unused(option: &str, remedy: &'static str) -> RunError {
+    ConfigError::Conflict { problem: format!("{option} has no use for this path"), remedy }.into()
 }
 
 /// Whether a file is a network rather than parameters.

@@ -253,6 +253,14 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "run",
+        "memory",
+        Accepts::BelowOne,
+        "share of the free memory in which the products H·v may keep what they have in common; with too little a product \
+         takes longer and has the same bits. A discrete GPU does not tell what is free: there the limit is 1.5 GiB, or \
+         nothing for 0.",
+    ),
+    key(
+        "run",
         "precision",
         Accepts::Word(Precision::NAMES),
         "width of parameters, data, state and products. f64 is for the native device only.",

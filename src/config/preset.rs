@@ -208,6 +208,7 @@ const RUN: RunConfig = RunConfig {
     seed: 0,
     log_every: 1,
     chunk: 0,
+    memory: 0.25,
     precision: Precision::F32,
     tune: Tune::AUTO,
     kernels: None,

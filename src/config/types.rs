@@ -205,6 +205,8 @@ pub struct RunConfig {
     pub log_every: u64,
     /// Examples handled at once; 0 lets the planner choose. Affects only rounding.
     pub chunk: usize,
+    /// The share of the free memory in which products may keep what they have in common.
+    pub memory: f64,
     /// Width of parameters, data, state and products.
     pub precision: Precision,
     /// Time to spend on choosing kernels by timing them.

@@ -10,9 +10,18 @@ use super::manifest::Manifest;
 use super::run_dir::RunDir;
 use crate::config::{self, Config, ConfigError};
 
-/// The keys that may change: the end and the checkpoints of the run, and paths of files whose hashes the manifest has.
-const FREE: [&str; 7] =
-    ["run.steps", "run.until", "run.time_limit", "run.checkpoint_every", "run.keep", "data.path", "run.init"];
+/// The keys that may change: the end, the checkpoints and the memory of the run, and paths of files whose hashes the
+/// manifest has.
+const FREE: [&str; 8] = [
+    "run.steps",
+    "run.until",
+    "run.time_limit",
+    "run.checkpoint_every",
+    "run.keep",
+    "run.memory",
+    "data.path",
+    "run.init",
+];
 
 /// The keys of paths.
 pub(crate) const PATHS: [&str; 4] = ["data.path", "model.path", "run.init", "run.kernels"];
@@ -73,7 +82,7 @@ fn check(was: &Value, now: &Config, problem: impl Fn() -> String) -> Result<(), 
     Err(ConfigError::Conflict {
         problem: format!("{} ({})", problem(), changes.join(", ")),
         remedy: "change no others than run.steps, run.until, run.time_limit, run.checkpoint_every, run.keep, \
-                 data.path and run.init, or begin a new run with `edgewalk train DIR/config.toml --set …`",
+                 run.memory, data.path and run.init, or begin a new run with `edgewalk train DIR/config.toml --set …`",
     })
 }
 

@@ -12,8 +12,8 @@ use crate::device::{Buffer, DeviceError, Loaded, Recording};
 use crate::kernel::KernelError;
 use crate::plan::PlanError;
 
-/// The most memory for kept values, in bytes.
-const KEPT_BYTES: usize = 3 << 29;
+/// The most memory for kept values, in bytes, unless [`Objective::keep_at_most`] sets another limit.
+pub(crate) const KEPT_BYTES: u64 = 3 << 29;
 
 /// The vectors of a block product: their number, and buffers that hold them side by side, tensor by tensor.
 pub(super) struct Vectors<'a> {
@@ -69,7 +69,13 @@ impl Objective {
     pub fn kept_bytes(&mut self, matrix: Matrix) -> Result<(u64, bool), DeviceError> {
         let lens = self.kept_lens(matrix)?;
         let bytes = self.bytes(&lens);
-        Ok((bytes as u64, bytes <= KEPT_BYTES))
+        Ok((bytes, bytes <= self.most_kept))
+    }
+
+    /// Sets the most memory for the kept values of products recorded from now on, in bytes. It changes no bit of a
+    /// result.
+    pub fn keep_at_most(&mut self, bytes: u64) {
+        self.most_kept = bytes;
     }
 
     /// Whether `count` vectors at once, and their program, stay within the adapter's limits; chunks were cut for one
@@ -98,7 +104,7 @@ impl Objective {
     ) -> Result<Products, DeviceError> {
         let (at, lens) = (MatrixAt { matrix, w }, self.kept_lens(matrix)?);
         let mut recorded = Products { keep: Recording::default(), products: vec![] };
-        let own = if self.bytes(&lens) <= KEPT_BYTES { self.own_kept(&lens)? } else { None };
+        let own = if self.bytes(&lens) <= self.most_kept { self.own_kept(&lens)? } else { None };
         let Some(kept) = own else {
             let kept = self.shared_kept(&lens)?;
             for vectors in vectors {
@@ -130,8 +136,8 @@ impl Objective {
     }
 
     /// Size of buffers of these lengths.
-    fn bytes(&self, lens: &[Vec<usize>]) -> usize {
-        self.device.precision().bytes() * lens.iter().flatten().sum::<usize>()
+    fn bytes(&self, lens: &[Vec<usize>]) -> u64 {
+        (self.device.precision().bytes() * lens.iter().flatten().sum::<usize>()) as u64
     }
 
     /// Lengths of every chunk's buffers of kept values.

@@ -26,6 +26,7 @@ use crate::device::{Buffer, Device, DeviceError, Loaded, Recording, Value};
 use crate::model::{Layout, Loss, Model};
 
 use chunk::{Chunk, chunk_rows};
+pub(crate) use linear::KEPT_BYTES;
 pub use operator::{BLOCK, DifferenceOperator, GaussNewtonOperator, HessianOperator, Linearised};
 pub use plan::Plan;
 pub use problem::Matrix;
@@ -64,6 +65,8 @@ pub struct Objective {
     programs: HashMap<(Quantity, usize, bool), Loaded>,
     /// Buffers in which chunks take turns to keep values for products.
     kept: Vec<Buffer>,
+    /// The most bytes for those of all chunks together.
+    most_kept: u64,
 }
 
 impl Objective {
@@ -116,8 +119,9 @@ impl Objective {
             true => None,
             false => Some(device.buffer_from("the model's constants", &constants)?),
         };
-        let objective =
-            Self { device: device.clone(), problem, chunks, constants, plan, programs: HashMap::new(), kept: vec![] };
+        let (device, programs) = (device.clone(), HashMap::new());
+        let (kept, most_kept) = (vec![], KEPT_BYTES);
+        let objective = Self { device, problem, chunks, constants, plan, programs, kept, most_kept };
         objective.replace(data)?;
         Ok(objective)
     }

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::RunError;
 use super::batches::BatchLoader;
 use super::own::OwnTask;
 use super::setup::RunSetup;
+use super::{RunError, memory_check};
 use crate::config::{Config, MeasuringSet, Until, build};
 use crate::data::{self, DataError, Dataset, Examples};
 use crate::device::{Device, DeviceError};
@@ -66,7 +66,16 @@ impl Inputs {
     /// The parts for the setup of a run.
     pub fn setup<'a>(&'a self, config: &'a Config, first: &'a Examples) -> RunSetup<'a> {
         let measured = config.measure.is_on().then(|| MeasuringSet::of(config, self.data.train.len()));
-        RunSetup { config, model: Arc::clone(&self.model), loss: self.loss, data: &self.data, first, measured }
+        let most_kept = memory_check::most_kept(config, &self.device);
+        RunSetup {
+            config,
+            model: Arc::clone(&self.model),
+            loss: self.loss,
+            data: &self.data,
+            first,
+            measured,
+            most_kept,
+        }
     }
 
     /// The data's identity in the manifest.

@@ -9,6 +9,7 @@ use super::setup::RunSetup;
 use crate::config::Config;
 use crate::device::{Device, DeviceError};
 use crate::folder::manifest::MemoryPlan;
+use crate::objective::KEPT_BYTES;
 
 /// Memory of a process outside the plan: the program, the driver, and the compilation of kernels (docs/memory.md).
 pub const PROCESS_BYTES: u64 = 300 << 20;
@@ -28,6 +29,15 @@ pub fn free_bytes() -> u64 {
         system.process(own)?.cgroup_limits()
     });
     system.available_memory().min(confined.map_or(u64::MAX, |limits| limits.free_memory))
+}
+
+/// The most bytes in which products with a matrix may keep values (`run.memory`).
+pub fn most_kept(config: &Config, device: &Device) -> u64 {
+    let share = config.run.memory;
+    match device.adapter().kind.as_str() {
+        "DiscreteGpu" if share > 0.0 => KEPT_BYTES,
+        _ => (share * free_bytes() as f64) as u64,
+    }
 }
 
 /// Refuses a plan that does not fit into `has` bytes of the machine's memory.
@@ -62,7 +72,7 @@ pub(crate) fn require(
 
 /// The largest halved chunk with which the run fits, and its needs.
 fn smaller(setup: &RunSetup, device: &Device, has: u64) -> Result<Option<(usize, u64)>, RunError> {
-    let RunSetup { config, data, first, measured, .. } = setup;
+    let RunSetup { config, data, first, measured, most_kept, .. } = *setup;
     if config.optim.micro_batch > 0 {
         return Ok(None);
     }
@@ -75,7 +85,7 @@ fn smaller(setup: &RunSetup, device: &Device, has: u64) -> Result<Option<(usize,
         let mut config = Config::clone(config);
         config.run.chunk = chunk;
         let model = setup.model.clone();
-        let smaller = RunSetup { config: &config, model, loss: setup.loss, data, first, measured: *measured };
+        let smaller = RunSetup { config: &config, model, loss: setup.loss, data, first, measured, most_kept };
         let (plan, _) = smaller.plan(device)?;
         let needs = machine_bytes(&plan, device);
         if needs <= has {

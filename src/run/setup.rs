@@ -34,6 +34,8 @@ pub struct RunSetup<'a> {
     pub first: &'a Examples,
     /// The measuring set, if curvature is measured.
     pub measured: Option<MeasuringSet>,
+    /// The most bytes in which products keep values.
+    pub most_kept: u64,
 }
 
 /// The objects of a run on the device. See the module text.
@@ -60,7 +62,9 @@ impl RunSetup<'_> {
     }
 
     fn on(&self, device: &Device, examples: &Examples, group: usize) -> Result<Objective, RunError> {
-        objective(device, self.config, Arc::clone(&self.model), self.loss, examples, group)
+        let mut objective = objective(device, self.config, Arc::clone(&self.model), self.loss, examples, group)?;
+        objective.keep_at_most(self.most_kept);
+        Ok(objective)
     }
 
     /// The objective of a measuring set other than the trained one.
