@@ -36,6 +36,7 @@ mod extremes;
 mod faults;
 mod fetch;
 mod fetch_set;
+mod fork;
 mod gauge;
 mod graph;
 mod in_place;

@@ -136,6 +136,7 @@ fn a_checkpoint_takes_less_than_the_measurement_before_it() {
             secs: 1.0,
             tables: [0; 3],
             cursor: None,
+            moments_since: 0,
             moments: vec![(Moment::Momentum, vec![0.5; N])],
             before: None,
             track: Some(track),

@@ -33,5 +33,6 @@ pub fn manifest() -> Manifest {
         steps_done: 10,
         ended: Ended::Running,
         resumed: vec![],
+        parent: None,
     }
 }

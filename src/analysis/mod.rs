@@ -188,7 +188,7 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
         }
     }
     let preconditioner = source::second_moment(&found, layout.len())?
-        .and_then(|second_moment| rule.preconditioner(step, &second_moment, [&look.gradients[1], &from]));
+        .and_then(|(second_moment, age)| rule.preconditioner(age, &second_moment, [&look.gradients[1], &from]));
     let is_known = preconditioner.is_some() || !rule.base.is_adaptive();
     let update = match request.blocks.is_empty() && is_known {
         true => {

@@ -84,12 +84,12 @@ pub(super) fn find(request: &AnalysisRequest) -> Result<ParamsSource, RunError> 
     Ok(ParamsSource { step, params, brought: false, config, manifest, out })
 }
 
-/// ν of an adaptive base at these parameters, if they are a checkpoint's of a run on all examples: the P of a minibatch
+/// ν of an adaptive base at these parameters, and the updates since it began, if they are a checkpoint's of a run on all examples: the P of a minibatch
 /// is not that of all.
 ///
 /// # Errors
 /// [`RunDirError::Damaged`].
-pub(super) fn second_moment(found: &ParamsSource, parameters: usize) -> Result<Option<Vec<f64>>, RunError> {
+pub(super) fn second_moment(found: &ParamsSource, parameters: usize) -> Result<Option<(Vec<f64>, u64)>, RunError> {
     let path = found.params.with_file_name(checkpoint::STATE);
     if !found.config.optim.is_adaptive() || found.config.optim.batch > 0 || found.step.is_none() || !path.is_file() {
         return Ok(None);
@@ -97,7 +97,8 @@ pub(super) fn second_moment(found: &ParamsSource, parameters: usize) -> Result<O
     let damaged = |problem: String| RunDirError::Damaged { path: path.clone(), problem };
     let bytes = std::fs::read(&path).map_err(|error| damaged(error.to_string()))?;
     let state = RunState::from_bytes(&bytes, parameters).map_err(damaged)?;
-    Ok(state.moments.into_iter().find(|(moment, _)| *moment == Moment::Second).map(|(_, vector)| vector))
+    let age = state.step.saturating_sub(state.moments_since);
+    Ok(state.moments.into_iter().find(|(moment, _)| *moment == Moment::Second).map(|(_, vector)| (vector, age)))
 }
 
 /// The error of an option that has no use beside a run's own parameters and settings.

@@ -7,6 +7,7 @@ pub mod curvature;
 pub mod data;
 pub mod doctor;
 mod error;
+pub mod fork;
 pub mod info;
 mod interrupt;
 pub mod plot;
@@ -33,6 +34,7 @@ use bench::BenchArgs;
 use compare::CompareArgs;
 use curvature::CurvatureArgs;
 use data::DataCommand;
+use fork::ForkArgs;
 use info::InfoArgs;
 use plot::PlotArgs;
 use report::ReportArgs;
@@ -57,6 +59,8 @@ enum Command {
     Train(TrainArgs),
     /// Continue a run or a sweep that was stopped or killed
     Resume(ResumeArgs),
+    /// Begin a new run with the parameters, optimizer state and step of a checkpoint, and other settings
+    Fork(ForkArgs),
     /// Train every combination of several values of some settings, in one folder that can be resumed
     Sweep(SweepArgs),
     /// Draw the pictures of runs and sweeps into their plots folders, once or as rows arrive
@@ -153,6 +157,7 @@ fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), Error> {
     match cli.command {
         Command::Train(args) => train(args, command_line),
         Command::Resume(args) => resume::run(args, command_line),
+        Command::Fork(args) => fork::run(args, command_line),
         Command::Sweep(args) => sweep::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Report(args) => report::run(&args),

@@ -69,6 +69,18 @@ pub struct Manifest {
     pub ended: Ended,
     /// The resumptions. The fields above describe the start.
     pub resumed: Vec<Resumed>,
+    /// The checkpoint that the run began with, if it is a fork.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+}
+
+/// The checkpoint that a fork began with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The run folder.
+    pub path: PathBuf,
+    /// Updates made before.
+    pub step: u64,
 }
 
 /// The memory plan of a run.

@@ -74,6 +74,22 @@ pub fn changed(dir: &RunDir, was: &Config, sets: &[String]) -> Result<Config, Co
     check(&was.to_json(), &config, || "a run goes on with the settings that it has".into()).map(|()| config)
 }
 
+/// Refuses other examples, another network or another loss than `was` has.
+pub(crate) fn check_task(was: &Config, now: &Config) -> Result<(), ConfigError> {
+    let is_task = |change: &String| ["data.", "model.", "loss."].iter().any(|section| change.starts_with(section));
+    let changes: Vec<String> = changes(&was.to_json(), &now.to_json()).into_iter().filter(is_task).collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    Err(ConfigError::Conflict {
+        problem: format!(
+            "a fork goes on with the examples, the network and the loss of its run ({})",
+            changes.join(", ")
+        ),
+        remedy: "leave them, or begin a new run with `edgewalk train DIR/config.toml --init CHECKPOINT --set …`",
+    })
+}
+
 fn check(was: &Value, now: &Config, problem: impl Fn() -> String) -> Result<(), ConfigError> {
     let changes = changes(was, &now.to_json());
     if changes.is_empty() {

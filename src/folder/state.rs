@@ -9,6 +9,7 @@
 //! | `data.epoch`, `data.position` | u64 | in minibatch runs, the beginning of the batch of this step ([`Cursor`]) |
 //! | `momentum` | f32 or f64 \[n] | with momentum, the velocity v |
 //! | `first_moment`, `second_moment` | f32 or f64 \[n] | of adaptive bases, the running means of gradients and of their squares |
+//! | `moments_since` | u64 | the update with which these began, if that is not the first |
 //! | `midpoint.before` | f32 or f64 \[n] | with `measure.at = "midpoint"`, the parameters one update earlier |
 //! | `track.*` | | the eigensolver's warm start ([`Track`]) |
 //! | `update_track.*` | | the same for the update operator, where it was solved |
@@ -40,6 +41,8 @@ pub struct RunState {
     pub cursor: Option<Cursor>,
     /// The vectors of the optimizer's state, in the order of [`Moment::ALL`].
     pub moments: Vec<(Moment, Vec<f64>)>,
+    /// Updates made before these vectors began.
+    pub moments_since: u64,
     /// The parameters one update earlier.
     pub before: Option<Vec<f64>>,
     /// The eigensolver's warm start.
@@ -96,6 +99,9 @@ impl RunState {
             tensors.u64("data.epoch", epoch);
             tensors.u64("data.position", position);
         }
+        if self.moments_since > 0 {
+            tensors.u64("moments_since", self.moments_since);
+        }
         let moments = self.moments.iter().map(|(moment, vector)| (moment.word(), vector));
         for (name, vector) in moments.chain(self.before.iter().map(|vector| ("midpoint.before", vector))) {
             // In 32 bits where that loses nothing, as in a run of that precision.
@@ -149,6 +155,7 @@ impl RunState {
             tables: tables.try_into().map_err(|_| "`tables` must have 3 numbers")?,
             cursor,
             moments,
+            moments_since: if file.has("moments_since") { file.u64("moments_since")? } else { 0 },
             before: file.vector("midpoint.before", n)?,
             track: file.track("track", n)?,
             update_track: file.track("update_track", n)?,

@@ -50,9 +50,10 @@ impl Base {
         }
     }
 
-    /// An element of P ([`Rule::preconditioner`](super::Rule::preconditioner)) where ν is this after update `step`.
-    pub(super) fn preconditioner(self, step: u64, second_moment: f64) -> Option<f64> {
-        let [correction1, correction2] = self.corrections(step);
+    /// An element of P ([`Rule::preconditioner`](super::Rule::preconditioner)) where ν is this after the update, `age` updates after it
+    /// began.
+    pub(super) fn preconditioner(self, age: u64, second_moment: f64) -> Option<f64> {
+        let [correction1, correction2] = self.corrections(age);
         match self {
             Self::Sgd => None,
             Self::RmsProp { eps, .. } => Some(second_moment.sqrt() + eps),
@@ -60,12 +61,12 @@ impl Base {
         }
     }
 
-    /// 1 − β₁ᵗ and 1 − β₂ᵗ, t = `step` + 1; 1 without correction of the bias.
-    pub(super) fn corrections(self, step: u64) -> [f64; 2] {
+    /// 1 − β₁ᵗ and 1 − β₂ᵗ, t = `age` + 1; 1 without correction of the bias.
+    pub(super) fn corrections(self, age: u64) -> [f64; 2] {
         match self {
             Self::Sgd | Self::RmsProp { .. } => [1.0; 2],
             // βᵗ = exp(t ln β); β = 0 gives 0.
-            Self::Adam { beta1, beta2, .. } => [beta1, beta2].map(|beta| -((step as f64 + 1.0) * beta.ln()).exp_m1()),
+            Self::Adam { beta1, beta2, .. } => [beta1, beta2].map(|beta| -((age as f64 + 1.0) * beta.ln()).exp_m1()),
         }
     }
 

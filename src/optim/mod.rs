@@ -52,6 +52,8 @@ pub struct Optimizer {
     pub probe: Probe,
     device: Device,
     state: State,
+    /// Updates made before the state began.
+    since: u64,
     plain: Recording,
     /// Steps with a perturbation, for a rule that perturbs.
     perturbed: Option<Steps>,
@@ -82,7 +84,7 @@ impl Optimizer {
             }
             None => None,
         };
-        Ok(Self { probe, device, state, plain, perturbed })
+        Ok(Self { probe, device, state, since: 0, plain, perturbed })
     }
 
     /// Update `step`, counted from 0, which selects the part of the rule's schedule ([`Rule::at`]). Its metrics are in
@@ -108,7 +110,8 @@ impl Optimizer {
         if !settings::vary(rule) {
             return Ok(Cow::Borrowed(recording));
         }
-        let numbers = self.device.buffer_from("the numbers of an update", &settings::numbers(rule, step))?;
+        let numbers =
+            self.device.buffer_from("the numbers of an update", &settings::numbers(rule, step, self.since))?;
         Ok(Cow::Owned(Recording::copy(&numbers, &self.probe.settings, 0)?.then(recording)))
     }
 
@@ -126,6 +129,16 @@ impl Optimizer {
         &self.state
     }
 
+    /// Updates made before the state began at 0, from which the bias of running means is corrected.
+    pub fn since(&self) -> u64 {
+        self.since
+    }
+
+    /// Sets [`Self::since`], which is 0 at first.
+    pub fn begin_at(&mut self, step: u64) {
+        self.since = step;
+    }
+
     /// The diagonal P of update `step` by an adaptive base, right after its probe: w⁺ = w − η P⁻¹m. `None` for
     /// [`Base::Sgd`].
     ///
@@ -135,6 +148,7 @@ impl Optimizer {
         let Some(second_moment) = self.state.get(Moment::Second) else { return Ok(None) };
         let vectors = [second_moment, self.probe.update_gradient(step), self.params()];
         let [second_moment, gradient, w] = vectors.map(|buffer| objective.read::<f64>(buffer));
-        Ok(self.probe.rule().preconditioner(step, &second_moment?, [&gradient?, &w?]))
+        let age = step.saturating_sub(self.since);
+        Ok(self.probe.rule().preconditioner(age, &second_moment?, [&gradient?, &w?]))
     }
 }

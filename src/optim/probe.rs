@@ -47,7 +47,7 @@ impl Probe {
         let norms_at = objective.partials_len();
         let norms = if rule.perturbs() { 2 } else { 1 };
         let row = device.buffer("metrics", norms_at + norms * PARTIALS)?;
-        let settings = device.buffer_from("settings", &settings::numbers(&rule, 0))?;
+        let settings = device.buffer_from("settings", &settings::numbers(&rule, 0, 0))?;
         [w, &row].into_iter().try_for_each(|buffer| device.prepare_read(buffer))?;
 
         let logged = objective.gradient(w, &gradient, Some(&row))?;

@@ -287,14 +287,14 @@ impl Rule {
         limit / self.lr
     }
 
-    /// The diagonal P of update `step` by an adaptive base, which follows `gradient` at `w` with this ν before it:
-    /// w⁺ = w − η P⁻¹m, with m the gradient for RMSProp. `None` for [`Base::Sgd`].
-    pub fn preconditioner(&self, step: u64, second_moment: &[f64], [gradient, w]: [&[f64]; 2]) -> Option<Vec<f64>> {
+    /// The diagonal P of an update by an adaptive base, which follows `gradient` at `w` with this ν before it, `age` updates
+    /// after ν began: w⁺ = w − η P⁻¹m, with m the gradient for RMSProp. `None` for [`Base::Sgd`].
+    pub fn preconditioner(&self, age: u64, second_moment: &[f64], [gradient, w]: [&[f64]; 2]) -> Option<Vec<f64>> {
         let decay = if self.base.decouples() { 0.0 } else { self.weight_decay };
         let [_, beta2, _] = self.base.numbers();
         let of = |((before, gradient), w): ((&f64, &f64), &f64)| {
             let d = gradient + decay * w;
-            self.base.preconditioner(step, before + (1.0 - beta2) * (d * d - before))
+            self.base.preconditioner(age, before + (1.0 - beta2) * (d * d - before))
         };
         second_moment.iter().zip(gradient).zip(w).map(of).collect()
     }

@@ -26,8 +26,8 @@ pub(super) const CORRECTION2: usize = 10;
 /// ηc
 pub(super) const SHRINK: usize = 11;
 
-/// The numbers of update `step`.
-pub(super) fn numbers(rule: &Rule, step: u64) -> [f64; 12] {
+/// The numbers of update `step`, for running means that began at 0 with update `since`.
+pub(super) fn numbers(rule: &Rule, step: u64, since: u64) -> [f64; 12] {
     let Rule { lr, epsilon, momentum, weight_decay, base, .. } = rule.at(step);
     let eta = match rule.ascent {
         Ascent::Asam { eta, .. } => eta,
@@ -35,7 +35,7 @@ pub(super) fn numbers(rule: &Rule, step: u64) -> [f64; 12] {
     };
     let rho = rule.rho / rule.ascent_steps as f64;
     let [beta1, beta2, base_epsilon] = base.numbers();
-    let [correction1, correction2] = base.corrections(step).map(f64::recip);
+    let [correction1, correction2] = base.corrections(step.saturating_sub(since)).map(f64::recip);
     let (new1, new2, shrink) = (1.0 - beta1, 1.0 - beta2, lr * weight_decay);
     [lr, rho, epsilon, momentum, weight_decay, eta, new1, new2, base_epsilon, correction1, correction2, shrink]
 }

@@ -33,6 +33,21 @@ pub(crate) fn settle_groups(config: &mut Config, train: usize) -> Result<(), Con
     Ok(())
 }
 
+/// Refuses a minibatch of more than the `train` training examples.
+///
+/// # Errors
+/// [`ConfigError::Conflict`].
+pub(crate) fn check(config: &Config, train: usize) -> Result<(), ConfigError> {
+    let batch = config.optim.batch;
+    if batch <= train {
+        return Ok(());
+    }
+    Err(ConfigError::Conflict {
+        problem: format!("`optim.batch = {batch}` is more than the {}", counted(train, "training example")),
+        remedy: "lower optim.batch (0 is the full training set), or raise data.train",
+    })
+}
+
 /// Gathers minibatches on the host and uploads them to the trained objective.
 pub struct BatchLoader<'a> {
     examples: &'a Examples,
@@ -46,16 +61,7 @@ impl<'a> BatchLoader<'a> {
     /// [`ConfigError::Conflict`] if a minibatch is larger than the training set.
     pub fn new(config: &Config, examples: &'a Examples) -> Result<Option<Self>, RunError> {
         let batch = config.optim.batch;
-        if batch > examples.len() {
-            return Err(ConfigError::Conflict {
-                problem: format!(
-                    "`optim.batch = {batch}` is more than the {}",
-                    counted(examples.len(), "training example")
-                ),
-                remedy: "lower optim.batch (0 is the full training set), or raise data.train",
-            }
-            .into());
-        }
+        check(config, examples.len())?;
         let batches = (batch > 0).then(|| Batches::new(examples.len(), batch, config.run.seed)).transpose()?;
         Ok(batches.map(|batches| Self { examples, batches }))
     }

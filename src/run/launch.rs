@@ -236,6 +236,7 @@ impl<'a> Launch<'a> {
             steps_done: step,
             ended: Ended::Running,
             resumed: vec![],
+            parent: None,
         }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod batches;
 mod divergence;
 mod error;
 pub(crate) mod forecast;
+mod fork;
 mod initial;
 pub(crate) mod inputs;
 mod interruptible;
@@ -27,7 +28,8 @@ pub(crate) mod update;
 
 pub use divergence::Divergence;
 pub use error::RunError;
+pub use fork::fork;
 pub(crate) use initial::read_params;
 pub use own::OwnTask;
-pub use request::{ResumeRequest, TrainRequest};
+pub use request::{ForkRequest, ResumeRequest, TrainRequest};
 pub use train::{plan, resume, resume_own, train, train_own};

@@ -44,6 +44,21 @@ pub struct ResumeRequest {
     pub adapter: Option<String>,
 }
 
+/// The request of `edgewalk fork`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForkRequest {
+    /// The folder of a run, or of one of its checkpoints.
+    pub path: PathBuf,
+    /// Changes of the run's settings, as `key=value`: of the update rule, the measurements and the run.
+    pub sets: Vec<String>,
+    /// The command line, program name included, for the manifest.
+    pub command_line: Vec<String>,
+    /// The new run folder; none is `runs/<name>-<n>`.
+    pub out: Option<PathBuf>,
+    /// The adapter; `None` is that of the run.
+    pub adapter: Option<String>,
+}
+
 impl From<config::Resolved> for TrainRequest {
     /// A run of this configuration in the next folder of its name, on the preferred adapter.
     fn from(config::Resolved { name, config }: config::Resolved) -> Self {

@@ -179,6 +179,7 @@ impl Training<'_> {
             tables: self.tables.sync()?,
             cursor: self.batches.as_ref().map(|batches| batches.cursor(step)),
             moments,
+            moments_since: optimizer.since(),
             before: None,
             track: None,
             update_track: None,

@@ -59,6 +59,11 @@ impl<'a> Tables<'a> {
         }
     }
 
+    /// Makes the tables without rows, and returns their bytes.
+    pub fn empty(dir: &RunDir, config: &Config) -> Result<[u64; 3], RecordError> {
+        Self::open(dir, config, None, &())?.sync()
+    }
+
     /// Makes new tables, or cuts those of the run to the bytes that they had at a checkpoint.
     pub fn open(
         dir: &RunDir,

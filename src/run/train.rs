@@ -201,6 +201,7 @@ fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), Dev
     let Some(mut state) = state else {
         return device.run(workspace.measurer.as_ref().and_then(Measurer::prepare));
     };
+    workspace.optimizer.begin_at(state.moments_since);
     for (moment, vector) in &state.moments {
         if let Some(buffer) = workspace.optimizer.state().get(*moment) {
             device.write(buffer, vector)?;

@@ -152,6 +152,7 @@ fn states() -> [RunState; 2] {
         tables: [120, 0, 0],
         cursor: None,
         moments: vec![],
+        moments_since: 0,
         before: None,
         track: None,
         update_track: None,
@@ -161,6 +162,7 @@ fn states() -> [RunState; 2] {
     let vector = vec![0.25; STATE_PARAMS];
     let most = RunState {
         cursor: Some(Cursor { epoch: 1, position: 20 }),
+        moments_since: 2,
         moments: Moment::ALL.map(|moment| (moment, vec![1.0; STATE_PARAMS])).into(),
         before: Some(vec![-1.0; STATE_PARAMS]),
         track: Some(Track {
