@@ -17,7 +17,7 @@ pub struct ForkArgs {
     /// Change a setting of [optim], [measure] or [run]; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// The folder of the new run, new or empty [default: the next runs/<RUN>-<NUMBER>]
+    /// The folder of the new run, new or empty [default: the next free runs/RUN-NUMBER]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Another adapter than the run had: native, gpu, cpu, part of its name, or its number in `edgewalk info`

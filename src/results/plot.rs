@@ -81,7 +81,9 @@ pub(crate) fn figures(run: &RunDir, readout: &Readout) -> Result<Vec<(&'static s
     let mut figures = Vec::new();
     if !curvature.is_empty() {
         figures.push(("edges", edges(curvature, rule, &name)));
-        figures.push(("edges_sam_only", sam_only(curvature, rule, &name)));
+        if curvature.iter().any(|row| row.sam_edge.is_finite()) {
+            figures.push(("edges_sam_only", sam_only(curvature, rule, &name)));
+        }
         figures.push(("alignment", alignment(curvature, &name)));
         if curvature.iter().any(|row| row.gauge.is_finite()) {
             figures.push(("gauge", gauge(curvature, &name)));
@@ -141,6 +143,8 @@ fn edges(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
         curves.push(curve(rows, rule.unperturbed().edge_name(), GD_EDGE, |row| row.gd_edge));
     }
     curves.push(own);
+    // A rule may have no edge for an eigenvalue.
+    curves.retain(Curve::has_points);
     Figure {
         title: format!("Sharpness and the edges of stability: {name}"),
         x: Horizontal::Steps,
@@ -155,7 +159,7 @@ fn preconditioned(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
     Figure {
         title: format!("Preconditioned sharpness and its edge: {name}"),
         x: Horizontal::Steps,
-        y_label: "eigenvalue of P^-½MP^-½",
+        y_label: "eigenvalue of the preconditioned update operator",
         scale: Scale::Auto,
         curves: vec![
             curve(rows, "preconditioned sharpness", HESSIAN, value(|it| it.sharpness)),

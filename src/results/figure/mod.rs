@@ -54,6 +54,13 @@ pub(crate) struct Curve {
     pub style: Style,
 }
 
+impl Curve {
+    /// Whether something of it can be drawn.
+    pub fn has_points(&self) -> bool {
+        self.points.iter().any(|(x, y)| x.is_finite() && y.is_finite())
+    }
+}
+
 /// The description of a picture.
 #[derive(Debug, Clone)]
 pub(crate) struct Figure {
