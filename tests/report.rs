@@ -275,7 +275,7 @@ fn a_sweep_shows_every_cell_and_says_why_some_are_empty() {
     assert!(!map.contains(">9<") && map.contains(">optim.lr<") && map.contains(">optim.rho<"));
     for (format, magic) in [(Format::Png, &b"\x89PNG"[..]), (Format::Pdf, b"%PDF-")] {
         let written = plot_sweep(&sweep, format).unwrap();
-        assert_eq!(written.len(), 2);
+        assert_eq!(written.len(), 3);
         assert!(written.iter().all(|path| fs::read(path).unwrap().starts_with(magic)), "{written:?}");
     }
     let map = fs::read_to_string(path.join("plots/loss.svg")).unwrap();

@@ -336,3 +336,30 @@ fn every_job_has_a_name_that_a_folder_can_have() {
     // Wherever the sweep goes on, it means the same file.
     assert_eq!(path, Some(std::path::absolute("a,b").unwrap()));
 }
+
+#[test]
+fn seeds_are_averaged_and_are_no_axis_of_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let printed = succeeds(sweep(here, &["lr=0.05,0.1", "seed=0..2", "rho=0.01,0.02"], &["--out", "s"]));
+    let rows = rows(&here.join("s"));
+    assert_eq!(rows.len(), 12);
+    let losses: Vec<f64> = (0..3).map(|seed| rows[&format!("lr=0.05,seed={seed},rho=0.01")].loss.unwrap()).collect();
+    let mean = losses.iter().sum::<f64>() / 3.0;
+    let deviation = (losses.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+    assert!(printed.contains("means over 3 seeds ± standard deviations:\n"), "{printed}");
+    let line = printed.lines().find(|line| line.contains("optim.lr = 0.05  optim.rho = 0.01")).unwrap();
+    let words = line.split("loss ").nth(1).unwrap().split_whitespace();
+    let numbers: Vec<f64> = words.filter_map(|word| word.parse().ok()).take(2).collect();
+    assert!((numbers[0] / mean - 1.0).abs() < 1e-3 && (numbers[1] / deviation - 1.0).abs() < 0.1, "{line}");
+    let report = fs::read_to_string(here.join("s/report.html")).unwrap();
+    assert!(report.contains("Means over the seeds") && report.contains(" Means over 3 seeds"));
+    let map = fs::read_to_string(here.join("s/plots/loss.svg")).unwrap();
+    assert!(map.contains("optim.lr") && map.contains("optim.rho") && !map.contains("run.seed"));
+    assert!(here.join("s/plots/gauge.svg").is_file() && here.join("s/plots/trajectories_gauge.svg").is_file());
+    // A job that is missing leaves its mean out.
+    fs::remove_dir_all(here.join("s/runs/lr=0.05,seed=1,rho=0.01")).unwrap();
+    succeeds(edgewalk(here, &["report", "s"]));
+    refuses(sweep(here, &["seed=4..0"], &["--out", "t"]), 2, &["run.seed", "4..0"]);
+    refuses(sweep(here, &["seed=0..99999999999"], &["--out", "t"]), 2, &["10000"]);
+}

@@ -58,7 +58,7 @@ pub(super) fn divide(sets: &[String]) -> Result<(Vec<String>, Vec<Axis>), SweepE
         let Some((key, text)) = argument.split_once('=') else {
             return Err(ConfigError::NotKeyValue { argument: argument.clone() }.into());
         };
-        let mut values = split(text);
+        let mut values = expanded(split(text))?;
         for value in &values {
             check(&format!("{key}={value}"))?;
         }
@@ -114,6 +114,25 @@ fn split(text: &str) -> Vec<String> {
         value.push(letter);
     }
     values.iter().map(|value| value.trim().to_owned()).collect()
+}
+
+/// The same with ranges of whole numbers, such as 0..4, written out; both ends belong to a range.
+fn expanded(values: Vec<String>) -> Result<Vec<String>, SweepError> {
+    let mut all = vec![];
+    for value in values {
+        let range = value.split_once("..").and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+        match range {
+            Some((from, to)) if from < to => {
+                let (from, to): (u64, u64) = (from, to);
+                if to - from >= MAX_JOBS as u64 {
+                    return Err(SweepError::TooMany);
+                }
+                all.extend((from..=to).map(|number| number.to_string()));
+            }
+            Some(_) | None => all.push(value),
+        }
+    }
+    Ok(all)
 }
 
 /// A path as a value that does not depend on the working folder.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::seeds::{self, OverSeeds};
 use super::{Axis, JobState, SummaryRow, SweepDir, SweepError};
 use crate::folder::RunDir;
 use crate::folder::tables::{read_curvature, read_metrics};
@@ -29,7 +30,15 @@ struct PlottedQuantity {
     range: fn(&SummaryRow) -> Option<(f64, f64)>,
 }
 
-const QUANTITIES: [PlottedQuantity; 2] = [
+const QUANTITIES: [PlottedQuantity; 3] = [
+    PlottedQuantity {
+        stem: "gauge",
+        title: "Gauge of the update: median over the second half",
+        label: "gauge",
+        colors: Colors::Ratio,
+        value: |row| row.gauge,
+        range: |_| None,
+    },
     PlottedQuantity {
         stem: "edge_ratio",
         title: "Edge ratio: median of λ_max ÷ edge over the second half",
@@ -75,11 +84,28 @@ impl Picture {
     }
 }
 
-/// Over the axes: one picture a quantity, or one for every combination of the axes beyond the second.
+/// Over the axes: one picture a quantity, or one for every combination of the axes beyond the second. Seeds beside other
+/// axes are averaged.
 pub(crate) fn over_axes(sweep: &SweepDir, rows: &[SummaryRow]) -> Vec<Picture> {
+    match OverSeeds::of(&sweep.axes, rows) {
+        None => maps(&sweep.axes, rows),
+        Some(over) => {
+            let mut pictures = maps(&over.axes, &over.rows());
+            for picture in &mut pictures {
+                let words = "a range is one standard deviation to either side";
+                picture.caption += &format!(" Means over {} seeds; {words}.", over.seeds);
+            }
+            pictures
+        }
+    }
+}
+
+fn maps(axes: &[Axis], rows: &[SummaryRow]) -> Vec<Picture> {
     let mut pictures = vec![];
-    for quantity in QUANTITIES {
-        match &sweep.axes[..] {
+    // What no job has, such as an edge ratio with an adaptive base, is not shown.
+    let is_known = |quantity: &PlottedQuantity| rows.iter().any(|row| (quantity.value)(row).is_some());
+    for quantity in QUANTITIES.into_iter().filter(|quantity| quantity.stem == "loss" || is_known(quantity)) {
+        match axes {
             [] => {}
             [axis] if numbers(axis).is_some() => pictures.extend(over_one(axis, rows, quantity)),
             [axis] => {
@@ -237,17 +263,19 @@ fn over_one(axis: &Axis, rows: &[SummaryRow], quantity: PlottedQuantity) -> Opti
 /// # Errors
 /// A table that cannot be read.
 pub(crate) fn trajectories(sweep: &SweepDir) -> Result<Vec<Picture>, SweepError> {
-    let (mut ratios, mut losses) = (vec![], vec![]);
+    let (mut ratios, mut gauges, mut losses) = (vec![], vec![], vec![]);
     let mut highest = f64::MIN_POSITIVE;
-    let (color_axis, dash_axis) = (sweep.axes.len().saturating_sub(1), sweep.axes.len().saturating_sub(2));
-    // One axis has colours alone.
-    let dashed = sweep.axes.len() > 1;
+    // Seeds beside other axes look alike.
+    let seeds = seeds::place(&sweep.axes);
+    let mut shown = (0..sweep.axes.len()).rev().filter(|axis| Some(*axis) != seeds);
+    let (color_axis, dash_axis) = (shown.next().unwrap_or(0), shown.next());
+    let alike = shown.next().is_some();
     for job in sweep.jobs() {
         let Ok(run) = RunDir::open(&job.run) else { continue };
         let place =
             |axis: usize| sweep.axes[axis].values.iter().position(|value| *value == job.values[axis]).unwrap_or(0);
         let color = step_color(place(color_axis), sweep.axes[color_axis].values.len());
-        let dashes = if dashed { DASHES[place(dash_axis).min(DASHES.len() - 1)] } else { "" };
+        let dashes = dash_axis.map_or("", |axis| DASHES[place(axis).min(DASHES.len() - 1)]);
         let style = Style { color, width: 1.5, dashes };
         let add = |curves: &mut Vec<Curve>, points: Vec<(f64, f64)>| {
             if points.iter().any(|point| point.1.is_finite()) {
@@ -257,6 +285,7 @@ pub(crate) fn trajectories(sweep: &SweepDir) -> Result<Vec<Picture>, SweepError>
         if run.curvature().is_file() {
             let rows = read_curvature(&run.curvature())?;
             add(&mut ratios, rows.iter().map(|row| (row.step as f64, row.edge_ratio)).collect());
+            add(&mut gauges, rows.iter().map(|row| (row.step as f64, row.gauge)).collect());
         }
         if run.metrics().is_file() {
             let rows = read_metrics(&run.metrics())?;
@@ -265,18 +294,23 @@ pub(crate) fn trajectories(sweep: &SweepDir) -> Result<Vec<Picture>, SweepError>
         }
     }
     // The last values of a diverging job would flatten the others.
-    let rest = if sweep.axes.len() > 2 { " Jobs that differ in other keys alone look alike." } else { "" };
+    let rest = match (alike, seeds) {
+        (true, _) => " Jobs that differ in other keys alone look alike.",
+        (false, Some(_)) => " Jobs that differ in their seed alone look alike.",
+        (false, None) => "",
+    };
     let specs = [
+        ("trajectories_gauge", "Gauges of all jobs", "gauge (1 at the edge)", Scale::Auto, gauges),
         ("trajectories_edge_ratio", "λ_max ÷ edge of all jobs", "λ_max ÷ edge", Scale::Auto, ratios),
         ("trajectories_loss", "Loss of all jobs", "loss (per example)", Scale::LogBelow(10.0 * highest), losses),
     ];
     let drawn = specs.into_iter().filter(|spec| !spec.4.is_empty()).map(|(stem, title, y_label, scale, mut curves)| {
         let last = curves.iter().flat_map(|curve| &curve.points).fold(0.0_f64, |last, point| last.max(point.0));
-        if stem.ends_with("ratio") {
+        if !stem.ends_with("loss") {
             let style = Style { color: VERMILLION, width: 2.5, dashes: "" };
             curves.insert(0, Curve { label: "the edge".into(), points: vec![(0.0, 1.0), (last.max(1.0), 1.0)], style });
         }
-        curves.extend(legend(&sweep.axes, color_axis, dashed.then_some(dash_axis)));
+        curves.extend(legend(&sweep.axes, color_axis, dash_axis));
         Picture {
             stem: stem.into(),
             title: title.into(),

@@ -16,6 +16,7 @@ mod memory;
 mod queue;
 #[cfg(feature = "plots")]
 mod report;
+mod seeds;
 mod slurm;
 mod state;
 mod summary;
@@ -29,6 +30,7 @@ use crate::folder::{RunDir, settled};
 use crate::observer::{Observer, OutputError};
 use crate::text::{counted, shell_path};
 use board::Board;
+use seeds::OverSeeds;
 use slurm::Places;
 
 pub use axis::Axis;
@@ -195,10 +197,11 @@ fn finish(board: &Board<'_>, observer: &dyn Observer) -> Result<(), SweepError> 
     let report = format!("report in {}, ", sweep_report(sweep)?.display());
     #[cfg(not(feature = "plots"))]
     let report = "";
+    let means = OverSeeds::of(&sweep.axes, &board.rows).map_or_else(String::new, |over| over.in_lines());
     say(
         observer,
         &format!(
-            "{}{ended} of {} ended; table in {}, {report}runs in {}\n",
+            "{}{means}{ended} of {} ended; table in {}, {report}runs in {}\n",
             summary::in_columns(sweep, &board.rows),
             counted(count, "job"),
             sweep.summary().display(),

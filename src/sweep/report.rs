@@ -8,6 +8,7 @@ use maud::{Markup, html};
 
 use super::board::Board;
 use super::figures::{Drawn, Picture, over_axes, path, trajectories};
+use super::seeds::{Mean, OverSeeds};
 use super::{JobState, SummaryRow, SweepDir, SweepError, check_begun, read_summary};
 use crate::config;
 use crate::files::write_file;
@@ -49,6 +50,7 @@ pub fn sweep_report(sweep: &SweepDir) -> Result<PathBuf, SweepError> {
             "The edge ratio is ‖H‖ divided by the eigenvalue at which the update rule turns unstable (2/η for gradient descent, the \
              SAM-edge for SAM): the median over the second half of the measured steps. 1 is at the edge of stability."
         }
+        @if let Some(over) = OverSeeds::of(&sweep.axes, &rows) { h2 { "Means over the seeds" } (means(&over)) }
         h2 { "All jobs" }
         (table(sweep, &rows))
         @if !curves.is_empty() { h2 { "Over the steps" } }
@@ -129,6 +131,33 @@ fn state(sweep: &SweepDir, rows: &[SummaryRow]) -> Markup {
     };
     let others = if others.is_empty() { String::new() } else { format!("; {}", others.join(", ")) };
     html! { div class=(class) { strong { (done) " of " (sweep.jobs().len()) " done" } (others) "." } }
+}
+
+/// The means over the seeds with their standard deviations.
+fn means(over: &OverSeeds) -> Markup {
+    html! {
+        div.wide {
+            table {
+                thead {
+                    tr {
+                        @for axis in &over.axes { th { (axis.key) } }
+                        @for name in ["loss", "edge ratio", "gauge"] { th.number { (name) } }
+                        th { "" }
+                    }
+                }
+                tbody {
+                    @for Mean { row, spreads } in &over.means {
+                        tr {
+                            @for value in &row.values { td { (value) } }
+                            @for spread in spreads { td.number { @if let Some(spread) = spread { (spread.words()) } } }
+                            td { (row.message) }
+                        }
+                    }
+                }
+            }
+        }
+        p { "Over " (over.seeds) " seeds, ± one standard deviation of the runs (not of their mean)." }
+    }
 }
 
 fn table(sweep: &SweepDir, rows: &[SummaryRow]) -> Markup {

@@ -71,7 +71,7 @@ const NUMBERS: [NumberColumn; 12] = [
 ];
 
 impl SummaryRow {
-    fn empty(job: String, values: Vec<String>, state: JobState, message: String) -> Self {
+    pub(super) fn empty(job: String, values: Vec<String>, state: JobState, message: String) -> Self {
         Self {
             job,
             values,

@@ -5,9 +5,7 @@ mod shell;
 
 use std::error::Error;
 
-#[cfg(feature = "plots")]
-pub(crate) use numbers::digits;
-pub(crate) use numbers::{counted, decimals, duration, three_digits};
+pub(crate) use numbers::{counted, decimals, digits, duration, three_digits};
 pub(crate) use shell::shell_path;
 #[cfg(feature = "plots")]
 pub(crate) use shell::shell_word;

@@ -4,7 +4,6 @@ use std::fmt::Display;
 
 /// A number with so many significant digits at most, trailing zeros left out, and an exponent where it would otherwise
 /// have many zeros: `0.05`, `1.234`, `100000`, `5e-4`.
-#[cfg(feature = "plots")]
 pub(crate) fn digits(x: f64, significant: usize) -> String {
     let scientific = format!("{x:.*e}", significant.saturating_sub(1));
     let Ok(rounded) = scientific.parse::<f64>() else { return scientific };
