@@ -241,6 +241,35 @@ fn the_minibatchs_own_sharpness_is_logged_whatever_is_measured_on() {
 }
 
 #[test]
+fn the_mean_batch_sharpness_is_over_fresh_minibatches_and_changes_no_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = |batches: &str| run(folder.path(), batches, &["steps=4", "measure.every=2", batches]);
+    let [none, some] = [found("measure.batches=0"), found("measure.batches=6")];
+    let metrics = |run: &RunDir| tables(run).into_iter().next().unwrap();
+    assert!(metrics(&none) == metrics(&some), "fresh minibatches change the run");
+    assert!(read_curvature(&none.curvature()).unwrap().iter().all(|row| row.batch.unwrap().fresh.is_none()));
+    let rows = read_curvature(&some.curvature()).unwrap();
+    let (data, batches) = (mnist(EXAMPLES), Batches::new(EXAMPLES, BATCH, SEED).unwrap());
+    let w = widen(&some_params(&mlp(), 1));
+    let fresh = rows[0].batch.unwrap().fresh.unwrap();
+    let sharpness = |number: u64| {
+        let examples = batches.fresh(0, number);
+        let distinct: std::collections::BTreeSet<usize> = examples.iter().copied().collect();
+        assert_eq!((examples.len(), distinct.len()), (BATCH, BATCH), "an example twice");
+        let net = on(&data.select(&examples).unwrap());
+        let here = net.at(&w);
+        here.gradient.dot(&here.hvp(here.gradient.as_slice())) / here.gradient.norm_squared()
+    };
+    let all: Vec<f64> = (0..fresh.batches).map(sharpness).collect();
+    let count = all.len() as f64;
+    let mean = all.iter().sum::<f64>() / count;
+    let variance = all.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    close("mean and error", &[fresh.mean, fresh.error], &[mean, (variance / count).sqrt()], 1e-4);
+    assert!((4..=6).contains(&fresh.batches) && (fresh.batches == 6 || fresh.error <= 0.02 * fresh.mean.abs()));
+    assert_ne!(batches.fresh(0, 1), batches.fresh(1, 1), "other steps draw others");
+}
+
+#[test]
 fn full_batch_runs_measure_on_part_of_the_data_or_on_what_they_train_on() {
     let folder = tempfile::tempdir().unwrap();
     let with = |name: &str, sets: &[&str]| {

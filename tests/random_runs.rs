@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Keys with values to draw from: usual ones, the ends of their ranges, and some that are refused. Sizes are few and small, so that
 /// drivers meet the same kernels again.
-const VALUES: [(&str, &[&str]); 66] = [
+const VALUES: [(&str, &[&str]); 67] = [
     ("data.train", &["1", "5", "1001"]),
     ("data.test", &["0", "1", "501"]),
     ("model.activation", &["relu", "tanh", "gelu", "elu", "softplus"]),
@@ -54,6 +54,7 @@ const VALUES: [(&str, &[&str]); 66] = [
     ("optim.beta1", &["0", "0.9", "0.99999"]),
     ("optim.beta2", &["0", "0.999", "0.99999"]),
     ("optim.eps", &["1e-38", "1e-8", "1", "1e38"]),
+    ("measure.batches", &["0", "1", "5", "1000"]),
     ("run.memory", &["0", "0.25", "0.99"]),
     ("optim.lr", &["1e-38", "1e-3", "0.1", "1", "1e3", "1e38"]),
     ("optim.rho", &["0", "1e-38", "0.03", "1", "1e38"]),

@@ -159,7 +159,7 @@ fn every_column_of_a_curvature_row_reads_back() {
         grad_subspace: Some(0.875),
         sam_grad_subspace: Some(0.9375),
         solve_secs: Some(0.125),
-        batch: Some(BatchRow { sharpness: 7.5, grad_norm: 0.25 }),
+        batch: Some(BatchRow { sharpness: 7.5, grad_norm: 0.25, fresh: None }),
         at: Some(MeasureAt::Midpoint),
         measured: Some(MeasuringSet { on: MeasureOn::Fixed, examples: 10 }),
         ..curvature_row(10, 0.5)

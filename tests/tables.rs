@@ -91,7 +91,7 @@ fn what_is_not_finite_is_empty_and_reads_back_as_such() {
         residuals: vec![f64::INFINITY],
         edge_ratio: f64::INFINITY,
         converged: vec![false],
-        batch: Some(BatchRow { sharpness: nan, grad_norm: 0.0 }),
+        batch: Some(BatchRow { sharpness: nan, grad_norm: 0.0, fresh: None }),
         official: Some(OfficialRow {
             hessian_norm: 1.0,
             edge_ratio: nan,
@@ -104,8 +104,9 @@ fn what_is_not_finite_is_empty_and_reads_back_as_such() {
     CurvatureWriter::create(&path, columns).unwrap().write(&row).unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert!(!text.to_lowercase().contains("nan,") && !text.contains("inf"), "{text}");
-    assert!(text.lines().next().unwrap().ends_with(",converged_1,update_sharpness,update_error"), "{text}");
-    assert!(text.trim_end().ends_with(",0,,"), "{text}");
+    let last = ",update_error,batch_sharpness_mean,batch_sharpness_error,batch_sharpness_batches";
+    assert!(text.lines().next().unwrap().ends_with(&format!(",converged_1,update_sharpness{last}")), "{text}");
+    assert!(text.trim_end().ends_with(",0,,,,,"), "{text}");
     let read = read_curvature(&path).unwrap().remove(0);
     let (batch, official) = (read.batch.unwrap(), read.official.unwrap());
     assert!(batch.sharpness.is_nan() && batch.grad_norm == 0.0 && read.edge_ratio.is_nan());

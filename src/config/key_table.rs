@@ -9,6 +9,7 @@ use super::{
 };
 use crate::adapter::Precision;
 use crate::curvature::Order;
+use crate::optim::MOST_FRESH;
 
 /// One key of one section.
 pub(super) struct Key {
@@ -332,6 +333,13 @@ pub(super) const KEYS: &[Key] = &[
         Accepts::Count(1, MAX_INDEX),
         "limit on the products of a measurement. An eigenpair that has not converged by then is logged with its \
          residual.",
+    ),
+    key(
+        "measure",
+        "batches",
+        Accepts::Count(0, MOST_FRESH as i64),
+        "minibatch runs: fresh minibatches, at most, for the mean of the batch sharpness. It ends earlier when the \
+         standard error is 1/50 of the mean. 0: none.",
     ),
     key(
         "measure",

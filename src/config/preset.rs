@@ -227,6 +227,7 @@ const MEASURE: MeasureConfig = MeasureConfig {
     method: MeasureMethod::Lanczos,
     tol: 1e-4,
     max_iterations: 100,
+    batches: 8,
     window: 0,
 };
 

@@ -247,6 +247,8 @@ pub struct MeasureConfig {
     pub tol: f64,
     /// The eigensolver's limit; pairs that have not converged are logged with their residuals.
     pub max_iterations: usize,
+    /// The most fresh minibatches for the mean of the batch sharpness; 0 is none.
+    pub batches: u64,
     /// Updates after each measurement for which the oscillation along v₁ is followed, for `oscillation.csv`; 0 is none.
     pub window: u64,
 }

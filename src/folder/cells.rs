@@ -1,6 +1,6 @@
 //! Cells of `curvature.csv` that are read together.
 
-use super::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow, PreconditionedRow};
+use super::rows::{BatchRow, CurvatureRow, Extreme, FreshBatches, OfficialRow, PreconditionedRow};
 use super::table::{Line, RecordError};
 use crate::config::MeasuringSet;
 
@@ -20,7 +20,15 @@ pub(super) fn measured(row: &mut CurvatureRow, line: &Line<'_>, name: &str) -> R
 
 pub(super) fn batch(row: &mut CurvatureRow, line: &Line<'_>, name: &str) -> Result<(), RecordError> {
     if let Some(grad_norm) = line.optional(name)? {
-        row.batch = Some(BatchRow { sharpness: line.or_nan("batch_sharpness")?, grad_norm });
+        let fresh = match line.optional("batch_sharpness_mean")? {
+            Some(mean) => Some(FreshBatches {
+                mean,
+                error: line.or_nan("batch_sharpness_error")?,
+                batches: line.optional("batch_sharpness_batches")?.unwrap_or_default(),
+            }),
+            None => None,
+        };
+        row.batch = Some(BatchRow { sharpness: line.or_nan("batch_sharpness")?, grad_norm, fresh });
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod cells;
 pub mod checkpoint;
 pub mod choices;
 pub mod columns;
+mod curvature_columns;
 pub mod data_record;
 pub mod manifest;
 pub mod rows;

@@ -124,6 +124,19 @@ pub struct BatchRow {
     pub sharpness: f64,
     /// ‖g_B‖
     pub grad_norm: f64,
+    /// The mean of the sharpness over fresh minibatches at the same parameters, if measured.
+    pub fresh: Option<FreshBatches>,
+}
+
+/// The batch sharpness as an expectation, E_B[g_BᵀH_Bg_B/‖g_B‖²] over minibatches drawn at random.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FreshBatches {
+    /// The mean.
+    pub mean: f64,
+    /// Its standard error.
+    pub error: f64,
+    /// The minibatches drawn.
+    pub batches: u64,
 }
 
 /// The columns of `curvature.csv` about the diagonal P of an adaptive base, at the update of the step.

@@ -6,12 +6,17 @@
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
-use rand::seq::SliceRandom;
+use rand::seq::{SliceRandom, index};
 
 use crate::device::DeviceError;
 
 /// The random stream of the first epoch's shuffle; later epochs use those that follow.
 const STREAM: u64 = 1 << 41;
+
+/// The random stream of the first fresh minibatch at step 0; each step has [`MOST_FRESH`] of its own.
+const FRESH_STREAM: u64 = 1 << 62;
+/// Fresh minibatches of a step, at most.
+pub const MOST_FRESH: u64 = 1000;
 
 /// The position in the shuffled examples where a batch begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +73,14 @@ impl Batches {
             indices.extend(&self.order(epoch.wrapping_add(1))[..missing]);
         }
         indices
+    }
+
+    /// The numbers of the examples in a minibatch that is drawn at random at `step`, for measurements: all subsets of its
+    /// size are equally likely, and no update uses the random numbers. `number` is below [`MOST_FRESH`].
+    pub fn fresh(&self, step: u64, number: u64) -> Vec<usize> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(FRESH_STREAM.wrapping_add(step.wrapping_mul(MOST_FRESH)).wrapping_add(number));
+        index::sample(&mut rng, self.order.len(), self.batch).into_vec()
     }
 
     /// The numbers of all examples in the order of the first epoch.

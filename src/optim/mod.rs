@@ -25,7 +25,7 @@ use crate::objective::Objective;
 use descent::Descent;
 
 pub use base::Base;
-pub use batches::{Batches, Cursor};
+pub use batches::{Batches, Cursor, MOST_FRESH};
 pub use climb::GroupClimb;
 pub use probe::Probe;
 pub use rule::{Ascent, NoEdge, Rule};

@@ -14,6 +14,8 @@ const FEWEST: usize = 5;
 /// The distance of a median gauge from 1 that counts as at the edge, at least and at most. The gauge of a run at its edge
 /// is off by some hundredths, because a mode above the edge grows slowly (docs/rules.md has figures).
 const BAND: (f64, f64) = (0.05, 0.25);
+/// The distance of the median batch sharpness from 2/η that counts as at the edge.
+const BATCH_BAND: f64 = 0.1;
 
 /// The median and extremes of some values.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,6 +93,8 @@ pub struct EdgeSummary {
     pub measured: Option<MeasuringSet>,
     /// The official code's ‖H‖ divided by the exact one, if both were requested.
     pub official: Option<Spread>,
+    /// The mean of the batch sharpness over fresh minibatches, divided by the edge of the rule without its perturbation.
+    pub batch: Option<Spread>,
     /// Of an adaptive base: the share of parameters in the eigenvector of the gauge, see
     /// [`PreconditionedRow`](crate::folder::rows::PreconditionedRow).
     pub participation: Option<Spread>,
@@ -125,6 +129,10 @@ impl EdgeSummary {
                 half.iter().filter_map(|row| Some(row.official.as_ref()?.hessian_norm / row.hessian_norm)),
             ),
             edge_name: rule.at(last_step).edge_name(),
+            batch: Spread::of(half.iter().filter_map(|row| {
+                let edge = rule.at(row.step).unperturbed().edge(&[]).filter(|edge| *edge > 0.0)?;
+                Some(row.batch?.fresh?.mean / edge)
+            })),
             participation: Spread::of(half.iter().filter_map(|row| Some(row.preconditioned?.participation))),
         })
     }
@@ -296,6 +304,15 @@ impl fmt::Display for Summary {
                     (None, None) => {}
                 }
                 write!(f, "; largest residual of λ₁ {:.1e}", edge.worst_residual)?;
+                if let Some(batch) = &edge.batch {
+                    let name = self.rule.at(last).unperturbed().edge_name();
+                    let verdict = match batch.median {
+                        median if median < 1.0 - BATCH_BAND => EdgeVerdict::Below,
+                        median if median > 1.0 + BATCH_BAND => EdgeVerdict::Above,
+                        _ => EdgeVerdict::At,
+                    };
+                    write!(f, "\nmean batch sharpness ÷ ({name}): {batch} → {verdict} (1 ± {BATCH_BAND})")?;
+                }
                 if let Some(ratio) = &edge.official {
                     write!(f, "\n‖H‖ by the official method ÷ exact ‖H‖: {ratio}")?;
                 }

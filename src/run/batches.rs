@@ -74,6 +74,14 @@ impl<'a> BatchLoader<'a> {
         Ok(self.examples.select(&self.batches.indices(step))?)
     }
 
+    /// The examples of a minibatch drawn for a measurement at `step`, see [`Batches::fresh`].
+    ///
+    /// # Errors
+    /// None for the batches of these examples.
+    pub fn fresh(&self, step: u64, number: u64) -> Result<Examples, DataError> {
+        Ok(self.examples.select(&self.batches.fresh(step, number))?)
+    }
+
     /// Uploads the examples of a step, ordered behind the work submitted so far.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use super::RunError;
+use super::batches::BatchLoader;
 use super::divergence::Divergence;
 use super::interruptible::Interruptible;
 use super::midpoint::Midpoint;
@@ -17,7 +18,9 @@ use crate::curvature::{
     EigenOptions, Eigenpair, RitzValue, Spectrum, Track, dot, lanczos, official, power_iteration, subspace_alignment,
 };
 use crate::device::{Buffer, Device, DeviceError, Recording};
-use crate::folder::rows::{BatchRow, CurvatureRow, Extreme, OfficialRow, OscillationRow, PreconditionedRow};
+use crate::folder::rows::{
+    BatchRow, CurvatureRow, Extreme, FreshBatches, OfficialRow, OscillationRow, PreconditionedRow,
+};
 use crate::folder::state::RunState;
 use crate::objective::{DifferenceOperator, Objective};
 use crate::observer::Observer;
@@ -25,6 +28,9 @@ use crate::optim::{Optimizer, Probe, Rule, StepMetrics, UpdateProducts};
 
 /// The share of the lowest Ritz value by which it may miss an eigenvalue and still be logged.
 const CERTAIN: f64 = 0.01;
+/// Fresh minibatches before their standard error counts, and the share of their mean at which it is small enough.
+const FEWEST_BATCHES: u64 = 4;
+const CLEAR: f64 = 0.02;
 /// The random stream of the official method's start at step 0; later steps use those that follow.
 const OFFICIAL_STREAM: u64 = 1 << 40;
 
@@ -51,9 +57,12 @@ pub struct MeasuredOn {
     pub own: Option<Objective>,
 }
 
-/// H_B g_B of the minibatch B that the trained objective holds.
+/// g_B and H_B g_B of the minibatch B that the trained objective holds.
 struct BatchSharpness {
+    gradient: Recording,
     product: Recording,
+    /// g_B, which is the probe's gradient as well.
+    at: Buffer,
     result: Buffer,
 }
 
@@ -71,8 +80,9 @@ impl Measurer {
         let w = optimizer.params();
         let batch = if run.optim.batch > 0 {
             let result = trained.vector("H g of the minibatch")?;
-            let product = trained.hvp(w, optimizer.probe.gradient(), &result)?;
-            Some(BatchSharpness { product, result })
+            let at = optimizer.probe.gradient().clone();
+            let (gradient, product) = (trained.gradient(w, &at, None)?, trained.hvp(w, &at, &result)?);
+            Some(BatchSharpness { gradient, product, at, result })
         } else {
             None
         };
@@ -239,7 +249,36 @@ impl Measurer {
         let gradient = trained.read(optimizer.probe.gradient())?;
         let product = trained.read(&batch.result)?;
         let square = dot(&gradient, &gradient);
-        Ok(Some(BatchRow { sharpness: dot(&gradient, &product) / square, grad_norm: square.sqrt() }))
+        Ok(Some(BatchRow { sharpness: dot(&gradient, &product) / square, grad_norm: square.sqrt(), fresh: None }))
+    }
+
+    /// The mean of the minibatch's own sharpness over minibatches drawn at random at `step`. The trained objective is left
+    /// with the last of them.
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn fresh_batches(
+        &self,
+        trained: &Objective,
+        loader: &BatchLoader<'_>,
+        step: u64,
+    ) -> Result<Option<FreshBatches>, RunError> {
+        let Some(batch) = &self.batch else { return Ok(None) };
+        let (mut count, mut mean, mut squares) = (0_u64, 0.0_f64, 0.0);
+        let mut error = f64::INFINITY;
+        while count < self.config.batches && (count < FEWEST_BATCHES || error > CLEAR * mean.abs()) {
+            trained.replace(&loader.fresh(step, count)?)?;
+            trained.device().run([&batch.gradient, &batch.product])?;
+            let [gradient, product]: [Vec<f64>; 2] = [trained.read(&batch.at)?, trained.read(&batch.result)?];
+            let sharpness = dot(&gradient, &product) / dot(&gradient, &gradient);
+            count += 1;
+            // Welford's recurrence.
+            let before = mean;
+            mean += (sharpness - mean) / count as f64;
+            squares += (sharpness - before) * (sharpness - mean);
+            error = (squares / (count.max(2) - 1) as f64 / count as f64).sqrt();
+        }
+        Ok((count > 1 && mean.is_finite()).then_some(FreshBatches { mean, error, batches: count }))
     }
 }
 

@@ -232,13 +232,17 @@ impl Training<'_> {
         let secs = self.clock.secs();
         let Workspace { objective, optimizer, measurer, .. } = &mut self.workspace;
         let Some(measurer) = measurer else { return Ok(true) };
-        let row = match measurer.measure(objective, optimizer, step, secs, self.observer) {
+        let mut row = match measurer.measure(objective, optimizer, step, secs, self.observer) {
             Err(RunError::Curvature(CurvatureError::NonFinite { .. })) => {
                 return Err(Divergence::of(optimizer.probe.rule(), "a curvature product", step).into());
             }
             Err(RunError::Curvature(CurvatureError::Interrupted)) => return Ok(false),
             row => row?,
         };
+        if let (Some(batch), Some(loader)) = (&mut row.batch, &mut self.batches) {
+            batch.fresh = measurer.fresh_batches(objective, loader, step)?;
+            loader.load(objective, step)?;
+        }
         self.progress.measured(row.hessian_norm, if row.is_sound() { row.gauge } else { f64::NAN });
         self.tables.curvature(&row)?;
         Ok(true)

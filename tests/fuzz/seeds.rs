@@ -13,7 +13,7 @@ use edgewalk::folder::choices::parse;
 use edgewalk::folder::manifest::{Ended, InitFile, Manifest, Resumed};
 use edgewalk::folder::rows::OscillationRow;
 use edgewalk::folder::rows::{
-    BatchRow, CurvatureColumns, CurvatureRow, Extreme, MetricsRow, OfficialRow, PreconditionedRow,
+    BatchRow, CurvatureColumns, CurvatureRow, Extreme, FreshBatches, MetricsRow, OfficialRow, PreconditionedRow,
 };
 use edgewalk::folder::state::{OscillationWindow, RunState};
 use edgewalk::folder::tables::OscillationWriter;
@@ -263,7 +263,11 @@ pub fn curvature() -> Vec<Parts> {
         grad_subspace: Some(0.5),
         sam_grad_subspace: Some(0.5),
         solve_secs: Some(0.01),
-        batch: Some(BatchRow { sharpness: 2.5, grad_norm: 0.1 }),
+        batch: Some(BatchRow {
+            sharpness: 2.5,
+            grad_norm: 0.1,
+            fresh: Some(FreshBatches { mean: 2.0, error: 0.25, batches: 16 }),
+        }),
         at: Some(MeasureAt::Midpoint),
         measured: Some(MeasuringSet { on: MeasureOn::Fixed, examples: 200 }),
         official: Some(OfficialRow {
