@@ -294,8 +294,9 @@ fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, RunError> {
         plot::plot_readout(dir, &readout, Format::Svg)?;
         report_readout(dir, readout)?;
     }
-    let each = duration(wall_secs / (*steps_done).max(1) as f64);
-    let times =
-        format!("{} in {}, measurements included ({each} a step)", counted(*steps_done, "step"), duration(*wall_secs));
+    // A fork has not made the steps of its parent.
+    let made = steps_done - manifest.parent.as_ref().map_or(0, |parent| parent.step.min(*steps_done));
+    let each = duration(wall_secs / made.max(1) as f64);
+    let times = format!("{} in {}, measurements included ({each} a step)", counted(made, "step"), duration(*wall_secs));
     Ok(format!("{summary}\n{stopped}{times}; tables, plots and report.html in {path}\n"))
 }
