@@ -177,6 +177,8 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     let (rule, from) = (build::rule(config).at(step), gradient(&w)?);
     let climbs = update.climbs(&objective, &rule, &from, [metrics.grad_norm; 2])?;
     let edge = climbs.of_modes.as_deref().and_then(|climb| rule.edge(climb)).filter(|_| climbs.is_function);
+    let preconditioner = source::second_moment(&found, layout.len())?
+        .and_then(|(second_moment, age)| rule.preconditioner(age, &second_moment, [&gradients[1], &from]));
     let look = Look { request, gradients, observer };
     let mut findings = vec![];
     for block in &blocks {
@@ -187,8 +189,6 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
             findings.push(look.at(block, Part::Rest, &mut rest)?);
         }
     }
-    let preconditioner = source::second_moment(&found, layout.len())?
-        .and_then(|(second_moment, age)| rule.preconditioner(age, &second_moment, [&look.gradients[1], &from]));
     let is_known = preconditioner.is_some() || !rule.base.is_adaptive();
     let update = match request.blocks.is_empty() && is_known {
         true => {

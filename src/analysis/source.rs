@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::AnalysisRequest;
 use crate::config::{self, Config, ConfigError, DataName, TestSize};
 use crate::data::Dataset;
-use crate::folder::checkpoint;
+use crate::folder::checkpoint::{self, Checkpoint};
 use crate::folder::manifest::Manifest;
 use crate::folder::settled::settings_of;
 use crate::folder::state::RunState;
@@ -84,19 +84,17 @@ pub(super) fn find(request: &AnalysisRequest) -> Result<ParamsSource, RunError> 
     Ok(ParamsSource { step, params, brought: false, config, manifest, out })
 }
 
-/// ν of an adaptive base at these parameters, and the updates since it began, if they are a checkpoint's of a run on all examples: the P of a minibatch
-/// is not that of all.
+/// ν of an adaptive base at these parameters, and the updates since it began, if the parameters are a checkpoint's. A run
+/// on minibatches has none: its P is not that of all examples.
 ///
 /// # Errors
 /// [`RunDirError::Damaged`].
 pub(super) fn second_moment(found: &ParamsSource, parameters: usize) -> Result<Option<(Vec<f64>, u64)>, RunError> {
-    let path = found.params.with_file_name(checkpoint::STATE);
-    if !found.config.optim.is_adaptive() || found.config.optim.batch > 0 || found.step.is_none() || !path.is_file() {
+    let folder = found.params.parent().filter(|folder| found.step.is_some() && folder.join(checkpoint::DONE).is_file());
+    let Some(folder) = folder.filter(|_| found.config.optim.is_adaptive() && found.config.optim.batch == 0) else {
         return Ok(None);
-    }
-    let damaged = |problem: String| RunDirError::Damaged { path: path.clone(), problem };
-    let bytes = std::fs::read(&path).map_err(|error| damaged(error.to_string()))?;
-    let state = RunState::from_bytes(&bytes, parameters).map_err(damaged)?;
+    };
+    let state = RunState::of(&Checkpoint::read(folder)?, parameters)?;
     let age = state.step.saturating_sub(state.moments_since);
     Ok(state.moments.into_iter().find(|(moment, _)| *moment == Moment::Second).map(|(_, vector)| (vector, age)))
 }

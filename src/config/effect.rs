@@ -40,6 +40,11 @@ fn model(it: &ModelConfig, usual: &ModelConfig) -> ModelConfig {
 /// What is perturbed, and how, counts where something is; so do numbers of a base or a schedule.
 fn optim(it: &OptimConfig, usual: &OptimConfig) -> OptimConfig {
     let mut it = it.clone();
+    if !it.perturbs() {
+        let OptimConfig { epsilon, ascent_steps, sam_from, sam_until, micro_batch, .. } = *usual;
+        let kind = OptimKind::Gd;
+        it = OptimConfig { kind, rho: 0.0, epsilon, ascent_steps, sam_from, sam_until, micro_batch, ..it };
+    }
     if it.kind != OptimKind::Asam {
         it.asam_eta = usual.asam_eta;
         it.asam_biases = usual.asam_biases;
@@ -55,21 +60,6 @@ fn optim(it: &OptimConfig, usual: &OptimConfig) -> OptimConfig {
     }
     if it.schedule != LrSchedule::Step {
         (it.drop_every, it.drop_factor) = (usual.drop_every, usual.drop_factor);
-    }
-    if !it.perturbs() {
-        let OptimConfig { epsilon, ascent_steps, sam_from, sam_until, micro_batch, .. } = *usual;
-        it = OptimConfig {
-            kind: OptimKind::Gd,
-            rho: 0.0,
-            asam_eta: usual.asam_eta,
-            asam_biases: usual.asam_biases,
-            epsilon,
-            ascent_steps,
-            sam_from,
-            sam_until,
-            micro_batch,
-            ..it
-        };
     }
     it
 }

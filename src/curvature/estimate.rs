@@ -22,7 +22,7 @@ pub struct Estimate {
 
 impl Estimate {
     /// `exact` plus the mean of `draws`, of which there are at least two, or none; `rounding` widens the interval.
-    pub(super) fn of(exact: f64, draws: &[f64], rounding: f64, level: f64) -> Self {
+    pub(crate) fn of(exact: f64, draws: &[f64], rounding: f64, level: f64) -> Self {
         let (mut value, mut standard_error, mut half) = (exact, 0.0, rounding);
         if let [_, _, ..] = draws {
             let n = draws.len() as f64;

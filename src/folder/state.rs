@@ -22,7 +22,9 @@ use std::borrow::Cow;
 
 use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
 
+use super::checkpoint::{Checkpoint, step_of};
 use super::choices::{Known, from_words, words};
+use super::run_dir::RunDirError;
 use crate::curvature::Track;
 use crate::model::StoreError;
 use crate::optim::{Cursor, Moment};
@@ -129,6 +131,18 @@ impl RunState {
             }
         }
         tensors
+    }
+
+    /// The state in a checkpoint of a run of `n` parameters, which must be that of the step in the folder's name.
+    ///
+    /// # Errors
+    /// [`RunDirError::Damaged`].
+    pub fn of(checkpoint: &Checkpoint, n: usize) -> Result<Self, RunDirError> {
+        let state = Self::from_bytes(&checkpoint.state, n).and_then(|state| match step_of(&checkpoint.path) {
+            Some(step) if step == state.step => Ok(state),
+            Some(_) | None => Err(format!("it is that of step {}; give the folder its name", state.step)),
+        });
+        state.map_err(|problem| RunDirError::Damaged { path: checkpoint.path.clone(), problem })
     }
 
     /// Reads the file of a run of `n` parameters.

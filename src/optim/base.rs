@@ -50,8 +50,8 @@ impl Base {
         }
     }
 
-    /// An element of P ([`Rule::preconditioner`](super::Rule::preconditioner)) where ν is this after the update, `age` updates after it
-    /// began.
+    /// An element of P ([`Rule::preconditioner`](super::Rule::preconditioner)) where ν is this after the update, `age`
+    /// updates after it began.
     pub(super) fn preconditioner(self, age: u64, second_moment: f64) -> Option<f64> {
         let [correction1, correction2] = self.corrections(age);
         match self {

@@ -119,7 +119,7 @@ impl<'a> Update<'a> {
     /// d
     fn decayed(&mut self, rule: &Rule) -> NodeId {
         let gradient = self.vector("g", 1);
-        if rule.weight_decay == 0.0 || rule.base.decouples() {
+        if rule.coupled_decay() == 0.0 {
             return gradient;
         }
         let pull = self.scaled(settings::DECAY, self.w);

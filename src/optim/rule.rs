@@ -182,7 +182,8 @@ impl Rule {
         self.rho > 0.0
     }
 
-    /// The rule of update `step`, counted from 0, with the η of the schedule; outside of `sam_from..sam_until` its ρ is 0.
+    /// The rule of update `step`, counted from 0, with the η of the schedule. Outside of `sam_from..sam_until` its ρ is
+    /// 0.
     #[must_use]
     pub fn at(&self, step: u64) -> Self {
         let on = step >= self.sam_from && (self.sam_until == 0 || step < self.sam_until);
@@ -290,13 +291,18 @@ impl Rule {
     /// The diagonal P of an update by an adaptive base, which follows `gradient` at `w` with this ν before it, `age` updates
     /// after ν began: w⁺ = w − η P⁻¹m, with m the gradient for RMSProp. `None` for [`Base::Sgd`].
     pub fn preconditioner(&self, age: u64, second_moment: &[f64], [gradient, w]: [&[f64]; 2]) -> Option<Vec<f64>> {
-        let decay = if self.base.decouples() { 0.0 } else { self.weight_decay };
+        let decay = self.coupled_decay();
         let [_, beta2, _] = self.base.numbers();
         let of = |((before, gradient), w): ((&f64, &f64), &f64)| {
             let d = gradient + decay * w;
             self.base.preconditioner(age, before + (1.0 - beta2) * (d * d - before))
         };
         second_moment.iter().zip(gradient).zip(w).map(of).collect()
+    }
+
+    /// The c of the c w in the gradient: all of it but for AdamW.
+    pub(super) fn coupled_decay(&self) -> f64 {
+        if self.base.decouples() { 0.0 } else { self.weight_decay }
     }
 
     /// The c that adds to every eigenvalue of the update operator.

@@ -101,7 +101,7 @@ impl UpdateProducts {
     ) -> Result<UpdateOperator<'_>, DeviceError> {
         let metric = self.climb.as_ref().and_then(|climb| climb.metric(from));
         let roots = preconditioner.map(|p| p.iter().map(|p| p.sqrt().recip()).collect());
-        let decay = if self.rule.base.decouples() { 0.0 } else { self.rule.weight_decay };
+        let decay = self.rule.coupled_decay();
         Ok(UpdateOperator { hessian: self.hessian.linearise()?, climbs, metric, roots, decay, largest: 0.0 })
     }
 }

@@ -59,6 +59,17 @@ pub enum EdgeVerdict {
     Above,
 }
 
+impl EdgeVerdict {
+    /// That on a ratio that is 1 at the edge, within this distance.
+    fn of(ratio: f64, band: f64) -> Self {
+        match ratio {
+            ratio if ratio < 1.0 - band => Self::Below,
+            ratio if ratio > 1.0 + band => Self::Above,
+            _ => Self::At,
+        }
+    }
+}
+
 impl fmt::Display for EdgeVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -143,11 +154,7 @@ impl EdgeSummary {
         if rows < FEWEST {
             return None;
         }
-        Some(match median {
-            median if median < 1.0 - band => EdgeVerdict::Below,
-            median if median > 1.0 + band => EdgeVerdict::Above,
-            _ => EdgeVerdict::At,
-        })
+        Some(EdgeVerdict::of(median, band))
     }
 
     /// The verdict in words, with its band, or why there is none.
@@ -306,11 +313,7 @@ impl fmt::Display for Summary {
                 write!(f, "; largest residual of λ₁ {:.1e}", edge.worst_residual)?;
                 if let Some(batch) = &edge.batch {
                     let name = self.rule.at(last).unperturbed().edge_name();
-                    let verdict = match batch.median {
-                        median if median < 1.0 - BATCH_BAND => EdgeVerdict::Below,
-                        median if median > 1.0 + BATCH_BAND => EdgeVerdict::Above,
-                        _ => EdgeVerdict::At,
-                    };
+                    let verdict = EdgeVerdict::of(batch.median, BATCH_BAND);
                     write!(f, "\nmean batch sharpness ÷ ({name}): {batch} → {verdict} (1 ± {BATCH_BAND})")?;
                 }
                 if let Some(ratio) = &edge.official {

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::inputs::Inputs;
 use super::request::{ForkRequest, ResumeRequest};
 use super::tables::Tables;
 use super::{RunError, batches, train};
@@ -12,7 +11,6 @@ use crate::folder::checkpoint::{self, Checkpoint};
 use crate::folder::manifest::{Ended, Manifest, Parent};
 use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError, settled};
-use crate::model::{Layout, params_from_safetensors};
 use crate::observer::Observer;
 use crate::optim::Batches;
 
@@ -38,19 +36,13 @@ pub fn fork(request: &ForkRequest, observer: &dyn Observer) -> Result<RunDir, Ru
     settled::check_task(&old, &config)?;
     batches::check(&config, manifest.data.train)?;
     batches::settle_groups(&mut config, manifest.data.train)?;
-    let parameters = manifest.parameters;
-    let damaged = |problem: String| RunDirError::Damaged { path: checkpoint.path.clone(), problem };
-    let mut state = RunState::from_bytes(&checkpoint.state, parameters).map_err(damaged)?;
+    let mut state = RunState::of(&checkpoint, manifest.parameters)?;
     check_steps(&config, state.step)?;
     let note = carry_over(&config, &mut state);
     state.cursor = match config.optim.batch {
         0 => None,
         batch => Some(Batches::new(manifest.data.train, batch, config.run.seed)?.cursor(state.step)),
     };
-    if config.measure.at == MeasureAt::Midpoint && state.before.is_none() {
-        // The first parameters count as their own predecessor.
-        state.before = Some(params(&config, &checkpoint)?);
-    }
     let name = parent.path().file_name().map_or_else(|| "fork".to_owned(), |name| name.to_string_lossy().into_owned());
     let dir = RunDir::create(out.as_deref(), &name)?;
     manifest = Manifest {
@@ -123,11 +115,4 @@ fn carry_over(new: &Config, state: &mut RunState) -> Option<&'static str> {
     }
     (!has_all)
         .then_some("note: the checkpoint has not the running means or the velocity of the new rule: they begin at 0")
-}
-
-/// The parameters of a checkpoint.
-fn params(config: &Config, checkpoint: &Checkpoint) -> Result<Vec<f64>, RunError> {
-    let layout = Layout::of(&*build::model(config, &Inputs::data(config)?.train)?)?;
-    let path = checkpoint.path.join(checkpoint::PARAMS);
-    params_from_safetensors(&layout, &checkpoint.params).map_err(|cause| RunError::Init { path, cause })
 }

@@ -124,14 +124,7 @@ impl<'a> Launch<'a> {
     /// The state in the checkpoint, if there is one.
     pub fn state(&self, model: &dyn Model) -> Result<Option<RunState>, RunError> {
         let Some(checkpoint) = self.checkpoint() else { return Ok(None) };
-        let n = Layout::of(model)?.len();
-        let state = RunState::from_bytes(&checkpoint.state, n).and_then(|state| {
-            match checkpoint::step_of(&checkpoint.path) == Some(state.step) {
-                true => Ok(state),
-                false => Err(format!("it is that of step {}; give the folder its name", state.step)),
-            }
-        });
-        state.map(Some).map_err(|problem| RunDirError::Damaged { path: checkpoint.path.clone(), problem }.into())
+        Ok(Some(RunState::of(checkpoint, Layout::of(model)?.len())?))
     }
 
     /// Refuses tables that cannot be continued. Nothing has been changed yet.

@@ -15,7 +15,8 @@ use super::update::{Leading, Start, UpdateMeasure, group};
 use crate::config::{Config, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, MeasuringSet};
 use crate::curvature::edge::alignment;
 use crate::curvature::{
-    EigenOptions, Eigenpair, RitzValue, Spectrum, Track, dot, lanczos, official, power_iteration, subspace_alignment,
+    EigenOptions, Eigenpair, Estimate, RitzValue, Spectrum, Track, dot, lanczos, official, power_iteration,
+    subspace_alignment,
 };
 use crate::device::{Buffer, Device, DeviceError, Recording};
 use crate::folder::rows::{
@@ -29,8 +30,10 @@ use crate::optim::{Optimizer, Probe, Rule, StepMetrics, UpdateProducts};
 /// The share of the lowest Ritz value by which it may miss an eigenvalue and still be logged.
 const CERTAIN: f64 = 0.01;
 /// Fresh minibatches before their standard error counts, and the share of their mean at which it is small enough.
-const FEWEST_BATCHES: u64 = 4;
+const FEWEST_BATCHES: usize = 4;
 const CLEAR: f64 = 0.02;
+/// The level of the interval that an estimate has beside its standard error; no row shows it.
+const LEVEL: f64 = 0.95;
 /// The random stream of the official method's start at step 0; later steps use those that follow.
 const OFFICIAL_STREAM: u64 = 1 << 40;
 
@@ -151,8 +154,11 @@ impl Measurer {
     /// # Errors
     /// Device errors.
     pub fn restore(&mut self, device: &Device, state: &mut RunState) -> Result<(), DeviceError> {
-        if let (Some(midpoint), Some(before)) = (&self.midpoint, &state.before) {
-            device.write(midpoint.before(), before)?;
+        match (&self.midpoint, &state.before) {
+            (Some(midpoint), Some(before)) => device.write(midpoint.before(), before)?,
+            // As at the first parameters.
+            (Some(midpoint), None) => device.run([midpoint.remember()])?,
+            (None, _) => {}
         }
         self.take_back(state);
         Ok(())
@@ -176,7 +182,7 @@ impl Measurer {
         }
         let metrics = probed(trained, &optimizer.probe, step)?;
         let preconditioner = optimizer.preconditioner(trained, step)?;
-        let batch = self.batch_row(trained, optimizer)?;
+        let batch = self.batch.as_ref().map(|batch| batch.row(trained)).transpose()?;
         let (objective, probe, metrics) = match &self.own {
             Some((objective, probe)) => (objective, probe, probed(objective, probe, step)?),
             None => (trained, &optimizer.probe, metrics),
@@ -242,16 +248,6 @@ impl Measurer {
         }
     }
 
-    /// The minibatch's own sharpness, right after the optimizer's probe.
-    fn batch_row(&self, trained: &Objective, optimizer: &Optimizer) -> Result<Option<BatchRow>, RunError> {
-        let Some(batch) = &self.batch else { return Ok(None) };
-        trained.device().run([&batch.product])?;
-        let gradient = trained.read(optimizer.probe.gradient())?;
-        let product = trained.read(&batch.result)?;
-        let square = dot(&gradient, &gradient);
-        Ok(Some(BatchRow { sharpness: dot(&gradient, &product) / square, grad_norm: square.sqrt(), fresh: None }))
-    }
-
     /// The mean of the minibatch's own sharpness over minibatches drawn at random at `step`. The trained objective is left
     /// with the last of them.
     ///
@@ -264,21 +260,33 @@ impl Measurer {
         step: u64,
     ) -> Result<Option<FreshBatches>, RunError> {
         let Some(batch) = &self.batch else { return Ok(None) };
-        let (mut count, mut mean, mut squares) = (0_u64, 0.0_f64, 0.0);
-        let mut error = f64::INFINITY;
-        while count < self.config.batches && (count < FEWEST_BATCHES || error > CLEAR * mean.abs()) {
-            trained.replace(&loader.fresh(step, count)?)?;
-            trained.device().run([&batch.gradient, &batch.product])?;
-            let [gradient, product]: [Vec<f64>; 2] = [trained.read(&batch.at)?, trained.read(&batch.result)?];
-            let sharpness = dot(&gradient, &product) / dot(&gradient, &gradient);
-            count += 1;
-            // Welford's recurrence.
-            let before = mean;
-            mean += (sharpness - mean) / count as f64;
-            squares += (sharpness - before) * (sharpness - mean);
-            error = (squares / (count.max(2) - 1) as f64 / count as f64).sqrt();
+        let mut draws = vec![];
+        let mut fresh = None;
+        while (draws.len() as u64) < self.config.batches {
+            trained.replace(&loader.fresh(step, draws.len() as u64)?)?;
+            trained.device().run([&batch.gradient])?;
+            draws.push(batch.row(trained)?.sharpness);
+            if draws.len() < 2 {
+                continue;
+            }
+            let Estimate { value: mean, standard_error: error, .. } = Estimate::of(0.0, &draws, 0.0, LEVEL);
+            fresh = Some(FreshBatches { mean, error, batches: draws.len() as u64 }).filter(|_| mean.is_finite());
+            if draws.len() >= FEWEST_BATCHES && error <= CLEAR * mean.abs() {
+                break;
+            }
         }
-        Ok((count > 1 && mean.is_finite()).then_some(FreshBatches { mean, error, batches: count }))
+        Ok(fresh)
+    }
+}
+
+impl BatchSharpness {
+    /// The row of the minibatch whose gradient has been computed.
+    fn row(&self, trained: &Objective) -> Result<BatchRow, DeviceError> {
+        trained.device().run([&self.product])?;
+        let [gradient, product] = [&self.at, &self.result].map(|buffer| trained.read::<f64>(buffer));
+        let (gradient, product) = (gradient?, product?);
+        let square = dot(&gradient, &gradient);
+        Ok(BatchRow { sharpness: dot(&gradient, &product) / square, grad_norm: square.sqrt(), fresh: None })
     }
 }
 

@@ -146,10 +146,10 @@ fn means(over: &OverSeeds) -> Markup {
                     }
                 }
                 tbody {
-                    @for Mean { row, spreads } in &over.means {
+                    @for Mean { row, averages } in &over.means {
                         tr {
                             @for value in &row.values { td { (value) } }
-                            @for spread in spreads { td.number { @if let Some(spread) = spread { (spread.words()) } } }
+                            @for average in averages { td.number { @if let Some(average) = average { (average.words()) } } }
                             td { (row.message) }
                         }
                     }

@@ -22,17 +22,17 @@ pub(super) struct Mean {
     /// standard deviation below and above the mean.
     pub row: SummaryRow,
     /// Means and standard deviations of loss, edge ratio and gauge, if all are done.
-    pub spreads: [Option<Spread>; 3],
+    pub averages: [Option<Average>; 3],
 }
 
 /// A mean, and the standard deviation of the sample.
 #[derive(Clone, Copy)]
-pub(super) struct Spread {
+pub(super) struct Average {
     pub mean: f64,
     pub deviation: f64,
 }
 
-impl Spread {
+impl Average {
     fn of(values: &[f64]) -> Self {
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
@@ -82,10 +82,10 @@ impl OverSeeds {
 
     /// The means in lines, for people.
     pub fn in_lines(&self) -> String {
-        let line = |Mean { row, spreads }: &Mean| {
+        let line = |Mean { row, averages }: &Mean| {
             let values = self.axes.iter().zip(&row.values).map(|(axis, value)| format!("{} = {value}", axis.key));
-            let names = ["loss", "edge ratio", "gauge"].into_iter().zip(spreads);
-            let numbers = names.filter_map(|(name, spread)| Some(format!("{name} {}", (*spread)?.words())));
+            let names = ["loss", "edge ratio", "gauge"].into_iter().zip(averages);
+            let numbers = names.filter_map(|(name, average)| Some(format!("{name} {}", (*average)?.words())));
             let parts: Vec<String> = values.chain(numbers).collect();
             let state = if row.state == JobState::Done { String::new() } else { format!("  {}", row.message) };
             format!("  {}{state}\n", parts.join("  "))
@@ -102,20 +102,18 @@ impl Mean {
         if let Some(first) = open.first() {
             row.state = first.state;
             row.message = format!("{} of {} seeds not done", open.len(), group.len());
-            return Self { row, spreads: [None; 3] };
+            return Self { row, averages: [None; 3] };
         }
-        let spread = |of: fn(&SummaryRow) -> Option<f64>| -> Option<Spread> {
+        let average = |of: fn(&SummaryRow) -> Option<f64>| -> Option<Average> {
             let values = group.iter().map(|row| of(row)).collect::<Option<Vec<f64>>>()?;
-            Some(Spread::of(&values))
+            Some(Average::of(&values))
         };
-        let mean = |of: fn(&SummaryRow) -> Option<f64>| spread(of).map(|spread| spread.mean);
-        let spreads = [spread(|row| row.loss), spread(|row| row.edge_ratio), spread(|row| row.gauge)];
-        let [loss, ratio, gauge] = spreads;
+        let averages = [average(|row| row.loss), average(|row| row.edge_ratio), average(|row| row.gauge)];
+        let [loss, ratio, gauge] = averages;
         (row.loss, row.gauge) = (loss.map(|it| it.mean), gauge.map(|it| it.mean));
-        (row.test_error, row.hessian_norm) = (mean(|row| row.test_error), mean(|row| row.hessian_norm));
         row.edge_ratio = ratio.map(|it| it.mean);
         row.edge_ratio_low = ratio.map(|it| it.mean - it.deviation);
         row.edge_ratio_high = ratio.map(|it| it.mean + it.deviation);
-        Self { row, spreads }
+        Self { row, averages }
     }
 }
