@@ -15,7 +15,7 @@ pub struct ResumeArgs {
     /// The folder of a run or a sweep
     #[arg(value_name = "DIR")]
     path: PathBuf,
-    /// Change when the run ends or is saved: run.steps, until, time_limit, checkpoint_every, keep; may be repeated
+    /// Change when the run ends or is saved: run.steps, until, time_limit, checkpoint_every, keep, memory; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// Another adapter than the run had: native, gpu, cpu, part of its name, or its number in `edgewalk info`

@@ -14,7 +14,8 @@ pub struct SweepArgs {
     /// A preset or a TOML file [default: quickstart], or the folder of an earlier sweep to continue
     #[arg(value_name = "PRESET|FILE.toml|SWEEP")]
     target: Option<String>,
-    /// Change a setting, as for `edgewalk train`, or sweep it over several values (lr=0.03,0.1); may be repeated
+    /// Change a setting, as for `edgewalk train`, or sweep it over several values (lr=0.03,0.1 or seed=0..4); may be
+    /// repeated
     #[arg(long = "set", value_name = "KEY=VALUE[,VALUE…]")]
     sets: Vec<String>,
     /// The sweep folder, new or empty [default: the next `runs/PRESET-sweep-NUMBER`]
