@@ -67,6 +67,24 @@ fn on_a_matrix_that_turns_slowly() {
     }
 }
 
+/// While a network leaves its start, an eigenvalue at the other end can overtake between two measurements, when the track
+/// has only a rough value of it.
+#[test]
+fn an_eigenvalue_at_the_other_end_that_overtakes_is_found() {
+    for seed in 0..12 {
+        let bulk = |n: usize| (0..n).map(move |i| 12.0 * (-0.03 * i as f64).exp() * if i % 2 == 0 { 1.0 } else { -0.8 });
+        let before: Vec<f64> = [33.0, 23.1, 18.4, -15.0].into_iter().chain(bulk(396)).collect();
+        let mut after = before.clone();
+        after[..4].copy_from_slice(&[18.6, 16.0, 14.0, -16.4]);
+        let track = Known::new(before, seed).solve(lanczos, None, &options(2, 1e-6)).track;
+        let moved = Known::new(after, seed).turned(0.15, 300 + 2 * seed);
+        let found = moved.solve(lanczos, Some(&track), &options(2, 1e-6));
+        let values: Vec<f64> = found.pairs.iter().map(|pair| pair.value).collect();
+        assert!(found.pairs.iter().all(|pair| pair.converged), "seed {seed}");
+        assert!((values[0] - 18.6).abs() < 1e-4 && (values[1] + 16.4).abs() < 1e-4, "seed {seed}: {values:?}");
+    }
+}
+
 #[test]
 fn a_warm_start_finds_both_ends_in_blocks_and_more_than_before() {
     let mut values = outliers(1000);

@@ -33,6 +33,9 @@
 //! the iterates); no ten known pairs (13.7 instead of 11.0, on 300 images); continuing the latest change in full, which
 //! divides the first residual by ten with tanh and doubles it with ReLU, and is the reason for the fit in `track`.
 //!
+//! A pair that the model expects at the other end of the spectrum, almost as large as the last wanted one, is a
+//! *contender*: products go to it too, until it is found to be smaller.
+//!
 //! *Limits.* b start vectors find b copies of an exactly repeated eigenvalue (the last layer of a squared loss has
 //! such). In rare cases a cold solve stops before an eigenvalue has emerged from the bulk, and reports the next one;
 //! the following warm solves find it.
@@ -54,6 +57,10 @@ const RANDOM_WEIGHT: f64 = 0.1;
 const CROWD: usize = 30;
 /// Products spent looking outside an invariant subspace, beyond one a pair, before its contents are accepted.
 const LOOK_AROUND: usize = 10;
+
+/// The share of the last wanted eigenvalue from which a pair at the other end contends with it. A model of the last
+/// solve's eigenvalues was wrong by an eighth where one of them had to be found.
+const CONTENDING: f64 = 0.75;
 
 /// The number of multiplied vectors at which the iteration restarts.
 fn basis_limit(options: &EigenOptions, dim: usize) -> usize {
@@ -139,7 +146,8 @@ pub fn lanczos(
         }
         count = options.block.min(krylov.frontier());
         if count < krylov.frontier() {
-            krylov.prefer(count, round.expected.indices().map(|i| &round.model[i]));
+            let needed = round.expected.indices().chain(round.contenders.iter().copied());
+            krylov.prefer(count, needed.map(|i| &round.model[i]));
         }
     }
 }
@@ -232,6 +240,11 @@ impl Wanted {
         (0..self.top).chain(self.bottom.iter().copied().filter(|&i| i >= self.top))
     }
 
+    /// The place in the order of the last of the first ones.
+    fn last_key(&self, pairs: &[Ritz], options: &EigenOptions) -> f64 {
+        self.top.checked_sub(1).map_or(f64::INFINITY, |last| options.order.key(pairs[last].at.value))
+    }
+
     fn count(&self) -> usize {
         self.indices().count()
     }
@@ -253,6 +266,8 @@ struct Round {
     model: Vec<Ritz>,
     /// The wanted ones of the model.
     expected: Wanted,
+    /// Those at an end of the model's spectrum that are not wanted but almost as large, see [`CONTENDING`].
+    contenders: Vec<usize>,
 }
 
 impl Round {
@@ -261,12 +276,19 @@ impl Round {
         let values: Vec<f64> = ritz.iter().map(|pair| pair.at.value).collect();
         let model = krylov.model_pairs(nought(&values, options));
         let (wanted, expected) = (Wanted::among(&ritz, options), Wanted::among(&model, options));
-        Self { ritz, wanted, model, expected }
+        let is_contender = |i: &usize| {
+            let is_wanted = *i < expected.top || expected.bottom.contains(i);
+            !is_wanted && options.order.key(model[*i].at.value) >= CONTENDING * expected.last_key(&model, options)
+        };
+        let rising = rising(&model);
+        let ends = [rising.first(), rising.last()].into_iter().flatten().copied();
+        let contenders = ends.filter(is_contender).collect();
+        Self { ritz, wanted, model, expected, contenders }
     }
 
     /// Whether the wanted Ritz pairs are there and have converged, and the model expects no others.
     fn settled(&self, options: &EigenOptions) -> bool {
-        let Self { ritz, wanted, model, expected } = self;
+        let Self { ritz, wanted, model, expected, .. } = self;
         wanted.complete && wanted.top == expected.top && {
             let largest = largest(ritz.iter().map(|pair| pair.at));
             let within = |i: usize, j: usize, threshold: fn(&EigenOptions, f64, f64) -> f64| {
@@ -276,9 +298,21 @@ impl Round {
                 let [expected, at] = [expected, found].map(|ritz| options.order.key(ritz.value));
                 found.residual <= threshold && (expected - at).abs() <= threshold
             };
+            // A contender must be found, and be too small to be wanted.
+            let is_beaten = |&contender: &usize| {
+                let is_low = model[contender].at.value < 0.0;
+                let same_end = |pair: &&Ritz| (pair.at.value < 0.0) == is_low;
+                let outermost =
+                    ritz.iter().filter(same_end).max_by(|a, b| a.at.value.abs().total_cmp(&b.at.value.abs()));
+                outermost.is_some_and(|Ritz { at: RitzValue { value, residual }, .. }| {
+                    let least = wanted.last_key(ritz, options);
+                    value.abs() + residual <= least || *residual <= options.threshold(*value, largest)
+                })
+            };
             let mut bottom = wanted.bottom.iter().zip(&expected.bottom);
             (0..wanted.top).all(|i| within(i, i, EigenOptions::threshold))
                 && bottom.all(|(&i, &j)| within(i, j, EigenOptions::bottom_threshold))
+                && self.contenders.iter().all(is_beaten)
         }
     }
 
@@ -290,7 +324,7 @@ impl Round {
         [lambda_max, lambda_min]: [RitzValue; 2],
         start: Option<&Track>,
     ) -> Result<Spectrum, CurvatureError> {
-        let Self { ritz, wanted, model, expected } = self;
+        let Self { ritz, wanted, model, expected, .. } = self;
         let found: Vec<RitzValue> = ritz.iter().map(|pair| pair.at).collect();
         let others: Vec<f64> = model.iter().map(|pair| pair.at.value).collect();
         let (largest, rounding) = (largest(found.iter().copied()), krylov.products.rounding());
