@@ -29,9 +29,11 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from reference_networks import CLASSES, MODELS, VOCABULARY, conv3x3, max_pool, relu, transformer
+
 jax.config.update("jax_enable_x64", True)
 
-VOCABULARY, CLASSES, TEST_LINES = 128, 10, 10_000  # the last lines of the text are not for training
+TEST_LINES = 10_000  # the last lines of the text are not for training
 
 
 # --- Data -------------------------------------------------------------------------------------
@@ -43,7 +45,7 @@ def load_data(o):
         text = np.frombuffer(b"".join(lines[:-TEST_LINES]), np.uint8).astype(np.int32)
         windows = text[: text.size - text.size % (o.seq_len + 1)].reshape(-1, o.seq_len + 1)[: o.train]
         return windows[:, :-1], windows[:, 1:]
-    if o.model == "cnn":
+    if o.model != "mlp":
         # A record is a label, then 1,024 bytes each of red, green and blue.
         records = np.fromfile(folder / "cifar-10-batches-bin" / "data_batch_1.bin", np.uint8)
         records = records.reshape(-1, 1 + 3 * 1024)[: o.train]
@@ -54,45 +56,6 @@ def load_data(o):
         labels = unpack("train-labels-idx1-ubyte.gz", 8)[: o.train]
     inputs = pixels / 256.0
     return inputs - inputs.mean(axis=0), np.eye(CLASSES)[labels]
-
-
-# --- Parameters: names and shapes, in flat order ------------------------------------------------
-def pair(name, *sizes):
-    """A kernel and its bias, or a norm's scale and its bias."""
-    first = "scale" if "norm" in name else "kernel"
-    return [(f"{name}.{first}", sizes), (f"{name}.bias", sizes[-1:])]
-
-
-def mlp_shapes(o):
-    sizes = [28 * 28] + [o.width] * (o.depth - 1) + [CLASSES]
-    for i in range(o.depth):
-        yield from pair(f"dense{i}", sizes[i], sizes[i + 1])
-
-
-def cnn_shapes(o):
-    before, side = 3, 32 >> o.blocks
-    for i in range(o.blocks * o.layers_per_block):
-        channels = o.channels * 2 ** (i // o.layers_per_block)
-        yield from pair(f"conv{i}", 3, 3, before, channels)
-        yield from pair(f"norm{i}", channels)
-        before = channels
-    yield from pair("dense0", side * side * before, CLASSES)
-
-
-def transformer_shapes(o):
-    model, inner = o.model_size, o.heads * o.key_size
-    yield "embed.token", (VOCABULARY, model)
-    yield "embed.position", (o.seq_len, model)
-    for b in (f"block{i}" for i in range(o.layers)):
-        yield from pair(f"{b}.norm0", model)
-        for role in ("query", "key", "value"):
-            yield from pair(f"{b}.attn.{role}", model, inner)
-        yield from pair(f"{b}.attn.out", inner, model)
-        yield from pair(f"{b}.norm1", model)
-        yield from pair(f"{b}.mlp.dense0", model, 4 * model)
-        yield from pair(f"{b}.mlp.dense1", 4 * model, model)
-    yield from pair("final_norm", model)
-    yield from pair("output", model, VOCABULARY)
 
 
 # --- Starting points --------------------------------------------------------------------------
@@ -129,78 +92,6 @@ def random_start(shapes, o):
             values = 0.1 * u + name.endswith(".scale")
         tensors[name] = values.astype(np.float32)
     return tensors
-
-
-# --- Networks ---------------------------------------------------------------------------------
-def relu(x):
-    return jnp.where(x > 0, x, 0.0)  # the derivative at 0 is 0
-
-
-def dense(p, name, x):
-    return x @ p[f"{name}.kernel"] + p[f"{name}.bias"]
-
-
-def layer_norm(p, name, x, epsilon):
-    """Over the last axis, with the biased variance."""
-    x = x - x.mean(axis=-1, keepdims=True)
-    x = x / jnp.sqrt((x * x).mean(axis=-1, keepdims=True) + epsilon)
-    return x * p[f"{name}.scale"] + p[f"{name}.bias"]
-
-
-def conv3x3(p, name, x):
-    """A 3x3 cross-correlation, zero-padded, as one product over gathered patches."""
-    height, width = x.shape[1:3]
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    patches = [x[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-    kernel = p[f"{name}.kernel"]
-    return jnp.concatenate(patches, axis=-1) @ kernel.reshape(-1, kernel.shape[-1]) + p[f"{name}.bias"]
-
-
-def max_pool(x):
-    """2x2, stride 2. Of equals the first in row-major order is taken and receives the derivative."""
-    n, height, width, channels = x.shape
-    larger = lambda first, second: jnp.where(second > first, second, first)
-    x = x.reshape(n, height, width // 2, 2, channels)
-    x = larger(x[:, :, :, 0], x[:, :, :, 1]).reshape(n, height // 2, 2, width // 2, channels)
-    return larger(x[:, :, 0], x[:, :, 1])
-
-
-def attention(o, p, name, x, visible):
-    n, length, _ = x.shape
-    split = lambda role: dense(p, f"{name}.{role}", x).reshape(n, length, o.heads, o.key_size)
-    logits = jnp.einsum("nqhk,nthk->nhqt", split("query"), split("key")) / math.sqrt(o.key_size)
-    weights = jax.nn.softmax(jnp.where(visible, logits, -1e30))
-    mixed = jnp.einsum("nhqt,nthk->nqhk", weights, split("value"))
-    return dense(p, f"{name}.out", mixed.reshape(n, length, -1))
-
-
-def mlp(o, p, x):
-    for i in range(o.depth - 1):
-        x = relu(dense(p, f"dense{i}", x))
-    return dense(p, f"dense{o.depth - 1}", x)
-
-
-def cnn(o, p, x):
-    for i in range(o.blocks * o.layers_per_block):
-        x = relu(conv3x3(p, f"conv{i}", x))
-        x = layer_norm(p, f"norm{i}", x, 1e-6)
-        if (i + 1) % o.layers_per_block == 0:
-            x = max_pool(x)
-    return dense(p, "dense0", x.reshape(len(x), -1))
-
-
-def transformer(o, p, tokens):
-    causal = jnp.tril(jnp.ones((o.seq_len, o.seq_len), bool))
-    visible = causal & (tokens != 0)[:, None, None, :]  # example, head, query, key
-    x = p["embed.token"][tokens] + p["embed.position"]
-    for b in (f"block{i}" for i in range(o.layers)):
-        x = x + attention(o, p, f"{b}.attn", layer_norm(p, f"{b}.norm0", x, 1e-5), visible)
-        h = layer_norm(p, f"{b}.norm1", x, 1e-5)
-        x = x + dense(p, f"{b}.mlp.dense1", jax.nn.gelu(dense(p, f"{b}.mlp.dense0", h), approximate=True))
-    return dense(p, "output", layer_norm(p, "final_norm", x, 1e-5))
-
-
-MODELS = {"mlp": (mlp_shapes, mlp), "cnn": (cnn_shapes, cnn), "transformer": (transformer_shapes, transformer)}
 
 
 class Problem:
@@ -328,6 +219,9 @@ def check(parser):
     for model, options in {
         "mlp": "--train 20 --width 12",
         "cnn": "--train 4 --channels 3 --layers-per-block 2",
+        "resnet": "--train 3 --depth 8 --channels 4 --groups 2",
+        "vgg": "--train 2 --channels 2 --groups 2",
+        "vit": "--train 3 --patch-size 16 --layers 1 --heads 2 --key-size 3 --model-size 8 --embedding-std 0.3",
         "transformer": "--train 3 --seq-len 8 --layers 2 --heads 2 --key-size 3 --model-size 8 --embedding-std 0.3",
     }.items():
         problem = Problem(o := parser.parse_args(["run", "--model", model, *options.split()]))
@@ -369,6 +263,7 @@ def main():
     add("--model", choices=MODELS, required=True)
     sizes = {"depth": 4, "width": 1000, "blocks": 2, "layers-per-block": 1, "channels": 16}
     sizes |= {"layers": 6, "heads": 8, "key-size": 32, "model-size": 128, "seq-len": 64}
+    sizes |= {"groups": 8, "patch-size": 4}
     for name, default in sizes.items():
         add(f"--{name}", type=int, default=default, help="size of the network")
     for name, default, text in (
@@ -385,6 +280,7 @@ def main():
         ("embedding-std", 0.02, "standard deviation of the embeddings in a random start"),
     ):
         add(f"--{name}", type=type(default), default=default, help=text)
+    add("--readout", choices=("mean", "class"), default="mean", help="of the vit")
     add("--rule", choices=("normal", "lcg"), default="normal", help="of the random start")
     add("--init", metavar="FILE", help="start from this safetensors file instead")
     add("--write-init", metavar="FILE", help="write the starting point, in float32")

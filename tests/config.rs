@@ -144,7 +144,7 @@ fn bad_values_name_the_key_the_value_and_what_is_allowed() {
         ("measure.examples=-1", "from 0 to"),
         ("activation=relu6", "\"relu\", \"tanh\", \"gelu\", \"elu\", \"softplus\""),
         ("loss.kind=hinge", "\"mse\", \"cross-entropy\""),
-        ("model.kind=rnn", "\"mlp\", \"cnn\", \"transformer\""),
+        ("model.kind=rnn", "\"mlp\", \"cnn\", \"resnet\", \"vgg\", \"vit\", \"transformer\""),
         ("until=loss", "loss < NUMBER"),
         ("until=accuracy < 0.1", "error < NUMBER"),
         ("until=loss < nan", "loss < NUMBER"),

@@ -11,7 +11,10 @@ use edgewalk::curvature::{
 };
 use edgewalk::data::{DataName, Examples, Features, Request, made_up};
 use edgewalk::device::Recording;
-use edgewalk::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Norm, Pool, Reduction, Transformer, initial_params};
+use edgewalk::model::{
+    Activation, Cnn, Layout, Loss, Mlp, Model, Norm, Pool, Readout, Reduction, ResNet, Transformer, Vgg, Vit,
+    initial_params,
+};
 use edgewalk::objective::{HessianOperator, Objective};
 use edgewalk::optim::{Ascent, Batches, Optimizer, Probe, Rule};
 use proptest::prelude::*;
@@ -19,7 +22,7 @@ use proptest::prelude::*;
 use super::device::{the_device, wgpu};
 
 /// The message of a refusal, which must say something of each of `words`.
-fn refused<T>(result: Result<T, impl std::error::Error>, words: &[&str]) {
+pub fn refused<T>(result: Result<T, impl std::error::Error>, words: &[&str]) {
     let Err(error) = result else { panic!("not refused: {words:?}") };
     let text = error.to_string();
     assert!(words.iter().all(|word| text.contains(word)), "{text}");
@@ -141,10 +144,36 @@ fn sizes_that_make_no_network_are_refused() {
         (Box::new(Cnn { stride: 0, ..cnn.clone() }), "Cnn.stride = 0"),
         (Box::new(Cnn { blocks: 60, growth: 3, ..cnn.clone() }), "growth^(blocks − 1)"),
         (Box::new(Cnn { blocks: 9, growth: 1, ..cnn.clone() }), "pooling leaves something"),
-        (Box::new(Cnn { blocks: 60_000, growth: 1, layers_per_block: 60_000, ..cnn }), "layers_per_block"),
+        (Box::new(Cnn { blocks: 60_000, growth: 1, layers_per_block: 60_000, ..cnn.clone() }), "layers_per_block"),
+        (Box::new(Cnn { norm: Norm::Group, groups: 3, ..cnn.clone() }), "Cnn.groups = 3"),
+        (Box::new(Cnn { norm: Norm::Group, groups: 0, ..cnn }), "divisor of the 4 channels"),
+        (Box::new(ResNet { blocks: 0, ..resnet() }), "ResNet.blocks = 0"),
+        (Box::new(ResNet { blocks: usize::MAX, ..resnet() }), "from 1 to 65535"),
+        (Box::new(ResNet { channels: 1 << 31, ..resnet() }), "4 · ResNet.channels"),
+        (Box::new(ResNet { norm: Norm::Group, groups: 3, ..resnet() }), "ResNet.groups = 3"),
+        (Box::new(Vgg { image: [31, 32, 3], ..vgg() }), "Vgg.image[0] = 31"),
+        (Box::new(Vgg { channels: usize::MAX, ..vgg() }), "Vgg.channels"),
+        (Box::new(Vit { patch_size: 5, ..vit() }), "Vit.patch_size = 5"),
+        (Box::new(Vit { patch_size: 0, ..vit() }), "Vit.patch_size = 0"),
+        (Box::new(Vit { image: [1 << 31, 1 << 31, 1], patch_size: 1, ..vit() }), "the number of patches"),
     ] {
         refused(Layout::of(&*model), &[words]);
     }
+}
+
+fn resnet() -> ResNet {
+    let (image, norm, activation) = ([8, 8, 1], Norm::Group, Activation::Relu);
+    ResNet { image, blocks: 1, channels: 4, norm, groups: 2, activation, outputs: 10 }
+}
+
+fn vgg() -> Vgg {
+    let (image, norm, activation, pool) = ([32, 32, 3], Norm::Group, Activation::Relu, Pool::Max);
+    Vgg { image, channels: 4, norm, groups: 2, activation, pool, outputs: 10 }
+}
+
+fn vit() -> Vit {
+    let (image, readout) = ([8, 8, 1], Readout::Class);
+    Vit { image, patch_size: 4, layers: 1, heads: 1, key_size: 2, model_size: 4, readout, outputs: 10 }
 }
 
 /// Sizes at both ends and beyond.
@@ -162,6 +191,9 @@ fn float() -> impl Strategy<Value = f64> {
 enum Network {
     Mlp(Mlp),
     Cnn(Cnn),
+    ResNet(ResNet),
+    Vgg(Vgg),
+    Vit(Vit),
     Transformer(Transformer),
 }
 
@@ -169,12 +201,13 @@ impl Network {
     /// The same for these examples, whether it can read their kind or not.
     fn reading(self, data: &Examples) -> Arc<dyn Model> {
         let (inputs, outputs) = (data.dim(), data.classes());
+        let image = data.shape().try_into().unwrap_or([inputs, 1, 1]);
         match self {
             Self::Mlp(mlp) => Arc::new(Mlp { inputs, outputs, ..mlp }),
-            Self::Cnn(cnn) => {
-                let image = data.shape().try_into().unwrap_or([inputs, 1, 1]);
-                Arc::new(Cnn { image, outputs, ..cnn })
-            }
+            Self::Cnn(cnn) => Arc::new(Cnn { image, outputs, ..cnn }),
+            Self::ResNet(resnet) => Arc::new(ResNet { image, outputs, ..resnet }),
+            Self::Vgg(vgg) => Arc::new(Vgg { image, outputs, ..vgg }),
+            Self::Vit(vit) => Arc::new(Vit { image, outputs, ..vit }),
             Self::Transformer(transformer) => {
                 Arc::new(Transformer { length: inputs, vocabulary: outputs, ..transformer })
             }
@@ -185,6 +218,9 @@ impl Network {
         match self {
             Self::Mlp(mlp) => Arc::new(mlp),
             Self::Cnn(cnn) => Arc::new(cnn),
+            Self::ResNet(resnet) => Arc::new(resnet),
+            Self::Vgg(vgg) => Arc::new(vgg),
+            Self::Vit(vit) => Arc::new(vit),
             Self::Transformer(transformer) => Arc::new(transformer),
         }
     }
@@ -193,6 +229,9 @@ impl Network {
         match self {
             Self::Mlp(mlp) => mlp,
             Self::Cnn(cnn) => cnn,
+            Self::ResNet(resnet) => resnet,
+            Self::Vgg(vgg) => vgg,
+            Self::Vit(vit) => vit,
             Self::Transformer(transformer) => transformer,
         }
     }
@@ -216,15 +255,32 @@ fn network() -> impl Strategy<Value = Network> {
                 stride,
                 activation,
                 norm,
+                groups: 1,
                 pool,
                 outputs,
             })
         });
+    let norms = prop::sample::select(vec![Norm::Group, Norm::Batch, Norm::None]);
+    let image = || [size(), size(), size()];
+    let resnet = (image(), [size(), size(), size(), size()], norms.clone()).prop_map(|(image, sizes, norm)| {
+        let [blocks, channels, groups, outputs] = sizes;
+        Network::ResNet(ResNet { image, blocks, channels, norm, groups, activation: Activation::Tanh, outputs })
+    });
+    let vgg = (image(), [size(), size(), size()], norms).prop_map(|(image, sizes, norm)| {
+        let ([channels, groups, outputs], activation, pool) = (sizes, Activation::Relu, Pool::None);
+        Network::Vgg(Vgg { image, channels, norm, groups, activation, pool, outputs })
+    });
+    let vit = (image(), [size(), size(), size(), size(), size(), size()], any::<bool>()).prop_map(
+        |(image, [patch_size, layers, heads, key_size, model_size, outputs], mean)| {
+            let readout = if mean { Readout::Mean } else { Readout::Class };
+            Network::Vit(Vit { image, patch_size, layers, heads, key_size, model_size, readout, outputs })
+        },
+    );
     let transformer = [size(), size(), size(), size(), size(), size()].prop_map(|sizes| {
         let [layers, heads, key_size, model_size, length, vocabulary] = sizes;
         Network::Transformer(Transformer { layers, heads, key_size, model_size, length, vocabulary })
     });
-    prop_oneof![mlp, cnn, transformer]
+    prop_oneof![mlp, cnn, resnet, vgg, vit, transformer]
 }
 
 /// Examples that are mostly sound.

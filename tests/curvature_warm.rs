@@ -72,7 +72,8 @@ fn on_a_matrix_that_turns_slowly() {
 #[test]
 fn an_eigenvalue_at_the_other_end_that_overtakes_is_found() {
     for seed in 0..12 {
-        let bulk = |n: usize| (0..n).map(move |i| 12.0 * (-0.03 * i as f64).exp() * if i % 2 == 0 { 1.0 } else { -0.8 });
+        let bulk =
+            |n: usize| (0..n).map(move |i| 12.0 * (-0.03 * i as f64).exp() * if i % 2 == 0 { 1.0 } else { -0.8 });
         let before: Vec<f64> = [33.0, 23.1, 18.4, -15.0].into_iter().chain(bulk(396)).collect();
         let mut after = before.clone();
         after[..4].copy_from_slice(&[18.6, 16.0, 14.0, -16.4]);

@@ -1,4 +1,4 @@
-//! The CNN and the Transformer, as the adapter computes them, against the f64 interpreter: losses, gradients, products of
+//! The convolutional networks and the Transformers, as the adapter computes them, against the f64 interpreter: losses, gradients, products of
 //! second and third order, in chunks of any size, with pooling ties and padding.
 
 use std::sync::Arc;
@@ -6,7 +6,9 @@ use std::sync::Arc;
 use edgewalk::data::{Examples, Features};
 use edgewalk::device::Device;
 use edgewalk::graph::{DType, Graph, Tensor, eval};
-use edgewalk::model::{Activation, Cnn, Layout, Loss, Model, Norm, Pool, Reduction, Transformer, wrong};
+use edgewalk::model::{
+    Activation, Cnn, Layout, Loss, Model, Norm, Pool, Readout, Reduction, ResNet, Transformer, Vgg, Vit, wrong,
+};
 use edgewalk::objective::{Metrics, Objective};
 
 use super::device::{native, own_target, run_for, the_device};
@@ -169,6 +171,95 @@ fn every_product_of_a_small_cnn_agrees() {
     case.check_others();
     let plain = Cnn { pool: Pool::None, channels: 3, blocks: 1, ..paper_cnn(image) };
     Case::new(plain, Loss::CrossEntropy, images(5, image), false).check();
+}
+
+#[test]
+fn a_resnet_agrees_with_the_interpreter() {
+    // The third stage has images of odd size.
+    let image = [10, 9, 3];
+    let resnet = ResNet {
+        image,
+        blocks: 1,
+        channels: 4,
+        norm: Norm::Group,
+        groups: 2,
+        activation: Activation::Gelu,
+        outputs: 10,
+    };
+    let case = Case::new(resnet.clone(), Loss::CrossEntropy, images(6, image), false);
+    case.check();
+    case.check_chunks(4);
+    case.check_others();
+    let plain = ResNet { norm: Norm::None, activation: Activation::Relu, blocks: 2, channels: 2, ..resnet };
+    Case::new(plain, Loss::Mse(Reduction::Mean), images(5, image), false).check();
+}
+
+#[test]
+fn vgg_agrees_with_the_interpreter() {
+    let image = [32, 32, 1];
+    let vgg = Vgg {
+        image,
+        channels: 2,
+        norm: Norm::Group,
+        groups: 2,
+        activation: Activation::Tanh,
+        pool: Pool::Average,
+        outputs: 10,
+    };
+    Case::new(vgg, Loss::CrossEntropy, images(2, image), false).check();
+}
+
+#[test]
+fn a_vit_agrees_with_the_interpreter() {
+    let image = [6, 9, 2];
+    let vit = Vit {
+        image,
+        patch_size: 3,
+        layers: 1,
+        heads: 2,
+        key_size: 5,
+        model_size: 8,
+        readout: Readout::Class,
+        outputs: 10,
+    };
+    let case = Case::new(vit.clone(), Loss::CrossEntropy, images(6, image), false);
+    case.check();
+    case.check_chunks(4);
+    case.check_others();
+    let mean = Vit { readout: Readout::Mean, layers: 2, ..vit };
+    Case::new(mean, Loss::Mse(Reduction::Mean), images(5, image), false).check();
+}
+
+/// Batch normalisation takes the mean and variance of a whole batch; in batches of a stated size the loss is the mean of
+/// theirs.
+#[test]
+fn batch_normalisation_agrees_with_the_interpreter() {
+    let image = [6, 7, 2];
+    let cnn =
+        Cnn { norm: Norm::Batch, activation: Activation::Tanh, pool: Pool::Average, blocks: 1, ..paper_cnn(image) };
+    let case = Case::new(cnn, Loss::CrossEntropy, images(6, image), false);
+    case.check();
+    case.check_others();
+    // Two batches of three have the mean of their losses and gradients.
+    let w = widen(&case.w);
+    let half = |numbers: &[usize]| {
+        let data = case.data.select(numbers).unwrap();
+        interpret(&*case.model, case.loss, &data, &w, &case.directions()[1])
+    };
+    let halves = [half(&[0, 1, 2]), half(&[3, 4, 5])];
+    let mean = |of: fn(&Interpreted) -> &[f64]| -> Vec<f64> {
+        of(&halves[0]).iter().zip(of(&halves[1])).map(|(a, b)| (a + b) / 2.0).collect()
+    };
+    for device in [native(), the_device().clone()] {
+        let mut in_threes = case.on(&device, 3);
+        close("gradient", &in_threes.gradient(), &mean(|half| &half.gradient), 1e-5);
+        let hv = in_threes.product(Product::Hessian, &case.directions()[1]);
+        close("H v", &hv, &mean(|half| &half.hvp), 1e-4);
+    }
+    let whole = case.interpret();
+    assert!(norm(&whole.gradient) > 0.0);
+    let difference = whole.gradient.iter().zip(mean(|half| &half.gradient)).map(|(a, b)| a - b).collect::<Vec<_>>();
+    assert!(norm(&difference) > 1e-3 * norm(&whole.gradient), "statistics of other batches give another loss");
 }
 
 #[test]

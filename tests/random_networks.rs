@@ -6,7 +6,7 @@ use std::sync::Arc;
 use edgewalk::data::{Examples, Features};
 use edgewalk::device::Device;
 use edgewalk::graph::{NodeId, Tensor, eval};
-use edgewalk::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Norm, Pool, Transformer};
+use edgewalk::model::{Activation, Cnn, Layout, Loss, Mlp, Model, Norm, Pool, Readout, ResNet, Transformer, Vit};
 use edgewalk::objective::{Metrics, Objective};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -60,11 +60,12 @@ fn mlps() -> impl Strategy<Value = Network> {
 fn cnns() -> impl Strategy<Value = Network> {
     let image = (4..8usize, 4..8usize, 1..3usize).prop_map(|(height, width, channels)| [height, width, channels]);
     let layers = (1..3usize, 1..6usize, 1..3usize, 1..3usize);
-    let ends = (select(vec![Norm::Layer, Norm::None]), select(vec![Pool::Max, Pool::Average, Pool::None]));
+    let norms = prop_oneof![Just((Norm::Layer, 1)), Just((Norm::None, 1)), (1..4usize).prop_map(|n| (Norm::Group, n))];
+    let ends = (norms, select(vec![Pool::Max, Pool::Average, Pool::None]));
     let cnns = (image, layers, activations(), ends, 2..5usize).prop_map(
-        |(image, (blocks, channels, growth, stride), activation, (norm, pool), outputs)| {
-            let layers_per_block = 1;
-            Cnn { image, blocks, layers_per_block, channels, growth, stride, activation, norm, pool, outputs }
+        |(image, (blocks, channels, growth, stride), activation, ((norm, groups), pool), outputs)| {
+            let (layers_per_block, channels) = (1, channels * groups);
+            Cnn { image, blocks, layers_per_block, channels, growth, stride, activation, norm, groups, pool, outputs }
         },
     );
     let is_left = |cnn: &Cnn| cnn.flattened().is_some_and(|left| !left.contains(&0));
@@ -72,6 +73,29 @@ fn cnns() -> impl Strategy<Value = Network> {
         let (shape, outputs) = (cnn.image, cnn.outputs);
         network(cnn, &shape, outputs, false)
     })
+}
+
+fn resnets() -> impl Strategy<Value = Network> {
+    let image = (3..8usize, 3..8usize, 1..3usize).prop_map(|(height, width, channels)| [height, width, channels]);
+    let norms = select(vec![Norm::Layer, Norm::Group, Norm::None]);
+    (image, 1..3usize, (1..3usize, 1..3usize), norms, activations(), 2..5usize).prop_map(
+        |(image, blocks, (groups, each), norm, activation, outputs)| {
+            let channels = groups * each;
+            network(ResNet { image, blocks, channels, norm, groups, activation, outputs }, &image, outputs, false)
+        },
+    )
+}
+
+fn vits() -> impl Strategy<Value = Network> {
+    let image = (1..3usize, 1..3usize, 1..3usize);
+    let sizes = (1..3usize, 1..4usize, 1..5usize, 2..9usize, 1..4usize);
+    (image, sizes, select(vec![Readout::Mean, Readout::Class]), 2..5usize).prop_map(
+        |((rows, columns, channels), (layers, heads, key_size, model_size, patch_size), readout, outputs)| {
+            let image = [rows * patch_size, columns * patch_size, channels];
+            let model = Vit { image, patch_size, layers, heads, key_size, model_size, readout, outputs };
+            network(model, &image, outputs, false)
+        },
+    )
 }
 
 fn transformers() -> impl Strategy<Value = Network> {
@@ -154,7 +178,7 @@ fn expect(network: &Network, loss: Loss, data: &Examples, w: &[f32], v: &[f64]) 
 /// Checks so many networks on a device of each thread.
 fn check(device: impl Fn() -> Device + Sync, cases: u64) {
     let strategy = || {
-        let networks = prop_oneof![mlps(), cnns(), transformers()];
+        let networks = prop_oneof![mlps(), cnns(), resnets(), vits(), transformers()];
         // One at a time, as ragged as can be, and at once.
         let chunks = prop_oneof![Just(1), 2..16usize, Just(usize::MAX)];
         (networks, select(LOSSES.to_vec()), 1..12usize, chunks, 0..1_000_000u64)

@@ -50,6 +50,7 @@ fn cnn() -> Cnn {
         stride: 1,
         activation: Activation::Tanh,
         norm: Norm::None,
+        groups: 1,
         pool: Pool::Max,
         outputs: 3,
     }

@@ -12,7 +12,7 @@ pub(super) enum ExampleSource {
     Images([usize; 3]),
     /// Windows of text of this length.
     Windows(usize),
-    /// Arrays of one's own, repeated if there are fewer.
+    /// Arrays of one's own or computed ones, repeated if there are fewer.
     Arrays(Examples),
 }
 
@@ -23,7 +23,9 @@ impl ExampleSource {
             DataName::Embedded | DataName::Mnist | DataName::FashionMnist => Self::Images([28, 28, 1]),
             DataName::Cifar10 => Self::Images([32, 32, 3]),
             DataName::Shakespeare | DataName::Text => Self::Windows(config.model.seq_len),
-            DataName::Arrays => Self::Arrays(data::load(&build::request(config))?.train),
+            DataName::Chebyshev | DataName::Spirals | DataName::Arrays => {
+                Self::Arrays(data::load(&build::request(config))?.train)
+            }
         })
     }
 
@@ -42,14 +44,14 @@ impl ExampleSource {
 }
 
 /// The number of examples of an update; for a whole data set, that of the published one, and `None` for all of a text
-/// or of arrays, whose number depends on the file.
+/// or of arrays, whose number depends on the file, and of computed sets.
 pub(super) fn examples_of_update(config: &Config) -> Option<usize> {
     match (config.optim.batch, config.data.train) {
         (0, 0) => match config.data.name {
             DataName::Embedded => Some(1000),
             DataName::Mnist | DataName::FashionMnist => Some(60_000),
             DataName::Cifar10 => Some(50_000),
-            DataName::Shakespeare | DataName::Text | DataName::Arrays => None,
+            DataName::Chebyshev | DataName::Spirals | DataName::Shakespeare | DataName::Text | DataName::Arrays => None,
         },
         (0, train) => Some(train),
         (batch, _) => Some(batch),

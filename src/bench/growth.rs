@@ -79,8 +79,7 @@ pub fn growth(
     let source = ExampleSource::of(config)?;
     let mut points = vec![];
     for (number, axis) in AXES.into_iter().enumerate() {
-        // The network of a file has one width and depth.
-        if config.model.kind == ModelKind::Onnx && axis != GrowthAxis::Examples {
+        if !axis.is_free(config.model.kind) {
             continue;
         }
         let left = budget_secs - began.elapsed().as_secs_f64();
@@ -146,14 +145,23 @@ impl GrowthAxis {
         }
     }
 
+    /// Whether networks of a kind differ along it: that of a file has one width and depth, and VGG-11 one depth.
+    fn is_free(self, kind: ModelKind) -> bool {
+        match self {
+            Self::Examples => true,
+            Self::Width => kind != ModelKind::Onnx,
+            Self::Depth => !matches!(kind, ModelKind::Onnx | ModelKind::Vgg),
+        }
+    }
+
     fn smallest(self, kind: ModelKind) -> usize {
         match (self, kind) {
             (Self::Examples, ModelKind::Mlp) => 32,
-            (Self::Examples, ModelKind::Cnn | ModelKind::Transformer | ModelKind::Onnx) => 8,
-            (Self::Width, ModelKind::Mlp | ModelKind::Transformer) => 16,
-            (Self::Width, ModelKind::Cnn) => 4,
+            (Self::Examples, _) => 8,
+            (Self::Width, ModelKind::Mlp | ModelKind::Transformer | ModelKind::Vit) => 16,
+            (Self::Width, ModelKind::Cnn | ModelKind::ResNet | ModelKind::Vgg) => 4,
             (Self::Depth, ModelKind::Mlp) => 2,
-            (Self::Depth, ModelKind::Cnn | ModelKind::Transformer) | (Self::Width | Self::Depth, ModelKind::Onnx) => 1,
+            (Self::Width | Self::Depth, _) => 1,
         }
     }
 
@@ -170,16 +178,22 @@ impl GrowthAxis {
         match (self, model.kind) {
             (Self::Examples, _) => *examples = size,
             (Self::Width, ModelKind::Mlp) => model.width = size,
-            (Self::Width, ModelKind::Cnn) => model.channels = size,
-            (Self::Width, ModelKind::Transformer) => {
+            (Self::Width, ModelKind::Cnn | ModelKind::ResNet | ModelKind::Vgg) => {
+                model.channels = size;
+                if !size.is_multiple_of(model.groups) {
+                    model.groups = 1;
+                }
+            }
+            (Self::Width, ModelKind::Transformer | ModelKind::Vit) => {
                 model.key_size = (model.key_size * size / model.model_size).max(1);
                 model.model_size = size;
             }
             (Self::Depth, ModelKind::Mlp) => model.depth = size,
             (Self::Depth, ModelKind::Cnn) => model.layers_per_block = size,
-            (Self::Depth, ModelKind::Transformer) => model.layers = size,
-            // The network of a file has one width and depth.
-            (Self::Width | Self::Depth, ModelKind::Onnx) => {}
+            (Self::Depth, ModelKind::ResNet) => model.depth = 6 * size + 2,
+            (Self::Depth, ModelKind::Transformer | ModelKind::Vit) => model.layers = size,
+            // These are not free, see `is_free`.
+            (Self::Width | Self::Depth, ModelKind::Onnx) | (Self::Depth, ModelKind::Vgg) => {}
         }
     }
 }

@@ -175,7 +175,7 @@ impl Scratch {
     fn new(device: &Device, config: &Config, source: &ExampleSource, count: usize) -> Result<Self, RunError> {
         let examples = source.examples(count)?;
         let model = build::model(config, &examples)?;
-        let objective = Objective::new(device, model, build::loss(config), &examples, config.run.chunk)?;
+        let objective = Objective::new(device, model, build::loss(config), &examples, config.chunk())?;
         let w = objective.vector("w")?;
         objective.set_params(&w, &initial_params(objective.layout(), config.run.seed))?;
         Ok(Self { objective, w })

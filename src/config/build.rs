@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Config, ConfigError, LossKind, LrSchedule, ModelConfig, ModelKind, OptimBase, OptimKind};
 use crate::data::{Examples, Features, ImageLayout, Options, Request, TargetKind};
-use crate::model::{Cnn, Layout, Loss, Mlp, Model, OnnxModel, Transformer};
+use crate::model::{Cnn, Initialized, Initializer, Layout, Loss, Mlp, Model, OnnxModel, ResNet, Transformer, Vgg, Vit};
 use crate::onnx::Network;
 use crate::optim::{Ascent, Base, Decay, Rule, Schedule};
 
@@ -66,13 +66,17 @@ pub fn request(config: &Config) -> Request {
             classes: c.classes.clone(),
             targets: c.targets,
             centre: c.centre.choice(),
+            degree: c.degree,
             scale: c.scale,
             // Other networks read the numbers in the order of the file.
-            layout: if config.model.kind == ModelKind::Cnn { c.layout } else { ImageLayout::Nhwc },
+            layout: match config.model.kind {
+                ModelKind::Cnn | ModelKind::ResNet | ModelKind::Vgg | ModelKind::Vit => c.layout,
+                ModelKind::Mlp | ModelKind::Transformer | ModelKind::Onnx => ImageLayout::Nhwc,
+            },
             target: c.target.clone(),
             tokens: match config.model.kind {
                 ModelKind::Transformer => true,
-                ModelKind::Mlp | ModelKind::Cnn => false,
+                ModelKind::Mlp | ModelKind::Cnn | ModelKind::ResNet | ModelKind::Vgg | ModelKind::Vit => false,
                 // A file that cannot be read is reported when the model is made.
                 ModelKind::Onnx => network(config).is_ok_and(|network| network.input().tokens),
             },
@@ -98,6 +102,10 @@ pub fn loss(config: &Config) -> Loss {
 pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
     check_targets(config, data)?;
     let model = of_kind(config, data)?;
+    let model = match config.model.initializer {
+        Initializer::Usual => model,
+        initializer => Arc::new(Initialized { model, initializer }),
+    };
     Layout::of(&*model).map_err(|error| ConfigError::Conflict {
         problem: error.to_string(),
         remedy: "the settings of [model] say how wide and how deep it is",
@@ -141,6 +149,34 @@ fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigErr
             activation: c.activation,
         }),
         ModelKind::Cnn => Arc::new(cnn(c, data)?),
+        ModelKind::ResNet => Arc::new(ResNet {
+            image: image(c, data)?,
+            blocks: blocks_of_depth(c.depth)?,
+            channels: c.channels,
+            norm: c.norm,
+            groups: c.groups,
+            activation: c.activation,
+            outputs: data.classes(),
+        }),
+        ModelKind::Vgg => Arc::new(Vgg {
+            image: image(c, data)?,
+            channels: c.channels,
+            norm: c.norm,
+            groups: c.groups,
+            activation: c.activation,
+            pool: c.pool,
+            outputs: data.classes(),
+        }),
+        ModelKind::Vit => Arc::new(Vit {
+            image: image(c, data)?,
+            patch_size: c.patch_size,
+            layers: c.layers,
+            heads: c.heads,
+            key_size: c.key_size,
+            model_size: c.model_size,
+            readout: c.readout,
+            outputs: data.classes(),
+        }),
         ModelKind::Onnx => Arc::new(onnx(config, data)?),
         ModelKind::Transformer => Arc::new(Transformer {
             layers: c.layers,
@@ -182,15 +218,31 @@ fn network(config: &Config) -> Result<Network, ConfigError> {
     Network::read(path, &freeze).map_err(|cause| ConfigError::Network { path: path.into(), cause })
 }
 
-fn cnn(c: &ModelConfig, data: &Examples) -> Result<Cnn, ConfigError> {
-    let &[height, width, channels] = data.shape() else {
-        return conflict(
-            format!("`model.kind = \"cnn\"` cannot read examples of shape {:?}", data.shape()),
+/// The shape of the examples of a network that reads images.
+fn image(c: &ModelConfig, data: &Examples) -> Result<[usize; 3], ConfigError> {
+    match *data.shape() {
+        [height, width, channels] => Ok([height, width, channels]),
+        ref shape => conflict(
+            format!("`model.kind = \"{}\"` cannot read examples of shape {shape:?}", c.kind),
             "it takes images: height, width, channels; use model.kind = \"mlp\"",
-        );
-    };
+        ),
+    }
+}
+
+/// The blocks of a stage of a ResNet of 6n + 2 layers.
+fn blocks_of_depth(depth: usize) -> Result<usize, ConfigError> {
+    match depth.checked_sub(2).filter(|layers| *layers > 0 && layers.is_multiple_of(6)) {
+        Some(layers) => Ok(layers / 6),
+        None => conflict(
+            format!("`model.depth = {depth}` is not the depth of a ResNet, which has 6n + 2 layers"),
+            "set model.depth to 8, 14, 20, 26, 32, 44, 56 or 110",
+        ),
+    }
+}
+
+fn cnn(c: &ModelConfig, data: &Examples) -> Result<Cnn, ConfigError> {
     let cnn = Cnn {
-        image: [height, width, channels],
+        image: image(c, data)?,
         blocks: c.blocks,
         layers_per_block: c.layers_per_block,
         channels: c.channels,
@@ -198,6 +250,7 @@ fn cnn(c: &ModelConfig, data: &Examples) -> Result<Cnn, ConfigError> {
         stride: c.stride,
         activation: c.activation,
         norm: c.norm,
+        groups: c.groups,
         pool: c.pool,
         outputs: data.classes(),
     };

@@ -11,6 +11,12 @@ choice! {
         Mlp = "mlp",
         /// A convolutional network.
         Cnn = "cnn",
+        /// A residual network.
+        ResNet = "resnet",
+        /// VGG-11.
+        Vgg = "vgg",
+        /// A Vision Transformer.
+        Vit = "vit",
         /// A Transformer that predicts the next character.
         Transformer = "transformer",
         /// The network of an ONNX file.

@@ -20,10 +20,11 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     }
 }
 
-fn of_data(Config { data, loss, model, .. }: &Config) -> [Contradiction; 9] {
+fn of_data(Config { data, loss, model, .. }: &Config) -> [Contradiction; 11] {
     let path = data.path.as_deref();
     let is_arrays = data.name == DataName::Arrays;
     let is_text = matches!(data.name, DataName::Text | DataName::Shakespeare);
+    let is_computed = matches!(data.name, DataName::Chebyshev | DataName::Spirals);
     let usual = &preset::PRESETS[0].config.data;
     let only_arrays = [
         (data.scale != usual.scale, "data.scale"),
@@ -35,10 +36,11 @@ fn of_data(Config { data, loss, model, .. }: &Config) -> [Contradiction; 9] {
     let idle = only_arrays.iter().find(|(is_set, _)| *is_set).map(|(_, key)| *key);
     [
         (
-            data.name == DataName::Embedded && path.is_some(),
+            (data.name == DataName::Embedded || is_computed) && path.is_some(),
             format!(
-                "`data.path = \"{}\"` has no use: the embedded data are inside the program",
-                path.unwrap_or(Path::new("")).display()
+                "`data.path = \"{}\"` has no use: the {} data are inside the program",
+                path.unwrap_or(Path::new("")).display(),
+                data.name
             ),
             "remove data.path, or set data.name to the data set at that path",
         ),
@@ -72,6 +74,19 @@ fn of_data(Config { data, loss, model, .. }: &Config) -> [Contradiction; 9] {
             "leave them out",
         ),
         (
+            is_computed && (!data.classes.is_empty() || data.centre != Centre::AUTO),
+            format!("`data.classes` and `data.centre` have no use for the data set {}", data.name),
+            "leave them out",
+        ),
+        (
+            match data.name {
+                DataName::Chebyshev => data.targets != TargetsAs::Auto,
+                _ => data.degree != usual.degree,
+            },
+            format!("`data.targets` or `data.degree` has no use for the data set {}", data.name),
+            "leave it out: data.degree is for data.name = \"chebyshev\", whose targets are numbers",
+        ),
+        (
             data.classes.len() == 1 || data.targets == TargetsAs::Signs && !matches!(data.classes.len(), 0 | 2),
             format!("`data.classes = {:?}` names {} of them", data.classes, data.classes.len()),
             "name two classes or more, and exactly two for data.targets = \"signs\"",
@@ -91,7 +106,7 @@ fn of_data(Config { data, loss, model, .. }: &Config) -> [Contradiction; 9] {
     ]
 }
 
-fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction; 7] {
+fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction; 9] {
     let (micro_batch, chunk) = (optim.micro_batch, run.chunk);
     let (key, all) = if optim.batch > 0 { ("optim.batch", optim.batch) } else { ("data.train", data.train) };
     [
@@ -127,6 +142,19 @@ fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction
             run.init_layout == WeightLayout::Pytorch && !matches!(model.kind, ModelKind::Mlp | ModelKind::Cnn),
             format!("`run.init_layout = \"pytorch\"` has no rules for model.kind = \"{}\"", model.kind),
             "save the weights under the names of docs/run-folder.md, or take an MLP or a CNN",
+        ),
+        (
+            model.mixes_examples() && chunk > 0,
+            format!("`run.chunk = {chunk}` would cut the batches of `model.norm = \"{}\"`", model.norm),
+            "set run.chunk = 0; model.norm_batch is the number of examples that share their statistics",
+        ),
+        (
+            model.mixes_examples() && model.norm_batch > 0 && micro_batch > 0,
+            format!(
+                "`optim.micro_batch = {micro_batch}` and `model.norm_batch = {}` both cut the examples of an update",
+                model.norm_batch
+            ),
+            "set model.norm_batch = 0, for statistics of each group of optim.micro_batch",
         ),
         (
             all > 0 && micro_batch > all,

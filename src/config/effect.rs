@@ -1,7 +1,7 @@
 //! Which settings have an effect: those that have none are made equal, so that equal runs have equal settings.
 
 use super::preset::{self, QUICKSTART};
-use super::{Config, LrSchedule, ModelConfig, ModelKind, OptimBase, OptimConfig, OptimKind};
+use super::{Config, LrSchedule, ModelConfig, ModelKind, Norm, OptimBase, OptimConfig, OptimKind};
 
 /// The same run with the usual value of every setting that the network or the rule does not look at.
 pub(crate) fn effective(config: &Config) -> Config {
@@ -11,29 +11,41 @@ pub(crate) fn effective(config: &Config) -> Config {
 
 /// A family looks at its own keys only.
 fn model(it: &ModelConfig, usual: &ModelConfig) -> ModelConfig {
-    let usual = usual.clone();
-    let (kind, activation) = (it.kind, it.activation);
+    let (kind, initializer, activation) = (it.kind, it.initializer, it.activation);
+    let common = ModelConfig { kind, initializer, ..usual.clone() };
+    // The numbers of a normalisation count for that normalisation.
+    let normed = ModelConfig {
+        activation,
+        channels: it.channels,
+        norm: it.norm,
+        groups: if it.norm == Norm::Group { it.groups } else { common.groups },
+        norm_batch: if it.norm == Norm::Batch { it.norm_batch } else { common.norm_batch },
+        ..common.clone()
+    };
+    let of_tokens = ModelConfig {
+        layers: it.layers,
+        heads: it.heads,
+        key_size: it.key_size,
+        model_size: it.model_size,
+        ..common.clone()
+    };
     match kind {
-        ModelKind::Mlp => ModelConfig { kind, activation, depth: it.depth, width: it.width, ..usual },
+        ModelKind::Mlp => ModelConfig { activation, depth: it.depth, width: it.width, ..common },
         ModelKind::Cnn => ModelConfig {
             blocks: it.blocks,
             layers_per_block: it.layers_per_block,
-            channels: it.channels,
             growth: it.growth,
             stride: it.stride,
-            norm: it.norm,
             pool: it.pool,
-            ..ModelConfig { kind, activation, ..usual }
+            ..normed
         },
-        ModelKind::Onnx => ModelConfig { kind, path: it.path.clone(), freeze: it.freeze.clone(), ..usual },
-        ModelKind::Transformer => ModelConfig {
-            layers: it.layers,
-            heads: it.heads,
-            key_size: it.key_size,
-            model_size: it.model_size,
-            seq_len: it.seq_len,
-            ..ModelConfig { kind, ..usual }
-        },
+        ModelKind::ResNet => ModelConfig { depth: it.depth, ..normed },
+        ModelKind::Vgg => ModelConfig { pool: it.pool, ..normed },
+        ModelKind::Transformer => ModelConfig { seq_len: it.seq_len, ..of_tokens },
+        ModelKind::Vit => ModelConfig { patch_size: it.patch_size, readout: it.readout, ..of_tokens },
+        ModelKind::Onnx => {
+            ModelConfig { path: it.path.clone(), freeze: it.freeze.clone(), initializer: usual.initializer, ..common }
+        }
     }
 }
 

@@ -4,8 +4,8 @@
 
 use super::accepts::Accepts;
 use super::{
-    Activation, DataName, ImageLayout, LossKind, LrSchedule, MeasureAt, MeasureMethod, MeasureOn, ModelKind, Norm,
-    OptimBase, OptimKind, Pool, Reduction, TargetsAs, WeightLayout,
+    Activation, DataName, ImageLayout, Initializer, LossKind, LrSchedule, MeasureAt, MeasureMethod, MeasureOn,
+    ModelKind, Norm, OptimBase, OptimKind, Pool, Readout, Reduction, TargetsAs, WeightLayout,
 };
 use crate::adapter::Precision;
 use crate::curvature::Order;
@@ -78,6 +78,7 @@ pub(super) const KEYS: &[Key] = &[
         Accepts::FlagOrAuto,
         "subtract the mean of each feature over the training set. auto: for images of a data set yes, for arrays no.",
     ),
+    key("data", "degree", Accepts::Count(0, 100), "chebyshev: degree of the polynomial"),
     key("data", "scale", Accepts::Positive, "arrays: features are divided by this, such as 255 for bytes"),
     key(
         "data",
@@ -101,31 +102,58 @@ pub(super) const KEYS: &[Key] = &[
         Accepts::Text,
         "ONNX: names of arrays that are no parameters, separated by commas; * stands for any characters",
     ),
-    key("model", "activation", Accepts::Word(Activation::NAMES), "activation of an MLP or CNN"),
-    key("model", "depth", Accepts::Count(1, 1000), "MLP: dense layers, the output layer included"),
+    key(
+        "model",
+        "initializer",
+        Accepts::Word(Initializer::NAMES),
+        "initial values of kernels, by their fans ([models.md](models.md)). usual: those of the kind of network.",
+    ),
+    key("model", "activation", Accepts::Word(Activation::NAMES), "activation of an MLP, CNN, ResNet or VGG"),
+    key(
+        "model",
+        "depth",
+        Accepts::Count(1, 1000),
+        "MLP: dense layers, the output layer included. ResNet: 6n + 2 layers, such as 20.",
+    ),
     key("model", "width", Accepts::Count(1, MAX_WIDTH), "MLP: units of a hidden layer"),
     key("model", "blocks", Accepts::Count(1, 100), "CNN: blocks"),
     key("model", "layers_per_block", Accepts::Count(1, 100), "CNN: 3 × 3 convolutions in each block"),
-    key("model", "channels", Accepts::Count(1, MAX_WIDTH), "CNN: channels of the first block"),
+    key("model", "channels", Accepts::Count(1, MAX_WIDTH), "CNN, ResNet, VGG: channels of the first layer"),
     key("model", "growth", Accepts::Count(1, 16), "CNN: factor by which the channels grow from each block to the next"),
     key("model", "stride", Accepts::Count(1, 16), "CNN: stride of the first convolution of each block"),
     key(
         "model",
         "norm",
         Accepts::Word(Norm::NAMES),
-        "CNN: what follows each activation. layer is layer normalisation over the channels.",
+        "CNN: normalisation after each activation; ResNet, VGG: after each convolution. layer: over the channels at each \
+         position. group: over each group of channels. batch: over the examples of a batch.",
     ),
-    key("model", "pool", Accepts::Word(Pool::NAMES), "CNN: 2 × 2 pooling after each block"),
-    key("model", "layers", Accepts::Count(1, 1000), "Transformer: blocks"),
-    key("model", "heads", Accepts::Count(1, 1000), "Transformer: attention heads"),
+    key("model", "groups", Accepts::Count(1, MAX_WIDTH), "group normalisation: number of groups of channels"),
+    key(
+        "model",
+        "norm_batch",
+        Accepts::Count(0, MAX_INDEX),
+        "batch normalisation: examples that share their statistics, in the order of the examples; 0: all of an update, \
+         and all of a set that is evaluated",
+    ),
+    key("model", "pool", Accepts::Word(Pool::NAMES), "CNN: 2 × 2 pooling after each block. VGG: its five poolings."),
+    key("model", "layers", Accepts::Count(1, 1000), "Transformer, ViT: blocks"),
+    key("model", "heads", Accepts::Count(1, 1000), "Transformer, ViT: attention heads"),
     key(
         "model",
         "key_size",
         Accepts::Count(1, MAX_WIDTH),
-        "Transformer: size of the queries, keys and values of a head",
+        "Transformer, ViT: size of the queries, keys and values of a head",
     ),
-    key("model", "model_size", Accepts::Count(1, MAX_WIDTH), "Transformer: features of a token"),
+    key("model", "model_size", Accepts::Count(1, MAX_WIDTH), "Transformer, ViT: features of a token"),
     key("model", "seq_len", Accepts::Count(1, MAX_WIDTH), "Transformer: characters of a window"),
+    key("model", "patch_size", Accepts::Count(1, MAX_WIDTH), "ViT: height and width of a patch"),
+    key(
+        "model",
+        "readout",
+        Accepts::Word(Readout::NAMES),
+        "ViT: what the outputs are computed from: the mean over all tokens, or a class token",
+    ),
     key(
         "loss",
         "kind",
@@ -353,7 +381,7 @@ pub(super) const KEYS: &[Key] = &[
 /// The sections, with their subject and further pages.
 pub(super) const SECTIONS: &[(&str, &str, &str)] = &[
     ("data", "the examples", "[data.md](data.md) describes the data sets."),
-    ("model", "the network", ""),
+    ("model", "the network", "[models.md](models.md) describes the kinds."),
     ("loss", "what is minimised", ""),
     ("optim", "the update rule", "[rules.md](rules.md) has the rules and their edges."),
     ("run", "length, checkpoints and kernels", ""),

@@ -21,7 +21,7 @@ mod types;
 mod until;
 
 pub use crate::data::{DataName, ImageLayout, TargetsAs, TestSize};
-pub use crate::model::{Activation, Norm, Pool, Reduction, WeightLayout};
+pub use crate::model::{Activation, Initializer, Norm, Pool, Readout, Reduction, WeightLayout};
 pub use choice::{
     Auto, Centre, CheckpointEvery, LossKind, LrSchedule, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimBase,
     OptimKind, Tune,

@@ -5,9 +5,10 @@
 use std::path::Path;
 
 use super::{
-    Activation, Centre, CheckpointEvery, Config, ConfigError, DataConfig, DataName, ImageLayout, LossConfig, LossKind,
-    LrSchedule, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm, OptimBase,
-    OptimConfig, OptimKind, Pool, Reduction, RunConfig, TargetsAs, TestSize, Tune, WeightLayout, suggest,
+    Activation, Centre, CheckpointEvery, Config, ConfigError, DataConfig, DataName, ImageLayout, Initializer,
+    LossConfig, LossKind, LrSchedule, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm,
+    OptimBase, OptimConfig, OptimKind, Pool, Readout, Reduction, RunConfig, TargetsAs, TestSize, Tune, WeightLayout,
+    suggest,
 };
 use crate::adapter::Precision;
 use crate::curvature::Order;
@@ -89,6 +90,117 @@ pub const PRESETS: &[Preset] = &[
         },
     },
     Preset {
+        name: "cifar-resnet",
+        about: "a residual network of 20 layers with group normalisation on 1,000 images of CIFAR-10",
+        config: Config {
+            data: data(DataName::Cifar10, 1000, 1000),
+            model: ModelConfig { kind: ModelKind::ResNet, depth: 20, norm: Norm::Group, ..MODEL },
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { lr: 0.01, rho: 0.03, ..SAM },
+            run: RUN,
+            measure: MEASURE,
+        },
+    },
+    Preset {
+        name: "cifar-resnet-small",
+        about: "the same with 8 layers and 8 channels on 100 images, at the edge in minutes without a GPU",
+        config: Config {
+            data: data(DataName::Cifar10, 100, 500),
+            model: ModelConfig {
+                kind: ModelKind::ResNet,
+                depth: 8,
+                channels: 8,
+                norm: Norm::Group,
+                groups: 4,
+                ..MODEL
+            },
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { lr: 0.05, rho: 0.02, ..SAM },
+            run: RunConfig { steps: 300, ..RUN },
+            measure: MeasureConfig { every: 10, ..MEASURE },
+        },
+    },
+    Preset {
+        name: "cifar-vgg",
+        about: "VGG-11 with group normalisation on 1,000 images of CIFAR-10",
+        config: Config {
+            data: data(DataName::Cifar10, 1000, 1000),
+            model: ModelConfig { kind: ModelKind::Vgg, channels: 64, norm: Norm::Group, ..MODEL },
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { lr: 0.01, rho: 0.03, ..SAM },
+            run: RUN,
+            measure: MEASURE,
+        },
+    },
+    Preset {
+        name: "cifar-vgg-small",
+        about: "the same with 8 channels in the first layer on 100 images, at the edge in minutes without a GPU",
+        config: Config {
+            data: data(DataName::Cifar10, 100, 500),
+            model: ModelConfig { kind: ModelKind::Vgg, channels: 8, norm: Norm::Group, groups: 4, ..MODEL },
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { lr: 0.05, rho: 0.02, ..SAM },
+            run: RunConfig { steps: 300, ..RUN },
+            measure: MeasureConfig { every: 10, ..MEASURE },
+        },
+    },
+    Preset {
+        name: "cifar-vit",
+        about: "a Vision Transformer of 6 blocks on patches of 4 × 4, on 1,000 images of CIFAR-10",
+        config: Config {
+            data: data(DataName::Cifar10, 1000, 1000),
+            model: ModelConfig { kind: ModelKind::Vit, ..MODEL },
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { lr: 0.01, rho: 0.03, ..SAM },
+            run: RUN,
+            measure: MEASURE,
+        },
+    },
+    Preset {
+        name: "cifar-vit-small",
+        about: "2 blocks on patches of 8 × 8, on 100 images, at the edge in minutes without a GPU",
+        config: Config {
+            data: data(DataName::Cifar10, 100, 500),
+            model: ModelConfig {
+                kind: ModelKind::Vit,
+                layers: 2,
+                heads: 4,
+                key_size: 16,
+                model_size: 64,
+                patch_size: 8,
+                ..MODEL
+            },
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { lr: 0.05, rho: 0.02, ..SAM },
+            run: RunConfig { steps: 300, ..RUN },
+            measure: MeasureConfig { every: 10, ..MEASURE },
+        },
+    },
+    Preset {
+        name: "chebyshev",
+        about: "a tanh network fitted to 20 points of a polynomial, at the edge in seconds",
+        config: Config {
+            data: data(DataName::Chebyshev, 20, 100),
+            model: ModelConfig { activation: Activation::Tanh, depth: 3, ..MODEL },
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { kind: OptimKind::Gd, lr: 0.2, rho: 0.0, ..SAM },
+            run: RunConfig { steps: 3000, ..RUN },
+            measure: MeasureConfig { every: 25, ..MEASURE },
+        },
+    },
+    Preset {
+        name: "two-spirals",
+        about: "a network that tells two spirals apart, at the edge in seconds",
+        config: Config {
+            data: as_signs(data(DataName::Spirals, 194, 192)),
+            model: MODEL,
+            loss: MEAN_SQUARES,
+            optim: OptimConfig { kind: OptimKind::Gd, lr: 0.1, rho: 0.0, ..SAM },
+            run: RunConfig { steps: 4000, ..RUN },
+            measure: MeasureConfig { every: 25, ..MEASURE },
+        },
+    },
+    Preset {
         name: "shakespeare-transformer",
         about: "the paper's 6 blocks of 8 heads on tiny_shakespeare, in minibatches of 128 windows",
         config: Config {
@@ -133,6 +245,7 @@ const fn data(name: DataName, train: usize, test: usize) -> DataConfig {
         classes: vec![],
         targets: TargetsAs::Auto,
         centre: Centre::AUTO,
+        degree: 4,
         scale: 1.0,
         layout: ImageLayout::Nhwc,
         target: String::new(),
@@ -140,11 +253,18 @@ const fn data(name: DataName, train: usize, test: usize) -> DataConfig {
     }
 }
 
+/// The same with two classes as −1 and 1.
+const fn as_signs(mut data: DataConfig) -> DataConfig {
+    data.targets = TargetsAs::Signs;
+    data
+}
+
 /// The paper's networks, except the width of the MLP.
 const MODEL: ModelConfig = ModelConfig {
     kind: ModelKind::Mlp,
     path: None,
     freeze: None,
+    initializer: Initializer::Usual,
     activation: Activation::Relu,
     depth: 4,
     width: 64,
@@ -154,12 +274,16 @@ const MODEL: ModelConfig = ModelConfig {
     growth: 2,
     stride: 1,
     norm: Norm::Layer,
+    groups: 8,
+    norm_batch: 0,
     pool: Pool::Max,
     layers: 6,
     heads: 8,
     key_size: 32,
     model_size: 128,
     seq_len: 64,
+    patch_size: 4,
+    readout: Readout::Mean,
 };
 
 /// The paper's loss: (f − y)² averaged over examples and outputs.

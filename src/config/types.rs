@@ -19,7 +19,7 @@ use super::until::Until;
 use crate::adapter::Precision;
 use crate::curvature::Order;
 use crate::data::{DataName, ImageLayout, TargetsAs, TestSize};
-use crate::model::{Activation, Norm, Pool, Reduction, WeightLayout};
+use crate::model::{Activation, Initializer, Norm, Pool, Readout, Reduction, WeightLayout};
 
 /// `[data]`: the examples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ pub struct DataConfig {
     pub targets: TargetsAs,
     /// Whether the mean of each feature is subtracted.
     pub centre: Centre,
+    /// Chebyshev: the degree of the polynomial.
+    pub degree: u32,
     /// Arrays: features are divided by this.
     pub scale: f64,
     /// Arrays: the order of an image's axes in the file.
@@ -63,9 +65,11 @@ pub struct ModelConfig {
     /// (written `""`) for none.
     #[serde(serialize_with = "word_out", deserialize_with = "word_in")]
     pub freeze: Option<String>,
-    /// The function after each hidden layer of an MLP or convolution of a CNN.
+    /// The initial values of kernels.
+    pub initializer: Initializer,
+    /// The function after each hidden layer of an MLP or convolution of a CNN, ResNet or VGG.
     pub activation: Activation,
-    /// MLP: dense layers, the linear output included: 4 is three hidden layers.
+    /// MLP: dense layers, the linear output included: 4 is three hidden layers. ResNet: 6n + 2 layers.
     pub depth: usize,
     /// MLP: units in each hidden layer.
     pub width: usize,
@@ -73,26 +77,46 @@ pub struct ModelConfig {
     pub blocks: usize,
     /// CNN: convolutions in a block.
     pub layers_per_block: usize,
-    /// CNN: channels of the first block.
+    /// CNN, ResNet, VGG: channels of the first block, stage or layer.
     pub channels: usize,
     /// CNN: factor from the channels of one block to those of the next.
     pub growth: usize,
     /// CNN: stride of each block's first convolution.
     pub stride: usize,
-    /// CNN: the normalisation after each activation.
+    /// CNN: the normalisation after each activation. ResNet, VGG: that after each convolution.
     pub norm: Norm,
-    /// CNN: the pooling of a block.
+    /// The groups of channels of group normalisation.
+    pub groups: usize,
+    /// The examples that share the statistics of batch normalisation; 0 is all of an update, or of the set that is
+    /// evaluated.
+    pub norm_batch: usize,
+    /// CNN: the pooling of a block. VGG: its poolings.
     pub pool: Pool,
-    /// Transformer: blocks.
+    /// Transformer, ViT: blocks.
     pub layers: usize,
-    /// Transformer: attention heads.
+    /// Transformer, ViT: attention heads.
     pub heads: usize,
-    /// Transformer: size of a head's queries, keys and values.
+    /// Transformer, ViT: size of a head's queries, keys and values.
     pub key_size: usize,
-    /// Transformer: features of a token between blocks.
+    /// Transformer, ViT: features of a token between blocks.
     pub model_size: usize,
     /// Transformer: characters of a window.
     pub seq_len: usize,
+    /// ViT: height and width of a patch.
+    pub patch_size: usize,
+    /// ViT: the vector that the outputs are computed from.
+    pub readout: Readout,
+}
+
+impl ModelConfig {
+    /// Whether the outputs of an example depend on the other examples of its batch.
+    pub fn mixes_examples(&self) -> bool {
+        let has_norm = match self.kind {
+            ModelKind::Cnn | ModelKind::ResNet | ModelKind::Vgg => true,
+            ModelKind::Mlp | ModelKind::Transformer | ModelKind::Vit | ModelKind::Onnx => false,
+        };
+        has_norm && self.norm == Norm::Batch
+    }
 }
 
 /// `[loss]`: the minimised function.
@@ -289,9 +313,14 @@ impl Config {
         Table::try_from(self).expect("the table of keys keeps every count within TOML's integers")
     }
 
-    /// Examples handled at once; 0 lets the planner choose. The groups of m-SAM are handled one by one.
+    /// Examples handled at once; 0 lets the planner choose. The groups of m-SAM are handled one by one, and so are the
+    /// batches of batch normalisation.
     pub fn chunk(&self) -> usize {
-        if self.optim.perturbs() && self.optim.micro_batch > 0 { self.optim.micro_batch } else { self.run.chunk }
+        match () {
+            () if self.optim.perturbs() && self.optim.micro_batch > 0 => self.optim.micro_batch,
+            () if self.model.mixes_examples() => self.model.norm_batch,
+            () => self.run.chunk,
+        }
     }
 }
 

@@ -129,6 +129,12 @@ pub enum DataError {
         /// The path given.
         path: PathBuf,
     },
+    /// A folder was given for examples that are computed.
+    #[error("data.name = \"{name}\" reads no files, but data.path is set; remove data.path")]
+    PathForComputed {
+        /// The data set.
+        name: DataName,
+    },
     /// A text of one's own was asked for without saying which.
     #[error("data.name = \"text\" reads a file of your own; set data.path to it, or to a folder with input.txt")]
     NoPathForText,

@@ -2,7 +2,7 @@
 //! or tokens, and targets: classes, signs or numbers.
 //!
 //! [`idx`], [`cifar`], [`text`] and [`arrays`] read their formats and check every byte; `embedded` has the data of the
-//! program; [`images`] centres. [`catalogue`] lists the downloads, [`Roots`] the folders, and [`fetch`] downloads.
+//! program, and `toys` computes some; [`images`] centres. [`catalogue`] lists the downloads, [`Roots`] the folders, and [`fetch`] downloads.
 
 pub mod arrays;
 pub mod catalogue;
@@ -23,6 +23,7 @@ pub(crate) mod page;
 mod roots;
 mod targets;
 pub mod text;
+mod toys;
 
 use std::path::{Path, PathBuf};
 
@@ -60,6 +61,10 @@ choice! {
         Shakespeare = "shakespeare",
         /// A custom text; the last quarter of its lines is the test set.
         Text = "text",
+        /// Points of a Chebyshev polynomial, computed.
+        Chebyshev = "chebyshev",
+        /// Points on two spirals, computed.
+        Spirals = "spirals",
         /// Arrays of one's own: `.npz`, a folder of `.npy`, `.safetensors` or `.csv`.
         Arrays = "arrays",
     }
@@ -109,6 +114,8 @@ pub struct Options {
     pub targets: TargetsAs,
     /// Whether the mean of each feature over the training set is subtracted; `None`: of images yes, of arrays no.
     pub centre: Option<bool>,
+    /// The degree of a Chebyshev polynomial.
+    pub degree: u32,
     /// Features of arrays are divided by this.
     pub scale: f64,
     /// The axes of the arrays' images, which are turned to height, width, channels.
@@ -129,6 +136,7 @@ impl Default for Options {
             classes: vec![],
             targets: TargetsAs::Auto,
             centre: None,
+            degree: 4,
             scale: 1.0,
             layout: ImageLayout::Nhwc,
             target: String::new(),
@@ -186,6 +194,9 @@ pub fn load(request: &Request) -> Result<Dataset, DataError> {
         }
         DataName::Shakespeare => text::read(&place()?, TestLines::Shakespeare, request),
         DataName::Text => text::read(&place()?, TestLines::LastQuarter, request),
+        DataName::Chebyshev | DataName::Spirals if request.path.is_some() => Err(DataError::PathForComputed { name }),
+        DataName::Chebyshev => toys::chebyshev(request),
+        DataName::Spirals => toys::spirals(request),
         DataName::Arrays => arrays::read(&place()?, request),
     }
 }
@@ -196,7 +207,7 @@ pub fn load(request: &Request) -> Result<Dataset, DataError> {
 /// [`DataError::Missing`] if one is not there, [`DataError::Io`] if the folder cannot be read.
 pub fn files(name: DataName, place: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(match name {
-        DataName::Embedded => vec![],
+        DataName::Embedded | DataName::Chebyshev | DataName::Spirals => vec![],
         DataName::Mnist | DataName::FashionMnist => {
             [idx::files(place, Split::Train)?, idx::files(place, Split::Test)?].concat()
         }

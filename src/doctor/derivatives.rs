@@ -53,6 +53,7 @@ pub(super) fn cnn(device: &Device) -> Result<Vec<Row>, DeviceError> {
         stride: 1,
         activation: ACTIVATION,
         norm: Norm::Layer,
+        groups: 1,
         pool: Pool::Average,
         outputs: 3,
     };

@@ -1,29 +1,17 @@
 //! Convolutional networks for images: blocks of 3 × 3 convolutions, a 2 × 2 pooling after each block, one dense layer.
 //!
-//! A layer is convolution ("SAME") → activation → layer normalisation over the channels, as in the code of Long and
-//! Bartlett; without the normalisation and with equal channels in all blocks it is the `cnn-*` family of Cohen et al.
+//! A layer is convolution ("SAME") → activation → normalisation, of the channels at each position as in the code of Long
+//! and Bartlett; without the normalisation and with equal channels in all blocks it is the `cnn-*` family of Cohen et al.
 //! (2021). The last block's output is flattened in the order height, width, channel.
 
 use super::error::{check_layers, check_widths};
-use super::layers::{add_bias, average_pool, dense, dense_params, layer_norm, max_pool, norm_params, one_each};
-use super::{Activation, Init, Model, ModelError, Param};
+use super::layers::{add_bias, average_pool, dense, dense_params, max_pool, one_each};
+use super::{Activation, Init, Model, ModelError, Norm, Param};
 use crate::choice::choice;
 use crate::graph::{Graph, NodeId, Window, len};
 
-/// ε of the layer normalisation.
-const EPSILON: f32 = 1e-6;
 /// Height and width of a kernel.
 const KERNEL: [usize; 2] = [3, 3];
-
-choice! {
-    /// The last part of a convolutional layer.
-    Norm {
-        /// Layer normalisation over the channels.
-        Layer = "layer",
-        /// Nothing.
-        None = "none",
-    }
-}
 
 choice! {
     /// The last part of a block.
@@ -34,6 +22,17 @@ choice! {
         Average = "average",
         /// Nothing.
         None = "none",
+    }
+}
+
+impl Pool {
+    /// Applies it to images.
+    pub(super) fn apply(self, g: &mut Graph, x: NodeId) -> NodeId {
+        match self {
+            Self::Max => max_pool(g, x, 2),
+            Self::Average => average_pool(g, x, 2),
+            Self::None => x,
+        }
     }
 }
 
@@ -56,6 +55,8 @@ pub struct Cnn {
     pub activation: Activation,
     /// After each activation.
     pub norm: Norm,
+    /// Groups of channels of [`Norm::Group`].
+    pub groups: usize,
     /// After each block.
     pub pool: Pool,
     /// Number of classes.
@@ -84,6 +85,7 @@ impl Cnn {
             stride: 1,
             activation: Activation::Relu,
             norm: Norm::Layer,
+            groups: 1,
             pool: Pool::Max,
             outputs,
         }
@@ -120,7 +122,9 @@ impl Cnn {
                 allowed: "so small that the last block's channels, channels · growth^(blocks − 1), fit 32 bits".into(),
             });
         }
-        Ok(self.layers())
+        let (layers, flattened) = self.layers();
+        self.norm.check_groups("Cnn.groups", self.groups, layers.iter().map(|layer| layer.channels_out))?;
+        Ok((layers, flattened))
     }
 
     /// The convolutions in order, and the last block's output.
@@ -162,9 +166,7 @@ impl Model for Cnn {
                 },
             });
             params.push(Param { name: format!("conv{i}.bias"), shape: vec![co], init: Init::Zeros });
-            if self.norm == Norm::Layer {
-                params.extend(norm_params(&format!("norm{i}"), co));
-            }
+            params.extend(self.norm.params(&format!("norm{i}"), co));
         }
         let fan_in = len(&flattened);
         if fan_in == 0 {
@@ -183,6 +185,10 @@ impl Model for Cnn {
         self.flattened()
     }
 
+    fn mixes_examples(&self) -> bool {
+        self.norm == Norm::Batch
+    }
+
     fn forward(&self, g: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
         let n = g.shape(x).first().copied().unwrap_or(1);
         let [height, width, channels] = self.image;
@@ -196,15 +202,9 @@ impl Model for Cnn {
             h = g.conv(h, next(), layer.window);
             h = add_bias(g, h, next());
             h = self.activation.apply(g, h);
-            if self.norm == Norm::Layer {
-                h = layer_norm(g, h, next(), next(), EPSILON);
-            }
+            h = self.norm.apply(g, h, self.groups, &mut next);
             if layer.last_of_block {
-                h = match self.pool {
-                    Pool::Max => max_pool(g, h, 2),
-                    Pool::Average => average_pool(g, h, 2),
-                    Pool::None => h,
-                };
+                h = self.pool.apply(g, h);
             }
         }
         let flat = g.reshape(h, &[n, len(&flattened)]);

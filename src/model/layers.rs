@@ -24,25 +24,50 @@ fn last_axis(shape: &[usize]) -> usize {
 
 /// (x − mean)/√(variance + ε)·scale + bias over the last axis (Ba, Kiros and Hinton 2016).
 pub fn layer_norm(g: &mut Graph, x: NodeId, scale: NodeId, bias: NodeId, epsilon: f32) -> NodeId {
-    let shape = g.shape(x).to_vec();
-    let last = last_axis(&shape);
+    let last = last_axis(g.shape(x));
+    let normed = standardised(g, x, &[last], epsilon);
+    scaled(g, normed, scale, bias)
+}
+
+/// The mean over `axes`, which vanish.
+pub fn mean(g: &mut Graph, x: NodeId, axes: &[usize]) -> NodeId {
+    let shape = g.shape(x);
     // An empty axis has no mean, and no value that needs one.
-    let features = shape.last().copied().unwrap_or(1).max(1);
-    let mean_of = |g: &mut Graph, x: NodeId| {
-        let sum = g.reduce_sum(x, &[last]);
-        g.scale(sum, 1.0 / features as f64)
-    };
-    let mean = mean_of(g, x);
-    let mean = g.broadcast_over(mean, &shape, &[last]);
-    let centred = g.sub(x, mean);
+    let count: usize = axes.iter().filter_map(|&axis| shape.get(axis)).product::<usize>().max(1);
+    let sum = g.reduce_sum(x, axes);
+    g.scale(sum, 1.0 / count as f64)
+}
+
+/// (x − mean)/√(variance + ε), both over `axes`.
+pub(super) fn standardised(g: &mut Graph, x: NodeId, axes: &[usize], epsilon: f32) -> NodeId {
+    let shape = g.shape(x).to_vec();
+    standardised_by(g, x, epsilon, |g, x| mean(g, x, axes), |g, means| g.broadcast_over(means, &shape, axes))
+}
+
+/// The same with any means, which `spread` repeats to the shape of `x`.
+pub(super) fn standardised_by(
+    g: &mut Graph,
+    x: NodeId,
+    epsilon: f32,
+    means: impl Fn(&mut Graph, NodeId) -> NodeId,
+    spread: impl Fn(&mut Graph, NodeId) -> NodeId,
+) -> NodeId {
+    let centre = means(g, x);
+    let centre = spread(g, centre);
+    let centred = g.sub(x, centre);
     let square = g.mul(centred, centred);
-    let variance = mean_of(g, square);
+    let variance = means(g, square);
     let variance = g.offset(variance, epsilon);
     let inverse = g.unary(Unary::Rsqrt, variance);
-    let inverse = g.broadcast_over(inverse, &shape, &[last]);
-    let normed = g.mul(centred, inverse);
-    let scale = g.broadcast(scale, &shape, &[last]);
-    let scaled = g.mul(normed, scale);
+    let inverse = spread(g, inverse);
+    g.mul(centred, inverse)
+}
+
+/// x·scale + bias, both by the last axis.
+pub(super) fn scaled(g: &mut Graph, x: NodeId, scale: NodeId, bias: NodeId) -> NodeId {
+    let shape = g.shape(x).to_vec();
+    let scale = g.broadcast(scale, &shape, &[last_axis(&shape)]);
+    let scaled = g.mul(x, scale);
     add_bias(g, scaled, bias)
 }
 

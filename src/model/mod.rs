@@ -1,28 +1,38 @@
 //! Models: named parameters and a forward pass as a graph, without derivatives or devices. The parameters, in order,
 //! form one flat vector ([`Layout`]), on which optimisers, eigensolvers and checkpoints work.
 
+mod block;
 mod cnn;
 mod error;
 mod init;
 pub mod layers;
 mod loss;
 mod mlp;
+mod norm;
 mod onnx;
 mod pytorch;
+mod resnet;
 mod store;
 mod transformer;
+mod vgg;
+mod vit;
 
-pub use cnn::{Cnn, Norm, Pool};
+pub use cnn::{Cnn, Pool};
 pub use error::ModelError;
-pub use init::{Init, initial_params};
+pub use init::{Init, Initializer, initial_params};
 pub use loss::{Loss, PerLabel, Reduction, wrong};
 pub use mlp::{Activation, Mlp};
+pub use norm::Norm;
 pub use onnx::OnnxModel;
 pub use pytorch::params_from_pytorch;
+pub use resnet::ResNet;
 pub use store::{StoreError, params_from_safetensors, params_to_safetensors};
 pub use transformer::Transformer;
+pub use vgg::Vgg;
+pub use vit::{Readout, Vit};
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::choice::choice;
 use crate::graph::{self, Graph, NodeId};
@@ -95,9 +105,55 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// Whether the outputs of an example depend on the other examples of its batch, as with batch normalisation. The loss
+    /// is then a mean over batches, so chunks are never made smaller than asked for.
+    fn mixes_examples(&self) -> bool {
+        false
+    }
+
     /// For a model that reads tokens, its number of codes; `None` if it takes any.
     fn vocabulary(&self) -> Option<usize> {
         None
+    }
+}
+
+/// A model with another initialisation.
+pub struct Initialized {
+    /// The model.
+    pub model: Arc<dyn Model>,
+    /// The initial values of its kernels.
+    pub initializer: Initializer,
+}
+
+impl Model for Initialized {
+    fn params(&self) -> Result<Vec<Param>, ModelError> {
+        let mut params = self.model.params()?;
+        self.initializer.apply(&mut params);
+        Ok(params)
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        self.model.constants()
+    }
+
+    fn brought(&self) -> Option<Vec<f64>> {
+        self.model.brought()
+    }
+
+    fn forward(&self, graph: &mut Graph, params: &[NodeId], x: NodeId) -> NodeId {
+        self.model.forward(graph, params, x)
+    }
+
+    fn flattened_image(&self) -> Option<[usize; 3]> {
+        self.model.flattened_image()
+    }
+
+    fn mixes_examples(&self) -> bool {
+        self.model.mixes_examples()
+    }
+
+    fn vocabulary(&self) -> Option<usize> {
+        self.model.vocabulary()
     }
 }
 

@@ -37,9 +37,11 @@ impl Plan {
     /// Plans chunks of `wanted` rows, or as many as suit this adapter if 0.
     pub(super) fn new(device: &Device, problem: &Problem, wanted: usize) -> Result<Self, DeviceError> {
         let limit = device.max_binding_bytes();
+        // A batch whose examples depend on each other is not cut.
+        let whole = problem.model.mixes_examples();
         // On processors no more rows than their caches and translation buffers hold. Software adapters do about 10 to 50
         // GFLOP/s: a fifth of a second.
-        let max_rows = if device.adapter().is_cpu() { 2048 } else { usize::MAX };
+        let max_rows = if device.adapter().is_cpu() && !whole { 2048 } else { usize::MAX };
         let max_flops = if device.target().is_some_and(|target| target.cpu) { 4e9 } else { device.most_flops() };
         let bytes = device.precision().bytes();
         let quantity = Quantity::Gradient { metrics: true };
@@ -47,7 +49,7 @@ impl Plan {
         let program = loop {
             let program = match problem.program(quantity, rows, false, device) {
                 // More workgroups along one axis than a dispatch has: halve them.
-                Err(DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) if rows > 1 => {
+                Err(DeviceError::Kernel(KernelError::Plan(PlanError::TooLarge(_)))) if rows > 1 && !whole => {
                     rows /= 2;
                     continue;
                 }
@@ -59,8 +61,14 @@ impl Plan {
             let excess = ((bytes * longest) as f64 / limit as f64)
                 .max((bytes * memory) as f64 / MEMORY_BYTES)
                 .max(if wanted == 0 { slowest / max_flops } else { 0.0 });
-            if excess <= 1.0 || rows == 1 {
+            if excess <= 1.0 || rows == 1 || whole && longest * bytes <= limit as usize {
                 break program;
+            }
+            if whole {
+                return Err(DeviceError::Mismatch(format!(
+                    "the adapter cannot hold a batch of {rows} examples at once, as batch normalisation asks; set \
+                     model.norm_batch to fewer examples, or take another normalisation"
+                )));
             }
             rows = ((rows as f64 / excess) as usize).clamp(1, rows - 1);
             if wanted == 0 {

@@ -73,7 +73,7 @@ pub(crate) fn require(
 /// The largest halved chunk with which the run fits, and its needs.
 fn smaller(setup: &RunSetup, device: &Device, has: u64) -> Result<Option<(usize, u64)>, RunError> {
     let RunSetup { config, data, first, measured, most_kept, .. } = *setup;
-    if config.optim.micro_batch > 0 {
+    if config.optim.micro_batch > 0 || config.model.mixes_examples() {
         return Ok(None);
     }
     let mut chunk = match config.chunk() {

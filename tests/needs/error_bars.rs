@@ -100,7 +100,8 @@ fn measure(networks: u64, states: u64) -> (usize, usize, f64) {
 
 fn cnn(blocks: usize, channels: usize, growth: usize, stride: usize, activation: Activation) -> Cnn {
     let (layers_per_block, norm, pool) = (1, Norm::Layer, Pool::Max);
-    Cnn { image: [8, 8, 3], blocks, layers_per_block, channels, growth, stride, activation, norm, pool, outputs: 10 }
+    let (image, groups, outputs) = ([8, 8, 3], 1, 10);
+    Cnn { image, blocks, layers_per_block, channels, growth, stride, activation, norm, groups, pool, outputs }
 }
 
 /// Eight images of noise, perhaps with a border of zeros two pixels wide.

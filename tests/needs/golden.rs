@@ -5,7 +5,9 @@ use std::path::Path;
 
 use edgewalk::folder::rows::CurvatureRow;
 use edgewalk::folder::tables::read_curvature;
-use edgewalk::model::{Activation, Cnn, Layout, Mlp, Model, Transformer, params_to_safetensors};
+use edgewalk::model::{
+    Activation, Cnn, Layout, Mlp, Model, Norm, Pool, Readout, ResNet, Transformer, Vgg, Vit, params_to_safetensors,
+};
 
 use super::oracle::Numbers;
 use super::program::{edgewalk, succeeds};
@@ -119,6 +121,39 @@ pub fn cnn_on_cifar10() {
     let cnn = Cnn::paper([32, 32, 3], 8, 10);
     let settings = ["data.train=64", "channels=8", "lr=0.001", "rho=0.02", "steps=5", "measure.every=1"];
     check("cnn", &cnn, 4, "cifar-cnn", &real_data("cifar-10-batches-bin"), &settings);
+}
+
+pub fn resnet_on_cifar10() {
+    let (image, activation, norm) = ([32, 32, 3], Activation::Relu, Norm::Group);
+    let resnet = ResNet { image, blocks: 1, channels: 4, norm, groups: 2, activation, outputs: 10 };
+    let settings = ["data.train=32", "channels=4", "groups=2", "lr=0.01", "rho=0.05", "steps=6", "measure.every=1"];
+    check("resnet", &resnet, 5, "cifar-resnet-small", &real_data("cifar-10-batches-bin"), &settings);
+}
+
+pub fn vgg_on_cifar10() {
+    let (image, activation, norm) = ([32, 32, 3], Activation::Relu, Norm::Group);
+    let vgg = Vgg { image, channels: 2, norm, groups: 2, activation, pool: Pool::Max, outputs: 10 };
+    let settings = ["data.train=16", "channels=2", "groups=2", "lr=0.05", "rho=0.05", "steps=10", "measure.every=2"];
+    check("vgg", &vgg, 3, "cifar-vgg-small", &real_data("cifar-10-batches-bin"), &settings);
+}
+
+pub fn vit_on_cifar10() {
+    let (image, patch_size, readout) = ([32, 32, 3], 8, Readout::Class);
+    let vit = Vit { image, patch_size, layers: 1, heads: 2, key_size: 8, model_size: 16, readout, outputs: 10 };
+    let settings = [
+        "data.train=32",
+        "patch_size=8",
+        "layers=1",
+        "heads=2",
+        "key_size=8",
+        "model_size=16",
+        "readout=class",
+        "lr=0.1",
+        "rho=0.1",
+        "steps=20",
+        "measure.every=5",
+    ];
+    check("vit", &vit, 1, "cifar-vit-small", &real_data("cifar-10-batches-bin"), &settings);
 }
 
 pub fn transformer_on_shakespeare() {

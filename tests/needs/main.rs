@@ -31,12 +31,15 @@ enum Need {
     Minutes,
 }
 
-const TESTS: [(Need, &str, fn()); 17] = [
+const TESTS: [(Need, &str, fn()); 20] = [
     (Need::Nothing, "error_bars::few_networks_with_layer_normalisation_are_covered", error_bars::few),
     (DATA, "error_bars::the_cases_on_cifar10_are_covered", error_bars::cases),
     (Need::Minutes, "error_bars::of_a_thousand_99_in_100_are_covered", error_bars::thousand),
     (DATA, "golden::an_mlp_on_mnist_follows_the_reference", golden::mlp_on_mnist),
     (DATA, "golden::a_cnn_on_cifar10_follows_the_reference", golden::cnn_on_cifar10),
+    (DATA, "golden::a_resnet_on_cifar10_follows_the_reference", golden::resnet_on_cifar10),
+    (DATA, "golden::vgg_on_cifar10_follows_the_reference", golden::vgg_on_cifar10),
+    (DATA, "golden::a_vit_on_cifar10_follows_the_reference", golden::vit_on_cifar10),
     (DATA, "golden::a_transformer_on_shakespeare_follows_the_reference", golden::transformer_on_shakespeare),
     (DATA, "data::the_embedded_subset_equals_the_full_files", real_data::embedded_subset),
     (DATA, "data::the_full_files_are_mnist", real_data::mnist),

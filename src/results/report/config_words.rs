@@ -2,8 +2,9 @@
 
 use crate::adapter::Precision;
 use crate::config::{
-    Centre, Config, DataConfig, DataName, LossKind, LrSchedule, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn,
-    ModelKind, Norm, OptimBase, OptimConfig, OptimKind, Pool, Reduction, TargetsAs, TestSize, build,
+    Centre, Config, DataConfig, DataName, Initializer, LossKind, LrSchedule, MeasureAt, MeasureConfig, MeasureMethod,
+    MeasureOn, ModelConfig, ModelKind, Norm, OptimBase, OptimConfig, OptimKind, Pool, Readout, Reduction, TargetsAs,
+    TestSize, build,
 };
 use crate::folder::manifest::Manifest;
 use crate::text::{counted, digits};
@@ -52,9 +53,9 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
             m.activation,
         ),
         ModelKind::Cnn => {
-            let norm = match m.norm {
-                Norm::None => String::new(),
-                norm @ Norm::Layer => format!(" and {norm} normalisation"),
+            let norm = match normalisation(m) {
+                None => String::new(),
+                Some(norm) => format!(" and {norm}"),
             };
             let pool = match m.pool {
                 Pool::None => String::new(),
@@ -71,6 +72,36 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
                 m.activation,
             )
         }
+        ModelKind::ResNet => format!(
+            "A residual network of {} layers: three stages of blocks with {}, {} and {} channels, {} after each convolution, \
+             and {}",
+            m.depth,
+            m.channels,
+            2 * m.channels,
+            4 * m.channels,
+            normalisation(m).unwrap_or_else(|| "no normalisation".to_owned()),
+            m.activation,
+        ),
+        ModelKind::Vgg => format!(
+            "VGG-11: eight convolutions with {} to {} channels, {} after each, {}, and {} pooling",
+            m.channels,
+            8 * m.channels,
+            normalisation(m).unwrap_or_else(|| "no normalisation".to_owned()),
+            m.activation,
+            m.pool,
+        ),
+        ModelKind::Vit => format!(
+            "A Vision Transformer: patches of {0} × {0}, {1} with {2} of size {3}, {4} a token, and {5}",
+            m.patch_size,
+            counted(m.layers, "block"),
+            counted(m.heads, "attention head"),
+            m.key_size,
+            counted(m.model_size, "feature"),
+            match m.readout {
+                Readout::Mean => "the mean over all tokens",
+                Readout::Class => "a class token",
+            },
+        ),
         ModelKind::Onnx => {
             format!("The network of {}", m.path.as_deref().unwrap_or(std::path::Path::new("an ONNX file")).display())
         }
@@ -88,13 +119,25 @@ fn model(config: &Config, manifest: Option<&Manifest>) -> String {
     let weights = match &config.run.init {
         Some(path) => format!("Weights are read from {}", path.display()),
         None if m.kind == ModelKind::Onnx => "Weights are those of the file".to_owned(),
-        None => format!("Weights are drawn from seed {}", config.run.seed),
+        None if m.initializer == Initializer::Usual => format!("Weights are drawn from seed {}", config.run.seed),
+        None => format!("Weights are drawn from seed {} by the initializer {}", config.run.seed, m.initializer),
     };
     let precision = match config.run.precision {
         Precision::F32 => "float32",
         Precision::F64 => "float64",
     };
     format!("{network}{count}. {weights}; numbers on the device are {precision}.")
+}
+
+/// The normalisation in words, if there is one.
+fn normalisation(m: &ModelConfig) -> Option<String> {
+    match m.norm {
+        Norm::None => None,
+        Norm::Layer => Some("layer normalisation".to_owned()),
+        Norm::Group => Some(format!("group normalisation ({})", counted(m.groups, "group"))),
+        Norm::Batch if m.norm_batch == 0 => Some("batch normalisation".to_owned()),
+        Norm::Batch => Some(format!("batch normalisation over {}", counted(m.norm_batch, "example"))),
+    }
 }
 
 fn data(config: &Config, manifest: Option<&Manifest>) -> String {
@@ -106,6 +149,8 @@ fn data(config: &Config, manifest: Option<&Manifest>) -> String {
         DataName::Cifar10 => "CIFAR-10 (colour images of ten classes)",
         DataName::Shakespeare => "tiny_shakespeare (text)",
         DataName::Text => "a text file",
+        DataName::Chebyshev => "points of a Chebyshev polynomial",
+        DataName::Spirals => "points on two spirals",
         DataName::Arrays => "arrays from a file",
     };
     let (unit, of) = if config.model.kind == ModelKind::Transformer { ("window", " of text") } else { ("example", "") };
