@@ -41,6 +41,60 @@ fn rules(eps: f64) -> Vec<(Rule, Vec<&'static str>)> {
     ]
 }
 
+/// With `schedule = "edge"` the learning rate is that of the gauge at every measurement, stays until the next, and the
+/// run is that of float64 with the same learning rates.
+#[test]
+fn a_learning_rate_set_by_measurements_has_its_gauge() {
+    let data = mnist(30);
+    let (params, layout) = (some_params(&mlp(), 3), Layout::of(&mlp()).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let init = folder.path().join("init.safetensors");
+    write_init(&init, &layout, &params);
+    for (number, (base, more)) in [("sgd", "rho=0"), ("sgd", "rho=0.05"), ("adam", "rho=0")].into_iter().enumerate() {
+        let rho = if more == "rho=0" { 0.0 } else { 0.05 };
+        let cap = if base == "adam" { 0.05 } else { 0.35 };
+        let (base_set, lr) = (format!("base={base}"), format!("lr={cap}"));
+        let sets = [
+            &["width=8", "depth=3", "activation=tanh", "test=0", "train=30", "steps=24", "run.precision=f64"][..],
+            &["schedule=edge", "target_gauge=0.6", "warmup=3", "measure.every=4", "measure.top=1", "measure.tol=1e-9"],
+            &[more, "eps=1e-3", &base_set, &lr],
+        ]
+        .concat();
+        let path = folder.path().join(format!("run{number}"));
+        let run = train_on(Some("native".to_owned()), None, &path, &sets, Some(&init)).unwrap();
+        let (metrics, curvature) = (read_metrics(&run.metrics()).unwrap(), read_curvature(&run.curvature()).unwrap());
+        let base = match base {
+            "adam" => Base::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-3, decoupled: false },
+            _ => Base::Sgd,
+        };
+        let schedule = Schedule { warmup: 3, decay: Decay::Edge { gauge: 0.6, factor: 1.0 }, ..Schedule::CONSTANT };
+        let mut expected = Follower::new(
+            &mlp(),
+            &data,
+            DVector::from_vec(widen(&params)),
+            &Rule { base, schedule, ..Rule::sam(cap, rho) },
+        );
+        let (mut held, mut below) = (1.0, 0);
+        for row in &metrics {
+            let what = format!("{sets:?}, step {}", row.step);
+            if let Some(measured) = curvature.iter().find(|measured| measured.step == row.step) {
+                let felt = measured.update_sharpness.unwrap();
+                let limit = if base == Base::Sgd { 2.0 } else { 38.0 };
+                held = (0.6 * limit / felt / cap).min(1.0);
+                // Warm-up and the largest learning rate keep the gauge below its target.
+                let ramp = ((row.step + 1) as f64 / 3.0).min(1.0);
+                close(&format!("gauge: {what}"), &[measured.gauge], &[felt * held * cap * ramp / limit], 1e-12);
+                below += usize::from(held < 1.0);
+                expected.hold(held);
+            }
+            close(&format!("lr: {what}"), &[row.lr.unwrap()], &[expected.learning_rate()], 1e-12);
+            close(&format!("loss: {what}"), &[row.loss], &[expected.here().loss], 1e-9);
+            expected.advance();
+        }
+        assert!(below >= 3, "{sets:?}: the gauge decided {below} times, last {held}");
+    }
+}
+
 /// Every row of a run against float64.
 fn follows(rule: &Rule, sets: &[&str], data: &Examples, precision: Precision, tolerance: f64) {
     let folder = tempfile::tempdir().unwrap();

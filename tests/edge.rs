@@ -4,7 +4,7 @@
 use approx::assert_abs_diff_eq;
 use edgewalk::curvature::edge::{AscentSteps, alignment, felt_curvature, felt_edge, gd_edge, sam_edge};
 use edgewalk::curvature::subspace_alignment;
-use edgewalk::optim::{Ascent, NoEdge, Rule};
+use edgewalk::optim::{Ascent, Base, NoEdge, Rule};
 
 #[test]
 fn sam_edge_is_where_the_gauge_is_one_at_any_scale() {
@@ -118,6 +118,23 @@ fn every_edge_parts_the_stable_from_the_unstable_and_its_gauge_is_one() {
                     assert!(gauge(edge * 0.999) < 1.0);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn the_learning_rate_of_a_gauge_has_it() {
+    let sgd = Rule { momentum: 0.9, weight_decay: 0.3, ..Rule::sam(7.0, 0.1) };
+    let with = |base: Base| Rule { base, weight_decay: 0.4, ..Rule::gd(7.0) };
+    let adam = |decoupled: bool| with(Base::Adam { beta1: 0.9, beta2: 0.99, eps: 1e-8, decoupled });
+    for rule in [Rule::gd(7.0), sgd, with(Base::RmsProp { beta2: 0.99, eps: 1e-8 }), adam(false), adam(true)] {
+        for gauge in [0.3, 1.0, 1.7] {
+            for felt in [0.02, 5.0, 900.0] {
+                let lr = rule.lr_of_gauge(felt, gauge).unwrap();
+                assert_abs_diff_eq!(Rule { lr, ..rule }.gauge(felt), gauge, epsilon = 1e-12);
+            }
+            assert_eq!(rule.lr_of_gauge(-1e3, gauge), None, "{rule:?}");
+            assert_eq!(rule.lr_of_gauge(f64::NAN, gauge), None);
         }
     }
 }

@@ -137,6 +137,7 @@ fn a_checkpoint_takes_less_than_the_measurement_before_it() {
             tables: [0; 3],
             cursor: None,
             moments_since: 0,
+            held: None,
             moments: vec![(Moment::Momentum, vec![0.5; N])],
             before: None,
             track: Some(track),

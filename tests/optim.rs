@@ -55,6 +55,7 @@ fn learning_rate(rule: &Rule, step: u64) -> f64 {
     let part = ((t - s) / (until as f64 - s)).min(1.0);
     rule.lr
         * match decay {
+            Decay::Edge { factor, .. } => factor * if step < warmup { (t + 1.0) / s } else { 1.0 },
             _ if step < warmup => (t + 1.0) / s,
             Decay::Constant => 1.0,
             Decay::Cosine => last + (1.0 - last) * 0.5 * (1.0 + (std::f64::consts::PI * part).cos()),
@@ -85,6 +86,12 @@ impl Follower {
         let groups = all.chunks(size).map(|group| (on(group), group.len() as f64 / data.len() as f64)).collect();
         let [velocity, mean, squares] = [0; 3].map(|_| DVector::zeros(w.len()));
         Self { whole: on(&all), groups, rule: *rule, step: 0, w, velocity, mean, squares }
+    }
+
+    /// Sets the factor of a schedule by measurements.
+    pub fn hold(&mut self, held: f64) {
+        let Decay::Edge { factor, .. } = &mut self.rule.schedule.decay else { panic!("another schedule") };
+        *factor = held;
     }
 
     pub fn learning_rate(&self) -> f64 {

@@ -49,6 +49,7 @@ fn schedule(config: &Config) -> Schedule {
         LrSchedule::Cosine => Schedule { decay: Decay::Cosine, until, last, ..schedule },
         LrSchedule::Linear => Schedule { decay: Decay::Linear, until, last, ..schedule },
         LrSchedule::Step => Schedule { decay: Decay::Step { every: c.drop_every, factor: c.drop_factor }, ..schedule },
+        LrSchedule::Edge => Schedule { decay: Decay::Edge { gauge: c.target_gauge, factor: 1.0 }, ..schedule },
         LrSchedule::InverseSqrt => Schedule { decay: Decay::InverseSqrt, ..schedule },
     }
 }

@@ -75,6 +75,8 @@ choice! {
         Step = "step",
         /// 1/√t
         InverseSqrt = "inverse-sqrt",
+        /// Set by every measurement.
+        Edge = "edge",
     }
 }
 

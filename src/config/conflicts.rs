@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Centre, Config, ConfigError, DataName, LossKind, LrSchedule, MeasureConfig, MeasureMethod, MeasureOn, ModelKind,
-    Reduction, SHORTEST_WINDOW, TargetsAs, TestSize, WeightLayout, preset,
+    Centre, Config, ConfigError, DataName, LossKind, LrSchedule, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn,
+    ModelKind, Reduction, SHORTEST_WINDOW, TargetsAs, TestSize, WeightLayout, preset,
 };
 use crate::curvature::Order;
 
@@ -164,7 +164,7 @@ fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction
     ]
 }
 
-fn of_measurements(Config { measure, optim, .. }: &Config) -> [Contradiction; 6] {
+fn of_measurements(Config { measure, optim, .. }: &Config) -> [Contradiction; 7] {
     let MeasureConfig { on, examples, every, per_decade, top, bottom, track, method, max_iterations, window, .. } =
         *measure;
     let by_value = measure.order == Order::Algebraic;
@@ -185,6 +185,12 @@ fn of_measurements(Config { measure, optim, .. }: &Config) -> [Contradiction; 6]
             measure.is_on() && max_iterations < top + bottom,
             format!("`measure.max_iterations = {max_iterations}` is less than `measure.top` + `measure.bottom`"),
             "raise measure.max_iterations, or look for fewer eigenvalues",
+        ),
+        (
+            optim.schedule == LrSchedule::Edge
+                && (!measure.is_on() || measure.at != MeasureAt::Iterate || window > 0 || measure.on == MeasureOn::Batch),
+            "`optim.schedule = \"edge\"` takes the learning rate from measurements of the training set at the iterates".into(),
+            "set measure.every above 0, measure.at = \"iterate\", measure.window = 0 and measure.on = \"train\" or \"fixed\"",
         ),
         (
             window > 0 && optim.is_adaptive(),

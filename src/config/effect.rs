@@ -73,5 +73,8 @@ fn optim(it: &OptimConfig, usual: &OptimConfig) -> OptimConfig {
     if it.schedule != LrSchedule::Step {
         (it.drop_every, it.drop_factor) = (usual.drop_every, usual.drop_factor);
     }
+    if it.schedule != LrSchedule::Edge {
+        it.target_gauge = usual.target_gauge;
+    }
     it
 }

@@ -181,7 +181,8 @@ pub(super) const KEYS: &[Key] = &[
         "schedule",
         Accepts::Word(LrSchedule::NAMES),
         "learning rate after the warm-up. cosine and linear lead to final_lr; step multiplies by drop_factor after \
-         every drop_every updates; inverse-sqrt is lr·√(max(warmup, 1)/t) for update t = 1, 2 …",
+         every drop_every updates; inverse-sqrt is lr·√(max(warmup, 1)/t) for update t = 1, 2 …; edge sets it at every \
+         measurement so that the gauge is target_gauge, but to lr at most.",
     ),
     key(
         "optim",
@@ -199,6 +200,7 @@ pub(super) const KEYS: &[Key] = &[
     key("optim", "final_lr", Accepts::NonNegative, "cosine and linear: learning rate at the end, at most lr"),
     key("optim", "drop_every", Accepts::Count(1, i64::MAX), "step: updates between two drops, from the warm-up on"),
     key("optim", "drop_factor", Accepts::Fraction, "step: factor of a drop"),
+    key("optim", "target_gauge", Accepts::Positive, "edge: gauge that every measurement sets; 1 is the edge"),
     key("optim", "rho", Accepts::NonNegative, "radius ρ; 0 is gradient descent"),
     key("optim", "epsilon", Accepts::NonNegative, "ε in the normaliser of SAM and ASAM"),
     key("optim", "asam_eta", Accepts::NonNegative, "ASAM: the number added to every |w|"),

@@ -303,6 +303,7 @@ const SAM: OptimConfig = OptimConfig {
     final_lr: 0.0,
     drop_every: 1000,
     drop_factor: 0.1,
+    target_gauge: 1.0,
     rho: 0.1,
     epsilon: 1e-5,
     asam_eta: 0.01,

@@ -45,6 +45,7 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
         &["scheduler", "lr_schedule", "lr_scheduler", "lr_decay", "milestones", "cosine"],
         "did you mean `optim.schedule`?",
     ),
+    (&["edge"], "set `optim.schedule = \"edge\"`, with `optim.lr` as the largest learning rate"),
     (&["gamma"], "did you mean `optim.drop_factor`?"),
     (&["min_lr", "end_lr", "lr_end", "eta_min"], "did you mean `optim.final_lr`?"),
     (&["clip", "grad_clip", "clip_grad", "clip_norm", "max_grad_norm"], "there is no clipping of gradients yet"),

@@ -152,6 +152,8 @@ pub struct OptimConfig {
     pub drop_every: u64,
     /// The factor of a drop.
     pub drop_factor: f64,
+    /// The gauge that `edge` sets at every measurement.
+    pub target_gauge: f64,
     /// SAM's radius ρ; 0 is gradient descent.
     pub rho: f64,
     /// ε, which keeps a normalised perturbation finite.

@@ -10,6 +10,7 @@
 //! | `momentum` | f32 or f64 \[n] | with momentum, the velocity v |
 //! | `first_moment`, `second_moment` | f32 or f64 \[n] | of adaptive bases, the running means of gradients and of their squares |
 //! | `moments_since` | u64 | the update with which these began, if that is not the first |
+//! | `held` | f64 | with `optim.schedule = "edge"`, the factor of the learning rate since the latest measurement |
 //! | `midpoint.before` | f32 or f64 \[n] | with `measure.at = "midpoint"`, the parameters one update earlier |
 //! | `track.*` | | the eigensolver's warm start ([`Track`]) |
 //! | `update_track.*` | | the same for the update operator, where it was solved |
@@ -45,6 +46,8 @@ pub struct RunState {
     pub moments: Vec<(Moment, Vec<f64>)>,
     /// Updates made before these vectors began.
     pub moments_since: u64,
+    /// The factor of a learning rate that measurements set.
+    pub held: Option<f64>,
     /// The parameters one update earlier.
     pub before: Option<Vec<f64>>,
     /// The eigensolver's warm start.
@@ -103,6 +106,9 @@ impl RunState {
         }
         if self.moments_since > 0 {
             tensors.u64("moments_since", self.moments_since);
+        }
+        if let Some(held) = self.held {
+            tensors.f64("held", held);
         }
         let moments = self.moments.iter().map(|(moment, vector)| (moment.word(), vector));
         for (name, vector) in moments.chain(self.before.iter().map(|vector| ("midpoint.before", vector))) {
@@ -170,6 +176,7 @@ impl RunState {
             cursor,
             moments,
             moments_since: if file.has("moments_since") { file.u64("moments_since")? } else { 0 },
+            held: file.has("held").then(|| file.f64("held")).transpose()?,
             before: file.vector("midpoint.before", n)?,
             track: file.track("track", n)?,
             update_track: file.track("update_track", n)?,

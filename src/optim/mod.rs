@@ -139,6 +139,27 @@ impl Optimizer {
         self.since = step;
     }
 
+    /// The factor of [`Decay::Edge`] in force, for such a schedule.
+    pub fn held(&self) -> Option<f64> {
+        let decay = self.probe.rule().schedule.decay;
+        if let Decay::Edge { factor, .. } = decay { Some(factor) } else { None }
+    }
+
+    /// Sets [`Self::held`] of such a schedule; others stay as they are.
+    pub fn hold(&mut self, factor: f64) {
+        self.probe.hold(factor);
+    }
+
+    /// For [`Decay::Edge`], sets the learning rate of the updates that follow so that an update operator whose largest
+    /// eigenvalue is `felt` has the schedule's gauge, but at most the rule's; the rule's where no learning rate does.
+    pub fn hold_gauge(&mut self, felt: f64) {
+        let rule = self.probe.rule();
+        if let Decay::Edge { gauge, .. } = rule.schedule.decay {
+            let factor = rule.lr_of_gauge(felt, gauge).map_or(1.0, |lr| (lr / rule.lr).min(1.0));
+            self.probe.hold(factor);
+        }
+    }
+
     /// The diagonal P of update `step` by an adaptive base, right after its probe: w⁺ = w − η P⁻¹m. `None` for
     /// [`Base::Sgd`].
     ///

@@ -4,6 +4,7 @@
 
 use super::ascent::{Climber, PARTIALS, squares};
 use super::rule::{Ascent, Rule};
+use super::schedule::Decay;
 use super::{StepMetrics, settings};
 use crate::device::{Buffer, DeviceError, Recording};
 use crate::objective::{Metrics, Objective};
@@ -74,6 +75,13 @@ impl Probe {
     /// The rule.
     pub fn rule(&self) -> &Rule {
         &self.rule
+    }
+
+    /// Sets the factor of [`Decay::Edge`], if the rule has that schedule.
+    pub(super) fn hold(&mut self, now: f64) {
+        if let Decay::Edge { factor, .. } = &mut self.rule.schedule.decay {
+            *factor = now;
+        }
     }
 
     /// The parameters.

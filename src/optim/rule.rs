@@ -273,6 +273,19 @@ impl Rule {
         (felt + self.added_decay()) / self.most()
     }
 
+    /// The learning rate with which an eigenvalue `felt` of the update operator has this gauge; `None` if none has, as for
+    /// an eigenvalue below 0.
+    pub fn lr_of_gauge(&self, felt: f64, gauge: f64) -> Option<f64> {
+        let unit = Self { lr: 1.0, weight_decay: 0.0, ..*self }.most();
+        let added = match self.base {
+            // The edge falls by this, whatever η.
+            Base::Adam { beta1, decoupled: true, .. } => gauge * self.weight_decay * (1.0 + beta1) / (1.0 - beta1),
+            Base::Sgd | Base::RmsProp { .. } | Base::Adam { .. } => self.added_decay(),
+        };
+        let lr = gauge * unit / (felt + added);
+        Some(lr).filter(|lr| *lr > 0.0 && lr.is_finite())
+    }
+
     /// S/η, the largest eigenvalue of the update operator (and c) that is stable: the edge of the base, and for an adaptive
     /// one that of the preconditioned sharpness.
     pub fn most(&self) -> f64 {

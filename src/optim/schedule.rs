@@ -20,6 +20,14 @@ pub enum Decay {
     },
     /// √(s/t) for update t = 1, 2 …, with s the updates of the warm-up, or 1.
     InverseSqrt,
+    /// Set by each measurement so that the update operator measured has this gauge, but at most 1
+    /// ([`Optimizer::hold_gauge`](super::Optimizer::hold_gauge)); Roulet et al. 2024 (arXiv 2407.06183) study such rules.
+    Edge {
+        /// The gauge, above 0; 1 is the edge.
+        gauge: f64,
+        /// The factor since the latest measurement, from 0 to 1; 1 before the first.
+        factor: f64,
+    },
 }
 
 /// Factors of the learning rate, by step. See the module text.
@@ -42,7 +50,8 @@ impl Schedule {
     /// The factor of update `step`, counted from 0.
     pub fn factor(&self, step: u64) -> f64 {
         if step < self.warmup {
-            return (step as f64 + 1.0) / self.warmup as f64;
+            let held = if let Decay::Edge { factor, .. } = self.decay { factor } else { 1.0 };
+            return held * (step as f64 + 1.0) / self.warmup as f64;
         }
         let since = (step - self.warmup) as f64;
         // From 0 to 1 over the decay.
@@ -53,6 +62,7 @@ impl Schedule {
             Decay::Cosine => between((1.0 + (PI * part).cos()) / 2.0),
             Decay::Linear => between(1.0 - part),
             Decay::Step { every, factor } => factor.powf((since / every as f64).floor()),
+            Decay::Edge { factor, .. } => factor,
             Decay::InverseSqrt => (self.warmup.max(1) as f64 / (step as f64 + 1.0)).sqrt(),
         }
     }
@@ -63,7 +73,10 @@ impl Schedule {
             Decay::Step { every: 0, .. } => {
                 return Err("Decay::Step.every = 0 is out of range; it must be at least 1".to_owned());
             }
-            Decay::Step { factor, .. } => [factor, self.last],
+            Decay::Edge { gauge, .. } if !(gauge > 0.0 && gauge.is_finite()) => {
+                return Err(format!("Decay::Edge.gauge = {gauge:?} is out of range; it must be above 0 and finite"));
+            }
+            Decay::Step { factor, .. } | Decay::Edge { factor, .. } => [factor, self.last],
             Decay::Constant | Decay::Cosine | Decay::Linear | Decay::InverseSqrt => [self.last; 2],
         };
         match factors.into_iter().find(|factor| !(0.0..=1.0).contains(factor)) {

@@ -13,7 +13,7 @@ use super::midpoint::Midpoint;
 use super::oscillation::Oscillation;
 use super::update::{Leading, Start, UpdateMeasure, group};
 use crate::config::{Config, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, MeasuringSet};
-use crate::curvature::edge::alignment;
+use crate::curvature::edge::{AscentSteps, alignment};
 use crate::curvature::{
     EigenOptions, Eigenpair, Estimate, RitzValue, Spectrum, Track, dot, lanczos, official, power_iteration,
     subspace_alignment,
@@ -172,7 +172,7 @@ impl Measurer {
     pub fn measure(
         &mut self,
         trained: &Objective,
-        optimizer: &Optimizer,
+        optimizer: &mut Optimizer,
         step: u64,
         secs: f64,
         observer: &dyn Observer,
@@ -192,11 +192,14 @@ impl Measurer {
         let mut point = Point::of(objective, probe, step, secs, &metrics)?;
         let batch_norm = batch.map_or(point.grad_norm, |batch| batch.grad_norm);
         let climbs = self.update.climbs(objective, &point.rule, &from, [point.grad_norm, batch_norm])?;
-        point.sam_edge = climbs.of_modes.as_deref().and_then(|climb| point.rule.edge(climb)).unwrap_or(f64::NAN);
+        let of_modes = climbs.of_modes.clone();
+        point.set_rule(*optimizer.probe.rule(), of_modes.as_deref());
         let (spectrum, options) = self.solve(point.sam_edge, observer)?;
         let start = Start { params: &from, preconditioner: preconditioner.as_deref() };
         let leading = self.update.leading(climbs, &start, &spectrum, &options, observer)?;
         let solve_secs = Some(began.elapsed().as_secs_f64());
+        optimizer.hold_gauge(leading.update.value);
+        point.set_rule(*optimizer.probe.rule(), of_modes.as_deref());
         let official = self.official(&point, observer)?;
         if let Some(oscillation) = &mut self.oscillation {
             let objective = self.own.as_ref().map_or(trained, |(objective, _)| objective);
@@ -317,9 +320,15 @@ impl Point {
         let update_gradient = objective.read(probe.update_gradient(step))?;
         let grad_norm = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
         let rule = probe.rule().at(step);
-        let gd_edge = rule.unperturbed().edge(&[]).unwrap_or(f64::NAN);
-        let (loss, sam_edge) = (metrics.loss, f64::NAN);
+        let (loss, gd_edge, sam_edge) = (metrics.loss, f64::NAN, f64::NAN);
         Ok(Self { step, secs, loss, gradient, update_gradient, grad_norm, rule, gd_edge, sam_edge })
+    }
+
+    /// Sets the edges of the step by a rule, with the ascent that an eigenvalue of the Hessian is compared with.
+    fn set_rule(&mut self, rule: Rule, of_modes: Option<&[AscentSteps]>) {
+        self.rule = rule.at(self.step);
+        self.gd_edge = self.rule.unperturbed().edge(&[]).unwrap_or(f64::NAN);
+        self.sam_edge = of_modes.and_then(|climb| self.rule.edge(climb)).unwrap_or(f64::NAN);
     }
 
     /// The row of a spectrum there, without the columns that depend on how it was measured.

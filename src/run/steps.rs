@@ -180,6 +180,7 @@ impl Training<'_> {
             cursor: self.batches.as_ref().map(|batches| batches.cursor(step)),
             moments,
             moments_since: optimizer.since(),
+            held: optimizer.held(),
             before: None,
             track: None,
             update_track: None,

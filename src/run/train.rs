@@ -202,6 +202,9 @@ fn restore(workspace: &mut Workspace, state: Option<RunState>) -> Result<(), Dev
         return device.run(workspace.measurer.as_ref().and_then(Measurer::prepare));
     };
     workspace.optimizer.begin_at(state.moments_since);
+    if let Some(held) = state.held {
+        workspace.optimizer.hold(held);
+    }
     for (moment, vector) in &state.moments {
         if let Some(buffer) = workspace.optimizer.state().get(*moment) {
             device.write(buffer, vector)?;

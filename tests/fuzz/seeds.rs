@@ -153,6 +153,7 @@ fn states() -> [RunState; 2] {
         cursor: None,
         moments: vec![],
         moments_since: 0,
+        held: None,
         before: None,
         track: None,
         update_track: None,
@@ -163,6 +164,7 @@ fn states() -> [RunState; 2] {
     let most = RunState {
         cursor: Some(Cursor { epoch: 1, position: 20 }),
         moments_since: 2,
+        held: Some(0.25),
         moments: Moment::ALL.map(|moment| (moment, vec![1.0; STATE_PARAMS])).into(),
         before: Some(vec![-1.0; STATE_PARAMS]),
         track: Some(Track {

@@ -323,6 +323,10 @@ fn learning_rate(o: &OptimConfig) -> String {
             let every = counted(o.drop_every, "update");
             format!(" After every {every} it is multiplied by {}.", digits(o.drop_factor, 6))
         }
+        LrSchedule::Edge => {
+            let gauge = digits(o.target_gauge, 6);
+            format!(" It is the largest: every measurement sets η so that the gauge is {gauge}.")
+        }
         LrSchedule::InverseSqrt => " It falls as 1/√t over the updates t.".to_owned(),
     };
     warmup + &then
