@@ -236,6 +236,7 @@ impl Prepared<'_> {
             steps_done: step,
             saved: bytes.is_some().then_some(step),
         };
+        run.progress.begin(step);
         let result = run.train();
         observer.finished();
         (manifest.steps_done, manifest.wall_secs) = (run.steps_done, run.clock.secs());
