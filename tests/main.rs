@@ -87,6 +87,7 @@ mod reference_mlp_checks;
 mod refused;
 mod regression;
 mod report;
+mod report_story;
 mod requirements;
 mod resume;
 mod rounding;

@@ -128,7 +128,7 @@ impl Latest {
             Unit::Steps => {
                 let rate = pace.per_sec(*done, now).zip(pace.left_secs(*done, *total, now));
                 let rate = rate.map_or_else(String::new, |(rate, left)| {
-                    format!(", {}/s, ETA {}", three_digits(rate), duration(left))
+                    format!(", {}/s, ETA {}", three_digits(rate), duration(left.max(1.0)))
                 });
                 format!("step {done} of {total}{rate}{about}\n")
             }
@@ -163,7 +163,7 @@ fn bar(&Progress { unit, done, total, text }: &Progress<'_>) -> ProgressBar {
     };
     let left = move |state: &ProgressState, text: &mut dyn fmt::Write| {
         let left = pace.left_secs(state.pos(), total, Instant::now());
-        let _ = write!(text, "{:>8}", left.map_or_else(|| "–".into(), duration));
+        let _ = write!(text, "{:>8}", left.map_or_else(|| "–".into(), |left| duration(left.max(1.0))));
     };
     let bar = match unit {
         Unit::Products | Unit::Parts => ProgressBar::new_spinner(),

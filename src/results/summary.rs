@@ -201,6 +201,8 @@ pub struct Summary {
     pub last: Option<MetricsRow>,
     /// The last measured loss and error on the test set; NaN for the error of a regression.
     pub test: Option<(f64, f64)>,
+    /// The step of that measurement.
+    pub test_step: Option<u64>,
     /// Rows of the second half that are not judged because λ₁ had not converged.
     pub left_out: usize,
     /// Whether they came from power iteration.
@@ -226,6 +228,7 @@ impl Summary {
             batch: 0,
             last: metrics.last().cloned(),
             test: metrics.iter().rev().find_map(tested),
+            test_step: metrics.iter().rev().find(|row| row.test_loss.is_some()).map(|row| row.step),
             by_power: false,
             left_out: second_half(curvature).filter(|row| !row.is_sound()).count(),
             unresolved: second_half(curvature).filter(|row| row.is_unresolved()).count(),
@@ -290,7 +293,9 @@ impl fmt::Display for Summary {
             )?,
         }
         if let Some((loss, error)) = self.test {
-            write!(f, "\ntest set: loss {loss:.4e}{}", misclassified(error))?;
+            let at = self.test_step.filter(|&step| self.last.as_ref().is_some_and(|last| last.step != step));
+            let at = at.map_or_else(String::new, |step| format!(" at step {step}"));
+            write!(f, "\ntest set{at}: loss {loss:.4e}{}", misclassified(error))?;
         }
         match (&self.edge, &self.norm) {
             (None, None) if self.left_out > 0 => Ok(()),

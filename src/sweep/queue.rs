@@ -165,7 +165,7 @@ impl<'a> JobsLine<'a> {
             failed => format!("{failed} failed  "),
         };
         let left = self.shares.left_secs(self.began.elapsed().as_secs_f64(), waiting);
-        let eta = left.map_or_else(String::new, |left| format!("ETA {}  ", duration(left)));
+        let eta = left.map_or_else(String::new, |left| format!("ETA {}  ", duration(left.max(1.0))));
         let (done, total) = (self.ended as u64, self.to_do as u64);
         let text = format!("{failed}{eta}{}", jobs.join("  "));
         self.observer.progress(&Progress { unit: Unit::Jobs, done, total, text: &text });
