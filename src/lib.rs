@@ -27,6 +27,7 @@
 //! | [`run`] | a configuration | a run folder |
 //! | [`analysis`] | the parameters of a run | the spectrum of their Hessian |
 //! | [`sweep`] | several values of some settings | a run for each combination |
+//! | [`mod@list`] | a folder | the runs below it |
 //! | [`mod@bench`] | a configuration | the time of its kernels and steps |
 //! | [`doctor`] | an adapter | a verdict on its results |
 //!
@@ -81,6 +82,7 @@ pub mod gpu;
 pub mod graph;
 pub(crate) mod index;
 pub mod kernel;
+pub mod list;
 pub mod model;
 pub mod objective;
 pub mod observer;

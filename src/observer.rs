@@ -38,6 +38,11 @@ pub trait Observer: Sync {
     /// The work with progress has ended, successfully or not.
     fn finished(&self) {}
 
+    /// The width, in characters, that tables must keep to; none if lines may be as long as they like.
+    fn width(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether the work must stop as soon as it can, keeping everything.
     fn is_stopped(&self) -> bool {
         false
@@ -70,6 +75,8 @@ pub enum Unit {
     Products,
     /// Bytes of a download.
     Bytes,
+    /// Parts of an examination.
+    Parts,
 }
 
 /// One line of a table, with the names of its columns.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The modules of the crate in the order of the pipeline, each with those that it uses.
-const STAGES: [(&str, &[&str]); 31] = [
+const STAGES: [(&str, &[&str]); 32] = [
     ("choice", &[]),
     ("text", &[]),
     ("environment", &[]),
@@ -70,6 +70,7 @@ const STAGES: [(&str, &[&str]); 31] = [
             "text",
         ],
     ),
+    ("list", &["choice", "config", "files", "folder", "results", "sweep", "text"]),
     (
         "analysis",
         &[
@@ -103,9 +104,11 @@ const STAGES: [(&str, &[&str]); 31] = [
             "curvature",
             "data",
             "doctor",
+            "environment",
             "files",
             "folder",
             "device",
+            "list",
             "observer",
             "onnx",
             "results",

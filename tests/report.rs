@@ -29,7 +29,7 @@ const SHORT: [&str; 14] = [
     "seed=3",
 ];
 
-fn trained(folder: &Path, name: &str, sets: &[&str]) -> RunDir {
+pub fn trained(folder: &Path, name: &str, sets: &[&str]) -> RunDir {
     let mut args = [&["train", "quickstart", "--out", name], &SHORT[..]].concat();
     for set in sets {
         args.extend(["--set", set]);
@@ -39,7 +39,7 @@ fn trained(folder: &Path, name: &str, sets: &[&str]) -> RunDir {
     RunDir::open(&folder.join(name)).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)))
 }
 
-fn report(run: &RunDir) -> String {
+pub fn report(run: &RunDir) -> String {
     let path = run_report(run).unwrap();
     assert_eq!(path, run.path().join("report.html"));
     let html = fs::read_to_string(path).unwrap();
@@ -92,7 +92,7 @@ fn is_whole(html: &str) {
 }
 
 /// The pictures in a page.
-fn pictures(html: &str) -> Vec<String> {
+pub fn pictures(html: &str) -> Vec<String> {
     use base64::Engine;
     let encoded = html.split("data:image/svg+xml;base64,").skip(1).map(|rest| rest.split('"').next().unwrap());
     let decode = |text| base64::engine::general_purpose::STANDARD.decode(text).unwrap();
@@ -100,12 +100,12 @@ fn pictures(html: &str) -> Vec<String> {
 }
 
 /// The page's text with tags taken out.
-fn words(html: &str) -> String {
+pub fn words(html: &str) -> String {
     let body = html.split_once("</style>").unwrap().1;
     body.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text)).collect::<Vec<_>>().join(" ")
 }
 
-fn has(html: &str, parts: &[&str]) {
+pub fn has(html: &str, parts: &[&str]) {
     let words = words(html);
     for part in parts {
         assert!(words.contains(part), "{part:?} is not in {words}");

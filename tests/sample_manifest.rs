@@ -14,6 +14,8 @@ pub fn manifest() -> Manifest {
         settings: Some(serde_json::json!({ "optim": { "lr": 0.5 } })),
         data: DataRecord { name: "mnist".into(), train: 1000, test: 0, sha256: "ab".into() },
         init: None,
+        host: "node-3".into(),
+        began: "2026-12-01T15:18:08Z".into(),
         adapter: "some \"GPU\"".into(),
         adapter_place: "0000:01:00.0".into(),
         driver: "driver".into(),
@@ -32,6 +34,7 @@ pub fn manifest() -> Manifest {
         wall_secs: 1.5,
         steps_done: 10,
         ended: Ended::Running,
+        not_finite: None,
         resumed: vec![],
         parent: None,
     }

@@ -1,17 +1,17 @@
 //! `edgewalk bench`: the time of a network's steps on an adapter.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
-use indicatif::ProgressBar;
 
-use super::{Error, print};
+use super::Error;
+use super::terminal::{Terminal, show};
 use crate::bench::growth::{GrowthPoint, growth};
 use crate::bench::{bench, variants};
 use crate::config::{self, Resolved};
 use crate::device::Device;
 use crate::files::{check_folder, write_file};
+use crate::observer::Observer;
 use crate::results::{Format, PlotError};
 
 /// The arguments of `edgewalk bench`.
@@ -67,17 +67,17 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
     if args.growth {
         return grow(args, &device, &resolved);
     }
-    let bar = ProgressBar::new_spinner().with_message("compiling and timing");
-    bar.enable_steady_tick(Duration::from_millis(100));
+    let terminal = Terminal::default();
+    terminal.part("compiling and timing");
     if args.variants {
         let timed = variants(&device, &resolved);
-        bar.finish_and_clear();
-        return print(&timed?.to_string());
+        terminal.finished();
+        return show(&timed?.to_string());
     }
     let measured = bench(&device, &resolved, args.hvp);
-    bar.finish_and_clear();
+    terminal.finished();
     let measured = measured?;
-    print(&measured.to_string())?;
+    show(&measured.to_string())?;
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&measured.json()).unwrap_or_default() + "\n";
         write_file(path, text.as_bytes())?;
@@ -88,17 +88,21 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
 /// Prints every size as it is measured, then the exponents, and writes table and picture.
 fn grow(args: &BenchArgs, device: &Device, Resolved { name, config }: &Resolved) -> Result<(), Error> {
     let (mut printed, mut head) = (Ok(()), format!("{}\n", GrowthPoint::HEAD));
+    let terminal = Terminal::default();
+    terminal.part("compiling and timing");
     let mut watch = |point: &GrowthPoint| {
         if printed.is_ok() {
-            printed = print(&format!("{}{point}\n", std::mem::take(&mut head)));
+            printed = terminal.suspended(|| show(&format!("{}{point}\n", std::mem::take(&mut head))));
         }
     };
-    let growth = growth(device, name, config, args.budget, &mut watch)?;
+    let growth = growth(device, name, config, args.budget, &mut watch);
+    terminal.finished();
+    let growth = growth?;
     printed?;
     let file = |name: &str| Path::new(&args.out).join(name);
     let (table, picture) = (file("growth.csv"), file("growth").with_extension(args.format.extension()));
     write_file(&table, growth.csv().as_bytes())?;
     let drawn = growth.picture(args.format).map_err(|message| PlotError::Draw { path: picture.clone(), message })?;
     write_file(&picture, &drawn)?;
-    print(&format!("\n{growth}table in {}, picture in {}\n", table.display(), picture.display()))
+    show(&format!("\n{growth}table in {}, picture in {}\n", table.display(), picture.display()))
 }

@@ -30,5 +30,5 @@ pub struct CompareArgs {
 pub fn run(args: CompareArgs) -> Result<(), Error> {
     let CompareArgs { paths, out, format } = args;
     let comparison = compare(&CompareRequest { paths, out, format })?;
-    super::print(&format!("{comparison}\n"))
+    super::terminal::show(&format!("{comparison}\n"))
 }

@@ -9,6 +9,7 @@ use super::terminal::Terminal;
 use crate::analysis::{AnalysisRequest, analyse};
 use crate::config::{LossKind, WeightLayout};
 use crate::curvature::{DensityOptions, EigenOptions, TraceOptions};
+use crate::observer::Observer;
 use crate::results::Format;
 
 /// The arguments of `edgewalk curvature`.
@@ -131,6 +132,10 @@ pub fn run(args: CurvatureArgs) -> Result<(), Error> {
         format: args.format,
         adapter: args.adapter,
     };
-    let analysis = analyse(&request, &Terminal::default())?;
-    super::print(&format!("{analysis}\nfiles in {}\n", analysis.out.display()))
+    let terminal = Terminal::default();
+    terminal.part("reading and compiling");
+    let analysis = analyse(&request, &terminal);
+    terminal.finished();
+    let analysis = analysis?;
+    super::terminal::show(&format!("{analysis}\nfiles in {}\n", analysis.out.display()))
 }

@@ -8,12 +8,13 @@ use clap::{Args, Subcommand};
 use indicatif::DecimalBytes;
 
 use super::Error;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, width};
 use crate::data::catalogue::{DATA_SETS, DataSet};
 use crate::data::download::{FetchError, PATIENCE};
 use crate::data::fetch::fetch;
 use crate::data::{self, Roots};
 use crate::files::shown;
+use crate::text::{in_columns, wrapped};
 
 /// What `edgewalk data` is asked to do.
 #[derive(Debug, Subcommand)]
@@ -43,7 +44,7 @@ pub struct FetchArgs {
 pub fn run(command: DataCommand) -> Result<(), Error> {
     let roots = Roots::of_this_machine();
     match command {
-        DataCommand::List => super::print(&list(&roots)),
+        DataCommand::List => super::print(&list(&roots, width())),
         DataCommand::Fetch(args) => {
             let root = args.dir.or(roots.cache).ok_or(FetchError::NoCache)?;
             for set in DATA_SETS.iter().filter(|set| set.name.word() == args.name) {
@@ -57,16 +58,11 @@ pub fn run(command: DataCommand) -> Result<(), Error> {
 }
 
 /// One line for each data set, in columns.
-fn list(roots: &Roots) -> String {
-    let rows: Vec<[String; 4]> = DATA_SETS.iter().map(|set| row(set, roots)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths = [width(0), width(1), width(2)];
-    let mut text = String::new();
-    for [name, size, place, about] in &rows {
-        text += &format!("{name:0$}  {size:>1$}  {place:2$}  {about}\n", widths[0], widths[1], widths[2]);
-    }
-    text + "`edgewalk data fetch NAME` brings what is not here. The data set embedded is part of the program; \
-            text is a file of your own, named by data.path.\n"
+fn list(roots: &Roots, width: Option<usize>) -> String {
+    let rows = DATA_SETS.iter().map(|set| row(set, roots).to_vec()).collect();
+    let rest = "`edgewalk data fetch NAME` brings what is not here. The data set embedded is part of the program; \
+                text is a file of your own, named by data.path.\n";
+    in_columns(rows, width) + &wrapped(rest, width)
 }
 
 /// Name, size, place and maker of a data set.

@@ -26,8 +26,8 @@ pub struct InfoArgs {
 /// [`crate::run::RunError::Device`] for environment variables that cannot be followed; [`ConfigError::Network`].
 pub fn run(args: &InfoArgs) -> Result<(), Error> {
     match &args.network {
-        Some(path) => super::print(&network(path, &args.freeze)?),
-        None => super::print(&devices()?),
+        Some(path) => super::terminal::show(&network(path, &args.freeze)?),
+        None => super::terminal::show(&devices()?),
     }
 }
 

@@ -10,7 +10,9 @@ mod error;
 pub mod fork;
 pub mod info;
 mod interrupt;
+pub mod list;
 pub mod plot;
+mod progress;
 pub mod report;
 pub mod resume;
 pub mod sweep;
@@ -36,6 +38,7 @@ use curvature::CurvatureArgs;
 use data::DataCommand;
 use fork::ForkArgs;
 use info::InfoArgs;
+use list::ListArgs;
 use plot::PlotArgs;
 use report::ReportArgs;
 use resume::ResumeArgs;
@@ -63,6 +66,8 @@ enum Command {
     Fork(ForkArgs),
     /// Train every combination of several values of some settings, in one folder that can be resumed
     Sweep(SweepArgs),
+    /// List the runs and the jobs of sweeps below a folder, with how far each is
+    List(ListArgs),
     /// Draw the pictures of runs and sweeps into their plots folders, once or as rows arrive
     Plot(PlotArgs),
     /// Write a run or a sweep as one HTML file
@@ -159,6 +164,7 @@ fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), Error> {
         Command::Resume(args) => resume::run(args, command_line),
         Command::Fork(args) => fork::run(args, command_line),
         Command::Sweep(args) => sweep::run(&args),
+        Command::List(args) => list::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(args),
@@ -199,7 +205,7 @@ fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), Error> {
     };
     let terminal = Terminal::new(args.json);
     if args.dry_run {
-        print(&run::plan(&request, &terminal)?)
+        terminal::show(&run::plan(&request, &terminal)?)
     } else {
         Ok(run::train(&request, &terminal).map(|_| ())?)
     }

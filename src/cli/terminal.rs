@@ -1,17 +1,18 @@
 //! Output of the program: results on standard output, notes and progress on standard error. The readers of both may
 //! close them at any time.
 
+use std::io;
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-use std::{fmt, io};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use console::Term;
 
+use super::progress::Line;
 use super::{Error, interrupt};
+use crate::environment::variable;
 use crate::observer::{Logged, Observer, OutputError, Progress, Unit};
 use crate::results::live::json;
-use crate::text::three_digits;
+use crate::text::wrapped;
 
 /// Writes to standard output. A closed pipe is success.
 ///
@@ -34,18 +35,31 @@ pub(super) fn written(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// The width of standard output: that of the variable COLUMNS or else of the terminal; none where lines may be long.
+pub(super) fn width() -> Option<usize> {
+    let asked = variable("COLUMNS").and_then(|columns| columns.to_str()?.parse().ok());
+    asked.filter(|&columns| columns > 0).or_else(|| Some(Term::stdout().size_checked()?.1.into()))
+}
+
+/// Writes a text for people to standard output, in the width of the terminal.
+///
+/// # Errors
+/// As [`print`].
+pub(super) fn show(text: &str) -> Result<(), Error> {
+    print(&wrapped(text, width()))
+}
+
 /// Writes to standard error, and ignores failure, which must not end a run.
 pub(super) fn aside(text: &str) {
     let _lost = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// The observer of the terminal: progress is a moving line if standard error is a terminal.
+/// The observer of the terminal.
 #[derive(Default)]
 pub(super) struct Terminal {
     /// Whether rows go to standard output as lines of JSON, and all else to standard error.
     json: bool,
-    /// The moving line, with its unit.
-    line: Mutex<Option<(Unit, ProgressBar)>>,
+    line: Mutex<Option<Line>>,
 }
 
 impl Terminal {
@@ -54,12 +68,21 @@ impl Terminal {
         Self { json, ..Self::default() }
     }
 
-    /// Runs a function with the moving line hidden.
-    fn suspended<R>(&self, work: impl FnOnce() -> R) -> R {
-        match &*self.line.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((_, bar)) => bar.suspend(work),
-            None => work(),
+    /// Shows that a part of some work is under way.
+    pub fn part(&self, text: &str) {
+        self.progress(&Progress { unit: Unit::Parts, done: 0, total: 0, text });
+    }
+
+    /// Runs a function with the live line hidden.
+    pub fn suspended<R>(&self, work: impl FnOnce() -> R) -> R {
+        match &*self.line() {
+            Some(Line::Live(_, bar)) => bar.suspend(work),
+            Some(Line::Log(_)) | None => work(),
         }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Option<Line>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,7 +90,7 @@ impl Observer for Terminal {
     fn say(&self, text: &str) -> io::Result<()> {
         self.suspended(|| {
             if !self.json {
-                return to_stdout(text);
+                return to_stdout(&wrapped(text, width()));
             }
             aside(text);
             Ok(())
@@ -75,9 +98,8 @@ impl Observer for Terminal {
     }
 
     fn milestone(&self, text: &str) -> io::Result<()> {
-        let is_shown = |(_, bar): &(Unit, ProgressBar)| !bar.is_hidden();
-        let shown = self.line.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(is_shown);
-        if shown { Ok(()) } else { self.say(text) }
+        let is_live = matches!(&*self.line(), Some(Line::Live(..)));
+        if is_live { Ok(()) } else { self.say(text) }
     }
 
     fn note(&self, text: &str) {
@@ -88,21 +110,21 @@ impl Observer for Terminal {
         if self.json { self.suspended(|| to_stdout(&json::line(row))) } else { Ok(()) }
     }
 
-    fn progress(&self, &Progress { unit, done, total, text }: &Progress<'_>) {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        if line.as_ref().is_none_or(|(shown, _)| *shown != unit) {
-            *line = Some((unit, bar(unit, total)));
-        }
-        if let Some((_, bar)) = &*line {
-            bar.set_message(text.to_owned());
-            bar.set_position(done);
-        }
+    fn progress(&self, progress: &Progress<'_>) {
+        self.line().get_or_insert_with(|| Line::new(progress, aside)).show(progress);
     }
 
     fn finished(&self) {
-        if let Some((_, bar)) = self.line.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            bar.finish_and_clear();
+        let mut line = self.line();
+        line.iter().for_each(Line::finish);
+        // A log goes on at its own pace.
+        if matches!(&*line, Some(Line::Live(..))) {
+            *line = None;
         }
+    }
+
+    fn width(&self) -> Option<usize> {
+        width()
     }
 
     /// Installs the signal handler at the first call; before it, signals end the program at once.
@@ -110,29 +132,4 @@ impl Observer for Terminal {
         interrupt::listen();
         interrupt::requested()
     }
-}
-
-/// The moving line of a unit.
-fn bar(unit: Unit, total: u64) -> ProgressBar {
-    let digits = total.to_string().len();
-    let (template, tick) = match unit {
-        Unit::Steps => (format!("{{pos:>{digits}}}/{{len}} {{rate:>4}}/s ETA {{eta:>3}}  {{wide_msg}}"), None),
-        Unit::Jobs => ("{pos}/{len} {bar:16} {wide_msg}".to_owned(), Some(1000)),
-        // The algebra between two products takes time too.
-        Unit::Products => ("{spinner} {msg}, {elapsed}".to_owned(), Some(200)),
-        Unit::Bytes => ("{msg} {bytes}/{total_bytes} {bar:16} {bytes_per_sec}  ETA {eta}".to_owned(), None),
-    };
-    // If a template is wrong, the plain style remains.
-    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
-        // Writing to a string in memory cannot fail.
-        let _ = text.write_str(&three_digits(state.per_sec()));
-    };
-    let bar = match unit {
-        Unit::Products => ProgressBar::new_spinner(),
-        Unit::Steps | Unit::Jobs | Unit::Bytes => ProgressBar::new(total),
-    };
-    let bar = bar.with_style(style.with_key("rate", rate));
-    tick.inspect(|&millis| bar.enable_steady_tick(Duration::from_millis(millis)));
-    bar
 }

@@ -3,7 +3,10 @@
 use clap::Args;
 
 use super::Error;
+use super::terminal::{Terminal, print, show, width};
 use crate::device::Device;
+use crate::observer::Observer;
+use crate::text::{HARD_SPACE, rows_in_columns, wrapped};
 use crate::theory::{self, Check, ROUNDING, Tally, TheorySection, TheoryVerdict};
 
 /// The arguments of `edgewalk verify-theory`.
@@ -32,39 +35,58 @@ fn about_tolerances() -> String {
 pub fn run(args: &VerifyArgs) -> Result<(), Error> {
     let device = Device::open(args.adapter.as_deref())?;
     let adapter = device.adapter().name.clone();
-    let sections = theory::verify(&device)?;
-    super::print(&format!("{adapter}\n{}", table(&sections)))?;
+    let terminal = Terminal::default();
+    terminal.part("training to test the predictions");
+    let sections = theory::verify(&device);
+    terminal.finished();
+    let sections = sections?;
+    print(&format!("{adapter}\n{}", table(&sections, width())))?;
     let Tally { passed, observed } = theory::judge(&sections, &adapter)?;
-    super::print(&format!("\nall {passed} predictions hold; {observed} numbers are shown as measured\n"))
+    show(&format!("\nall {passed} predictions hold; {observed} numbers are shown as measured\n"))
 }
 
 /// The checks in columns, a heading over each section.
-fn table(sections: &[TheorySection]) -> String {
-    let checks = || sections.iter().flat_map(|section| &section.checks);
-    let width = checks().map(|check| check.prediction.chars().count()).max().unwrap_or(0);
-    let mut text = format!(
-        "\n  {:width$}  {:>13}  {:>13}  {:>9}  {:>9}  verdict\n",
-        "prediction", "predicted", "measured", "error", "tolerance"
-    );
+fn table(sections: &[TheorySection], width: Option<usize>) -> String {
+    let checks = sections.iter().flat_map(|section| &section.checks);
+    let head = [
+        "  prediction".to_owned(),
+        format!("{:>13}", "predicted"),
+        format!("{:>13}", "measured"),
+        format!("{:>9}", "error"),
+        "tolerance".to_owned(),
+        "verdict".to_owned(),
+    ];
+    let lines = std::iter::once(head.to_vec()).chain(checks.map(cells)).collect();
+    let mut rows = rows_in_columns(lines, width).into_iter();
+    let mut text = format!("\n{}", rows.next().unwrap_or_default());
     for section in sections {
-        text += &format!("\n{}\n", section.title);
-        for check in &section.checks {
-            text += &format!("  {:width$}  {}\n", check.prediction, numbers(check));
-        }
+        text += &wrapped(&format!("\n{}\n", section.title), width);
+        text.extend(rows.by_ref().take(section.checks.len()));
     }
     text
 }
 
-/// Predicted, measured, relative error, tolerance and verdict of a check.
-fn numbers(check: &Check) -> String {
-    match check.predicted.zip(check.error()) {
-        None => format!("{:>13}  {:>13}  {:>9}  {:>9}  as measured", "", check.measured, "", ""),
+/// Prediction, predicted, measured, relative error, tolerance and verdict of a check.
+fn cells(check: &Check) -> Vec<String> {
+    let [predicted, measured, error, tolerance, verdict] = match check.predicted.zip(check.error()) {
+        None => ["".into(), check.measured.to_string(), "".into(), "".into(), "as measured".into()],
         Some((predicted, error)) => {
             let verdict = if check.verdict() == TheoryVerdict::Passed { "ok" } else { "FAILED" };
             let [predicted, measured] = [predicted, check.measured].map(significant);
-            format!("{predicted:>13}  {measured:>13}  {error:>9.1e}  {:>9.0e}  {verdict}", check.tolerance)
+            [predicted, measured, format!("{error:.1e}"), format!("{:.0e}", check.tolerance), verdict.into()]
         }
-    }
+    };
+    // A prediction has a line of its own rather than two.
+    let prediction = format!("  {}", check.prediction).replace(' ', &HARD_SPACE.to_string());
+    let verdict = verdict.replace(' ', &HARD_SPACE.to_string());
+    vec![
+        prediction,
+        format!("{predicted:>13}"),
+        format!("{measured:>13}"),
+        format!("{error:>9}"),
+        format!("{tolerance:>9}"),
+        verdict,
+    ]
 }
 
 /// Eight significant digits, with an exponent if the number is small.

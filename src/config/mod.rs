@@ -16,6 +16,8 @@ pub mod preset;
 pub mod reference;
 mod resolve;
 mod schedule;
+#[cfg(feature = "plots")]
+mod shown;
 mod suggest;
 mod types;
 mod until;
@@ -31,5 +33,7 @@ pub use error::ConfigError;
 pub(crate) use keys::{full_name, short_name};
 pub use measuring_set::MeasuringSet;
 pub use resolve::{Resolved, resolve};
+#[cfg(feature = "plots")]
+pub(crate) use shown::effective_toml;
 pub use types::{Config, DataConfig, LossConfig, MeasureConfig, ModelConfig, OptimConfig, RunConfig, SHORTEST_WINDOW};
 pub use until::Until;

@@ -193,7 +193,8 @@ impl Owner {
     }
 }
 
-fn host() -> String {
+/// The name of this machine, in plain characters.
+pub(crate) fn host() -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' };
     System::host_name().unwrap_or_default().chars().map(plain).collect()
 }

@@ -29,6 +29,12 @@ pub struct Manifest {
     pub data: DataRecord,
     /// The file of the initial weights, if they were not drawn from the seed.
     pub init: Option<InitFile>,
+    /// The name of the machine; empty in early manifests.
+    #[serde(default)]
+    pub host: String,
+    /// The start of the run, such as `2026-12-01T15:18:08Z`; empty in early manifests.
+    #[serde(default)]
+    pub began: String,
     /// The adapter's name.
     pub adapter: String,
     /// Distinguishes the adapter from others of its name; empty in early manifests.
@@ -67,6 +73,9 @@ pub struct Manifest {
     pub steps_done: u64,
     /// Why the run ended: `running` until it has.
     pub ended: Ended,
+    /// The quantity that was not finite, if the run diverged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_finite: Option<String>,
     /// The resumptions. The fields above describe the start.
     pub resumed: Vec<Resumed>,
     /// The checkpoint that the run began with, if it is a fork.
@@ -123,13 +132,19 @@ pub struct Resumed {
     pub adapter: String,
     /// The driver's name and version.
     pub driver: String,
+    /// The name of the machine; empty in early manifests.
+    #[serde(default)]
+    pub host: String,
+    /// The time, such as `2026-12-01T15:18:08Z`; empty in early manifests.
+    #[serde(default)]
+    pub began: String,
 }
 
 impl Resumed {
     /// A resumption by a process whose own manifest is `now`.
     pub fn at(step: u64, now: &Manifest) -> Self {
-        let Manifest { version, commit, command, adapter, driver, driver_info, .. } = now.clone();
-        Self { step, version, commit, command, adapter, driver: format!("{driver} {driver_info}") }
+        let Manifest { version, commit, command, adapter, driver, driver_info, host, began, .. } = now.clone();
+        Self { step, version, commit, command, adapter, driver: format!("{driver} {driver_info}"), host, began }
     }
 }
 

@@ -3,12 +3,15 @@
 
 #[cfg(feature = "plots")]
 pub mod compare;
+pub(crate) mod divergence;
 mod error;
 #[cfg(feature = "plots")]
 pub(crate) mod figure;
 mod format;
 pub mod live;
 pub mod official_raw;
+#[cfg(feature = "plots")]
+pub(crate) mod parent;
 #[cfg(feature = "plots")]
 pub mod plot;
 pub(crate) mod readout;

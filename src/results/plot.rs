@@ -100,6 +100,12 @@ pub(crate) fn figures(run: &RunDir, readout: &Readout) -> Result<Vec<(&'static s
         }
     }
     figures.push(("loss", loss(metrics, &name)));
+    if let Some(parent) = readout.parent.as_deref()
+        && let Ok((run, rows)) = &parent.part
+        && let Ok(own) = self::figures(run, rows)
+    {
+        parent.draw_below(&mut figures, own);
+    }
     Ok(figures)
 }
 

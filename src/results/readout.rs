@@ -1,5 +1,7 @@
 //! The data of a run folder: the configuration, if it can be read, and the rows so far.
 
+#[cfg(feature = "plots")]
+use super::parent::Ancestor;
 use super::summary::Summary;
 use crate::config::{self, Config, MeasureMethod, build};
 use crate::folder::RunDir;
@@ -7,6 +9,8 @@ use crate::folder::rows::{CurvatureRow, MetricsRow};
 use crate::folder::table::RecordError;
 use crate::folder::tables::{read_curvature, read_metrics};
 use crate::optim::Rule;
+#[cfg(feature = "plots")]
+use crate::text::with_causes;
 
 /// See the module text.
 pub(crate) struct Readout {
@@ -16,6 +20,9 @@ pub(crate) struct Readout {
     pub rule: Rule,
     pub metrics: Vec<MetricsRow>,
     pub curvature: Vec<CurvatureRow>,
+    /// The part before a fork.
+    #[cfg(feature = "plots")]
+    pub parent: Option<Box<Ancestor<Self>>>,
 }
 
 impl Readout {
@@ -35,7 +42,39 @@ impl Readout {
         if run.metrics().is_file() { Self::of(run) } else { Self::with(run, vec![]) }
     }
 
+    /// The rows of a parent up to the step of its fork, if it has come so far.
+    #[cfg(feature = "plots")]
+    fn before(run: &RunDir, step: u64) -> Result<Self, String> {
+        let rows = read_metrics(&run.metrics()).and_then(|metrics| Self::alone(run, metrics));
+        let mut rows = rows.map_err(|error| with_causes(&error))?;
+        let every = rows.config.as_ref().map_or(1, |config| config.run.log_every);
+        let last = rows.metrics.last().map_or(0, |row| row.step);
+        if last.saturating_add(every) < step {
+            return Err(format!("the rows of {} end at step {last}", run.path().display()));
+        }
+        rows.metrics.retain(|row| row.step <= step);
+        rows.curvature.retain(|row| row.step <= step);
+        Ok(rows)
+    }
+
+    #[cfg(feature = "plots")]
     fn with(run: &RunDir, metrics: Vec<MetricsRow>) -> Result<Self, RecordError> {
+        let mut readout = Self::alone(run, metrics)?;
+        if let Ok(manifest) = run.read_manifest()
+            && let Some(parent) = &manifest.parent
+        {
+            readout.parent = Ancestor::of(&manifest, |run| Self::before(run, parent.step)).map(Box::new);
+        }
+        Ok(readout)
+    }
+
+    #[cfg(not(feature = "plots"))]
+    fn with(run: &RunDir, metrics: Vec<MetricsRow>) -> Result<Self, RecordError> {
+        Self::alone(run, metrics)
+    }
+
+    /// A run without its parent.
+    fn alone(run: &RunDir, metrics: Vec<MetricsRow>) -> Result<Self, RecordError> {
         let config = config::resolve(Some(&run.config().to_string_lossy()), &[]).ok().map(|resolved| resolved.config);
         let curvature = if run.curvature().is_file() { read_curvature(&run.curvature())? } else { vec![] };
         if let (Some(config), Ok(manifest)) = (&config, run.read_manifest()) {
@@ -49,7 +88,14 @@ impl Readout {
                 }
             }
         }
-        Ok(Self { rule: config.as_ref().map_or(Rule::sam(1.0, 1.0), build::rule), curvature, config, metrics })
+        Ok(Self {
+            rule: config.as_ref().map_or(Rule::sam(1.0, 1.0), build::rule),
+            curvature,
+            config,
+            metrics,
+            #[cfg(feature = "plots")]
+            parent: None,
+        })
     }
 
     /// A summary of the rows.

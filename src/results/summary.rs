@@ -96,6 +96,9 @@ pub struct EdgeSummary {
     /// The distance of the median gauge from 1 that counts as at the edge: the distance between the quartiles and the median
     /// of the error bars, as the root of the sum of their squares, within limits.
     pub band: f64,
+    /// The first measured step at which the gauge is not below the edge by that band, judged as the median is; before it
+    /// was the climb.
+    pub reached: Option<u64>,
     /// The largest relative residual of λ₁, the eigensolver's error.
     pub worst_residual: f64,
     /// The rule of the rows, in words: the name of its edge.
@@ -117,7 +120,8 @@ impl EdgeSummary {
     pub fn of(rows: &[CurvatureRow], rule: &Rule) -> Option<Self> {
         let perturbs = |row: &CurvatureRow| rule.at(row.step).perturbs();
         let last = rows.last()?;
-        let half: Vec<&CurvatureRow> = judged(rows).filter(|row| perturbs(row) == perturbs(last)).collect();
+        let is_judged = |row: &&CurvatureRow| perturbs(row) == perturbs(last);
+        let half: Vec<&CurvatureRow> = judged(rows).filter(is_judged).collect();
         let last_step = half.last()?.step;
         let gauges: Vec<f64> = half.iter().map(|row| row.gauge).filter(|gauge| gauge.is_finite()).collect();
         let error = |row: &&CurvatureRow| {
@@ -127,12 +131,15 @@ impl EdgeSummary {
         let errors = half.iter().filter_map(error);
         let error = Spread::of(errors).map_or(0.0, |errors| errors.median);
         let residuals = half.iter().filter_map(|row| row.residuals.first());
+        let band = quartile_distance(&gauges).hypot(error).clamp(BAND.0, BAND.1);
+        let mut sound = rows.iter().filter(|row| row.is_sound() && row.gauge.is_finite()).filter(is_judged);
         Some(Self {
+            reached: sound.find(|row| EdgeVerdict::of(row.gauge, band) != EdgeVerdict::Below).map(|row| row.step),
             first_step: half.first()?.step,
             last_step,
             rows: gauges.len(),
             ratio: Spread::of(half.iter().map(|row| row.edge_ratio)),
-            band: quartile_distance(&gauges).hypot(error).clamp(BAND.0, BAND.1),
+            band,
             gauge: Spread::of(gauges)?,
             worst_residual: residuals.fold(0.0, |worst, &residual| residual.max(worst)),
             measured: half.last()?.measured,
@@ -194,6 +201,8 @@ pub struct Summary {
     pub last: Option<MetricsRow>,
     /// The last measured loss and error on the test set; NaN for the error of a regression.
     pub test: Option<(f64, f64)>,
+    /// The step of that measurement.
+    pub test_step: Option<u64>,
     /// Rows of the second half that are not judged because λ₁ had not converged.
     pub left_out: usize,
     /// Whether they came from power iteration.
@@ -219,6 +228,7 @@ impl Summary {
             batch: 0,
             last: metrics.last().cloned(),
             test: metrics.iter().rev().find_map(tested),
+            test_step: metrics.iter().rev().find(|row| row.test_loss.is_some()).map(|row| row.step),
             by_power: false,
             left_out: second_half(curvature).filter(|row| !row.is_sound()).count(),
             unresolved: second_half(curvature).filter(|row| row.is_unresolved()).count(),
@@ -283,7 +293,9 @@ impl fmt::Display for Summary {
             )?,
         }
         if let Some((loss, error)) = self.test {
-            write!(f, "\ntest set: loss {loss:.4e}{}", misclassified(error))?;
+            let at = self.test_step.filter(|&step| self.last.as_ref().is_some_and(|last| last.step != step));
+            let at = at.map_or_else(String::new, |step| format!(" at step {step}"));
+            write!(f, "\ntest set{at}: loss {loss:.4e}{}", misclassified(error))?;
         }
         match (&self.edge, &self.norm) {
             (None, None) if self.left_out > 0 => Ok(()),

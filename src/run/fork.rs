@@ -1,18 +1,19 @@
 //! A run that branches off another one at a checkpoint, with other settings of the update rule, the measurements or the
 //! run. It is a run folder of its own that begins with a copy of the checkpoint, and goes on from there as any other.
 
-use std::path::{Path, PathBuf};
-
 use super::request::{ForkRequest, ResumeRequest};
 use super::tables::Tables;
 use super::{RunError, batches, train};
 use crate::config::{Config, ConfigError, MeasureAt, MeasuringSet, build, resolve};
+use crate::files::lock;
 use crate::folder::checkpoint::{self, Checkpoint};
 use crate::folder::manifest::{Ended, Manifest, Parent};
 use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError, settled};
 use crate::observer::Observer;
 use crate::optim::Batches;
+use crate::text::{now, utc};
+use std::path::{Path, PathBuf};
 
 /// Begins a run with the parameters, the optimizer's state and the step of a checkpoint, and trains it. Returns its
 /// folder.
@@ -49,12 +50,15 @@ pub fn fork(request: &ForkRequest, observer: &dyn Observer) -> Result<RunDir, Ru
         parent: Some(Parent { path: settled::settled(parent.path()), step: state.step }),
         command: command_line.clone(),
         seed: config.run.seed,
+        host: lock::host(),
+        began: utc(now()),
         settings: Some(config.to_json()),
         measured: config.measure.is_on().then(|| MeasuringSet::of(&config, manifest.data.train)),
         memory_peak_bytes: 0,
         wall_secs: 0.0,
         steps_done: state.step,
         ended: Ended::Interrupted,
+        not_finite: None,
         resumed: vec![],
         ..manifest
     };

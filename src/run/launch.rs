@@ -6,7 +6,7 @@ use super::tables::Tables;
 use super::{RunError, batches, divergence};
 use crate::config::{Config, ConfigError, MeasuringSet, Until, build};
 use crate::device::{self, DeviceError};
-use crate::files::lock::Lock;
+use crate::files::lock::{self, Lock};
 use crate::folder::checkpoint::{self, Checkpoint};
 use crate::folder::data_record::DataRecord;
 use crate::folder::manifest::{Ended, InitFile, Manifest, MemoryPlan, Resumed};
@@ -16,6 +16,7 @@ use crate::folder::{RunDir, RunDirError, choices, settled};
 use crate::model::{Layout, Model, params_from_safetensors};
 use crate::objective::Objective;
 use crate::observer::{Observer, OutputError};
+use crate::text::{now, utc};
 
 /// A run to carry out: its settings, its adapter and its start.
 pub(crate) struct Launch<'a> {
@@ -190,7 +191,7 @@ impl<'a> Launch<'a> {
                 let resumed = Resumed::at(step, &manifest);
                 manifest = Manifest { limits: manifest.limits, tier: manifest.tier, memory_plan, ..earlier };
                 manifest.resumed.push(resumed);
-                manifest.ended = Ended::Running;
+                (manifest.ended, manifest.not_finite) = (Ended::Running, None);
                 // The manifest comes last: if the settings cannot be written, the run is not resumed.
                 dir.write_config(&self.config)?;
                 dir.write_manifest(&manifest)?;
@@ -210,6 +211,8 @@ impl<'a> Launch<'a> {
             settings: Some(self.config.to_json()),
             data,
             init,
+            host: lock::host(),
+            began: utc(now()),
             adapter: adapter.name,
             adapter_place: adapter.place,
             driver: adapter.driver,
@@ -228,6 +231,7 @@ impl<'a> Launch<'a> {
             wall_secs: 0.0,
             steps_done: step,
             ended: Ended::Running,
+            not_finite: None,
             resumed: vec![],
             parent: None,
         }

@@ -2,7 +2,7 @@
 //! places.
 //!
 //! ```text
-//!  1200/10000 57.2/s ETA  2m  loss 3.21e-3  ‖H‖ 12.3 gauge 0.98  ‖g‖ 1.2e-2
+//!  1200/10000 57.2/s ETA  2.6 min  loss 3.21e-3  ‖H‖ 12.3 gauge 0.98  ‖g‖ 1.2e-2
 //! ```
 
 use crate::observer::{Observer, Progress, Unit};
@@ -21,6 +21,11 @@ impl<'a> ProgressLine<'a> {
     pub fn new(observer: &'a dyn Observer, steps: u64, minibatches: bool) -> Self {
         let loss = if minibatches { "batch loss" } else { "loss" };
         Self { observer, steps, loss, sharpness: String::new() }
+    }
+
+    /// Shows that the updates begin, after so many of an earlier process.
+    pub fn begin(&self, step: u64) {
+        self.observer.progress(&Progress { unit: Unit::Steps, done: step, total: self.steps, text: "" });
     }
 
     /// Records a curvature measurement, whose gauge may not be finite; it stays on the line until the next.

@@ -26,6 +26,7 @@ use crate::folder::manifest::{Ended, InitFile, Manifest, MemoryPlan};
 use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError};
 use crate::observer::Observer;
+use crate::results::divergence;
 use crate::results::readout::Readout;
 #[cfg(feature = "plots")]
 use crate::results::report::report_readout;
@@ -239,6 +240,7 @@ impl Prepared<'_> {
             steps_done: step,
             saved: bytes.is_some().then_some(step),
         };
+        run.progress.begin(step);
         let result = run.train();
         observer.finished();
         (manifest.steps_done, manifest.wall_secs) = (run.steps_done, run.clock.secs());
@@ -258,6 +260,9 @@ fn conclude(
         Err(RunError::Diverged(at)) => Ended::Diverged { step: at.step },
         Err(error) => Ended::Failed { error: with_causes(error) },
     };
+    if let Err(RunError::Diverged(at)) = &result {
+        manifest.not_finite = Some(at.what.to_owned());
+    }
     if let Ended::Diverged { step } = manifest.ended {
         // The host may be ahead.
         manifest.steps_done = step;
@@ -286,7 +291,8 @@ fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, RunError> {
         Ended::TimeLimit => {
             format!("run.time_limit reached before step {steps_done}; `edgewalk resume {word}` goes on\n")
         }
-        Ended::Running | Ended::Done | Ended::Diverged { .. } | Ended::Failed { .. } => String::new(),
+        Ended::Diverged { .. } => divergence::account(&readout, manifest).join("\n") + "\n",
+        Ended::Running | Ended::Done | Ended::Failed { .. } => String::new(),
     };
     if readout.metrics.is_empty() {
         return Ok(stopped);

@@ -213,3 +213,9 @@ fn safe(value: &str) -> String {
     let bare = value.trim_matches(['"', '\'']);
     bare.chars().map(|c| if c.is_ascii_alphanumeric() || "+-._".contains(c) { c } else { '_' }).collect()
 }
+/// The names of the axes without their sections, where those that are left differ.
+pub(super) fn short_names(axes: &[Axis]) -> Vec<String> {
+    let last = |axis: &Axis| axis.key.rsplit('.').next().unwrap_or(&axis.key).to_owned();
+    let is_clear = |axis: &&Axis| axes.iter().filter(|other| last(other) == last(axis)).count() == 1;
+    axes.iter().map(|axis| if is_clear(&axis) { last(axis) } else { axis.key.clone() }).collect()
+}

@@ -17,6 +17,7 @@ mod queue;
 #[cfg(feature = "plots")]
 mod report;
 mod seeds;
+mod share;
 mod slurm;
 mod state;
 mod summary;
@@ -197,12 +198,13 @@ fn finish(board: &Board<'_>, observer: &dyn Observer) -> Result<(), SweepError> 
     let report = format!("report in {}, ", sweep_report(sweep)?.display());
     #[cfg(not(feature = "plots"))]
     let report = "";
-    let means = OverSeeds::of(&sweep.axes, &board.rows).map_or_else(String::new, |over| over.in_lines());
+    let width = observer.width();
+    let means = OverSeeds::of(&sweep.axes, &board.rows).map_or_else(String::new, |over| over.in_columns(width));
     say(
         observer,
         &format!(
             "{}{means}{ended} of {} ended; table in {}, {report}runs in {}\n",
-            summary::in_columns(sweep, &board.rows),
+            summary::in_columns(sweep, &board.rows, width),
             counted(count, "job"),
             sweep.summary().display(),
             sweep.path.join("runs").display()

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::board::Board;
 use super::child::{Attempt, Stage, ask_to_stop};
+use super::share::Shares;
 use super::{Capacity, JobState, SweepError};
 use crate::observer::{Observer, OutputError, Progress, Unit};
 use crate::text::duration;
@@ -81,7 +82,7 @@ impl Queue<'_, '_> {
             if self.running.is_empty() {
                 return Ok(());
             }
-            self.line.show(self.board, &self.running);
+            self.line.show(self.board, &self.running, self.waiting.len());
             match reports.recv_timeout(TICK) {
                 Ok((job, Event::Stage(stage))) => self.reached(job, stage)?,
                 Ok((job, Event::Ended(problem))) => {
@@ -100,6 +101,8 @@ impl Queue<'_, '_> {
         let stopped = Arc::clone(&self.stopped);
         let attempt = Attempt::new(sweep, &sweep.jobs()[job], self.program, self.capacity.threads, stopped);
         self.running.insert(job, Stage::Starting);
+        let steps = sweep.config_of(&sweep.jobs()[job]).map_or(0, |config| config.run.steps);
+        self.line.shares.begin(job, &sweep.jobs()[job], steps);
         // The receiver is gone once the sweep has ended.
         let send = move |event| drop(events.send((job, event)));
         thread::spawn(move || {
@@ -143,37 +146,34 @@ struct JobsLine<'a> {
     observer: &'a dyn Observer,
     began: Instant,
     ended: usize,
-    /// Seconds until the last of them ended.
-    until: f64,
     to_do: usize,
+    shares: Shares,
 }
 
 impl<'a> JobsLine<'a> {
     fn new(observer: &'a dyn Observer, to_do: usize) -> Self {
-        Self { observer, began: Instant::now(), ended: 0, until: 0.0, to_do }
+        Self { observer, began: Instant::now(), ended: 0, to_do, shares: Shares::new() }
     }
 
-    fn show(&self, board: &Board<'_>, running: &BTreeMap<usize, Stage>) {
-        let names: Vec<&str> = running.keys().map(|&job| board.rows[job].job.as_str()).collect();
+    /// Shows the running jobs with the share of each that is done, and the time left; `waiting` have not begun.
+    fn show(&mut self, board: &Board<'_>, running: &BTreeMap<usize, Stage>, waiting: usize) {
+        self.shares.look(board.sweep.jobs());
+        let job = |&job: &usize| format!("{} {:.0} %", board.rows[job].job, 100.0 * self.shares.of(job));
+        let jobs: Vec<String> = running.keys().map(job).collect();
         let failed = match board.count(JobState::Failed) {
             0 => String::new(),
             failed => format!("{failed} failed  "),
         };
-        let eta = match self.ended {
-            0 => String::new(),
-            ended => {
-                let whole = self.until / ended as f64 * self.to_do as f64;
-                format!("ETA {}  ", duration((whole - self.began.elapsed().as_secs_f64()).max(0.0)))
-            }
-        };
+        let left = self.shares.left_secs(self.began.elapsed().as_secs_f64(), waiting);
+        let eta = left.map_or_else(String::new, |left| format!("ETA {}  ", duration(left.max(1.0))));
         let (done, total) = (self.ended as u64, self.to_do as u64);
-        let text = format!("{failed}{eta}{}", names.join(" "));
+        let text = format!("{failed}{eta}{}", jobs.join("  "));
         self.observer.progress(&Progress { unit: Unit::Jobs, done, total, text: &text });
     }
 
     fn ended(&mut self, board: &Board<'_>, job: usize) -> Result<(), SweepError> {
         self.ended += 1;
-        self.until = self.began.elapsed().as_secs_f64();
+        self.shares.end(job);
         let text = format!("[{}/{}] {}\n", self.ended, self.to_do, board.line(job));
         Ok(self.observer.milestone(&text).map_err(OutputError)?)
     }

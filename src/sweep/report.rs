@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::board::Board;
 use super::figures::{Drawn, Picture, over_axes, path, trajectories};
-use super::seeds::{Mean, OverSeeds};
+use super::seeds::OverSeeds;
 use super::{JobState, SummaryRow, SweepDir, SweepError, check_begun, read_summary};
 use crate::config;
 use crate::files::write_file;
@@ -141,22 +141,26 @@ fn means(over: &OverSeeds) -> Markup {
                 thead {
                     tr {
                         @for axis in &over.axes { th { (axis.key) } }
-                        @for name in ["loss", "edge ratio", "gauge"] { th.number { (name) } }
+                        @for name in OverSeeds::NAMES { th.number { (name) } }
                         th { "" }
                     }
                 }
                 tbody {
-                    @for Mean { row, averages } in &over.means {
+                    @for mean in &over.means {
                         tr {
-                            @for value in &row.values { td { (value) } }
-                            @for average in averages { td.number { @if let Some(average) = average { (average.words()) } } }
-                            td { (row.message) }
+                            @for value in &mean.row.values { td { (value) } }
+                            @for words in mean.words() { td.number { (words) } }
+                            td { (mean.row.message) }
                         }
                     }
                 }
             }
         }
-        p { "Over " (over.seeds) " seeds, ± one standard deviation of the runs (not of their mean)." }
+        p {
+            "Over " (over.seeds) " seeds, ± one standard deviation of the runs (not of their mean). The step at the edge is the first \
+             measured one whose gauge is within the band about 1 by which the run is judged, or above it; the mean is over the \
+             seeds that reach the edge."
+        }
     }
 }
 
@@ -170,7 +174,7 @@ fn table(sweep: &SweepDir, rows: &[SummaryRow]) -> Markup {
                     tr {
                         @for axis in &sweep.axes { th { (short(&axis.key)) } }
                         th { "state" } th.number { "steps" } th.number { "loss" } th.number { "test error" } th.number { "‖H‖" }
-                        th.number { "edge ratio" } th.number { "range" } th.number { "gauge" } th.number { "time" }
+                        th.number { "edge ratio" } th.number { "range" } th.number { "gauge" } th.number { "at the edge from" } th.number { "time" }
                     }
                 }
                 tbody {
@@ -193,6 +197,7 @@ fn table(sweep: &SweepDir, rows: &[SummaryRow]) -> Markup {
                                 }
                             }
                             td.number { (number(row.gauge, 4)) }
+                            td.number { @if let Some(step) = row.edge_step { "step " (step) } }
                             td.number { (row.wall_secs.map_or_else(String::new, duration)) }
                         }
                     }

@@ -1,7 +1,7 @@
 //! Jobs that differ in their seed alone, taken together: means over the seeds, with standard deviations.
 
-use super::{Axis, JobState, SummaryRow};
-use crate::text::digits;
+use super::{Axis, JobState, SummaryRow, axis};
+use crate::text::{self, counted, digits};
 
 /// The axis that is no axis of a picture.
 const SEED: &str = "run.seed";
@@ -22,14 +22,18 @@ pub(super) struct Mean {
     /// standard deviation below and above the mean.
     pub row: SummaryRow,
     /// Means and standard deviations of loss, edge ratio and gauge, if all are done.
-    pub averages: [Option<Average>; 3],
+    averages: [Option<Average>; 3],
+    /// The same of the step at which the edge is reached, over the seeds that reach it.
+    edge_step: Option<Average>,
+    /// Their number, and that of all.
+    reached: (usize, usize),
 }
 
 /// A mean, and the standard deviation of the sample.
 #[derive(Clone, Copy)]
-pub(super) struct Average {
-    pub mean: f64,
-    pub deviation: f64,
+struct Average {
+    mean: f64,
+    deviation: f64,
 }
 
 impl Average {
@@ -41,7 +45,7 @@ impl Average {
     }
 
     /// The mean ± the standard deviation.
-    pub fn words(self) -> String {
+    fn words(self) -> String {
         format!("{} ± {}", digits(self.mean, 4), digits(self.deviation, 2))
     }
 }
@@ -52,6 +56,9 @@ pub(super) fn place(axes: &[Axis]) -> Option<usize> {
 }
 
 impl OverSeeds {
+    /// The names of [`Mean::words`].
+    pub const NAMES: [&str; 4] = ["loss", "edge ratio", "gauge", "step at the edge"];
+
     /// Takes the rows of a sweep together; `None` without an axis of seeds beside another one.
     pub fn of(axes: &[Axis], rows: &[SummaryRow]) -> Option<Self> {
         let place = place(axes)?;
@@ -80,18 +87,16 @@ impl OverSeeds {
         self.means.iter().map(|mean| mean.row.clone()).collect()
     }
 
-    /// The means in lines, for people.
-    pub fn in_lines(&self) -> String {
-        let line = |Mean { row, averages }: &Mean| {
-            let values = self.axes.iter().zip(&row.values).map(|(axis, value)| format!("{} = {value}", axis.key));
-            let names = ["loss", "edge ratio", "gauge"].into_iter().zip(averages);
-            let numbers = names.filter_map(|(name, average)| Some(format!("{name} {}", (*average)?.words())));
-            let parts: Vec<String> = values.chain(numbers).collect();
-            let state = if row.state == JobState::Done { String::new() } else { format!("  {}", row.message) };
-            format!("  {}{state}\n", parts.join("  "))
+    /// The means in columns of at most this width in all, for people.
+    pub fn in_columns(&self, width: Option<usize>) -> String {
+        let head =
+            axis::short_names(&self.axes).into_iter().chain(Self::NAMES.map(str::to_owned)).chain([String::new()]);
+        let row = |mean: &Mean| {
+            let message = if mean.row.state == JobState::Done { String::new() } else { mean.row.message.clone() };
+            mean.row.values.iter().cloned().chain(mean.words()).chain([message]).collect()
         };
-        let lines: String = self.means.iter().map(line).collect();
-        format!("means over {} seeds ± standard deviations:\n{lines}", self.seeds)
+        let lines = std::iter::once(head.collect()).chain(self.means.iter().map(row)).collect();
+        format!("means over {} seeds ± standard deviations:\n{}", self.seeds, text::in_columns(lines, width))
     }
 }
 
@@ -102,7 +107,7 @@ impl Mean {
         if let Some(first) = open.first() {
             row.state = first.state;
             row.message = format!("{} of {} seeds not done", open.len(), group.len());
-            return Self { row, averages: [None; 3] };
+            return Self { row, averages: [None; 3], edge_step: None, reached: (0, 0) };
         }
         let average = |of: fn(&SummaryRow) -> Option<f64>| -> Option<Average> {
             let values = group.iter().map(|row| of(row)).collect::<Option<Vec<f64>>>()?;
@@ -114,6 +119,23 @@ impl Mean {
         row.edge_ratio = ratio.map(|it| it.mean);
         row.edge_ratio_low = ratio.map(|it| it.mean - it.deviation);
         row.edge_ratio_high = ratio.map(|it| it.mean + it.deviation);
-        Self { row, averages }
+        let reached: Vec<f64> = group.iter().filter_map(|row| row.edge_step).collect();
+        let edge_step = (!reached.is_empty()).then(|| Average::of(&reached));
+        row.edge_step = edge_step.map(|it| it.mean);
+        Self { row, averages, edge_step, reached: (reached.len(), group.len()) }
+    }
+
+    /// Loss, edge ratio, gauge, and the step at which the edge is reached: means ± standard deviations, or nothing.
+    pub fn words(&self) -> [String; 4] {
+        let words = |average: Option<Average>| average.map_or_else(String::new, Average::words);
+        let [loss, ratio, gauge] = self.averages.map(words);
+        // Where no gauge is known, nothing can be said of it.
+        let edge_step = match (self.reached, self.edge_step) {
+            _ if gauge.is_empty() => String::new(),
+            ((reached, all), Some(step)) if reached == all => step.words(),
+            ((reached, all), Some(step)) => format!("{} ({reached} of {all} seeds)", step.words()),
+            ((_, all), None) => format!("none of {}", counted(all, "seed")),
+        };
+        [loss, ratio, gauge, edge_step]
     }
 }

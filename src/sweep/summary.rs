@@ -4,13 +4,13 @@
 use std::path::Path;
 
 use super::state::judge;
-use super::{Job, JobState, SweepDir, SweepError};
+use super::{Job, JobState, SweepDir, SweepError, axis};
 use crate::files::write_file;
 use crate::folder::RunDir;
 use crate::folder::table::{RecordError, number, read, read_lines};
 use crate::results::readout::Readout;
 use crate::results::summary::Summary;
-use crate::text::{duration, with_causes};
+use crate::text::{self, HARD_SPACE, duration, with_causes};
 
 /// One job's row. Unknown or unmeasured values are `None`.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,8 @@ pub struct SummaryRow {
     pub edge_ratio_high: Option<f64>,
     /// The gauge S, which is 1 at the edge: the median over the second half.
     pub gauge: Option<f64>,
+    /// The first measured step at which the gauge is within the band about the edge by which the run is judged, or above.
+    pub edge_step: Option<f64>,
     /// The largest relative residual of λ₁ in the second half.
     pub worst_residual: Option<f64>,
     /// Wall time from the first step to the last, in seconds.
@@ -55,7 +57,7 @@ pub struct SummaryRow {
 type NumberColumn = (&'static str, fn(&mut SummaryRow) -> &mut Option<f64>);
 
 /// The columns of numbers behind `steps`, in order.
-const NUMBERS: [NumberColumn; 12] = [
+const NUMBERS: [NumberColumn; 13] = [
     ("loss", |row| &mut row.loss),
     ("error", |row| &mut row.error),
     ("grad_norm", |row| &mut row.grad_norm),
@@ -66,6 +68,7 @@ const NUMBERS: [NumberColumn; 12] = [
     ("edge_ratio_low", |row| &mut row.edge_ratio_low),
     ("edge_ratio_high", |row| &mut row.edge_ratio_high),
     ("gauge", |row| &mut row.gauge),
+    ("edge_step", |row| &mut row.edge_step),
     ("worst_residual", |row| &mut row.worst_residual),
     ("wall_secs", |row| &mut row.wall_secs),
 ];
@@ -87,6 +90,7 @@ impl SummaryRow {
             edge_ratio_low: None,
             edge_ratio_high: None,
             gauge: None,
+            edge_step: None,
             worst_residual: None,
             wall_secs: None,
             message,
@@ -132,6 +136,7 @@ impl SummaryRow {
             self.edge_ratio_low = edge.ratio.map(|ratio| ratio.min);
             self.edge_ratio_high = edge.ratio.map(|ratio| ratio.max);
             self.gauge = Some(edge.gauge.median);
+            self.edge_step = edge.reached.map(|step| step as f64);
             self.worst_residual = Some(edge.worst_residual);
         }
         Ok(())
@@ -193,15 +198,15 @@ pub fn read_summary(path: &Path) -> Result<Vec<SummaryRow>, RecordError> {
     })
 }
 
-/// The rows in aligned columns, for people.
-pub(super) fn in_columns(sweep: &SweepDir, rows: &[SummaryRow]) -> String {
-    let axes = sweep.axes.iter().map(|axis| axis.key.clone());
+/// The rows in columns of at most this width in all, for people.
+pub(super) fn in_columns(sweep: &SweepDir, rows: &[SummaryRow], width: Option<usize>) -> String {
     let rest = ["state", "steps", "loss", "edge ratio [low, high]", "gauge", "wall", ""].map(str::to_owned);
-    let mut lines: Vec<Vec<String>> = vec![axes.chain(rest).collect()];
+    let mut lines: Vec<Vec<String>> = vec![axis::short_names(&sweep.axes).into_iter().chain(rest).collect()];
     for row in rows {
         let short = |x: Option<f64>| x.map_or_else(String::new, |x| format!("{x:.3}"));
         let ratio = match (row.edge_ratio, row.edge_ratio_low, row.edge_ratio_high) {
-            (Some(median), Some(low), Some(high)) => format!("{median:.3} [{low:.3}, {high:.3}]"),
+            // A range is one word.
+            (Some(median), Some(low), Some(high)) => format!("{median:.3} [{low:.3},{HARD_SPACE}{high:.3}]"),
             _ => String::new(),
         };
         let cells = [
@@ -210,17 +215,10 @@ pub(super) fn in_columns(sweep: &SweepDir, rows: &[SummaryRow]) -> String {
             row.loss.map_or_else(String::new, |loss| format!("{loss:.4e}")),
             ratio,
             short(row.gauge),
-            row.wall_secs.map_or_else(String::new, duration),
+            row.wall_secs.map_or_else(String::new, |secs| duration(secs).replace(' ', &HARD_SPACE.to_string())),
             row.message.lines().next().unwrap_or_default().to_owned(),
         ];
         lines.push(row.values.iter().cloned().chain(cells).collect());
     }
-    let columns = lines[0].len();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let padded = |line: &Vec<String>| {
-        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    lines.iter().map(padded).collect()
+    text::in_columns(lines, width)
 }

@@ -1,10 +1,16 @@
-//! Text for people: numbers and times, errors with their causes, shell words.
+//! Text for people: numbers and times, tables, errors with their causes, shell words.
 
+mod columns;
+mod date;
 mod numbers;
 mod shell;
 
 use std::error::Error;
 
+pub(crate) use columns::{HARD_SPACE, in_columns};
+#[cfg(feature = "cli")]
+pub(crate) use columns::{rows_in_columns, wrapped};
+pub(crate) use date::{now, utc};
 pub(crate) use numbers::{counted, decimals, digits, duration, three_digits};
 pub(crate) use shell::shell_path;
 #[cfg(feature = "plots")]

@@ -14,6 +14,7 @@ mod whole_runs;
 
 mod error_bars;
 mod golden;
+mod notebook;
 mod real_data;
 mod run_kernels;
 mod tensorboard;
@@ -31,7 +32,7 @@ enum Need {
     Minutes,
 }
 
-const TESTS: [(Need, &str, fn()); 20] = [
+const TESTS: [(Need, &str, fn()); 21] = [
     (Need::Nothing, "error_bars::few_networks_with_layer_normalisation_are_covered", error_bars::few),
     (DATA, "error_bars::the_cases_on_cifar10_are_covered", error_bars::cases),
     (Need::Minutes, "error_bars::of_a_thousand_99_in_100_are_covered", error_bars::thousand),
@@ -47,6 +48,7 @@ const TESTS: [(Need, &str, fn()); 20] = [
     (DATA, "data_text::the_full_text_is_tiny_shakespeare", real_data::shakespeare),
     (DATA, "fetch_set::the_catalogue_agrees_with_the_real_files", real_data::catalogue),
     (DATA, "cli_data::a_data_set_that_is_there_is_checked_without_a_network", real_data::no_network),
+    (PANDAS, "notebook::the_code_of_the_page_reads_and_draws_a_run", notebook::code_of_the_page),
     (TENSORBOARD, "live::tensorboard_reads_the_numbers_of_the_tables", tensorboard::reads_the_tables),
     (Need::Nothing, "translations::every_kernel_of_the_three_tasks_can_be_said_in_every_language", translations::small),
     (COMPILERS, "translations::compilers_take_what_is_said", translations::compilers),
@@ -55,6 +57,7 @@ const TESTS: [(Need, &str, fn()); 20] = [
 ];
 
 const DATA: Need = Need::Variable("EDGEWALK_DATA");
+const PANDAS: Need = Need::Variable("EDGEWALK_PANDAS_PYTHON");
 const TENSORBOARD: Need = Need::Variable("EDGEWALK_TENSORBOARD_PYTHON");
 const COMPILERS: Need = Need::Variable("EDGEWALK_SHADER_COMPILERS");
 const DXC: Need = Need::Variable("EDGEWALK_DXC_PYTHON");

@@ -3,7 +3,11 @@
 //! through a template that escapes it.
 
 pub(crate) mod config_words;
+mod facts;
 mod glossary;
+mod head;
+mod later;
+mod numbers;
 pub(crate) mod page;
 mod run;
 mod spectrum;

@@ -6,56 +6,111 @@ use std::path::PathBuf;
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::later::{Later, LaterPair};
 use super::page;
 use crate::folder::RunDir;
-use crate::folder::rows::CurvatureRow;
+use crate::folder::rows::{CurvatureRow, Extreme};
 use crate::optim::Rule;
 use crate::results::PlotError;
 use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
 use crate::results::plot::{BLUE, GD_EDGE, GREY, SAM_EDGE, subscript};
 use crate::text::digits;
 
-/// Eigenvalues and their error bars at the last measurement.
+/// A row of the table of eigenvalues.
+struct Eigenvalue {
+    name: String,
+    value: f64,
+    error: Option<f64>,
+    residual: String,
+    /// Whether it was measured after training.
+    is_later: bool,
+}
+
+/// The eigenvalues of the last measurement, each replaced by the one that was measured later if that has the smaller
+/// error bar.
+fn eigenvalues(row: &CurvatureRow, later: Option<&Later>) -> Vec<Eigenvalue> {
+    let shortfall = |residual: &str, converged: bool| match converged {
+        true => residual.to_owned(),
+        false => format!("{residual}, not converged"),
+    };
+    let best = |name: String, own: Option<(f64, Option<f64>, String)>, later: Option<&LaterPair>| {
+        let bar = own.as_ref().and_then(|own| own.1).unwrap_or(f64::INFINITY);
+        if let Some(later) = later.filter(|later| later.error < bar) {
+            let residual = shortfall(&digits(later.residual, 2), later.converged);
+            return Some(Eigenvalue { name, value: later.value, error: Some(later.error), residual, is_later: true });
+        }
+        own.map(|(value, error, residual)| Eigenvalue { name, value, error, residual, is_later: false })
+    };
+    let mut rows = vec![];
+    let more = later.map_or(0, |later| later.top.len());
+    for i in 0..row.lambdas.len().max(more) {
+        let own = row.lambdas.get(i).map(|&value| {
+            let residual = row.residuals.get(i).map_or_else(String::new, |&r| digits(r, 2));
+            (value, row.errors.get(i).copied(), shortfall(&residual, row.converged.get(i) != Some(&false)))
+        });
+        rows.extend(best(format!("λ{}", subscript(i + 1)), own, later.and_then(|later| later.top.get(i))));
+    }
+    let lowest = later.map_or(0, |later| later.bottom.len());
+    for i in 0..row.bottoms.len().max(lowest) {
+        let own = row.bottoms.get(i).map(|&value| (value, row.bottom_errors.get(i).copied(), String::new()));
+        rows.extend(best(format!("lowest {}", i + 1), own, later.and_then(|later| later.bottom.get(i))));
+    }
+    let mut end = |name: &str, own: Option<Extreme>, later: Option<Extreme>| {
+        let bar = own.map_or(f64::INFINITY, |own| own.error);
+        let later = later.filter(|later| later.error < bar);
+        rows.extend(later.or(own).map(|end| Eigenvalue {
+            name: name.to_owned(),
+            value: end.value,
+            error: Some(end.error),
+            residual: String::new(),
+            is_later: later.is_some(),
+        }));
+    };
+    end("largest Ritz value", row.lambda_max, later.and_then(|later| later.lambda_max));
+    if lowest == 0 {
+        end("smallest Ritz value", row.lambda_min, later.and_then(|later| later.lambda_min));
+    }
+    rows
+}
+
+/// Eigenvalues and their error bars at the last measurement, with those that were measured later there.
 ///
 /// # Errors
 /// [`PlotError::Draw`].
-pub(crate) fn last(row: &CurvatureRow, rule: &Rule) -> Result<Markup, PlotError> {
-    let top = row.lambdas.iter().enumerate().map(|(i, &value)| {
-        let error = row.errors.get(i).copied();
-        let residual = row.residuals.get(i).map_or_else(String::new, |&r| digits(r, 2));
-        let shortfall = if row.converged.get(i) == Some(&false) { ", not converged" } else { "" };
-        (format!("λ{}", subscript(i + 1)), value, error, residual + shortfall)
-    });
-    let bottom = row
-        .bottoms
-        .iter()
-        .enumerate()
-        .map(|(i, &value)| (format!("lowest {}", i + 1), value, row.bottom_errors.get(i).copied(), String::new()));
-    let ends = [("largest Ritz value", row.lambda_max), ("smallest Ritz value", row.lambda_min)].into_iter();
-    let ends =
-        ends.filter_map(|(name, end)| end.map(|end| (name.to_owned(), end.value, Some(end.error), String::new())));
-    let rows: Vec<_> = top.chain(bottom).chain(ends).collect();
+pub(super) fn last(row: &CurvatureRow, rule: &Rule, later: Option<&Later>) -> Result<Markup, PlotError> {
+    let rows = eigenvalues(row, later);
+    let is_mixed = rows.iter().any(|row| row.is_later);
     let plus_minus = |error: Option<f64>| {
         error.filter(|e| e.is_finite()).map_or_else(String::new, |e| format!("± {}", digits(e, 2)))
     };
     Ok(html! {
-        table {
-            thead {
-                tr {
-                    th { "eigenvalue" } th.number { "value" } th.number { "error bar" } th.number { "relative residual" }
-                    th.number { "÷ edge" }
-                }
-            }
-            tbody {
-                @for (name, value, error, residual) in &rows {
+        div.wide {
+            table {
+                thead {
                     tr {
-                        th scope="row" { (name) }
-                        td.number { (digits(*value, 7)) }
-                        td.number { (plus_minus(*error)) }
-                        td.number { (residual) }
-                        td.number { @if row.sam_edge > 0.0 && row.sam_edge.is_finite() { (digits(value / row.sam_edge, 4)) } }
+                        th { "eigenvalue" } th.number { "value" } th.number { "error bar" } th.number { "relative residual" }
+                        th.number { "÷ edge" }
+                        @if is_mixed { th { "measured" } }
                     }
                 }
+                tbody {
+                    @for it in &rows {
+                        tr {
+                            th scope="row" { (it.name) }
+                            td.number { (digits(it.value, 7)) }
+                            td.number { (plus_minus(it.error)) }
+                            td.number { (it.residual) }
+                            td.number { @if row.sam_edge > 0.0 && row.sam_edge.is_finite() { (digits(it.value / row.sam_edge, 4)) } }
+                            @if is_mixed { td { @if it.is_later { "later" } @else { "in training" } } }
+                        }
+                    }
+                }
+            }
+        }
+        @if is_mixed {
+            p {
+                "Values measured later come from " code { "edgewalk curvature" } ", at the same parameters and on the same examples; \
+                 they have smaller error bars than those of the training."
             }
         }
         p {
@@ -119,9 +174,9 @@ pub(crate) fn analysis(run: &RunDir) -> Option<Markup> {
     Some(html! {
         h3 { "Trace and density of the whole spectrum at step " (json["step"]) }
         @if !traces.is_empty() {
-            table {
+            div.wide { table {
                 tbody { @for (name, value) in &traces { tr { th scope="row" { "trace of " (name) } td.value { (value) } } } }
-            }
+            } }
             p { "Estimated from random vectors (Hutch++), with confidence intervals." }
         }
         @for (media_type, bytes) in &pictures {
