@@ -41,6 +41,29 @@ fn rules(eps: f64) -> Vec<(Rule, Vec<&'static str>)> {
     ]
 }
 
+/// The method has order 4: half the step leaves a sixteenth of the distance from the flow, which no formula is told here.
+#[test]
+fn gradient_flow_converges_with_the_fourth_power_of_its_step() {
+    let (params, layout) = (some_params(&mlp(), 3), Layout::of(&mlp()).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let init = folder.path().join("init.safetensors");
+    write_init(&init, &layout, &params);
+    let loss_at_time_8 = |number: usize, steps: u32| {
+        let (lr, steps) = (format!("lr={}", 8.0 / f64::from(steps)), format!("steps={steps}"));
+        let sets = [
+            &["width=8", "depth=3", "activation=tanh", "test=0", "train=30", "run.precision=f64"][..],
+            &["optim.kind=flow", "measure.every=0", &lr, &steps],
+        ]
+        .concat();
+        let run = folder.path().join(format!("run{number}"));
+        let run = train_on(Some("native".to_owned()), None, &run, &sets, Some(&init)).unwrap();
+        read_metrics(&run.metrics()).unwrap().pop().unwrap().loss
+    };
+    let [coarse, middle, fine] = [(0, 40), (1, 80), (2, 160)].map(|(number, steps)| loss_at_time_8(number, steps));
+    let order = ((coarse - middle) / (middle - fine)).log2();
+    assert!((3.6..4.4).contains(&order), "{coarse} {middle} {fine}: order {order}");
+}
+
 /// With `schedule = "edge"` the learning rate is that of the gauge at every measurement, stays until the next, and the
 /// run is that of float64 with the same learning rates.
 #[test]
@@ -102,7 +125,7 @@ fn follows(rule: &Rule, sets: &[&str], data: &Examples, precision: Precision, to
     let init = folder.path().join("init.safetensors");
     write_init(&init, &layout, &params);
     let [_, _, eps] = match rule.base {
-        Base::Sgd => [0.0; 3],
+        Base::Sgd | Base::Flow => [0.0; 3],
         Base::RmsProp { beta2, eps } => [0.0, beta2, eps],
         Base::Adam { beta1, beta2, eps, .. } => [beta1, beta2, eps],
     };
@@ -139,7 +162,7 @@ fn follows(rule: &Rule, sets: &[&str], data: &Examples, precision: Precision, to
             assert!(apart <= it.error, "{what}: {} ± {}, and is {sharpness}", it.sharpness, it.error);
         }
         let (b, c) = match rule.base {
-            Base::Sgd | Base::RmsProp { .. } => (0.0, 0.0),
+            Base::Sgd | Base::Flow | Base::RmsProp { .. } => (0.0, 0.0),
             Base::Adam { beta1, decoupled, .. } => (beta1, if decoupled { rule.weight_decay } else { 0.0 }),
         };
         let edge = (1.0 + b) * (2.0 / expected.learning_rate() - c) / (1.0 - b);

@@ -113,7 +113,7 @@ fn bad_values_name_the_key_the_value_and_what_is_allowed() {
         ("ascent_steps=0", "from 1 to"),
         ("micro_batch=-1", "from 0 to"),
         ("sam_from=-1", "from 0 to 9223372036854775807"),
-        ("optim.kind=adam", "\"gd\", \"sam\", \"usam\", \"asam\""),
+        ("optim.kind=adam", "\"gd\", \"flow\", \"sam\", \"usam\", \"asam\""),
         ("base=sam", "\"sgd\", \"rmsprop\", \"adam\", \"adamw\""),
         ("beta1=1", "below 1"),
         ("beta2=0.99999999", "below 1"),

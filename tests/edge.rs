@@ -139,6 +139,24 @@ fn the_learning_rate_of_a_gauge_has_it() {
     }
 }
 
+/// A step of the Runge–Kutta method multiplies a mode by the start of the series of e^(−z).
+#[test]
+fn gradient_flow_is_stable_up_to_its_edge() {
+    let flow = Rule { base: Base::Flow, ..Rule::gd(0.2) };
+    let edge = flow.edge(&[]).unwrap();
+    let multiplier = |lambda: f64| {
+        let z = 0.2 * lambda;
+        1.0 - z + z.powi(2) / 2.0 - z.powi(3) / 6.0 + z.powi(4) / 24.0
+    };
+    assert_abs_diff_eq!(multiplier(edge), 1.0, epsilon = 1e-12);
+    assert!((1..1000).all(|i| multiplier(edge * f64::from(i) / 1000.0).abs() < 1.0));
+    assert!(multiplier(edge * 1.001) > 1.0);
+    assert_abs_diff_eq!(flow.gauge(edge), 1.0, epsilon = 1e-15);
+    for wrong in [Rule { rho: 0.1, ..flow }, Rule { momentum: 0.5, ..flow }, Rule { weight_decay: 0.1, ..flow }] {
+        assert!(wrong.check().unwrap_err().contains("Base::Flow"));
+    }
+}
+
 #[test]
 fn edges_of_the_literature() {
     // (√(1 + 8ρ/η) − 1)/(2ρ) at η = 0.5, ρ = 0.25: (√5 − 1)/0.5.

@@ -128,7 +128,7 @@ impl Follower {
         let t = self.step as i32 + 1;
         let after = |beta2: f64| &self.squares * beta2 + d.map(|d| d * d) * (1.0 - beta2);
         match self.rule.base {
-            Base::Sgd => unreachable!("no ν"),
+            Base::Sgd | Base::Flow => unreachable!("no ν"),
             Base::RmsProp { beta2, eps } => (after(beta2), after(beta2).map(|nu| nu.sqrt() + eps)),
             Base::Adam { beta1, beta2, eps, .. } => {
                 let p = after(beta2).map(|nu| ((nu / (1.0 - beta2.powi(t))).sqrt() + eps) * (1.0 - beta1.powi(t)));
@@ -140,6 +140,14 @@ impl Follower {
     pub fn advance(&mut self) {
         let (d, lr) = (self.followed(), self.learning_rate());
         match self.rule.base {
+            Base::Flow => {
+                let slope = |w: &DVector<f64>| self.whole.at(w.as_slice()).gradient;
+                let k1 = d;
+                let k2 = slope(&(&self.w - &k1 * (lr / 2.0)));
+                let k3 = slope(&(&self.w - &k2 * (lr / 2.0)));
+                let k4 = slope(&(&self.w - &k3 * lr));
+                self.w -= (k1 + k2 * 2.0 + k3 * 2.0 + k4) * (lr / 6.0);
+            }
             Base::Sgd => {
                 let beta = self.rule.momentum;
                 self.velocity = &self.velocity * beta + &d;
@@ -166,7 +174,7 @@ impl Follower {
     fn state(&self) -> Vec<(Moment, &DVector<f64>)> {
         match self.rule.base {
             Base::Sgd if self.rule.momentum > 0.0 => vec![(Moment::Momentum, &self.velocity)],
-            Base::Sgd => vec![],
+            Base::Sgd | Base::Flow => vec![],
             Base::RmsProp { .. } => vec![(Moment::Second, &self.squares)],
             Base::Adam { .. } => vec![(Moment::First, &self.mean), (Moment::Second, &self.squares)],
         }
@@ -226,6 +234,8 @@ fn rules() -> Vec<(&'static str, Rule)> {
         ("SAM from 10", Rule { sam_from: 10, rho: 0.03, ..sam }),
         ("SAM until 20", Rule { sam_until: 20, ..sam }),
         ("SAM from 5 until 20", Rule { sam_from: 5, sam_until: 20, ..sam }),
+        ("gradient flow", Rule { base: Base::Flow, ..gd }),
+        ("gradient flow with a warm-up", Rule { base: Base::Flow, schedule: warmup, ..gd }),
         ("Polyak", Rule { momentum: 0.8, lr: 0.2, ..gd }),
         ("Nesterov", Rule { momentum: 0.8, nesterov: true, lr: 0.2, ..gd }),
         ("weight decay", Rule { weight_decay: 0.1, ..gd }),

@@ -200,6 +200,7 @@ fn a_stopped_run_goes_on_with_the_same_bits_on_every_rule_and_solver() {
         &["measure.every=0"],
         &["base=adam", "lr=0.002", "schedule=linear", "warmup=3"],
         &["schedule=edge", "target_gauge=0.7", "measure.every=4"],
+        &["optim.kind=flow", "lr=0.3"],
         &["base=rmsprop", "lr=0.002", "batch=20", "schedule=step", "drop_every=7", "measure.at=midpoint", "rho=0"],
     ]
     .iter()

@@ -17,13 +17,14 @@ pub fn rule(config: &Config) -> Rule {
         lr: c.lr,
         schedule: schedule(config),
         base: match c.base {
+            OptimBase::Sgd if c.kind == OptimKind::Flow => Base::Flow,
             OptimBase::Sgd => Base::Sgd,
             OptimBase::RmsProp => Base::RmsProp { beta2, eps },
             OptimBase::Adam => Base::Adam { beta1, beta2, eps, decoupled: false },
             OptimBase::AdamW => Base::Adam { beta1, beta2, eps, decoupled: true },
         },
         ascent: match c.kind {
-            OptimKind::Gd | OptimKind::Sam => Ascent::Sam,
+            OptimKind::Gd | OptimKind::Flow | OptimKind::Sam => Ascent::Sam,
             OptimKind::Usam => Ascent::Usam,
             OptimKind::Asam => Ascent::Asam { eta: c.asam_eta, biases: c.asam_biases },
         },

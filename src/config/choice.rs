@@ -39,6 +39,8 @@ choice! {
     OptimKind {
         /// Gradient descent.
         Gd = "gd",
+        /// Gradient flow, by the Runge–Kutta method of order 4.
+        Flow = "flow",
         /// Sharpness-aware minimisation (Foret et al. 2021); ρ = 0 is gradient descent.
         Sam = "sam",
         /// SAM without normalisation (Agarwala and Dauphin 2023).

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     Centre, Config, ConfigError, DataName, LossKind, LrSchedule, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn,
-    ModelKind, Reduction, SHORTEST_WINDOW, TargetsAs, TestSize, WeightLayout, preset,
+    ModelKind, OptimKind, Reduction, SHORTEST_WINDOW, TargetsAs, TestSize, WeightLayout, preset,
 };
 use crate::curvature::Order;
 
@@ -106,7 +106,7 @@ fn of_data(Config { data, loss, model, .. }: &Config) -> [Contradiction; 11] {
     ]
 }
 
-fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction; 9] {
+fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction; 10] {
     let (micro_batch, chunk) = (optim.micro_batch, run.chunk);
     let (key, all) = if optim.batch > 0 { ("optim.batch", optim.batch) } else { ("data.train", data.train) };
     [
@@ -119,6 +119,12 @@ fn of_updates(Config { optim, data, run, model, .. }: &Config) -> [Contradiction
             optim.nesterov && optim.momentum == 0.0,
             "`optim.nesterov = true` has no meaning without momentum".into(),
             "set optim.momentum, say to 0.9, or optim.nesterov = false",
+        ),
+        (
+            optim.kind == OptimKind::Flow
+                && (optim.is_adaptive() || optim.momentum > 0.0 || optim.weight_decay > 0.0 || optim.batch > 0),
+            "`optim.kind = \"flow\"` is the gradient flow of the full loss".into(),
+            "set optim.base = \"sgd\" and optim.momentum, optim.weight_decay and optim.batch to 0",
         ),
         (
             optim.is_adaptive() && (optim.momentum > 0.0 || optim.nesterov),
@@ -193,9 +199,9 @@ fn of_measurements(Config { measure, optim, .. }: &Config) -> [Contradiction; 7]
             "set measure.every above 0, measure.at = \"iterate\", measure.window = 0 and measure.on = \"train\" or \"fixed\"",
         ),
         (
-            window > 0 && optim.is_adaptive(),
-            format!("`measure.window = {window}` has no use: oscillation.csv has predictions for optim.base = \"sgd\""),
-            "set measure.window = 0, or optim.base = \"sgd\"",
+            window > 0 && (optim.is_adaptive() || optim.kind == OptimKind::Flow),
+            format!("`measure.window = {window}` has no use: oscillation.csv has predictions for descent with optim.base = \"sgd\""),
+            "set measure.window = 0, or optim.base = \"sgd\" and another optim.kind",
         ),
         (
             window > 0 && per_decade > 0,

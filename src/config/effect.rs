@@ -54,7 +54,7 @@ fn optim(it: &OptimConfig, usual: &OptimConfig) -> OptimConfig {
     let mut it = it.clone();
     if !it.perturbs() {
         let OptimConfig { epsilon, ascent_steps, sam_from, sam_until, micro_batch, .. } = *usual;
-        let kind = OptimKind::Gd;
+        let kind = if it.kind == OptimKind::Flow { it.kind } else { OptimKind::Gd };
         it = OptimConfig { kind, rho: 0.0, epsilon, ascent_steps, sam_from, sam_until, micro_batch, ..it };
     }
     if it.kind != OptimKind::Asam {

@@ -167,7 +167,7 @@ pub(super) const KEYS: &[Key] = &[
         "mse only. mean: average over the outputs, without ½. half-sum: ½ times the sum over the outputs, whose \
          Hessian is outputs/2 times larger.",
     ),
-    key("optim", "kind", Accepts::Word(OptimKind::NAMES), "update rule"),
+    key("optim", "kind", Accepts::Word(OptimKind::NAMES), "update rule. flow is gradient flow in steps lr of time."),
     key(
         "optim",
         "base",

@@ -189,7 +189,7 @@ pub struct OptimConfig {
 impl OptimConfig {
     /// Whether updates use a perturbed gradient.
     pub fn perturbs(&self) -> bool {
-        self.kind != OptimKind::Gd && self.rho > 0.0
+        !matches!(self.kind, OptimKind::Gd | OptimKind::Flow) && self.rho > 0.0
     }
 
     /// Whether updates divide by running means.
@@ -199,7 +199,11 @@ impl OptimConfig {
 
     /// Gradients of an update, perturbed ones included.
     pub fn gradients(&self) -> usize {
-        if self.perturbs() { 1 + self.ascent_steps } else { 1 }
+        match self.kind {
+            OptimKind::Flow => 4,
+            _ if self.perturbs() => 1 + self.ascent_steps,
+            OptimKind::Gd | OptimKind::Sam | OptimKind::Usam | OptimKind::Asam => 1,
+        }
     }
 }
 

@@ -49,6 +49,8 @@ impl Descent<'_> {
     /// d, v, or for Nesterov d + βv; or the quotient of an adaptive base, from the state after the update.
     fn slope(rule: &Rule, step: &mut Update<'_>) -> NodeId {
         let mean = match rule.base {
+            // Gradient flow makes its update by itself.
+            Base::Flow => return step.decayed(rule),
             Base::Sgd if rule.momentum == 0.0 => return step.decayed(rule),
             Base::Sgd if rule.nesterov => {
                 let d = step.decayed(rule);

@@ -11,6 +11,7 @@ mod base;
 mod batches;
 mod climb;
 mod descent;
+mod flow;
 mod probe;
 mod rule;
 mod schedule;
@@ -75,7 +76,11 @@ impl Optimizer {
         let state = State::new(objective, &rule)?;
         let device = objective.device().clone();
         let descent = Descent { rule: &rule, w, settings: &probe.settings, state: &state };
-        let plain = probe.plain.clone().then(&descent.along(&device, probe.gradient())?);
+        let update = match rule.base {
+            Base::Flow => flow::step(objective, w, probe.gradient(), &probe.settings)?,
+            Base::Sgd | Base::RmsProp { .. } | Base::Adam { .. } => descent.along(&device, probe.gradient())?,
+        };
+        let plain = probe.plain.clone().then(&update);
         let perturbed = match &probe.perturbed {
             Some(perturbed) => {
                 let down = descent.along(&device, &perturbed.gradient)?;

@@ -17,6 +17,10 @@ use super::schedule::Schedule;
 use crate::curvature::edge::{AscentSteps, felt_edge, momentum_limit};
 use crate::model::Layout;
 
+/// The largest z for which the Runge–Kutta method of order 4 is stable on a mode of eigenvalue λ = z/η: it multiplies it by
+/// 1 − z + z²/2 − z³/6 + z⁴/24, which is 1 for this root of z³ − 4z² + 12z − 24.
+const RUNGE_KUTTA_LIMIT: f64 = 2.785_293_563_405_28;
+
 /// The direction and length of the perturbation; g = ∇L(w).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ascent {
@@ -173,6 +177,11 @@ impl Rule {
         if self.base.is_adaptive() && (self.momentum > 0.0 || self.nesterov) {
             return Err("Rule.momentum is for Base::Sgd; Adam has beta1 in its place".to_owned());
         }
+        if self.base == Base::Flow
+            && (self.perturbs() || self.momentum > 0.0 || self.nesterov || self.weight_decay > 0.0)
+        {
+            return Err("Base::Flow takes neither rho nor momentum nor weight_decay; set them to 0".to_owned());
+        }
         self.base.check()?;
         self.schedule.check()
     }
@@ -252,7 +261,7 @@ impl Rule {
 
     /// The name of the edge: its formula, or the method for a rule with a perturbation.
     pub fn edge_name(&self) -> String {
-        if self.base.is_adaptive() {
+        if self.base != Base::Sgd {
             return self.base.edge_name(self.weight_decay).to_owned();
         }
         if self.perturbs() {
@@ -280,7 +289,7 @@ impl Rule {
         let added = match self.base {
             // The edge falls by this, whatever η.
             Base::Adam { beta1, decoupled: true, .. } => gauge * self.weight_decay * (1.0 + beta1) / (1.0 - beta1),
-            Base::Sgd | Base::RmsProp { .. } | Base::Adam { .. } => self.added_decay(),
+            Base::Sgd | Base::Flow | Base::RmsProp { .. } | Base::Adam { .. } => self.added_decay(),
         };
         let lr = gauge * unit / (felt + added);
         Some(lr).filter(|lr| *lr > 0.0 && lr.is_finite())
@@ -291,6 +300,7 @@ impl Rule {
     pub fn most(&self) -> f64 {
         let limit = match self.base {
             Base::Sgd => momentum_limit(self.momentum, self.nesterov),
+            Base::Flow => RUNGE_KUTTA_LIMIT,
             Base::RmsProp { .. } => 2.0,
             Base::Adam { beta1, decoupled, .. } => {
                 // z² − (1 − ηc − η(1 − β₁)λ + β₁)z + β₁(1 − ηc) vanishes at z = −1.

@@ -29,7 +29,7 @@ impl Rule {
     pub fn state(&self) -> &'static [Moment] {
         match self.base {
             Base::Sgd if self.momentum > 0.0 => &[Moment::Momentum],
-            Base::Sgd => &[],
+            Base::Sgd | Base::Flow => &[],
             Base::RmsProp { .. } => &[Moment::Second],
             Base::Adam { .. } => &[Moment::First, Moment::Second],
         }

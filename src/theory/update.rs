@@ -93,7 +93,7 @@ fn section(device: &Device, what: &str, rule: Rule) -> Result<TheorySection, The
 /// P of the first update by an adaptive base, with m as a multiple of the gradient d, which is 1 for RMSProp.
 fn first_preconditioner(rule: &Rule, d: &[f64; MODES]) -> (Option<[f64; MODES]>, f64) {
     match rule.base {
-        Base::Sgd => (None, 1.0),
+        Base::Sgd | Base::Flow => (None, 1.0),
         Base::RmsProp { beta2, eps } => (Some(d.map(|d| (1.0 - beta2).sqrt() * d.abs() + eps)), 1.0),
         // m̂ = d and ν̂ = d².
         Base::Adam { beta1, eps, .. } => (Some(d.map(|d| (1.0 - beta1) * (d.abs() + eps))), 1.0 - beta1),

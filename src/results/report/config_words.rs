@@ -238,6 +238,7 @@ fn optimizer(config: &Config) -> (String, String) {
         OptimBase::AdamW => "AdamW (Loshchilov and Hutter 2019)",
     };
     let name = match o.kind {
+        OptimKind::Flow => "Gradient flow by the Runge–Kutta method of order 4",
         _ if !perturbs && o.is_adaptive() => base,
         _ if !perturbs => "Gradient descent",
         OptimKind::Gd | OptimKind::Sam => "Sharpness-aware minimisation (SAM, Foret et al. 2021)",
@@ -284,7 +285,7 @@ fn optimizer(config: &Config) -> (String, String) {
     }
     let e = match o.kind {
         _ if !perturbs => "",
-        OptimKind::Gd | OptimKind::Sam => "e = ρ g/(‖g‖ + ε)",
+        OptimKind::Gd | OptimKind::Flow | OptimKind::Sam => "e = ρ g/(‖g‖ + ε)",
         OptimKind::Usam => "e = ρ g",
         OptimKind::Asam if o.asam_biases => "e = ρ T²g/(‖Tg‖ + ε), T = diag(|w| + asam_eta)",
         OptimKind::Asam => "e = ρ T²g/(‖Tg‖ + ε), T = diag(|w| + asam_eta) for weights and 1 for biases",
@@ -294,6 +295,9 @@ fn optimizer(config: &Config) -> (String, String) {
     let decayed = if decays && o.base != OptimBase::AdamW { format!("{gradient} + c w") } else { gradient.to_owned() };
     let moments = "m ← β₁m + (1 − β₁)d, ν ← β₂ν + (1 − β₂)d²";
     let quotient = "η (m/(1 − β₁ᵗ))/(√(ν/(1 − β₂ᵗ)) + ε)";
+    if o.kind == OptimKind::Flow {
+        return (sentence, "dw/dt = −∇L(w), in steps η of time".to_owned());
+    }
     let update = match (o.base, o.momentum > 0.0, o.nesterov) {
         (OptimBase::Sgd, false, _) if decays => format!("w ← w − η ({decayed})"),
         (OptimBase::Sgd, false, _) => format!("w ← w − η {decayed}"),
