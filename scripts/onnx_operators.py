@@ -203,5 +203,7 @@ case(
     size=ints(20, 20),
     minus=np.float32("-inf"),
 )
+one("Erf", "Erf", 3 * normal(2, 9))
+one("Gelu", "Gelu", 3 * normal(2, 9), opset=20)
 (FOLDER / "expected.json").write_text(json.dumps(expected) + "\n")
 print(len(expected), "graphs")

@@ -63,9 +63,9 @@ class ResNet(nn.Module):
 class Block(nn.Module):
     """Pre-normalised attention and an MLP, with the attention written out."""
 
-    def __init__(self, size, heads, causal):
+    def __init__(self, size, heads, causal, gelu="tanh"):
         super().__init__()
-        self.heads, self.causal = heads, causal
+        self.heads, self.causal, self.gelu = heads, causal, nn.GELU(gelu)
         self.norm0, self.norm1 = nn.LayerNorm(size), nn.LayerNorm(size)
         self.qkv, self.out = nn.Linear(size, 3 * size), nn.Linear(size, size)
         self.up, self.down = nn.Linear(size, 2 * size), nn.Linear(2 * size, size)
@@ -80,17 +80,17 @@ class Block(nn.Module):
             scores = scores.masked_fill(~torch.ones(length, length, dtype=torch.bool).tril(), float("-inf"))
         mixed = (scores.softmax(-1) @ values).transpose(1, 2).reshape(n, length, size)
         x = x + self.out(mixed)
-        return x + self.down(nn.functional.gelu(self.up(self.norm1(x)), approximate="tanh"))
+        return x + self.down(self.gelu(self.up(self.norm1(x))))
 
 
 class Vit(nn.Module):
     """A vision Transformer: patches, a class token, one block."""
 
-    def __init__(self):
+    def __init__(self, gelu="tanh"):
         super().__init__()
         self.patch = nn.Conv2d(1, 6, 4, 4)
         self.token, self.position = nn.Parameter(torch.randn(1, 1, 6) / 10), nn.Parameter(torch.randn(1, 5, 6) / 10)
-        self.block, self.norm, self.head = Block(6, 2, False), nn.LayerNorm(6), nn.Linear(6, 3)
+        self.block, self.norm, self.head = Block(6, 2, False, gelu), nn.LayerNorm(6), nn.Linear(6, 3)
 
     def forward(self, x):
         x = self.patch(x).flatten(2).transpose(1, 2)
@@ -128,6 +128,7 @@ CASES = {
     "resnet": (ResNet, [10, 3, 16, 16]),
     "vit": (Vit, [8, 1, 8, 8]),
     "gpt": (Gpt, [6, 5]),
+    "vit-erf": (lambda: Vit("none"), [8, 1, 8, 8]),
 }
 
 

@@ -4,6 +4,7 @@ use super::array::{Array, Elements, Kind};
 use super::call::{Call, Done, Value};
 use super::fold;
 use crate::graph::{Compare, Graph, NodeId, Unary};
+use crate::text::visible;
 
 pub(super) const OPS: &[&str] = &[
     "Abs",
@@ -14,6 +15,7 @@ pub(super) const OPS: &[&str] = &[
     "Dropout",
     "Elu",
     "Equal",
+    "Erf",
     "Exp",
     "Gelu",
     "Greater",
@@ -238,6 +240,28 @@ fn absolute(g: &mut Graph, x: NodeId) -> NodeId {
     g.max(x, minus)
 }
 
+/// x/2·(1 + erf(x/√2)), or its approximation x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))
+fn gelu(g: &mut Graph, x: NodeId, approximation: Option<&str>) -> Result<NodeId, String> {
+    let inner = match approximation {
+        None | Some("none") => {
+            let inner = g.scale(x, std::f64::consts::FRAC_1_SQRT_2);
+            g.unary(Unary::Erf, inner)
+        }
+        Some("tanh") => {
+            let square = g.mul(x, x);
+            let cube = g.mul(square, x);
+            let cube = g.scale(cube, 0.044_715);
+            let inner = g.add(x, cube);
+            let inner = g.scale(inner, (2.0 / std::f64::consts::PI).sqrt());
+            g.unary(Unary::Tanh, inner)
+        }
+        Some(other) => return Err(format!("its approximation is `{}`", visible(other))),
+    };
+    let gate = g.offset(inner, 1.0);
+    let half = g.scale(x, 0.5);
+    Ok(g.mul(half, gate))
+}
+
 /// A function of one argument.
 fn function(call: &mut Call<'_>) -> Result<NodeId, String> {
     let x = call.input(0)?;
@@ -253,6 +277,7 @@ fn function(call: &mut Call<'_>) -> Result<NodeId, String> {
         "Tanh" => g.unary(Unary::Tanh, x),
         "Sigmoid" => g.unary(Unary::Logistic, x),
         "Softplus" => g.unary(Unary::Softplus, x),
+        "Erf" => g.unary(Unary::Erf, x),
         "Reciprocal" => g.div(one, x),
         "Relu" => g.max(x, zero),
         "Softsign" => {
@@ -284,19 +309,7 @@ fn function(call: &mut Call<'_>) -> Result<NodeId, String> {
             let gate = g.unary(Unary::Tanh, soft);
             g.mul(x, gate)
         }
-        // x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))
-        "Gelu" if node.text("approximate").as_deref() == Some("tanh") => {
-            let square = g.mul(x, x);
-            let cube = g.mul(square, x);
-            let cube = g.scale(cube, 0.044_715);
-            let inner = g.add(x, cube);
-            let inner = g.scale(inner, (2.0 / std::f64::consts::PI).sqrt());
-            let tanh = g.unary(Unary::Tanh, inner);
-            let gate = g.add(tanh, one);
-            let half = g.scale(x, 0.5);
-            g.mul(half, gate)
-        }
-        "Gelu" => return Err("it uses the error function; export with GELU(approximate=\"tanh\")".to_owned()),
+        "Gelu" => gelu(g, x, node.text("approximate").as_deref())?,
         _ => return Err("this operator is not read".to_owned()),
     })
 }
