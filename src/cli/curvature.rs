@@ -21,7 +21,7 @@ pub struct CurvatureArgs {
     /// Arrays to measure an ONNX network on: .npz, .safetensors, .csv or a folder of .npy files
     #[arg(long, value_name = "FILE|DIR")]
     data: Option<PathBuf>,
-    /// The loss: cross-entropy, or mse
+    /// The loss: cross-entropy, mse, binary-cross-entropy, or output (the network computes it)
     #[arg(long, value_name = "LOSS")]
     loss: Option<LossKind>,
     /// Parameters for an ONNX network in the place of its own: a safetensors file, a checkpoint or a run

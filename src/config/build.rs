@@ -83,6 +83,7 @@ pub fn request(config: &Config) -> Request {
             },
             // An ONNX file does not say whether a token is padding.
             padding: config.model.kind != ModelKind::Onnx,
+            ignored: config.loss.ignore_index.label(),
             split_seed: c.split_seed,
         },
     }
@@ -92,7 +93,10 @@ pub fn request(config: &Config) -> Request {
 pub fn loss(config: &Config) -> Loss {
     match config.loss.kind {
         LossKind::Mse => Loss::Mse(config.loss.reduction),
+        LossKind::CrossEntropy if config.loss.label_smoothing > 0.0 => Loss::Smoothed(config.loss.label_smoothing),
         LossKind::CrossEntropy => Loss::CrossEntropy,
+        LossKind::BinaryCrossEntropy => Loss::BinaryCrossEntropy,
+        LossKind::Output => Loss::Output,
     }
 }
 
@@ -117,17 +121,28 @@ pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigE
 /// Refuses a loss or an end of the run that these examples' targets have no meaning for.
 fn check_targets(config: &Config, data: &Examples) -> Result<(), ConfigError> {
     let kind = data.targets().kind();
+    if let (LossKind::BinaryCrossEntropy, Some((value, example))) = (config.loss.kind, data.targets().no_probability())
+    {
+        return conflict(
+            format!("the target of example {example} is {value}, and binary cross-entropy takes numbers from 0 to 1"),
+            "correct the targets, set data.targets = \"signs\" for −1 and 1, or take another loss.kind",
+        );
+    }
     match (kind, config.loss.kind, config.run.until) {
         (TargetKind::Classes(_), ..) => Ok(()),
         (TargetKind::Signs | TargetKind::Numbers(_), LossKind::CrossEntropy, _) => conflict(
             "`loss.kind = \"cross-entropy\"` needs classes, and these examples have numbers as targets".into(),
             "set loss.kind = \"mse\", or data.targets = \"classes\" where the numbers are classes",
         ),
-        (TargetKind::Numbers(_), LossKind::Mse, Some(until)) if until.needs_error() => conflict(
+        (TargetKind::Numbers(_), LossKind::Mse | LossKind::Output, Some(until)) if until.needs_error() => conflict(
             format!("`run.until = \"{until}\"` has no meaning for a regression, which misclassifies nothing"),
             "give it a bound on the loss",
         ),
-        (TargetKind::Signs | TargetKind::Numbers(_), LossKind::Mse, _) => Ok(()),
+        (
+            TargetKind::Signs | TargetKind::Numbers(_),
+            LossKind::Mse | LossKind::BinaryCrossEntropy | LossKind::Output,
+            _,
+        ) => Ok(()),
     }
 }
 

@@ -25,8 +25,8 @@ mod until;
 pub use crate::data::{DataName, ImageLayout, TargetsAs, TestSize};
 pub use crate::model::{Activation, Initializer, Norm, Pool, Readout, Reduction, WeightLayout};
 pub use choice::{
-    Auto, Centre, CheckpointEvery, LossKind, LrSchedule, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimBase,
-    OptimKind, Tune,
+    Auto, Centre, CheckpointEvery, IgnoreIndex, LossKind, LrSchedule, MeasureAt, MeasureMethod, MeasureOn, ModelKind,
+    Nothing, OptimBase, OptimKind, Tune,
 };
 pub(crate) use effect::effective;
 pub use error::ConfigError;
