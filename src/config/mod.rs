@@ -15,6 +15,7 @@ mod measuring_set;
 pub mod preset;
 pub mod reference;
 mod resolve;
+pub mod sample;
 mod schedule;
 #[cfg(feature = "plots")]
 mod shown;

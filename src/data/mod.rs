@@ -204,6 +204,14 @@ pub fn load(request: &Request) -> Result<Dataset, DataError> {
     }
 }
 
+/// The shape and the elements of a `.npy` file.
+///
+/// # Errors
+/// [`DataError`], naming the file.
+pub fn read_npy(path: &Path) -> Result<(Vec<usize>, Vec<f64>), DataError> {
+    arrays::read_npy(path)
+}
+
 /// The files that loading all of a data set from `place`, its folder or file, would read; none for the embedded one.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! Networks from ONNX files: the forward graph of a file becomes nodes of our graph, and its arrays of floats become
 //! parameters. `proto` and `array` read the file; `import` goes through its nodes (`call`), with the operators in
 //! `elementwise`, `axes`, `parts`, `layers` and `pooling`; `fold` computes values that do not depend on the examples, such
-//! as shapes. Declared shapes of values are not used. See <https://onnx.ai/onnx/operators/>.
+//! as shapes, and `sample` the outputs for given inputs. Declared shapes of values are not used. See <https://onnx.ai/onnx/operators/>.
 
 mod array;
 mod axes;
@@ -14,14 +14,15 @@ mod layers;
 mod parts;
 mod pooling;
 mod proto;
+mod sample;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use prost::Message;
 
+use crate::files::{read_regular, sha256};
 use crate::graph::{Graph, NodeId};
 use crate::text::{counted, visible};
 use array::{Array, Elements, Kind};
@@ -65,6 +66,7 @@ pub struct Network {
     output: String,
     opset: i64,
     producer: String,
+    sha256: String,
 }
 
 /// Versions of the operators that are read.
@@ -77,11 +79,7 @@ impl Network {
     /// # Errors
     /// [`OnnxError`]; operators that are not read are all named.
     pub fn read(path: &Path, freeze: &[String]) -> Result<Self, OnnxError> {
-        let fault = |cause| OnnxError::Read { path: path.into(), cause };
-        if !fs::metadata(path).map_err(fault)?.is_file() {
-            return Err(fault(std::io::Error::other("it is not a regular file")));
-        }
-        let bytes = fs::read(path).map_err(fault)?;
+        let bytes = read_regular(path).map_err(|cause| OnnxError::Read { path: path.into(), cause })?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Self::of_bytes(&bytes, Some(folder), freeze)
     }
@@ -100,10 +98,14 @@ impl Network {
         };
         let output = output.name.clone();
         let mut arrays: HashMap<String, Array> = HashMap::new();
-        let mut order = vec![];
+        let (mut order, mut outside) = (vec![], vec![]);
         for tensor in &graph.initializers {
+            let array = array::read(tensor, folder)?;
+            if tensor.location != 0 {
+                outside.push(array.elements.numbers());
+            }
             order.push(tensor.name.clone());
-            arrays.insert(tensor.name.clone(), array::read(tensor, folder)?);
+            arrays.insert(tensor.name.clone(), array);
         }
         let nodes = sorted(graph.nodes, &output, &arrays)?;
         unsupported(&nodes)?;
@@ -121,6 +123,7 @@ impl Network {
             output,
             opset,
             producer: visible(&format!("{} {}", model.producer, model.producer_version)),
+            sha256: sha256(std::iter::once(bytes).chain(outside.iter().map(|it| bytemuck::cast_slice(it)))),
         };
         let learned = learned(&nodes);
         for name in order {
@@ -181,6 +184,11 @@ impl Network {
     /// The program that wrote it.
     pub fn producer(&self) -> &str {
         &self.producer
+    }
+
+    /// SHA-256 of the file, followed by the numbers (f64, little-endian) of arrays that lie in other files.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// The operators with the number of their nodes.

@@ -341,6 +341,7 @@ pub fn manifest() -> Vec<Parts> {
     let manifest = Manifest {
         commit: Some("abc".into()),
         command: vec!["edgewalk".into(), "train".into(), "--set=path=\"a\\b\"\n".into()],
+        network: Some(InitFile { path: "some/net.onnx".into(), sha256: "ef".into() }),
         init: Some(InitFile { path: "some/weights".into(), sha256: "cd".into() }),
         ..sample_manifest::manifest()
     };
