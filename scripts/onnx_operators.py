@@ -317,5 +317,25 @@ case(
     minus=ints(-3),
     half=np.float32(0.5),
 )
+case(
+    "ReshapeKnown",
+    [
+        ("Shape", ["x"], ["shape"], {}),
+        ("Concat", ["shape", "shape"], ["four"], {"axis": 0}),
+        ("Reshape", ["four", "two_two"], ["square"], {}),
+        ("Cast", ["square"], ["numbers"], {"to": TensorProto.FLOAT}),
+        ("Mul", ["x", "numbers"], ["y"], {}),
+    ],
+    normal(2, 2),
+    two_two=ints(2, 2),
+)
+case(
+    "LongRange",
+    [("Range", ["zero", "many", "one"], ["places"], {}), ("Sub", ["x", "places"], ["y"], {})],
+    normal(2, 300),
+    zero=np.float32(0),
+    many=np.float32(300),
+    one=np.float32(1),
+)
 (FOLDER / "expected.json").write_text(json.dumps(expected) + "\n")
 print(len(expected), "graphs")

@@ -62,8 +62,33 @@ pub(super) fn repeated(array: &Array, shape: &[usize]) -> Result<Array, String> 
     Ok(Array { shape: shape.to_vec(), elements: array.elements.at(&places(shape, &steps, 0)?) })
 }
 
+/// Operators on two arrays, element by element.
+const BINARY: &[&str] = &[
+    "Add",
+    "And",
+    "Div",
+    "Equal",
+    "Fmod",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+    "Max",
+    "Min",
+    "Mod",
+    "Mul",
+    "Or",
+    "Pow",
+    "Sub",
+    "Xor",
+];
+
 /// An operator on two arrays, element by element; `None` if it is none of these.
 pub(super) fn binary(op: &str, a: &Array, b: &Array) -> Result<Option<Array>, String> {
+    // Others have operands of any shapes.
+    if !BINARY.contains(&op) {
+        return Ok(None);
+    }
     let shape = common(&a.shape, &b.shape)?;
     let (a, b) = (repeated(a, &shape)?.elements, repeated(b, &shape)?.elements);
     let (x, y) = (a.numbers(), b.numbers());
