@@ -1,11 +1,10 @@
 //! Operators that take parts of an axis, and reductions over axes.
 
 use super::array::{Array, Elements, sizes};
-use super::axes::reshaped;
+use super::axes::{joined, reshaped};
 use super::call::{Call, Done, Value};
 use super::elementwise::absolute;
 use super::fold::{self, places, strides};
-use super::positions::taken_at;
 use crate::graph::{Compare, DotDims, Graph, NodeId, Unary, len};
 
 pub(super) const OPS: &[&str] = &[
@@ -25,6 +24,9 @@ pub(super) const OPS: &[&str] = &[
     "Split",
     "Trilu",
 ];
+
+/// The most elements that are taken one by one along an axis.
+const MOST_TAKEN: usize = 256;
 
 /// The results of one of these operators.
 pub(super) fn apply(call: &mut Call<'_>) -> Done {
@@ -62,6 +64,16 @@ pub(super) fn strided(g: &mut Graph, x: NodeId, axis: usize, start: usize, step:
     let mut result = shape;
     result[axis] = count;
     g.reshape(first, &result)
+}
+
+/// The elements of an axis at these places, in this order; runs of neighbours are taken together.
+pub(super) fn taken_at(g: &mut Graph, x: NodeId, axis: usize, places: &[usize]) -> Result<NodeId, String> {
+    let runs: Vec<&[usize]> = places.chunk_by(|a, b| *b == a + 1).collect();
+    if runs.len() > MOST_TAKEN || runs.is_empty() {
+        return Err(format!("it takes {} runs of elements along an axis, and 1 to {MOST_TAKEN} are read", runs.len()));
+    }
+    let parts: Vec<NodeId> = runs.into_iter().map(|run| strided(g, x, axis, run[0], 1, run.len())).collect();
+    Ok(joined(g, &parts, axis))
 }
 
 fn slice(call: &mut Call<'_>) -> Result<Value, String> {

@@ -2,17 +2,13 @@
 //! channels.
 
 use super::array::sizes;
-use super::axes::joined;
 use super::call::{Call, Done, Value};
 use super::fold::{places, strides};
-use super::parts::strided;
+use super::parts::{strided, taken_at};
 use crate::graph::{Compare, DotDims, Graph, NodeId};
 use crate::text::visible;
 
 pub(super) const OPS: &[&str] = &["DepthToSpace", "Pad", "Resize", "SpaceToDepth", "Tile", "Upsample"];
-
-/// The most elements that are taken one by one along an axis.
-pub(super) const MOST_TAKEN: usize = 256;
 
 /// The longest axis of a result.
 const LONGEST: usize = 1 << 24;
@@ -26,16 +22,6 @@ pub(super) fn apply(call: &mut Call<'_>) -> Done {
         _ => blocks(call).map(Value::Node),
     };
     value.map(|value| vec![value])
-}
-
-/// The elements of an axis at these places, in this order; runs of neighbours are taken together.
-pub(super) fn taken_at(g: &mut Graph, x: NodeId, axis: usize, places: &[usize]) -> Result<NodeId, String> {
-    let runs: Vec<&[usize]> = places.chunk_by(|a, b| *b == a + 1).collect();
-    if runs.len() > MOST_TAKEN || runs.is_empty() {
-        return Err(format!("it takes {} runs of elements along an axis, and 1 to {MOST_TAKEN} are read", runs.len()));
-    }
-    let parts: Vec<NodeId> = runs.into_iter().map(|run| strided(g, x, axis, run[0], 1, run.len())).collect();
-    Ok(joined(g, &parts, axis))
 }
 
 fn pad(call: &mut Call<'_>) -> Result<NodeId, String> {
