@@ -220,7 +220,7 @@ fn running_sum(call: &mut Call<'_>) -> Result<Value, String> {
     if let Value::Known(array, None) = call.value(0)? {
         let step = strides(&shape)[axis];
         let mut numbers = array.elements.numbers();
-        for first in (0..numbers.len()).filter(|at| at / step % size == 0) {
+        for first in (0..numbers.len()).filter(|at| (at / step).is_multiple_of(size)) {
             let mut sum = 0.0;
             for i in 0..size {
                 let at = first + step * if reverses { size - 1 - i } else { i };
