@@ -203,5 +203,139 @@ case(
     size=ints(20, 20),
     minus=np.float32("-inf"),
 )
+one("Erf", "Erf", 3 * normal(2, 9))
+one("Gelu", "Gelu", 3 * normal(2, 9), opset=20)
+x = normal(2, 5)
+one("Sign", "Sign", x)
+one("Celu", "Celu", x, attributes={"alpha": 0.7})
+one("ThresholdedRelu", "ThresholdedRelu", x, attributes={"alpha": 0.3})
+one("Shrink", "Shrink", x, attributes={"lambd": 0.3, "bias": 0.1})
+for op in ["Max", "Min", "Sum", "Mean"]:
+    one(f"{op}Three", op, normal(2, 3, 4), ["x", "a", "b"], a=normal(3, 1), b=normal(2, 1, 4))
+for op in ["ReduceMin", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceSumSquare"]:
+    one(op, op, normal(2, 3, 4), attributes={"axes": [-1, 1], "keepdims": 0})
+one("ReduceLogSum", "ReduceLogSum", np.abs(normal(2, 3, 4)), attributes={"axes": [1]})
+one("CumSum", "CumSum", normal(2, 3, 4), ["x", "axis"], axis=np.int64(1))
+one("CumSumBack", "CumSum", normal(2, 5), ["x", "axis"], attributes={"exclusive": 1, "reverse": 1}, axis=np.int64(-1))
+one("GatherOrder", "Gather", normal(2, 5, 3), ["x", "i"], attributes={"axis": 1}, i=ints(3, 0, 1, -1, 1))
+one(
+    "SliceBack",
+    "Slice",
+    normal(2, 7, 4),
+    ["x", "from", "to", "axes", "steps"],
+    **{"from": ints(-1, 2)},
+    to=ints(np.iinfo(np.int64).min, -100),
+    axes=ints(1, 2),
+    steps=ints(-2, -1),
+)
+one("Pad", "Pad", normal(2, 3, 4), ["x", "p", "v"], p=ints(0, 1, 2, 0, 0, -1), v=np.float32(1.5))
+one("PadOld", "Pad", normal(2, 3, 4), opset=10, attributes={"pads": [0, 1, 0, 0, 0, 2]})
+for mode in ["reflect", "edge", "wrap"]:
+    one(
+        f"Pad{mode.title()}",
+        "Pad",
+        normal(2, 4, 5),
+        ["x", "p"],
+        opset=19,
+        attributes={"mode": mode},
+        p=ints(0, 2, 0, 0, 1, 3),
+    )
+one("Tile", "Tile", normal(2, 3, 4), ["x", "r"], r=ints(1, 2, 3))
+one("DepthToSpace", "DepthToSpace", normal(2, 12, 2, 3), attributes={"blocksize": 2})
+one("DepthToSpaceColumns", "DepthToSpace", normal(2, 12, 2, 3), attributes={"blocksize": 2, "mode": "CRD"})
+one("SpaceToDepth", "SpaceToDepth", normal(2, 3, 4, 6), attributes={"blocksize": 2})
+resize = {
+    "Nearest": ({"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}, [1, 1, 2, 3]),
+    "NearestUsual": ({}, [1, 1, 2, 2]),
+    "NearestOdd": ({"nearest_mode": "round_prefer_ceil"}, [1, 1, 1.5, 0.5]),
+    "Linear": ({"mode": "linear"}, [1, 1, 2, 1.5]),
+    "LinearSmaller": ({"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"}, [1, 1, 0.5, 2]),
+    "LinearCorners": ({"mode": "linear", "coordinate_transformation_mode": "align_corners"}, [1, 1, 2, 2]),
+}
+for name, (attributes, scales) in resize.items():
+    one(
+        f"Resize{name}",
+        "Resize",
+        normal(2, 2, 4, 6),
+        ["x", "", "s"],
+        attributes=attributes,
+        s=np.array(scales, dtype=np.float32),
+    )
+one("ResizeSizes", "Resize", normal(2, 2, 4, 6), ["x", "", "", "s"], attributes={"mode": "linear"}, s=ints(2, 2, 7, 3))
+one("Upsample", "Upsample", normal(2, 2, 3, 4), ["x", "s"], opset=9, s=np.array([1, 1, 2, 3], dtype=np.float32))
+spread = {
+    "": ({"strides": [2, 2], "pads": [1, 0, 0, 1], "output_padding": [1, 0]}, (4, 3, 3, 2)),
+    "Groups": ({"group": 2, "strides": [1, 2], "dilations": [2, 1]}, (4, 3, 2, 3)),
+    "Same": ({"auto_pad": "SAME_UPPER", "strides": [2, 2]}, (4, 2, 3, 3)),
+    "Shape": ({"output_shape": [7, 9], "strides": [2, 2]}, (4, 2, 3, 3)),
+}
+for name, (attributes, shape) in spread.items():
+    outputs = shape[1] * attributes.get("group", 1)
+    one(
+        f"ConvTranspose{name}",
+        "ConvTranspose",
+        normal(2, 4, 3, 5),
+        ["x", "w", "b"],
+        attributes=attributes,
+        w=normal(*shape),
+        b=normal(outputs),
+    )
+one(
+    "ConvTransposeSequence",
+    "ConvTranspose",
+    normal(2, 3, 5),
+    ["x", "w"],
+    attributes={"strides": [2]},
+    w=normal(3, 4, 3),
+)
+einsum = {
+    "Attention": ("bqhd, bkhd -> bhqk", (2, 3, 2, 4), (2, 5, 2, 4)),
+    "Implicit": ("ij,jk", (2, 3), (3, 4)),
+    "Summed": ("abc,cd->da", (2, 3, 4), (4, 5)),
+}
+for name, (equation, shape, other) in einsum.items():
+    one(f"Einsum{name}", "Einsum", normal(*shape), ["x", "b"], attributes={"equation": equation}, b=normal(*other))
+one("EinsumOne", "Einsum", normal(2, 3, 4), attributes={"equation": "abc->ca"})
+one("RMSNormalization", "RMSNormalization", normal(2, 3, 4), ["x", "s"], opset=23, s=normal(4))
+one("SigmoidSeven", "Sigmoid", normal(2, 3), opset=7)
+case(
+    "ShapeArithmetic",
+    [
+        ("Shape", ["x"], ["shape"], {}),
+        ("ReduceProd", ["shape"], ["all"], {"keepdims": 1}),
+        ("Mod", ["all", "seven"], ["rest"], {}),
+        ("Mod", ["minus", "seven"], ["positive"], {}),
+        ("Cast", ["rest"], ["number"], {"to": TensorProto.FLOAT}),
+        ("Mul", ["number", "half"], ["halves"], {}),
+        ("Round", ["halves"], ["whole"], {}),
+        ("Cast", ["positive"], ["other"], {"to": TensorProto.FLOAT}),
+        ("Add", ["whole", "other"], ["sum"], {}),
+        ("Mul", ["x", "sum"], ["y"], {}),
+    ],
+    normal(2, 3, 4),
+    seven=ints(7),
+    minus=ints(-3),
+    half=np.float32(0.5),
+)
+case(
+    "ReshapeKnown",
+    [
+        ("Shape", ["x"], ["shape"], {}),
+        ("Concat", ["shape", "shape"], ["four"], {"axis": 0}),
+        ("Reshape", ["four", "two_two"], ["square"], {}),
+        ("Cast", ["square"], ["numbers"], {"to": TensorProto.FLOAT}),
+        ("Mul", ["x", "numbers"], ["y"], {}),
+    ],
+    normal(2, 2),
+    two_two=ints(2, 2),
+)
+case(
+    "LongRange",
+    [("Range", ["zero", "many", "one"], ["places"], {}), ("Sub", ["x", "places"], ["y"], {})],
+    normal(2, 300),
+    zero=np.float32(0),
+    many=np.float32(300),
+    one=np.float32(1),
+)
 (FOLDER / "expected.json").write_text(json.dumps(expected) + "\n")
 print(len(expected), "graphs")

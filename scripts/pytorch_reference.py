@@ -6,7 +6,7 @@
 
 Each folder has the state (state.safetensors), the forward graph (net.onnx), the examples (set.npz) and, in
 expected.json, the outputs, the mean cross-entropy, the norm of its gradient, and the five largest eigenvalues by
-magnitude of the full Hessian by double backward.
+magnitude of the full Hessian by double backward. The name `losses` stands for the other losses of the MLP and the GPT.
 """
 
 import json
@@ -16,7 +16,7 @@ import sys
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 FOLDER = pathlib.Path(__file__).parent.parent / "tests" / "pytorch"
@@ -63,9 +63,9 @@ class ResNet(nn.Module):
 class Block(nn.Module):
     """Pre-normalised attention and an MLP, with the attention written out."""
 
-    def __init__(self, size, heads, causal):
+    def __init__(self, size, heads, causal, gelu="tanh"):
         super().__init__()
-        self.heads, self.causal = heads, causal
+        self.heads, self.causal, self.gelu = heads, causal, nn.GELU(gelu)
         self.norm0, self.norm1 = nn.LayerNorm(size), nn.LayerNorm(size)
         self.qkv, self.out = nn.Linear(size, 3 * size), nn.Linear(size, size)
         self.up, self.down = nn.Linear(size, 2 * size), nn.Linear(2 * size, size)
@@ -80,17 +80,17 @@ class Block(nn.Module):
             scores = scores.masked_fill(~torch.ones(length, length, dtype=torch.bool).tril(), float("-inf"))
         mixed = (scores.softmax(-1) @ values).transpose(1, 2).reshape(n, length, size)
         x = x + self.out(mixed)
-        return x + self.down(nn.functional.gelu(self.up(self.norm1(x)), approximate="tanh"))
+        return x + self.down(self.gelu(self.up(self.norm1(x))))
 
 
 class Vit(nn.Module):
     """A vision Transformer: patches, a class token, one block."""
 
-    def __init__(self):
+    def __init__(self, gelu="tanh"):
         super().__init__()
         self.patch = nn.Conv2d(1, 6, 4, 4)
         self.token, self.position = nn.Parameter(torch.randn(1, 1, 6) / 10), nn.Parameter(torch.randn(1, 5, 6) / 10)
-        self.block, self.norm, self.head = Block(6, 2, False), nn.LayerNorm(6), nn.Linear(6, 3)
+        self.block, self.norm, self.head = Block(6, 2, False, gelu), nn.LayerNorm(6), nn.Linear(6, 3)
 
     def forward(self, x):
         x = self.patch(x).flatten(2).transpose(1, 2)
@@ -128,6 +128,7 @@ CASES = {
     "resnet": (ResNet, [10, 3, 16, 16]),
     "vit": (Vit, [8, 1, 8, 8]),
     "gpt": (Gpt, [6, 5]),
+    "vit-erf": (lambda: Vit("none"), [8, 1, 8, 8]),
 }
 
 
@@ -165,25 +166,82 @@ def write(name):
         dynamo=False,
     )
     model.double()
-    parameters = list(model.parameters())
     outputs = model(x if name == "gpt" else x.double())
     loss = nn.functional.cross_entropy(outputs.flatten(0, -2), y.flatten())
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    expected = {"outputs": outputs.detach().reshape(-1).tolist(), **derivatives(model, loss), "parameters": parameters}
+    (folder / "expected.json").write_text(json.dumps(expected) + "\n")
+    print(name, parameters, "parameters, loss", expected["loss"], "eigenvalues", expected["eigenvalues"])
+
+
+def derivatives(model, loss):
+    """The loss, the norm of its gradient, and the five largest eigenvalues by magnitude of its Hessian."""
+    parameters = list(model.parameters())
     flat = lambda tensors: torch.cat([tensor.reshape(-1) for tensor in tensors])
     gradient = flat(torch.autograd.grad(loss, parameters, create_graph=True))
     rows = [flat(torch.autograd.grad(g, parameters, retain_graph=True, materialize_grads=True)) for g in gradient]
     hessian = torch.stack(rows)
     values = torch.linalg.eigvalsh((hessian + hessian.T) / 2)
     values = values[values.abs().argsort(descending=True)][:5]
-    expected = {
-        "outputs": outputs.detach().reshape(-1).tolist(),
-        "loss": loss.item(),
-        "grad_norm": gradient.norm().item(),
-        "eigenvalues": values.tolist(),
-        "parameters": len(gradient),
-    }
+    return {"loss": loss.item(), "grad_norm": gradient.norm().item(), "eigenvalues": values.tolist()}
+
+
+class OwnLoss(nn.Module):
+    """A network that ends with a loss of its own: one number for each example."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return (self.network(x) - x[:, :3]).square().mean(1)
+
+
+def losses():
+    """Losses of the networks of `mlp` and `gpt`, as `torch.nn.functional` has them, in tests/pytorch/losses."""
+    torch.manual_seed(100)
+    folder, expected = FOLDER / "losses", {}
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def loaded(name):
+        model = CASES[name][0]()
+        model.load_state_dict(load_file(FOLDER / name / "state.safetensors"))
+        set_ = np.load(FOLDER / name / "set.npz")
+        return model.double().eval(), torch.from_numpy(set_["x_train"]), torch.from_numpy(set_["y_train"])
+
+    model, x, y = loaded("mlp")
+    logits = model(x.double())
+    expected["smoothed"] = derivatives(model, nn.functional.cross_entropy(logits, y, label_smoothing=0.1))
+    expected["ignored"] = derivatives(model, nn.functional.cross_entropy(logits, y, ignore_index=1))
+    targets = torch.rand(len(x), 3)
+    np.savez(folder / "probabilities.npz", x_train=x.numpy(), y_train=targets.numpy())
+    binary = nn.functional.binary_cross_entropy_with_logits
+    expected["binary"] = derivatives(model, binary(logits, targets.double()))
+    expected["binary classes"] = derivatives(model, binary(logits, nn.functional.one_hot(y, 3).double()))
+    own = OwnLoss(model)
+    expected["output"] = derivatives(own, own(x.double()).mean())
+    torch.onnx.export(
+        own.float(),
+        (x,),
+        folder / "own.onnx",
+        input_names=["x"],
+        dynamic_axes={"x": {0: "n"}},
+        opset_version=17,
+        training=torch.onnx.TrainingMode.PRESERVE,
+        do_constant_folding=False,
+        dynamo=False,
+    )
+    model, x, y = loaded("gpt")
+    y[torch.rand(y.shape) < 0.4] = -100
+    y[-1] = -100
+    np.savez(folder / "tokens.npz", x_train=x.numpy(), y_train=y.numpy())
+    logits = model(x).flatten(0, 1)
+    expected["tokens"] = derivatives(model, nn.functional.cross_entropy(logits, y.flatten()))
+    both = nn.functional.cross_entropy(logits, y.flatten(), label_smoothing=0.2)
+    expected["tokens smoothed"] = derivatives(model, both)
     (folder / "expected.json").write_text(json.dumps(expected) + "\n")
-    print(name, len(gradient), "parameters, loss", loss.item(), "eigenvalues", values.tolist())
+    print("losses", {name: value["loss"] for name, value in expected.items()})
 
 
-for case in sys.argv[1:] or CASES:
-    write(case)
+for case in sys.argv[1:] or [*CASES, "losses"]:
+    losses() if case == "losses" else write(case)

@@ -38,7 +38,7 @@ fn positive(graph: &mut Graph, x: NodeId) -> NodeId {
 fn step(graph: &mut Graph, op: u8, a: NodeId, b: NodeId) -> NodeId {
     let (ma, mb) = (as_matrix(graph, a), as_matrix(graph, b));
     let contract = |axis: usize| DotDims { lhs_contract: vec![axis], rhs_contract: vec![axis], ..DotDims::default() };
-    match op % 20 {
+    match op % 21 {
         0 => graph.add(ma, mb),
         1 => graph.sub(ma, mb),
         2 => {
@@ -55,6 +55,7 @@ fn step(graph: &mut Graph, op: u8, a: NodeId, b: NodeId) -> NodeId {
             graph.unary(Unary::Exp, small)
         }
         6 => graph.unary(Unary::Logistic, a),
+        20 => graph.unary(Unary::Erf, a),
         7 => graph.unary(Unary::Softplus, a),
         op @ 8..=10 => {
             let x = positive(graph, a);

@@ -267,7 +267,7 @@ fn functions_stay_finite_for_large_arguments() {
     let data = vec![-1e4, -100.0, -20.0, -1e-3, 0.0, 1e-3, 20.0, 100.0, 1e4];
     let x = g.input_f32("x", &[data.len()]);
     let outputs: Vec<NodeId> =
-        [Unary::Tanh, Unary::Logistic, Unary::Softplus].into_iter().map(|f| g.unary(f, x)).collect();
+        [Unary::Tanh, Unary::Logistic, Unary::Softplus, Unary::Erf].into_iter().map(|f| g.unary(f, x)).collect();
     let given = [(x, Tensor { shape: vec![data.len()], data })];
     assert_agrees(&g, &outputs, &given, 1e-6);
 }

@@ -53,6 +53,7 @@ mod list;
 mod live;
 mod live_run;
 mod live_watch;
+mod losses;
 mod memory;
 mod minibatches;
 mod mistakes;

@@ -116,7 +116,9 @@ pub fn reference(mlp: &Mlp, loss: Loss, data: &Examples) -> reference_mlp::Mlp {
             Loss::Mse(Reduction::Mean) => reference_mlp::Loss::MseMean,
             Loss::Mse(Reduction::HalfSum) => reference_mlp::Loss::MseHalfSum,
             Loss::CrossEntropy => reference_mlp::Loss::CrossEntropy,
-            Loss::Custom(_) | Loss::Output => panic!("the reference has its own losses"),
+            Loss::Smoothed(_) | Loss::BinaryCrossEntropy | Loss::Custom(_) | Loss::Output => {
+                panic!("the reference has its own losses")
+            }
         },
         x: DMatrix::from_row_slice(data.len(), data.dim(), &widen(real(data))),
         y: DMatrix::from_fn(data.len(), data.classes(), |i, j| f64::from(data.labels()[i] as usize == j)),

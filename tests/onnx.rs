@@ -5,18 +5,19 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use edgewalk::data::Options;
+use edgewalk::data::{Features, Options};
 use edgewalk::folder::tables::read_metrics;
 use edgewalk::graph::{DType, Graph, Tensor, eval};
 use edgewalk::model::{Layout, OnnxModel};
 use edgewalk::onnx::Network;
 use serde_json::Value;
 
+use super::data_arrays::{floats, longs, npy};
 use super::objective_cases::close;
 use super::program::{edgewalk, refuses, succeeds};
 use super::weights::{check_found, examples, expected, fixture, found, numbers, outputs};
 
-const NETWORKS: [&str; 6] = ["mlp", "cnn", "residual", "resnet", "vit", "gpt"];
+const NETWORKS: [&str; 7] = ["mlp", "cnn", "residual", "resnet", "vit", "vit-erf", "gpt"];
 
 #[test]
 fn exported_networks_give_the_outputs_of_pytorch() {
@@ -28,7 +29,7 @@ fn exported_networks_give_the_outputs_of_pytorch() {
         assert_eq!(layout.len() as u64, expected["parameters"].as_u64().unwrap(), "{name}");
         // Constants are float32 in the file, and float64 in PyTorch: the ε of normalisations, and those of attention
         // and the GELU.
-        let tolerance = if ["vit", "gpt"].contains(&name) { 1e-7 } else { 1e-11 };
+        let tolerance = if ["vit", "vit-erf", "gpt"].contains(&name) { 1e-7 } else { 1e-11 };
         let found = outputs(&model, layout.brought().unwrap(), &data);
         close(name, &found, &numbers(&expected["outputs"]), tolerance);
     }
@@ -83,6 +84,94 @@ fn an_exported_network_is_trained_resumed_and_analysed() {
     succeeds(again);
     assert!(found(here)["loss"].as_f64().unwrap() < expected("residual")["loss"].as_f64().unwrap());
     succeeds(edgewalk(here, &["sweep", "own.toml", "--set", "lr=0.1,0.2", "--set", "steps=2", "--out", "sweep"]));
+}
+
+/// The inputs of a fixture and its outputs by PyTorch, as two files of numpy.
+fn sample(name: &str, here: &Path) {
+    let data = examples(name, Options { tokens: name == "gpt", padding: false, ..Options::default() });
+    let shape = |shape: &[usize]| format!("({},)", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", "));
+    let x_shape = shape(&[&[data.len()], data.shape()].concat());
+    let x = match data.features() {
+        Features::Real(values) => npy("<f4", false, &x_shape, &floats(values)),
+        Features::Tokens(codes) => {
+            npy("<i8", false, &x_shape, &longs(&codes.iter().map(|&code| code.into()).collect::<Vec<_>>()))
+        }
+    };
+    let y: Vec<f32> = numbers(&expected(name)["outputs"]).iter().map(|&value| value as f32).collect();
+    fs::write(here.join("x.npy"), x).unwrap();
+    fs::write(here.join("y.npy"), npy("<f4", false, &shape(&[data.len(), y.len() / data.len()]), &floats(&y))).unwrap();
+}
+
+#[test]
+fn a_network_is_compared_with_a_sample_of_its_outputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    for name in NETWORKS {
+        sample(name, here);
+        let net = fixture(name).join("net.onnx");
+        succeeds(edgewalk(here, &["info", net.to_str().unwrap(), "--check", "x.npy", "y.npy"]));
+    }
+    // The tanh form in the place of the exact GELU, at the same parameters.
+    let (vit, gpt) = (fixture("vit-erf").join("net.onnx"), fixture("gpt").join("net.onnx"));
+    let (vit, gpt) = (vit.to_str().unwrap(), gpt.to_str().unwrap());
+    sample("vit-erf", here);
+    let mut y = fs::read(here.join("y.npy")).unwrap();
+    let last = y.len() - 4;
+    let moved = f32::from_le_bytes(y[last..].try_into().unwrap()) + 0.01;
+    y[last..].copy_from_slice(&moved.to_le_bytes());
+    fs::write(here.join("moved.npy"), y).unwrap();
+    let set = fixture("vit-erf").join("set.npz");
+    let measure = ["curvature", vit, "--data", set.to_str().unwrap(), "--loss", "cross-entropy", "--out", "found"];
+    let check = |y: &str| edgewalk(here, &[&measure[..], &["--top", "1", "--check", "x.npy", y]].concat());
+    refuses(check("moved.npy"), 2, &["moved.npy", "1.0e-2 at [7, 2]", "largest difference"]);
+    assert!(!here.join("found").exists());
+    succeeds(check("y.npy"));
+    let of = |net: &str, x: &str, y: &str| edgewalk(here, &["info", net, "--check", x, y]);
+    refuses(of(gpt, "x.npy", "y.npy"), 2, &["tokens"]);
+    refuses(of(vit, "y.npy", "y.npy"), 2, &["[examples, 1, 8, 8]", "[8, 3]"]);
+    refuses(of(vit, "x.npy", "x.npy"), 2, &["[8, 3]", "[8, 1, 8, 8]"]);
+    refuses(of(vit, "x.npy", "nowhere.npy"), 2, &["nowhere.npy"]);
+    refuses(edgewalk(here, &["train", "--check", "x.npy", "y.npy"]), 2, &["--check", "onnx"]);
+}
+
+#[test]
+fn a_run_keeps_to_the_bytes_of_its_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let net = fs::read(fixture("mlp").join("net.onnx")).unwrap();
+    let file = Network::read(&fixture("mlp").join("net.onnx"), &[]).unwrap();
+    fs::write(here.join("net.onnx"), &net).unwrap();
+    let set = format!("data.path={}", fixture("mlp").join("set.npz").display());
+    let train = ["train", "--set", "data.name=arrays", "--set", &set, "--set", "data.test=0", "--set", "steps=2"];
+    let own = ["--set", "model.kind=onnx", "--set", "model.path=net.onnx", "--set", "loss.kind=cross-entropy"];
+    let usual = [&train[..], &own, &["--set", "measure.every=0"]].concat();
+    succeeds(edgewalk(here, &[&usual[..], &["--out", "first"]].concat()));
+    let init = first_params(&here.join("first"));
+    succeeds(edgewalk(here, &[&usual[..], &["--out", "run", "--init", init.to_str().unwrap()]].concat()));
+    let manifest: Value = serde_json::from_slice(&fs::read(here.join("run/manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["network"]["sha256"], file.sha256());
+    assert_ne!(manifest["init"]["sha256"], file.sha256());
+    // Another producer, the field 2 of the file.
+    let at = net.windows(7).position(|bytes| bytes == b"pytorch").unwrap();
+    let mut other = net.clone();
+    other[at] = b'P';
+    fs::write(here.join("net.onnx"), other).unwrap();
+    for run in ["first", "run"] {
+        let more = ["resume", run, "--set", "steps=4"];
+        refuses(edgewalk(here, &more), 2, &["net.onnx", "SHA-256", &file.sha256()[..12]]);
+        refuses(edgewalk(here, &["curvature", run, "--top", "1"]), 2, &["net.onnx", "SHA-256"]);
+        refuses(edgewalk(here, &["fork", run, "--set", "steps=4", "--out", "branch"]), 2, &["net.onnx", "SHA-256"]);
+        fs::remove_dir_all(here.join("branch")).ok();
+    }
+    fs::write(here.join("net.onnx"), &net).unwrap();
+    for run in ["first", "run"] {
+        succeeds(edgewalk(here, &["resume", run, "--set", "steps=4"]));
+    }
+}
+
+/// The parameters of a run's last checkpoint.
+fn first_params(run: &Path) -> std::path::PathBuf {
+    run.join("checkpoints/step_00000002/params.safetensors")
 }
 
 #[test]

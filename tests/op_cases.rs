@@ -61,6 +61,7 @@ kinds! {
     Op::Unary(Unary::Tanh) => "tanh",
     Op::Unary(Unary::Logistic) => "logistic",
     Op::Unary(Unary::Softplus) => "softplus",
+    Op::Unary(Unary::Erf) => "erf",
     Op::Unary(Unary::StopGradient) => "stop_gradient",
     Op::Binary(Binary::Add) => "add",
     Op::Binary(Binary::Sub) => "sub",
@@ -132,6 +133,12 @@ fn elementwise() -> Vec<Case> {
         unary(Unary::Tanh, &[0.0, ln_2, -ln_2], &[0.0, 0.6, -0.6]),
         unary(Unary::Logistic, &[0.0, ln_2, -ln_2], &[0.5, 2.0 / 3.0, 1.0 / 3.0]),
         unary(Unary::Softplus, &[0.0, ln_2, 800.0, -800.0], &[ln_2, 3f64.ln(), 800.0, 0.0]),
+        // Abramowitz and Stegun, table 7.1, with more digits.
+        unary(
+            Unary::Erf,
+            &[0.0, 0.5, 1.0, -2.0],
+            &[0.0, 0.520_499_877_813_046_5, 0.842_700_792_949_714_9, -0.995_322_265_018_952_7],
+        ),
         unary(Unary::StopGradient, &[1.5, -2.0], &[1.5, -2.0]),
         binary(Binary::Add, &[5.0, -2.5, 5.0, 8.5]),
         binary(Binary::Sub, &[-3.0, -1.5, 1.0, -7.5]),

@@ -63,7 +63,7 @@ impl Builder {
                 Self::inexact(self.graph.unary(f, x.id), 8.0)
             }
             6 => {
-                let f = [Unary::Tanh, Unary::Logistic, Unary::Softplus][form % 3];
+                let f = [Unary::Tanh, Unary::Logistic, Unary::Softplus, Unary::Erf][form % 4];
                 Self::inexact(self.graph.unary(f, x.id), 9.0)
             }
             _ => {

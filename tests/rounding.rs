@@ -202,6 +202,18 @@ impl Rule<'_> {
                 let passed = self.g.mul(e, slope);
                 self.sum(&[Some(passed), Some(own)])
             }
+            // x + x·P(x²), or 1 − e^Q(|x| − 1)
+            Unary::Erf => {
+                let own = self.ulps(4.0);
+                let passed = e.map(|e| {
+                    let (square, factor) = (self.g.mul(x, x), std::f64::consts::FRAC_2_SQRT_PI);
+                    let exponent = self.g.neg(square);
+                    let bell = self.g.unary(Unary::Exp, exponent);
+                    let slope = self.g.scale(bell, factor);
+                    self.g.mul(e, slope)
+                });
+                self.sum(&[passed, Some(own)])
+            }
             // max(x, 0) + log(1 + exp(−|x|)): a series with 10 units of log 2 at most, and of the exponential's error less than 1.5.
             Unary::Softplus => {
                 let (own, log) = (self.ulps(1.0), self.g.full(8.0 * ULP, &shape));

@@ -13,6 +13,7 @@ pub fn manifest() -> Manifest {
         seed: 3,
         settings: Some(serde_json::json!({ "optim": { "lr": 0.5 } })),
         data: DataRecord { name: "mnist".into(), train: 1000, test: 0, sha256: "ab".into() },
+        network: None,
         init: None,
         host: "node-3".into(),
         began: "2026-12-01T15:18:08Z".into(),

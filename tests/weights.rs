@@ -88,7 +88,12 @@ pub fn found(here: &Path) -> Value {
 
 /// Compares [`found`] with the double backward of PyTorch in float64: loss, gradient norm, three eigenvalues.
 pub fn check_found(here: &Path, name: &str, tolerance: f64) {
-    let (found, expected) = (found(here), expected(name));
+    check_values(here, name, &expected(name), tolerance);
+}
+
+/// The same with given results of PyTorch.
+pub fn check_values(here: &Path, name: &str, expected: &Value, tolerance: f64) {
+    let found = found(here);
     for (key, tolerance) in [("loss", tolerance / 10.0), ("grad_norm", tolerance)] {
         close(key, &[found[key].as_f64().unwrap()], &[expected[key].as_f64().unwrap()], tolerance);
     }

@@ -150,9 +150,10 @@ pub fn analyse(request: &AnalysisRequest, observer: &dyn Observer) -> Result<Ana
     let found = source::find(request)?;
     check_folder(request.out.as_ref().unwrap_or(&found.out))?;
     let config = &found.config;
-    let train = examples(request.examples, source::data(&found)?.train)?;
+    let network = build::network(config)?;
+    let train = examples(request.examples, source::data(&found, network.as_deref())?.train)?;
     let device = Device::open_with(request.adapter.as_deref(), config.run.precision)?;
-    let model = build::model(config, &train)?;
+    let model = build::model(config, network.as_ref(), &train)?;
     let layout = Layout::of(&*model)?;
     let blocks = blocks(&layout, &request.blocks)?;
     setup::check(request, &blocks, observer)?;

@@ -11,9 +11,11 @@ use crate::folder::manifest::Manifest;
 use crate::folder::settled::settings_of;
 use crate::folder::state::RunState;
 use crate::folder::{RunDir, RunDirError};
+use crate::onnx::Network;
 use crate::optim::Moment;
 use crate::run::RunError;
 use crate::run::inputs::{Inputs, record};
+use crate::run::network_file;
 
 /// Parameters on disk, with the configuration of their run.
 pub(super) struct ParamsSource {
@@ -109,11 +111,11 @@ fn is_network(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "onnx")
 }
 
-/// The training examples. If the manifest of the run is known, they must be those of the run.
+/// The training examples for a network. If the manifest of the run is known, both must be those of the run.
 ///
 /// # Errors
-/// Those of the readers; [`ConfigError::Conflict`] for other data than those of the run.
-pub(super) fn data(found: &ParamsSource) -> Result<Dataset, RunError> {
+/// Those of the readers; [`ConfigError::Conflict`] for another network or other data than those of the run.
+pub(super) fn data(found: &ParamsSource, network: Option<&Network>) -> Result<Dataset, RunError> {
     let Some(manifest) = &found.manifest else {
         let mut config = found.config.clone();
         // A test file of its own need not be there. Where test examples are taken out of one file, they still are.
@@ -121,9 +123,10 @@ pub(super) fn data(found: &ParamsSource) -> Result<Dataset, RunError> {
         if is_apart {
             config.data.test = TestSize::First(0);
         }
-        return Ok(Inputs::data(&config)?);
+        return Ok(Inputs::data(&config, network)?);
     };
-    let data = Inputs::data(&found.config)?;
+    manifest.check_network(network_file(&found.config, network).as_ref())?;
+    let data = Inputs::data(&found.config, network)?;
     manifest.data.check(&record(found.config.data.name.word(), &data))?;
     Ok(data)
 }

@@ -101,6 +101,13 @@ fn unary(graph: &mut Graph, f: Unary, x: NodeId, y: NodeId, t: NodeId) -> Option
             graph.mul(y, rest)
         }
         Unary::Softplus => graph.unary(Unary::Logistic, x),
+        // 2/√π·e^(−x²)
+        Unary::Erf => {
+            let square = graph.mul(x, x);
+            let exponent = graph.neg(square);
+            let bell = graph.unary(Unary::Exp, exponent);
+            graph.scale(bell, std::f64::consts::FRAC_2_SQRT_PI)
+        }
         Unary::StopGradient => return None,
     };
     Some(graph.mul(t, derivative))

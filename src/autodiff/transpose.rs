@@ -107,6 +107,7 @@ impl OperandCotangent<'_> {
                 | Unary::Tanh
                 | Unary::Logistic
                 | Unary::Softplus
+                | Unary::Erf
                 | Unary::StopGradient,
             )
             | Op::Binary(Binary::Mul | Binary::Div | Binary::Max)

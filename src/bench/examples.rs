@@ -1,13 +1,22 @@
 //! The examples of a benchmark: arrays from files, or made-up numbers in the shape of the configured data set.
 
+use std::sync::Arc;
+
 use crate::config::{Config, build};
 use crate::data::{self, DataError, DataName, Examples, made_up};
+use crate::onnx::Network;
+use crate::run::RunError;
 
 /// The most numbers of made-up examples: a gibibyte.
 const MOST_FEATURES: usize = 1 << 28;
 
-/// The source of any number of examples.
-pub(super) enum ExampleSource {
+/// The source of any number of examples, and the network of a file that reads them.
+pub(super) struct ExampleSource {
+    pub network: Option<Arc<Network>>,
+    kind: Kind,
+}
+
+enum Kind {
     /// Images of this height, width and number of channels.
     Images([usize; 3]),
     /// Windows of text of this length.
@@ -17,25 +26,27 @@ pub(super) enum ExampleSource {
 }
 
 impl ExampleSource {
-    /// Reads arrays; the shapes of other data sets are known.
-    pub fn of(config: &Config) -> Result<Self, DataError> {
-        Ok(match config.data.name {
-            DataName::Embedded | DataName::Mnist | DataName::FashionMnist => Self::Images([28, 28, 1]),
-            DataName::Cifar10 => Self::Images([32, 32, 3]),
-            DataName::Shakespeare | DataName::Text => Self::Windows(config.model.seq_len),
+    /// Reads the network and arrays; the shapes of other data sets are known.
+    pub fn of(config: &Config) -> Result<Self, RunError> {
+        let network = build::network(config)?;
+        let kind = match config.data.name {
+            DataName::Embedded | DataName::Mnist | DataName::FashionMnist => Kind::Images([28, 28, 1]),
+            DataName::Cifar10 => Kind::Images([32, 32, 3]),
+            DataName::Shakespeare | DataName::Text => Kind::Windows(config.model.seq_len),
             DataName::Chebyshev | DataName::Spirals | DataName::Arrays => {
-                Self::Arrays(data::load(&build::request(config))?.train)
+                Kind::Arrays(data::load(&build::request(config, network.as_deref()))?.train)
             }
-        })
+        };
+        Ok(Self { network, kind })
     }
 
     /// This many examples, or as many as fit.
     pub fn examples(&self, count: usize) -> Result<Examples, DataError> {
         let fitting = |dim: usize| count.min((MOST_FEATURES / dim.max(1)).max(1));
-        Ok(match self {
-            &Self::Images(shape) => made_up::images(fitting(shape.iter().product()), shape)?,
-            &Self::Windows(length) => made_up::windows(fitting(length), length)?,
-            Self::Arrays(all) => {
+        Ok(match &self.kind {
+            &Kind::Images(shape) => made_up::images(fitting(shape.iter().product()), shape)?,
+            &Kind::Windows(length) => made_up::windows(fitting(length), length)?,
+            Kind::Arrays(all) => {
                 let numbers: Vec<usize> = (0..fitting(all.dim())).map(|number| number % all.len()).collect();
                 all.select(&numbers)?
             }

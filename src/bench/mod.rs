@@ -174,7 +174,7 @@ impl Scratch {
     /// This many examples, or as many as fit.
     fn new(device: &Device, config: &Config, source: &ExampleSource, count: usize) -> Result<Self, RunError> {
         let examples = source.examples(count)?;
-        let model = build::model(config, &examples)?;
+        let model = build::model(config, source.network.as_ref(), &examples)?;
         let objective = Objective::new(device, model, build::loss(config), &examples, config.chunk())?;
         let w = objective.vector("w")?;
         objective.set_params(&w, &initial_params(objective.layout(), config.run.seed))?;

@@ -21,7 +21,7 @@ pub struct CurvatureArgs {
     /// Arrays to measure an ONNX network on: .npz, .safetensors, .csv or a folder of .npy files
     #[arg(long, value_name = "FILE|DIR")]
     data: Option<PathBuf>,
-    /// The loss: cross-entropy, or mse
+    /// The loss: cross-entropy, mse, binary-cross-entropy, or output (the network computes it)
     #[arg(long, value_name = "LOSS")]
     loss: Option<LossKind>,
     /// Parameters for an ONNX network in the place of its own: a safetensors file, a checkpoint or a run
@@ -30,6 +30,9 @@ pub struct CurvatureArgs {
     /// Arrays of an ONNX network that are no parameters, by name; * stands for any characters; may be repeated
     #[arg(long, value_name = "GLOB")]
     freeze: Vec<String>,
+    /// First compare an ONNX network's outputs for the inputs X.npy with those in Y.npy
+    #[arg(long, value_names = ["X.npy", "Y.npy"], num_args = 2)]
+    check: Vec<PathBuf>,
     /// Change a setting of --config, or of an ONNX network's defaults; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
@@ -97,6 +100,7 @@ pub struct CurvatureArgs {
 /// # Errors
 /// [`Error`].
 pub fn run(args: CurvatureArgs) -> Result<(), Error> {
+    super::check_sample(&args.path, &args.check)?;
     let CurvatureArgs { seed, .. } = args;
     let own =
         args.data.iter().flat_map(|data| ["data.name=arrays".to_owned(), format!("data.path={}", data.display())]);

@@ -18,15 +18,23 @@ pub struct InfoArgs {
     /// Arrays that are no parameters, by name; * stands for any characters; may be repeated
     #[arg(long, value_name = "GLOB", requires = "network")]
     freeze: Vec<String>,
+    /// Compare the network's outputs for the inputs X.npy with those in Y.npy
+    #[arg(long, value_names = ["X.npy", "Y.npy"], num_args = 2, requires = "network")]
+    check: Vec<PathBuf>,
 }
 
 /// Lists the devices, GPUs first and the processor last, or the parts of a network.
 ///
 /// # Errors
-/// [`crate::run::RunError::Device`] for environment variables that cannot be followed; [`ConfigError::Network`].
+/// [`crate::run::RunError::Device`] for environment variables that cannot be followed; [`ConfigError::Network`] and
+/// [`ConfigError::Sample`].
 pub fn run(args: &InfoArgs) -> Result<(), Error> {
     match &args.network {
-        Some(path) => super::terminal::show(&network(path, &args.freeze)?),
+        Some(path) => {
+            let text = network(path, &args.freeze)?;
+            super::check_sample(path, &args.check)?;
+            super::terminal::show(&text)
+        }
         None => super::terminal::show(&devices()?),
     }
 }

@@ -21,7 +21,7 @@ mod usage;
 pub mod verify_theory;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -114,6 +114,9 @@ struct TrainArgs {
     /// The adapter: native, gpu, cpu, part of its name, or its number in `edgewalk info`
     #[arg(long, value_name = "NAME|INDEX")]
     adapter: Option<String>,
+    /// First compare an ONNX network's outputs for the inputs X.npy with those in Y.npy
+    #[arg(long, value_names = ["X.npy", "Y.npy"], num_args = 2)]
+    check: Vec<PathBuf>,
     /// Plan the run and print the plan; train nothing and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -177,6 +180,13 @@ fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), Error> {
     }
 }
 
+/// Compares the outputs of an ONNX network with a sample, if there is one, and says so on standard error.
+fn check_sample(network: &Path, files: &[PathBuf]) -> Result<(), Error> {
+    let [x, y] = files else { return Ok(()) };
+    aside(&format!("{}\n", config::sample::check(network, x, y)?));
+    Ok(())
+}
+
 fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), Error> {
     let layout = args.layout.map(|layout| format!("run.init_layout={layout}"));
     let sets: Vec<String> = args.sets.iter().cloned().chain(layout).collect();
@@ -195,6 +205,15 @@ fn train(args: TrainArgs, command_line: Vec<String>) -> Result<(), Error> {
     }
     if args.print_config {
         return print(&resolved.config.to_toml());
+    }
+    if let (Some(network), false) = (&resolved.config.model.path, args.check.is_empty()) {
+        check_sample(network, &args.check)?;
+    } else if !args.check.is_empty() {
+        return Err(ConfigError::Conflict {
+            problem: "`--check` compares the network of an ONNX file, and this model comes from none".to_owned(),
+            remedy: "leave it out, or set model.kind = \"onnx\" and model.path",
+        }
+        .into());
     }
     let request = TrainRequest {
         config: resolved.config,

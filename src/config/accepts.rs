@@ -38,6 +38,8 @@ pub(super) enum Accepts {
     FlagOrAuto,
     /// A whole number that is not negative and within a limit, or a number above 0 and below 1.
     CountOrShare(i64),
+    /// A whole number, or `none`.
+    WholeOrNone,
     /// A list of different whole numbers, not negative.
     Classes,
 }
@@ -61,6 +63,7 @@ impl Accepts {
             Self::Until => value.as_str().is_some_and(|text| text.is_empty() || text.parse::<Until>().is_ok()),
             Self::Fraction => number().is_some_and(|x| x > 0.0 && x < 1.0),
             Self::BelowOne => number().is_some_and(|x| (0.0..1.0).contains(&x)),
+            Self::WholeOrNone => value.as_str() == Some("none") || value.is_integer(),
             Self::Flag => value.is_bool(),
             Self::FlagOrAuto => value.is_bool() || value.as_str() == Some("auto"),
             Self::CountOrShare(max) => match value {
@@ -88,6 +91,7 @@ impl Accepts {
             Self::Until => Until::ALLOWED.into(),
             Self::Fraction => "a number above 0 and below 1, such as 1e-3".into(),
             Self::BelowOne => "a number, 0 or above and below 1, such as 0.9".into(),
+            Self::WholeOrNone => "\"none\", or a whole number such as -100".into(),
             Self::Flag => "true or false".into(),
             Self::FlagOrAuto => "true, false or \"auto\"".into(),
             Self::CountOrShare(max) => {
@@ -126,6 +130,7 @@ impl Accepts {
             Self::Until => "`loss < NUMBER` (above 0), `error < NUMBER` (above 0, at most 1)".into(),
             Self::Fraction => "above 0, below 1".into(),
             Self::BelowOne => "0 or above, below 1".into(),
+            Self::WholeOrNone => "whole number, or `none`".into(),
             Self::Flag => "`true`, `false`".into(),
             Self::FlagOrAuto => "`true`, `false`, `auto`".into(),
             Self::CountOrShare(max) => format!("0 {}, or a share above 0 and below 1", up_to(max)),

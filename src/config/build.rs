@@ -55,8 +55,8 @@ fn schedule(config: &Config) -> Schedule {
     }
 }
 
-/// The configured examples.
-pub fn request(config: &Config) -> Request {
+/// The configured examples; `network` is that of [`network`].
+pub fn request(config: &Config, network: Option<&Network>) -> Request {
     let c = &config.data;
     Request {
         name: c.name,
@@ -79,11 +79,11 @@ pub fn request(config: &Config) -> Request {
             tokens: match config.model.kind {
                 ModelKind::Transformer => true,
                 ModelKind::Mlp | ModelKind::Cnn | ModelKind::ResNet | ModelKind::Vgg | ModelKind::Vit => false,
-                // A file that cannot be read is reported when the model is made.
-                ModelKind::Onnx => network(config).is_ok_and(|network| network.input().tokens),
+                ModelKind::Onnx => network.is_some_and(|network| network.input().tokens),
             },
             // An ONNX file does not say whether a token is padding.
             padding: config.model.kind != ModelKind::Onnx,
+            ignored: config.loss.ignore_index.label(),
             split_seed: c.split_seed,
         },
     }
@@ -93,17 +93,20 @@ pub fn request(config: &Config) -> Request {
 pub fn loss(config: &Config) -> Loss {
     match config.loss.kind {
         LossKind::Mse => Loss::Mse(config.loss.reduction),
+        LossKind::CrossEntropy if config.loss.label_smoothing > 0.0 => Loss::Smoothed(config.loss.label_smoothing),
         LossKind::CrossEntropy => Loss::CrossEntropy,
+        LossKind::BinaryCrossEntropy => Loss::BinaryCrossEntropy,
+        LossKind::Output => Loss::Output,
     }
 }
 
-/// The configured model for these examples.
+/// The configured model for these examples; `network` is that of [`network`].
 ///
 /// # Errors
 /// [`ConfigError::Conflict`] when the model does not fit them, or has more parameters than a device can index.
-pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
+pub fn model(config: &Config, network: Option<&Arc<Network>>, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
     check_targets(config, data)?;
-    let model = of_kind(config, data)?;
+    let model = of_kind(config, network, data)?;
     let model = match config.model.initializer {
         Initializer::Usual => model,
         initializer => Arc::new(Initialized { model, initializer }),
@@ -118,22 +121,33 @@ pub fn model(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigE
 /// Refuses a loss or an end of the run that these examples' targets have no meaning for.
 fn check_targets(config: &Config, data: &Examples) -> Result<(), ConfigError> {
     let kind = data.targets().kind();
+    if let (LossKind::BinaryCrossEntropy, Some((value, example))) = (config.loss.kind, data.targets().no_probability())
+    {
+        return conflict(
+            format!("the target of example {example} is {value}, and binary cross-entropy takes numbers from 0 to 1"),
+            "correct the targets, set data.targets = \"signs\" for −1 and 1, or take another loss.kind",
+        );
+    }
     match (kind, config.loss.kind, config.run.until) {
         (TargetKind::Classes(_), ..) => Ok(()),
         (TargetKind::Signs | TargetKind::Numbers(_), LossKind::CrossEntropy, _) => conflict(
             "`loss.kind = \"cross-entropy\"` needs classes, and these examples have numbers as targets".into(),
             "set loss.kind = \"mse\", or data.targets = \"classes\" where the numbers are classes",
         ),
-        (TargetKind::Numbers(_), LossKind::Mse, Some(until)) if until.needs_error() => conflict(
+        (TargetKind::Numbers(_), LossKind::Mse | LossKind::Output, Some(until)) if until.needs_error() => conflict(
             format!("`run.until = \"{until}\"` has no meaning for a regression, which misclassifies nothing"),
             "give it a bound on the loss",
         ),
-        (TargetKind::Signs | TargetKind::Numbers(_), LossKind::Mse, _) => Ok(()),
+        (
+            TargetKind::Signs | TargetKind::Numbers(_),
+            LossKind::Mse | LossKind::BinaryCrossEntropy | LossKind::Output,
+            _,
+        ) => Ok(()),
     }
 }
 
 /// The model before its parameters are counted.
-fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
+fn of_kind(config: &Config, network: Option<&Arc<Network>>, data: &Examples) -> Result<Arc<dyn Model>, ConfigError> {
     let c = &config.model;
     let is_text = matches!(data.features(), Features::Tokens(_));
     if c.kind != ModelKind::Onnx && is_text != (c.kind == ModelKind::Transformer) {
@@ -179,7 +193,7 @@ fn of_kind(config: &Config, data: &Examples) -> Result<Arc<dyn Model>, ConfigErr
             readout: c.readout,
             outputs: data.classes(),
         }),
-        ModelKind::Onnx => Arc::new(onnx(config, data)?),
+        ModelKind::Onnx => Arc::new(onnx(config, network, data)?),
         ModelKind::Transformer => Arc::new(Transformer {
             layers: c.layers,
             heads: c.heads,
@@ -196,8 +210,11 @@ fn onnx_path(c: &ModelConfig) -> &Path {
     c.path.as_deref().unwrap_or(Path::new(""))
 }
 
-fn onnx(config: &Config, data: &Examples) -> Result<OnnxModel, ConfigError> {
-    let (network, path) = (network(config)?, onnx_path(&config.model).display());
+fn onnx(config: &Config, network: Option<&Arc<Network>>, data: &Examples) -> Result<OnnxModel, ConfigError> {
+    let path = onnx_path(&config.model).display();
+    let Some(network) = network else {
+        return conflict(format!("{path} was not read"), "read it with `config::build::network`");
+    };
     let words = |tokens: bool| if tokens { "whole numbers" } else { "floating-point numbers" };
     let (given, read) = (matches!(data.features(), Features::Tokens(_)), network.input().tokens);
     if given != read {
@@ -206,18 +223,25 @@ fn onnx(config: &Config, data: &Examples) -> Result<OnnxModel, ConfigError> {
             "give x the type of elements that `edgewalk info FILE.onnx` shows",
         );
     }
-    OnnxModel::new(Arc::new(network), data.shape()).map_err(|error| ConfigError::Conflict {
+    OnnxModel::new(Arc::clone(network), data.shape()).map_err(|error| ConfigError::Conflict {
         problem: format!("{path}: {error}"),
         remedy: "`edgewalk info FILE.onnx` shows what it reads",
     })
 }
 
-/// The configured network of an ONNX file.
-fn network(config: &Config) -> Result<Network, ConfigError> {
+/// Reads the configured network of an ONNX file; `None` for another kind of model.
+///
+/// # Errors
+/// [`ConfigError::Network`].
+pub fn network(config: &Config) -> Result<Option<Arc<Network>>, ConfigError> {
+    if config.model.kind != ModelKind::Onnx {
+        return Ok(None);
+    }
     let (c, path) = (&config.model, onnx_path(&config.model));
     let patterns = c.freeze.as_deref().unwrap_or_default().split(',').map(str::trim);
     let freeze: Vec<String> = patterns.filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect();
-    Network::read(path, &freeze).map_err(|cause| ConfigError::Network { path: path.into(), cause })
+    let read = Network::read(path, &freeze).map_err(|cause| ConfigError::Network { path: path.into(), cause })?;
+    Ok(Some(Arc::new(read)))
 }
 
 /// The shape of the examples of a network that reads images.

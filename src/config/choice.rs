@@ -31,6 +31,10 @@ choice! {
         Mse = "mse",
         /// Softmax cross-entropy.
         CrossEntropy = "cross-entropy",
+        /// Binary cross-entropy of logits.
+        BinaryCrossEntropy = "binary-cross-entropy",
+        /// The one output of the network.
+        Output = "output",
     }
 }
 
@@ -168,6 +172,37 @@ impl Centre {
         match self {
             Self::Flag(flag) => Some(flag),
             Self::Word(Auto::Auto) => None,
+        }
+    }
+}
+
+/// `loss.ignore_index`: the label that does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum IgnoreIndex {
+    /// This one.
+    Label(i64),
+    /// All labels count.
+    Word(Nothing),
+}
+
+/// The word for no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Nothing {
+    /// `none`
+    None,
+}
+
+impl IgnoreIndex {
+    /// The default.
+    pub const NONE: Self = Self::Word(Nothing::None);
+
+    /// The label, if there is one.
+    pub fn label(self) -> Option<i64> {
+        match self {
+            Self::Label(label) => Some(label),
+            Self::Word(Nothing::None) => None,
         }
     }
 }

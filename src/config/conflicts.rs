@@ -13,14 +13,15 @@ type Contradiction = (bool, String, &'static str);
 
 /// Refuses the first contradiction, with advice.
 pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
-    let mut rules = of_data(config).into_iter().chain(of_updates(config)).chain(of_measurements(config));
+    let mut rules =
+        of_data(config).into_iter().chain(of_losses(config)).chain(of_updates(config)).chain(of_measurements(config));
     match rules.find(|(contradict, ..)| *contradict) {
         Some((_, problem, remedy)) => Err(ConfigError::Conflict { problem, remedy }),
         None => Ok(()),
     }
 }
 
-fn of_data(Config { data, loss, model, .. }: &Config) -> [Contradiction; 11] {
+fn of_data(Config { data, model, .. }: &Config) -> [Contradiction; 9] {
     let path = data.path.as_deref();
     let is_arrays = data.name == DataName::Arrays;
     let is_text = matches!(data.name, DataName::Text | DataName::Shakespeare);
@@ -91,17 +92,47 @@ fn of_data(Config { data, loss, model, .. }: &Config) -> [Contradiction; 11] {
             format!("`data.classes = {:?}` names {} of them", data.classes, data.classes.len()),
             "name two classes or more, and exactly two for data.targets = \"signs\"",
         ),
+    ]
+}
+
+fn of_losses(Config { data, loss, model, optim, .. }: &Config) -> [Contradiction; 6] {
+    let is_cross_entropy = loss.kind == LossKind::CrossEntropy;
+    let ignored = loss.ignore_index.label();
+    let shown = ignored.unwrap_or(0);
+    [
         (
-            data.targets != TargetsAs::Auto
-                && data.targets != TargetsAs::Classes
-                && loss.kind == LossKind::CrossEntropy,
+            data.targets != TargetsAs::Auto && data.targets != TargetsAs::Classes && is_cross_entropy,
             format!("`data.targets = \"{}\"` has no meaning for cross-entropy", data.targets),
             "set loss.kind = \"mse\", or data.targets = \"classes\"",
         ),
         (
-            loss.kind == LossKind::CrossEntropy && loss.reduction == Reduction::HalfSum,
-            "`loss.reduction = \"half-sum\"` has no meaning for cross-entropy".into(),
+            loss.kind != LossKind::Mse && loss.reduction == Reduction::HalfSum,
+            format!("`loss.reduction = \"half-sum\"` has no meaning for {}", loss.kind),
             "set loss.reduction = \"mean\", or loss.kind = \"mse\"",
+        ),
+        (
+            !is_cross_entropy && loss.label_smoothing > 0.0,
+            format!("`loss.label_smoothing = {}` has no meaning for {}", loss.label_smoothing, loss.kind),
+            "set loss.label_smoothing = 0, or loss.kind = \"cross-entropy\"",
+        ),
+        (
+            ignored.is_some() && !(is_cross_entropy && data.name == DataName::Arrays),
+            format!("`loss.ignore_index = {shown}` is for cross-entropy on arrays of your own"),
+            "set loss.ignore_index = \"none\", or loss.kind = \"cross-entropy\" and data.name = \"arrays\"",
+        ),
+        (
+            ignored.is_some() && optim.perturbs() && optim.micro_batch > 0,
+            format!(
+                "`optim.micro_batch = {}` divides the loss evenly among groups of examples, and with \
+                 `loss.ignore_index = {shown}` groups count differently",
+                optim.micro_batch
+            ),
+            "set optim.micro_batch = 0, or loss.ignore_index = \"none\"",
+        ),
+        (
+            loss.kind == LossKind::Output && model.kind != ModelKind::Onnx,
+            format!("`loss.kind = \"output\"` needs a network that computes a loss, and {} does not", model.kind),
+            "set model.kind = \"onnx\", or another loss.kind",
         ),
     ]
 }

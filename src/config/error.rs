@@ -91,6 +91,12 @@ pub enum ConfigError {
         /// Its fault.
         cause: OnnxError,
     },
+    /// A network does not give the outputs that it should.
+    #[error("{problem}")]
+    Sample {
+        /// The files, the largest difference and its place, with advice.
+        problem: String,
+    },
     /// Two values that exclude one another.
     #[error("{problem}; {remedy}")]
     Conflict {

@@ -158,7 +158,9 @@ pub(super) const KEYS: &[Key] = &[
         "loss",
         "kind",
         Accepts::Word(LossKind::NAMES),
-        "loss of an example. mse is the squared error against one-hot labels, or against numbers as targets.",
+        "loss of an example. mse is the squared error against one-hot labels, or against numbers as targets. \
+         binary-cross-entropy takes logits and targets from 0 to 1, one-hot labels or signs. output: the network of an \
+         ONNX file computes it, one number for each example.",
     ),
     key(
         "loss",
@@ -166,6 +168,19 @@ pub(super) const KEYS: &[Key] = &[
         Accepts::Word(Reduction::NAMES),
         "mse only. mean: average over the outputs, without ½. half-sum: ½ times the sum over the outputs, whose \
          Hessian is outputs/2 times larger.",
+    ),
+    key(
+        "loss",
+        "label_smoothing",
+        Accepts::BelowOne,
+        "cross-entropy only: share of each label that is spread evenly over all classes, as in PyTorch; 0: none",
+    ),
+    key(
+        "loss",
+        "ignore_index",
+        Accepts::WholeOrNone,
+        "cross-entropy on arrays only: the label that does not count, such as −100. The loss is the mean over those \
+         that do.",
     ),
     key("optim", "kind", Accepts::Word(OptimKind::NAMES), "update rule. flow is gradient flow in steps lr of time."),
     key(

@@ -15,6 +15,7 @@ mod measuring_set;
 pub mod preset;
 pub mod reference;
 mod resolve;
+pub mod sample;
 mod schedule;
 #[cfg(feature = "plots")]
 mod shown;
@@ -25,8 +26,8 @@ mod until;
 pub use crate::data::{DataName, ImageLayout, TargetsAs, TestSize};
 pub use crate::model::{Activation, Initializer, Norm, Pool, Readout, Reduction, WeightLayout};
 pub use choice::{
-    Auto, Centre, CheckpointEvery, LossKind, LrSchedule, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimBase,
-    OptimKind, Tune,
+    Auto, Centre, CheckpointEvery, IgnoreIndex, LossKind, LrSchedule, MeasureAt, MeasureMethod, MeasureOn, ModelKind,
+    Nothing, OptimBase, OptimKind, Tune,
 };
 pub(crate) use effect::effective;
 pub use error::ConfigError;

@@ -5,10 +5,10 @@
 use std::path::Path;
 
 use super::{
-    Activation, Centre, CheckpointEvery, Config, ConfigError, DataConfig, DataName, ImageLayout, Initializer,
-    LossConfig, LossKind, LrSchedule, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelConfig, ModelKind, Norm,
-    OptimBase, OptimConfig, OptimKind, Pool, Readout, Reduction, RunConfig, TargetsAs, TestSize, Tune, WeightLayout,
-    suggest,
+    Activation, Centre, CheckpointEvery, Config, ConfigError, DataConfig, DataName, IgnoreIndex, ImageLayout,
+    Initializer, LossConfig, LossKind, LrSchedule, MeasureAt, MeasureConfig, MeasureMethod, MeasureOn, ModelConfig,
+    ModelKind, Norm, OptimBase, OptimConfig, OptimKind, Pool, Readout, Reduction, RunConfig, TargetsAs, TestSize, Tune,
+    WeightLayout, suggest,
 };
 use crate::adapter::Precision;
 use crate::curvature::Order;
@@ -287,10 +287,15 @@ const MODEL: ModelConfig = ModelConfig {
 };
 
 /// The paper's loss: (f − y)² averaged over examples and outputs.
-const MEAN_SQUARES: LossConfig = LossConfig { kind: LossKind::Mse, reduction: Reduction::Mean };
+const MEAN_SQUARES: LossConfig = LossConfig {
+    kind: LossKind::Mse,
+    reduction: Reduction::Mean,
+    label_smoothing: 0.0,
+    ignore_index: IgnoreIndex::NONE,
+};
 
 /// The paper's loss of its Transformer.
-const TOKEN_CROSS_ENTROPY: LossConfig = LossConfig { kind: LossKind::CrossEntropy, reduction: Reduction::Mean };
+const TOKEN_CROSS_ENTROPY: LossConfig = LossConfig { kind: LossKind::CrossEntropy, ..MEAN_SQUARES };
 
 /// SAM as the paper's MNIST runs use it, full batch.
 const SAM: OptimConfig = OptimConfig {

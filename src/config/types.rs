@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
 use super::choice::{
-    Centre, CheckpointEvery, LossKind, LrSchedule, MeasureAt, MeasureMethod, MeasureOn, ModelKind, OptimBase,
-    OptimKind, Tune,
+    Centre, CheckpointEvery, IgnoreIndex, LossKind, LrSchedule, MeasureAt, MeasureMethod, MeasureOn, ModelKind,
+    OptimBase, OptimKind, Tune,
 };
 use super::until::Until;
 use crate::adapter::Precision;
@@ -120,13 +120,17 @@ impl ModelConfig {
 }
 
 /// `[loss]`: the minimised function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossConfig {
     /// The loss function.
     pub kind: LossKind,
     /// The reduction of one example's outputs to its loss.
     pub reduction: Reduction,
+    /// Cross-entropy: the share of each label that is spread evenly over all classes.
+    pub label_smoothing: f64,
+    /// Cross-entropy: the label that does not count.
+    pub ignore_index: IgnoreIndex,
 }
 
 /// `[optim]`: the update rule w⁺ = w − η ∇L(w + ρ g/(‖g‖ + ε)) or a relative of it, see [`crate::optim::Rule`].

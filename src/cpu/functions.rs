@@ -6,7 +6,8 @@
 //! - eˣ = 2ⁿ·eʳ and eˣ − 1 = 2ⁿ·(eʳ − 1) + (2ⁿ − 1), with the Taylor series of eʳ − 1;
 //! - log x = e·ln 2 + 2·atanh((m − 1)/(m + 1)) for x = 2ᵉ·m, m between √½ and √2;
 //! - log(1 + t) = 2·atanh(t/(2 + t));
-//! - tanh |x| = −u/(u + 2) with u = e^(−2|x|) − 1.
+//! - tanh |x| = −u/(u + 2) with u = e^(−2|x|) − 1;
+//! - erf x = x + x·P(x²) below 1, and above erf |x| = 1 − e^Q(|x| − 1): `scripts/erf_polynomials.py` fits P and Q.
 
 /// Multiplications, additions and bits of a float, as the series below need them.
 pub(super) trait Series: Copy + PartialOrd {
@@ -23,13 +24,16 @@ pub(super) trait Series: Copy + PartialOrd {
     fn logistic(self) -> Self;
     /// log(1 + eˣ)
     fn softplus(self) -> Self;
+    /// Error function.
+    fn erf(self) -> Self;
 }
 
 macro_rules! series {
     ($float:ident, $bits:ty, $signed:ty,
      mantissa: $mantissa:expr, bias: $bias:expr, magic: $magic:expr, ln2: [$high:expr, $low:expr],
      exp_range: [$least:expr, $most:expr], tiny: $tiny:expr,
-     factorials: [$($factorial:expr),*], odd: [$($odd:expr),*], odd_log1p: [$($odd_log1p:expr),*]) => {
+     factorials: [$($factorial:expr),*], odd: [$($odd:expr),*], odd_log1p: [$($odd_log1p:expr),*],
+     erf_ends: $erf_ends:expr, erf_near: [$($erf_near:expr),*], log_erfc: [$($log_erfc:expr),*]) => {
         impl Series for $float {
             #[inline(always)]
             fn exp(self) -> Self {
@@ -88,6 +92,16 @@ macro_rules! series {
                 let value = 2.0 * s * poly(s * s, &[1.0, $($odd_log1p),*]);
                 if self > 0.0 { self + value } else { value }
             }
+
+            #[inline(always)]
+            fn erf(self) -> Self {
+                let size = self.abs();
+                let size = if size > $erf_ends { $erf_ends } else { size };
+                let near = self + self * poly(size * size, &[$($erf_near),*]);
+                let far = (1.0 - Series::exp(poly(size - 1.0, &[$($log_erfc),*]))).copysign(self);
+                let value = if size < 1.0 { near } else { far };
+                if self == self { value } else { self }
+            }
         }
 
         #[inline(always)]
@@ -143,7 +157,14 @@ mod single {
         exp_range: [-104.0, 88.0], tiny: 23.0,
         factorials: [1.0, 2.0, 6.0, 24.0, 120.0, 720.0, 5040.0],
         odd: [1.0 / 3.0, 1.0 / 5.0, 1.0 / 7.0, 1.0 / 9.0],
-        odd_log1p: [1.0 / 3.0, 1.0 / 5.0, 1.0 / 7.0, 1.0 / 9.0, 1.0 / 11.0, 1.0 / 13.0, 1.0 / 15.0]
+        odd_log1p: [1.0 / 3.0, 1.0 / 5.0, 1.0 / 7.0, 1.0 / 9.0, 1.0 / 11.0, 1.0 / 13.0, 1.0 / 15.0],
+        erf_ends: 4.0,
+        erf_near: [
+            0.128_379_17, -0.376_126_26, 0.112_835_854, -0.026_853_815, 0.005_188_330_5, -0.000_801_020_24, 7.853_85e-5
+        ],
+        log_erfc: [
+            -1.849_605_6, -2.638_966_8, -0.843_118_3, -0.041_500_68, 0.009_890_879, -0.001_826_153_3, 0.000_185_571_29
+        ]
     }
 }
 
@@ -167,6 +188,21 @@ mod double {
         odd_log1p: [
             1.0 / 3.0, 1.0 / 5.0, 1.0 / 7.0, 1.0 / 9.0, 1.0 / 11.0, 1.0 / 13.0, 1.0 / 15.0, 1.0 / 17.0, 1.0 / 19.0,
             1.0 / 21.0, 1.0 / 23.0, 1.0 / 25.0, 1.0 / 27.0, 1.0 / 29.0, 1.0 / 31.0, 1.0 / 33.0, 1.0 / 35.0
+        ],
+        erf_ends: 6.0,
+        erf_near: [
+            0.128_379_167_095_512_6, -0.376_126_389_031_837_5, 0.112_837_916_709_548_58, -0.026_866_170_645_072_96,
+            0.005_223_977_624_781_37, -0.000_854_832_697_876_514_9, 0.000_120_553_310_375_511_08,
+            -1.492_559_351_872_822_6e-5, 1.646_097_295_415_376_5e-6, -1.635_002_619_207_727e-7,
+            1.465_788_353_092_965_3e-8, -1.136_567_067_182_716e-9, 5.945_255_584_223_488e-11
+        ],
+        log_erfc: [
+            -1.849_605_509_933_248_2, -2.638_967_514_234_788, -0.843_107_256_358_676_6, -0.041_561_098_041_811_344,
+            0.010_033_825_374_426_606, -0.001_977_902_567_951_1, 0.000_237_322_481_319_118_64,
+            2.627_787_633_661_376e-5, -2.715_911_648_039_128_3e-5, 9.608_909_106_792_167e-6,
+            -2.059_784_077_285_220_5e-6, 1.428_868_978_699_197_8e-7, 9.753_951_167_405_214e-8,
+            -5.203_400_959_499_765e-8, 1.491_009_140_730_118e-8, -2.863_707_512_082_239e-9,
+            3.681_943_317_822_616_5e-10, -2.881_041_774_138_11e-11, 1.038_878_883_984_403e-12
         ]
     }
 }
@@ -208,13 +244,14 @@ mod tests {
 
     #[test]
     fn single_precision_is_right_to_a_few_units() {
-        for range in [[-104.0, 88.0], [-1.0, 1.0], [-1e-3, 1e-3]] {
+        for range in [[-104.0, 88.0], [-7.0, 7.0], [-1.0, 1.0], [-1e-3, 1e-3]] {
             for (name, error) in [
                 ("exp", worst_f32(Series::exp, f64::exp, range)),
                 ("exp_m1", worst_f32(Series::exp_m1, f64::exp_m1, range)),
                 ("tanh", worst_f32(Series::tanh, f64::tanh, range)),
                 ("logistic", worst_f32(Series::logistic, logistic, range)),
                 ("softplus", worst_f32(Series::softplus, softplus, range)),
+                ("erf", worst_f32(Series::erf, libm::erf, range)),
                 ("ln", worst_f32(|x| Series::ln(x.abs()), |x| x.abs().ln(), range)),
             ] {
                 assert!(error <= 4.0, "{name} in {range:?}: {error} units");
@@ -226,13 +263,14 @@ mod tests {
 
     #[test]
     fn double_precision_is_right_to_a_few_units() {
-        for range in [[-700.0, 709.0], [-1.0, 1.0], [-1e-3, 1e-3]] {
+        for range in [[-700.0, 709.0], [-7.0, 7.0], [-1.0, 1.0], [-1e-3, 1e-3]] {
             for (name, error) in [
                 ("exp", worst_f64(Series::exp, f64::exp, range)),
                 ("exp_m1", worst_f64(Series::exp_m1, f64::exp_m1, range)),
                 ("tanh", worst_f64(Series::tanh, f64::tanh, range)),
                 ("logistic", worst_f64(Series::logistic, logistic, range)),
                 ("softplus", worst_f64(Series::softplus, softplus, range)),
+                ("erf", worst_f64(Series::erf, libm::erf, range)),
                 ("ln", worst_f64(|x| Series::ln(x.abs()), |x| x.abs().ln(), range)),
             ] {
                 assert!(error <= 5.0, "{name} in {range:?}: {error} units");
@@ -252,6 +290,7 @@ mod tests {
                 ("tanh", Series::tanh(x), wide.tanh()),
                 ("logistic", Series::logistic(x), logistic(wide)),
                 ("softplus", Series::softplus(x), softplus(wide)),
+                ("erf", Series::erf(x), libm::erf(wide)),
             ] {
                 let exact = if name == "logistic" && x == f32::NEG_INFINITY { 0.0 } else { exact as f32 };
                 let is_near = found == exact || (found - exact).abs() <= 2.0 * f32::EPSILON * exact.abs();

@@ -57,6 +57,7 @@ pub(super) fn unary<T: Element>(f: Unary, x: &[T], out: &mut [T]) {
         Unary::Tanh => map!(x, out, x => Series::tanh(x)),
         Unary::Logistic => map!(x, out, x => Series::logistic(x)),
         Unary::Softplus => map!(x, out, x => Series::softplus(x)),
+        Unary::Erf => map!(x, out, x => Series::erf(x)),
         Unary::StopGradient => out.copy_from_slice(x),
     }
 }

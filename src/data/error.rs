@@ -54,6 +54,9 @@ pub enum ExamplesError {
         /// How many classes there are.
         classes: usize,
     },
+    /// There is no label to learn from.
+    #[error("every label is ignored; correct loss.ignore_index, or the labels")]
+    AllIgnored,
     /// A target that is not finite, or a sign other than −1 and 1.
     #[error(
         "the target of example {example} is {value}; targets must be finite, and those of data.targets = \"signs\" \

@@ -34,6 +34,9 @@ impl Features {
     }
 }
 
+/// The class of a label that does not count: it weighs 0 in the loss and the error.
+pub const IGNORED: u32 = u32::MAX;
+
 /// Labelled examples, one row of features each: an image with its class, a window of text with the character that
 /// follows each of its characters, or numbers with the numbers that a network should give. There is at least one.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,11 +46,13 @@ pub struct Examples {
     targets: Targets,
     /// Whether token 0 is padding.
     padding: bool,
+    /// Whether labels may be [`IGNORED`].
+    ignores: bool,
 }
 
 impl Examples {
     /// Examples of `features`, row after row, each of `shape`: `[28, 28, 1]` (height, width, channel) or `[length]`.
-    /// `labels` are classes, each below `classes`: one of every example, or for tokens one of every token.
+    /// `labels` are classes, each below `classes` or [`IGNORED`]: one of every example, or for tokens one of every token.
     ///
     /// # Errors
     /// [`ExamplesError`], naming what does not fit.
@@ -89,7 +94,8 @@ impl Examples {
         if matches!((&features, kind), (Features::Tokens(_), TargetKind::Signs | TargetKind::Numbers(_))) {
             return Err(ExamplesError::TokensToNumbers);
         }
-        let made = Self { features, shape, targets, padding: true };
+        let ignores = matches!(&targets, Targets::Classes { labels, .. } if labels.contains(&IGNORED));
+        let made = Self { features, shape, targets, padding: true, ignores };
         let (examples, each) = (made.features.len() / dim, made.values_each());
         if Some(made.targets.len()) != examples.checked_mul(each) {
             return Err(ExamplesError::Labels { labels: made.targets.len(), examples, each });
@@ -113,7 +119,10 @@ impl Examples {
         };
         match &self.targets {
             &Targets::Classes { ref labels, classes } => {
-                match labels.iter().position(|&label| label as usize >= classes) {
+                if labels.iter().all(|&label| label == IGNORED) {
+                    return Err(ExamplesError::AllIgnored);
+                }
+                match labels.iter().position(|&label| label as usize >= classes && label != IGNORED) {
                     Some(at) => Err(ExamplesError::Label { label: labels[at], example: at / each, classes }),
                     None => Ok(()),
                 }
@@ -159,8 +168,8 @@ impl Examples {
         &self.targets
     }
 
-    /// Classes, each below [`classes`](Self::classes): [`labels_each`](Self::labels_each) of every example. Empty for
-    /// signs and numbers.
+    /// Classes, each below [`classes`](Self::classes) or [`IGNORED`]: [`labels_each`](Self::labels_each) of every
+    /// example. Empty for signs and numbers.
     pub fn labels(&self) -> &[u32] {
         match &self.targets {
             Targets::Classes { labels, .. } => labels,
@@ -202,14 +211,21 @@ impl Examples {
         4 * (self.features.len() + self.targets.len())
     }
 
-    /// For tokens, the weight of every label in the mean: 1/n where its token is one of the n that are not padding.
-    /// `None` for real features: all labels weigh the same.
-    pub fn label_weights(&self) -> Option<Vec<f32>> {
-        let Features::Tokens(codes) = &self.features else { return None };
-        let is_padding = |code: u32| self.padding && code == 0;
-        let counted = codes.iter().filter(|&&code| !is_padding(code)).count();
-        let weight = (1.0 / counted.max(1) as f64) as f32;
-        Some(codes.iter().map(|&code| if is_padding(code) { 0.0 } else { weight }).collect())
+    /// The weight of every label in the mean, where labels differ in it: 1/n for each of the n that count, and 0 for
+    /// those of padding and those that are [`IGNORED`]. `None` for real features whose labels all count.
+    ///
+    /// Minibatches have weights of their own; in one without a label that counts, all are 0.
+    pub fn label_weights(&self) -> Option<Vec<f64>> {
+        let codes = match &self.features {
+            Features::Tokens(codes) => Some(codes),
+            Features::Real(_) if self.ignores => None,
+            Features::Real(_) => return None,
+        };
+        let is_padding = |at: usize| self.padding && codes.is_some_and(|codes| codes[at] == 0);
+        let counts: Vec<bool> =
+            self.labels().iter().enumerate().map(|(at, &label)| label != IGNORED && !is_padding(at)).collect();
+        let weight = 1.0 / counts.iter().filter(|&&counts| counts).count().max(1) as f64;
+        Some(counts.into_iter().map(|counts| if counts { weight } else { 0.0 }).collect())
     }
 
     /// The first examples, at most this many.
@@ -249,6 +265,6 @@ impl Examples {
             Targets::Signs(values) => Targets::Signs(rows(values, each, numbers)),
             &Targets::Numbers { ref values, width } => Targets::Numbers { values: rows(values, each, numbers), width },
         };
-        Self { features, targets, shape: self.shape.clone(), padding: self.padding }
+        Self { features, targets, shape: self.shape.clone(), ..*self }
     }
 }

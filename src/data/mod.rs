@@ -33,7 +33,7 @@ use crate::choice::choice;
 use text::TestLines;
 
 pub use error::{DataError, ExamplesError};
-pub use examples::{Examples, Features};
+pub use examples::{Examples, Features, IGNORED};
 pub use roots::{DATA_VARIABLE, Roots};
 pub use targets::{TargetKind, Targets, TargetsAs};
 
@@ -126,6 +126,8 @@ pub struct Options {
     pub tokens: bool,
     /// Whether token 0 of arrays is padding, whose label does not count.
     pub padding: bool,
+    /// The label of arrays that does not count.
+    pub ignored: Option<i64>,
     /// The seed of [`TestSize::Share`].
     pub split_seed: u64,
 }
@@ -142,6 +144,7 @@ impl Default for Options {
             target: String::new(),
             tokens: false,
             padding: true,
+            ignored: None,
             split_seed: 0,
         }
     }
@@ -199,6 +202,14 @@ pub fn load(request: &Request) -> Result<Dataset, DataError> {
         DataName::Spirals => toys::spirals(request),
         DataName::Arrays => arrays::read(&place()?, request),
     }
+}
+
+/// The shape and the elements of a `.npy` file.
+///
+/// # Errors
+/// [`DataError`], naming the file.
+pub fn read_npy(path: &Path) -> Result<(Vec<usize>, Vec<f64>), DataError> {
+    arrays::read_npy(path)
 }
 
 /// The files that loading all of a data set from `place`, its folder or file, would read; none for the embedded one.

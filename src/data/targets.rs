@@ -76,6 +76,13 @@ impl Targets {
         }
     }
 
+    /// The first number outside of 0 to 1, with its example, if there is one.
+    pub fn no_probability(&self) -> Option<(f32, usize)> {
+        let Self::Numbers { values, width } = self else { return None };
+        let at = values.iter().position(|value| !(0.0..=1.0).contains(value))?;
+        Some((values[at], at / width))
+    }
+
     /// The number of values.
     pub fn len(&self) -> usize {
         match self {

@@ -51,7 +51,7 @@ impl Definition {
         let (x, labels) = (g.input("x", &shape, dtype), g.input("labels", &count, DType::U32));
         let weights = g.input_f32("weights", &count);
         let equal = || vec![1.0 / data.labels().len() as f64; data.labels().len()];
-        let weighing = data.label_weights().map_or_else(equal, |weights| widen(&weights));
+        let weighing = data.label_weights().unwrap_or_else(equal);
         let given = vec![
             (x, Tensor { shape, data: features }),
             (labels, Tensor { shape: count.clone(), data: integers(data.labels()) }),

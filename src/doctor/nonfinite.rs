@@ -46,13 +46,14 @@ const CARRY: [(&str, Build); 6] = [
 ];
 
 /// Ops that compare or clamp.
-const COMPARE: [(&str, Build); 6] = [
+const COMPARE: [(&str, Build); 7] = [
     ("relu", |g, x| Activation::Relu.apply(g, x)),
     ("max", |g, x| g.reduce_max(x, &[0])),
     ("tanh", |g, x| g.unary(Unary::Tanh, x)),
     ("exp", |g, x| g.unary(Unary::Exp, x)),
     ("logistic", |g, x| g.unary(Unary::Logistic, x)),
     ("softplus", |g, x| g.unary(Unary::Softplus, x)),
+    ("erf", |g, x| g.unary(Unary::Erf, x)),
 ];
 
 pub(super) fn rows(device: &Device) -> Result<Vec<Row>, DeviceError> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::data_record::DataRecord;
-use crate::config::MeasuringSet;
+use crate::config::{ConfigError, MeasuringSet};
 use crate::files::sha256;
 
 /// The contents of `manifest.json`.
@@ -27,6 +27,9 @@ pub struct Manifest {
     pub settings: Option<Value>,
     /// The examples.
     pub data: DataRecord,
+    /// The file of the network, if it comes from one; manifests of early versions lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<InitFile>,
     /// The file of the initial weights, if they were not drawn from the seed.
     pub init: Option<InitFile>,
     /// The name of the machine; empty in early manifests.
@@ -101,12 +104,12 @@ pub struct MemoryPlan {
     pub host_bytes: u64,
 }
 
-/// A file of initial weights.
+/// A file of initial weights, or of a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InitFile {
     /// Its path.
     pub path: PathBuf,
-    /// The SHA-256 of its bytes.
+    /// The SHA-256 of its bytes; see [`Network::sha256`](crate::onnx::Network::sha256) for a network.
     pub sha256: String,
 }
 
@@ -253,6 +256,27 @@ impl Manifest {
             .map(|((name, was), (_, is))| format!("the {name} is `{}` and was `{}`", is.trim(), was.trim()))
             .collect();
         (!words.is_empty()).then(|| words.join(", "))
+    }
+
+    /// Refuses another network than that of the run, which may have moved.
+    ///
+    /// # Errors
+    /// [`ConfigError::Conflict`].
+    pub fn check_network(&self, now: Option<&InitFile>) -> Result<(), ConfigError> {
+        let (Some(was), Some(now)) = (&self.network, now) else { return Ok(()) };
+        if was.sha256 == now.sha256 {
+            return Ok(());
+        }
+        let short = |file: &InitFile| file.sha256.get(..12).unwrap_or(&file.sha256).to_owned();
+        Err(ConfigError::Conflict {
+            problem: format!(
+                "the network {} is not that of the run: its SHA-256 is {}… and was {}…",
+                now.path.display(),
+                short(now),
+                short(was)
+            ),
+            remedy: "put back the file that the run began with, or begin a new run with `edgewalk train DIR/config.toml`",
+        })
     }
 
     /// The manifest as indented JSON with a final newline.

@@ -157,6 +157,7 @@ fn unary(f: Unary, x: f64) -> f64 {
         Unary::Tanh => x.tanh(),
         Unary::Logistic => 1.0 / (1.0 + (-x).exp()),
         Unary::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+        Unary::Erf => libm::erf(x),
         Unary::StopGradient => x,
     }
 }

@@ -43,6 +43,8 @@ pub enum Unary {
     Logistic,
     /// log(1 + eˣ), without overflow.
     Softplus,
+    /// Error function, 2/√π·∫₀ˣ e^(−t²) dt.
+    Erf,
     /// Identity with a zero derivative.
     StopGradient,
 }

@@ -111,6 +111,7 @@ fn unary(f: Unary) -> &'static str {
         Unary::Tanh => "tanh",
         Unary::Logistic => "logistic",
         Unary::Softplus => "softplus",
+        Unary::Erf => "erf",
         Unary::StopGradient => "stop_gradient",
     }
 }

@@ -145,6 +145,7 @@ fn unary(f: Unary, x: &str, v: &str) -> String {
         Unary::Tanh => format!("ew_tanh({x})"),
         Unary::Logistic => format!("ew_logistic({x})"),
         Unary::Softplus => format!("ew_softplus({x})"),
+        Unary::Erf => format!("ew_erf({x})"),
         Unary::StopGradient => x.to_owned(),
     }
 }

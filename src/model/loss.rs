@@ -27,6 +27,12 @@ pub enum Loss {
     Mse(Reduction),
     /// `−log softmax(outputs)[label]`
     CrossEntropy,
+    /// Cross-entropy with label smoothing (Szegedy et al. 2016): with a share ε, in [0, 1], of every label spread evenly
+    /// over all K classes, `−Σₖ ((1 − ε)·[k = label] + ε/K)·log softmax(outputs)[k]`.
+    Smoothed(f64),
+    /// Binary cross-entropy of logits z against probabilities t, averaged over the outputs:
+    /// `t·log(1 + e⁻ᶻ) + (1 − t)·log(1 + eᶻ)`. Classes stand for one-hot probabilities.
+    BinaryCrossEntropy,
     /// A custom loss of outputs and labels.
     Custom(PerLabel),
     /// The model's single output, for losses that need no labels, such as the residual of an equation or the distance
@@ -39,22 +45,20 @@ impl Loss {
     /// Whether it is 0 or more whatever the outputs.
     pub fn is_never_negative(self) -> bool {
         match self {
-            Loss::Mse(_) | Loss::CrossEntropy => true,
+            Loss::Mse(_) | Loss::CrossEntropy | Loss::Smoothed(_) | Loss::BinaryCrossEntropy => true,
             Loss::Custom(_) | Loss::Output => false,
         }
     }
 
     /// Loss of each label: outputs `[n, outputs]` and labels, classes `[n]` (`U32`) or targets `[n, outputs]` (`F32`),
     /// to `[n]`. Outputs of another shape, more than one output of [`Loss::Output`], targets for
-    /// [`Loss::CrossEntropy`], or a result of [`Loss::Custom`] other than `[n]` give the graph an error.
+    /// [`Loss::CrossEntropy`] and [`Loss::Smoothed`], or a result of [`Loss::Custom`] other than `[n]` give the graph an
+    /// error.
     pub fn per_label(self, g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
         let (outputs, [n, classes]) = rows(g, outputs, labels);
         match self {
             Loss::Mse(reduction) => {
-                let target = match g.ty(labels).dtype {
-                    DType::F32 => labels,
-                    DType::U32 | DType::Bool => g.one_hot(labels, classes),
-                };
+                let target = numbers(g, labels, classes);
                 let difference = g.sub(outputs, target);
                 let square = g.mul(difference, difference);
                 let sum = g.reduce_sum(square, &[1]);
@@ -65,11 +69,25 @@ impl Loss {
             }
             Loss::CrossEntropy => {
                 let target = g.one_hot(labels, classes);
-                let Exponentials { shifted, sum, .. } = exponentials(g, outputs);
-                let log_sum = g.unary(Unary::Log, sum);
-                let hit = g.mul(target, shifted);
-                let hit = g.reduce_sum(hit, &[1]);
-                g.sub(log_sum, hit)
+                cross_entropy(g, outputs, target)
+            }
+            Loss::Smoothed(share) => {
+                let target = g.one_hot(labels, classes);
+                let target = g.scale(target, 1.0 - share);
+                let target = g.offset(target, share / classes.max(1) as f64);
+                cross_entropy(g, outputs, target)
+            }
+            Loss::BinaryCrossEntropy => {
+                let target = numbers(g, labels, classes);
+                let one = g.full(1.0, &[n, classes]);
+                let rest = g.sub(one, target);
+                let opposite = g.neg(outputs);
+                // Each keeps its digits where it is small.
+                let [below, above] = [opposite, outputs].map(|z| g.unary(Unary::Softplus, z));
+                let (of_ones, of_zeros) = (g.mul(target, below), g.mul(rest, above));
+                let both = g.add(of_ones, of_zeros);
+                let sum = g.reduce_sum(both, &[1]);
+                g.scale(sum, 1.0 / classes.max(1) as f64)
             }
             Loss::Custom(per_label) => {
                 let losses = per_label(g, outputs, labels);
@@ -83,6 +101,23 @@ impl Loss {
             Loss::Output => g.reshape(outputs, &[n]),
         }
     }
+}
+
+/// Targets, or labels as one-hot rows.
+fn numbers(g: &mut Graph, labels: NodeId, classes: usize) -> NodeId {
+    match g.ty(labels).dtype {
+        DType::F32 => labels,
+        DType::U32 | DType::Bool => g.one_hot(labels, classes),
+    }
+}
+
+/// log Σₖ eᶻᵏ − Σₖ tₖ·zₖ, for targets t whose sum is 1 or that are all 0.
+fn cross_entropy(g: &mut Graph, outputs: NodeId, target: NodeId) -> NodeId {
+    let Exponentials { shifted, sum, .. } = exponentials(g, outputs);
+    let log_sum = g.unary(Unary::Log, sum);
+    let hit = g.mul(target, shifted);
+    let hit = g.reduce_sum(hit, &[1]);
+    g.sub(log_sum, hit)
 }
 
 /// Outputs with one row for each label, and their shape.
@@ -126,6 +161,21 @@ pub fn wrong(g: &mut Graph, outputs: NodeId, labels: NodeId) -> NodeId {
     let others = g.full((classes - 1) as f64, &[n]);
     let beaten = g.compare(Compare::Gt, others, below);
     g.to_f32(beaten)
+}
+
+/// The share of the logits `[n, outputs]` of each example that are not on the side of their probabilities: above 0 where
+/// that is more than ½, and below where it is less. NaN, and a probability of ½, count as wrong.
+pub fn wrong_probabilities(g: &mut Graph, outputs: NodeId, targets: NodeId) -> NodeId {
+    let (outputs, shape @ [_, width]) = rows(g, outputs, targets);
+    let side = g.offset(targets, -0.5);
+    let product = g.mul(outputs, side);
+    let zero = g.full(0.0, &shape);
+    let right = g.compare(Compare::Gt, product, zero);
+    let right = g.to_f32(right);
+    let one = g.full(1.0, &shape);
+    let wrong = g.sub(one, right);
+    let sum = g.reduce_sum(wrong, &[1]);
+    g.scale(sum, 1.0 / width.max(1) as f64)
 }
 
 /// [`wrong`] for signs.

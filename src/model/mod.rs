@@ -20,7 +20,7 @@ mod vit;
 pub use cnn::{Cnn, Pool};
 pub use error::ModelError;
 pub use init::{Init, Initializer, initial_params};
-pub use loss::{Loss, PerLabel, Reduction, wrong};
+pub use loss::{Loss, PerLabel, Reduction, wrong, wrong_probabilities};
 pub use mlp::{Activation, Mlp};
 pub use norm::Norm;
 pub use onnx::OnnxModel;

@@ -3,7 +3,6 @@
 use super::problem::{PARTIALS, Problem};
 use crate::data::{Examples, Features, Targets};
 use crate::device::{Buffer, Device, DeviceError};
-use crate::graph::DType;
 
 /// The rows of the chunks: at most `rows` each, and none reaches across a multiple of `group`.
 pub(super) fn chunk_rows(examples: usize, rows: usize, group: usize) -> impl Iterator<Item = usize> {
@@ -27,9 +26,9 @@ pub(super) struct Chunk {
 impl Chunk {
     /// Room for so many examples of a problem.
     pub fn new(device: &Device, problem: &Problem, rows: usize) -> Result<Self, DeviceError> {
-        let weights = match problem.dtype {
-            DType::U32 => Some(device.buffer("the weights of a chunk's labels", rows * problem.labels_each)?),
-            DType::F32 | DType::Bool => None,
+        let weights = match problem.weighted {
+            true => Some(device.buffer("the weights of a chunk's labels", rows * problem.labels_each)?),
+            false => None,
         };
         Ok(Self {
             rows,
@@ -46,7 +45,7 @@ impl Chunk {
         device: &Device,
         problem: &Problem,
         data: &Examples,
-        weights: Option<&[f32]>,
+        weights: Option<&[f64]>,
         first: usize,
     ) -> Result<(), DeviceError> {
         let range = |each: usize| first * each..(first + self.rows) * each;

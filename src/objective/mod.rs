@@ -21,7 +21,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::data::{Examples, TargetKind};
+use crate::data::Examples;
 use crate::device::{Buffer, Device, DeviceError, Loaded, Recording, Value};
 use crate::model::{Layout, Loss, Model};
 
@@ -104,7 +104,9 @@ impl Objective {
             usize::try_from(device.max_binding_bytes() / device.precision().bytes() as u64).unwrap_or(usize::MAX);
         let targets = data.targets().kind();
         let constants = model.constants();
-        let problem = Problem { model, loss, layout, constants, dtype, dim, labels_each, targets, examples, max_len };
+        let weighted = data.label_weights().is_some();
+        let problem =
+            Problem { model, loss, layout, constants, dtype, dim, labels_each, targets, weighted, examples, max_len };
         device.check_size("the parameter vector", problem.layout.device_len())?;
         problem.check_examples(data)?;
         problem.check_model()?;
@@ -138,6 +140,11 @@ impl Objective {
             return Err(DeviceError::Mismatch(problem));
         }
         let weights = data.label_weights();
+        if weights.is_some() != self.problem.weighted {
+            let problem = "examples with labels that do not count in the place of others, or the reverse; give examples \
+                           of one kind";
+            return Err(DeviceError::Mismatch(problem.to_owned()));
+        }
         let mut first = 0;
         for chunk in &self.chunks {
             chunk.write(&self.device, &self.problem, data, weights.as_deref(), first)?;
@@ -241,10 +248,7 @@ impl Objective {
         let sums = partials.chunks_exact(2 * PARTIALS).map(|chunk| chunk.split_at(PARTIALS));
         let (loss, error) = sums.fold((0.0, 0.0), |(l, e), (loss, error)| (l + sum(loss), e + sum(error)));
         let scale = self.problem.uniform_weight().unwrap_or(1.0);
-        let error = match self.problem.targets {
-            TargetKind::Classes(_) | TargetKind::Signs => error * scale,
-            TargetKind::Numbers(_) => f64::NAN,
-        };
+        let error = if self.problem.misclassifies() { error * scale } else { f64::NAN };
         Metrics { loss: loss * scale, error }
     }
 

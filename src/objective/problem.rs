@@ -10,7 +10,7 @@ use crate::data::{Examples, Features, TargetKind};
 use crate::device::{Device, DeviceError, Program};
 use crate::graph::{DType, Graph, NodeId, Op, Unary};
 use crate::kernel::KernelError;
-use crate::model::{Constant, Layout, Loss, Model, wrong};
+use crate::model::{Constant, Layout, Loss, Model, wrong, wrong_probabilities};
 use crate::passes::{self, Stages};
 use crate::plan::{Output, Place, Spec};
 
@@ -80,6 +80,8 @@ pub(super) struct Problem {
     pub dim: usize,
     pub labels_each: usize,
     pub targets: TargetKind,
+    /// Whether the weights of labels are data.
+    pub weighted: bool,
     pub examples: usize,
     /// Elements that fit one buffer.
     pub max_len: usize,
@@ -88,7 +90,15 @@ pub(super) struct Problem {
 impl Problem {
     /// 1/N if all N labels weigh the same; `None` if their weights are data.
     pub fn uniform_weight(&self) -> Option<f64> {
-        (self.dtype == DType::F32).then(|| 1.0 / (self.examples * self.labels_each) as f64)
+        (!self.weighted).then(|| 1.0 / (self.examples * self.labels_each) as f64)
+    }
+
+    /// Whether an output can be wrong, rather than only far from its target.
+    pub fn misclassifies(&self) -> bool {
+        match self.targets {
+            TargetKind::Classes(_) | TargetKind::Signs => true,
+            TargetKind::Numbers(_) => matches!(self.loss, Loss::BinaryCrossEntropy),
+        }
     }
 
     /// Values of the targets of an example.
@@ -96,12 +106,12 @@ impl Problem {
         self.labels_each * self.targets.values_each()
     }
 
-    /// The model's graph for one example, and its outputs.
-    fn forward(&self) -> Result<(Graph, NodeId), DeviceError> {
+    /// The model's graph for so many examples, and its outputs.
+    fn forward(&self, rows: usize) -> Result<(Graph, NodeId), DeviceError> {
         let mut g = Graph::new();
         let w: Vec<NodeId> = self.layout.iter().map(|(param, _)| g.input_f32(&param.name, &param.shape)).collect();
         let constants = self.constants.iter().map(|it| g.input_f32(&it.name, &it.shape)).collect::<Vec<_>>();
-        let x = g.input("x", &[1, self.dim], self.dtype);
+        let x = g.input("x", &[rows, self.dim], self.dtype);
         let outputs = self.model.forward(&mut g, &[w, constants].concat(), x);
         g.check().map_err(KernelError::from)?;
         Ok((g, outputs))
@@ -110,27 +120,30 @@ impl Problem {
     /// Whether the model divides by a root, as normalisations divide by a standard deviation. Where that is nearly 0,
     /// rounding in the values before it grows without bound.
     pub fn normalises(&self) -> Result<bool, DeviceError> {
-        let (graph, _) = self.forward()?;
+        let (graph, _) = self.forward(1)?;
         Ok(graph.nodes().iter().any(|node| matches!(node.op, Op::Unary(Unary::Rsqrt | Unary::Sqrt))))
     }
 
     /// Refuses a model whose outputs do not fit the loss, by its graph for one example.
     pub fn check_model(&self) -> Result<(), DeviceError> {
         let (labels, width) = (self.labels_each, self.targets.outputs());
-        let (g, outputs) = self.forward()?;
+        let (g, outputs) = self.forward(1)?;
         let needed = match (self.loss, self.targets) {
-            (Loss::CrossEntropy, TargetKind::Signs | TargetKind::Numbers(_)) => {
+            (Loss::CrossEntropy | Loss::Smoothed(_), TargetKind::Signs | TargetKind::Numbers(_)) => {
                 let problem =
                     "cross-entropy needs classes, and the examples have numbers as targets; take the squared error";
                 return Err(DeviceError::Mismatch(problem.to_owned()));
             }
             (Loss::Output, _) => [labels, 1],
-            (Loss::Mse(_) | Loss::CrossEntropy | Loss::Custom(_), _) => [labels, width],
+            (Loss::Mse(_) | Loss::CrossEntropy | Loss::Smoothed(_) | Loss::BinaryCrossEntropy | Loss::Custom(_), _) => {
+                [labels, width]
+            }
         };
         let found = g.shape(outputs).to_vec();
         // The network of a file may have outputs for classes without examples.
         let has_spare = self.layout.brought().is_some()
-            && matches!((self.loss, self.targets), (Loss::Mse(_) | Loss::CrossEntropy, TargetKind::Classes(_)))
+            && !matches!(self.loss, Loss::Custom(_) | Loss::Output)
+            && matches!(self.targets, TargetKind::Classes(_))
             && matches!(found[..], [rows, outputs] if rows == labels && outputs > width);
         if found != needed && !has_spare {
             return Err(DeviceError::Mismatch(format!(
@@ -138,6 +151,14 @@ impl Problem {
                  model one row of outputs for each label, with one output for each class or number",
                 words(self.targets)
             )));
+        }
+        if matches!(self.loss, Loss::Output) {
+            let (g, outputs) = self.forward(2)?;
+            if g.shape(outputs) != [2 * labels, 1] {
+                let problem = "the network joins the examples to one loss, and they come in chunks; let it give one \
+                               number for each example (in PyTorch, reduction=\"none\" and a mean over other axes)";
+                return Err(DeviceError::Mismatch(problem.to_owned()));
+            }
         }
         Ok(())
     }
@@ -153,6 +174,11 @@ impl Problem {
             let (given, expected) = (of(kind), of((dtype, dim, targets)));
             return Err(DeviceError::Mismatch(format!(
                 "examples of {given} in the place of {expected}; give examples of one kind"
+            )));
+        }
+        if let (Loss::BinaryCrossEntropy, Some((value, example))) = (self.loss, data.targets().no_probability()) {
+            return Err(DeviceError::Mismatch(format!(
+                "the target of example {example} is {value}, and binary cross-entropy takes numbers from 0 to 1"
             )));
         }
         let (Some(codes), Features::Tokens(tokens)) = (self.model.vocabulary(), data.features()) else { return Ok(()) };
@@ -250,10 +276,18 @@ impl Problem {
         }
 
         let outputs = self.model.forward(&mut g, &given, x);
-        let losses = self.loss.per_label(&mut g, outputs, labels);
-        let errors = match self.targets {
-            TargetKind::Classes(_) | TargetKind::Signs => wrong(&mut g, outputs, labels),
-            TargetKind::Numbers(_) => g.full(0.0, &[count]),
+        let losses = match (self.loss, self.targets) {
+            (Loss::BinaryCrossEntropy, TargetKind::Signs) => {
+                let half = g.scale(labels, 0.5);
+                let probabilities = g.offset(half, 0.5);
+                self.loss.per_label(&mut g, outputs, probabilities)
+            }
+            _ => self.loss.per_label(&mut g, outputs, labels),
+        };
+        let errors = match (self.targets, self.misclassifies()) {
+            (_, false) => g.full(0.0, &[count]),
+            (TargetKind::Classes(_) | TargetKind::Signs, true) => wrong(&mut g, outputs, labels),
+            (TargetKind::Numbers(_), true) => wrong_probabilities(&mut g, outputs, labels),
         };
         let (mut metrics, mut weight_slot) = ([losses, errors], 0);
         if self.uniform_weight().is_none() {

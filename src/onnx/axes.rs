@@ -6,7 +6,7 @@ use super::array::{Array, Elements, Kind, sizes};
 use super::call::{Call, Done, Value};
 use super::elementwise::repeated;
 use super::fold::{self, places, strides};
-use crate::graph::len;
+use crate::graph::{Graph, NodeId, len};
 
 pub(super) const OPS: &[&str] = &[
     "Concat",
@@ -218,16 +218,21 @@ fn concat(call: &mut Call<'_>) -> Result<Value, String> {
         let elements = Elements::of(if is_whole { Kind::Whole } else { Kind::Real }, numbers);
         return Ok(Value::known(Array { shape, elements }));
     }
-    // Each operand among zeros, and the sum.
-    let (mut sum, mut before) = (None, 0);
-    for (at, own) in shapes.iter().enumerate() {
-        let x = call.input(at)?;
-        let (mut low, mut high) = (vec![0; own.len()], vec![0; own.len()]);
-        low[axis] = before;
-        high[axis] = shape[axis] - before - own[axis];
-        before += own[axis];
-        let padded = call.g.pad(x, &low, &high);
-        sum = Some(sum.map_or(padded, |sum| call.g.add(sum, padded)));
+    let parts = (0..call.len()).map(|at| call.input(at)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Value::Node(joined(call.g, &parts, axis)))
+}
+
+/// Values, at least one, one after the other along an axis: each among zeros, and the sum.
+pub(super) fn joined(g: &mut Graph, parts: &[NodeId], axis: usize) -> NodeId {
+    let lengths: Vec<usize> = parts.iter().map(|&part| g.shape(part)[axis]).collect();
+    let (all, mut before, mut sum) = (lengths.iter().sum::<usize>(), 0, None);
+    for (&part, length) in parts.iter().zip(lengths) {
+        let rank = g.shape(part).len();
+        let (mut low, mut high) = (vec![0; rank], vec![0; rank]);
+        (low[axis], high[axis]) = (before, all - before - length);
+        before += length;
+        let padded = g.pad(part, &low, &high);
+        sum = Some(sum.map_or(padded, |sum| g.add(sum, padded)));
     }
-    sum.map(Value::Node).ok_or_else(|| "it joins nothing".to_owned())
+    sum.expect("there is a part")
 }

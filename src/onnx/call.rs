@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::array::{Array, Elements};
 use super::proto::Node;
-use crate::graph::{Compare, Graph, NodeId};
+use crate::graph::{Compare, Graph, NodeId, len};
 
 /// The most elements of a constant that is computed here and then used with examples: each is an op of its own.
 const MOST_WRITTEN: usize = 256;
@@ -67,6 +67,32 @@ impl Triangle {
     }
 }
 
+/// Numbers that advance by equal steps along one axis and repeat along the others, as places do.
+struct Ramp {
+    axis: usize,
+    first: f64,
+    step: f64,
+}
+
+impl Ramp {
+    fn of(array: &Array) -> Option<Self> {
+        let shape = &array.shape;
+        let axis = (0..shape.len()).find(|&axis| shape[axis] > 1)?;
+        let numbers = array.elements.numbers();
+        let stride = len(&shape[axis + 1..]);
+        let (first, step) = (*numbers.first()?, numbers.get(stride)? - numbers.first()?);
+        let expected = |at: usize| first + step * (at / stride % shape[axis]) as f64;
+        (0..numbers.len()).all(|at| numbers[at] == expected(at)).then_some(Self { axis, first, step })
+    }
+
+    fn written(&self, g: &mut Graph, shape: &[usize]) -> NodeId {
+        let count = g.iota(shape, self.axis);
+        let count = g.to_f32(count);
+        let count = g.scale(count, self.step);
+        g.offset(count, self.first)
+    }
+}
+
 /// A node with its operands.
 pub(super) struct Call<'a> {
     pub g: &'a mut Graph,
@@ -117,13 +143,16 @@ impl Call<'_> {
         }
     }
 
-    /// A known array as ops: one value everywhere, a triangle, or a choice of few by their place.
+    /// A known array as ops: one value everywhere, a triangle, equal steps, or a choice of few by their place.
     fn written(&mut self, array: &Array) -> Result<NodeId, String> {
         if let Some(value) = array.uniform() {
             return Ok(self.g.full(finite(value), &array.shape));
         }
         if let Some(triangle) = Triangle::of(array) {
             return Ok(triangle.written(self.g, &array.shape));
+        }
+        if let Some(ramp) = Ramp::of(array) {
+            return Ok(ramp.written(self.g, &array.shape));
         }
         let numbers: Vec<f64> = array.elements.numbers().into_iter().map(finite).collect();
         if numbers.len() > MOST_WRITTEN {

@@ -4,16 +4,19 @@ use super::array::{Array, Elements, Kind};
 use super::call::{Call, Done, Value};
 use super::fold;
 use crate::graph::{Compare, Graph, NodeId, Unary};
+use crate::text::visible;
 
 pub(super) const OPS: &[&str] = &[
     "Abs",
     "Add",
     "Cast",
+    "Celu",
     "Clip",
     "Div",
     "Dropout",
     "Elu",
     "Equal",
+    "Erf",
     "Exp",
     "Gelu",
     "Greater",
@@ -26,6 +29,7 @@ pub(super) const OPS: &[&str] = &[
     "LessOrEqual",
     "Log",
     "Max",
+    "Mean",
     "Min",
     "Mish",
     "Mul",
@@ -35,13 +39,17 @@ pub(super) const OPS: &[&str] = &[
     "Reciprocal",
     "Relu",
     "Selu",
+    "Shrink",
     "Sigmoid",
+    "Sign",
     "Softplus",
     "Softsign",
     "Sqrt",
     "Sub",
+    "Sum",
     "Swish",
     "Tanh",
+    "ThresholdedRelu",
     "Where",
 ];
 
@@ -53,7 +61,8 @@ pub(super) fn apply(call: &mut Call<'_>) -> Done {
         "Cast" => cast(call),
         "Where" => choice(call),
         "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" => compare(call).map(Value::Mask),
-        "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" | "PRelu" => arithmetic(call).map(Value::Node),
+        "Add" | "Sub" | "Mul" | "Div" | "PRelu" => arithmetic(call).map(Value::Node),
+        "Max" | "Mean" | "Min" | "Sum" => of_many(call).map(Value::Node),
         "Pow" => power(call).map(Value::Node),
         "Clip" => clip(call).map(Value::Node),
         _ => function(call).map(Value::Node),
@@ -105,9 +114,6 @@ fn pair(call: &mut Call<'_>) -> Result<[NodeId; 2], String> {
 
 fn arithmetic(call: &mut Call<'_>) -> Result<NodeId, String> {
     let op = call.node.op.as_str();
-    if matches!(op, "Max" | "Min") && call.len() != 2 {
-        return Err("it has other than two operands; export a chain of pairs".to_owned());
-    }
     let [a, b] = pair(call)?;
     let g = &mut *call.g;
     Ok(match op {
@@ -115,10 +121,28 @@ fn arithmetic(call: &mut Call<'_>) -> Result<NodeId, String> {
         "Sub" => g.sub(a, b),
         "Mul" => g.mul(a, b),
         "Div" => g.div(a, b),
-        "Max" => g.max(a, b),
-        "Min" => min(g, a, b),
         _ => leaky_relu(g, a, b),
     })
+}
+
+/// The largest, smallest, sum or mean of any number of operands.
+fn of_many(call: &mut Call<'_>) -> Result<NodeId, String> {
+    let shapes = (0..call.len()).map(|at| call.shape(at)).collect::<Result<Vec<_>, _>>()?;
+    let shape = shapes.iter().try_fold(vec![], |shape, other| fold::common(&shape, other))?;
+    let mut result = None;
+    for at in 0..call.len() {
+        let x = call.input(at)?;
+        let x = repeated(call.g, x, &shape);
+        let g = &mut *call.g;
+        result = Some(match (result, call.node.op.as_str()) {
+            (None, _) => x,
+            (Some(so_far), "Max") => g.max(so_far, x),
+            (Some(so_far), "Min") => min(g, so_far, x),
+            (Some(so_far), _) => g.add(so_far, x),
+        });
+    }
+    let result = result.ok_or("it has no operand")?;
+    Ok(if call.node.op == "Mean" { call.g.scale(result, 1.0 / call.len() as f64) } else { result })
 }
 
 /// −max(−a, −b)
@@ -233,9 +257,31 @@ fn hard_sigmoid(g: &mut Graph, x: NodeId, alpha: f64, beta: f64) -> NodeId {
 }
 
 /// max(x, −x)
-fn absolute(g: &mut Graph, x: NodeId) -> NodeId {
+pub(super) fn absolute(g: &mut Graph, x: NodeId) -> NodeId {
     let minus = g.neg(x);
     g.max(x, minus)
+}
+
+/// x/2·(1 + erf(x/√2)), or its approximation x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))
+fn gelu(g: &mut Graph, x: NodeId, approximation: Option<&str>) -> Result<NodeId, String> {
+    let inner = match approximation {
+        None | Some("none") => {
+            let inner = g.scale(x, std::f64::consts::FRAC_1_SQRT_2);
+            g.unary(Unary::Erf, inner)
+        }
+        Some("tanh") => {
+            let square = g.mul(x, x);
+            let cube = g.mul(square, x);
+            let cube = g.scale(cube, 0.044_715);
+            let inner = g.add(x, cube);
+            let inner = g.scale(inner, (2.0 / std::f64::consts::PI).sqrt());
+            g.unary(Unary::Tanh, inner)
+        }
+        Some(other) => return Err(format!("its approximation is `{}`", visible(other))),
+    };
+    let gate = g.offset(inner, 1.0);
+    let half = g.scale(x, 0.5);
+    Ok(g.mul(half, gate))
 }
 
 /// A function of one argument.
@@ -253,6 +299,7 @@ fn function(call: &mut Call<'_>) -> Result<NodeId, String> {
         "Tanh" => g.unary(Unary::Tanh, x),
         "Sigmoid" => g.unary(Unary::Logistic, x),
         "Softplus" => g.unary(Unary::Softplus, x),
+        "Erf" => g.unary(Unary::Erf, x),
         "Reciprocal" => g.div(one, x),
         "Relu" => g.max(x, zero),
         "Softsign" => {
@@ -269,6 +316,32 @@ fn function(call: &mut Call<'_>) -> Result<NodeId, String> {
             let y = elu(g, x, node.float("alpha", 1.673_263_192_176_818_8));
             g.scale(y, node.float("gamma", 1.050_701_022_148_132_3))
         }
+        "Celu" => {
+            // α·(e^(x/α) − 1) below 0.
+            let alpha = node.float("alpha", 1.0);
+            let scaled = g.scale(x, 1.0 / alpha);
+            let y = elu(g, scaled, 1.0);
+            g.scale(y, alpha)
+        }
+        "ThresholdedRelu" => {
+            let limit = g.full(node.float("alpha", 1.0), &shape);
+            let is_above = g.compare(Compare::Gt, x, limit);
+            g.select(is_above, x, zero)
+        }
+        "Shrink" => {
+            let (limit, bias) = (node.float("lambd", 0.5), node.float("bias", 0.0));
+            let [high, low] = [limit, -limit].map(|limit| g.full(limit, &shape));
+            let (is_above, is_below) = (g.compare(Compare::Gt, x, high), g.compare(Compare::Gt, low, x));
+            let [less, more] = [-bias, bias].map(|bias| g.offset(x, bias));
+            let below = g.select(is_below, more, zero);
+            g.select(is_above, less, below)
+        }
+        "Sign" => {
+            let [is_above, is_below] = [g.compare(Compare::Gt, x, zero), g.compare(Compare::Gt, zero, x)];
+            let minus = g.full(-1.0, &shape);
+            let below = g.select(is_below, minus, zero);
+            g.select(is_above, one, below)
+        }
         "HardSigmoid" => hard_sigmoid(g, x, node.float("alpha", 0.2), node.float("beta", 0.5)),
         "HardSwish" => {
             let gate = hard_sigmoid(g, x, 1.0 / 6.0, 0.5);
@@ -284,19 +357,7 @@ fn function(call: &mut Call<'_>) -> Result<NodeId, String> {
             let gate = g.unary(Unary::Tanh, soft);
             g.mul(x, gate)
         }
-        // x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))
-        "Gelu" if node.text("approximate").as_deref() == Some("tanh") => {
-            let square = g.mul(x, x);
-            let cube = g.mul(square, x);
-            let cube = g.scale(cube, 0.044_715);
-            let inner = g.add(x, cube);
-            let inner = g.scale(inner, (2.0 / std::f64::consts::PI).sqrt());
-            let tanh = g.unary(Unary::Tanh, inner);
-            let gate = g.add(tanh, one);
-            let half = g.scale(x, 0.5);
-            g.mul(half, gate)
-        }
-        "Gelu" => return Err("it uses the error function; export with GELU(approximate=\"tanh\")".to_owned()),
+        "Gelu" => gelu(g, x, node.text("approximate").as_deref())?,
         _ => return Err("this operator is not read".to_owned()),
     })
 }

@@ -43,6 +43,9 @@ pub enum OnnxError {
     /// Not one input and one output.
     #[error("{0}; export the forward pass of one input to one output")]
     Shape(String),
+    /// Several of these.
+    #[error("{0}")]
+    Several(String),
     /// A node cannot be computed.
     #[error("its node {node}: {problem}")]
     Node {

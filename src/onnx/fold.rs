@@ -4,7 +4,7 @@ use super::array::{Array, Elements, Kind};
 use crate::graph::len;
 
 /// Operators that are read on known arrays alone.
-pub(super) const OPS: &[&str] = &["And", "Ceil", "Floor", "Mod", "Not", "Or"];
+pub(super) const OPS: &[&str] = &["And", "Ceil", "Cos", "Floor", "Mod", "Not", "Or", "Round", "Sin", "Xor"];
 
 /// The most elements of an array that is computed here.
 const MOST: usize = 1 << 20;
@@ -62,8 +62,33 @@ pub(super) fn repeated(array: &Array, shape: &[usize]) -> Result<Array, String> 
     Ok(Array { shape: shape.to_vec(), elements: array.elements.at(&places(shape, &steps, 0)?) })
 }
 
+/// Operators on two arrays, element by element.
+const BINARY: &[&str] = &[
+    "Add",
+    "And",
+    "Div",
+    "Equal",
+    "Fmod",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+    "Max",
+    "Min",
+    "Mod",
+    "Mul",
+    "Or",
+    "Pow",
+    "Sub",
+    "Xor",
+];
+
 /// An operator on two arrays, element by element; `None` if it is none of these.
 pub(super) fn binary(op: &str, a: &Array, b: &Array) -> Result<Option<Array>, String> {
+    // Others have operands of any shapes.
+    if !BINARY.contains(&op) {
+        return Ok(None);
+    }
     let shape = common(&a.shape, &b.shape)?;
     let (a, b) = (repeated(a, &shape)?.elements, repeated(b, &shape)?.elements);
     let (x, y) = (a.numbers(), b.numbers());
@@ -77,6 +102,7 @@ pub(super) fn binary(op: &str, a: &Array, b: &Array) -> Result<Option<Array>, St
         "GreaterOrEqual" => flags(|x, y| x >= y),
         "And" => flags(|x, y| x != 0.0 && y != 0.0),
         "Or" => flags(|x, y| x != 0.0 || y != 0.0),
+        "Xor" => flags(|x, y| (x != 0.0) != (y != 0.0)),
         _ => match (&a, &b) {
             (Elements::Whole(x), Elements::Whole(y)) => {
                 let value: fn(i64, i64) -> Option<i64> = match op {
@@ -84,7 +110,11 @@ pub(super) fn binary(op: &str, a: &Array, b: &Array) -> Result<Option<Array>, St
                     "Sub" => i64::checked_sub,
                     "Mul" => i64::checked_mul,
                     "Div" => i64::checked_div,
-                    "Mod" => i64::checked_rem_euclid,
+                    // Of the sign of the divisor, as in Python.
+                    "Mod" => |x, y| {
+                        x.checked_rem(y).map(|rest| if rest != 0 && (rest < 0) != (y < 0) { rest + y } else { rest })
+                    },
+                    "Fmod" => i64::checked_rem,
                     "Min" => |x: i64, y: i64| Some(x.min(y)),
                     "Max" => |x: i64, y: i64| Some(x.max(y)),
                     "Pow" => |x: i64, y: i64| u32::try_from(y).ok().and_then(|y| x.checked_pow(y)),
@@ -102,6 +132,7 @@ pub(super) fn binary(op: &str, a: &Array, b: &Array) -> Result<Option<Array>, St
                     "Min" => f64::min,
                     "Max" => f64::max,
                     "Pow" => f64::powf,
+                    "Fmod" => |x, y| x % y,
                     _ => return Ok(None),
                 };
                 Elements::Real(pairs().map(|(x, y)| value(x, y)).collect())
@@ -121,6 +152,9 @@ pub(super) fn unary(op: &str, x: &Array) -> Option<Array> {
         "Log" => f64::ln,
         "Floor" => f64::floor,
         "Ceil" => f64::ceil,
+        "Round" => f64::round_ties_even,
+        "Sin" => f64::sin,
+        "Cos" => f64::cos,
         "Reciprocal" => |x| 1.0 / x,
         "Not" => |x| f64::from(u8::from(x == 0.0)),
         _ => return None,

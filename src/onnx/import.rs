@@ -5,19 +5,21 @@ use std::collections::HashMap;
 
 use super::call::{Call, Done, Value};
 use super::proto::{Node, is_standard};
-use super::{OnnxError, axes, elementwise, fold, layers, parts, pooling};
+use super::{OnnxError, axes, einsum, elementwise, fold, layers, parts, pooling, positions};
 use crate::graph::{DType, Graph, NodeId};
 use crate::text::visible;
 
 /// The operators of a module, and the function that adds one of their nodes.
 type Family = (&'static [&'static str], fn(&mut Call<'_>) -> Done);
 
-const FAMILIES: [Family; 5] = [
+const FAMILIES: [Family; 7] = [
     (elementwise::OPS, elementwise::apply),
     (axes::OPS, axes::apply),
     (parts::OPS, parts::apply),
     (layers::OPS, layers::apply),
     (pooling::OPS, pooling::apply),
+    (positions::OPS, positions::apply),
+    (einsum::OPS, einsum::apply),
 ];
 
 /// The results of a node.
@@ -26,7 +28,7 @@ fn apply(call: &mut Call<'_>) -> Done {
     if let Some(known) = call.all_known() {
         let folded = match &known[..] {
             [x] => fold::unary(op, x),
-            [x, y] => fold::binary(op, x, y)?,
+            [x, y] => fold::binary(if op == "Mod" && call.node.int("fmod", 0) != 0 { "Fmod" } else { op }, x, y)?,
             _ => None,
         };
         if let Some(array) = folded {

@@ -5,17 +5,19 @@ use super::elementwise::repeated;
 use super::fold;
 use super::parts::mean;
 use super::pooling::Windows;
-use crate::graph::{DotDims, Graph, NodeId, Unary, Window, len};
+use crate::graph::{ConvSide, DotDims, Graph, NodeId, Op, Unary, Window, len};
 
 pub(super) const OPS: &[&str] = &[
     "BatchNormalization",
     "Conv",
+    "ConvTranspose",
     "Gemm",
     "GroupNormalization",
     "InstanceNormalization",
     "LayerNormalization",
     "LogSoftmax",
     "MatMul",
+    "RMSNormalization",
     "Softmax",
 ];
 
@@ -24,10 +26,12 @@ pub(super) fn apply(call: &mut Call<'_>) -> Done {
     let y = match call.node.op.as_str() {
         "BatchNormalization" => batch_norm(call),
         "Conv" => conv(call),
+        "ConvTranspose" => conv_transpose(call),
         "Gemm" => general_product(call),
         "GroupNormalization" => group_norm(call),
         "InstanceNormalization" => instance_norm(call),
         "LayerNormalization" => layer_norm(call),
+        "RMSNormalization" => rms_norm(call),
         "MatMul" => matmul(call),
         _ => softmax(call),
     };
@@ -164,6 +168,50 @@ fn conv(call: &mut Call<'_>) -> Result<NodeId, String> {
     per_channel(call.g, bias, &shape).map(|bias| call.g.add(y, bias))
 }
 
+/// The derivative of a convolution by its input: values `[n, in, positions…]` spread by kernels `[in, out/groups, …]`.
+fn conv_transpose(call: &mut Call<'_>) -> Result<NodeId, String> {
+    let (x, w) = (call.input(0)?, call.input(1)?);
+    let groups =
+        usize::try_from(call.node.int("group", 1)).ok().filter(|&groups| groups > 0).ok_or("its groups are none")?;
+    let (image, kernel) = (call.g.shape(x).to_vec(), call.g.shape(w).to_vec());
+    let windows = Windows::of_spread(call, &image, kernel.get(2..).unwrap_or_default())?;
+    if kernel.len() != image.len() || image[1] != kernel[0] || !image[1].is_multiple_of(groups) {
+        return Err(format!("values {image:?} and kernels {kernel:?} in {groups} groups do not fit together"));
+    }
+    let g = &mut *call.g;
+    let (n, inputs, outputs) = (image[0], image[1] / groups, kernel[1]);
+    let [height, width] = windows.output;
+    let x = g.reshape(x, &[n, groups, inputs, height, width]);
+    let x = g.transpose(x, &[1, 0, 3, 4, 2]);
+    // [groups · in, out, height, width] to [groups, height, width, out, in]: the channels in of a convolution are those
+    // that result here.
+    let [rows, columns] = windows.kernel;
+    let w = g.reshape(w, &[groups, inputs, outputs, rows, columns]);
+    let w = g.transpose(w, &[0, 3, 4, 2, 1]);
+    let (w, size) = dilated(g, w, windows.dilation);
+    let window =
+        Window { input: windows.input, kernel: size, output: windows.output, stride: windows.stride, low: windows.low };
+    let strip = |g: &mut Graph, x: NodeId| {
+        let shape = g.shape(x).to_vec();
+        if groups == 1 { g.reshape(x, &shape[1..]) } else { x }
+    };
+    let (x, w) = (strip(g, x), strip(g, w));
+    let y = g.push(Op::Conv { of: ConvSide::Input, window }, &[w, x]);
+    let [high, wide] = windows.input;
+    let y = g.reshape(y, &[groups, n, high, wide, outputs]);
+    let y = g.transpose(y, &[1, 0, 4, 2, 3]);
+    let mut shape = vec![n, groups * outputs, high, wide];
+    if image.len() == 3 {
+        shape.remove(2);
+    }
+    let y = g.reshape(y, &shape);
+    if call.get(2).is_none() {
+        return Ok(y);
+    }
+    let bias = call.input(2)?;
+    per_channel(call.g, bias, &shape).map(|bias| call.g.add(y, bias))
+}
+
 /// Kernels `[groups, height, width, in, out]` with zeros between their positions, and their new size.
 fn dilated(g: &mut Graph, w: NodeId, dilation: [usize; 2]) -> (NodeId, [usize; 2]) {
     let shape = g.shape(w).to_vec();
@@ -209,7 +257,7 @@ fn affine(g: &mut Graph, x: NodeId, scale: NodeId, bias: NodeId, shape: &[usize]
 
 /// Batch normalisation with the statistics of the file.
 fn batch_norm(call: &mut Call<'_>) -> Result<NodeId, String> {
-    if call.node.int("training_mode", 0) != 0 || call.node.outputs.len() > 1 {
+    if call.node.int("training_mode", 0) != 0 || call.node.outputs.len() > 1 || call.node.int("spatial", 1) == 0 {
         return Err("it takes the statistics of the batch, and then the loss is no mean over examples; export with \
                     training=TrainingMode.PRESERVE after model.eval()"
             .to_owned());
@@ -277,6 +325,27 @@ fn layer_norm(call: &mut Call<'_>) -> Result<NodeId, String> {
         }
         None => scaled,
     })
+}
+
+/// x/√(mean of x² + ε) over the last axes, times a scale.
+fn rms_norm(call: &mut Call<'_>) -> Result<NodeId, String> {
+    let epsilon = call.node.float("epsilon", 1e-5);
+    let (x, scale) = (call.input(0)?, call.input(1)?);
+    let g = &mut *call.g;
+    let shape = g.shape(x).to_vec();
+    let axis = Call::axis(call.node.int("axis", -1), shape.len())?;
+    let axes: Vec<usize> = (axis..shape.len()).collect();
+    if !fold::common(g.shape(scale), &shape).is_ok_and(|common| common == shape) {
+        return Err(format!("its scale does not fit values of shape {shape:?}"));
+    }
+    let square = g.mul(x, x);
+    let power = mean(g, square, &axes);
+    let power = g.offset(power, epsilon);
+    let inverse = g.unary(Unary::Rsqrt, power);
+    let inverse = g.broadcast_over(inverse, &shape, &axes);
+    let normed = g.mul(x, inverse);
+    let scale = repeated(g, scale, &shape);
+    Ok(g.mul(normed, scale))
 }
 
 /// Softmax or its logarithm over one axis; before version 13 over all axes from this one on.

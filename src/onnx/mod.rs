@@ -1,11 +1,12 @@
 //! Networks from ONNX files: the forward graph of a file becomes nodes of our graph, and its arrays of floats become
 //! parameters. `proto` and `array` read the file; `import` goes through its nodes (`call`), with the operators in
-//! `elementwise`, `axes`, `parts`, `layers` and `pooling`; `fold` computes values that do not depend on the examples, such
-//! as shapes. Declared shapes of values are not used. See <https://onnx.ai/onnx/operators/>.
+//! `elementwise`, `axes`, `parts`, `positions`, `layers`, `einsum` and `pooling`; `fold` computes values that do not depend on the examples, such
+//! as shapes, and `sample` the outputs for given inputs. Declared shapes of values are not used. See <https://onnx.ai/onnx/operators/>.
 
 mod array;
 mod axes;
 mod call;
+mod einsum;
 mod elementwise;
 mod error;
 mod fold;
@@ -13,15 +14,17 @@ mod import;
 mod layers;
 mod parts;
 mod pooling;
+mod positions;
 mod proto;
+mod sample;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use prost::Message;
 
+use crate::files::{read_regular, sha256};
 use crate::graph::{Graph, NodeId};
 use crate::text::{counted, visible};
 use array::{Array, Elements, Kind};
@@ -65,10 +68,11 @@ pub struct Network {
     output: String,
     opset: i64,
     producer: String,
+    sha256: String,
 }
 
 /// Versions of the operators that are read.
-const OPSETS: std::ops::RangeInclusive<i64> = 11..=21;
+const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
 
 impl Network {
     /// Reads a file. Arrays whose names match one of the patterns `freeze`, where `*` stands for any characters, are
@@ -77,11 +81,7 @@ impl Network {
     /// # Errors
     /// [`OnnxError`]; operators that are not read are all named.
     pub fn read(path: &Path, freeze: &[String]) -> Result<Self, OnnxError> {
-        let fault = |cause| OnnxError::Read { path: path.into(), cause };
-        if !fs::metadata(path).map_err(fault)?.is_file() {
-            return Err(fault(std::io::Error::other("it is not a regular file")));
-        }
-        let bytes = fs::read(path).map_err(fault)?;
+        let bytes = read_regular(path).map_err(|cause| OnnxError::Read { path: path.into(), cause })?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Self::of_bytes(&bytes, Some(folder), freeze)
     }
@@ -95,22 +95,19 @@ impl Network {
         let graph = model.graph.ok_or_else(|| OnnxError::Format("it has no graph".to_owned()))?;
         let opset = model.opsets.iter().find(|set| is_standard(&set.domain));
         let opset = opset.map_or(1, |set| set.version);
-        let [output] = &graph.outputs[..] else {
-            return Err(OnnxError::Shape(format!("it has {}", counted(graph.outputs.len(), "output"))));
-        };
-        let output = output.name.clone();
+        let outputs: Vec<&str> = graph.outputs.iter().map(|output| output.name.as_str()).collect();
         let mut arrays: HashMap<String, Array> = HashMap::new();
-        let mut order = vec![];
+        let (mut order, mut outside) = (vec![], vec![]);
         for tensor in &graph.initializers {
+            let array = array::read(tensor, folder)?;
+            if tensor.location != 0 {
+                outside.push(array.elements.numbers());
+            }
             order.push(tensor.name.clone());
-            arrays.insert(tensor.name.clone(), array::read(tensor, folder)?);
+            arrays.insert(tensor.name.clone(), array);
         }
-        let nodes = sorted(graph.nodes, &output, &arrays)?;
-        unsupported(&nodes)?;
-        if !OPSETS.contains(&opset) {
-            return Err(OnnxError::Opset(opset));
-        }
-        let input = input(&graph.inputs, &nodes, &arrays)?;
+        let nodes = sorted(graph.nodes, &outputs, &arrays)?;
+        let Sound { input, output } = checked(&graph.inputs, &outputs, &nodes, &arrays, opset)?;
         let nodes = without_copies(nodes, &mut arrays, &mut order);
         let mut network = Self {
             nodes: vec![],
@@ -121,6 +118,7 @@ impl Network {
             output,
             opset,
             producer: visible(&format!("{} {}", model.producer, model.producer_version)),
+            sha256: sha256(std::iter::once(bytes).chain(outside.iter().map(|it| bytemuck::cast_slice(it)))),
         };
         let learned = learned(&nodes);
         for name in order {
@@ -183,6 +181,11 @@ impl Network {
         &self.producer
     }
 
+    /// SHA-256 of the file, followed by the numbers (f64, little-endian) of arrays that lie in other files.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
     /// The operators with the number of their nodes.
     pub fn ops(&self) -> BTreeMap<&str, usize> {
         let mut ops = BTreeMap::new();
@@ -212,8 +215,46 @@ impl Network {
     }
 }
 
-/// The nodes that the output depends on, operands before users.
-fn sorted(nodes: Vec<Node>, output: &str, arrays: &HashMap<String, Array>) -> Result<Vec<Node>, OnnxError> {
+/// The input and the output of a network that can be read.
+struct Sound {
+    input: Input,
+    output: String,
+}
+
+/// Refuses what is not read: other operators, another version of them, and other than one input and one output. The
+/// error names all of it.
+fn checked(
+    inputs: &[proto::ValueInfo],
+    outputs: &[&str],
+    nodes: &[Node],
+    arrays: &HashMap<String, Array>,
+    opset: i64,
+) -> Result<Sound, OnnxError> {
+    let mut faults = vec![];
+    faults.extend(unsupported(nodes).err());
+    if !OPSETS.contains(&opset) {
+        faults.push(OnnxError::Opset(opset));
+    }
+    let input = input(inputs, nodes, arrays).map_err(|fault| faults.push(fault)).ok();
+    match (outputs, input) {
+        (&[output], Some(input)) if faults.is_empty() => return Ok(Sound { input, output: output.to_owned() }),
+        (&[_], _) => {}
+        _ => {
+            let names: Vec<String> = outputs.iter().map(|name| visible(name)).collect();
+            let many = counted(outputs.len(), "output");
+            faults.push(OnnxError::Shape(format!("it has {many} ({})", names.join(", "))));
+        }
+    }
+    match faults.pop() {
+        Some(fault) if faults.is_empty() => Err(fault),
+        last => Err(OnnxError::Several(
+            faults.iter().chain(&last).map(OnnxError::to_string).collect::<Vec<_>>().join("; moreover, "),
+        )),
+    }
+}
+
+/// The nodes that the outputs depend on, operands before users.
+fn sorted(nodes: Vec<Node>, outputs: &[&str], arrays: &HashMap<String, Array>) -> Result<Vec<Node>, OnnxError> {
     let mut makers: HashMap<&str, usize> = HashMap::new();
     for (number, node) in nodes.iter().enumerate() {
         for name in node.outputs.iter().filter(|name| !name.is_empty()) {
@@ -229,7 +270,7 @@ fn sorted(nodes: Vec<Node>, output: &str, arrays: &HashMap<String, Array>) -> Re
     let mut marks = vec![Mark::New; nodes.len()];
     let mut order = vec![];
     // Depth first, without recursion; a node comes a second time after its operands.
-    let mut stack: Vec<usize> = makers.get(output).copied().into_iter().collect();
+    let mut stack: Vec<usize> = outputs.iter().filter_map(|output| makers.get(output).copied()).collect();
     while let Some(&number) = stack.last() {
         match marks[number] {
             Mark::New => {
@@ -328,8 +369,9 @@ fn learned(nodes: &[Node]) -> HashSet<&str> {
         // Statistics.
         "BatchNormalization" => at < 3,
         // Limits, shapes and choices.
-        "Clip" | "Expand" | "Reshape" | "Slice" | "Gather" | "ReduceMean" | "ReduceSum" | "ReduceMax" | "Squeeze"
-        | "Unsqueeze" | "Split" | "Dropout" | "Pow" => at == 0,
+        "Clip" | "CumSum" | "Dropout" | "Expand" | "Gather" | "Pad" | "Pow" | "Reshape" | "Resize" | "Slice"
+        | "Split" | "Squeeze" | "Tile" | "Unsqueeze" | "Upsample" => at == 0,
+        _ if op.starts_with("Reduce") => at == 0,
         "Shape" | "Size" | "Equal" | "Less" | "Greater" | "LessOrEqual" | "GreaterOrEqual" | "ConstantOfShape"
         | "Range" => false,
         "Where" => at > 0,

@@ -1,12 +1,32 @@
 //! Operators that take parts of an axis, and reductions over axes.
 
-use super::array::{Array, sizes};
-use super::axes::reshaped;
+use super::array::{Array, Elements, sizes};
+use super::axes::{joined, reshaped};
 use super::call::{Call, Done, Value};
+use super::elementwise::absolute;
 use super::fold::{self, places, strides};
-use crate::graph::{DotDims, Graph, NodeId, len};
+use crate::graph::{Compare, DotDims, Graph, NodeId, Unary, len};
 
-pub(super) const OPS: &[&str] = &["Gather", "ReduceMax", "ReduceMean", "ReduceSum", "Slice", "Split", "Trilu"];
+pub(super) const OPS: &[&str] = &[
+    "CumSum",
+    "Gather",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSum",
+    "ReduceSumSquare",
+    "Slice",
+    "Split",
+    "Trilu",
+];
+
+/// The most elements that are taken one by one along an axis.
+const MOST_TAKEN: usize = 256;
 
 /// The results of one of these operators.
 pub(super) fn apply(call: &mut Call<'_>) -> Done {
@@ -15,6 +35,7 @@ pub(super) fn apply(call: &mut Call<'_>) -> Done {
         "Gather" => gather(call),
         "Slice" => slice(call),
         "Trilu" => triangle(call),
+        "CumSum" => running_sum(call),
         _ => reduce(call),
     };
     value.map(|value| vec![value])
@@ -45,6 +66,16 @@ pub(super) fn strided(g: &mut Graph, x: NodeId, axis: usize, start: usize, step:
     g.reshape(first, &result)
 }
 
+/// The elements of an axis at these places, in this order; runs of neighbours are taken together.
+pub(super) fn taken_at(g: &mut Graph, x: NodeId, axis: usize, places: &[usize]) -> Result<NodeId, String> {
+    let runs: Vec<&[usize]> = places.chunk_by(|a, b| *b == a + 1).collect();
+    if runs.len() > MOST_TAKEN || runs.is_empty() {
+        return Err(format!("it takes {} runs of elements along an axis, and 1 to {MOST_TAKEN} are read", runs.len()));
+    }
+    let parts: Vec<NodeId> = runs.into_iter().map(|run| strided(g, x, axis, run[0], 1, run.len())).collect();
+    Ok(joined(g, &parts, axis))
+}
+
 fn slice(call: &mut Call<'_>) -> Result<Value, String> {
     let mut shape = call.shape(0)?;
     let (starts, ends) = (call.list(1, "starts")?.unwrap_or_default(), call.list(2, "ends")?.unwrap_or_default());
@@ -57,8 +88,12 @@ fn slice(call: &mut Call<'_>) -> Result<Value, String> {
     for (i, &axis) in axes.iter().enumerate() {
         let axis = Call::axis(axis, shape.len())?;
         let size = shape[axis] as i64;
-        let step = usize::try_from(steps[i]).ok().filter(|&step| step > 0);
-        let step = step.ok_or_else(|| format!("it takes steps of {}, and only positive ones are read", steps[i]))?;
+        let Some(step) = usize::try_from(steps[i]).ok().filter(|&step| step > 0) else {
+            let places = backwards(starts[i], ends[i], steps[i], size)?;
+            shape[axis] = places.len();
+            value = taken_in_order(call, value, axis, &places)?;
+            continue;
+        };
         let end = |at: i64| (if at < 0 { at.saturating_add(size) } else { at }).clamp(0, size) as usize;
         let (start, stop) = (end(starts[i]), end(ends[i]));
         let count = stop.saturating_sub(start).div_ceil(step);
@@ -66,6 +101,30 @@ fn slice(call: &mut Call<'_>) -> Result<Value, String> {
         shape[axis] = count;
     }
     Ok(value)
+}
+
+/// The places from `start` down to before `end`, by a negative step.
+fn backwards(start: i64, end: i64, step: i64, size: i64) -> Result<Vec<usize>, String> {
+    let step = usize::try_from(step.unsigned_abs()).ok().filter(|&step| step > 0).ok_or("its step is 0")?;
+    let from_start = |at: i64| if at < 0 { at.saturating_add(size) } else { at };
+    let (first, last) = (from_start(start).clamp(-1, size - 1), from_start(end).clamp(-1, size - 1));
+    Ok((last + 1..=first).rev().step_by(step).filter_map(|at| usize::try_from(at).ok()).collect())
+}
+
+/// The elements of an axis at these places, of any value.
+fn taken_in_order(call: &mut Call<'_>, value: Value, axis: usize, indices: &[usize]) -> Result<Value, String> {
+    if let Value::Known(array, None) = &value {
+        let (outer, size, inner) = (len(&array.shape[..axis]), array.shape[axis], len(&array.shape[axis + 1..]));
+        let mut result = array.shape.clone();
+        result[axis] = indices.len();
+        fold::count(&result)?;
+        let places: Vec<usize> = (0..outer)
+            .flat_map(|i| indices.iter().flat_map(move |&k| (0..inner).map(move |j| (i * size + k) * inner + j)))
+            .collect();
+        return Ok(Value::known(Array { shape: result, elements: array.elements.at(&places) }));
+    }
+    let x = call.numbers(value)?;
+    taken_at(call.g, x, axis, indices).map(Value::Node)
 }
 
 /// [`strided`] of any value.
@@ -142,25 +201,57 @@ fn gather(call: &mut Call<'_>) -> Result<Value, String> {
     };
     let indices = indices.iter().map(place).collect::<Result<Vec<_>, _>>()?;
     let result: Vec<usize> = [&shape[..axis], &index_shape[..], &shape[axis + 1..]].concat();
-    match call.value(0)? {
-        Value::Known(array, None) => {
-            let (outer, inner) = (len(&shape[..axis]), len(&shape[axis + 1..]));
-            fold::count(&result)?;
-            let places: Vec<usize> = (0..outer)
-                .flat_map(|i| indices.iter().flat_map(move |&k| (0..inner).map(move |j| (i * size + k) * inner + j)))
-                .collect();
-            Ok(Value::known(Array { shape: result, elements: array.elements.at(&places) }))
-        }
-        value => {
-            let is_run = indices.windows(2).all(|pair| pair[1] == pair[0] + 1);
-            let start = *indices.first().ok_or("it takes no element")?;
-            if !is_run {
-                return Err("it takes elements of an axis in another order than theirs".to_owned());
+    let value = call.value(0)?;
+    let start = *indices.first().ok_or("it takes no element")?;
+    let part = match indices.windows(2).all(|pair| pair[1] == pair[0] + 1) {
+        true => taken(call, value, axis, start, 1, indices.len())?,
+        false => taken_in_order(call, value, axis, &indices)?,
+    };
+    Ok(reshaped(call, part, result))
+}
+
+/// Sums of the elements up to each one: a product with a triangle of ones.
+fn running_sum(call: &mut Call<'_>) -> Result<Value, String> {
+    let shape = call.shape(0)?;
+    let at = call.number(1)?;
+    let axis = Call::axis(at as i64, shape.len())?;
+    let (excludes, reverses) = (call.node.int("exclusive", 0) != 0, call.node.int("reverse", 0) != 0);
+    let size = shape[axis];
+    if let Value::Known(array, None) = call.value(0)? {
+        let step = strides(&shape)[axis];
+        let mut numbers = array.elements.numbers();
+        for first in (0..numbers.len()).filter(|at| (at / step).is_multiple_of(size)) {
+            let mut sum = 0.0;
+            for i in 0..size {
+                let at = first + step * if reverses { size - 1 - i } else { i };
+                let before = sum;
+                sum += numbers[at];
+                numbers[at] = if excludes { before } else { sum };
             }
-            let part = taken(call, value, axis, start, 1, indices.len())?;
-            Ok(reshaped(call, part, result))
         }
+        let elements = Elements::of(array.elements.kind(), numbers.into_iter());
+        return Ok(Value::known(Array { shape, elements }));
     }
+    let x = call.input(0)?;
+    let g = &mut *call.g;
+    let [from, to] = [0, 1].map(|axis| {
+        let count = g.iota(&[size, size], axis);
+        g.to_f32(count)
+    });
+    let (from, to) = if reverses { (to, from) } else { (from, to) };
+    let counts = g.compare(if excludes { Compare::Gt } else { Compare::Ge }, to, from);
+    let counts = g.to_f32(counts);
+    let dims = DotDims { lhs_contract: vec![axis], rhs_contract: vec![0], ..DotDims::default() };
+    let y = g.dot_general(x, counts, dims);
+    // The axis came last.
+    let perm: Vec<usize> = (0..shape.len())
+        .map(|other| match other {
+            _ if other == axis => shape.len() - 1,
+            _ if other > axis => other - 1,
+            _ => other,
+        })
+        .collect();
+    Ok(Value::Node(g.transpose(y, &perm)))
 }
 
 /// A known matrix with zeros on one side of a diagonal.
@@ -191,6 +282,11 @@ fn reduced_axes(call: &Call<'_>, rank: usize) -> Result<Vec<usize>, String> {
     Ok(axes)
 }
 
+fn sum_of_squares(g: &mut Graph, x: NodeId, axes: &[usize]) -> NodeId {
+    let square = g.mul(x, x);
+    g.reduce_sum(square, axes)
+}
+
 /// The mean over some axes; 0 if they are empty.
 pub(super) fn mean(g: &mut Graph, x: NodeId, axes: &[usize]) -> NodeId {
     let shape = g.shape(x);
@@ -204,7 +300,41 @@ pub(super) fn kept(shape: &[usize], axes: &[usize]) -> Vec<usize> {
     (0..shape.len()).map(|axis| if axes.contains(&axis) { 1 } else { shape[axis] }).collect()
 }
 
+/// A reduction of a known array, or `None` if it is not one of whole numbers.
+fn folded(call: &Call<'_>) -> Result<Option<Value>, String> {
+    let Value::Known(array, None) = call.value(0)? else { return Ok(None) };
+    let Elements::Whole(values) = &array.elements else { return Ok(None) };
+    let f: fn(i64, i64) -> Option<i64> = match call.node.op.as_str() {
+        "ReduceSum" => i64::checked_add,
+        "ReduceProd" => i64::checked_mul,
+        "ReduceMax" => |a, b| Some(a.max(b)),
+        "ReduceMin" => |a, b| Some(a.min(b)),
+        _ => return Ok(None),
+    };
+    let shape = &array.shape;
+    let axes = reduced_axes(call, shape.len())?;
+    if axes.iter().any(|&axis| shape[axis] == 0) {
+        return Err("it reduces an empty axis".to_owned());
+    }
+    let to = kept(shape, &axes);
+    let steps: Vec<usize> =
+        strides(&to).into_iter().enumerate().map(|(axis, step)| if axes.contains(&axis) { 0 } else { step }).collect();
+    let mut result: Vec<Option<i64>> = vec![None; len(&to)];
+    for (&value, place) in values.iter().zip(places(shape, &steps, 0)?) {
+        let folded = result[place].map_or(Some(value), |so_far| f(so_far, value));
+        result[place] = Some(folded.ok_or("its whole numbers overflow")?);
+    }
+    let elements = Elements::Whole(result.into_iter().flatten().collect());
+    let keeps = call.node.int("keepdims", 1) != 0;
+    let shape =
+        if keeps { to } else { (0..shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis]).collect() };
+    Ok(Some(Value::known(Array { shape, elements })))
+}
+
 fn reduce(call: &mut Call<'_>) -> Result<Value, String> {
+    if let Some(known) = folded(call)? {
+        return Ok(known);
+    }
     let x = call.input(0)?;
     let shape = call.g.shape(x).to_vec();
     let axes = reduced_axes(call, shape.len())?;
@@ -216,7 +346,37 @@ fn reduce(call: &mut Call<'_>) -> Result<Value, String> {
     let y = match call.node.op.as_str() {
         "ReduceMax" => g.reduce_max(x, &axes),
         "ReduceMean" => mean(g, x, &axes),
-        _ => g.reduce_sum(x, &axes),
+        "ReduceMin" => {
+            let minus = g.neg(x);
+            let max = g.reduce_max(minus, &axes);
+            g.neg(max)
+        }
+        "ReduceL1" => {
+            let size = absolute(g, x);
+            g.reduce_sum(size, &axes)
+        }
+        "ReduceSumSquare" => sum_of_squares(g, x, &axes),
+        "ReduceL2" => {
+            let sum = sum_of_squares(g, x, &axes);
+            g.unary(Unary::Sqrt, sum)
+        }
+        "ReduceLogSum" => {
+            let sum = g.reduce_sum(x, &axes);
+            g.unary(Unary::Log, sum)
+        }
+        "ReduceLogSumExp" => {
+            // The maximum only keeps the exponentials in range, and needs no derivative.
+            let max = g.reduce_max(x, &axes);
+            let max = g.unary(Unary::StopGradient, max);
+            let repeated = g.broadcast_over(max, &shape, &axes);
+            let shifted = g.sub(x, repeated);
+            let exp = g.unary(Unary::Exp, shifted);
+            let sum = g.reduce_sum(exp, &axes);
+            let log = g.unary(Unary::Log, sum);
+            g.add(log, max)
+        }
+        "ReduceSum" => g.reduce_sum(x, &axes),
+        _ => return Err("it depends on the examples or the parameters, and is read on constants alone".to_owned()),
     };
     Ok(Value::Node(if keeps { g.reshape(y, &kept(&shape, &axes)) } else { y }))
 }

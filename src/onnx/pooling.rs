@@ -4,6 +4,7 @@ use super::call::{Call, Done, Value};
 use super::elementwise::repeated;
 use super::parts::{kept, mean, strided};
 use crate::graph::{Compare, Graph, NodeId, Unary, len};
+use crate::text::visible;
 
 pub(super) const OPS: &[&str] = &["AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"];
 
@@ -67,6 +68,56 @@ impl Windows {
             windows.input[at] = size;
             windows.kernel[at] = kernel[axis];
             windows.output[at] = output;
+            windows.stride[at] = stride[axis];
+            windows.dilation[at] = dilation[axis];
+            windows.low[at] = low;
+        }
+        Ok(windows)
+    }
+
+    /// Those of a transposed convolution: the values are the outputs of windows over the result.
+    pub fn of_spread(call: &Call<'_>, shape: &[usize], kernel: &[usize]) -> Result<Self, String> {
+        let axes = shape.len().saturating_sub(2);
+        let is_sound = |size: &usize| (1..=LARGEST).contains(size);
+        if !(1..=2).contains(&axes) || kernel.len() != axes || !kernel.iter().chain(&shape[2..]).all(is_sound) {
+            return Err(format!("its values have shape {shape:?}; one or two axes of positions are read"));
+        }
+        let list = |name: &str, usual: usize, least: usize, len: usize| -> Result<Vec<usize>, String> {
+            let Some(values) = call.node.ints(name) else { return Ok(vec![usual; len]) };
+            let sizes: Option<Vec<usize>> = values.iter().map(|&value| usize::try_from(value).ok()).collect();
+            sizes
+                .filter(|it| it.len() == len && it.iter().all(|size| (least..=LARGEST).contains(size)))
+                .ok_or_else(|| format!("its `{name}` are {values:?}"))
+        };
+        let (stride, dilation) = (list("strides", 1, 1, axes)?, list("dilations", 1, 1, axes)?);
+        let (more, pads) = (list("output_padding", 0, 0, axes)?, list("pads", 0, 0, 2 * axes)?);
+        let wanted = call.node.ints("output_shape").filter(|sizes| !sizes.is_empty());
+        let wanted = wanted.map(|_| list("output_shape", 1, 1, axes)).transpose()?;
+        let mode = call.node.text("auto_pad").unwrap_or_default();
+        let mut windows =
+            Self { input: [1; 2], kernel: [1; 2], output: [1; 2], stride: [1; 2], dilation: [1; 2], low: [0; 2] };
+        for axis in 0..axes {
+            let at = 2 - axes + axis;
+            let full = stride[axis] * (shape[2 + axis] - 1) + more[axis] + (kernel[axis] - 1) * dilation[axis] + 1;
+            let by_size = |size: usize, at_start: bool| {
+                let zeros = full.saturating_sub(size);
+                (size, if at_start { zeros / 2 } else { zeros.div_ceil(2) })
+            };
+            let (size, low) = match (mode.as_str(), &wanted) {
+                (_, Some(sizes)) => by_size(sizes[axis], mode == "SAME_UPPER"),
+                ("" | "NOTSET", None) => {
+                    let size = full.checked_sub(pads[axis] + pads[axes + axis]).filter(|&size| size > 0);
+                    (size.ok_or("its pads leave nothing")?, pads[axis])
+                }
+                ("VALID", None) => (full, 0),
+                ("SAME_UPPER" | "SAME_LOWER", None) => {
+                    by_size(shape[2 + axis].saturating_mul(stride[axis]), mode == "SAME_UPPER")
+                }
+                (other, None) => return Err(format!("its auto_pad is `{}`", visible(other))),
+            };
+            windows.input[at] = size;
+            windows.kernel[at] = kernel[axis];
+            windows.output[at] = shape[2 + axis];
             windows.stride[at] = stride[axis];
             windows.dilation[at] = dilation[axis];
             windows.low[at] = low;

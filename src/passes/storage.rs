@@ -43,7 +43,7 @@ pub(crate) fn is_cheap(graph: &Graph, id: NodeId, stored: &dyn Fn(NodeId) -> boo
         Op::Constant(_) | Op::Iota { .. } => (0, 0),
         Op::Unary(Unary::Neg | Unary::StopGradient) => (1, 0),
         Op::Unary(Unary::Exp | Unary::Log | Unary::Sqrt | Unary::Rsqrt) => (6, 0),
-        Op::Unary(Unary::Expm1 | Unary::Tanh | Unary::Logistic | Unary::Softplus) => (9, 0),
+        Op::Unary(Unary::Expm1 | Unary::Tanh | Unary::Logistic | Unary::Softplus | Unary::Erf) => (9, 0),
         Op::Binary(Binary::Div) => (2, 0),
         Op::Binary(_) | Op::Compare(_) | Op::Select | Op::ToF32 | Op::Pad { .. } => (1, 0),
         Op::BroadcastInDim { .. } | Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. } => (0, 0),

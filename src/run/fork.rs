@@ -1,6 +1,7 @@
 //! A run that branches off another one at a checkpoint, with other settings of the update rule, the measurements or the
 //! run. It is a run folder of its own that begins with a copy of the checkpoint, and goes on from there as any other.
 
+use super::initial::network_file;
 use super::request::{ForkRequest, ResumeRequest};
 use super::tables::Tables;
 use super::{RunError, batches, train};
@@ -35,6 +36,7 @@ pub fn fork(request: &ForkRequest, observer: &dyn Observer) -> Result<RunDir, Ru
     let mut config = resolve(Some(&parent.config().to_string_lossy()), sets)?.config;
     config.settle_paths();
     settled::check_task(&old, &config)?;
+    manifest.check_network(network_file(&config, build::network(&config)?.as_deref()).as_ref())?;
     batches::check(&config, manifest.data.train)?;
     batches::settle_groups(&mut config, manifest.data.train)?;
     let mut state = RunState::of(&checkpoint, manifest.parameters)?;

@@ -3,22 +3,27 @@
 use std::path::{Path, PathBuf};
 
 use super::RunError;
-use crate::config::Config;
+use crate::config::{Config, build};
 use crate::data::page;
 use crate::files::read_regular;
 use crate::folder::checkpoint;
 use crate::folder::manifest::InitFile;
 use crate::model::{Layout, StoreError, WeightLayout, initial_params, params_from_pytorch, params_from_safetensors};
+use crate::onnx::Network;
 
-/// The initial parameters, and their file if any.
-pub(crate) fn initial(config: &Config, layout: &Layout) -> Result<(Vec<f64>, Option<InitFile>), RunError> {
+/// The initial parameters, and their file if any. `network` is the file of the network.
+pub(crate) fn initial(
+    config: &Config,
+    network: Option<InitFile>,
+    layout: &Layout,
+) -> Result<(Vec<f64>, Option<InitFile>), RunError> {
     if let Some(path) = &config.run.init {
         let (params, init) = read_params(layout, path, config.run.init_layout)?;
         return Ok((params, Some(init)));
     }
-    match (layout.brought(), file(config)) {
-        (Some(params), Some(path)) => Ok((params.to_vec(), Some(identity(path)?))),
-        _ => Ok((initial_params(layout, config.run.seed).into_iter().map(f64::from).collect(), None)),
+    match layout.brought() {
+        Some(params) => Ok((params.to_vec(), network)),
+        None => Ok((initial_params(layout, config.run.seed).into_iter().map(f64::from).collect(), None)),
     }
 }
 
@@ -27,9 +32,17 @@ pub(super) fn file(config: &Config) -> Option<&PathBuf> {
     config.run.init.as_ref().or(config.model.path.as_ref())
 }
 
-/// The identity of a file of initial parameters.
-pub(super) fn identity(path: &Path) -> Result<InitFile, RunError> {
-    Ok(InitFile::of(path, &bytes(path)?))
+/// The identity of [`file`].
+pub(super) fn identity(config: &Config) -> Result<Option<InitFile>, RunError> {
+    match &config.run.init {
+        Some(path) => Ok(Some(InitFile::of(path, &bytes(path)?))),
+        None => Ok(network_file(config, build::network(config)?.as_deref())),
+    }
+}
+
+/// The identity of the file of a network.
+pub(crate) fn network_file(config: &Config, network: Option<&Network>) -> Option<InitFile> {
+    Some(InitFile { path: config.model.path.clone()?, sha256: network?.sha256().to_owned() })
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, RunError> {

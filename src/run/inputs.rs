@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::batches::BatchLoader;
+use super::initial::network_file;
 use super::own::OwnTask;
 use super::setup::RunSetup;
 use super::{RunError, memory_check};
@@ -12,7 +13,9 @@ use crate::data::{self, DataError, Dataset, Examples};
 use crate::device::{Device, DeviceError};
 use crate::files::sha256;
 use crate::folder::data_record::DataRecord;
+use crate::folder::manifest::InitFile;
 use crate::model::{Layout, Loss, Model};
+use crate::onnx::Network;
 
 /// The device that is named, in the precision of a configuration.
 pub(crate) fn open(config: &Config, adapter: Option<&str>) -> Result<Device, DeviceError> {
@@ -23,6 +26,7 @@ pub(crate) fn open(config: &Config, adapter: Option<&str>) -> Result<Device, Dev
 pub(crate) struct Inputs {
     pub data: Arc<Dataset>,
     pub device: Device,
+    network: Option<Arc<Network>>,
     model: Arc<dyn Model>,
     loss: Loss,
     /// Whether a program brought them.
@@ -33,24 +37,35 @@ impl Inputs {
     /// Loads the data, unless a program brings a task, and opens the adapter.
     pub fn of(config: &Config, adapter: Option<&str>, own: Option<&OwnTask>) -> Result<Self, RunError> {
         let Some(OwnTask { model, loss, data }) = own.cloned() else {
-            let data = Self::data(config)?;
-            return Self::on(open(config, adapter)?, Arc::new(data), config);
+            let network = build::network(config)?;
+            let data = Self::data(config, network.as_deref())?;
+            return Self::on(open(config, adapter)?, network, Arc::new(data), config);
         };
         Until::check(config.run.until, loss)?;
         Layout::of(&*model)?;
-        Ok(Self { data, device: open(config, adapter)?, model, loss, own: true })
+        Ok(Self { data, device: open(config, adapter)?, network: None, model, loss, own: true })
     }
 
     /// Loads the data alone.
-    pub fn data(config: &Config) -> Result<Dataset, DataError> {
-        data::load(&build::request(config))
+    pub fn data(config: &Config, network: Option<&Network>) -> Result<Dataset, DataError> {
+        data::load(&build::request(config, network))
     }
 
-    /// The same with existing data and adapter.
-    pub fn on(device: Device, data: Arc<Dataset>, config: &Config) -> Result<Self, RunError> {
-        let (model, loss) = (build::model(config, &data.train)?, build::loss(config));
+    /// The same with existing data, network and adapter.
+    pub fn on(
+        device: Device,
+        network: Option<Arc<Network>>,
+        data: Arc<Dataset>,
+        config: &Config,
+    ) -> Result<Self, RunError> {
+        let (model, loss) = (build::model(config, network.as_ref(), &data.train)?, build::loss(config));
         Until::check(config.run.until, loss)?;
-        Ok(Self { data, device, model, loss, own: false })
+        Ok(Self { data, device, network, model, loss, own: false })
+    }
+
+    /// The file of the network, if it comes from one.
+    pub fn network_file(&self, config: &Config) -> Option<InitFile> {
+        network_file(config, self.network.as_deref())
     }
 
     /// The minibatches, if any, and the examples of the first update.

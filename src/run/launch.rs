@@ -53,6 +53,7 @@ pub(crate) struct RunFacts<'a> {
     pub measured: Option<MeasuringSet>,
     pub memory_plan: MemoryPlan,
     pub data: DataRecord,
+    pub network: Option<InitFile>,
     pub init: Option<InitFile>,
     /// The next step.
     pub step: u64,
@@ -115,6 +116,14 @@ impl<'a> Launch<'a> {
         }
     }
 
+    /// Refuses another network than that of an earlier run.
+    pub fn check_network(&self, network: Option<&InitFile>) -> Result<(), ConfigError> {
+        match &self.begin {
+            Begin::Old(old) => old.manifest.check_network(network),
+            Begin::New(_) => Ok(()),
+        }
+    }
+
     fn checkpoint(&self) -> Option<&Checkpoint> {
         match &self.begin {
             Begin::New(_) => None,
@@ -145,13 +154,13 @@ impl<'a> Launch<'a> {
     }
 
     /// The parameters of the next step, and the file of a new run's initial weights.
-    pub fn params(&self, layout: &Layout) -> Result<(Vec<f64>, Option<InitFile>), RunError> {
+    pub fn params(&self, network: Option<InitFile>, layout: &Layout) -> Result<(Vec<f64>, Option<InitFile>), RunError> {
         if let Some(Checkpoint { path, params, .. }) = self.checkpoint() {
             let params = params_from_safetensors(layout, params);
             let params = params.map_err(|cause| RunError::Init { path: path.join(checkpoint::PARAMS), cause })?;
             return Ok((params, None));
         }
-        let (params, init) = initial(&self.config, layout)?;
+        let (params, init) = initial(&self.config, network, layout)?;
         if let Begin::Old(old) = &self.begin {
             check_init(old.manifest.init.as_ref(), init.as_ref())?;
         }
@@ -201,7 +210,7 @@ impl<'a> Launch<'a> {
     }
 
     fn manifest(&self, facts: RunFacts<'_>) -> Manifest {
-        let RunFacts { objective, measured, memory_plan, data, init, step } = facts;
+        let RunFacts { objective, measured, memory_plan, data, network, init, step } = facts;
         let (adapter, plan) = (objective.device().adapter().clone(), objective.plan());
         Manifest {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -210,6 +219,7 @@ impl<'a> Launch<'a> {
             seed: self.config.run.seed,
             settings: Some(self.config.to_json()),
             data,
+            network,
             init,
             host: lock::host(),
             began: utc(now()),
@@ -245,8 +255,7 @@ fn check_new_init(manifest: &Manifest, config: &Config) -> Result<(), RunError> 
     if was.as_ref() == file {
         return Ok(());
     }
-    let now = file.map(|path| initial::identity(path)).transpose()?;
-    Ok(check_init(manifest.init.as_ref(), now.as_ref())?)
+    Ok(check_init(manifest.init.as_ref(), initial::identity(config)?.as_ref())?)
 }
 
 /// Refuses other initial weights than those of the run.

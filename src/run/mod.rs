@@ -29,7 +29,7 @@ pub(crate) mod update;
 pub use divergence::Divergence;
 pub use error::RunError;
 pub use fork::fork;
-pub(crate) use initial::read_params;
+pub(crate) use initial::{network_file, read_params};
 pub use own::OwnTask;
 pub use request::{ForkRequest, ResumeRequest, TrainRequest};
 pub use train::{plan, resume, resume_own, train, train_own};

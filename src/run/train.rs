@@ -98,7 +98,7 @@ pub fn plan(request: &TrainRequest, observer: &dyn Observer) -> Result<String, R
     let (planned, dry) = setup.plan(&device)?;
     setup.note_limits(dry.objective.layout().len(), observer);
     // Unreadable parameters are an error, as in a run.
-    initial(config, dry.objective.layout())?;
+    initial(config, inputs.network_file(config), dry.objective.layout())?;
     let objective = setup.objective(&device);
     let gradient_secs = objective
         .and_then(|mut objective| Ok(objective.gradient_secs()?))
@@ -120,7 +120,9 @@ fn carry_out(
     let (batches, first) = inputs.batches(config)?;
     let setup = inputs.setup(config, &first);
     launch.check_data(&data)?;
-    let mut checked = check(&launch, &inputs.device, &setup, observer)?;
+    let network = inputs.network_file(config);
+    launch.check_network(network.as_ref())?;
+    let mut checked = check(&launch, &inputs, &setup, observer)?;
     let prepared = prepare(&setup, batches, &mut checked)
         .map_err(|error| memory_check::refused(error, &checked.memory_plan, memory_check::SMALLER_RUN))?;
 
@@ -128,7 +130,7 @@ fn carry_out(
     observer.is_stopped();
     let Checked { device, memory_plan, init, .. } = checked;
     let (objective, step) = (&prepared.workspace.objective, prepared.step);
-    let facts = RunFacts { objective, measured: setup.measured, memory_plan, data, init, step };
+    let facts = RunFacts { objective, measured: setup.measured, memory_plan, data, network, init, step };
     let OpenRun { dir, lock, mut manifest } = launch.place(facts, observer)?;
     // From here on, the manifest records the end of the run.
     let result = prepared.run(&dir, &mut manifest, began, observer);
@@ -148,7 +150,8 @@ struct Checked {
 }
 
 /// Reads the initial parameters or the checkpoint, chooses kernels, and reserves the planned memory.
-fn check(launch: &Launch, device: &Device, setup: &RunSetup, observer: &dyn Observer) -> Result<Checked, RunError> {
+fn check(launch: &Launch, inputs: &Inputs, setup: &RunSetup, observer: &dyn Observer) -> Result<Checked, RunError> {
+    let device = &inputs.device;
     let state = launch.state(setup.model.as_ref())?;
     launch.check_tables(state.as_ref())?;
     let device = match &state {
@@ -158,7 +161,7 @@ fn check(launch: &Launch, device: &Device, setup: &RunSetup, observer: &dyn Obse
     let (memory_plan, dry) = setup.plan(&device)?;
     memory_check::check(setup, &device, &memory_plan, memory_check::free_bytes())?;
     setup.note_limits(dry.objective.layout().len(), observer);
-    let (params, init) = launch.params(dry.objective.layout())?;
+    let (params, init) = launch.params(inputs.network_file(&launch.config), dry.objective.layout())?;
     device.reserve(dry.objective.device())?;
     Ok(Checked { device, state, memory_plan, params, init })
 }

@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::SweepError;
-use crate::config::{Config, build};
-use crate::data::{self, DataError, Dataset, Request};
+use crate::config::{Config, ModelConfig, build};
+use crate::data::{self, Dataset, Request};
 use crate::device::{Device, Precision};
 use crate::model::Layout;
+use crate::onnx::Network;
 use crate::run::batches::settle_groups;
 use crate::run::inputs::{self, Inputs};
 use crate::run::memory_check::{PROCESS_BYTES, check, free_bytes, machine_bytes};
@@ -73,7 +74,8 @@ pub fn capacity(
     let kind = device.adapter().kind.clone();
     let free_bytes = free_bytes();
     let adapter = adapter.map(str::to_owned);
-    let mut planner = MemoryPlanner { device, adapter, free_bytes, plan, data: None, needs: HashMap::new() };
+    let mut planner =
+        MemoryPlanner { device, adapter, free_bytes, plan, network: None, data: None, needs: HashMap::new() };
     let mut job_bytes = PROCESS_BYTES;
     for (job, config) in jobs {
         match planner.need(config) {
@@ -107,6 +109,7 @@ struct MemoryPlanner {
     free_bytes: u64,
     /// Whether the files of kernels and initial weights are read too.
     plan: bool,
+    network: Option<(ModelConfig, Option<Arc<Network>>)>,
     data: Option<(Request, Arc<Dataset>)>,
     needs: HashMap<String, u64>,
 }
@@ -126,14 +129,14 @@ impl MemoryPlanner {
         if self.plan {
             self.check_files(config)?;
         }
-        let data = self.data(config)?;
+        let (network, data) = (self.network(config)?, self.data(config)?);
         let mut config = config.clone();
         settle_groups(&mut config, data.train.len())?;
         let config = &config;
         if self.device.precision() != config.run.precision {
             self.device = inputs::open(config, self.adapter.as_deref())?;
         }
-        let inputs = Inputs::on(self.device.clone(), data, config)?;
+        let inputs = Inputs::on(self.device.clone(), network, data, config)?;
         let (_, first) = inputs.batches(config)?;
         let parts = inputs.setup(config, &first);
         let (plan, _) = parts.plan(&self.device)?;
@@ -149,15 +152,29 @@ impl MemoryPlanner {
             kernels::recorded(path, self.device.target())?;
         }
         if let Some(path) = &config.run.init {
-            let model = build::model(config, &self.data(config)?.train)?;
+            let (network, data) = (self.network(config)?, self.data(config)?);
+            let model = build::model(config, network.as_ref(), &data.train)?;
             read_params(&Layout::of(&*model)?, path, config.run.init_layout)?;
         }
         Ok(())
     }
 
+    /// The network of a configuration, read unless it is that of the one before.
+    fn network(&mut self, config: &Config) -> Result<Option<Arc<Network>>, RunError> {
+        match &self.network {
+            Some((of, network)) if *of == config.model => Ok(network.clone()),
+            _ => {
+                let network = build::network(config)?;
+                self.network = Some((config.model.clone(), network.clone()));
+                Ok(network)
+            }
+        }
+    }
+
     /// The data of a configuration, read unless they are those of the one before.
-    fn data(&mut self, config: &Config) -> Result<Arc<Dataset>, DataError> {
-        let request = build::request(config);
+    fn data(&mut self, config: &Config) -> Result<Arc<Dataset>, RunError> {
+        let network = self.network(config)?;
+        let request = build::request(config, network.as_deref());
         match &self.data {
             Some((of, data)) if *of == request => Ok(Arc::clone(data)),
             _ => {

@@ -136,13 +136,15 @@ pub fn params() -> Vec<Parts> {
 }
 
 /// Networks that PyTorch and the tests' script have written.
+/// The networks, and the graphs of all operators.
 pub fn network() -> Vec<Parts> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let mut files: Vec<_> = ["mlp", "cnn", "residual", "resnet"].map(|name| format!("pytorch/{name}/net.onnx")).into();
-    files.extend(
-        ["Shapes", "Split", "Concat", "Slice", "MaxPoolPadded", "ConvGroups"].map(|it| format!("operators/{it}.onnx")),
-    );
-    files.iter().map(|file| vec![fs::read(folder.join(file)).unwrap()]).collect()
+    let networks = ["mlp", "cnn", "residual", "resnet", "vit-erf"];
+    let mut files: Vec<_> = networks.map(|name| folder.join(format!("pytorch/{name}/net.onnx"))).into();
+    let graphs = fs::read_dir(folder.join("operators")).unwrap().map(|entry| entry.unwrap().path());
+    files.extend(graphs.filter(|path| path.extension().is_some_and(|extension| extension == "onnx")));
+    files.sort_unstable();
+    files.iter().map(|file| vec![fs::read(file).unwrap()]).collect()
 }
 
 fn states() -> [RunState; 2] {
@@ -341,6 +343,7 @@ pub fn manifest() -> Vec<Parts> {
     let manifest = Manifest {
         commit: Some("abc".into()),
         command: vec!["edgewalk".into(), "train".into(), "--set=path=\"a\\b\"\n".into()],
+        network: Some(InitFile { path: "some/net.onnx".into(), sha256: "ef".into() }),
         init: Some(InitFile { path: "some/weights".into(), sha256: "cd".into() }),
         ..sample_manifest::manifest()
     };

@@ -9,11 +9,11 @@ mod prepare;
 mod source;
 mod table;
 
-use std::io;
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use super::{DataError, Dataset, Request, TestSize};
-use crate::files::shown;
+use crate::files::{open_regular, shown};
 use array::Array;
 use source::Source;
 
@@ -56,6 +56,14 @@ pub fn read(path: &Path, request: &Request) -> Result<Dataset, DataError> {
         },
     };
     prepare::prepared(train, test, request)
+}
+
+/// See [`super::read_npy`].
+pub(super) fn read_npy(path: &Path) -> Result<(Vec<usize>, Vec<f64>), DataError> {
+    let name = shown(path);
+    let file = open_regular(path).map_err(DataError::io(&name))?;
+    let Array { shape, numbers } = npy::read(&name, BufReader::new(file))?;
+    Ok((shape, (0..numbers.len()).map(|at| numbers.get(at)).collect()))
 }
 
 /// The two arrays of a half, which must be there.

@@ -7,7 +7,8 @@ use rand::seq::SliceRandom;
 use super::array::{Array, Numbers};
 use super::{Half, broken, transposed};
 use crate::data::{
-    DataError, Dataset, Examples, ExamplesError, Features, ImageLayout, Options, Request, Targets, TargetsAs, TestSize,
+    DataError, Dataset, Examples, ExamplesError, Features, IGNORED, ImageLayout, Options, Request, Targets, TargetsAs,
+    TestSize,
 };
 
 /// The most classes, and the most tokens of a vocabulary.
@@ -15,7 +16,7 @@ const MOST_CLASSES: usize = 1 << 20;
 
 /// What the labels of a half mean, before any are left out.
 enum Labels {
-    /// Classes, `each` of every example.
+    /// Classes or [`IGNORED`], `each` of every example.
     Classes { labels: Vec<u32>, each: usize },
     /// −1 or 1 of every example.
     Signs(Vec<f32>),
@@ -118,8 +119,9 @@ fn labels(half: &Half, options: &Options) -> Result<Labels, DataError> {
                 let advice = "give y the shape [examples] (for tokens that of x), or set data.targets = \"numbers\"";
                 return Err(broken(y_name, expected, &format!("the shape {:?}", y.shape), advice));
             }
-            let class = |value: f64| {
-                (value.fract() == 0.0 && (0.0..MOST_CLASSES as f64).contains(&value)).then_some(value as u32)
+            let class = |value: f64| match options.ignored {
+                Some(ignored) if value == ignored as f64 => Some(IGNORED),
+                _ => (value.fract() == 0.0 && (0.0..MOST_CLASSES as f64).contains(&value)).then_some(value as u32),
             };
             let wrong = |value: f64| {
                 let advice = "count classes from 0, or set data.targets to \"numbers\" or (for −1 and 1) \"signs\"";
@@ -156,6 +158,7 @@ fn chosen(train: &Used, options: &Options) -> Result<Vec<u32>, DataError> {
         }
         Labels::Classes { labels, each: 1 } if options.classes.is_empty() && options.targets == TargetsAs::Signs => {
             let mut there = labels.clone();
+            there.retain(|&label| label != IGNORED);
             there.sort_unstable();
             there.dedup();
             if there.len() == 2 { Ok(there) } else { Err(ExamplesError::NotTwo { classes: there.len() }.into()) }
@@ -178,7 +181,9 @@ fn outputs(train: &Used, test: Option<&Used>, chosen: &[u32], options: &Options)
         // Classes that only the test set or an unused example has count too.
         Labels::Classes { .. } => {
             let highest = |labels: &Labels| match labels {
-                Labels::Classes { labels, .. } => labels.iter().copied().max().unwrap_or(0),
+                Labels::Classes { labels, .. } => {
+                    labels.iter().copied().filter(|&label| label != IGNORED).max().unwrap_or(0)
+                }
                 Labels::Signs(_) | Labels::Numbers { .. } => 0,
             };
             let highest_token = |half: &Half| match &half.x.numbers {

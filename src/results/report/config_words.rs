@@ -219,10 +219,28 @@ fn loss(config: &Config) -> (String, String) {
             ),
             "L(w) = (1/N) Σᵢ ½ Σₖ (fₖ(xᵢ; w) − yᵢₖ)²",
         ),
-        (LossKind::CrossEntropy, _) => (
-            "Softmax cross-entropy, averaged over the N labels.".to_owned(),
-            "L(w) = −(1/N) Σᵢ log softmax(f(xᵢ; w))[yᵢ]",
+        (LossKind::CrossEntropy, _) => {
+            let smooth = config.loss.label_smoothing;
+            let mut sentence = "Softmax cross-entropy, averaged over the N labels".to_owned();
+            if let Some(label) = config.loss.ignore_index.label() {
+                sentence += &format!(" other than {label}");
+            }
+            if smooth > 0.0 {
+                sentence += &format!(", of which a share ε = {} is spread over all K classes", digits(smooth, 6));
+            }
+            let formula = match smooth > 0.0 {
+                true => "L(w) = −(1/N) Σᵢ Σₖ ((1 − ε)·[k = yᵢ] + ε/K) log softmax(f(xᵢ; w))[k]",
+                false => "L(w) = −(1/N) Σᵢ log softmax(f(xᵢ; w))[yᵢ]",
+            };
+            (sentence + ".", formula)
+        }
+        (LossKind::BinaryCrossEntropy, _) => (
+            format!("Binary cross-entropy against {targets}, averaged over the K outputs and the N examples."),
+            "L(w) = −(1/N) Σᵢ (1/K) Σₖ yᵢₖ log σ(fₖ(xᵢ; w)) + (1 − yᵢₖ) log σ(−fₖ(xᵢ; w))",
         ),
+        (LossKind::Output, _) => {
+            ("The output of the network, averaged over the N examples.".to_owned(), "L(w) = (1/N) Σᵢ f(xᵢ; w)")
+        }
     };
     (sentence, formula.into())
 }
