@@ -228,7 +228,9 @@ fn wrong_input_is_refused_with_advice() {
     fs::create_dir_all(run.path().join("runs/lr=0.1")).unwrap();
     check(request(run.path()), 1, "is a sweep, not a run; give one of its runs, such as");
     let paths = vec![run.path().to_path_buf()];
-    let error = compare(&CompareRequest { paths, out: folder.path().join("out"), format: Format::Svg }).unwrap_err();
+    let error =
+        compare(&CompareRequest { paths, out: folder.path().join("out"), by: vec![], look: Format::Svg.into() })
+            .unwrap_err();
     assert!(error.to_string().contains("is a sweep"), "{error}");
     let output = edgewalk(folder.path(), &["curvature", "run"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));

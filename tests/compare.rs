@@ -131,3 +131,81 @@ fn bad_files_are_refused_by_line() {
     refuses(edgewalk(folder.path(), &["compare", "."]), 1, &["config.toml"]);
     assert_eq!(edgewalk(folder.path(), &["compare"]).output().unwrap().status.code(), Some(2));
 }
+
+/// The colours of the curves in a picture, in the order of drawing.
+fn colors(svg: &str) -> Vec<String> {
+    let strokes = svg.split("<path ").filter_map(|path| {
+        let (_, rest) = path.split_once("stroke=\"")?;
+        path.contains("fill=\"none\"").then(|| rest.split('"').next().map(str::to_owned))?
+    });
+    strokes.collect()
+}
+
+#[test]
+fn runs_are_grouped_by_a_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, rho, seed) in [("a", "0.1", "0"), ("b", "0.02", "0"), ("c", "0.1", "1"), ("d", "0.1", "2")] {
+        train(folder.path(), name, &[&format!("rho={rho}"), &format!("seed={seed}"), "test=0"]);
+    }
+    let text = compare(folder.path(), &["a", "b", "c", "d", "--by", "rho"]);
+    assert!(text.contains("rho = 0.02: b\n") && text.contains("rho = 0.1 (3 runs): a, c, d\n"), "{text}");
+    assert!(text.contains("3 runs that differ in run.seed\n"), "{text}");
+    let svg = fs::read_to_string(folder.path().join("compare/loss.svg")).unwrap();
+    for part in [">rho = 0.02<", ">rho = 0.1 (3 runs)<", "which differ in run.seed; bands: ± one standard deviation"] {
+        assert!(svg.contains(part), "{part}");
+    }
+    // Two curves of two colours, and the band of one of them.
+    assert_eq!(colors(&svg).len(), 2, "{:?}", colors(&svg));
+    assert_ne!(colors(&svg)[0], colors(&svg)[1]);
+    assert_eq!(svg.matches("opacity=\"0.2\"").count(), 1);
+    let page = fs::read_to_string(folder.path().join("compare/compare.html")).unwrap();
+    assert!(page.contains("differ in run.seed") && page.matches("data:image/svg+xml").count() >= 5);
+
+    // The loss at the last step, as the command prints it.
+    let last = |name: &str| -> f64 {
+        let table = fs::read_to_string(folder.path().join(name).join("metrics.csv")).unwrap();
+        table.lines().last().unwrap().split(',').nth(2).unwrap().parse().unwrap()
+    };
+    let losses = ["a", "c", "d"].map(last);
+    let mean = losses.iter().sum::<f64>() / 3.0;
+    let found = text.split("rho = 0.1 (3 runs)").nth(1).unwrap().split("loss ").nth(1).unwrap();
+    let found: f64 = found.split(' ').next().unwrap().parse().unwrap();
+    assert!((found / mean - 1.0).abs() < 1e-3, "{found} {mean}");
+
+    refuses(edgewalk(folder.path(), &["compare", "a", "b", "--by", "rhoo"]), 2, &["unknown key `rhoo`", "optim.rho"]);
+    fs::write(folder.path().join("raw.txt"), raw(0.0, 3)).unwrap();
+    refuses(
+        edgewalk(folder.path(), &["compare", "a", "raw.txt", "--by", "rho"]),
+        1,
+        &["raw.txt has no value of optim.rho"],
+    );
+    // A run of another version, whose configuration lacks the key.
+    let config = folder.path().join("b/config.toml");
+    let lines = fs::read_to_string(&config).unwrap().replace("[optim]", "[optimizer]");
+    fs::write(&config, lines).unwrap();
+    refuses(edgewalk(folder.path(), &["compare", "a", "b", "--by", "rho"]), 1, &["b has no value of optim.rho"]);
+}
+
+#[test]
+fn more_runs_than_colours_have_other_dashes() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), "a", &["test=0"]);
+    let copies: Vec<String> = (1..8).map(|i| format!("copy{i}")).collect();
+    for copy in &copies {
+        let to = folder.path().join(copy);
+        fs::create_dir(&to).unwrap();
+        for file in ["config.toml", "manifest.json", "metrics.csv", "curvature.csv"] {
+            fs::copy(folder.path().join("a").join(file), to.join(file)).unwrap();
+        }
+    }
+    let runs: Vec<&str> = ["a"].into_iter().chain(copies.iter().map(String::as_str)).collect();
+    compare(folder.path(), &runs);
+    let svg = fs::read_to_string(folder.path().join("compare/loss.svg")).unwrap();
+    let looks: Vec<(String, bool)> = svg
+        .split("<path ")
+        .filter(|path| path.contains("fill=\"none\""))
+        .map(|path| (path.split("stroke=\"").nth(1).unwrap()[..7].to_owned(), path.contains("stroke-dasharray")))
+        .collect();
+    let distinct: std::collections::HashSet<_> = looks.iter().collect();
+    assert_eq!((looks.len(), distinct.len()), (8, 8), "{looks:?}");
+}

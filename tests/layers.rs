@@ -145,7 +145,10 @@ const OWNERS: [(&str, &[&str]); 21] = [
     ("prost", &["onnx"]),
     ("ureq", &["data/download.rs"]),
     ("kuva", &["results/figure"]),
-    ("maud", &["results/report", "results/live/watch.rs", "sweep/report.rs"]),
+    (
+        "maud",
+        &["results/report", "results/compare/page.rs", "results/live/watch.rs", "sweep/report.rs", "sweep/best.rs"],
+    ),
     ("shlex", &["text/shell.rs"]),
     ("sysinfo", &["cpu/model.rs", "run/memory_check.rs", "files/lock.rs"]),
     ("gemm_", &["cpu/gemm.rs", "cpu/memory.rs"]),

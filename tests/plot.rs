@@ -10,6 +10,8 @@ use edgewalk::folder::tables::{CurvatureWriter, MetricsWriter};
 use edgewalk::results::Format;
 use edgewalk::results::plot::plot_run;
 
+use crate::cli::{edgewalk, refuses, succeeds};
+
 const LEVELS: [f64; 2] = [4.0, 3.0];
 const GD_EDGE: f64 = 8.0;
 const ROWS: u64 = 30;
@@ -156,4 +158,73 @@ fn a_run_without_curvature_shows_its_loss_and_an_empty_one_says_so() {
     MetricsWriter::create(&run.metrics(), CurvatureColumns::default()).unwrap();
     let text = plot_run(&run, Format::Svg).unwrap_err().to_string();
     assert!(text.contains("metrics.csv") && text.contains("no rows"), "{text}");
+}
+
+#[test]
+fn eigenvalues_are_followed_through_a_crossing() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run_in(folder.path(), 5.0, LEVELS[0], 0);
+    let draw = |follows: bool| {
+        let columns = CurvatureColumns { top: 2, ..Default::default() };
+        let mut table = CurvatureWriter::create(&run.curvature(), columns).unwrap();
+        for step in 0..=10_u64 {
+            // One falls from 4 to 3 and the other rises from 3 to 4: at step 6 their ranks are the other way round.
+            let (falling, rising) = (4.0 - 0.1 * step as f64, 3.0 + 0.1 * step as f64);
+            let lambdas = vec![f64::max(falling, rising), f64::min(falling, rising)];
+            let links = if step == 6 { vec![Some(2), Some(1)] } else { vec![Some(1), Some(2)] };
+            let row = CurvatureRow {
+                step,
+                hessian_norm: lambdas[0],
+                lambdas,
+                gd_edge: GD_EDGE,
+                sam_edge: 5.0,
+                follows: if follows && step > 0 { links } else { vec![] },
+                ..Default::default()
+            };
+            table.write(&row).unwrap();
+        }
+        svg(&run, "edges.svg")
+    };
+    let by_vector = draw(true);
+    for part in [">λ₁ → λ₂<", ">λ₂ → λ₁<", "followed by their eigenvectors"] {
+        assert!(by_vector.contains(part), "{part}");
+    }
+    let [first, second] = ["#0072b2", "#009e73"].map(|color| last_heights(&by_vector, color)[0]);
+    assert!(first > second + 10.0, "the first ends below the second: {first} {second}");
+    let by_rank = draw(false);
+    assert!(by_rank.contains(">λ₁<") && by_rank.contains(">λ₂<") && !by_rank.contains('→'));
+}
+
+#[test]
+fn the_look_is_that_of_the_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run_in(folder.path(), 5.0, 1e6, ROWS);
+    let path = run.path().to_str().unwrap();
+    let plot = |options: &[&str]| succeeds(edgewalk(folder.path(), &[&["plot", path], options].concat()));
+    plot(&["--size", "column", "--y-log", "--x-range", "3:20"]);
+    let loss = fs::read_to_string(run.plots().join("loss.svg")).unwrap();
+    assert!(loss.starts_with("<svg viewBox=\"0 0 326.4 240\""), "{}", &loss[..200]);
+    assert!(loss.contains("log scale") && loss.contains("×"));
+    plot(&["--format", "png", "--size", "4x3", "--font-size", "9"]);
+    // Width and height of the PNG, 300 dots an inch.
+    let png = fs::read(run.plots().join("edges.png")).unwrap();
+    let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+    assert_eq!((side(16), side(20)), (1200, 900));
+    for (options, part) in [
+        (&["--size", "big"][..], "column, page, talk"),
+        (&["--size", "0x3"], "WIDTHxHEIGHT"),
+        (&["--font-size", "nan"], "from 4 to 72"),
+        (&["--x-range", "3"], "A < B"),
+        (&["--y-range", "-1:-2"], "A < B"),
+        (&["--tensorboard", "--size", "page"], "cannot be used with"),
+    ] {
+        let output = edgewalk(folder.path(), &[&["plot", path], options].concat()).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && message.contains(part), "{message}");
+    }
+    let log = ["plot", path, "--y-log", "--y-range", "-1:2"];
+    refuses(edgewalk(folder.path(), &log), 1, &["let --y-range begin above 0"]);
+    let tiny = ["plot", path, "--size", "1x1", "--font-size", "60"];
+    refuses(edgewalk(folder.path(), &tiny), 1, &["a smaller --font-size"]);
+    refuses(edgewalk(folder.path(), &["plot", path, "--column", "loss"]), 1, &["not a sweep folder"]);
 }

@@ -359,6 +359,34 @@ fn seeds_are_averaged_and_are_no_axis_of_a_picture() {
     let map = fs::read_to_string(here.join("s/plots/loss.svg")).unwrap();
     assert!(map.contains("optim.lr") && map.contains("optim.rho") && !map.contains("run.seed"));
     assert!(here.join("s/plots/gauge.svg").is_file() && here.join("s/plots/trajectories_gauge.svg").is_file());
+    // The page names the best of each column, links to every job's report, and draws one curve for three seeds.
+    for part in ["The best settings", "href=\"runs/lr=0.05,seed=1,rho=0.01/report.html\"", "table.sortable"] {
+        assert!(report.contains(part), "{part}");
+    }
+    let lines: Vec<&str> = report.split("<tr>").filter(|line| line.contains("the lowest")).collect();
+    let best = lines.iter().find(|line| line.contains(">loss<")).unwrap();
+    let losses = |lr: &str, rho: &str| {
+        (0..3).map(|seed| rows[&format!("lr={lr},seed={seed},rho={rho}")].loss.unwrap()).sum::<f64>()
+    };
+    let all = ["0.05", "0.1"].iter().flat_map(|lr| ["0.01", "0.02"].map(|rho| (losses(lr, rho), *lr, rho)));
+    let (_, lr, rho) = all.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+    assert!(best.contains(&format!("optim.lr = {lr}, optim.rho = {rho}")), "{best}");
+    let curves = fs::read_to_string(here.join("s/plots/trajectories_loss.svg")).unwrap();
+    assert_eq!(curves.matches("opacity=\"0.2\"").count(), 4);
+    assert!(curves.contains("bands: ± one standard deviation"));
+    // Another column on request.
+    let written = succeeds(edgewalk(here, &["plot", "s", "--column", "grad_norm"]));
+    assert!(written.contains("grad_norm.svg") && here.join("s/plots/grad_norm.svg").is_file());
+    refuses(edgewalk(here, &["plot", "s", "--column", "foo"]), 2, &["no column `foo`", "hessian_norm"]);
+    // All jobs over each other, by one of their keys.
+    let text = succeeds(edgewalk(here, &["compare", "s", "--by", "rho", "--by", "lr", "--out", "c"]));
+    assert!(text.contains("rho = 0.01, lr = 0.05 (3 runs): "), "{text}");
+    // A sweep of which no job has begun.
+    fs::create_dir(here.join("empty")).unwrap();
+    for file in ["sweep.toml", "config.toml"] {
+        fs::copy(here.join("s").join(file), here.join("empty").join(file)).unwrap();
+    }
+    refuses(edgewalk(here, &["compare", "empty"]), 1, &["no run to compare"]);
     // A job that is missing leaves its mean out.
     fs::remove_dir_all(here.join("s/runs/lr=0.05,seed=1,rho=0.01")).unwrap();
     succeeds(edgewalk(here, &["report", "s"]));

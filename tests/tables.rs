@@ -104,14 +104,37 @@ fn what_is_not_finite_is_empty_and_reads_back_as_such() {
     CurvatureWriter::create(&path, columns).unwrap().write(&row).unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert!(!text.to_lowercase().contains("nan,") && !text.contains("inf"), "{text}");
-    let last = ",update_error,batch_sharpness_mean,batch_sharpness_error,batch_sharpness_batches";
+    let last = ",update_error,batch_sharpness_mean,batch_sharpness_error,batch_sharpness_batches,follows_1";
     assert!(text.lines().next().unwrap().ends_with(&format!(",converged_1,update_sharpness{last}")), "{text}");
-    assert!(text.trim_end().ends_with(",0,,,,,"), "{text}");
+    assert!(text.trim_end().ends_with(",0,,,,,,"), "{text}");
     let read = read_curvature(&path).unwrap().remove(0);
     let (batch, official) = (read.batch.unwrap(), read.official.unwrap());
     assert!(batch.sharpness.is_nan() && batch.grad_norm == 0.0 && read.edge_ratio.is_nan());
     assert!(official.edge_ratio.is_nan() && official.grad_alignment.is_nan() && official.sam_grad_alignment == 0.5);
     assert_eq!(read.converged, [false]);
+}
+
+#[test]
+fn eigenvalues_follow_those_of_the_row_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = small(folder.path(), "run", &["steps=20", "measure.every=2", "lr=0.01", "measure.top=3"]);
+    let rows = read_curvature(&run.curvature()).unwrap();
+    assert!(rows[0].follows.is_empty() && rows.len() > 8);
+    for row in &rows[1..] {
+        // Two steps turn no eigenvector far, and no two continue one.
+        let mut numbers: Vec<u64> = row.follows.iter().flatten().copied().collect();
+        assert_eq!(row.follows[0], Some(1), "{row:?}");
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), row.follows.iter().flatten().count(), "{row:?}");
+        assert!(numbers.iter().all(|number| (1..=3).contains(number)), "{row:?}");
+    }
+    // A table of an early version, which lacks the columns.
+    let text = fs::read_to_string(run.curvature()).unwrap();
+    let early = |line: &str| line.rsplitn(4, ',').last().map(|rest| format!("{rest}\n"));
+    fs::write(run.curvature(), text.lines().filter_map(early).collect::<String>()).unwrap();
+    let old = read_curvature(&run.curvature()).unwrap();
+    assert!(old.iter().zip(&rows).all(|(old, new)| old.follows.is_empty() && old.lambdas == new.lambdas));
 }
 
 #[test]

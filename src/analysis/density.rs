@@ -18,6 +18,15 @@ impl Analysis {
         self.step.map_or_else(|| name.to_string_lossy().into_owned(), |step| format!("step {step}"))
     }
 
+    /// The edges of the run's rule; none without a run.
+    #[cfg(feature = "plots")]
+    fn edges(&self) -> Vec<super::density_figure::NamedEdge> {
+        let unperturbed = self.rule.unperturbed();
+        let names = [unperturbed.edge_name(), self.rule.edge_name()];
+        let of_run = |edge: Option<f64>| edge.filter(|_| self.step.is_some());
+        super::density_figure::edges(names, [of_run(unperturbed.edge(&[])), of_run(self.edge)])
+    }
+
     /// Removes the densities of an earlier analysis, which would be taken for those of this one.
     pub(super) fn remove_densities(&self) {
         let is_density = |name: &str| {
@@ -44,7 +53,8 @@ impl Analysis {
                 let whole = if name == "all" { String::new() } else { format!(" of {name}") };
                 let path = self.out.join(format!("density-{name}.{}", format.extension()));
                 let title = format!("Spectral density{whole} at {}", self.place());
-                let picture = super::density_figure::figure(&table, title).render(format);
+                let edges = if name == "all" { self.edges() } else { vec![] };
+                let picture = super::density_figure::figure(&table, title, &edges).render(&format.into());
                 write_file(&path, &picture.map_err(|message| PlotError::Draw { path: path.clone(), message })?)?;
             }
         }

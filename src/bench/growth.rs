@@ -11,8 +11,8 @@ use crate::device::{Device, DeviceError};
 use crate::folder::table::number;
 use crate::optim::{Optimizer, Rule};
 use crate::results::Format;
+use crate::results::figure::palette::{BLUE, ORANGE, VERMILLION};
 use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
-use crate::results::plot::{BLUE, ORANGE, VERMILLION};
 use crate::run::RunError;
 
 /// Seconds to time one size.
@@ -249,10 +249,10 @@ impl Growth {
             if let Some((slope, factor)) = fit {
                 let fitted = points.iter().map(|&(x, _)| (x, factor * x.powf(slope)));
                 let style = Style { color, width: 1.25, dashes: "4 4" };
-                curves.push(Curve { label: String::new(), points: fitted.collect(), style });
+                curves.push(Curve::new("", fitted.collect(), style));
             }
             let style = Style { color, width: 2.5, dashes: "" };
-            curves.push(Curve { label: format!("{}{exponent}", axis.word()), points, style });
+            curves.push(Curve::new(format!("{}{exponent}", axis.word()), points, style));
         }
         let figure = Figure {
             title: format!("Time of a gradient step: {}", self.title),
@@ -260,8 +260,9 @@ impl Growth {
             y_label: "seconds a step",
             scale: Scale::Log,
             curves,
+            ..Default::default()
         };
-        figure.render(format)
+        figure.render(&format.into())
     }
 }
 

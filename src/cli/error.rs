@@ -5,6 +5,7 @@ use crate::curvature::CurvatureError;
 use crate::data::download::FetchError;
 use crate::files::FileError;
 use crate::folder::RunDirError;
+use crate::results::ResultsError;
 use crate::run::RunError;
 use crate::sweep::SweepError;
 use crate::theory::TheoryError;
@@ -54,6 +55,7 @@ impl Error {
                 | SweepError::Control { .. }
                 | SweepError::Senseless { .. }
                 | SweepError::SameRun { .. }
+                | SweepError::NoColumn { .. }
                 | SweepError::NoSuchJob { .. } => true,
                 SweepError::Job { cause, .. } => is_usage(cause),
                 SweepError::Run(cause) => is_usage(cause),
@@ -81,6 +83,7 @@ fn is_usage(error: &RunError) -> bool {
         RunError::File(error) | RunError::RunDir(RunDirError::File(error)) => {
             matches!(error, FileError::NotText { .. })
         }
+        RunError::Results(ResultsError::Config(_)) => true,
         RunError::RunDir(_) | RunError::Record(_) | RunError::Results(_) | RunError::Output(_) => false,
         RunError::Data(_) | RunError::Device(_) | RunError::Curvature(_) => false,
         RunError::Diverged(_) | RunError::NotFinite { .. } => false,

@@ -11,6 +11,7 @@ pub mod fork;
 pub mod info;
 mod interrupt;
 pub mod list;
+mod look;
 pub mod plot;
 mod progress;
 pub mod report;
@@ -168,7 +169,7 @@ fn dispatch(cli: Cli, command_line: Vec<String>) -> Result<(), Error> {
         Command::Fork(args) => fork::run(args, command_line),
         Command::Sweep(args) => sweep::run(&args),
         Command::List(args) => list::run(&args),
-        Command::Plot(args) => plot::run(&args),
+        Command::Plot(args) => plot::run(args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(args),
         Command::Curvature(args) => curvature::run(args),

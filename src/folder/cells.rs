@@ -59,6 +59,14 @@ pub(super) fn preconditioned(row: &mut CurvatureRow, line: &Line<'_>, name: &str
     Ok(())
 }
 
+/// One for each eigenvalue, or none at all.
+pub(super) fn follows(row: &mut CurvatureRow, line: &Line<'_>, name: &str) -> Result<(), RecordError> {
+    let cells = (1..=row.lambdas.len()).map(|i| line.optional(&format!("{name}_{i}")));
+    let cells = cells.collect::<Result<Vec<_>, _>>()?;
+    row.follows = if cells.iter().any(Option::is_some) { cells } else { vec![] };
+    Ok(())
+}
+
 /// 1 or 0, which plots and TensorBoard can show.
 pub(super) fn converged(row: &mut CurvatureRow, line: &Line<'_>, name: &str) -> Result<(), RecordError> {
     row.converged = line.numbered(name)?.into_iter().map(|flag| flag != 0.0).collect();

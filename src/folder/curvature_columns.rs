@@ -1,6 +1,6 @@
 //! The columns of `curvature.csv`, see `columns`.
 
-use super::cells::{batch, converged, extreme, measured, official, preconditioned};
+use super::cells::{batch, converged, extreme, follows, measured, official, preconditioned};
 use super::columns::{Column, Count, Row, field, list, maybe, part, real, whole};
 use super::rows::CurvatureRow;
 use super::table::{Line, RecordError, number, optional};
@@ -240,6 +240,13 @@ impl Row for CurvatureRow {
             },
             read: with_another,
             meaning: "the minibatches drawn for it",
+        },
+        Column {
+            name: "follows",
+            count: Count::Top,
+            write: |row, i| row.follows.get(i).copied().flatten().map_or_else(String::new, |number| number.to_string()),
+            read: follows,
+            meaning: "the number of the eigenvalue of the row before that this one continues: their eigenvectors have cos² > ½. Empty if there is none",
         },
     ];
 }

@@ -44,6 +44,9 @@ pub struct CurvatureRow {
     pub converged: Vec<bool>,
     /// A bound on the distance of each of `lambdas` from an eigenvalue, see [`crate::curvature::Eigenpair::error`].
     pub errors: Vec<f64>,
+    /// For each of `lambdas`, the number, from 1, of the eigenpair in the row before that it continues: the one whose
+    /// eigenvector has cos² > ½ to its own. Empty if none does, and in early tables.
+    pub follows: Vec<Option<u64>>,
     /// The lowest eigenvalues, rising, if requested.
     pub bottoms: Vec<f64>,
     /// A bound on the distance of each of `bottoms` from an eigenvalue.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::official_raw::RawError;
+use crate::config::ConfigError;
 use crate::files::FileError;
 use crate::folder::RunDirError;
 use crate::folder::table::RecordError;
@@ -22,6 +23,22 @@ pub enum ResultsError {
     /// A picture cannot be made.
     #[error(transparent)]
     Plot(#[from] PlotError),
+    /// There is no such setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is nothing to compare.
+    #[error("there is no run to compare; name run folders, or a sweep with a job that has begun")]
+    NoRuns,
+    /// A run has no value of the setting that groups the runs.
+    #[error("{run} has no value of {key}: {why}")]
+    NoValue {
+        /// The run.
+        run: String,
+        /// The setting.
+        key: String,
+        /// Why, and what to do.
+        why: &'static str,
+    },
     /// A raw file of the official code cannot be read.
     #[error(transparent)]
     Raw(#[from] RawError),
@@ -43,11 +60,11 @@ pub enum PlotError {
         path: PathBuf,
     },
     /// The plotting library failed.
-    #[error("cannot draw {}: {message}; try another --format", path.display())]
+    #[error("cannot draw {}: {message}", path.display())]
     Draw {
         /// The picture.
         path: PathBuf,
-        /// The library's message.
+        /// Why, and what to do.
         message: String,
     },
 }

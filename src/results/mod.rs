@@ -2,6 +2,8 @@
 //! run.
 
 #[cfg(feature = "plots")]
+mod branches;
+#[cfg(feature = "plots")]
 pub mod compare;
 pub(crate) mod divergence;
 mod error;
@@ -9,6 +11,11 @@ mod error;
 pub(crate) mod figure;
 mod format;
 pub mod live;
+#[cfg(feature = "plots")]
+pub mod look;
+#[cfg(feature = "plots")]
+pub(crate) mod means;
+pub(crate) mod moments;
 pub mod official_raw;
 #[cfg(feature = "plots")]
 pub(crate) mod parent;

@@ -49,7 +49,7 @@ impl<R> Ancestor<R> {
             for mut curve in parent.curves {
                 curve.points.retain(|(step, _)| *step <= self.step as f64);
                 if curve.has_points() {
-                    let style = Style { color: pale(curve.style.color), ..curve.style };
+                    let style = Style { color: curve.style.color.pale(), ..curve.style };
                     below.push(Curve { label: std::mem::take(&mut label), style, ..curve });
                 }
             }
@@ -62,19 +62,4 @@ impl<R> Ancestor<R> {
 fn task(manifest: &Manifest) -> (usize, &DataRecord, [Option<&Value>; 2]) {
     let section = |name| manifest.settings.as_ref().and_then(|settings| settings.get(name));
     (manifest.parameters, &manifest.data, ["model", "loss"].map(section))
-}
-
-/// A colour mixed with three parts of white to two of its own; a grey for what is no `#rrggbb`.
-fn pale(color: &'static str) -> &'static str {
-    const PALE: [(&str, &str); 8] = [
-        ("#0072B2", "#99C7E0"),
-        ("#D55E00", "#EEBF99"),
-        ("#000000", "#999999"),
-        ("#E69F00", "#F5D999"),
-        ("#009E73", "#99D8C7"),
-        ("#CC79A7", "#EBC9DC"),
-        ("#56B4E9", "#BBE1F6"),
-        ("#999999", "#D6D6D6"),
-    ];
-    PALE.iter().find(|(full, _)| *full == color).map_or("#BBBBBB", |(_, pale)| pale)
 }

@@ -5,6 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use super::PlotError;
+use super::branches::{Branch, branches};
+use super::figure::palette::{BLACK, BLUE, GREEN, GREY, Ink, ORANGE, PURPLE, SKY, VERMILLION};
 use super::figure::{Curve, Figure, Horizontal, Scale, Style};
 use super::readout::Readout;
 use crate::files::write_file;
@@ -12,57 +14,51 @@ use crate::folder::RunDir;
 use crate::folder::rows::{CurvatureRow, MetricsRow, OscillationRow, PreconditionedRow};
 use crate::folder::tables::read_oscillation;
 use crate::optim::Rule;
-use crate::results::Format;
-
-// Okabe and Ito's palette, which stays distinct for colour-blind readers.
-pub(crate) const BLUE: &str = "#0072B2";
-pub(crate) const VERMILLION: &str = "#D55E00";
-pub(crate) const BLACK: &str = "#000000";
-pub(crate) const ORANGE: &str = "#E69F00";
-pub(crate) const GREEN: &str = "#009E73";
-pub(crate) const PURPLE: &str = "#CC79A7";
-pub(crate) const SKY: &str = "#56B4E9";
-pub(crate) const GREY: &str = "#999999";
+use crate::results::look::Look;
 
 /// λ₁, λ₂ …; those beyond are grey.
-const LAMBDA_COLORS: [&str; 4] = [ORANGE, GREEN, PURPLE, SKY];
+const LAMBDA_COLORS: [Ink; 4] = [BLUE, GREEN, PURPLE, SKY];
 
-pub(crate) const fn solid(color: &'static str, width: f64) -> Style {
+pub(crate) const fn solid(color: Ink, width: f64) -> Style {
     Style { color, width, dashes: "" }
 }
 
+/// ‖H‖, a pale line behind that of the eigenvalue that it is the magnitude of.
+const NORM: Style = solid(Ink(0x9e, 0xc9, 0xe8), 7.0);
 const HESSIAN: Style = solid(BLUE, 3.0);
 pub(crate) const SAM_EDGE: Style = Style { color: VERMILLION, width: 2.0, dashes: "10 5" };
 const OFFICIAL: Style = Style { color: GREY, width: 2.0, dashes: "4 6" };
 const BATCH: Style = Style { color: GREY, width: 1.5, dashes: "" };
+/// The line at 1 in pictures in units of the edge.
+pub(crate) const AT_EDGE: Style = Style { color: BLACK, width: 1.25, dashes: "3 4" };
 pub(crate) const GD_EDGE: Style = Style { color: BLACK, width: 1.5, dashes: "3 4" };
 
-/// Draws the pictures of a run into its `plots` folder and returns their paths. A run without curvature measurements
+/// Draws the pictures of a run into its `plots` folder, in a format or with a [`Look`], and returns their paths. A run without curvature measurements
 /// has only a picture of its loss.
 ///
 /// # Errors
 /// A [`PlotError`], if the tables cannot be read or hold no rows, or a picture cannot be made or written.
-pub fn plot_run(run: &RunDir, format: Format) -> Result<Vec<PathBuf>, PlotError> {
-    plot_readout(run, &Readout::of(run)?, format)
+pub fn plot_run(run: &RunDir, look: impl Into<Look>) -> Result<Vec<PathBuf>, PlotError> {
+    plot_readout(run, &Readout::of(run)?, &look.into())
 }
 
 /// The same from the data read from the folder.
 ///
 /// # Errors
 /// As [`plot_run`].
-pub(crate) fn plot_readout(run: &RunDir, readout: &Readout, format: Format) -> Result<Vec<PathBuf>, PlotError> {
-    figures(run, readout)?.into_iter().map(|(stem, figure)| save(&figure, &run.plots().join(stem), format)).collect()
+pub(crate) fn plot_readout(run: &RunDir, readout: &Readout, look: &Look) -> Result<Vec<PathBuf>, PlotError> {
+    figures(run, readout)?.into_iter().map(|(stem, figure)| save(&figure, &run.plots().join(stem), look)).collect()
 }
 
 /// Draws a picture into a file of this name, which gets the extension of its format, and returns its path.
 ///
 /// # Errors
 /// [`PlotError::Draw`] or [`PlotError::File`].
-pub(crate) fn save(figure: &Figure, stem: &Path, format: Format) -> Result<PathBuf, PlotError> {
+pub(crate) fn save(figure: &Figure, stem: &Path, look: &Look) -> Result<PathBuf, PlotError> {
     let mut path = stem.as_os_str().to_owned();
-    path.push(format!(".{}", format.extension()));
+    path.push(format!(".{}", look.format.extension()));
     let path = PathBuf::from(path);
-    let drawn = figure.render(format).map_err(|message| PlotError::Draw { path: path.clone(), message })?;
+    let drawn = figure.render(look).map_err(|message| PlotError::Draw { path: path.clone(), message })?;
     write_file(&path, &drawn)?;
     Ok(path)
 }
@@ -111,7 +107,7 @@ pub(crate) fn figures(run: &RunDir, readout: &Readout) -> Result<Vec<(&'static s
 
 fn curve(rows: &[CurvatureRow], label: impl Into<String>, style: Style, value: impl Fn(&CurvatureRow) -> f64) -> Curve {
     let points = rows.iter().map(|row| (row.step as f64, value(row)));
-    Curve { label: label.into(), points: points.collect(), style }
+    Curve::new(label, points.collect(), style)
 }
 
 /// The edge that decides stability in this run.
@@ -124,18 +120,9 @@ fn own_edge(rows: &[CurvatureRow], rule: &Rule) -> Curve {
 }
 
 fn edges(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
-    let mut curves = vec![curve(rows, "‖H‖", HESSIAN, |row| row.hessian_norm)];
-    let top = rows.iter().map(|row| row.lambdas.len()).max().unwrap_or(0);
-    for i in 0..top {
-        let label = match i.checked_sub(LAMBDA_COLORS.len()) {
-            None => format!("λ{}", subscript(i + 1)),
-            Some(0) if i + 1 == top => format!("λ{}", subscript(top)),
-            Some(0) => format!("λ{} … λ{}", subscript(i + 1), subscript(top)),
-            Some(_) => String::new(),
-        };
-        let color = LAMBDA_COLORS.get(i).copied().unwrap_or(GREY);
-        curves.push(curve(rows, label, solid(color, 1.25), |row| row.lambdas.get(i).copied().unwrap_or(f64::NAN)));
-    }
+    let mut curves = vec![curve(rows, "‖H‖", NORM, |row| row.hessian_norm)];
+    let (lambdas, note) = eigenvalues(rows);
+    curves.extend(lambdas);
     if rows.iter().any(|row| row.official.is_some()) {
         let norm = |row: &CurvatureRow| row.official.as_ref().map_or(f64::NAN, |official| official.hessian_norm);
         curves.push(curve(rows, "‖H‖, official method", OFFICIAL, norm));
@@ -153,11 +140,47 @@ fn edges(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
     curves.retain(Curve::has_points);
     Figure {
         title: format!("Sharpness and the edges of stability: {name}"),
+        note,
         x: Horizontal::Steps,
         y_label: "Hessian eigenvalue (loss per squared weight)",
         scale: Scale::Auto,
         curves,
     }
+}
+
+/// The eigenvalues as curves of their eigenvectors, and what a reader must know of them.
+fn eigenvalues(rows: &[CurvatureRow]) -> (Vec<Curve>, String) {
+    let branches = branches(rows);
+    let lanes = branches.iter().map(|branch| branch.lane + 1).max().unwrap_or(0);
+    let mut curves = vec![];
+    let crosses = branches.iter().any(|branch| branch.crosses);
+    for lane in 0..lanes {
+        let color = LAMBDA_COLORS.get(lane).copied().unwrap_or(GREY);
+        let mut label = match (lane.checked_sub(LAMBDA_COLORS.len()), rank(lane + 1), rank(lanes)) {
+            (None, ..) => String::new(),
+            (Some(0), first, last) if first == last => last,
+            (Some(0), first, last) => format!("{first} … {last}"),
+            (Some(_), ..) => String::new(),
+        };
+        let own: Vec<&Branch> = branches.iter().filter(|branch| branch.lane == lane).collect();
+        if let ([first, ..], [.., last], true) = (&own[..], &own[..], lane < LAMBDA_COLORS.len()) {
+            let (from, to) = (first.ranks.0, last.ranks.1);
+            label = if from == to { rank(from) } else { format!("{} → {}", rank(from), rank(to)) };
+        }
+        for branch in own {
+            curves.push(Curve::new(std::mem::take(&mut label), branch.points.clone(), solid(color, 1.5)));
+        }
+    }
+    let by = match rows.iter().any(|row| !row.follows.is_empty()) {
+        true => "their eigenvectors",
+        false => "their ranks within a sign",
+    };
+    let note = || format!("Eigenvalues followed by {by}, named by their first rank → their last");
+    (curves, if crosses { note() } else { String::new() })
+}
+
+fn rank(number: usize) -> String {
+    format!("λ{}", subscript(number))
 }
 
 fn preconditioned(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
@@ -171,6 +194,7 @@ fn preconditioned(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
             curve(rows, "preconditioned sharpness", HESSIAN, value(|it| it.sharpness)),
             curve(rows, rule.edge_name(), GD_EDGE, value(|it| it.edge)),
         ],
+        ..Default::default()
     }
 }
 
@@ -181,6 +205,7 @@ fn sam_only(rows: &[CurvatureRow], rule: &Rule, name: &str) -> Figure {
         y_label: "Hessian eigenvalue (loss per squared weight)",
         scale: Scale::Auto,
         curves: vec![curve(rows, "λ_max", HESSIAN, lambda_max), own_edge(rows, rule)],
+        ..Default::default()
     }
 }
 
@@ -197,10 +222,8 @@ fn gauge(rows: &[CurvatureRow], name: &str) -> Figure {
         x: Horizontal::Steps,
         y_label: "gauge (stable from 0 to 1)",
         scale: Scale::Auto,
-        curves: vec![
-            curve(rows, "gauge", HESSIAN, |row| row.gauge),
-            Curve { label: "the edge".into(), points: edge, style: SAM_EDGE },
-        ],
+        curves: vec![curve(rows, "gauge", HESSIAN, |row| row.gauge), Curve::new("the edge", edge, AT_EDGE)],
+        ..Default::default()
     }
 }
 
@@ -218,6 +241,7 @@ fn alignment(rows: &[CurvatureRow], name: &str) -> Figure {
         y_label: "alignment (0 orthogonal, 1 parallel)",
         scale: Scale::Fixed(0.0, 1.0),
         curves,
+        ..Default::default()
     }
 }
 
@@ -231,6 +255,7 @@ fn amplitude(rows: &[OscillationRow], name: &str) -> Figure {
         y_label: "amplitude (length in parameter space)",
         scale: Scale::Log,
         curves: vec![measured, predicted, aligned],
+        ..Default::default()
     }
 }
 
@@ -247,23 +272,23 @@ fn drift(rows: &[OscillationRow], name: &str) -> Figure {
         y_label: "length an update",
         scale: Scale::Auto,
         curves: vec![measured, gradient, predicted, aligned],
+        ..Default::default()
     }
 }
 
 fn swings(rows: &[OscillationRow], label: &str, style: Style, value: impl Fn(&OscillationRow) -> Option<f64>) -> Curve {
     let points = rows.iter().filter_map(|row| Some((row.step as f64, value(row)?)));
-    Curve { label: label.into(), points: points.collect(), style }
+    Curve::new(label, points.collect(), style)
 }
 
 fn loss(rows: &[MetricsRow], name: &str) -> Figure {
     let points = |value: fn(&MetricsRow) -> Option<f64>| -> Vec<(f64, f64)> {
         rows.iter().filter_map(|row| Some((row.step as f64, value(row)?))).collect()
     };
-    let mut curves =
-        vec![Curve { label: "training".into(), points: points(|row| Some(row.loss)), style: solid(BLUE, 2.0) }];
+    let mut curves = vec![Curve::new("training", points(|row| Some(row.loss)), solid(BLUE, 2.0))];
     let test = points(|row| row.test_loss);
     if !test.is_empty() {
-        curves.push(Curve { label: "test".into(), points: test, style: solid(ORANGE, 2.0) });
+        curves.push(Curve::new("test", test, solid(ORANGE, 2.0)));
     }
     Figure {
         title: format!("Loss: {name}"),
@@ -271,6 +296,7 @@ fn loss(rows: &[MetricsRow], name: &str) -> Figure {
         y_label: "loss (per example)",
         scale: Scale::Log,
         curves,
+        ..Default::default()
     }
 }
 

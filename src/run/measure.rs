@@ -206,7 +206,8 @@ impl Measurer {
             oscillation.open(objective, optimizer.params(), step, &point.gradient, &spectrum.pairs[0])?;
         }
         let (at, measured) = (Some(self.config.at), Some(self.set));
-        let row = CurvatureRow { solve_secs, batch, at, measured, official, ..point.row(&spectrum, &leading) };
+        let follows = self.follows(&spectrum.pairs);
+        let row = CurvatureRow { follows, solve_secs, batch, at, measured, official, ..point.row(&spectrum, &leading) };
         self.last = Some(spectrum.track);
         self.update.keep(leading);
         Ok(row)
@@ -224,6 +225,14 @@ impl Measurer {
         };
         let hessian = &mut Interruptible(self.update.hessian().linearise()?, observer);
         Ok((solve(hessian, self.last.as_ref(), &options)?, options))
+    }
+
+    /// The eigenpairs of the last measurement that these continue.
+    fn follows(&self, pairs: &[Eigenpair]) -> Vec<Option<u64>> {
+        let vectors: Vec<&[f64]> = pairs.iter().map(|pair| pair.vector.as_slice()).collect();
+        let places = self.last.as_ref().map(|last| last.continued_by(&vectors, self.config.top)).unwrap_or_default();
+        let numbers: Vec<_> = places.into_iter().map(|place| place.map(|place| place as u64 + 1)).collect();
+        if numbers.iter().any(Option::is_some) { numbers } else { vec![] }
     }
 
     /// The estimate of the official code, if requested.
@@ -375,6 +384,7 @@ impl Point {
             grad_subspace: Some(subspace_alignment(gradient, &vectors)),
             sam_grad_subspace: Some(subspace_alignment(update_gradient, &vectors)),
             hvps: (spectrum.products + leading.products) as u64,
+            follows: vec![],
             solve_secs: None,
             batch: None,
             at: None,

@@ -303,7 +303,7 @@ fn show(dir: &RunDir, manifest: &Manifest) -> Result<String, RunError> {
     let summary = readout.summary();
     #[cfg(feature = "plots")]
     {
-        plot::plot_readout(dir, &readout, Format::Svg)?;
+        plot::plot_readout(dir, &readout, &Format::Svg.into())?;
         report_readout(dir, readout)?;
     }
     // A fork has not made the steps of its parent.

@@ -79,7 +79,7 @@ impl<'a> Board<'a> {
     }
 
     pub fn write(&mut self) -> Result<(), SweepError> {
-        write_summary(self.sweep, &mut self.rows)
+        write_summary(self.sweep, &self.rows)
     }
 
     /// One line about a job.

@@ -61,6 +61,14 @@ pub enum SweepError {
         /// The reason.
         cause: Box<RunError>,
     },
+    /// A column that the summary has not.
+    #[error("the summary of a sweep has no column `{column}`; it has {known}")]
+    NoColumn {
+        /// The column.
+        column: String,
+        /// Those that it has.
+        known: String,
+    },
     /// The folder is no sweep's.
     #[error(
         "{} is not a sweep folder: it has no sweep.toml; give the folder that `edgewalk sweep` named",

@@ -1,60 +1,54 @@
-//! The pictures of a sweep: heat maps over its axes, and the curves of all its jobs together.
+//! The pictures of a sweep over its axes: heat maps, and curves where there is one axis of numbers.
 
 use std::path::PathBuf;
 
-use super::seeds::{self, OverSeeds};
+use super::seeds::OverSeeds;
+use super::summary::{COLUMNS, NUMBERS};
 use super::{Axis, JobState, SummaryRow, SweepDir, SweepError};
-use crate::folder::RunDir;
-use crate::folder::tables::{read_curvature, read_metrics};
 use crate::results::Format;
 use crate::results::figure::heat_map::{Cell, Colors, HeatMap};
+use crate::results::figure::palette::{BLUE, GREY};
 use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
-use crate::results::plot::{BLACK, BLUE, GREY, VERMILLION};
+use crate::results::look::Look;
+use crate::results::plot::AT_EDGE;
 use crate::text::digits;
-
-/// Colours from low values of an axis to high ones: viridis without its lightest end, which is invisible on white.
-const STEPS: [&str; 9] =
-    ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#9bc53d", "#c2b511"];
-/// Dashes for the values of a second axis; from the fourth on they are equal.
-const DASHES: [&str; 4] = ["", "8 4", "2 3", "12 3 2 3"];
 
 /// A quantity shown for each job.
 #[derive(Clone, Copy)]
 struct PlottedQuantity {
-    /// The beginning of its pictures' names.
-    stem: &'static str,
+    /// The column of the summary, and the beginning of its pictures' names.
+    column: &'static str,
     title: &'static str,
     label: &'static str,
     colors: Colors,
-    value: fn(&SummaryRow) -> Option<f64>,
-    range: fn(&SummaryRow) -> Option<(f64, f64)>,
 }
 
-const QUANTITIES: [PlottedQuantity; 3] = [
-    PlottedQuantity {
-        stem: "gauge",
-        title: "Gauge of the update: median over the second half",
-        label: "gauge",
-        colors: Colors::Ratio,
-        value: |row| row.gauge,
-        range: |_| None,
-    },
-    PlottedQuantity {
-        stem: "edge_ratio",
-        title: "Edge ratio: median of λ_max ÷ edge over the second half",
-        label: "λ_max ÷ edge",
-        colors: Colors::Ratio,
-        value: |row| row.edge_ratio,
-        range: |row| row.edge_ratio_low.zip(row.edge_ratio_high),
-    },
-    PlottedQuantity {
-        stem: "loss",
-        title: "Loss at the last logged step",
-        label: "loss",
-        colors: Colors::Log,
-        value: |row| row.loss,
-        range: |_| None,
-    },
+impl PlottedQuantity {
+    fn of(self, row: &SummaryRow) -> Option<f64> {
+        NUMBERS.iter().find(|column| column.name == self.column).and_then(|column| (column.of)(row))
+    }
+}
+
+const fn quantity(column: &'static str, title: &'static str, label: &'static str, colors: Colors) -> PlottedQuantity {
+    PlottedQuantity { column, title, label, colors }
+}
+
+/// The quantities that every report shows, then the other columns.
+const SHOWN: usize = 3;
+const QUANTITIES: [PlottedQuantity; COLUMNS] = [
+    quantity("gauge", "Gauge of the update: median over the second half", "gauge", Colors::Ratio),
+    quantity("edge_ratio", "Edge ratio: median of λ_max ÷ edge over the second half", "λ_max ÷ edge", Colors::Ratio),
+    quantity("loss", "Loss at the last logged step", "loss", Colors::Log),
+    quantity("error", "Fraction misclassified at the last logged step", "misclassified", Colors::Log),
+    quantity("grad_norm", "Length of the gradient at the last logged step", "‖∇L(w)‖", Colors::Log),
+    quantity("test_loss", "Last loss on the test set", "test loss", Colors::Log),
+    quantity("test_error", "Fraction of the test set misclassified", "misclassified", Colors::Log),
+    quantity("hessian_norm", "‖H‖: median over the second half", "‖H‖", Colors::Log),
+    quantity("edge_ratio_low", "Least λ_max ÷ edge in the second half", "λ_max ÷ edge", Colors::Ratio),
+    quantity("edge_ratio_high", "Largest λ_max ÷ edge in the second half", "λ_max ÷ edge", Colors::Ratio),
+    quantity("edge_step", "First step at the edge", "step", Colors::Log),
+    quantity("worst_residual", "Largest relative residual of λ₁ in the second half", "residual", Colors::Log),
+    quantity("wall_secs", "Wall time in seconds", "seconds", Colors::Log),
 ];
 
 /// A picture with its file name, without extension, and its description.
@@ -76,38 +70,61 @@ impl Picture {
     ///
     /// # Errors
     /// The plotting library's message.
-    pub fn render(&self, format: Format) -> Result<Vec<u8>, String> {
+    pub fn render(&self, look: &Look) -> Result<Vec<u8>, String> {
         match &self.drawn {
-            Drawn::Curves(figure) => figure.render(format),
-            Drawn::Map(map) => map.render(format),
+            Drawn::Curves(figure) => figure.render(look),
+            Drawn::Map(map) => map.render(look.format),
         }
     }
 }
 
-/// Over the axes: one picture a quantity, or one for every combination of the axes beyond the second. Seeds beside other
-/// axes are averaged.
-pub(crate) fn over_axes(sweep: &SweepDir, rows: &[SummaryRow]) -> Vec<Picture> {
-    match OverSeeds::of(&sweep.axes, rows) {
-        None => maps(&sweep.axes, rows),
+/// Over the axes: one picture a quantity, or one for every combination of the axes beyond the second; those that every
+/// report shows, and these columns of the summary. Seeds beside other axes are averaged.
+///
+/// # Errors
+/// [`SweepError::NoColumn`].
+pub(crate) fn over_axes(sweep: &SweepDir, rows: &[SummaryRow], columns: &[String]) -> Result<Vec<Picture>, SweepError> {
+    let mut quantities = QUANTITIES[..SHOWN].to_vec();
+    for column in columns {
+        let found = QUANTITIES.iter().find(|quantity| quantity.column == column);
+        let known = || NUMBERS.map(|column| column.name).join(", ");
+        let found = found.ok_or_else(|| SweepError::NoColumn { column: column.clone(), known: known() })?;
+        if !quantities.iter().any(|quantity| quantity.column == column) {
+            quantities.push(*found);
+        }
+    }
+    let range = |row: &SummaryRow, quantity: PlottedQuantity| match quantity.column {
+        "edge_ratio" => row.edge_ratio_low.zip(row.edge_ratio_high),
+        _ => None,
+    };
+    Ok(match OverSeeds::of(&sweep.axes, rows) {
+        None => maps(&sweep.axes, rows, &quantities, &range),
         Some(over) => {
-            let mut pictures = maps(&over.axes, &over.rows());
+            let deviation = |row: &SummaryRow, quantity: PlottedQuantity| {
+                let mean = over.means.iter().find(|mean| mean.row.values == row.values)?;
+                mean.column(quantity.column).map(|it| (it.mean - it.deviation, it.mean + it.deviation))
+            };
+            let mut pictures = maps(&over.axes, &over.rows(), &quantities, &deviation);
             for picture in &mut pictures {
                 let words = "a range is one standard deviation to either side";
                 picture.caption += &format!(" Means over {} seeds; {words}.", over.seeds);
             }
             pictures
         }
-    }
+    })
 }
 
-fn maps(axes: &[Axis], rows: &[SummaryRow]) -> Vec<Picture> {
+/// The ends of the range of a quantity in a row.
+type Range<'a> = dyn Fn(&SummaryRow, PlottedQuantity) -> Option<(f64, f64)> + 'a;
+
+fn maps(axes: &[Axis], rows: &[SummaryRow], quantities: &[PlottedQuantity], range: &Range<'_>) -> Vec<Picture> {
     let mut pictures = vec![];
     // What no job has, such as an edge ratio with an adaptive base, is not shown.
-    let is_known = |quantity: &PlottedQuantity| rows.iter().any(|row| (quantity.value)(row).is_some());
-    for quantity in QUANTITIES.into_iter().filter(|quantity| quantity.stem == "loss" || is_known(quantity)) {
+    let is_known = |quantity: &&PlottedQuantity| rows.iter().any(|row| quantity.of(row).is_some());
+    for &quantity in quantities.iter().filter(|quantity| quantity.column == "loss" || is_known(quantity)) {
         match axes {
             [] => {}
-            [axis] if numbers(axis).is_some() => pictures.extend(over_one(axis, rows, quantity)),
+            [axis] if numbers(axis).is_some() => pictures.extend(over_one(axis, rows, quantity, range)),
             [axis] => {
                 let cells = vec![axis.values.iter().map(|value| cell(find(rows, &[value]), quantity)).collect()];
                 pictures.push(map(quantity, "", "", axis, (String::new(), vec![String::new()]), cells));
@@ -151,7 +168,7 @@ fn find<'a>(rows: &'a [SummaryRow], values: &[&String]) -> Option<&'a SummaryRow
 /// The value of a job, or the reason that it has none.
 fn cell(row: Option<&SummaryRow>, quantity: PlottedQuantity) -> Cell {
     let Some(row) = row else { return Cell::Missing("no job".into()) };
-    match (row.state, (quantity.value)(row)) {
+    match (row.state, quantity.of(row)) {
         // The last numbers before a divergence are not results, nor are those of an unfinished job.
         (JobState::Done, Some(value)) if value > 0.0 && value.is_finite() => Cell::Value(value),
         (JobState::Done, Some(value)) => Cell::Missing(digits(value, 3)),
@@ -177,7 +194,7 @@ fn map(
         Colors::Log => "The scale is logarithmic",
     };
     Picture {
-        stem: format!("{}{suffix}", quantity.stem),
+        stem: format!("{}{suffix}", quantity.column),
         caption: format!("{colors}. Grey cells have no result and say why."),
         drawn: Drawn::Map(HeatMap {
             title: title.clone(),
@@ -199,7 +216,7 @@ fn numbers(axis: &Axis) -> Option<Vec<f64>> {
 }
 
 /// A quantity over the only axis, with ranges.
-fn over_one(axis: &Axis, rows: &[SummaryRow], quantity: PlottedQuantity) -> Option<Picture> {
+fn over_one(axis: &Axis, rows: &[SummaryRow], quantity: PlottedQuantity, range: &Range<'_>) -> Option<Picture> {
     let xs = numbers(axis)?;
     let found = axis.values.iter().map(|value| find(rows, &[value]));
     let known: Vec<(f64, &SummaryRow, f64)> = xs
@@ -222,18 +239,17 @@ fn over_one(axis: &Axis, rows: &[SummaryRow], quantity: PlottedQuantity) -> Opti
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut curves = vec![];
     for (x, row, _) in &known {
-        if let Some((from, to)) = (quantity.range)(row) {
+        if let Some((from, to)) = range(row, quantity) {
             let label = if curves.is_empty() { "range" } else { "" };
             let style = Style { color: GREY, width: 3.0, dashes: "" };
-            curves.push(Curve { label: label.into(), points: vec![(*x, from), (*x, to)], style });
+            curves.push(Curve::new(label, vec![(*x, from), (*x, to)], style));
         }
     }
     if quantity.colors == Colors::Ratio {
-        let style = Style { color: BLACK, width: 1.25, dashes: "3 4" };
-        curves.push(Curve { label: "the edge".into(), points: vec![(low, 1.0), (high, 1.0)], style });
+        curves.push(Curve::new("the edge", vec![(low, 1.0), (high, 1.0)], AT_EDGE));
     }
-    let label = if quantity.colors == Colors::Ratio { "median" } else { "loss" };
-    curves.push(Curve { label: label.into(), points, style: Style { color: BLUE, width: 2.0, dashes: "" } });
+    let label = if quantity.colors == Colors::Ratio { "median" } else { quantity.label };
+    curves.push(Curve::new(label, points, Style { color: BLUE, width: 2.0, dashes: "" }));
     let logarithmic = low > 0.0 && high / low >= 8.0;
     let missing = axis.values.len() - known.len();
     let missing = match missing {
@@ -241,7 +257,7 @@ fn over_one(axis: &Axis, rows: &[SummaryRow], quantity: PlottedQuantity) -> Opti
         n => format!(" Without a result and not shown: {n} of {} values; the table says why.", axis.values.len()),
     };
     Some(Picture {
-        stem: quantity.stem.into(),
+        stem: quantity.column.into(),
         title: quantity.title.into(),
         caption: format!("Over the values of {}.{missing}", axis.key),
         drawn: Drawn::Curves(Figure {
@@ -254,103 +270,13 @@ fn over_one(axis: &Axis, rows: &[SummaryRow], quantity: PlottedQuantity) -> Opti
             y_label: quantity.label,
             scale: if quantity.colors == Colors::Ratio { Scale::Auto } else { Scale::Log },
             curves,
+            ..Default::default()
         }),
     })
 }
 
-/// The curves of all jobs that have begun: λ_max ÷ edge, and loss.
-///
-/// # Errors
-/// A table that cannot be read.
-pub(crate) fn trajectories(sweep: &SweepDir) -> Result<Vec<Picture>, SweepError> {
-    let (mut ratios, mut gauges, mut losses) = (vec![], vec![], vec![]);
-    let mut highest = f64::MIN_POSITIVE;
-    // Seeds beside other axes look alike.
-    let seeds = seeds::place(&sweep.axes);
-    let mut shown = (0..sweep.axes.len()).rev().filter(|axis| Some(*axis) != seeds);
-    let (color_axis, dash_axis) = (shown.next().unwrap_or(0), shown.next());
-    let alike = shown.next().is_some();
-    for job in sweep.jobs() {
-        let Ok(run) = RunDir::open(&job.run) else { continue };
-        let place =
-            |axis: usize| sweep.axes[axis].values.iter().position(|value| *value == job.values[axis]).unwrap_or(0);
-        let color = step_color(place(color_axis), sweep.axes[color_axis].values.len());
-        let dashes = dash_axis.map_or("", |axis| DASHES[place(axis).min(DASHES.len() - 1)]);
-        let style = Style { color, width: 1.5, dashes };
-        let add = |curves: &mut Vec<Curve>, points: Vec<(f64, f64)>| {
-            if points.iter().any(|point| point.1.is_finite()) {
-                curves.push(Curve { label: String::new(), points, style });
-            }
-        };
-        if run.curvature().is_file() {
-            let rows = read_curvature(&run.curvature())?;
-            add(&mut ratios, rows.iter().map(|row| (row.step as f64, row.edge_ratio)).collect());
-            add(&mut gauges, rows.iter().map(|row| (row.step as f64, row.gauge)).collect());
-        }
-        if run.metrics().is_file() {
-            let rows = read_metrics(&run.metrics())?;
-            highest = rows.first().map_or(highest, |row| row.loss.max(highest));
-            add(&mut losses, rows.iter().map(|row| (row.step as f64, row.loss)).collect());
-        }
-    }
-    // The last values of a diverging job would flatten the others.
-    let rest = match (alike, seeds) {
-        (true, _) => " Jobs that differ in other keys alone look alike.",
-        (false, Some(_)) => " Jobs that differ in their seed alone look alike.",
-        (false, None) => "",
-    };
-    let specs = [
-        ("trajectories_gauge", "Gauges of all jobs", "gauge (1 at the edge)", Scale::Auto, gauges),
-        ("trajectories_edge_ratio", "λ_max ÷ edge of all jobs", "λ_max ÷ edge", Scale::Auto, ratios),
-        ("trajectories_loss", "Loss of all jobs", "loss (per example)", Scale::LogBelow(10.0 * highest), losses),
-    ];
-    let drawn = specs.into_iter().filter(|spec| !spec.4.is_empty()).map(|(stem, title, y_label, scale, mut curves)| {
-        let last = curves.iter().flat_map(|curve| &curve.points).fold(0.0_f64, |last, point| last.max(point.0));
-        if !stem.ends_with("loss") {
-            let style = Style { color: VERMILLION, width: 2.5, dashes: "" };
-            curves.insert(0, Curve { label: "the edge".into(), points: vec![(0.0, 1.0), (last.max(1.0), 1.0)], style });
-        }
-        curves.extend(legend(&sweep.axes, color_axis, dash_axis));
-        Picture {
-            stem: stem.into(),
-            title: title.into(),
-            caption: format!("One curve a job, diverged ones up to their end.{rest}"),
-            drawn: Drawn::Curves(Figure { title: title.into(), x: Horizontal::Steps, y_label, scale, curves }),
-        }
-    });
-    Ok(drawn.collect())
-}
-
-/// Names for the colours and the dashes: curves without points.
-fn legend(axes: &[Axis], color_axis: usize, dash_axis: Option<usize>) -> Vec<Curve> {
-    let entry = |axis: &Axis, value: &str, style: Style| Curve {
-        label: format!("{} = {value}", short(&axis.key)),
-        points: vec![],
-        style,
-    };
-    let colored = &axes[color_axis];
-    let count = colored.values.len();
-    let colors = colored
-        .values
-        .iter()
-        .enumerate()
-        .map(|(i, value)| entry(colored, value, Style { color: step_color(i, count), width: 2.0, dashes: "" }));
-    let mut entries: Vec<Curve> = colors.collect();
-    if let Some(dashed) = dash_axis.map(|axis| &axes[axis]) {
-        entries.extend(dashed.values.iter().enumerate().map(|(i, value)| {
-            entry(dashed, value, Style { color: BLACK, width: 2.0, dashes: DASHES[i.min(DASHES.len() - 1)] })
-        }));
-    }
-    entries
-}
-
-/// The colour of value `i` of `count`.
-fn step_color(i: usize, count: usize) -> &'static str {
-    STEPS[i * (STEPS.len() - 1) / count.saturating_sub(1).max(1)]
-}
-
 /// The last part of a key.
-fn short(key: &str) -> &str {
+pub(super) fn short(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }
 

@@ -5,6 +5,8 @@
 //! share only the folder. [`Grid`] is a checked sweep, [`SweepDir`] one with a folder.
 
 mod axis;
+#[cfg(feature = "plots")]
+mod best;
 mod board;
 mod child;
 mod error;
@@ -21,6 +23,8 @@ mod share;
 mod slurm;
 mod state;
 mod summary;
+#[cfg(feature = "plots")]
+mod trajectories;
 
 use std::path::{Path, PathBuf};
 

@@ -1,18 +1,21 @@
 //! The report of a sweep.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
+use super::best::best;
 use super::board::Board;
-use super::figures::{Drawn, Picture, over_axes, path, trajectories};
+use super::figures::{Drawn, Picture, over_axes, path};
 use super::seeds::OverSeeds;
-use super::{JobState, SummaryRow, SweepDir, SweepError, check_begun, read_summary};
+use super::trajectories::trajectories;
+use super::{Job, JobState, SummaryRow, SweepDir, SweepError, check_begun, read_summary};
 use crate::config;
 use crate::files::write_file;
 use crate::folder::table::RecordError;
+use crate::results::look::Look;
 use crate::results::report::config_words;
 use crate::results::report::page::{page, picture};
 use crate::results::{Format, PlotError};
@@ -28,7 +31,7 @@ pub fn sweep_report(sweep: &SweepDir) -> Result<PathBuf, SweepError> {
     check_begun(sweep)?;
     let rows = rows(sweep)?;
     let text = fs::read_to_string(sweep.config()).unwrap_or_default();
-    let maps = shown(sweep, &over_axes(sweep, &rows))?;
+    let maps = shown(sweep, &over_axes(sweep, &rows, &[])?)?;
     let curves = shown(sweep, &trajectories(sweep)?)?;
     let varies = |section: &str| sweep.axes.iter().any(|axis| axis.key.split('.').next() == Some(section));
     let body = html! {
@@ -43,6 +46,7 @@ pub fn sweep_report(sweep: &SweepDir) -> Result<PathBuf, SweepError> {
             thead { tr { th { "key" } th { "values" } } }
             tbody { @for axis in &sweep.axes { tr { th scope="row" { code { (axis.key) } } td { (axis.values.join(", ")) } } } }
         }
+        (best(sweep, &rows))
         h2 { "Over the values" }
         @if maps.is_empty() { p { "No job has a result yet." } }
         @for map in &maps { (map) }
@@ -53,6 +57,7 @@ pub fn sweep_report(sweep: &SweepDir) -> Result<PathBuf, SweepError> {
         @if let Some(over) = OverSeeds::of(&sweep.axes, &rows) { h2 { "Means over the seeds" } (means(&over)) }
         h2 { "All jobs" }
         (table(sweep, &rows))
+        script { (PreEscaped(SORT)) }
         @if !curves.is_empty() { h2 { "Over the steps" } }
         @for picture in &curves { (picture) }
         h2 { "What all jobs share" }
@@ -77,15 +82,17 @@ pub fn sweep_report(sweep: &SweepDir) -> Result<PathBuf, SweepError> {
     Ok(report)
 }
 
-/// Draws the pictures of a sweep into its `plots` folder and returns their paths.
+/// Draws the pictures of a sweep into its `plots` folder, also those of some columns of its summary, and returns their
+/// paths.
 ///
 /// # Errors
-/// As [`sweep_report`].
-pub fn plot_sweep(sweep: &SweepDir, format: Format) -> Result<Vec<PathBuf>, SweepError> {
+/// As [`sweep_report`], and [`SweepError::NoColumn`].
+pub fn plot_sweep(sweep: &SweepDir, columns: &[String], look: impl Into<Look>) -> Result<Vec<PathBuf>, SweepError> {
     check_begun(sweep)?;
-    let mut pictures = over_axes(sweep, &rows(sweep)?);
+    let look = look.into();
+    let mut pictures = over_axes(sweep, &rows(sweep)?, columns)?;
     pictures.extend(trajectories(sweep)?);
-    pictures.iter().map(|picture| Ok(save(sweep, picture, format)?.0)).collect()
+    pictures.iter().map(|picture| Ok(save(sweep, picture, &look)?.0)).collect()
 }
 
 /// The table of results, if it exists; made anew from the run folders if it has jobs that the sweep has not.
@@ -100,9 +107,9 @@ fn rows(sweep: &SweepDir) -> Result<Vec<SummaryRow>, RecordError> {
 }
 
 /// Draws a picture into its file, and returns path and content.
-fn save(sweep: &SweepDir, picture: &Picture, format: Format) -> Result<(PathBuf, Vec<u8>), SweepError> {
-    let path = path(sweep, picture, format);
-    let drawn = picture.render(format).map_err(|message| PlotError::Draw { path: path.clone(), message })?;
+fn save(sweep: &SweepDir, picture: &Picture, look: &Look) -> Result<(PathBuf, Vec<u8>), SweepError> {
+    let path = path(sweep, picture, look.format);
+    let drawn = picture.render(look).map_err(|message| PlotError::Draw { path: path.clone(), message })?;
     write_file(&path, &drawn)?;
     Ok((path, drawn))
 }
@@ -110,7 +117,7 @@ fn save(sweep: &SweepDir, picture: &Picture, format: Format) -> Result<(PathBuf,
 /// Writes the pictures and puts them into the page.
 fn shown(sweep: &SweepDir, pictures: &[Picture]) -> Result<Vec<Markup>, SweepError> {
     let page = |it: &Picture| {
-        let (_, svg) = save(sweep, it, Format::Svg)?;
+        let (_, svg) = save(sweep, it, &Format::Svg.into())?;
         let class = if matches!(it.drawn, Drawn::Map(_)) { "natural" } else { "" };
         Ok(picture(&svg, "image/svg+xml", class, &it.title, &html! { (it.caption) }))
     };
@@ -137,7 +144,7 @@ fn state(sweep: &SweepDir, rows: &[SummaryRow]) -> Markup {
 fn means(over: &OverSeeds) -> Markup {
     html! {
         div.wide {
-            table {
+            table.sortable {
                 thead {
                     tr {
                         @for axis in &over.axes { th { (axis.key) } }
@@ -149,7 +156,9 @@ fn means(over: &OverSeeds) -> Markup {
                     @for mean in &over.means {
                         tr {
                             @for value in &mean.row.values { td { (value) } }
-                            @for words in mean.words() { td.number { (words) } }
+                            @for (column, words) in OverSeeds::COLUMNS.iter().zip(mean.words()) {
+                                td.number data-value=[mean.column(column).map(|it| it.mean)] { (words) }
+                            }
                             td { (mean.row.message) }
                         }
                     }
@@ -164,17 +173,33 @@ fn means(over: &OverSeeds) -> Markup {
     }
 }
 
+/// A cell with a number in words, and the number itself for sorting.
+fn number(value: Option<f64>, words: &dyn Fn(f64) -> String) -> Markup {
+    html! { td.number data-value=[value] { @if let Some(value) = value { (words(value)) } } }
+}
+
+/// Sorts a table by the column whose heading is clicked, cells without a number last. Without scripts the tables stay in
+/// the order of the jobs.
+const SORT: &str = include_str!("sort.js");
+
 fn table(sweep: &SweepDir, rows: &[SummaryRow]) -> Markup {
-    let number = |value: Option<f64>, significant: usize| value.map_or_else(String::new, |x| digits(x, significant));
+    let digits = |significant: usize| move |value: f64| digits(value, significant);
+    let reports: HashMap<&[String], &Job> = sweep.jobs().iter().map(|job| (job.values.as_slice(), job)).collect();
+    let report = |row: &SummaryRow| {
+        let job = reports.get(row.values.as_slice())?;
+        let file = job.run.join("report.html").is_file().then_some(&job.run)?;
+        // A relative address, so that the folder can be moved.
+        Some(format!("{}/report.html", file.strip_prefix(&sweep.path).ok()?.to_str()?.replace('\\', "/")))
+    };
     let short = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
     html! {
         div.wide {
-            table {
+            table.sortable {
                 thead {
                     tr {
                         @for axis in &sweep.axes { th { (short(&axis.key)) } }
                         th { "state" } th.number { "steps" } th.number { "loss" } th.number { "test error" } th.number { "‖H‖" }
-                        th.number { "edge ratio" } th.number { "range" } th.number { "gauge" } th.number { "at the edge from" } th.number { "time" }
+                        th.number { "edge ratio" } th.number { "range" } th.number { "gauge" } th.number { "at the edge from" } th.number { "time" } th { "" }
                     }
                 }
                 tbody {
@@ -186,19 +211,20 @@ fn table(sweep: &SweepDir, rows: &[SummaryRow]) -> Markup {
                                     @if row.state != JobState::Diverged { ":" }
                                     " " (row.message)
                                 } }
-                            td.number { (row.steps.map_or_else(String::new, |steps| steps.to_string())) }
-                            td.number { (number(row.loss, 4)) }
-                            td.number { @if let Some(error) = row.test_error { (digits(100.0 * error, 4)) " %" } }
-                            td.number { (number(row.hessian_norm, 4)) }
-                            td.number { (number(row.edge_ratio, 4)) }
+                            (number(row.steps.map(|steps| steps as f64), &|steps| steps.to_string()))
+                            (number(row.loss, &digits(4)))
+                            (number(row.test_error.map(|error| 100.0 * error), &|error| format!("{} %", digits(4)(error))))
+                            (number(row.hessian_norm, &digits(4)))
+                            (number(row.edge_ratio, &digits(4)))
                             td.number {
                                 @if let Some((low, high)) = row.edge_ratio_low.zip(row.edge_ratio_high) {
-                                    (digits(low, 3)) " to " (digits(high, 3))
+                                    (digits(3)(low)) " to " (digits(3)(high))
                                 }
                             }
-                            td.number { (number(row.gauge, 4)) }
-                            td.number { @if let Some(step) = row.edge_step { "step " (step) } }
-                            td.number { (row.wall_secs.map_or_else(String::new, duration)) }
+                            (number(row.gauge, &digits(4)))
+                            (number(row.edge_step, &|step| format!("step {step}")))
+                            (number(row.wall_secs, &duration))
+                            td { @if let Some(address) = report(row) { a href=(address) { "report" } } }
                         }
                     }
                 }
@@ -206,7 +232,7 @@ fn table(sweep: &SweepDir, rows: &[SummaryRow]) -> Markup {
         }
         p {
             "Loss: at the last logged step. ‖H‖, edge ratio and gauge: medians over the second half; the gauge is 1 at the edge and \
-             changes faster than the ratio. A job that diverged was stopped when its numbers were no longer finite."
+             changes faster than the ratio. A click on a heading sorts the table. A job that diverged was stopped when its numbers were no longer finite."
         }
     }
 }

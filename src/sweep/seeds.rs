@@ -1,7 +1,9 @@
 //! Jobs that differ in their seed alone, taken together: means over the seeds, with standard deviations.
 
+use super::summary::{COLUMNS, NUMBERS};
 use super::{Axis, JobState, SummaryRow, axis};
-use crate::text::{self, counted, digits};
+use crate::results::moments::Moments;
+use crate::text::{self, counted};
 
 /// The axis that is no axis of a picture.
 const SEED: &str = "run.seed";
@@ -18,36 +20,13 @@ pub(super) struct OverSeeds {
 
 /// The jobs of one combination.
 pub(super) struct Mean {
-    /// Means, and the state that all have or the first one that is not done. `edge_ratio_low` and `edge_ratio_high` are one
-    /// standard deviation below and above the mean.
+    /// Means, and the state that all have or the first one that is not done.
     pub row: SummaryRow,
-    /// Means and standard deviations of loss, edge ratio and gauge, if all are done.
-    averages: [Option<Average>; 3],
-    /// The same of the step at which the edge is reached, over the seeds that reach it.
-    edge_step: Option<Average>,
+    /// Mean and standard deviation of each of [`NUMBERS`], if all jobs are done and have the number. Those of the step at
+    /// which the edge is reached are over the seeds that reach it.
+    moments: [Option<Moments>; COLUMNS],
     /// Their number, and that of all.
     reached: (usize, usize),
-}
-
-/// A mean, and the standard deviation of the sample.
-#[derive(Clone, Copy)]
-struct Average {
-    mean: f64,
-    deviation: f64,
-}
-
-impl Average {
-    fn of(values: &[f64]) -> Self {
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
-        Self { mean, deviation: (squares / (count - 1.0).max(1.0)).sqrt() }
-    }
-
-    /// The mean ± the standard deviation.
-    fn words(self) -> String {
-        format!("{} ± {}", digits(self.mean, 4), digits(self.deviation, 2))
-    }
 }
 
 /// The place of the seeds among the axes, unless they are the only one.
@@ -56,7 +35,9 @@ pub(super) fn place(axes: &[Axis]) -> Option<usize> {
 }
 
 impl OverSeeds {
-    /// The names of [`Mean::words`].
+    /// The columns of [`Mean::words`].
+    pub const COLUMNS: [&str; 4] = ["loss", "edge_ratio", "gauge", "edge_step"];
+    /// Their names.
     pub const NAMES: [&str; 4] = ["loss", "edge ratio", "gauge", "step at the edge"];
 
     /// Takes the rows of a sweep together; `None` without an axis of seeds beside another one.
@@ -107,35 +88,37 @@ impl Mean {
         if let Some(first) = open.first() {
             row.state = first.state;
             row.message = format!("{} of {} seeds not done", open.len(), group.len());
-            return Self { row, averages: [None; 3], edge_step: None, reached: (0, 0) };
+            return Self { row, moments: [None; COLUMNS], reached: (0, 0) };
         }
-        let average = |of: fn(&SummaryRow) -> Option<f64>| -> Option<Average> {
-            let values = group.iter().map(|row| of(row)).collect::<Option<Vec<f64>>>()?;
-            Some(Average::of(&values))
-        };
-        let averages = [average(|row| row.loss), average(|row| row.edge_ratio), average(|row| row.gauge)];
-        let [loss, ratio, gauge] = averages;
-        (row.loss, row.gauge) = (loss.map(|it| it.mean), gauge.map(|it| it.mean));
-        row.edge_ratio = ratio.map(|it| it.mean);
-        row.edge_ratio_low = ratio.map(|it| it.mean - it.deviation);
-        row.edge_ratio_high = ratio.map(|it| it.mean + it.deviation);
-        let reached: Vec<f64> = group.iter().filter_map(|row| row.edge_step).collect();
-        let edge_step = (!reached.is_empty()).then(|| Average::of(&reached));
-        row.edge_step = edge_step.map(|it| it.mean);
-        Self { row, averages, edge_step, reached: (reached.len(), group.len()) }
+        let moments = NUMBERS.map(|column| {
+            let known: Vec<f64> = group.iter().filter_map(|row| (column.of)(row)).collect();
+            let suffices = known.len() == group.len() || column.name == "edge_step";
+            Moments::of(&known).filter(|_| suffices)
+        });
+        for (column, moments) in NUMBERS.iter().zip(&moments) {
+            row.set(column, moments.map(|it| it.mean));
+        }
+        let reached = group.iter().filter(|row| row.edge_step.is_some()).count();
+        Self { row, moments, reached: (reached, group.len()) }
+    }
+
+    /// Those of a column.
+    pub fn column(&self, column: &str) -> Option<Moments> {
+        let place = NUMBERS.iter().position(|number| number.name == column)?;
+        self.moments[place]
     }
 
     /// Loss, edge ratio, gauge, and the step at which the edge is reached: means ± standard deviations, or nothing.
     pub fn words(&self) -> [String; 4] {
-        let words = |average: Option<Average>| average.map_or_else(String::new, Average::words);
-        let [loss, ratio, gauge] = self.averages.map(words);
+        let [loss, ratio, gauge, edge_step] = OverSeeds::COLUMNS.map(|column| self.column(column));
+        let words = |moments: Option<Moments>| moments.map_or_else(String::new, |moments| moments.to_string());
         // Where no gauge is known, nothing can be said of it.
-        let edge_step = match (self.reached, self.edge_step) {
-            _ if gauge.is_empty() => String::new(),
-            ((reached, all), Some(step)) if reached == all => step.words(),
-            ((reached, all), Some(step)) => format!("{} ({reached} of {all} seeds)", step.words()),
+        let edge_step = match (self.reached, edge_step) {
+            _ if gauge.is_none() => String::new(),
+            ((reached, all), Some(step)) if reached == all => step.to_string(),
+            ((reached, all), Some(step)) => format!("{step} ({reached} of {all} seeds)"),
             ((_, all), None) => format!("none of {}", counted(all, "seed")),
         };
-        [loss, ratio, gauge, edge_step]
+        [words(loss), words(ratio), words(gauge), edge_step]
     }
 }

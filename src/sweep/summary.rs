@@ -53,27 +53,45 @@ pub struct SummaryRow {
     pub message: String,
 }
 
-/// A column of numbers, and its field.
-type NumberColumn = (&'static str, fn(&mut SummaryRow) -> &mut Option<f64>);
+/// A column of numbers: its name, its value, and its place in a row.
+pub(super) struct NumberColumn {
+    pub name: &'static str,
+    pub of: fn(&SummaryRow) -> Option<f64>,
+    field: fn(&mut SummaryRow) -> &mut Option<f64>,
+}
+
+macro_rules! numbers {
+    ($($field:ident),*) => {
+        [$(NumberColumn { name: stringify!($field), of: |row| row.$field, field: |row| &mut row.$field }),*]
+    };
+}
+
+/// The number of columns of numbers.
+pub(super) const COLUMNS: usize = 13;
 
 /// The columns of numbers behind `steps`, in order.
-const NUMBERS: [NumberColumn; 13] = [
-    ("loss", |row| &mut row.loss),
-    ("error", |row| &mut row.error),
-    ("grad_norm", |row| &mut row.grad_norm),
-    ("test_loss", |row| &mut row.test_loss),
-    ("test_error", |row| &mut row.test_error),
-    ("hessian_norm", |row| &mut row.hessian_norm),
-    ("edge_ratio", |row| &mut row.edge_ratio),
-    ("edge_ratio_low", |row| &mut row.edge_ratio_low),
-    ("edge_ratio_high", |row| &mut row.edge_ratio_high),
-    ("gauge", |row| &mut row.gauge),
-    ("edge_step", |row| &mut row.edge_step),
-    ("worst_residual", |row| &mut row.worst_residual),
-    ("wall_secs", |row| &mut row.wall_secs),
-];
+pub(super) const NUMBERS: [NumberColumn; COLUMNS] = numbers!(
+    loss,
+    error,
+    grad_norm,
+    test_loss,
+    test_error,
+    hessian_norm,
+    edge_ratio,
+    edge_ratio_low,
+    edge_ratio_high,
+    gauge,
+    edge_step,
+    worst_residual,
+    wall_secs
+);
 
 impl SummaryRow {
+    /// Puts a number into a column.
+    pub(super) fn set(&mut self, column: &NumberColumn, value: Option<f64>) {
+        *(column.field)(self) = value;
+    }
+
     pub(super) fn empty(job: String, values: Vec<String>, state: JobState, message: String) -> Self {
         Self {
             job,
@@ -155,17 +173,17 @@ impl SummaryRow {
 ///
 /// # Errors
 /// [`SweepError`] if the file cannot be written.
-pub(super) fn write_summary(sweep: &SweepDir, rows: &mut [SummaryRow]) -> Result<(), SweepError> {
+pub(super) fn write_summary(sweep: &SweepDir, rows: &[SummaryRow]) -> Result<(), SweepError> {
     let mut writer = csv::Writer::from_writer(vec![]);
     let axes = sweep.axes.iter().map(|axis| axis.key.as_str());
-    let numbers = NUMBERS.iter().map(|(name, _)| *name);
+    let numbers = NUMBERS.iter().map(|column| column.name);
     let header: Vec<&str> =
         ["job"].into_iter().chain(axes).chain(["state", "steps"]).chain(numbers).chain(["message"]).collect();
     let mut write = |cells: &[&str]| writer.write_record(cells).expect("memory takes every row of one length");
     write(&header);
     for row in rows {
         let steps = row.steps.map_or_else(String::new, |steps| steps.to_string());
-        let numbers = NUMBERS.map(|(_, field)| field(row).map_or_else(String::new, number));
+        let numbers = NUMBERS.map(|column| (column.of)(row).map_or_else(String::new, number));
         let mut cells = vec![row.job.as_str()];
         cells.extend(row.values.iter().map(String::as_str));
         cells.extend([row.state.word(), &steps]);
@@ -191,7 +209,7 @@ pub fn read_summary(path: &Path) -> Result<Vec<SummaryRow>, RecordError> {
         let message = line.optional("message")?.unwrap_or_default();
         let mut row = SummaryRow::empty(line.required("job")?, values, line.required("state")?, message);
         row.steps = line.optional("steps")?;
-        for (name, field) in NUMBERS {
+        for NumberColumn { name, field, .. } in NUMBERS {
             *field(&mut row) = line.optional(name)?;
         }
         Ok(row)

@@ -54,12 +54,7 @@ fn section(heading: &str, lines: &[String]) -> String {
 
 /// Keys with different values. Keys in only one of the files belong to another version.
 fn settings(a: &ComparedRun, b: &ComparedRun) -> Vec<String> {
-    let [a, b] = [a, b].map(|run| {
-        // A configuration that this version can read is complete; otherwise use the keys present.
-        let text = run.readout.config.as_ref().map(Config::to_toml);
-        let text = text.or_else(|| fs::read_to_string(run.folder.config()).ok()).unwrap_or_default();
-        flat(&text.parse().unwrap_or_default())
-    });
+    let [a, b] = [a, b].map(settings_of);
     let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
     keys.sort();
     keys.dedup();
@@ -68,6 +63,14 @@ fn settings(a: &ComparedRun, b: &ComparedRun) -> Vec<String> {
     };
     let differing = keys.into_iter().filter(|key| a.get(*key) != b.get(*key));
     differing.map(|key| format!("{key}: {} → {}", value(&a, key), value(&b, key))).collect()
+}
+
+/// The settings of a run by their full keys, as text.
+pub(super) fn settings_of(run: &ComparedRun) -> BTreeMap<String, String> {
+    // A configuration that this version can read is complete; otherwise use the keys present.
+    let text = run.readout.config.as_ref().map(Config::to_toml);
+    let text = text.or_else(|| fs::read_to_string(run.folder.config()).ok()).unwrap_or_default();
+    flat(&text.parse().unwrap_or_default())
 }
 
 /// The values by their full keys.

@@ -5,14 +5,17 @@
 //! and device, and tables cell by cell.
 
 mod differences;
+mod groups;
+mod page;
 mod pictures;
 mod table;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::Format;
+use super::look::Look;
 use super::official_raw::{RawRow, read_raw};
+use super::plot::save;
 use super::readout::Readout;
 use crate::files::check_folder;
 use crate::folder::manifest::Manifest;
@@ -22,18 +25,31 @@ use crate::results::ResultsError;
 /// The request of `edgewalk compare`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompareRequest {
-    /// ComparedRun folders and raw files.
+    /// Run folders and raw files.
     pub paths: Vec<PathBuf>,
-    /// The folder of the pictures.
+    /// The settings whose values make groups of runs, by their full or short names; without any, every run has a colour
+    /// of its own.
+    pub by: Vec<String>,
+    /// The folder of the pictures and their page.
     pub out: PathBuf,
-    /// Their format.
-    pub format: Format,
+    /// How the pictures look.
+    pub look: Look,
 }
 
 /// One of the runs that are compared.
 struct ComparedSource {
     name: String,
     rows: Rows,
+}
+
+impl ComparedSource {
+    /// The run folder, unless it is a raw file.
+    fn run(&self) -> Option<&ComparedRun> {
+        match &self.rows {
+            Rows::ComparedRun(run) => Some(run),
+            Rows::Raw(_) => None,
+        }
+    }
 }
 
 /// The source of its numbers.
@@ -56,29 +72,42 @@ pub struct Comparison {
     pub text: String,
     /// The pictures that were drawn.
     pub pictures: Vec<PathBuf>,
+    /// The page that shows them with the differences.
+    pub page: PathBuf,
 }
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text.trim_end())?;
-        self.pictures.iter().try_for_each(|path| write!(f, "\n{}", path.display()))
+        self.pictures.iter().chain([&self.page]).try_for_each(|path| write!(f, "\n{}", path.display()))
     }
 }
 
 /// Reads, compares and draws.
 ///
 /// # Errors
-/// A path that is not a run or raw file, tables that cannot be read, pictures that cannot be written.
+/// No path at all, a path that is not a run or raw file, a key that a run has not, tables that cannot be read, pictures that cannot be
+/// written.
 pub fn compare(request: &CompareRequest) -> Result<Comparison, ResultsError> {
     check_folder(&request.out)?;
     let mut sources = vec![];
     for path in &request.paths {
         sources.extend(read(path)?);
     }
+    if sources.is_empty() {
+        return Err(ResultsError::NoRuns);
+    }
     name_apart(&mut sources);
-    let text = [table::key_numbers(&sources), differences::between(&sources)?].join("\n");
-    let pictures = pictures::draw(&sources, &request.out, request.format)?;
-    Ok(Comparison { text, pictures })
+    let groups = if request.by.is_empty() { groups::each(&sources) } else { groups::by(&request.by, &sources)? };
+    let text = match request.by.is_empty() {
+        true => [table::key_numbers(&sources), differences::between(&sources)?].join("\n"),
+        false => groups::in_words(&groups),
+    };
+    let figures = pictures::figures(&groups);
+    let pictures = figures.iter().map(|(stem, figure)| save(figure, &request.out.join(stem), &request.look));
+    let pictures = pictures.collect::<Result<_, _>>()?;
+    let page = page::write(&figures, &text, &request.out)?;
+    Ok(Comparison { text, pictures, page })
 }
 
 fn read(path: &Path) -> Result<Vec<ComparedSource>, ResultsError> {

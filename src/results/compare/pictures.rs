@@ -1,26 +1,20 @@
-//! The curves of the compared runs in common pictures: a colour for each run, dashed for its edge.
+//! The curves of the compared runs in common pictures: a colour for each group, other dashes for its edge. A group of
+//! several runs is its mean, with a band of one standard deviation.
 
-use std::path::{Path, PathBuf};
-
+use super::groups::Group;
 use super::{ComparedRun, ComparedSource, Rows};
 use crate::folder::rows::CurvatureRow;
+use crate::results::figure::palette::{DISTINCT, series};
 use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
+use crate::results::means::{Points, mean};
 use crate::results::official_raw::RawRow;
-use crate::results::plot::{BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, save};
-use crate::results::{Format, PlotError};
+use crate::results::plot::AT_EDGE;
 
-/// The colours of the runs, again from the first when there are more of them.
-const COLORS: [&str; 8] = [BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY];
-/// The look of an edge.
-const EDGE: &str = "7 5";
-/// The look of the second kind of curve in a picture.
-const SECOND: &str = "2 4";
+/// A picture with the name of its file, without extension.
+pub(super) type Named = (&'static str, Figure);
 
-/// One quantity over time or steps.
-type Points = Vec<(f64, f64)>;
-
-/// A kind of curve: its name, its dashes, and its values.
-type CurveKind = (&'static str, &'static str, fn(&Curves) -> &Points);
+/// A kind of curve: its name, the kind of its look, and its values.
+type CurveKind = (&'static str, usize, fn(&Curves) -> &Points);
 
 /// The curves of one run.
 #[derive(Default)]
@@ -35,54 +29,80 @@ struct Curves {
     sam_alignment: Points,
 }
 
-/// Draws the pictures that have data, and returns their paths.
-///
-/// # Errors
-/// [`PlotError`].
-pub(crate) fn draw(sources: &[ComparedSource], out: &Path, format: Format) -> Result<Vec<PathBuf>, PlotError> {
-    let by_time = sources.iter().any(|source| matches!(source.rows, Rows::Raw(_)));
-    let x = || {
-        if by_time {
-            Horizontal::Linear("seconds since training began, measurements included".into())
-        } else {
-            Horizontal::Steps
-        }
+/// The pictures that have data.
+pub(super) fn figures(groups: &[Group<'_>]) -> Vec<Named> {
+    let is_raw = |source: &&ComparedSource| matches!(source.rows, Rows::Raw(_));
+    let by_time = groups.iter().any(|group| group.members.iter().any(is_raw));
+    let x = || match by_time {
+        true => Horizontal::Linear("seconds since training began, measurements included".into()),
+        false => Horizontal::Steps,
     };
-    let all: Vec<Curves> = sources.iter().map(|source| of(source, by_time)).collect();
+    let all: Vec<Vec<Curves>> =
+        groups.iter().map(|group| group.members.iter().map(|source| of(source, by_time)).collect()).collect();
     let curves = |parts: &[CurveKind]| -> Vec<Curve> {
         let mut curves = vec![];
-        for (i, (source, own)) in sources.iter().zip(&all).enumerate() {
-            for &(what, dashes, points) in parts {
-                let points = points(own).clone();
-                if points.iter().any(|point| point.1.is_finite()) {
-                    let color = COLORS[i % COLORS.len()];
-                    let width = if dashes.is_empty() { 2.0 } else { 1.75 };
-                    let label = if what.is_empty() { source.name.clone() } else { format!("{}, {what}", source.name) };
-                    curves.push(Curve { label, points, style: Style { color, width, dashes } });
-                }
+        for (i, (group, own)) in groups.iter().zip(&all).enumerate() {
+            for &(what, kind, points) in parts {
+                let label = if what.is_empty() { group.name.clone() } else { format!("{}, {what}", group.name) };
+                let runs: Vec<&Points> = own.iter().map(points).filter(|points| has_values(points)).collect();
+                curves.extend(drawn(&label, &runs, series(i, kind)));
             }
         }
         curves
     };
-    let norm = curves(&[("‖H‖", "", |own| &own.norm), ("edge", EDGE, |own| &own.edge)]);
-    let ratio = with_edge(curves(&[("", "", |own| &own.ratio)]));
-    let gauge = with_edge(curves(&[("", "", |own| &own.gauge)]));
-    let loss = curves(&[("", "", |own| &own.loss), ("test", SECOND, |own| &own.test)]);
-    let alignment = curves(&[("g", "", |own| &own.alignment), ("followed gradient", EDGE, |own| &own.sam_alignment)]);
+    let norm = curves(&[("‖H‖", 0, |own| &own.norm), ("edge", 1, |own| &own.edge)]);
+    let ratio = with_edge(curves(&[("", 0, |own| &own.ratio)]));
+    let gauge = with_edge(curves(&[("", 0, |own| &own.gauge)]));
+    let loss = curves(&[("", 0, |own| &own.loss), ("test", 1, |own| &own.test)]);
+    let alignment = curves(&[("g", 0, |own| &own.alignment), ("followed gradient", 1, |own| &own.sam_alignment)]);
     let eigenvalue = "Hessian eigenvalue (loss per squared weight)";
     let figures = [
-        ("sharpness", "Sharpness and the edge of each run", eigenvalue, Scale::Auto, norm),
+        ("sharpness", "Sharpness and its edge", eigenvalue, Scale::Auto, norm),
         ("edge_ratio", "Sharpness in units of the edge", "λ_max ÷ edge", Scale::Auto, ratio),
         ("gauge", "Gauge of the updates", "gauge (1 at the edge)", Scale::Auto, gauge),
         ("loss", "Loss", "loss (per example)", Scale::Log, loss),
         ("alignment", "Alignment with the top eigenvector", "|cos(·, v₁)|", Scale::Fixed(0.0, 1.0), alignment),
     ];
-    let drawn = figures.into_iter().filter(|figure| !figure.4.is_empty());
-    drawn
-        .map(|(stem, title, y_label, scale, curves)| {
-            save(&Figure { title: title.into(), x: x(), y_label, scale, curves }, &out.join(stem), format)
-        })
-        .collect()
+    let note = note(groups);
+    let figure = |(stem, title, y_label, scale, curves): (_, &str, _, _, _)| {
+        (stem, Figure { title: title.into(), note: note.clone(), x: x(), y_label, scale, curves })
+    };
+    figures.into_iter().filter(|figure| !figure.4.is_empty()).map(figure).collect()
+}
+
+fn has_values(points: &Points) -> bool {
+    points.iter().any(|point| point.1.is_finite())
+}
+
+/// The curve of a group: of its run, or of the mean of its runs; or all of them, where they have too few common steps.
+fn drawn(label: &str, runs: &[&Points], style: Style) -> Vec<Curve> {
+    match runs {
+        [] => vec![],
+        [run] => vec![Curve::new(label, (*run).clone(), style)],
+        runs => match mean(runs) {
+            Some((points, band)) => vec![Curve { band, ..Curve::new(label, points, style) }],
+            None => {
+                let name = |i| if i == 0 { format!("{label}, each run") } else { String::new() };
+                runs.iter().enumerate().map(|(i, run)| Curve::new(name(i), (*run).clone(), style)).collect()
+            }
+        },
+    }
+}
+
+/// What a reader must know of the curves.
+fn note(groups: &[Group<'_>]) -> String {
+    let mut parts = vec![];
+    if groups.iter().any(|group| group.members.len() > 1) {
+        let mut keys: Vec<&str> = groups.iter().flat_map(|group| &group.differ).map(String::as_str).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let over = if keys.is_empty() { String::new() } else { format!(", which differ in {}", keys.join(", ")) };
+        parts.push(format!("Means over the runs of a group{over}; bands: ± one standard deviation"));
+    }
+    if groups.len() > DISTINCT {
+        parts.push(format!("From number {} on, the looks of the first curves are used again", DISTINCT + 1));
+    }
+    parts.join(". ")
 }
 
 /// The curves, and a line at 1 if there are any.
@@ -90,8 +110,7 @@ fn with_edge(mut curves: Vec<Curve>) -> Vec<Curve> {
     let ends = curves.iter().flat_map(|curve| &curve.points).map(|point| point.0);
     let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
     if low < high {
-        let style = Style { color: BLACK, width: 1.25, dashes: "3 4" };
-        curves.push(Curve { label: "the edge".into(), points: vec![(low, 1.0), (high, 1.0)], style });
+        curves.push(Curve::new("the edge", vec![(low, 1.0), (high, 1.0)], AT_EDGE));
     }
     curves
 }

@@ -38,7 +38,7 @@ impl HeatMap {
     /// # Errors
     /// The plotting library's message, if it cannot encode the picture.
     pub fn render(&self, format: Format) -> Result<Vec<u8>, String> {
-        encode(&self.scene(), format)
+        encode(self.scene(), format, 2.0)
     }
 
     /// The logarithms at the ends of the scale.

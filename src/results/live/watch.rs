@@ -14,10 +14,11 @@ use crate::files::write_file;
 use crate::folder::manifest::Ended;
 use crate::folder::{RunDir, RunDirError};
 use crate::observer::Observer;
+use crate::results::look::Look;
 use crate::results::plot::plot_readout;
 use crate::results::readout::Readout;
 use crate::results::summary::Summary;
-use crate::results::{Format, PlotError, ResultsError};
+use crate::results::{PlotError, ResultsError};
 
 /// The shortest time between two checks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -45,17 +46,18 @@ pub struct Redrawn {
 /// or a picture cannot be drawn; and the error of `redrawn`.
 pub fn watch<E: From<ResultsError>>(
     runs: &[RunDir],
-    format: Format,
+    look: impl Into<Look>,
     observer: &dyn Observer,
     mut redrawn: impl FnMut(&Redrawn) -> Result<(), E>,
 ) -> Result<(), E> {
+    let look = look.into();
     // From here on the observer can stop it.
     observer.is_stopped();
     let mut watched: Vec<WatchedRun<'_>> = runs.iter().map(WatchedRun::new).collect();
     loop {
         let began = Instant::now();
         for run in &mut watched {
-            if let Some(news) = run.look(format)? {
+            if let Some(news) = run.look(&look)? {
                 redrawn(&news)?;
             }
         }
@@ -91,7 +93,7 @@ impl<'a> WatchedRun<'a> {
     }
 
     /// Draws if the tables have changed.
-    fn look(&mut self, format: Format) -> Result<Option<Redrawn>, ResultsError> {
+    fn look(&mut self, look: &Look) -> Result<Option<Redrawn>, ResultsError> {
         if self.over {
             return Ok(None);
         }
@@ -113,7 +115,7 @@ impl<'a> WatchedRun<'a> {
             }
         }
         self.seen = now;
-        match self.draw(format, ended) {
+        match self.draw(look, ended) {
             Err(PlotError::NoRows { .. }) if !self.over => Ok(None),
             Err(error @ PlotError::Record(_)) if !self.over => {
                 self.refused = Some(error);
@@ -123,9 +125,9 @@ impl<'a> WatchedRun<'a> {
         }
     }
 
-    fn draw(&self, format: Format, ended: Ended) -> Result<Redrawn, PlotError> {
+    fn draw(&self, look: &Look, ended: Ended) -> Result<Redrawn, PlotError> {
         let readout = Readout::of(self.run)?;
-        let pictures = plot_readout(self.run, &readout, format)?;
+        let pictures = plot_readout(self.run, &readout, look)?;
         let summary = readout.summary();
         let page = page(self.run, &summary, &pictures, &ended);
         write_file(&live_page(self.run), page.as_bytes())?;

@@ -89,7 +89,7 @@ pub(crate) fn picture(bytes: &[u8], media_type: &str, class: &str, alt: &str, ca
 /// # Errors
 /// [`PlotError::Draw`].
 pub(crate) fn drawn(figure: &Figure, stem: &str, caption: &Markup) -> Result<Markup, PlotError> {
-    let svg = figure.render(Format::Svg).map_err(|message| PlotError::Draw { path: stem.into(), message })?;
+    let svg = figure.render(&Format::Svg.into()).map_err(|message| PlotError::Draw { path: stem.into(), message })?;
     Ok(picture(&svg, "image/svg+xml", "", &figure.title, caption))
 }
 

@@ -14,8 +14,9 @@ use crate::files::write_file;
 use crate::folder::RunDir;
 use crate::folder::rows::MetricsRow;
 use crate::results::ResultsError;
+use crate::results::figure::palette::BLUE;
 use crate::results::figure::{Curve, Figure, Horizontal, Scale};
-use crate::results::plot::{BLUE, figures, solid};
+use crate::results::plot::{figures, solid};
 use crate::results::readout::Readout;
 use crate::text::shell_word;
 
@@ -108,7 +109,7 @@ fn pictures(facts: &Facts, run: &RunDir) -> Result<Markup, ResultsError> {
             }
         }
         @for page in &pages { (page) }
-        p { "Values that would flatten the rest of a picture leave its frame; the line below its title then says how many." }
+        p { "Values that would flatten the rest of a picture leave its frame. Arrows at its edge then show where, and the line below its title says how many." }
     })
 }
 
@@ -120,7 +121,8 @@ fn gradient(rows: &[MetricsRow], name: &str) -> (&'static str, Figure) {
         x: Horizontal::Steps,
         y_label: "‖∇L(w)‖",
         scale: Scale::Log,
-        curves: vec![Curve { label: String::new(), points, style: solid(BLUE, 2.0) }],
+        curves: vec![Curve::new("", points, solid(BLUE, 2.0))],
+        ..Default::default()
     };
     ("gradient", figure)
 }

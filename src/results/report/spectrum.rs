@@ -12,8 +12,9 @@ use crate::folder::RunDir;
 use crate::folder::rows::{CurvatureRow, Extreme};
 use crate::optim::Rule;
 use crate::results::PlotError;
+use crate::results::figure::palette::{BLUE, GREY};
 use crate::results::figure::{Curve, Figure, Horizontal, Scale, Style};
-use crate::results::plot::{BLUE, GD_EDGE, GREY, SAM_EDGE, subscript};
+use crate::results::plot::{GD_EDGE, SAM_EDGE, subscript};
 use crate::text::digits;
 
 /// A row of the table of eigenvalues.
@@ -132,7 +133,7 @@ fn figure(row: &CurvatureRow, rule: &Rule) -> Figure {
     let last = row.lambdas.len() as f64;
     let mut level = |label: String, style: Style, value: f64| {
         if value.is_finite() {
-            curves.push(Curve { label, points: vec![(0.5, value), (last + 0.5, value)], style });
+            curves.push(Curve::new(label, vec![(0.5, value), (last + 0.5, value)], style));
         }
     };
     level(rule.unperturbed().edge_name(), GD_EDGE, row.gd_edge);
@@ -143,21 +144,18 @@ fn figure(row: &CurvatureRow, rule: &Rule) -> Figure {
         let place = (i + 1) as f64;
         if let Some(error) = row.errors.get(i).filter(|error| error.is_finite()) {
             let points = vec![(place, value - error), (place, value + error)];
-            curves.push(Curve { label: String::new(), points, style: Style { color: GREY, width: 2.0, dashes: "" } });
+            curves.push(Curve::new("", points, Style { color: GREY, width: 2.0, dashes: "" }));
         }
         let label = if i == 0 { "eigenvalue".into() } else { String::new() };
-        curves.push(Curve {
-            label,
-            points: vec![(place, value)],
-            style: Style { color: BLUE, width: 3.0, dashes: "" },
-        });
+        curves.push(Curve::new(label, vec![(place, value)], Style { color: BLUE, width: 3.0, dashes: "" }));
     }
     Figure {
         title: format!("The largest Hessian eigenvalues at step {}", row.step),
-        x: Horizontal::Linear("rank by magnitude".into()),
+        x: Horizontal::Whole("rank by magnitude".into()),
         y_label: "Hessian eigenvalue (loss per squared weight)",
         scale: Scale::Auto,
         curves,
+        ..Default::default()
     }
 }
 
@@ -181,8 +179,8 @@ pub(crate) fn analysis(run: &RunDir) -> Option<Markup> {
         }
         @for (media_type, bytes) in &pictures {
             (page::picture(bytes, media_type, "", "spectral density", &html! {
-                "The density of all eigenvalues by stochastic Lanczos quadrature: how many eigenvalues there are per unit, \
-                 smoothed, on a logarithmic scale. H is the Hessian; where drawn, G is its Gauss–Newton part and R = H − G the rest."
+                "The density of all eigenvalues by stochastic Lanczos quadrature: how many eigenvalues lie around each place, \
+                 smoothed, on a logarithmic scale; a single one is a peak of height 1. H is the Hessian; where drawn, G is its Gauss–Newton part and R = H − G the rest."
             }))
         }
     })
