@@ -256,7 +256,9 @@ fn data_are_found_under_the_variable_first_and_in_the_cache_otherwise() {
 
 #[test]
 fn names_are_the_same_in_a_config_and_on_screen() {
-    assert_eq!(DataName::NAMES, ["embedded", "mnist", "fashion-mnist", "cifar10", "shakespeare", "text", "arrays"]);
+    let names =
+        ["embedded", "mnist", "fashion-mnist", "cifar10", "shakespeare", "text", "chebyshev", "spirals", "arrays"];
+    assert_eq!(DataName::NAMES, names);
     for &spelling in DataName::NAMES {
         let text: serde::de::value::StrDeserializer<serde::de::value::Error> = spelling.into_deserializer();
         assert_eq!(DataName::deserialize(text).unwrap().to_string(), spelling);

@@ -130,7 +130,7 @@ fn the_columns_are_those_that_others_rely_on() {
          lambda_min,hessian_norm,gd_edge,sam_edge,edge_ratio,gauge,grad_alignment,\
          sam_grad_alignment,hvps,measured_on,examples,measured_at,error_1,error_2,error_3,lambda_max,lambda_max_error,\
          lambda_min_error,grad_subspace,sam_grad_subspace,solve_secs,converged_1,converged_2,converged_3,\
-         update_sharpness,update_error\n"
+         update_sharpness,update_error,follows_1,follows_2,follows_3\n"
     );
 }
 
@@ -141,7 +141,7 @@ fn a_row_is_on_the_disk_when_write_returns_and_missing_values_are_empty_cells() 
     let mut writer = CurvatureWriter::create(&path, CurvatureColumns { top: 3, ..Default::default() }).unwrap();
     writer.write(&curvature_row(20, 0.75)).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    let row = "20,0.25,0.1,0.001,-3.0,2.0,,1e-5,2e-5,,,3.0,5.0,4.0,0.75,1.5,0.5,0.75,12,,,,,,,,,,,,,,,,,";
+    let row = "20,0.25,0.1,0.001,-3.0,2.0,,1e-5,2e-5,,,3.0,5.0,4.0,0.75,1.5,0.5,0.75,12,,,,,,,,,,,,,,,,,,,,";
     assert_eq!(text.lines().nth(1), Some(row));
     assert_eq!(read_curvature(&path).unwrap(), [curvature_row(20, 0.75)]);
 }
@@ -187,7 +187,7 @@ fn the_official_estimate_has_columns_of_its_own_where_it_was_asked_for() {
     writer.write(&with).unwrap();
     writer.write(&curvature_row(20, 0.5)).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.lines().nth(1).unwrap().ends_with(",12,batch,64,,,,,,,,,,3.5,0.875,0.25,0.125,100,,,,"), "{text}");
+    assert!(text.lines().nth(1).unwrap().ends_with(",12,batch,64,,,,,,,,,,3.5,0.875,0.25,0.125,100,,,,,,"), "{text}");
     let rows = read_curvature(&path).unwrap();
     assert_eq!(rows, [with.clone(), curvature_row(20, 0.5)]);
     let ratio = EdgeSummary::of(&rows, &Rule::sam(1.0, 1.0)).unwrap().official.unwrap();

@@ -209,7 +209,7 @@ fn check_folder(run: &RunDir) {
                    hessian_norm,gd_edge,sam_edge,edge_ratio,gauge,grad_alignment,sam_grad_alignment,hvps,\
                    measured_on,examples,measured_at,error_1,error_2,error_3,lambda_max,lambda_max_error,\
                    lambda_min_error,grad_subspace,sam_grad_subspace,solve_secs,converged_1,converged_2,converged_3,\
-                   update_sharpness,update_error";
+                   update_sharpness,update_error,follows_1,follows_2,follows_3";
     assert_eq!(header(run.curvature()), columns);
     for name in ["edges", "edges_sam_only", "alignment", "loss"] {
         let svg = fs::read_to_string(run.plots().join(format!("{name}.svg"))).unwrap();

@@ -91,7 +91,7 @@ impl Accepts {
             Self::Until => Until::ALLOWED.into(),
             Self::Fraction => "a number above 0 and below 1, such as 1e-3".into(),
             Self::BelowOne => "a number, 0 or above and below 1, such as 0.9".into(),
-            Self::WholeOrNone => "\"none\", or a whole number such as -100".into(),
+            Self::WholeOrNone => format!("\"none\", or a whole number from {} to {}, such as -100", i64::MIN, i64::MAX),
             Self::Flag => "true or false".into(),
             Self::FlagOrAuto => "true, false or \"auto\"".into(),
             Self::CountOrShare(max) => {

@@ -152,7 +152,7 @@ impl Problem {
                 words(self.targets)
             )));
         }
-        if matches!(self.loss, Loss::Output) {
+        if matches!(self.loss, Loss::Output) && self.examples > 1 {
             let (g, outputs) = self.forward(2)?;
             if g.shape(outputs) != [2 * labels, 1] {
                 let problem = "the network joins the examples to one loss, and they come in chunks; let it give one \
