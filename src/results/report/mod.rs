@@ -8,6 +8,7 @@ mod glossary;
 mod head;
 mod later;
 mod numbers;
+mod optimizer_words;
 pub(crate) mod page;
 mod run;
 mod spectrum;
