@@ -4,8 +4,8 @@
 their folders.
 """
 
-from edgewalk._hessian import Eigenvalues, Hessian, Trace
+from edgewalk._hessian import Density, Eigenvalues, Hessian, Trace
 from edgewalk._run import Run
 from edgewalk._training import resume, train
 
-__all__ = ["Eigenvalues", "Hessian", "Run", "Trace", "resume", "train"]
+__all__ = ["Density", "Eigenvalues", "Hessian", "Run", "Trace", "resume", "train"]

@@ -43,6 +43,24 @@ class Trace(NamedTuple):
     """The products with the Hessian that it took."""
 
 
+class Density(NamedTuple):
+    """The density of all eigenvalues, by stochastic Lanczos quadrature."""
+
+    values: Vector
+    """Positions on the axis of the eigenvalues, rising."""
+    weights: Vector
+    """The fraction of the eigenvalues that each stands for; together 1."""
+    products: int
+    """The products with the Hessian that it took."""
+
+    def at(self, x: ArrayLike, sigma: float) -> Vector:
+        """The density at x when each value is smoothed to a Gaussian of standard deviation sigma; its integral is 1."""
+        if not sigma > 0:
+            raise ValueError(f"sigma = {sigma} is out of range; it must be above 0")
+        distance = (_real("x", x)[..., None] - self.values) / sigma
+        return np.exp(-0.5 * distance**2) @ self.weights / (sigma * math.sqrt(2 * math.pi))
+
+
 class Hessian:
     """The exact Hessian of the mean loss of an ONNX network over examples.
 
@@ -201,6 +219,18 @@ class Hessian:
     def trace(self, *, products: int = 60, level: float = 0.95, seed: int = 0) -> Trace:
         """The trace by Hutch++, with a confidence interval of this level; exact with as many products as parameters."""
         return Trace(*self._core.trace(_count("products", products), level, _count("seed", seed)))
+
+    def density(self, *, probes: int = 8, steps: int = 40, seed: int = 0) -> Density:
+        """The density of all eigenvalues, from probes × steps products."""
+        values, weights, products = self._core.density(
+            _count("probes", probes), _count("steps", steps), _count("seed", seed)
+        )
+        order = np.argsort(values)
+        return Density(np.array(values)[order], np.array(weights)[order], products)
+
+    def loss_and_gradient(self) -> tuple[float, Vector]:
+        """The mean loss at the parameters, and its gradient."""
+        return self._core.gradient()
 
     def __repr__(self) -> str:
         return f"<edgewalk.Hessian of {self.shape[0]} parameters on {self.device}>"

@@ -75,7 +75,7 @@ def _note(is_warning: bool, text: str) -> None:
 
 def _sets(settings: Mapping[str, Any] | None) -> list[str]:
     """Settings as `key=value`, as on the command line."""
-    return [f"{key}={_text(key, value)}" for key, value in (settings or {}).items()]
+    return [f"{key}={_text(key, value)}" for key, value in dict(settings or {}).items()]
 
 
 def _text(key: str, value: Any) -> str:

@@ -3,9 +3,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use edgewalk::curvature::{CurvatureError, EigenOptions, Eigenpair, Operator, TraceOptions, lanczos, trace};
+use edgewalk::curvature::{
+    CurvatureError, DensityOptions, EigenOptions, Eigenpair, Operator, TraceOptions, lanczos, spectral_density, trace,
+};
 use edgewalk::data::{Examples, Features, Targets};
-use edgewalk::device::{Buffer, Device, Precision};
+use edgewalk::device::{Buffer, Device, DeviceError, Precision};
 use edgewalk::model::{Loss, OnnxModel, Reduction};
 use edgewalk::objective::{HessianOperator, Linearised, Objective};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn, PyUntypedArrayMethods};
@@ -196,6 +198,22 @@ impl Hessian {
         let found = self.solve(py, move |operator| trace(operator, &options))?;
         Ok((found.estimate.value, found.estimate.interval, found.products))
     }
+
+    /// The spectral density: the nodes and weights of all probes, and the products spent.
+    fn density(&self, py: Python<'_>, probes: usize, steps: usize, seed: u64) -> PyResult<(Vec<f64>, Vec<f64>, usize)> {
+        let options = DensityOptions { probes, steps, seed, ..DensityOptions::default() };
+        let found = self.solve(py, move |operator| spectral_density(operator, &options))?;
+        let share = 1.0 / found.probes.len() as f64;
+        let nodes = found.probes.iter().flatten().map(|node| (node.value, share * node.weight));
+        let (values, weights) = nodes.unzip();
+        Ok((values, weights, found.products))
+    }
+
+    /// The loss, and its gradient.
+    fn gradient<'py>(&self, py: Python<'py>) -> PyResult<(f64, Bound<'py, PyArray1<f64>>)> {
+        let (loss, gradient) = py.detach(|| self.lock().gradient()).map_err(|error| of_device(&error))?;
+        Ok((loss, PyArray1::from_vec(py, gradient)))
+    }
 }
 
 impl Hessian {
@@ -224,18 +242,24 @@ impl Hessian {
 }
 
 impl State {
-    fn new(
-        device: &Device,
-        model: OnnxModel,
-        loss: Loss,
-        examples: &Examples,
-    ) -> Result<Self, edgewalk::device::DeviceError> {
+    fn new(device: &Device, model: OnnxModel, loss: Loss, examples: &Examples) -> Result<Self, DeviceError> {
         let mut objective = Objective::new(device, Arc::new(model), loss, examples, 0)?;
         let params = objective.layout().brought().unwrap_or_default().to_vec();
         let w = objective.vector("the parameters")?;
         objective.set_params(&w, &params)?;
         let operator = HessianOperator::with_blocks(&mut objective, &w)?;
         Ok(Self { objective, w, params, operator })
+    }
+
+    /// The loss, and its gradient.
+    fn gradient(&mut self) -> Result<(f64, Vec<f64>), DeviceError> {
+        let Self { objective, w, .. } = self;
+        let gradient = objective.vector("the gradient")?;
+        let partials = objective.device().buffer("partial sums", objective.partials_len())?;
+        let recording = objective.gradient(w, &gradient, Some(&partials))?;
+        objective.device().run([&recording])?;
+        let sums: Vec<f64> = objective.device().read(&partials)?;
+        Ok((objective.metrics(&sums).loss, objective.read(&gradient)?))
     }
 }
 

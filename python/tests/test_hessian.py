@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import ROOT, dense
+from conftest import ROOT, dense, gradient
 from scipy.sparse.linalg import aslinearoperator, eigsh
 
 import edgewalk
@@ -72,6 +72,35 @@ def test_the_trace_is_that_of_the_dense_hessian(mlp):
     np.testing.assert_allclose(H.trace(products=155).value, exact, rtol=1e-6)
     found = H.trace(products=60, level=0.999)
     assert found.interval[0] < exact < found.interval[1] and found.products <= 60
+
+
+def test_the_density_is_that_of_the_dense_hessian(mlp):
+    H = mlp.hessian()
+    exact = np.linalg.eigvalsh(dense(H, mlp.x, mlp.y, "cross-entropy"))
+    found = H.density(probes=16, steps=60)
+    assert found.products == 16 * 60 and (np.diff(found.values) >= 0).all()
+    np.testing.assert_allclose(found.weights.sum(), 1)
+    np.testing.assert_allclose(found.values[[0, -1]], exact[[0, -1]], rtol=1e-5)
+    for x in (-0.1, -0.01, 0.01, 0.1):
+        assert abs(found.weights[found.values <= x].sum() - (exact <= x).mean()) < 0.05
+    x = np.linspace(-3, 3, 2001)
+    np.testing.assert_allclose(found.at(x, 0.05).sum() * (x[1] - x[0]), 1, rtol=1e-6)
+    smooth = np.exp(-0.5 * ((0.5 - exact) / 0.1) ** 2).mean() / (0.1 * np.sqrt(2 * np.pi))
+    np.testing.assert_allclose(found.at(0.5, 0.1), smooth, rtol=0.3)
+    with pytest.raises(ValueError, match="sigma"):
+        found.at(x, 0)
+    with pytest.raises(ValueError, match="probes"):
+        H.density(probes=1)
+
+
+def test_loss_and_gradient_are_those_of_numpy_and_pytorch(mlp):
+    H = mlp.hessian()
+    loss, found = H.loss_and_gradient()
+    np.testing.assert_allclose(loss, mlp.expected["loss"], rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found), mlp.expected["grad_norm"], rtol=1e-6)
+    H.set_params(0.5 * H.params)
+    exact = gradient(H.unflatten(H.params), mlp.x, mlp.y, "cross-entropy")
+    np.testing.assert_allclose(H.loss_and_gradient()[1], exact, atol=1e-12)
 
 
 def test_parameters_can_be_replaced(mlp):
