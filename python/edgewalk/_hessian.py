@@ -196,7 +196,7 @@ class Hessian:
         *,
         tol: float = 1e-4,
         order: Literal["magnitude", "algebraic"] = "magnitude",
-        max_products: int = 500,
+        max_iterations: int = 500,
         block: int = 1,
         seed: int = 0,
     ) -> Eigenvalues:
@@ -206,12 +206,12 @@ class Hessian:
         bottom: how many of the lowest besides.
         tol: the relative residual ‖Hv − λv‖ ÷ |λ| at which a pair has converged.
         order: by magnitude, or "algebraic": positive before negative.
-        max_products: the most products; pairs that have not converged by then say so.
+        max_iterations: the most products; pairs that have not converged by then say so.
         block: vectors multiplied at a time; b of them find b copies of a repeated eigenvalue.
         """
         values, errors, converged, vectors, products = self._core.eigenvalues(
             _count("top", top), _count("bottom", bottom), tol, order,
-            _count("max_products", max_products), _count("block", block), _count("seed", seed),
+            _count("max_iterations", max_iterations), _count("block", block), _count("seed", seed),
         )  # fmt: skip
         rows = vectors.reshape(len(values), self.shape[0])
         return Eigenvalues(np.array(values), np.array(errors), rows.T, np.array(converged), products)

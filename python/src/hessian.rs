@@ -174,12 +174,12 @@ impl Hessian {
         bottom: usize,
         tol: f64,
         order: &str,
-        max_products: usize,
+        max_iterations: usize,
         block: usize,
         seed: u64,
     ) -> PyResult<Found<'py>> {
         let order = word("order", order)?;
-        let options = EigenOptions { top, order, bottom, above: None, block, tol, max_iterations: max_products, seed };
+        let options = EigenOptions { top, order, bottom, above: None, block, tol, max_iterations, seed };
         let spectrum = self.solve(py, move |operator| lanczos(operator, None, &options))?;
         let pairs: Vec<&Eigenpair> = spectrum.pairs.iter().chain(&spectrum.bottom).collect();
         let vectors = pairs.iter().flat_map(|pair| pair.vector.iter().copied()).collect();

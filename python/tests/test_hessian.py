@@ -158,7 +158,7 @@ def test_wrong_vectors_are_refused(mlp):
         (lambda: H.eigenvalues(top=1.5), TypeError, None),
         (lambda: H.eigenvalues(tol=float("nan")), ValueError, "tol"),
         (lambda: H.eigenvalues(order="size"), ValueError, "magnitude"),
-        (lambda: H.eigenvalues(top=3, max_products=2), ValueError, "max_iterations"),
+        (lambda: H.eigenvalues(top=3, max_iterations=2), ValueError, "max_iterations"),
         (lambda: H.trace(products=1), ValueError, "products"),
         (lambda: H.trace(level=1.0), ValueError, "level"),
     ]
@@ -218,7 +218,7 @@ def test_signals_end_a_solve(mlp):
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         with pytest.raises(KeyboardInterrupt):
             # Products in 32 bits never become so accurate.
-            H.eigenvalues(top=20, tol=1e-14, max_products=10**9)
+            H.eigenvalues(top=20, tol=1e-14, max_iterations=10**9)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
