@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use edgewalk::model::{Activation, Layout, Mlp, initial_params, params_to_safetensors};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
-use super::program::edgewalk_on_wgpu;
+use super::program::{complaint, edgewalk_on_wgpu};
 pub use super::program::{edgewalk, listing, refuses, succeeds, text};
 
 /// A run of a second or so.
@@ -315,7 +315,7 @@ fn a_diverging_run_ends_with_one_and_keeps_its_folder() {
     let here = folder.path();
     let args = [&["train", "--out", "run"], &TINY[..], &["--set", "lr=1e20", "--set", "steps=50"]].concat();
     let Output { status, stderr, .. } = edgewalk(here, &args).output().unwrap();
-    let message = text(&stderr);
+    let message = complaint(&stderr);
     assert_eq!(status.code(), Some(1), "{message}");
     assert!(message.starts_with("error: the run diverged at step ") && message.lines().count() == 1, "{message}");
     assert!(here.join("run").join("metrics.csv").is_file());

@@ -58,15 +58,23 @@ pub fn listing(folder: &Path) -> Vec<String> {
     all
 }
 
+/// What a command that failed says at its end. Where it took more than a second or two, its progress is before that.
+pub fn complaint(stderr: &[u8]) -> String {
+    let all = text(stderr);
+    let mut lines = all.lines().skip_while(|line| !line.starts_with("error: "));
+    let first = lines.next().unwrap_or_else(|| panic!("no error: {all}"));
+    lines.fold(first.to_owned(), |message, line| message + "\n" + line)
+}
+
 /// The program must end with `code`, say so in one or two lines that contain `parts`, and leave the folder alone.
 pub fn refuses(mut command: Command, code: i32, parts: &[&str]) {
     let folder = command.get_current_dir().unwrap().to_path_buf();
     let before = listing(&folder);
     let Output { status, stdout, stderr } = command.output().unwrap();
-    let message = text(&stderr);
+    assert_eq!(status.code(), Some(code), "{command:?}: {}", text(&stderr));
+    let message = complaint(&stderr);
     println!("{message}");
-    assert_eq!(status.code(), Some(code), "{command:?}: {message}");
-    assert!(message.starts_with("error: ") && message.lines().count() <= 2, "{command:?}: {message}");
+    assert!(message.lines().count() <= 2, "{command:?}: {message}");
     for part in parts {
         assert!(message.contains(part), "{command:?}: {part:?} is not in {message}");
     }

@@ -13,7 +13,7 @@ use edgewalk::folder::tables::{read_curvature, read_metrics};
 use edgewalk::sweep::{Grid, JobState, SummaryRow, SweepDir, read_summary};
 
 use crate::cli::{edgewalk, refuses, succeeds, text};
-use crate::program::{adapter, wgpu_adapter};
+use crate::program::{adapter, complaint, wgpu_adapter};
 
 /// Runs of a fraction of a second.
 const TINY: [&str; 6] = ["width=8", "train=50", "test=20", "steps=6", "measure.every=2", "run.tune=0"];
@@ -207,7 +207,7 @@ fn a_job_that_fails_marks_only_itself() {
     };
     let axes = ["name=embedded,mnist", "lr=0.1,1e20"];
     let Output { status, stdout, stderr } = nowhere(sweep(here, &axes, &["--out", "s"])).output().unwrap();
-    let (said, message) = (text(&stdout), text(&stderr));
+    let (said, message) = (text(&stdout), complaint(&stderr));
     assert_eq!(status.code(), Some(1), "{said}{message}");
     assert!(message.starts_with("error: 2 jobs failed") && message.contains("name=mnist,lr=0.1.txt"), "{message}");
     let check = || {
