@@ -61,9 +61,9 @@ pub fn listing(folder: &Path) -> Vec<String> {
 /// What a command that failed says at its end. Where it took more than a second or two, its progress is before that.
 pub fn complaint(stderr: &[u8]) -> String {
     let all = text(stderr);
-    let mut lines = all.lines().skip_while(|line| !line.starts_with("error: "));
-    let first = lines.next().unwrap_or_else(|| panic!("no error: {all}"));
-    lines.fold(first.to_owned(), |message, line| message + "\n" + line)
+    let from_error: String = all.split_inclusive('\n').skip_while(|line| !line.starts_with("error: ")).collect();
+    assert!(!from_error.is_empty(), "no error: {all}");
+    from_error
 }
 
 /// The program must end with `code`, say so in one or two lines that contain `parts`, and leave the folder alone.
