@@ -15,13 +15,13 @@ use crate::sweep::{JobState, SweepDir, read_summary};
 use crate::text::{now, with_causes};
 
 choice! {
-    /// The state of a run: that of its manifest, but for runs whose process is gone or that have none yet.
+    /// The state of a run, as its manifest has it, except for runs whose process was killed or has not begun.
     RunState {
         /// A job of a sweep that has not begun.
         Waiting = "waiting",
         /// A process works on it.
         Running = "running",
-        /// Its process is gone without a word.
+        /// Its process ended without recording why.
         Killed = "killed",
         /// The user stopped it.
         Interrupted = "interrupted",

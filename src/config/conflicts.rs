@@ -21,7 +21,7 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     }
 }
 
-fn of_data(Config { data, model, .. }: &Config) -> [Contradiction; 9] {
+fn of_data(Config { data, model, .. }: &Config) -> [Contradiction; 10] {
     let path = data.path.as_deref();
     let is_arrays = data.name == DataName::Arrays;
     let is_text = matches!(data.name, DataName::Text | DataName::Shakespeare);
@@ -80,12 +80,14 @@ fn of_data(Config { data, model, .. }: &Config) -> [Contradiction; 9] {
             "leave them out",
         ),
         (
-            match data.name {
-                DataName::Chebyshev => data.targets != TargetsAs::Auto,
-                _ => data.degree != usual.degree,
-            },
-            format!("`data.targets` or `data.degree` has no use for the data set {}", data.name),
-            "leave it out: data.degree is for data.name = \"chebyshev\", whose targets are numbers",
+            data.name == DataName::Chebyshev && data.targets != TargetsAs::Auto,
+            format!("`data.targets = \"{}\"` has no use for the data set {}, a regression", data.targets, data.name),
+            "leave it out",
+        ),
+        (
+            data.name != DataName::Chebyshev && data.degree != usual.degree,
+            format!("`data.degree = {}` has no use for the data set {}", data.degree, data.name),
+            "leave it out, or set data.name = \"chebyshev\"",
         ),
         (
             data.classes.len() == 1 || data.targets == TargetsAs::Signs && !matches!(data.classes.len(), 0 | 2),

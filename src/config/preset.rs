@@ -68,113 +68,48 @@ pub const PRESETS: &[Preset] = &[
     Preset {
         name: "cifar-cnn",
         about: "the paper's two blocks of 16 and 32 channels on 1,000 images of CIFAR-10",
-        config: Config {
-            data: data(DataName::Cifar10, 1000, 1000),
-            model: ModelConfig { kind: ModelKind::Cnn, ..MODEL },
-            loss: MEAN_SQUARES,
-            optim: OptimConfig { lr: 0.001, rho: 0.03, ..SAM },
-            run: RUN,
-            measure: MEASURE,
-        },
+        config: cifar(ModelConfig { kind: ModelKind::Cnn, ..MODEL }, 0.001),
     },
     Preset {
         name: "cifar-cnn-small",
         about: "the same with 8 and 16 channels on 100 images, at the edge in minutes without a GPU",
-        config: Config {
-            data: data(DataName::Cifar10, 100, 500),
-            model: ModelConfig { kind: ModelKind::Cnn, channels: 8, ..MODEL },
-            loss: MEAN_SQUARES,
-            optim: OptimConfig { lr: 0.01, rho: 0.02, ..SAM },
-            run: RunConfig { steps: 300, ..RUN },
-            measure: MeasureConfig { every: 10, ..MEASURE },
-        },
+        config: cifar_small(ModelConfig { kind: ModelKind::Cnn, channels: 8, ..MODEL }, 0.01),
     },
     Preset {
         name: "cifar-resnet",
         about: "a residual network of 20 layers with group normalisation on 1,000 images of CIFAR-10",
-        config: Config {
-            data: data(DataName::Cifar10, 1000, 1000),
-            model: ModelConfig { kind: ModelKind::ResNet, depth: 20, norm: Norm::Group, ..MODEL },
-            loss: MEAN_SQUARES,
-            optim: OptimConfig { lr: 0.01, rho: 0.03, ..SAM },
-            run: RUN,
-            measure: MEASURE,
-        },
+        config: cifar(ModelConfig { kind: ModelKind::ResNet, depth: 20, norm: Norm::Group, ..MODEL }, 0.01),
     },
     Preset {
         name: "cifar-resnet-small",
         about: "the same with 8 layers and 8 channels on 100 images, at the edge in minutes without a GPU",
-        config: Config {
-            data: data(DataName::Cifar10, 100, 500),
-            model: ModelConfig {
-                kind: ModelKind::ResNet,
-                depth: 8,
-                channels: 8,
-                norm: Norm::Group,
-                groups: 4,
-                ..MODEL
-            },
-            loss: MEAN_SQUARES,
-            optim: OptimConfig { lr: 0.05, rho: 0.02, ..SAM },
-            run: RunConfig { steps: 300, ..RUN },
-            measure: MeasureConfig { every: 10, ..MEASURE },
-        },
+        config: cifar_small(
+            ModelConfig { kind: ModelKind::ResNet, depth: 8, channels: 8, norm: Norm::Group, groups: 4, ..MODEL },
+            0.05,
+        ),
     },
     Preset {
         name: "cifar-vgg",
         about: "VGG-11 with group normalisation on 1,000 images of CIFAR-10",
-        config: Config {
-            data: data(DataName::Cifar10, 1000, 1000),
-            model: ModelConfig { kind: ModelKind::Vgg, channels: 64, norm: Norm::Group, ..MODEL },
-            loss: MEAN_SQUARES,
-            optim: OptimConfig { lr: 0.01, rho: 0.03, ..SAM },
-            run: RUN,
-            measure: MEASURE,
-        },
+        config: cifar(ModelConfig { kind: ModelKind::Vgg, channels: 64, norm: Norm::Group, ..MODEL }, 0.01),
     },
     Preset {
         name: "cifar-vgg-small",
         about: "the same with 8 channels in the first layer on 100 images, at the edge in minutes without a GPU",
-        config: Config {
-            data: data(DataName::Cifar10, 100, 500),
-            model: ModelConfig { kind: ModelKind::Vgg, channels: 8, norm: Norm::Group, groups: 4, ..MODEL },
-            loss: MEAN_SQUARES,
-            optim: OptimConfig { lr: 0.05, rho: 0.02, ..SAM },
-            run: RunConfig { steps: 300, ..RUN },
-            measure: MeasureConfig { every: 10, ..MEASURE },
-        },
+        config: cifar_small(
+            ModelConfig { kind: ModelKind::Vgg, channels: 8, norm: Norm::Group, groups: 4, ..MODEL },
+            0.05,
+        ),
     },
     Preset {
         name: "cifar-vit",
         about: "a Vision Transformer of 6 blocks on patches of 4 × 4, on 1,000 images of CIFAR-10",
-        config: Config {
-            data: data(DataName::Cifar10, 1000, 1000),
-            model: ModelConfig { kind: ModelKind::Vit, ..MODEL },
-            loss: MEAN_SQUARES,
-            optim: OptimConfig { lr: 0.01, rho: 0.03, ..SAM },
-            run: RUN,
-            measure: MEASURE,
-        },
+        config: cifar(ModelConfig { kind: ModelKind::Vit, ..MODEL }, 0.01),
     },
     Preset {
         name: "cifar-vit-small",
         about: "2 blocks on patches of 8 × 8, on 100 images, at the edge in minutes without a GPU",
-        config: Config {
-            data: data(DataName::Cifar10, 100, 500),
-            model: ModelConfig {
-                kind: ModelKind::Vit,
-                layers: 2,
-                heads: 4,
-                key_size: 16,
-                model_size: 64,
-                patch_size: 8,
-                ..MODEL
-            },
-            loss: MEAN_SQUARES,
-            optim: OptimConfig { lr: 0.05, rho: 0.02, ..SAM },
-            run: RunConfig { steps: 300, ..RUN },
-            measure: MeasureConfig { every: 10, ..MEASURE },
-        },
+        config: cifar_small(ModelConfig { kind: ModelKind::Vit, patch_size: 8, ..SMALL_BLOCKS }, 0.05),
     },
     Preset {
         name: "chebyshev",
@@ -217,15 +152,7 @@ pub const PRESETS: &[Preset] = &[
         about: "2 blocks of 4 heads on 32 windows of 32 characters, at the edge in minutes without a GPU",
         config: Config {
             data: data(DataName::Shakespeare, 32, 32),
-            model: ModelConfig {
-                kind: ModelKind::Transformer,
-                layers: 2,
-                heads: 4,
-                key_size: 16,
-                model_size: 64,
-                seq_len: 32,
-                ..MODEL
-            },
+            model: ModelConfig { kind: ModelKind::Transformer, seq_len: 32, ..SMALL_BLOCKS },
             loss: TOKEN_CROSS_ENTROPY,
             optim: OptimConfig { lr: 0.02, rho: 0.01, ..SAM },
             run: RunConfig { steps: 1400, ..RUN },
@@ -234,6 +161,30 @@ pub const PRESETS: &[Preset] = &[
         },
     },
 ];
+
+/// A network on the first 1,000 images of CIFAR-10, by SAM with this learning rate.
+const fn cifar(model: ModelConfig, lr: f64) -> Config {
+    Config {
+        data: data(DataName::Cifar10, 1000, 1000),
+        model,
+        loss: MEAN_SQUARES,
+        optim: OptimConfig { lr, rho: 0.03, ..SAM },
+        run: RUN,
+        measure: MEASURE,
+    }
+}
+
+/// The same on 100 images, for few steps.
+const fn cifar_small(model: ModelConfig, lr: f64) -> Config {
+    Config {
+        data: data(DataName::Cifar10, 100, 500),
+        model,
+        loss: MEAN_SQUARES,
+        optim: OptimConfig { lr, rho: 0.02, ..SAM },
+        run: RunConfig { steps: 300, ..RUN },
+        measure: MeasureConfig { every: 10, ..MEASURE },
+    }
+}
 
 /// The first examples of a data set's own files.
 const fn data(name: DataName, train: usize, test: usize) -> DataConfig {
@@ -285,6 +236,9 @@ const MODEL: ModelConfig = ModelConfig {
     patch_size: 4,
     readout: Readout::Mean,
 };
+
+/// Blocks of a Transformer for a machine without a GPU.
+const SMALL_BLOCKS: ModelConfig = ModelConfig { layers: 2, heads: 4, key_size: 16, model_size: 64, ..MODEL };
 
 /// The paper's loss: (f − y)² averaged over examples and outputs.
 const MEAN_SQUARES: LossConfig = LossConfig {

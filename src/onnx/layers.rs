@@ -120,12 +120,10 @@ fn matmul(call: &mut Call<'_>) -> Result<NodeId, String> {
     Ok(g.reshape(y, &shape))
 }
 
-/// A convolution along one or two axes, channels first, with groups and dilations.
+/// A convolution along one or two axes, channels first, with groups and dilations: images `[n, in, positions…]` and
+/// kernels `[out, in/groups, …]`.
 fn conv(call: &mut Call<'_>) -> Result<NodeId, String> {
-    let (x, w) = (call.input(0)?, call.input(1)?);
-    let groups =
-        usize::try_from(call.node.int("group", 1)).ok().filter(|&groups| groups > 0).ok_or("its groups are none")?;
-    let (image, kernel) = (call.g.shape(x).to_vec(), call.g.shape(w).to_vec());
+    let (image, kernel, groups) = convolved(call)?;
     let windows = Windows::of(call, &image, kernel.get(2..).unwrap_or_default())?;
     if kernel.len() != image.len()
         || Some(image[1]) != kernel[1].checked_mul(groups)
@@ -133,74 +131,59 @@ fn conv(call: &mut Call<'_>) -> Result<NodeId, String> {
     {
         return Err(format!("images {image:?} and kernels {kernel:?} in {groups} groups do not fit together"));
     }
+    side(call, ConvSide::Output, groups, &windows)
+}
+
+/// The derivative of a convolution by its input: values `[n, in, positions…]` spread by kernels `[in, out/groups, …]`.
+fn conv_transpose(call: &mut Call<'_>) -> Result<NodeId, String> {
+    let (image, kernel, groups) = convolved(call)?;
+    let windows = Windows::of_spread(call, &image, kernel.get(2..).unwrap_or_default())?;
+    if kernel.len() != image.len() || image[1] != kernel[0] || !image[1].is_multiple_of(groups) {
+        return Err(format!("values {image:?} and kernels {kernel:?} in {groups} groups do not fit together"));
+    }
+    side(call, ConvSide::Input, groups, &windows)
+}
+
+/// The shapes of the operands of a convolution, and its groups.
+fn convolved(call: &mut Call<'_>) -> Result<(Vec<usize>, Vec<usize>, usize), String> {
+    let (x, w) = (call.input(0)?, call.input(1)?);
+    let groups = usize::try_from(call.node.int("group", 1)).ok().filter(|&groups| groups > 0);
+    Ok((call.g.shape(x).to_vec(), call.g.shape(w).to_vec(), groups.ok_or("its groups are none")?))
+}
+
+/// The output of a convolution from its input, or the input from its output, channels first, whose operands fit; with a
+/// bias if there is one.
+fn side(call: &mut Call<'_>, of: ConvSide, groups: usize, windows: &Windows) -> Result<NodeId, String> {
+    let (x, w) = (call.input(0)?, call.input(1)?);
     let g = &mut *call.g;
-    let (n, inputs, outputs) = (image[0], kernel[1], kernel[0] / groups);
-    let [height, width] = windows.input;
-    // [n, groups · in, height, width] to [groups, n, height, width, in].
-    let x = g.reshape(x, &[n, groups, inputs, height, width]);
+    let (image, kernel) = (g.shape(x).to_vec(), g.shape(w).to_vec());
+    // Of a kernel [groups · a, b, height, width], a are the channels of the output, and b those of the input.
+    let (n, a, b) = (image[0], kernel[0] / groups, kernel[1]);
+    let is_output = of == ConvSide::Output;
+    let ([height, width], [high, wide]) =
+        if is_output { (windows.input, windows.output) } else { (windows.output, windows.input) };
+    let (channels, results) = if is_output { (b, a) } else { (a, b) };
+    // [n, groups · channels, height, width] to [groups, n, height, width, channels].
+    let x = g.reshape(x, &[n, groups, channels, height, width]);
     let x = g.transpose(x, &[1, 0, 3, 4, 2]);
-    // [groups · out, in, height, width] to [groups, height, width, in, out].
+    // [groups · a, b, height, width] to [groups, height, width, b, a].
     let [rows, columns] = windows.kernel;
-    let w = g.reshape(w, &[groups, outputs, inputs, rows, columns]);
+    let w = g.reshape(w, &[groups, a, b, rows, columns]);
     let w = g.transpose(w, &[0, 3, 4, 2, 1]);
     let (w, size) = dilated(g, w, windows.dilation);
-    let window =
-        Window { input: windows.input, kernel: size, output: windows.output, stride: windows.stride, low: windows.low };
+    let &Windows { input, output, stride, low, .. } = windows;
+    let window = Window { input, kernel: size, output, stride, low };
     // A single group needs no axis of its own.
     let strip = |g: &mut Graph, x: NodeId| {
         let shape = g.shape(x).to_vec();
         if groups == 1 { g.reshape(x, &shape[1..]) } else { x }
     };
     let (x, w) = (strip(g, x), strip(g, w));
-    let y = g.conv(x, w, window);
-    let [high, wide] = windows.output;
-    let y = g.reshape(y, &[groups, n, high, wide, outputs]);
+    let operands = if is_output { [x, w] } else { [w, x] };
+    let y = g.push(Op::Conv { of, window }, &operands);
+    let y = g.reshape(y, &[groups, n, high, wide, results]);
     let y = g.transpose(y, &[1, 0, 4, 2, 3]);
-    let mut shape = vec![n, groups * outputs, high, wide];
-    if image.len() == 3 {
-        shape.remove(2);
-    }
-    let y = g.reshape(y, &shape);
-    if call.get(2).is_none() {
-        return Ok(y);
-    }
-    let bias = call.input(2)?;
-    per_channel(call.g, bias, &shape).map(|bias| call.g.add(y, bias))
-}
-
-/// The derivative of a convolution by its input: values `[n, in, positions…]` spread by kernels `[in, out/groups, …]`.
-fn conv_transpose(call: &mut Call<'_>) -> Result<NodeId, String> {
-    let (x, w) = (call.input(0)?, call.input(1)?);
-    let groups =
-        usize::try_from(call.node.int("group", 1)).ok().filter(|&groups| groups > 0).ok_or("its groups are none")?;
-    let (image, kernel) = (call.g.shape(x).to_vec(), call.g.shape(w).to_vec());
-    let windows = Windows::of_spread(call, &image, kernel.get(2..).unwrap_or_default())?;
-    if kernel.len() != image.len() || image[1] != kernel[0] || !image[1].is_multiple_of(groups) {
-        return Err(format!("values {image:?} and kernels {kernel:?} in {groups} groups do not fit together"));
-    }
-    let g = &mut *call.g;
-    let (n, inputs, outputs) = (image[0], image[1] / groups, kernel[1]);
-    let [height, width] = windows.output;
-    let x = g.reshape(x, &[n, groups, inputs, height, width]);
-    let x = g.transpose(x, &[1, 0, 3, 4, 2]);
-    // [groups · in, out, height, width] to [groups, height, width, out, in]: the channels in of a convolution are those
-    // that result here.
-    let [rows, columns] = windows.kernel;
-    let w = g.reshape(w, &[groups, inputs, outputs, rows, columns]);
-    let w = g.transpose(w, &[0, 3, 4, 2, 1]);
-    let (w, size) = dilated(g, w, windows.dilation);
-    let window =
-        Window { input: windows.input, kernel: size, output: windows.output, stride: windows.stride, low: windows.low };
-    let strip = |g: &mut Graph, x: NodeId| {
-        let shape = g.shape(x).to_vec();
-        if groups == 1 { g.reshape(x, &shape[1..]) } else { x }
-    };
-    let (x, w) = (strip(g, x), strip(g, w));
-    let y = g.push(Op::Conv { of: ConvSide::Input, window }, &[w, x]);
-    let [high, wide] = windows.input;
-    let y = g.reshape(y, &[groups, n, high, wide, outputs]);
-    let y = g.transpose(y, &[1, 0, 4, 2, 3]);
-    let mut shape = vec![n, groups * outputs, high, wide];
+    let mut shape = vec![n, groups * results, high, wide];
     if image.len() == 3 {
         shape.remove(2);
     }

@@ -49,8 +49,8 @@ impl Schedule {
 
     /// The factor of update `step`, counted from 0.
     pub fn factor(&self, step: u64) -> f64 {
+        let held = if let Decay::Edge { factor, .. } = self.decay { factor } else { 1.0 };
         if step < self.warmup {
-            let held = if let Decay::Edge { factor, .. } = self.decay { factor } else { 1.0 };
             return held * (step as f64 + 1.0) / self.warmup as f64;
         }
         let since = (step - self.warmup) as f64;
@@ -58,11 +58,10 @@ impl Schedule {
         let part = (since / (self.until.saturating_sub(self.warmup).max(1)) as f64).min(1.0);
         let between = |left: f64| self.last + (1.0 - self.last) * left;
         match self.decay {
-            Decay::Constant => 1.0,
+            Decay::Constant | Decay::Edge { .. } => held,
             Decay::Cosine => between((1.0 + (PI * part).cos()) / 2.0),
             Decay::Linear => between(1.0 - part),
             Decay::Step { every, factor } => factor.powf((since / every as f64).floor()),
-            Decay::Edge { factor, .. } => factor,
             Decay::InverseSqrt => (self.warmup.max(1) as f64 / (step as f64 + 1.0)).sqrt(),
         }
     }

@@ -23,13 +23,13 @@ pub(crate) fn mean(curves: &[&Points]) -> Option<(Points, Band)> {
     while let Some(heads) = curves.iter().zip(&at).map(|(curve, &i)| curve.get(i).copied()).collect::<Option<Points>>()
     {
         let step = heads.iter().map(|head| head.0).fold(f64::NEG_INFINITY, f64::max);
-        if heads.iter().all(|head| head.0 == step) {
+        let is_common = heads.iter().all(|head| head.0 == step);
+        if is_common {
             let values: Vec<f64> = heads.iter().map(|head| head.1).collect();
             let Moments { mean, deviation } = Moments::of(&values)?;
             points.push((step, mean));
             band.push((step, mean - deviation, mean + deviation));
         }
-        let is_common = heads.iter().all(|head| head.0 == step);
         for (i, head) in at.iter_mut().zip(&heads) {
             *i += usize::from(is_common || head.0 < step);
         }
